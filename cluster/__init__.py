@@ -1,0 +1,1 @@
+"""The same evaluation, everywhere at once: schedule, driver, executors, command line."""

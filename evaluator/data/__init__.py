@@ -1,0 +1,1 @@
+"""Rows: read, checked, frozen, read back."""

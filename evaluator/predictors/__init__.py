@@ -1,0 +1,1 @@
+"""Loaded variants: what turns a batch into predictions."""

@@ -1,0 +1,5 @@
+"""Stores: where bytes lie. `open_store(uri)` gives one."""
+
+from evaluator.storage.store import Store, StoredObject, open_store, prove_put_if_absent, split_uri
+
+__all__ = ["Store", "StoredObject", "open_store", "prove_put_if_absent", "split_uri"]

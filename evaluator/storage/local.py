@@ -1,0 +1,94 @@
+"""A folder as a store: write aside, fsync, link into place."""
+
+import os
+import secrets
+from collections.abc import Iterator
+from pathlib import Path
+
+import pyarrow as pa
+
+from evaluator.errors import StoreError
+from evaluator.storage.store import StoredObject
+
+_ASIDE = ".tmp"
+
+
+class LocalStore:
+    """Objects are files below one folder; half-written ones lie in `.tmp` and are never listed."""
+
+    def __init__(self, folder: str | Path) -> None:
+        self._folder = Path(folder).absolute()
+        self.uri = str(self._folder)
+
+    def get(self, key: str) -> pa.Buffer:
+        """The file, mapped into memory."""
+        path = self._folder / key
+        if path.is_dir():
+            raise FileNotFoundError(key)
+        if path.stat().st_size == 0:  # an empty file cannot be mapped
+            return pa.py_buffer(b"")
+        with pa.memory_map(str(path)) as mapped:
+            return mapped.read_buffer()
+
+    def put_if_absent(self, key: str, content: bytes | pa.Buffer) -> bool:
+        """Links a complete, synced file to its final name: the link is what fails if the name is taken."""
+        final = self._folder / key
+        aside = self._write_aside(content)
+        try:
+            final.parent.mkdir(parents=True, exist_ok=True)
+            os.link(aside, final)
+        except FileExistsError:
+            return False
+        except OSError as error:
+            raise StoreError(
+                f"{final}: cannot be linked into place ({error.strerror}); the folder must lie on a file system with hard links"
+            ) from error
+        finally:
+            aside.unlink()
+        _sync_folder(final.parent)
+        return True
+
+    def replace(self, key: str, content: bytes) -> None:
+        """Renames a complete file over the old one."""
+        final = self._folder / key
+        aside = self._write_aside(content)
+        final.parent.mkdir(parents=True, exist_ok=True)
+        aside.replace(final)
+
+    def listing(self, prefix: str) -> Iterator[StoredObject]:
+        """Every file below the prefix's folder whose key starts with the prefix."""
+        top = self._folder / prefix.rpartition("/")[0]
+        found = []
+        for folder, folders, files in os.walk(top):
+            folders[:] = [name for name in folders if name != _ASIDE]
+            for name in files:
+                path = Path(folder, name)
+                key = path.relative_to(self._folder).as_posix()
+                if key.startswith(prefix):
+                    found.append(StoredObject(key, path.stat().st_size))
+        yield from sorted(found, key=lambda entry: entry.key)
+
+    def exists(self, key: str) -> bool:
+        """Whether the file is there."""
+        return (self._folder / key).is_file()
+
+    def _write_aside(self, content: bytes | pa.Buffer) -> Path:
+        folder = self._folder / _ASIDE
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            path = folder / secrets.token_hex(16)
+            with path.open("xb") as file:
+                file.write(memoryview(content))
+                file.flush()
+                os.fsync(file.fileno())
+        except OSError as error:
+            raise StoreError(f"{folder}: cannot be written: {error.strerror}") from error
+        return path
+
+
+def _sync_folder(folder: Path) -> None:
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

@@ -1,0 +1,97 @@
+"""Store: named, immutable objects in a folder, in memory or in a bucket."""
+
+import secrets
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Protocol
+
+import pyarrow as pa
+
+from evaluator.errors import StoreError
+from manifests.errors import InvalidInput
+
+
+@dataclass(frozen=True)
+class StoredObject:
+    """One object of a listing.
+
+    Attributes:
+        key: The object's key, relative to the store, with `/` between its parts.
+        size_bytes: Its size.
+    """
+
+    key: str
+    size_bytes: int
+
+
+class Store(Protocol):
+    """Where datasets, weights and the ledger lie. Keys are relative, their parts divided by `/`.
+
+    An object appears whole or not at all, and never changes once it is there; `replace` is the one exception, for
+    small objects that only inform.
+    """
+
+    uri: str
+    """What `open_store` opens to reach the same objects."""
+
+    def get(self, key: str) -> pa.Buffer:
+        """The object's bytes.
+
+        Raises:
+            FileNotFoundError: There is no such object.
+        """
+        ...
+
+    def put_if_absent(self, key: str, content: bytes | pa.Buffer) -> bool:
+        """Stores a new object, durably. False, and nothing changed, if the key is taken."""
+        ...
+
+    def replace(self, key: str, content: bytes) -> None:
+        """Stores an object that may change, such as a progress report: the last one wins."""
+        ...
+
+    def listing(self, prefix: str) -> Iterator[StoredObject]:
+        """The objects whose keys start with the prefix, in the order of their keys."""
+        ...
+
+    def exists(self, key: str) -> bool:
+        """Whether there is an object of that key."""
+        ...
+
+
+def open_store(uri: str) -> Store:
+    """Opens a store: a path, `file://...` or `memory://name`.
+
+    Raises:
+        InvalidInput: No store has that scheme.
+    """
+    scheme, separator, rest = uri.partition("://")
+    if not separator or scheme == "file":
+        from evaluator.storage.local import LocalStore
+
+        return LocalStore(rest if separator else uri)
+    if scheme == "memory":
+        from evaluator.storage.memory import MemoryStore
+
+        return MemoryStore.named(rest)
+    raise InvalidInput("no store has this scheme", place=uri, value=scheme, bound="a path, file://, memory://")
+
+
+def split_uri(uri: str) -> tuple[str, str]:
+    """The store and the key of one object: `s3://bucket/a/b` -> (`s3://bucket/a`, `b`)."""
+    head, _, key = uri.rpartition("/")
+    return head or ("/" if uri.startswith("/") else "."), key
+
+
+def prove_put_if_absent(store: Store) -> None:
+    """Makes the store show that it never overwrites: some S3 servers ignore the condition and answer 200.
+
+    Raises:
+        StoreError: A second put under the same key was accepted.
+    """
+    key = f"probe/{secrets.token_hex(16)}"
+    if not store.put_if_absent(key, b"first") or store.put_if_absent(key, b"second"):
+        raise StoreError(
+            f"{store.uri}: the store accepted a second object under the key '{key}', so it cannot keep a ledger; "
+            "use a server that honours If-None-Match on put"
+        )

@@ -1,0 +1,239 @@
+"""YAML or JSON text to a manifest; an error carries file, line, field, value, bound and remedy."""
+
+import datetime as dt
+import json
+import posixpath
+from collections.abc import Callable, Hashable, Iterator
+from typing import Any, cast, get_args
+
+import yaml
+from pydantic import ValidationError
+from pydantic_core import ErrorDetails
+
+from manifests.base import Manifest, marked
+from manifests.contract import Contract
+from manifests.dataset import Dataset
+from manifests.errors import ManifestError, did_you_mean
+from manifests.experiment import Experiment
+from manifests.plan import Plan
+from manifests.policy import Policy
+from manifests.suite import Suite
+from manifests.variant import Variant
+
+KINDS: dict[str, type[Manifest]] = {
+    kind.__name__: kind for kind in (Contract, Dataset, Experiment, Plan, Policy, Suite, Variant)
+}
+"""The manifests that stand in a file of their own, by the word after `kind:`."""
+
+Path = tuple[str | int, ...]
+Plain = Any
+"""A value as JSON knows it."""
+
+
+def parse(text: str, *, file: str, kind: str | None = None, read: Callable[[str], str] | None = None) -> Manifest:
+    """Turns the text of one manifest into its frozen form.
+
+    Args:
+        text: YAML or JSON (which is YAML).
+        file: Where the text came from: for messages, and the place that relative locations start from.
+        kind: The kind that is wanted; None takes any.
+        read: Gives the text of another file; needed where a manifest refers to others by path.
+
+    Returns:
+        The manifest, everything it refers to inlined, its locations joined with the folder of the file that
+        they stood in.
+
+    Raises:
+        ManifestError: The text is not YAML, or breaks the manifest's schema.
+    """
+    plain, lines = _plain_values(text, file)
+    found = cast("dict[str, Plain]", plain).get("kind") if isinstance(plain, dict) else None
+    if not isinstance(found, str) or found not in KINDS or (kind is not None and found != kind):
+        wanted = [kind] if kind else sorted(KINDS)
+        raise ManifestError(
+            "not the kind of manifest that is needed" if found in KINDS else "no known kind of manifest",
+            place=_place(file, lines, ("kind",)),
+            field="kind",
+            value=found,
+            bound=", ".join(wanted),
+            remedy=did_you_mean(found, wanted)
+            if isinstance(found, str)
+            else f"start the file with 'kind: {wanted[0]}'",
+        )
+    model = KINDS[found]
+    composed = _composed(plain, model, file, read)
+    try:
+        return model.model_validate_json(json.dumps(composed))
+    except ValidationError as error:
+        raise _manifest_error(error, model, file, lines) from None
+
+
+def _plain_values(text: str, file: str) -> tuple[Plain, dict[Path, int]]:
+    """The YAML document as JSON values, and the line on which each of them stands."""
+    loader = yaml.SafeLoader(text)
+    try:
+        root = loader.get_single_node()
+        if root is None:
+            raise ManifestError("the file is empty", place=file, remedy="a manifest starts with 'kind:' and 'version:'")
+        lines = dict(_lines(root, (), file))
+        plain: Plain = loader.construct_document(root)  # pyright: ignore[reportUnknownMemberType]
+    except yaml.MarkedYAMLError as error:
+        line = error.problem_mark.line + 1 if error.problem_mark else 1
+        raise ManifestError(f"not YAML: {error.problem}", place=f"{file}:{line}") from None
+    except yaml.YAMLError as error:
+        raise ManifestError(f"not YAML: {error}", place=file) from None
+    finally:
+        loader.dispose()
+    for path, value in _leaves(plain, ()):
+        if isinstance(value, dt.date):
+            raise ManifestError(
+                "YAML reads this as a date",
+                place=_place(file, lines, path),
+                field=_dotted(path),
+                value=value,
+                remedy="put it in quotes",
+            )
+    return plain, lines
+
+
+def _lines(node: yaml.Node, path: Path, file: str) -> Iterator[tuple[Path, int]]:
+    yield path, node.start_mark.line + 1
+    if isinstance(node, yaml.SequenceNode):
+        for index, item in enumerate(cast("list[yaml.Node]", node.value)):
+            yield from _lines(item, (*path, index), file)
+    elif isinstance(node, yaml.MappingNode):
+        seen: set[Hashable] = set()
+        for key, value in cast("list[tuple[yaml.Node, yaml.Node]]", node.value):
+            name = str(key.value)
+            if name in seen:
+                raise ManifestError(
+                    "the field stands here twice",
+                    place=f"{file}:{key.start_mark.line + 1}",
+                    field=_dotted((*path, name)),
+                    remedy="keep one of them",
+                )
+            seen.add(name)
+            yield from _lines(value, (*path, name), file)
+            yield (*path, name), key.start_mark.line + 1
+
+
+def _leaves(plain: Plain, path: Path) -> Iterator[tuple[Path, Plain]]:
+    if isinstance(plain, dict):
+        for key, value in cast("dict[str, Plain]", plain).items():
+            yield from _leaves(value, (*path, str(key)))
+    elif isinstance(plain, list):
+        for index, value in enumerate(cast("list[Plain]", plain)):
+            yield from _leaves(value, (*path, index))
+    else:
+        yield path, plain
+
+
+def _composed(plain: Plain, model: type[Manifest], file: str, read: Callable[[str], str] | None) -> Plain:
+    """The values with referenced manifests inlined and locations joined with the file's folder."""
+    if not isinstance(plain, dict):
+        return plain
+    composed = dict(cast("dict[str, Plain]", plain))
+    for name, field in model.model_fields.items():
+        value = composed.get(name)
+        part = _manifest_in(field.annotation)
+        if isinstance(value, str) and marked(model, name, "location"):
+            composed[name] = located(value, file)
+        elif isinstance(value, str) and part is not None and part.__name__ in KINDS and read is not None:
+            target = located(value, file)
+            composed[name] = parse(read(target), file=target, kind=part.__name__, read=read).model_dump(mode="json")
+        elif isinstance(value, list) and part is not None:
+            composed[name] = [_composed(item, part, file, read) for item in cast("list[Plain]", value)]
+        elif part is not None:
+            composed[name] = _composed(value, part, file, read) if name in composed else None
+            if name not in plain:
+                del composed[name]
+    return composed
+
+
+def located(location: str, file: str) -> str:
+    """A location as seen from here, given as it stands in a file. URIs and absolute paths stay as they are."""
+    if "://" in location or posixpath.isabs(location):
+        return location
+    return posixpath.normpath(posixpath.join(posixpath.dirname(file), location))
+
+
+def _manifest_in(annotation: Any) -> type[Manifest] | None:
+    """The manifest class inside `Suite`, `Suite | None` or `tuple[Arm, ...]`."""
+    for part in (annotation, *get_args(annotation)):
+        if isinstance(part, type) and issubclass(part, Manifest):
+            return part
+    return None
+
+
+def _manifest_error(error: ValidationError, model: type[Manifest], file: str, lines: dict[Path, int]) -> ManifestError:
+    """The first of pydantic's findings in our words, with the number of the others."""
+    details = error.errors(include_url=False)
+    first = details[0]
+    path: Path = tuple(first["loc"])
+    more = len(details) - 1
+    remedy = _remedy(first, model, path)
+    if more:
+        remedy = f"{remedy}; " * bool(remedy) + f"{more} more {'problem' if more == 1 else 'problems'} in this file"
+    return ManifestError(
+        _problem(first),
+        place=_place(file, lines, path),
+        field=_dotted(path),
+        value=None if first["type"] in ("missing", "value_error") else first["input"],
+        bound=_bound(first),
+        remedy=remedy,
+    )
+
+
+def _problem(detail: ErrorDetails) -> str:
+    match detail["type"]:
+        case "extra_forbidden":
+            return "unknown field"
+        case "missing":
+            return "required field is missing"
+        case "value_error":
+            return str(detail.get("ctx", {}).get("error", detail["msg"]))
+        case "literal_error":
+            return "not one of the allowed values"
+        case _:
+            return detail["msg"][0].lower() + detail["msg"][1:]
+
+
+def _bound(detail: ErrorDetails) -> str:
+    context = detail.get("ctx", {})
+    signs = {"ge": ">=", "gt": ">", "le": "<=", "lt": "<"}
+    limits = [f"{sign} {context[key]}" for key, sign in signs.items() if key in context]
+    return str(context["expected"]) if "expected" in context else ", ".join(limits)
+
+
+def _remedy(detail: ErrorDetails, model: type[Manifest], path: Path) -> str:
+    if detail["type"] == "extra_forbidden":
+        owner = _model_at(model, path[:-1])
+        return did_you_mean(str(path[-1]), list(owner.model_fields)) if owner else ""
+    if detail["type"] == "missing":
+        return f"add '{path[-1]}:'"
+    if detail["type"] == "model_type":
+        return "give the fields here, or the path of a file that has them"
+    return ""
+
+
+def _model_at(model: type[Manifest], path: Path) -> type[Manifest] | None:
+    at: type[Manifest] | None = model
+    for step in path:
+        if at is None:
+            return None
+        if isinstance(step, str):
+            field = at.model_fields.get(step)
+            at = _manifest_in(field.annotation) if field else None
+    return at
+
+
+def _place(file: str, lines: dict[Path, int], path: Path) -> str:
+    """`file:line` of the value, or of the nearest value around it that stands in this file."""
+    for length in range(len(path), -1, -1):
+        if path[:length] in lines:
+            return f"{file}:{lines[path[:length]]}"
+    return file
+
+
+def _dotted(path: Path) -> str:
+    return "".join(f"[{step}]" if isinstance(step, int) else f".{step}" for step in path).lstrip(".")

@@ -1,0 +1,20 @@
+"""Resources: what a slot holds and how many there may be."""
+
+from pydantic import Field
+
+from manifests.base import Manifest
+
+
+class Resources(Manifest):
+    """The share of the cluster that an experiment may use."""
+
+    num_cpus: float = Field(default=1.0, ge=0)
+    """CPU cores that one slot reserves."""
+    num_gpus: float = Field(default=0.0, ge=0)
+    """GPUs that one slot reserves; a fraction shares one GPU."""
+    replicas: int = Field(default=1, ge=1, le=1000)
+    """Slots that work on one arm at once. Changes the time, never a score."""
+    max_slots: int | None = Field(default=None, ge=1)
+    """The most slots at once. Null: as many as the cluster has room for."""
+    max_attempts: int = Field(default=3, ge=1, le=100)
+    """How often a unit is tried before its arm is marked failed."""

@@ -1,0 +1,90 @@
+"""Suite: metrics, plan and policy, defined once per use case."""
+
+from typing import Literal, Self
+
+from pydantic import Field, model_validator
+
+from manifests.base import Manifest
+from manifests.errors import did_you_mean
+from manifests.metric import Metric
+from manifests.plan import Plan
+from manifests.policy import Policy
+
+
+class Determinism(Manifest):
+    """What is switched on so that the same inputs give the same bits."""
+
+    algorithms: Literal["deterministic", "warn", "any"] = "deterministic"
+    """Refuse, report or allow torch operations without a deterministic form."""
+    threads: int = Field(default=1, ge=1, le=256)
+    """Threads of a torch operation: the order of a sum depends on it."""
+    tf32: Literal["forbid", "allow"] = "forbid"
+    """TensorFloat-32 in matrix products and convolutions on a GPU."""
+
+
+class Suite(Manifest):
+    """How variants are scored and compared for one use case."""
+
+    kind: Literal["Suite"]
+    """Always `Suite`."""
+    version: Literal[1]
+    """The version of this manifest's form."""
+    batch_size: int = Field(ge=1, le=1_048_576)
+    """Rows scored together, the same for every arm. The last batch is padded to this size."""
+    seed: int = Field(default=0, ge=0, le=2**32 - 1)
+    """Seeds Python, NumPy and torch before every unit."""
+    determinism: Determinism = Determinism()
+    """Determinism flags, set before a variant is loaded and recorded as found."""
+    metrics: tuple[Metric, ...] = Field(min_length=1)
+    """Everything that is measured."""
+    plan: Plan
+    """The analysis: its `metric` is the primary one, its `margins` name the guardrails."""
+    policy: Policy
+    """The rule of the gate."""
+
+    @model_validator(mode="after")
+    def _names_agree(self) -> Self:
+        names = [metric.name for metric in self.metrics]
+        twice = sorted({name for name in names if names.count(name) > 1})
+        if twice:
+            raise ValueError(f"metric names are unique; twice: {', '.join(twice)}")
+        if self.plan.metric is None:
+            raise ValueError("plan.metric must name the primary metric of the suite")
+        if self.plan.metric not in names:
+            raise ValueError(
+                f"plan.metric is '{self.plan.metric}', but no metric has that name; "
+                f"{did_you_mean(self.plan.metric, names)}"
+            )
+        for metric in (self.primary, *self.guardrails):
+            if not metric.has_row_scores:
+                raise ValueError(
+                    f"metric '{metric.name}' ({metric.measure}) has no score per row; the primary metric "
+                    "and guardrails need one"
+                )
+        if self.primary.direction != self.plan.direction:
+            raise ValueError(
+                f"plan.direction is {self.plan.direction}, but for '{self.plan.metric}' "
+                f"{self.primary.direction} is better"
+            )
+        if self.primary.is_binary != (self.plan.scale == "binary"):
+            raise ValueError(
+                f"plan.scale is {self.plan.scale}, but scores of '{self.plan.metric}' are "
+                f"{'0 or 1: binary' if self.primary.is_binary else 'numbers: continuous'}"
+            )
+        if self.plan.design != "paired":
+            raise ValueError("a suite's plan is paired: every arm scores the same rows")
+        return self
+
+    def metric(self, name: str) -> Metric:
+        """The metric of that name."""
+        return next(metric for metric in self.metrics if metric.name == name)
+
+    @property
+    def primary(self) -> Metric:
+        """The metric that decides."""
+        return self.metric(self.plan.metric or "")
+
+    @property
+    def guardrails(self) -> tuple[Metric, ...]:
+        """The metrics that must not get worse: those that the plan has a margin for."""
+        return tuple(metric for metric in self.metrics if metric.name in self.plan.margins)

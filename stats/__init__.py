@@ -1,0 +1,1 @@
+"""Numbers into decisions: pure functions of arrays that return frozen records."""
