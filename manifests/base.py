@@ -40,7 +40,7 @@ class Manifest(BaseModel):
         frozen=True, extra="forbid", strict=True, allow_inf_nan=False, use_attribute_docstrings=True
     )
 
-    def identity(self) -> dict[str, Any]:
+    def content(self) -> dict[str, Any]:
         """The manifest as plain JSON values, without locations and circumstances at any depth."""
         plain: dict[str, Any] = self.model_dump(mode="json")
         for name in type(self).model_fields:
@@ -48,17 +48,17 @@ class Manifest(BaseModel):
             if not marked(type(self), name, "identity", default=True):
                 del plain[name]
             elif isinstance(value, Manifest):
-                plain[name] = value.identity()
+                plain[name] = value.content()
             elif isinstance(value, tuple):
                 plain[name] = [
-                    item.identity() if isinstance(item, Manifest) else dumped
+                    item.content() if isinstance(item, Manifest) else dumped
                     for item, dumped in zip(value, plain[name], strict=True)  # pyright: ignore[reportUnknownArgumentType,reportUnknownVariableType]
                 ]
         return plain
 
     def canonical_json(self) -> bytes:
-        """The identity in the one byte form of RFC 8785."""
-        return rfc8785.dumps(self.identity())
+        """The content in the one byte form of RFC 8785."""
+        return rfc8785.dumps(self.content())
 
     def digest(self) -> str:
         """The sha256 of `canonical_json()`, as `sha256:<hex>`."""

@@ -30,8 +30,7 @@ class Experiment(Manifest):
     name: Name
     """The first part of the run's id."""
     dataset: str = Field(min_length=1, json_schema_extra=LOCATION)
-    """`STORE/name@version`: a frozen dataset in a store (a folder or URI). A bare `name@version` is looked up in
-    the folder `datasets` beside this file."""
+    """`STORE/name@version`: a frozen dataset in a store (a folder or URI)."""
     dataset_digest: Digest | None = None
     """The dataset's digest. Filled when a run is resolved; if given, it must match."""
     suite: Suite

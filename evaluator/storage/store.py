@@ -1,6 +1,5 @@
 """Store: named, immutable objects in a folder, in memory or in a bucket."""
 
-import secrets
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Protocol
@@ -83,14 +82,19 @@ def split_uri(uri: str) -> tuple[str, str]:
     return head or ("/" if uri.startswith("/") else "."), key
 
 
-def prove_put_if_absent(store: Store) -> None:
+def prove_put_if_absent(store: Store, *, key: str, content: bytes) -> None:
     """Makes the store show that it never overwrites: some S3 servers ignore the condition and answer 200.
 
+    Args:
+        store: The store to prove.
+        key: An object that has to be there anyway; it is put twice.
+        content: What that object holds.
+
     Raises:
-        StoreError: A second put under the same key was accepted.
+        StoreError: The second put was accepted.
     """
-    key = f"probe/{secrets.token_hex(16)}"
-    if not store.put_if_absent(key, b"first") or store.put_if_absent(key, b"second"):
+    store.put_if_absent(key, content)
+    if store.put_if_absent(key, content):
         raise StoreError(
             f"{store.uri}: the store accepted a second object under the key '{key}', so it cannot keep a ledger; "
             "use a server that honours If-None-Match on put"

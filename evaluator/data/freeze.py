@@ -1,0 +1,159 @@
+"""Freeze: files of rows become content-addressed shards and one manifest `name@version` that never moves."""
+
+import hashlib
+import tempfile
+from collections.abc import Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
+from pathlib import Path
+from threading import Event
+
+import pyarrow as pa
+from pydantic import TypeAdapter, ValidationError
+
+from evaluator.data.check import Check
+from evaluator.data.ingest import arrow_schema, read_chunks
+from evaluator.data.ingest.source import require_source
+from evaluator.data.references import manifest_key, stored_dataset
+from evaluator.data.staging import BATCH_ROWS, StagedShard, Staging
+from evaluator.errors import DataError
+from evaluator.fingerprint import schema_digest
+from evaluator.storage import Store
+from manifests.base import Reference
+from manifests.contract import Contract
+from manifests.dataset import Dataset, Source
+
+
+def freeze(
+    sources: Sequence[str | Path],
+    *,
+    contract: Contract,
+    reference: str,
+    store: Store,
+    shard_rows: int | None = None,
+) -> Dataset:
+    """Checks all rows, then stores them, then names them.
+
+    The global order of the rows is the order of the files, then of the rows in each. Nothing reaches the store
+    before every row has passed; the manifest is put last, so that a dataset is there whole or not at all. Freezing
+    the same rows again under a used name changes nothing.
+
+    Args:
+        sources: Files in any of the formats of `ingest`, in order.
+        contract: What the rows must be.
+        reference: `name@version`.
+        store: Where the dataset goes.
+        shard_rows: Rows of every shard but the last; None asks for shards of about 64 MiB.
+
+    Returns:
+        The dataset, as it is stored.
+
+    Raises:
+        DataError: A source cannot be read, a row breaks the contract, or the reference names other rows already.
+    """
+    _require_arguments(sources, reference, shard_rows)
+    paths = [Path(source) for source in sources]
+    for path in paths:
+        require_source(path)
+    with tempfile.TemporaryDirectory(prefix="assay-freeze-") as folder:
+        staging = Staging(Path(folder), columns=contract.frozen_columns, shard_rows=shard_rows)
+        read = _stage(paths, contract, staging)
+        staged = staging.finish()
+        dataset = Dataset(
+            kind="Dataset",
+            version=1,
+            reference=reference,
+            num_rows=sum(source.num_rows for source in read),
+            columns=contract.frozen_columns,
+            schema_digest=schema_digest(arrow_schema(contract.frozen_columns)),
+            rows_digest=staging.rows_digest,
+            shard_rows=staging.shard_rows,
+            shards=tuple(each.shard for each in staged),
+            sources=tuple(read),
+        )
+        return stored_dataset(store, reference, wanted=dataset) or _published(dataset, staged, store)
+
+
+def _require_arguments(sources: Sequence[str | Path], reference: str, shard_rows: int | None) -> None:
+    try:
+        TypeAdapter(Reference).validate_python(reference)
+    except ValidationError:
+        raise DataError(
+            "not a name and a version",
+            place=reference,
+            bound="name@version, each of letters, digits, '_', '.' and '-'",
+            remedy="write it like digits@v1",
+        ) from None
+    if not sources:
+        raise DataError("there is nothing to freeze", remedy="name at least one file")
+    if shard_rows is not None and shard_rows < 1:
+        raise DataError(
+            "a shard has rows",
+            field="shard_rows",
+            value=shard_rows,
+            bound=f"at least 1; a multiple of {BATCH_ROWS} suits every common batch size",
+        )
+
+
+def _stage(paths: Sequence[Path], contract: Contract, staging: Staging) -> list[Source]:
+    """Reads, checks and stages every row; says what each file gave."""
+    check = Check(contract)
+    read: list[Source] = []
+    for path in paths:
+        with _unchanged(path), _file_digest(path) as digest:
+            num_rows = 0
+            for chunk in read_chunks(path, contract=contract):
+                check.take(chunk)
+                num_rows += chunk.table.num_rows
+                if check.has_passed:
+                    staging.add(chunk.table)
+            read.append(Source(name=path.name, sha256=digest.result(), num_rows=num_rows))
+    check.finish()
+    return read
+
+
+@contextmanager
+def _file_digest(path: Path) -> Iterator[Future[str]]:
+    """The sha256 of a file, made in a thread beside the reading; given up when the reading ends early."""
+    is_given_up = Event()
+
+    def digest() -> str:
+        sha = hashlib.sha256()
+        with path.open("rb") as file:
+            while not is_given_up.is_set() and (piece := file.read(1 << 22)):
+                sha.update(piece)
+        return f"sha256:{sha.hexdigest()}"
+
+    with ThreadPoolExecutor(1) as pool:
+        try:
+            yield pool.submit(digest)
+        finally:
+            is_given_up.set()
+
+
+@contextmanager
+def _unchanged(path: Path) -> Iterator[None]:
+    """Refuses a file that somebody writes to while it is read: digest and rows would be of two files."""
+
+    def state() -> tuple[int, int, int]:
+        found = path.stat()
+        return found.st_ino, found.st_size, found.st_mtime_ns
+
+    before = state()
+    yield
+    if state() != before:
+        raise DataError("the file changed while it was read", place=str(path), remedy="freeze it once it is complete")
+
+
+def _published(dataset: Dataset, staged: Sequence[StagedShard], store: Store) -> Dataset:
+    for each in staged:
+        if not store.exists(each.shard.key):
+            with pa.memory_map(str(each.path)) as mapped:
+                store.put_if_absent(each.shard.key, mapped.read_buffer())
+    content = dataset.model_dump_json(indent=2).encode()
+    if store.put_if_absent(manifest_key(dataset.reference), content):
+        return dataset
+    # Somebody else froze under this name in the meantime: theirs stands, if it holds the same rows.
+    stored = stored_dataset(store, dataset.reference, wanted=dataset)
+    assert stored is not None
+    return stored

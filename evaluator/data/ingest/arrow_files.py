@@ -1,0 +1,117 @@
+"""Arrow files: Parquet and Arrow IPC (file and stream form), read a few thousand rows at a time."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from evaluator.data.ingest import tensors
+from evaluator.data.ingest.arrow_values import acceptable, from_arrow
+from evaluator.data.ingest.chunk import Chunk, Converted, Origin, chunk_of
+from evaluator.data.ingest.schema import arrow_type, require_columns, value_bytes
+from evaluator.errors import DataError
+from manifests.contract import Column, Contract
+
+_CHUNK_BYTES = 1 << 23
+_TEXT_BYTES = 256
+_MAX_CHUNK_ROWS = 1 << 16
+_IPC_FILE_MARK = b"ARROW1"
+_FEATHER_V1_MARK = b"FEA1"
+
+
+def parquet_chunks(path: Path, *, contract: Contract) -> Iterator[Chunk]:
+    """Reads a Parquet file, row group by row group.
+
+    Raises:
+        DataError: It is not Parquet, is damaged, or its columns are not those of the contract.
+    """
+    try:
+        with pq.ParquetFile(path) as file:
+            _require_schema(file.schema_arrow, contract, path.name)
+            names = [column.name for column in contract.frozen_columns]
+            batches = file.iter_batches(batch_size=_chunk_rows(contract), columns=names)
+            yield from _chunks(batches, contract, path.name)
+    except (pa.ArrowException, OSError) as error:
+        raise _unreadable(path, "Parquet", error) from None
+
+
+def ipc_chunks(path: Path, *, contract: Contract) -> Iterator[Chunk]:
+    """Reads an Arrow IPC file or stream, mapped into memory.
+
+    Raises:
+        DataError: It is not Arrow IPC, is damaged, or its columns are not those of the contract.
+    """
+    try:
+        with pa.memory_map(str(path)) as mapped:
+            mark = mapped.read(len(_IPC_FILE_MARK))
+            if mark.startswith(_FEATHER_V1_MARK):
+                raise DataError("Feather version 1 is not read", place=path.name, remedy="write it as version 2")
+            mapped.seek(0)
+            batches, schema = _opened(mapped, is_file=mark == _IPC_FILE_MARK)
+            _require_schema(schema, contract, path.name)
+            yield from _chunks(batches, contract, path.name)
+    except (pa.ArrowException, OSError) as error:
+        raise _unreadable(path, "Arrow IPC", error) from None
+
+
+def _opened(mapped: pa.MemoryMappedFile, *, is_file: bool) -> tuple[Iterator[pa.RecordBatch], pa.Schema]:
+    if not is_file:
+        stream = pa.ipc.open_stream(mapped)
+        return iter(stream), stream.schema
+    file = pa.ipc.open_file(mapped)
+    return (file.get_batch(index) for index in range(file.num_record_batches)), file.schema
+
+
+def _unreadable(path: Path, kind: str, error: Exception) -> DataError:
+    return DataError(
+        f"the file cannot be read as {kind}",
+        place=path.name,
+        value=str(error).split("\n", maxsplit=1)[0],
+        remedy="is it complete, and does its suffix say what it is?",
+    )
+
+
+def _require_schema(schema: pa.Schema, contract: Contract, name: str) -> None:
+    require_columns(schema.names, contract=contract, place=name)
+    for column in contract.frozen_columns:
+        found = schema.field(column.name).type
+        fits = (
+            tensors.acceptable_tensor(found, column=column)
+            if column.shape
+            else acceptable(found, type_name=column.type)
+        )
+        if not fits:
+            raise DataError(
+                "the column has another type",
+                place=f"{name} row 1",
+                field=column.name,
+                value=str(found),
+                bound=f"{column.type}, or what becomes it without loss"
+                if not column.shape
+                else f"{arrow_type(column)}, or lists of that shape",
+                remedy="declare the type that is there, or convert the column before",
+            )
+
+
+def _chunk_rows(contract: Contract) -> int:
+    """Rows of some megabytes, by the contract alone."""
+    row_bytes = sum(value_bytes(column, text_bytes=_TEXT_BYTES) for column in contract.frozen_columns)
+    return max(1, min(_MAX_CHUNK_ROWS, _CHUNK_BYTES // row_bytes))
+
+
+def _chunks(batches: Iterator[pa.RecordBatch], contract: Contract, name: str) -> Iterator[Chunk]:
+    columns, chunk_rows = contract.frozen_columns, _chunk_rows(contract)
+    first = 1
+    for batch in batches:
+        for start in range(0, batch.num_rows, chunk_rows):
+            piece = batch.slice(start, chunk_rows)
+            converted = {column.name: _typed(piece.column(column.name), column) for column in columns}
+            yield chunk_of(converted, columns=columns, origin=Origin(name, "row", first))
+            first += piece.num_rows
+
+
+def _typed(array: pa.Array, column: Column) -> Converted:
+    if not column.shape:
+        return from_arrow(array, type_name=column.type)
+    return tensors.from_lists(array, column=column)

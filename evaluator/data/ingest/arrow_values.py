@@ -1,0 +1,102 @@
+"""Arrow values: a typed Arrow column, as Parquet and Arrow files hold it, in the contract's type, losing nothing."""
+
+from typing import Any, cast
+
+import numpy as np
+import pyarrow as pa
+
+from evaluator.data.ingest.chunk import Converted, Refusal
+from evaluator.data.ingest.schema import SCALARS, AnyArray, AnyType
+
+
+def acceptable(found: AnyType, *, type_name: str) -> bool:
+    """Whether some values of a type can become the contract's scalar type without loss.
+
+    Whole numbers become wider or narrower whole numbers, or floats, where they fit; floats become other floats where
+    they fit; a float never becomes a whole number, nor a number a string or a bool.
+    """
+    if pa.types.is_dictionary(found):
+        return acceptable(found.value_type, type_name=type_name)
+    if pa.types.is_null(found):
+        return True
+    target = SCALARS[type_name]
+    if pa.types.is_integer(target):
+        return pa.types.is_integer(found)
+    if pa.types.is_floating(target):
+        return pa.types.is_integer(found) or pa.types.is_floating(found)
+    if pa.types.is_boolean(target):
+        return pa.types.is_boolean(found)
+    return pa.types.is_string(found) or pa.types.is_large_string(found) or pa.types.is_string_view(found)
+
+
+def from_arrow(array: AnyArray, *, type_name: str) -> Converted:
+    """Converts an array of an acceptable type; null stays null.
+
+    Args:
+        array: The values, shape (rows,).
+        type_name: The scalar type's name in a contract.
+    """
+    target: AnyType = SCALARS[type_name]
+    if pa.types.is_dictionary(array.type):
+        array = array.dictionary_decode()
+    if pa.types.is_null(array.type):
+        return Converted(pa.nulls(len(array), target))
+    if type_name == "string":
+        return _from_strings(array)
+    if array.type == target:
+        return Converted(array)
+    if pa.types.is_floating(array.type):
+        return _from_floats(array, type_name)
+    try:
+        return Converted(array.cast(target))
+    except pa.ArrowInvalid:
+        return _from_integers(array, type_name)
+
+
+def _from_strings(array: AnyArray) -> Converted:
+    try:
+        array.validate(full=True)  # Parquet does not promise that its strings are UTF-8
+    except pa.ArrowInvalid:
+        kept, refusals = list[str | None](), list[Refusal]()
+        contents = cast("list[Any]", array.cast(pa.large_binary()).to_pylist())
+        for row, content in enumerate(contents):
+            if content is None:
+                kept.append(None)
+                continue
+            try:
+                kept.append(content.decode("utf-8"))
+            except UnicodeDecodeError as error:
+                kept.append("")
+                shown = f"byte 0x{content[error.start]:02x} in '{content.decode('utf-8', 'backslashreplace')}'"
+                refusals.append(Refusal(row, "not UTF-8", shown))
+        return Converted(pa.array(kept, pa.string()), tuple(refusals))
+    return Converted(array.cast(pa.string()))
+
+
+def _from_floats(array: AnyArray, type_name: str) -> Converted:
+    """Widening is exact; narrowing is accepted where the value comes back the same (NaN counts as the same)."""
+    values = array.cast(pa.float64()).fill_null(0.0).to_numpy()
+    with np.errstate(over="ignore"):
+        narrowed = values.astype(type_name)
+    lost = np.flatnonzero((narrowed.astype(np.float64) != values) & ~np.isnan(values))
+    bound = f"values that {type_name} holds exactly; round them before, or declare {array.type}"
+    refusals = tuple(Refusal(int(row), f"does not fit {type_name}", float(values[row]), bound) for row in lost)
+    return Converted(pa.array(narrowed, mask=array.is_null().to_numpy(zero_copy_only=False)), refusals)
+
+
+def _from_integers(array: AnyArray, type_name: str) -> Converted:
+    kept: list[Any] = []
+    refusals: list[Refusal] = []
+    limits = None if type_name.startswith("float") else np.iinfo(type_name)
+    for row, value in enumerate(array.to_pylist()):
+        if value is None:
+            fits = True
+        elif limits is not None:
+            fits = limits.min <= value <= limits.max
+        else:
+            fits = int(np.dtype(type_name).type(value)) == value
+        if not fits:
+            bound = f"{limits.min} to {limits.max}" if limits is not None else f"values that {type_name} holds exactly"
+            refusals.append(Refusal(row, f"does not fit {type_name}", value, bound))
+        kept.append(value if fits else 0)
+    return Converted(pa.array(kept, SCALARS[type_name]), tuple(refusals))

@@ -1,0 +1,135 @@
+"""Blocks: a text file cut at the ends of its records, so that each piece is read on its own."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import BinaryIO
+
+import numpy as np
+import numpy.typing as npt
+
+from evaluator.errors import DataError
+
+BLOCK_BYTES = 1 << 22
+"""How much is read at once. Big enough for vectorised work, small enough for many columns of intermediates."""
+MAX_RECORD_BYTES = 1 << 26
+"""The longest row of a text file; an unclosed quote must not swallow gigabytes."""
+
+_BOM = b"\xef\xbb\xbf"
+_UTF16_MARKS = (b"\xff\xfe", b"\xfe\xff")
+_NEWLINE, _QUOTE = 0x0A, 0x22
+
+
+@dataclass(frozen=True)
+class Block:
+    """Whole records of a text file.
+
+    Attributes:
+        content: Their bytes, valid UTF-8 or not.
+        first_line: The number of the first line, from 1.
+        first_byte: The offset of the first byte in the file.
+    """
+
+    content: bytes
+    first_line: int
+    first_byte: int
+
+    def line(self, position: int) -> int:
+        """The number of the line that a byte of the block stands in."""
+        return self.first_line + self.content.count(b"\n", 0, position)
+
+    def after(self, position: int) -> "Block":
+        """The rest of the block from a position on."""
+        return Block(self.content[position:], self.line(position), self.first_byte + position)
+
+
+def blocks(file: BinaryIO, *, name: str, quoted: bool) -> Iterator[Block]:
+    """Cuts a file into blocks of whole records; the byte order mark is taken off.
+
+    Args:
+        file: The open file.
+        name: Its name, for messages.
+        quoted: Whether a newline between double quotes belongs to a record, as in csv.
+
+    Raises:
+        DataError: The file is UTF-16, or a record is longer than `MAX_RECORD_BYTES`.
+    """
+    head = file.read(len(_BOM))
+    if head.startswith(_UTF16_MARKS):
+        raise DataError("the file is UTF-16", place=name, bound="UTF-8", remedy="save it as UTF-8")
+    rest, first_byte = (b"", len(_BOM)) if head == _BOM else (head, 0)
+    first_line = 1
+    while True:
+        fresh = file.read(max(BLOCK_BYTES, len(rest)))
+        content = rest + fresh
+        if not content:
+            return
+        end = _end_of_records(content, quoted=quoted) if fresh else len(content)
+        if end:
+            yield Block(content[:end], first_line, first_byte)
+        elif len(content) > MAX_RECORD_BYTES:
+            raise DataError(
+                "a row is too long",
+                place=f"{name}:{first_line}",
+                value=f"over {len(content):,} bytes",
+                bound=f"up to {MAX_RECORD_BYTES:,} bytes",
+                remedy="is a double quote in this row never closed?" if quoted else "put each object on its own line",
+            )
+        if not fresh:
+            return
+        first_line += content.count(b"\n", 0, end)
+        first_byte += end
+        rest = content[end:]
+
+
+def require_text(block: Block, *, name: str) -> None:
+    """Refuses a block that holds a NUL, which no text file has.
+
+    Raises:
+        DataError: With the line and the byte offset.
+    """
+    position = block.content.find(b"\0")
+    if position >= 0:
+        raise DataError(
+            "a NUL byte",
+            place=f"{name}:{block.line(position)}",
+            value=f"0x00 at byte {block.first_byte + position}",
+            bound="UTF-8 text",
+            remedy="is this a binary file, or UTF-16?",
+        )
+
+
+def undecodable(
+    block: Block, error: UnicodeDecodeError, *, name: str, column: str = "", cell: bytes = b""
+) -> DataError:
+    """Says which byte is not UTF-8, and where: line, byte offset from the start of the file, column and cell."""
+    byte = f"byte 0x{block.content[error.start]:02x} at offset {block.first_byte + error.start}"
+    shown = cell.decode("utf-8", "backslashreplace")
+    return DataError(
+        "not UTF-8",
+        place=f"{name}:{block.line(error.start)}",
+        field=column,
+        value=f"{byte} in '{shown}'" if cell else byte,
+        remedy="save the file as UTF-8",
+    )
+
+
+def positions(content: bytes, byte: int) -> npt.NDArray[np.int64]:
+    """Where a byte stands in the content, shape (occurrences,)."""
+    return np.flatnonzero(np.frombuffer(content, np.uint8) == byte)
+
+
+def record_ends(content: bytes, *, quoted: bool) -> npt.NDArray[np.int64]:
+    """The positions of the newlines that end a record: those outside quotes, shape (records,)."""
+    newlines = positions(content, _NEWLINE)
+    if not quoted or b'"' not in content:
+        return newlines
+    quotes_before = np.searchsorted(positions(content, _QUOTE), newlines)
+    return newlines[quotes_before % 2 == 0]
+
+
+def _end_of_records(content: bytes, *, quoted: bool) -> int:
+    """The length of the whole records at the front of the content."""
+    if not quoted or b'"' not in content:
+        return content.rfind(b"\n") + 1
+    ends = record_ends(content, quoted=True)
+    return int(ends[-1]) + 1 if ends.size else 0

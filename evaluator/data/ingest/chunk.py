@@ -1,0 +1,126 @@
+"""Chunk: some consecutive rows of one file, typed, with the place of each and what was wrong with them."""
+
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+
+from evaluator.data.ingest.schema import arrow_schema
+from manifests.contract import Column
+
+
+@dataclass(frozen=True)
+class Origin:
+    """Where the rows of a chunk stand in their file.
+
+    Attributes:
+        file: The file's name, without its folder.
+        unit: `line` in text files, `row` in binary ones; both count from 1.
+        first: The line or row number of the first row.
+        steps: Distance of each row from `first`, shape (rows,); None where each row takes one line, which is the
+            usual case and costs nothing.
+    """
+
+    file: str
+    unit: Literal["line", "row"]
+    first: int
+    steps: npt.NDArray[np.int32] | None = None
+
+    def number(self, row: int) -> int:
+        """The line or row number of the chunk's `row`."""
+        return self.first + (row if self.steps is None else int(self.steps[row]))
+
+    def place(self, number: int) -> str:
+        """`digits.csv:12`, or `digits.parquet row 12`."""
+        return f"{self.file}:{number}" if self.unit == "line" else f"{self.file} row {number}"
+
+
+@dataclass(frozen=True)
+class Refusal:
+    """One cell of a column that cannot be converted.
+
+    Attributes:
+        row: The row within the column.
+        problem: What is wrong, in words.
+        value: What was found.
+        bound: What would be accepted.
+    """
+
+    row: int
+    problem: str
+    value: Any
+    bound: str = ""
+
+
+@dataclass(frozen=True)
+class Converted:
+    """A column in its frozen type.
+
+    Attributes:
+        array: The values. A null is a cell that was null; a refused cell holds something arbitrary.
+        refusals: The cells that could not be converted, in row order.
+    """
+
+    array: pa.Array
+    refusals: tuple[Refusal, ...] = ()
+
+
+@dataclass(frozen=True)
+class Offence:
+    """Something in the rows that keeps them from being frozen.
+
+    Attributes:
+        number: The line or row number in the file.
+        place: The file and the number, in words.
+        column: The column's name; empty if the whole row is at fault.
+        problem: What is wrong, in words.
+        value: What was found; None if there is nothing to show.
+        bound: What would be accepted.
+        remedy: What to do about it.
+    """
+
+    number: int
+    place: str
+    column: str
+    problem: str
+    value: Any = None
+    bound: str = ""
+    remedy: str = ""
+
+
+@dataclass(frozen=True)
+class Chunk:
+    """Consecutive rows of one file.
+
+    Attributes:
+        table: The contract's frozen columns in their types.
+        origin: Where the rows stand.
+        offences: What could not be read. If there are any, the table serves only to look for more.
+    """
+
+    table: pa.Table
+    origin: Origin
+    offences: tuple[Offence, ...] = ()
+
+
+def chunk_of(
+    converted: dict[str, Converted], *, columns: tuple[Column, ...], origin: Origin, offences: tuple[Offence, ...] = ()
+) -> Chunk:
+    """Puts converted columns together, and gives each refused cell its place."""
+    refused = [
+        Offence(
+            number := origin.number(refusal.row),
+            origin.place(number),
+            name,
+            refusal.problem,
+            refusal.value,
+            refusal.bound,
+        )
+        for name, column in converted.items()
+        for refusal in column.refusals
+    ]
+    schema = arrow_schema(columns)
+    table = pa.Table.from_arrays([converted[name].array for name in schema.names], schema=schema)
+    return Chunk(table, origin, (*offences, *refused))

@@ -1,0 +1,220 @@
+"""Delimited text: csv and tsv, quoted as RFC 4180 says, read block by block.
+
+pyarrow does the parsing; what it would let pass is refused before, in `quoting`.
+
+An empty cell is null, also where it is written `""` and also in a column of strings: csv cannot tell them apart.
+Blank lines are read past, as Python's csv.DictReader does.
+"""
+
+import csv
+import io
+from collections.abc import Iterator
+from typing import BinaryIO, Literal
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.csv as pa_csv
+
+from evaluator.data.ingest import json_values, quoting, tensors
+from evaluator.data.ingest.blocks import Block, blocks, positions, record_ends, require_text, undecodable
+from evaluator.data.ingest.chunk import Chunk, Converted, Offence, Origin, chunk_of
+from evaluator.data.ingest.schema import require_columns
+from evaluator.data.ingest.text_values import from_texts
+from evaluator.errors import DataError
+from manifests.contract import Column, Contract
+
+_NEWLINE, _RETURN = 0x0A, 0x0D
+
+
+def delimited_chunks(file: BinaryIO, *, name: str, contract: Contract, delimiter: str) -> Iterator[Chunk]:
+    """Reads a file with a header line.
+
+    Args:
+        file: The open file.
+        name: Its name, for messages.
+        contract: Which columns there are, and their types.
+        delimiter: What divides cells: a comma or a tab.
+
+    Raises:
+        DataError: The text is not UTF-8, not csv, or its header is not that of the contract. Cells and rows that
+            cannot be read come with the chunks, as offences.
+    """
+    reader = _Reader(name, contract, delimiter)
+    for block in blocks(file, name=name, quoted=True):
+        yield from reader.chunks(block)
+
+
+class _Reader:
+    """What one file's header and line ends say about the blocks to come."""
+
+    def __init__(self, name: str, contract: Contract, delimiter: str) -> None:
+        self._name, self._contract, self._delimiter = name, contract, delimiter
+        self._header: list[str] = []
+        self._line_end = b""
+
+    def chunks(self, block: Block) -> Iterator[Chunk]:
+        """The rows of a block; the first block's first line is the header."""
+        require_text(block, name=self._name)
+        if not self._header:  # on its own, so that a wrong delimiter is not taken for wrong quotes
+            ends = record_ends(block.content, quoted=True)
+            end = int(ends[0]) + 1 if ends.size else len(block.content)
+            self._read_header(Block(block.content[:end], block.first_line, block.first_byte))
+            block = block.after(end)
+        ends = self._ends_of_well_formed(block)
+        if block.content.strip(b"\r\n"):
+            yield self._chunk(block, ends)
+
+    def _read_header(self, block: Block) -> None:
+        self._ends_of_well_formed(block)
+        text = block.content.decode("utf-8")
+        place = f"{self._name}:1"
+        try:
+            self._header = next(csv.reader(io.StringIO(text, newline=""), delimiter=self._delimiter), [])
+        except csv.Error as error:
+            raise DataError(f"the header cannot be read ({error})", place=place) from None
+        if not self._header:
+            raise DataError("the first line is blank", place=place, remedy="it names the columns")
+        other = "\t" if self._delimiter == "," else ","
+        remedy = ""
+        if len(self._header) == 1 and other in text:
+            kind = "tabs: end the file's name in .tsv" if other == "\t" else "commas: end the file's name in .csv"
+            remedy = f"the line seems to be divided by {kind}"
+        require_columns(self._header, contract=self._contract, place=place, remedy=remedy)
+
+    def _chunk(self, block: Block, ends: npt.NDArray[np.int64]) -> Chunk:
+        table, is_ragged = self._cells(block)
+        numbers = None
+        offences: tuple[Offence, ...] = ()
+        if is_ragged or _has_uneven_lines(block.content, len(ends)):
+            starts, stops, numbers = _records(block, ends)
+            if is_ragged:
+                keep, offences = self._ragged(block, starts, stops, numbers)
+                numbers = numbers[keep]
+        num_records = len(ends) + (not block.content.endswith(b"\n")) if numbers is None else len(numbers)
+        assert table.num_rows == num_records, "pyarrow and the positions of the quotes see the same rows"
+        first = block.first_line if numbers is None or not numbers.size else int(numbers[0])
+        steps = None if numbers is None else (numbers - first).astype(np.int32)
+        origin = Origin(self._name, "line", first, steps)
+        columns = self._contract.frozen_columns
+        converted = {column.name: _converted(table[column.name], column) for column in columns}
+        return chunk_of(converted, columns=columns, origin=origin, offences=offences)
+
+    def _cells(self, block: Block) -> tuple[pa.Table, bool]:
+        """The cells as strings, without the ragged rows, and whether there were any."""
+        ragged: list[pa_csv.InvalidRow] = []
+
+        def on_ragged(row: pa_csv.InvalidRow) -> Literal["skip"]:
+            ragged.append(row)
+            return "skip"
+
+        wanted = [column.name for column in self._contract.frozen_columns]
+        table = pa_csv.read_csv(
+            pa.BufferReader(block.content),  # pyright: ignore[reportArgumentType]
+            read_options=pa_csv.ReadOptions(
+                column_names=self._header, use_threads=False, block_size=len(block.content) + 1
+            ),
+            parse_options=pa_csv.ParseOptions(
+                delimiter=self._delimiter, newlines_in_values=True, invalid_row_handler=on_ragged
+            ),
+            convert_options=pa_csv.ConvertOptions(
+                column_types=dict.fromkeys(wanted, pa.string()),
+                include_columns=wanted,
+                null_values=[""],
+                strings_can_be_null=True,
+                check_utf8=False,  # the whole block has been decoded already
+            ),
+        )
+        return table, bool(ragged)
+
+    def _ragged(
+        self, block: Block, starts: npt.NDArray[np.int64], stops: npt.NDArray[np.int64], numbers: npt.NDArray[np.int64]
+    ) -> tuple[npt.NDArray[np.bool_], tuple[Offence, ...]]:
+        """Which records have as many cells as the header, and an offence for each that has not."""
+        delimiters = quoting.unquoted(block.content, ord(self._delimiter))
+        num_cells = np.searchsorted(delimiters, stops) - np.searchsorted(delimiters, starts) + 1
+        keep = num_cells == len(self._header)
+        origin = Origin(self._name, "line", 1)
+        offences = tuple(
+            Offence(
+                number := int(numbers[row]),
+                origin.place(number),
+                "",
+                f"{num_cells[row]} {'cell' if num_cells[row] == 1 else 'cells'} in this row",
+                block.content[starts[row] : min(stops[row], starts[row] + 200)].decode("utf-8", "replace").rstrip("\r"),
+                f"{len(self._header)}, as in the header",
+            )
+            for row in np.flatnonzero(~keep)
+        )
+        return keep, offences
+
+    def _require_utf8(self, block: Block, ends: npt.NDArray[np.int64]) -> None:
+        try:
+            block.content.decode("utf-8")
+        except UnicodeDecodeError as error:
+            column, cell = self._cell_at(block, ends, error.start)
+            raise undecodable(block, error, name=self._name, column=column, cell=cell) from None
+
+    def _cell_at(self, block: Block, ends: npt.NDArray[np.int64], position: int) -> tuple[str, bytes]:
+        """The column and the cell that hold the first byte that is not UTF-8."""
+        before = int(np.searchsorted(ends, position))
+        start = int(ends[before - 1]) + 1 if before else 0
+        stop = int(ends[before]) if before < len(ends) else len(block.content)
+        record = block.content[start:stop].decode("utf-8", "surrogateescape")
+        try:
+            cells = next(csv.reader(io.StringIO(record, newline=""), delimiter=self._delimiter))
+        except csv.Error:  # a cell past the csv module's limit: the byte offset has to do
+            return "", b""
+        index = next(at for at, cell in enumerate(cells) if any("\udc80" <= each <= "\udcff" for each in cell))
+        column = self._header[index] if index < len(self._header) else ""
+        return column, cells[index].encode("utf-8", "surrogateescape")
+
+    def _ends_of_well_formed(self, block: Block) -> npt.NDArray[np.int64]:
+        """The ends of the records, once it is sure that they can be told."""
+        quoting.require_quotes_in_place(block, name=self._name, delimiter=self._delimiter)
+        self._line_end = quoting.line_end(block, name=self._name, so_far=self._line_end)
+        ends = record_ends(block.content, quoted=True)
+        self._require_utf8(block, ends)
+        return ends
+
+
+def _has_uneven_lines(content: bytes, num_ends: int) -> bool:
+    """Whether some row takes more than a line, or some line has no row."""
+    return (
+        content.count(b"\n") != num_ends
+        or content.startswith((b"\n", b"\r\n"))
+        or b"\n\n" in content
+        or b"\n\r\n" in content
+    )
+
+
+def _records(
+    block: Block, ends: npt.NDArray[np.int64]
+) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64], npt.NDArray[np.int64]]:
+    """Start, stop and line number of every record that is not blank, each of shape (records,)."""
+    content = np.frombuffer(block.content, np.uint8)
+    starts = np.concatenate([[0], ends + 1])
+    stops = np.concatenate([ends, [content.size]])
+    lengths = stops - starts
+    is_blank = (lengths == 0) | ((lengths == 1) & (content[np.minimum(starts, content.size - 1)] == _RETURN))
+    starts, stops = starts[~is_blank], stops[~is_blank]
+    return starts, stops, block.first_line + np.searchsorted(positions(block.content, _NEWLINE), starts)
+
+
+def _converted(texts: pa.ChunkedArray, column: Column) -> Converted:
+    array = texts.combine_chunks()
+    array = pa.concat_arrays(array.chunks) if isinstance(array, pa.ChunkedArray) else array
+    if not column.shape:
+        return from_texts(array, type_name=column.type)
+    return _tensors(array, column)
+
+
+def _tensors(texts: pa.Array, column: Column) -> Converted:
+    """Cells that hold a JSON list each: read as the lines of a JSON file with one column."""
+    if not texts.null_count and len(texts) and pc.all(pc.match_substring_regex(texts, r"^\[[^{}\n]*\]$")).as_py():
+        content = "\n".join(f'{{"":{text}}}' for text in texts.to_pylist()).encode()
+        table = json_values.quick(content, types={"": tensors.list_type(column)}, num_rows=len(texts))
+        if table is not None:
+            return tensors.from_lists(table.column("").combine_chunks(), column=column)
+    return json_values.from_tensor_texts(texts.to_pylist(), column=column)

@@ -1,0 +1,137 @@
+"""JSON lines: one object a line, read block by block. A missing name is a null; blank lines are read past."""
+
+import math
+from collections.abc import Iterator
+from typing import Any, BinaryIO
+
+import numpy as np
+import pyarrow as pa
+
+from evaluator.data.ingest import json_values, tensors
+from evaluator.data.ingest.blocks import Block, blocks, positions, require_text, undecodable
+from evaluator.data.ingest.chunk import Chunk, Converted, Offence, Origin, chunk_of
+from evaluator.data.ingest.schema import SCALARS
+from manifests.contract import Column, Contract
+from manifests.errors import did_you_mean
+
+_MAX_EXTRA_BRACKETS = 1000
+"""How deep pyarrow's parser may be led by columns that nobody has typed: it calls itself for every level."""
+
+
+def json_lines_chunks(file: BinaryIO, *, name: str, contract: Contract) -> Iterator[Chunk]:
+    """Reads a file of one object a line.
+
+    Args:
+        file: The open file.
+        name: Its name, for messages.
+        contract: Which names the objects have, and the types of their values.
+
+    Raises:
+        DataError: The text is not UTF-8. Lines and values that cannot be read come with the chunks, as offences.
+    """
+    for block in blocks(file, name=name, quoted=False):
+        require_text(block, name=name)
+        try:
+            block.content.decode("utf-8")
+        except UnicodeDecodeError as error:
+            raise undecodable(block, error, name=name) from None
+        chunk = _quick(block, name, contract) or _exact(block, name, contract)
+        if chunk.table.num_rows or chunk.offences:
+            yield chunk
+
+
+def _quick(block: Block, name: str, contract: Contract) -> Chunk | None:
+    """The chunk if pyarrow reads every line as one object of the contract, else None."""
+    num_rows = _num_plain_lines(block.content)
+    columns = contract.frozen_columns
+    strict = len(columns) == len(contract.columns)
+    if not num_rows or not (strict or _is_shallow(block.content, num_rows, columns)):
+        return None
+    types = {column.name: tensors.list_type(column) if column.shape else SCALARS[column.type] for column in columns}
+    table = json_values.quick(block.content, types=types, num_rows=num_rows, strict=strict)
+    if table is None or not {column.name for column in contract.columns}.issuperset(table.column_names):
+        return None
+    converted = {column.name: _typed(table[column.name], column) for column in columns}
+    if any(column.refusals for column in converted.values()):
+        return None
+    return chunk_of(converted, columns=columns, origin=Origin(name, "line", block.first_line))
+
+
+def _num_plain_lines(content: bytes) -> int:
+    """How many lines there are if each starts with `{` and ends with `}`; 0 if any does not.
+
+    With that, as many objects as lines means one object on each: an object that goes on over a line end would need
+    a colon, a comma or a bracket there.
+    """
+    if not content.endswith(b"\n"):
+        content += b"\n"
+    if b"\r\n" in content:
+        content = content.replace(b"\r\n", b"\n")
+    bytes_ = np.frombuffer(content, np.uint8)
+    ends = positions(content, ord("\n"))
+    starts = np.concatenate([[0], ends[:-1] + 1])
+    is_plain = (bytes_[starts] == ord("{")) & (bytes_[np.maximum(ends - 1, 0)] == ord("}"))
+    return len(ends) if is_plain.all() else 0
+
+
+def _is_shallow(content: bytes, num_rows: int, columns: tuple[Column, ...]) -> bool:
+    """Whether the untyped rest of the objects has too few brackets to be nested deeply."""
+    lists = sum(math.prod(column.shape[:level]) for column in columns for level in range(len(column.shape)))
+    return content.count(b"{") + content.count(b"[") <= num_rows * (1 + lists) + _MAX_EXTRA_BRACKETS
+
+
+def _typed(values: pa.ChunkedArray, column: Column) -> Converted:
+    array = values.combine_chunks()
+    array = pa.concat_arrays(array.chunks) if isinstance(array, pa.ChunkedArray) else array
+    return tensors.from_lists(array, column=column) if column.shape else Converted(array)
+
+
+def _exact(block: Block, name: str, contract: Contract) -> Chunk:
+    """The chunk by Python's own JSON reader, with an offence for each line that is not such an object."""
+    origin = Origin(name, "line", block.first_line)
+    numbers: list[int] = []
+    rows: list[dict[str, Any]] = []
+    offences: list[Offence] = []
+    known = [column.name for column in contract.columns]
+    for at, line in enumerate(block.content.split(b"\n")):
+        if not line.strip():
+            continue
+        number = block.first_line + at
+        found = _object(line.decode("utf-8"), known)
+        if isinstance(found, dict):
+            numbers.append(number)
+            rows.append(found)
+        else:
+            offences.append(Offence(number, origin.place(number), *found))
+    columns = contract.frozen_columns
+    converted = {
+        column.name: json_values.from_values([row.get(column.name) for row in rows], column=column)
+        for column in columns
+    }
+    first = numbers[0] if numbers else block.first_line
+    steps = np.array(numbers, np.int64) - first
+    return chunk_of(
+        converted,
+        columns=columns,
+        origin=Origin(name, "line", first, steps.astype(np.int32)),
+        offences=tuple(offences),
+    )
+
+
+def _object(line: str, known: list[str]) -> dict[str, Any] | tuple[str, str, Any, str, str]:
+    """The object on a line, or column, problem, value, bound and remedy of what is wrong with it."""
+    try:
+        pairs = json_values.decoded(line)
+    except ValueError as error:
+        return "", f"not JSON: {error}", line.strip(), "one object", "put each object on a line of its own"
+    if not isinstance(pairs, json_values.Pairs):
+        return "", "not an object", line.strip(), "one object", ""
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        twice = next(name for at, (name, _) in enumerate(pairs) if name in dict(pairs[:at]))
+        return twice, "the name stands twice in this object", line.strip(), "", "keep one of them"
+    for name, value in found.items():
+        if name not in known:
+            near = did_you_mean(name, [other for other in known if other not in found] or known)
+            return name, "the contract has no such column", value, "", near
+    return found

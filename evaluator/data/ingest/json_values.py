@@ -1,0 +1,137 @@
+"""JSON values: objects and lists into typed columns, losing nothing.
+
+Fast where all is well: pyarrow reads many objects at once. Where it will not, object by object: that code has the
+last word on what is accepted, and names the offenders. Numbers are kept as the text they were written in, so that
+both roads round alike.
+"""
+
+import json
+from collections.abc import Callable
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.json as pa_json
+
+from evaluator.data.ingest.chunk import Converted, Refusal
+from evaluator.data.ingest.tensors import from_nested
+from evaluator.data.ingest.text_values import from_texts
+from manifests.contract import Column
+
+
+class NumberText(str):
+    """A number of a JSON text, as it was written, and shown so."""
+
+    __slots__ = ()
+
+    def __repr__(self) -> str:
+        return str(self)
+
+
+class Pairs(list[tuple[str, Any]]):
+    """An object of a JSON text: its names and values in order, repeated names too."""
+
+    __slots__ = ()
+
+
+_DECODER = json.JSONDecoder(
+    parse_float=NumberText, parse_int=NumberText, parse_constant=NumberText, object_pairs_hook=Pairs
+)
+
+
+def decoded(text: str) -> Any:
+    """A JSON text: objects as `Pairs`, numbers (NaN and Infinity too) as `NumberText`.
+
+    Raises:
+        ValueError: It is not JSON, or nested too deeply.
+    """
+    try:
+        return _DECODER.decode(text)
+    except RecursionError:
+        raise ValueError("nested too deeply") from None
+
+
+def quick(content: bytes, *, types: dict[str, pa.DataType], num_rows: int, strict: bool = True) -> pa.Table | None:
+    """Reads lines of one object each, if that works without a question; None if it does not.
+
+    Args:
+        content: The lines, none of them blank.
+        types: The type of each name.
+        num_rows: How many rows must come out.
+        strict: Whether a name that is not in `types` ends the attempt.
+    """
+    try:
+        table = pa_json.read_json(
+            pa.BufferReader(content),  # pyright: ignore[reportArgumentType]
+            read_options=pa_json.ReadOptions(use_threads=False, block_size=len(content) + 1),
+            parse_options=pa_json.ParseOptions(
+                explicit_schema=pa.schema(list(types.items())),
+                unexpected_field_behavior="error" if strict else "infer",
+            ),
+        )
+    except (pa.ArrowInvalid, pa.ArrowNotImplementedError):
+        return None
+    return table if table.num_rows == num_rows else None
+
+
+def from_values(values: list[Any], *, column: Column) -> Converted:
+    """Converts decoded values of one column, one each row; None stays null."""
+    if column.shape:
+        return from_nested(values, column=column, elements=_elements(column))
+    return _scalars(values, column)
+
+
+def from_tensor_texts(texts: list[str | None], *, column: Column) -> Converted:
+    """Converts cells that hold a JSON list each; None stays null."""
+    return from_values([_decoded_or_itself(text) for text in texts], column=column)
+
+
+def _decoded_or_itself(text: str | None) -> Any:
+    """A text that is not JSON stays a string, which is refused where a list is wanted."""
+    try:
+        return None if text is None else decoded(text)
+    except ValueError:
+        return text
+
+
+def _elements(column: Column) -> Callable[[list[Any]], Converted]:
+    return lambda flat: _scalars(flat, column)
+
+
+def _scalars(values: list[Any], column: Column) -> Converted:
+    refusals: list[Refusal] = []
+    texts: list[str | None] = []
+    placeholder = "" if column.type == "string" else "0"
+    for row, value in enumerate(values):
+        text, problem = _text_of(value, column.type)
+        if problem:
+            refusals.append(Refusal(row, problem, _shown(value), f"a JSON {_json_word(column.type)}"))
+        texts.append(placeholder if problem else text)
+    converted = from_texts(pa.array(texts, pa.string()), type_name=column.type)
+    return Converted(converted.array, tuple(sorted((*refusals, *converted.refusals), key=lambda refusal: refusal.row)))
+
+
+def _text_of(value: Any, type_name: str) -> tuple[str | None, str]:
+    """The value as text for `from_texts`, or what is wrong with it."""
+    if value is None:
+        return None, ""
+    if type_name == "string":
+        if not isinstance(value, str) or isinstance(value, NumberText):
+            return None, "not a string"
+        return (None, "half of a surrogate pair, which is no character") if _has_surrogate(value) else (value, "")
+    if type_name == "bool":
+        return (str(value), "") if isinstance(value, bool) else (None, "not a bool")
+    return (value, "") if isinstance(value, NumberText) else (None, f"not a number of type {type_name}")
+
+
+def _has_surrogate(text: str) -> bool:
+    return any("\ud800" <= character <= "\udfff" for character in text)
+
+
+def _json_word(type_name: str) -> str:
+    return {"string": "string", "bool": "true or false"}.get(type_name, "number")
+
+
+def _shown(value: Any) -> Any:
+    """The value for messages: strings and bools as JSON writes them."""
+    is_written = isinstance(value, (str, bool)) and not isinstance(value, NumberText)
+    return json.dumps(value, ensure_ascii=False) if is_written else value

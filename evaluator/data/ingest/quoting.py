@@ -1,0 +1,100 @@
+"""Quoting: whether the quotes and line ends of delimited text leave no doubt where its cells and rows end.
+
+Where every quote at an even place opens a cell and every quote at an odd place closes one, the newlines with an even
+number of quotes before them, and no others, end a row. A doubled quote inside a cell closes it and opens it again, so
+that it needs no rule of its own. All of it is told from the positions of quotes, newlines and carriage returns.
+"""
+
+import numpy as np
+import numpy.typing as npt
+
+from evaluator.data.ingest.blocks import Block, positions
+from evaluator.errors import DataError
+
+_NEWLINE, _RETURN, _QUOTE = 0x0A, 0x0D, 0x22
+_REMEDY = "write a quote inside a quoted cell twice, and quote a cell that holds one"
+
+
+def require_quotes_in_place(block: Block, *, name: str, delimiter: str) -> None:
+    """Refuses quotes that neither open nor close a cell, and cells that are never closed.
+
+    Raises:
+        DataError: With the line and an excerpt.
+    """
+    if b'"' not in block.content:
+        return
+    content = np.frombuffer(block.content, np.uint8)
+    quotes = positions(block.content, _QUOTE)
+    opening, closing = quotes[0::2], quotes[1::2]
+    around = (ord(delimiter), _NEWLINE, _QUOTE)
+    before = np.where(opening > 0, content[opening - 1], _NEWLINE)
+    stray = opening[~np.isin(before, around)]
+    after = np.where(closing + 1 < content.size, content[np.minimum(closing + 1, content.size - 1)], _NEWLINE)
+    torn = np.flatnonzero(~np.isin(after, (*around, _RETURN)))
+    if torn.size and (not stray.size or opening[torn[0]] <= stray[0]):
+        start, stop = int(opening[torn[0]]), int(closing[torn[0]])
+        problem = f"a quoted cell is followed by text (its closing quote stands in line {block.line(stop)})"
+        raise _refusal(problem, block, start, name=name, remedy=f"{_REMEDY}; or is the cell never closed?")
+    if stray.size:
+        raise _refusal("a quote inside a cell that is not quoted", block, int(stray[0]), name=name, remedy=_REMEDY)
+    if quotes.size % 2:
+        raise _refusal("a quoted cell is never closed", block, int(quotes[-1]), name=name, remedy=_REMEDY)
+
+
+def line_end(block: Block, *, name: str, so_far: bytes) -> bytes:
+    """What ends the rows of a block whose quotes are in place: `\\n` or `\\r\\n`, one of them in the whole file.
+
+    Args:
+        block: The block.
+        name: The file's name, for messages.
+        so_far: What ended the rows before; empty if there were none.
+
+    Returns:
+        The file's line end; empty if no row has ended yet.
+
+    Raises:
+        DataError: Some row ends in another way.
+    """
+    returns = unquoted(block.content, _RETURN)
+    newlines = unquoted(block.content, _NEWLINE)
+    alone = returns[~np.isin(returns + 1, newlines, assume_unique=True)]
+    if alone.size:
+        raise _refusal(
+            "a carriage return without a newline",
+            block,
+            int(alone[0]),
+            name=name,
+            remedy="end all lines in \\n, or all in \\r\\n; quote a cell that holds one",
+        )
+    if not newlines.size:
+        return so_far
+    has_return = np.zeros(newlines.size, np.bool_)
+    if returns.size:
+        has_return = np.isin(newlines - 1, returns, assume_unique=True)
+    end = so_far or (b"\r\n" if has_return[0] else b"\n")
+    other = newlines[has_return != (end == b"\r\n")]
+    if other.size:
+        kinds = ("\\n", "\\r\\n")
+        this, those = kinds if end == b"\r\n" else kinds[::-1]
+        raise _refusal(
+            f"the line ends in {this}, those before it in {those}",
+            block,
+            int(other[0]),
+            name=name,
+            remedy="were two files joined? convert the line ends",
+        )
+    return end
+
+
+def unquoted(content: bytes, byte: int) -> npt.NDArray[np.int64]:
+    """Where a byte stands outside quotes."""
+    if byte not in content:
+        return np.empty(0, np.int64)
+    found = positions(content, byte)
+    return found[np.searchsorted(positions(content, _QUOTE), found) % 2 == 0] if b'"' in content else found
+
+
+def _refusal(problem: str, block: Block, position: int, *, name: str, remedy: str) -> DataError:
+    line_start = block.content.rfind(b"\n", 0, position) + 1
+    excerpt = block.content[max(line_start, position - 20) : position + 40].decode("utf-8", "replace")
+    return DataError(problem, place=f"{name}:{block.line(position)}", value=excerpt.rstrip("\r\n"), remedy=remedy)

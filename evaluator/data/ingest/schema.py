@@ -1,0 +1,84 @@
+"""Schema: the Arrow type that a contract's column is frozen as, and the columns a file must offer."""
+
+import math
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import pyarrow as pa
+
+from evaluator.errors import DataError
+from manifests.contract import Column, Contract
+from manifests.errors import did_you_mean
+
+AnyArray = Any
+"""An Arrow array, and `AnyType` its type: Arrow's stubs give neither the methods of all its kinds."""
+AnyType = Any
+
+SCALARS: dict[str, pa.DataType] = {
+    "bool": pa.bool_(),
+    "int8": pa.int8(),
+    "int16": pa.int16(),
+    "int32": pa.int32(),
+    "int64": pa.int64(),
+    "uint8": pa.uint8(),
+    "uint16": pa.uint16(),
+    "uint32": pa.uint32(),
+    "float32": pa.float32(),
+    "float64": pa.float64(),
+    "string": pa.string(),
+}
+"""The Arrow type of one value, by its name in a contract."""
+
+
+def arrow_type(column: Column) -> pa.DataType:
+    """The type of a frozen column: a scalar, or a fixed-shape tensor that NumPy and torch read without a copy."""
+    element = SCALARS[column.type]
+    return pa.fixed_shape_tensor(element, column.shape) if column.shape else element
+
+
+def value_bytes(column: Column, *, text_bytes: int) -> int:
+    """How many bytes a value takes in memory, a text of `text_bytes` UTF-8 bytes counted with its offset."""
+    if column.type == "string":
+        return 4 + text_bytes
+    return math.prod(column.shape) * max(1, SCALARS[column.type].bit_width // 8)
+
+
+def arrow_schema(columns: Iterable[Column]) -> pa.Schema:
+    """The schema of the frozen rows, in the order of the columns."""
+    return pa.schema([(column.name, arrow_type(column)) for column in columns])
+
+
+def require_columns(found: Sequence[str], *, contract: Contract, place: str, remedy: str = "") -> None:
+    """Refuses a file whose columns are not those of the contract; their order is free.
+
+    Args:
+        found: The names that the file has, in its order.
+        contract: What the names must be. An ignored column may be absent.
+        place: The file, and the line where it names its columns.
+        remedy: What to do, if more is known than the nearest name.
+
+    Raises:
+        DataError: A name stands twice, is unknown to the contract, or is missing.
+    """
+    known = [column.name for column in contract.columns]
+    for index, name in enumerate(found):
+        if name in found[:index]:
+            raise DataError("the column stands here twice", place=place, field=name, remedy="keep one of them")
+    for name in found:
+        if name not in known:
+            near = did_you_mean(name, [other for other in known if other not in found] or known)
+            raise DataError(
+                "the contract has no such column",
+                place=place,
+                field=name or "''",
+                remedy=remedy or f"{near}; a column that is not wanted is named in the contract with role: ignored",
+            )
+    for column in contract.frozen_columns:
+        if column.name not in found:
+            raise DataError(
+                "the column is missing",
+                place=place,
+                field=column.name,
+                bound=", ".join(known),
+                remedy=remedy or f"found columns: {', '.join(found)}",
+            )

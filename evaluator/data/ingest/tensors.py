@@ -1,0 +1,159 @@
+"""Tensors: nested lists as fixed-shape tensors, every level as long as the contract's shape says."""
+
+import math
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from evaluator.data.ingest.arrow_values import acceptable, from_arrow
+from evaluator.data.ingest.chunk import Converted, Refusal
+from evaluator.data.ingest.schema import SCALARS, AnyArray, AnyType, arrow_type
+from manifests.contract import Column
+
+Elements = Callable[[list[Any]], Converted]
+"""Converts the elements of many tensors, laid end to end, to the tensor's element type."""
+
+
+def list_type(column: Column, *, levels: int | None = None) -> pa.DataType:
+    """The nested list type that a reader gives for a tensor."""
+    found = SCALARS[column.type]
+    for _ in range(len(column.shape) if levels is None else levels):
+        found = pa.list_(found)
+    return found
+
+
+def acceptable_tensor(found: AnyType, *, column: Column) -> bool:
+    """Whether values of a type can be the tensors of a column: lists nested as the shape, or one flat list.
+
+    A flat list holds the elements in row-major order, as NumPy lays them out.
+    """
+    if isinstance(found, pa.FixedShapeTensorType):
+        in_order = found.permutation is None or list(found.permutation) == list(range(len(found.shape)))
+        return tuple(found.shape) == column.shape and in_order and acceptable(found.value_type, type_name=column.type)
+    levels: list[int | None] = []
+    while _is_list(found):
+        levels.append(found.list_size if pa.types.is_fixed_size_list(found) else None)
+        found = found.value_type
+    for shape in _shapes(column):
+        if len(levels) == len(shape):
+            fits = all(size in (None, wanted) for size, wanted in zip(levels, shape, strict=True))
+            return fits and acceptable(found, type_name=column.type)
+    return False
+
+
+def from_lists(array: AnyArray, *, column: Column) -> Converted:
+    """Converts lists, or tensors of another element type, of an acceptable type; null stays null.
+
+    Args:
+        array: The lists, shape (rows,).
+        column: The tensor column.
+    """
+    storage = array.storage if isinstance(array, pa.ExtensionArray) else array
+    elements = _elements(storage, column)
+    if elements is not None:
+        converted = from_arrow(elements, type_name=column.type)
+        if not converted.refusals:
+            return Converted(tensor_array(converted.array, column=column))
+    element_type = _element_type(storage.type)
+
+    def convert(flat: list[Any]) -> Converted:
+        return from_arrow(pa.array(flat, element_type), type_name=column.type)
+
+    return from_nested(storage.to_pylist(), column=column, elements=convert, shapes=_shapes(column))
+
+
+def from_nested(
+    rows: Sequence[Any], *, column: Column, elements: Elements, shapes: Sequence[tuple[int, ...]] | None = None
+) -> Converted:
+    """Converts nested Python lists one by one, naming those that are not of the shape; None stays null.
+
+    Args:
+        rows: A nested list, or None, for each row.
+        column: The tensor column.
+        elements: Converts the elements.
+        shapes: The shapes that are accepted; None accepts the column's alone.
+    """
+    size = math.prod(column.shape)
+    flat: list[Any] = []
+    refusals: list[Refusal] = []
+    present: list[int] = []
+    for row, nested in enumerate(rows):
+        if nested is None:
+            continue
+        laid_out = next((out for shape in shapes or (column.shape,) if (out := _laid_out(nested, shape))), None)
+        if laid_out is None or any(element is None for element in laid_out):
+            problem = "not a tensor of this shape" if laid_out is None else "a null inside a tensor"
+            refusals.append(Refusal(row, problem, nested, f"nested lists of shape {_shown(column.shape)}"))
+            continue
+        present.append(row)
+        flat.extend(laid_out)
+    converted = elements(flat)
+    refusals += [
+        Refusal(present[refusal.row // size], refusal.problem, refusal.value, refusal.bound)
+        for refusal in converted.refusals
+    ]
+    null = [nested is None for nested in rows]
+    values = np.zeros((len(rows), size), converted.array.to_numpy(zero_copy_only=False).dtype)
+    values[present] = converted.array.to_numpy(zero_copy_only=False).reshape(-1, size)
+    array = tensor_array(pa.array(values.reshape(-1)), column=column, null=null if any(null) else None)
+    return Converted(array, tuple(sorted(refusals, key=lambda refusal: refusal.row)))
+
+
+def tensor_array(elements: pa.Array, *, column: Column, null: Sequence[bool] | None = None) -> pa.Array:
+    """Elements laid end to end, as an array of tensors.
+
+    Args:
+        elements: Shape (rows * elements of a tensor,), of the column's element type.
+        column: The tensor column.
+        null: Which tensors are null, shape (rows,).
+    """
+    kind: AnyType = arrow_type(column)
+    mask = None if null is None else pa.array(null, pa.bool_())
+    storage = pa.FixedSizeListArray.from_arrays(elements, math.prod(column.shape), mask=mask)
+    return pa.ExtensionArray.from_storage(kind, storage)
+
+
+def _elements(storage: AnyArray, column: Column) -> AnyArray | None:
+    """All elements end to end, or None if any list is null or of another length than the shape's."""
+    found, depth = storage.type, 0
+    while _is_list(found):
+        found, depth = found.value_type, depth + 1
+    # A tensor's own storage is one flat list, whatever the shape.
+    sizes = column.shape if depth == len(column.shape) else (math.prod(column.shape),)
+    level = storage
+    for size in sizes:
+        if level.null_count or not pc.all(pc.equal(pc.list_value_length(level), pa.scalar(size)), min_count=0).as_py():
+            return None
+        level = level.flatten()
+    return None if level.null_count else level
+
+
+def _element_type(found: AnyType) -> pa.DataType:
+    while _is_list(found):
+        found = found.value_type
+    return found
+
+
+def _is_list(found: AnyType) -> bool:
+    return pa.types.is_list(found) or pa.types.is_large_list(found) or pa.types.is_fixed_size_list(found)
+
+
+def _shapes(column: Column) -> tuple[tuple[int, ...], ...]:
+    return tuple(dict.fromkeys((column.shape, (math.prod(column.shape),))))
+
+
+def _laid_out(nested: Any, shape: tuple[int, ...]) -> list[Any] | None:
+    """The elements in row-major order, or None if the lists are not of the shape."""
+    if not shape:
+        return None if isinstance(nested, list) else [nested]
+    if not isinstance(nested, list) or len(nested) != shape[0]:
+        return None
+    parts = [_laid_out(part, shape[1:]) for part in nested]
+    return None if any(part is None for part in parts) else [element for part in parts for element in part or ()]
+
+
+def _shown(shape: tuple[int, ...]) -> str:
+    return "x".join(str(size) for size in shape)

@@ -1,0 +1,84 @@
+"""Text values: a column of texts, such as csv cells or the numbers of JSON, in a scalar type, losing nothing.
+
+Fast where all is well: one vectorised cast. Where it is not, cell by cell: that code has the last word on what is
+accepted, and names the offenders.
+"""
+
+import re
+from collections.abc import Callable
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from evaluator.data.ingest.chunk import Converted, Refusal
+from evaluator.data.ingest.schema import SCALARS
+
+_INTEGER = re.compile(r"-?(0|[1-9][0-9]*)", re.ASCII)
+_NUMBER = re.compile(
+    r"[+-]?([0-9]+(\.[0-9]*)?|\.[0-9]+)(e[+-]?[0-9]+)?|[+-]?(nan|inf|infinity)", re.ASCII | re.IGNORECASE
+)
+_BOOLS = ("true", "false", "1", "0")
+
+Problem = tuple[str, str]
+"""What is wrong with a value, and what would be accepted."""
+
+
+def from_texts(texts: pa.Array, *, type_name: str) -> Converted:
+    """Converts texts; null stays null.
+
+    A whole number is written as decimal digits without leading zeros, a float as decimal text and rounded to the
+    nearest value of the type, a bool as true, false, 1 or 0. NaN and infinity are read as such, for the check to
+    refuse by name.
+
+    Args:
+        texts: The texts, a string array of shape (rows,).
+        type_name: The scalar type's name in a contract.
+    """
+    target = SCALARS[type_name]
+    if type_name == "string":
+        return Converted(texts)
+    try:
+        array = texts.cast(target)
+    except pa.ArrowInvalid:
+        return _cell_by_cell(texts, type_name)
+    # The cast also reads '007' and '0x1F' as whole numbers: only what is written back the same was meant as one.
+    if pa.types.is_integer(target) and not _all(pc.equal(array.cast(pa.string()), texts)):
+        return _cell_by_cell(texts, type_name)
+    return Converted(array)
+
+
+def _all(mask: pa.Array) -> bool:
+    return pc.all(mask).as_py() is not False
+
+
+def _cell_by_cell(texts: pa.Array, type_name: str) -> Converted:
+    target = SCALARS[type_name]
+    problem_of = _rule(type_name, target)
+    kept: list[str | None] = []
+    refusals: list[Refusal] = []
+    for row, text in enumerate(texts.to_pylist()):
+        problem = None if text is None else problem_of(text)
+        if problem:
+            refusals.append(Refusal(row, problem[0], text, problem[1]))
+        kept.append("0" if problem else text)
+    return Converted(pa.array(kept, pa.string()).cast(target), tuple(refusals))
+
+
+def _rule(type_name: str, target: pa.DataType) -> Callable[[str], Problem | None]:
+    if pa.types.is_integer(target):
+        limits = np.iinfo(type_name)
+        bound = f"{limits.min} to {limits.max}"
+
+        def integer(text: str) -> Problem | None:
+            if not _INTEGER.fullmatch(text):
+                return "not a whole number", "decimal digits without leading zeros"
+            # Python refuses to convert thousands of digits, so the length is looked at first.
+            if len(text) > 20 or not limits.min <= int(text) <= limits.max:
+                return f"past the range of {type_name}", bound
+            return None
+
+        return integer
+    if pa.types.is_floating(target):
+        return lambda text: None if _NUMBER.fullmatch(text) else (f"not a number of type {type_name}", "decimal text")
+    return lambda text: None if text.lower() in _BOOLS else ("not a bool", ", ".join(_BOOLS))

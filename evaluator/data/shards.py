@@ -1,0 +1,176 @@
+"""Shards: frozen rows read back, every byte verified, nothing copied that need not be."""
+
+from collections.abc import Iterable
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+from evaluator import fingerprint
+from evaluator.data.ingest import arrow_schema
+from evaluator.data.references import stored_dataset
+from evaluator.errors import DamageError, DataError
+from evaluator.storage import Store, open_store, split_uri
+from manifests.contract import Column
+from manifests.dataset import Dataset, Shard
+from manifests.errors import did_you_mean
+
+
+def open_dataset(location: str) -> tuple[Dataset, Store]:
+    """Opens a frozen dataset by `STORE/name@version`.
+
+    Returns:
+        Its manifest, and the store that has its shards.
+
+    Raises:
+        DataError: There is no such dataset, or no such version; those that are there are named.
+        DamageError: The manifest is damaged.
+    """
+    uri, reference = split_uri(location)
+    name, at, version = reference.partition("@")
+    if not (name and at and version):
+        raise DataError(
+            "not the place of a dataset",
+            place=location,
+            bound="STORE/name@version",
+            remedy=f"write it like {uri}/{name or 'digits'}@v1",
+        )
+    store = open_store(uri)
+    dataset = stored_dataset(store, reference)
+    if dataset is not None:
+        return dataset, store
+    known = [entry.key.removeprefix("refs/").removesuffix(".json").rpartition("/") for entry in store.listing("refs/")]
+    versions = [version for found, _, version in known if found == name]
+    if versions:
+        raise DataError(
+            "the dataset has no such version",
+            place=location,
+            value=version,
+            bound=", ".join(versions),
+            remedy=did_you_mean(version, versions) if len(versions) > 1 else "",
+        )
+    references = [f"{found}@{version}" for found, _, version in known]
+    raise DataError(
+        "no such dataset in this store",
+        place=location,
+        value=reference,
+        remedy=did_you_mean(reference, references)
+        or "the store holds no dataset: freeze one, or correct the path of the store",
+    )
+
+
+class ShardReader:
+    """Reads rows of a dataset by their global index; keeps the shard it fetched last."""
+
+    def __init__(self, dataset: Dataset, store: Store) -> None:
+        self.dataset = dataset
+        self._store = store
+        self._last: tuple[int, pa.Table] | None = None
+
+    def fetch(self, shard: Shard) -> pa.Buffer:
+        """The bytes of a shard, verified.
+
+        Raises:
+            DamageError: They are missing, or are not those that were frozen.
+        """
+        place = f"{self._store.uri}/{shard.key}: shard {shard.index} of {self.dataset.reference}"
+        remedy = "restore the object from a copy, or freeze the same rows into a new store"
+        try:
+            buffer = self._store.get(shard.key)
+        except FileNotFoundError:
+            raise DamageError(
+                f"{place} is missing; expected {shard.size_bytes:,} bytes, {shard.blake3}; {remedy}"
+            ) from None
+        found = fingerprint.blake3_digest(buffer)
+        if (buffer.size, found) != (shard.size_bytes, shard.blake3):
+            raise DamageError(
+                f"{place} is damaged; expected {shard.size_bytes:,} bytes, {shard.blake3}; "
+                f"found {buffer.size:,} bytes, {found}; {remedy}"
+            )
+        return buffer
+
+    def table(self, buffer: pa.Buffer) -> pa.Table:
+        """The rows of a shard's bytes; what is not compressed is not copied."""
+        return pa.ipc.open_file(pa.BufferReader(buffer)).read_all()
+
+    def rows(self, first_row: int, num_rows: int) -> pa.Table:
+        """Some rows in the frozen order, from as many shards as they lie in.
+
+        Args:
+            first_row: The global index of the first.
+            num_rows: How many.
+
+        Raises:
+            DataError: The dataset has no such rows.
+            DamageError: A shard is missing or damaged.
+        """
+        if first_row < 0 or num_rows < 1 or first_row + num_rows > self.dataset.num_rows:
+            raise DataError(
+                "the dataset has no such rows",
+                place=self.dataset.reference,
+                value=f"rows {first_row} to {first_row + num_rows - 1}",
+                bound=f"rows 0 to {self.dataset.num_rows - 1}",
+            )
+        parts: list[pa.Table] = []
+        row, end = first_row, first_row + num_rows
+        while row < end:
+            shard = self.dataset.shards[row // self.dataset.shard_rows]
+            parts.append(self._shard_table(shard).slice(row - shard.first_row, end - row))
+            row += parts[-1].num_rows
+        return pa.concat_tables(parts)
+
+    def _shard_table(self, shard: Shard) -> pa.Table:
+        if self._last is None or self._last[0] != shard.index:
+            self._last = None  # lets the old one go before the new one comes
+            self._last = shard.index, self.table(self.fetch(shard))
+        return self._last[1]
+
+
+def columns_as_numpy(table: pa.Table, columns: Iterable[Column]) -> dict[str, np.ndarray]:
+    """The columns of a table as arrays, read-only views where Arrow's memory allows it.
+
+    Args:
+        table: Some columns of the dataset, shape (rows,).
+        columns: The dataset's columns; those that the table has not are left out.
+
+    Returns:
+        By name: tensors as (rows, *shape), numbers and bools as (rows,), texts as (rows,) of `str` objects.
+    """
+    return {
+        column.name: _as_numpy(table[column.name], column) for column in columns if column.name in table.column_names
+    }
+
+
+def _as_numpy(values: pa.ChunkedArray, column: Column) -> np.ndarray:
+    array: Any = values.chunk(0) if values.num_chunks == 1 else values.combine_chunks()
+    if column.shape:
+        return array.storage.flatten().to_numpy(zero_copy_only=False).reshape(-1, *column.shape)
+    return array.to_numpy(zero_copy_only=False)
+
+
+def verify(dataset: Dataset, store: Store) -> None:
+    """Reads every shard again, and compares bytes, schema, order and rows with what the manifest says.
+
+    Raises:
+        DamageError: Something is not as it was frozen.
+    """
+    reader = ShardReader(dataset, store)
+    schema = arrow_schema(dataset.columns)
+    digest = fingerprint.RowsDigest(schema)
+    first_row = 0
+    for index, shard in enumerate(dataset.shards):
+        table = reader.table(reader.fetch(shard))
+        found = (index, first_row, table.num_rows)
+        if found != (shard.index, shard.first_row, shard.num_rows) or not table.schema.equals(schema):
+            raise DamageError(
+                f"{store.uri}/{shard.key}: shard {shard.index} of {dataset.reference} does not belong there; "
+                f"expected {shard.num_rows} rows from row {shard.first_row} on, found {table.num_rows} from {first_row} on"
+            )
+        digest.update(table)
+        first_row += table.num_rows
+    expected = (dataset.num_rows, dataset.schema_digest, dataset.rows_digest)
+    if (first_row, fingerprint.schema_digest(schema), digest.digest()) != expected:
+        raise DamageError(
+            f"{store.uri}: the shards of {dataset.reference} are whole, but not the rows of its manifest; "
+            f"expected {dataset.num_rows} rows, {dataset.rows_digest}; found {first_row} rows, {digest.digest()}"
+        )

@@ -1,0 +1,175 @@
+"""Staging: checked rows written as shard files in a folder of their own, before any of them goes to a store."""
+
+import hashlib
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import blake3
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from evaluator.data.ingest import arrow_schema
+from evaluator.data.ingest.schema import value_bytes
+from evaluator.fingerprint import RowsDigest
+from manifests.contract import Column
+from manifests.dataset import Shard
+
+BATCH_ROWS = 1024
+"""Rows of a record batch, and what the rows of a shard are a multiple of: common batch sizes never straddle."""
+SHARD_BYTES = 1 << 26
+"""What a shard holds at most, uncompressed: large enough for one read at full speed, small enough to hold many."""
+
+
+@dataclass(frozen=True)
+class StagedShard:
+    """A complete shard file that waits to be put into a store.
+
+    Attributes:
+        path: The file.
+        shard: Its entry in the dataset's manifest.
+    """
+
+    path: Path
+    shard: Shard
+
+
+class Staging:
+    """Writes rows into shard files. Equal rows give equal files, in whatever pieces they come."""
+
+    def __init__(self, folder: Path, *, columns: tuple[Column, ...], shard_rows: int | None) -> None:
+        """Starts with no rows.
+
+        Args:
+            folder: An empty folder.
+            columns: The columns of the rows.
+            shard_rows: Rows of each shard; None asks for shards of about `SHARD_BYTES`.
+        """
+        self._folder, self._columns = folder, columns
+        self._schema = arrow_schema(columns)
+        self._digest = RowsDigest(self._schema)
+        self._shard_rows = shard_rows
+        self._waiting: list[pa.Table] = []
+        self._num_waiting = 0
+        self._file: pa.OSFile | None = None
+        self._writer: pa.RecordBatchFileWriter | None = None
+        self._rows_in_shard = 0
+        self._staged: list[StagedShard] = []
+
+    @property
+    def shard_rows(self) -> int:
+        """Rows of every shard but the last; known once rows have been staged."""
+        assert self._shard_rows is not None
+        return self._shard_rows
+
+    @property
+    def rows_digest(self) -> str:
+        """The digest of the rows so far."""
+        return self._digest.digest()
+
+    def add(self, rows: pa.Table) -> None:
+        """Takes the next rows, any number of them."""
+        self._digest.update(rows)
+        self._waiting.append(rows)
+        self._num_waiting += rows.num_rows
+        if self._num_waiting >= BATCH_ROWS:
+            self._write_batches(self._num_waiting // BATCH_ROWS * BATCH_ROWS)
+
+    def finish(self) -> tuple[StagedShard, ...]:
+        """Writes what is left and gives all shards, in row order."""
+        if self._num_waiting:
+            self._write_batches(self._num_waiting)
+        if self._writer is not None:
+            self._close_shard()
+        return tuple(self._staged)
+
+    def _write_batches(self, num_rows: int) -> None:
+        table = pa.concat_tables(self._waiting)
+        if self._shard_rows is None:
+            self._shard_rows = default_shard_rows(table.slice(0, BATCH_ROWS), columns=self._columns)
+        start = 0
+        while start < num_rows:
+            # A shard of another size than the default may end inside a batch.
+            batch_rows = min(BATCH_ROWS, num_rows - start, self._shard_rows - self._rows_in_shard)
+            self._write(normalised(table.slice(start, batch_rows)))
+            start += batch_rows
+        rest = table.slice(num_rows)
+        self._waiting, self._num_waiting = [rest] if rest.num_rows else [], rest.num_rows
+
+    def _write(self, batch: pa.RecordBatch) -> None:
+        if self._writer is None:
+            self._file = pa.OSFile(str(self._path), "wb")
+            self._writer = pa.ipc.new_file(self._file, self._schema, options=self._options())
+        self._writer.write_batch(batch)
+        self._rows_in_shard += batch.num_rows
+        if self._rows_in_shard == self._shard_rows:
+            self._close_shard()
+
+    def _close_shard(self) -> None:
+        assert self._writer is not None
+        assert self._file is not None
+        self._writer.close()
+        self._file.close()
+        first_row = len(self._staged) * self.shard_rows
+        shard = _described(self._path, index=len(self._staged), first_row=first_row, num_rows=self._rows_in_shard)
+        self._staged.append(StagedShard(self._path, shard))
+        self._writer, self._rows_in_shard = None, 0
+
+    @property
+    def _path(self) -> Path:
+        return self._folder / f"{len(self._staged):06d}.arrow"
+
+    def _options(self) -> pa.ipc.IpcWriteOptions:
+        """Numbers are read from the file as they lie; texts are worth compressing."""
+        has_text = any(column.type == "string" and column.role == "feature" for column in self._columns)
+        return pa.ipc.IpcWriteOptions(compression="zstd" if has_text else None, use_threads=False)
+
+
+def default_shard_rows(head: pa.Table, *, columns: tuple[Column, ...]) -> int:
+    """Rows of a shard of at most about `SHARD_BYTES`: a multiple of `BATCH_ROWS`, at least one.
+
+    Args:
+        head: The first `BATCH_ROWS` rows: the length of texts is taken from them.
+        columns: The columns of the rows.
+    """
+    row_bytes = 0
+    for column in columns:
+        text_bytes = 0
+        if column.type == "string":
+            texts: Any = head[column.name].combine_chunks()
+            lengths = pc.binary_length(texts)
+            text_bytes = -(-int(np.sum(lengths.to_numpy(), dtype=np.int64)) // head.num_rows)
+        row_bytes += value_bytes(column, text_bytes=text_bytes)
+    return max(1, SHARD_BYTES // row_bytes // BATCH_ROWS) * BATCH_ROWS
+
+
+def normalised(rows: pa.Table) -> pa.RecordBatch:
+    """The rows as one record batch whose buffers hold nothing else: equal rows are written as equal bytes."""
+    (batch,) = rows.combine_chunks().to_batches()
+    # Slices keep the buffers that they were cut from, and with them an offset; taking the rows makes new ones.
+    return batch.take(np.arange(batch.num_rows))
+
+
+def _described(path: Path, *, index: int, first_row: int, num_rows: int) -> Shard:
+    blake, sha = blake3.blake3(), hashlib.sha256()
+    for piece in _pieces(path):
+        blake.update(piece)
+        sha.update(piece)
+    digest = blake.hexdigest()
+    return Shard(
+        index=index,
+        key=f"objects/blake3/{digest[:2]}/{digest}.arrow",
+        first_row=first_row,
+        num_rows=num_rows,
+        size_bytes=path.stat().st_size,
+        blake3=f"blake3:{digest}",
+        sha256=f"sha256:{sha.hexdigest()}",
+    )
+
+
+def _pieces(path: Path) -> Iterator[bytes]:
+    with path.open("rb") as file:
+        while piece := file.read(1 << 22):
+            yield piece

@@ -1,0 +1,111 @@
+"""Environment: the software that numbers depend on, and the machine that they were made on."""
+
+import hashlib
+import os
+import platform
+import socket
+from collections.abc import Mapping
+from dataclasses import dataclass
+from importlib import metadata
+from pathlib import Path
+from types import MappingProxyType
+
+import rfc8785
+import torch
+
+Value = str | int | None
+
+_IDENTITY_PACKAGES = ("assay", "numpy", "pyarrow", "torch", "torchmetrics")
+_NVIDIA = Path("/proc/driver/nvidia")
+_CPU = Path("/proc/cpuinfo")
+_THREAD_VARIABLES = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
+
+
+@dataclass(frozen=True)
+class Environment:
+    """What a process found around it. Never the environment variables as a whole: there are secrets among them.
+
+    Attributes:
+        identity: What must be equal for numbers to be comparable: `python` (major and minor version) and the version
+            of each package that scores pass through, None where it is not installed as a package. torch's names its
+            build too, such as `2.13.0+cpu`.
+        circumstance: What is recorded beside it: `host`, `os`, `machine`, `python_build`, `cpu`, `num_cpus`, `gpus` (the
+            machine's, seen or not), `cuda_visible_devices`, `cuda`, `cudnn`, `gpu_driver`, the thread settings, and `packages_digest` over all installed packages.
+    """
+
+    identity: Mapping[str, str | None]
+    circumstance: Mapping[str, Value]
+
+    @property
+    def identity_digest(self) -> str:
+        """The sha256 of the identity as canonical JSON (RFC 8785)."""
+        return f"sha256:{hashlib.sha256(rfc8785.dumps(dict(self.identity))).hexdigest()}"
+
+
+def capture() -> Environment:
+    """Looks around."""
+    packages = _packages()
+    identity = {"python": ".".join(platform.python_version_tuple()[:2])}
+    identity |= {name: packages.get(name) for name in _IDENTITY_PACKAGES}
+    lines = "".join(f"{name}=={version}\n" for name, version in sorted(packages.items()))
+    circumstance: dict[str, Value] = {
+        "host": socket.gethostname(),
+        "os": platform.platform(),
+        "machine": platform.machine(),
+        "python_build": f"{platform.python_implementation()} {platform.python_version()}",
+        "cpu": _cpu_model(),
+        "num_cpus": os.cpu_count(),
+        "gpus": _gpu_models(),
+        "cuda_visible_devices": os.environ.get("CUDA_VISIBLE_DEVICES"),
+        "cuda": torch.version.cuda,
+        "cudnn": _cudnn_version(),
+        "gpu_driver": _gpu_driver(),
+        "num_threads": torch.get_num_threads(),
+        "num_interop_threads": torch.get_num_interop_threads(),
+        **{name.lower(): os.environ.get(name) for name in _THREAD_VARIABLES},
+        "num_packages": len(packages),
+        "packages_digest": f"sha256:{hashlib.sha256(lines.encode()).hexdigest()}",
+    }
+    return Environment(MappingProxyType(identity), MappingProxyType(circumstance))
+
+
+def _packages() -> dict[str, str]:
+    """The version of every installed package by its normal name; the first on the path is the one that is imported."""
+    found: dict[str, str] = {}
+    for distribution in metadata.distributions():
+        name = distribution.metadata["Name"]
+        if name:  # what a broken uninstall leaves behind has none
+            found.setdefault(name.lower().replace("_", "-").replace(".", "-"), distribution.version)
+    return found
+
+
+def _cpu_model() -> str:
+    if _CPU.is_file():
+        for line in _CPU.read_text().splitlines():
+            if line.startswith("model name"):
+                return line.partition(":")[2].strip()
+    return platform.processor() or platform.machine()
+
+
+def _cudnn_version() -> int | None:
+    return torch.backends.cudnn.version() if torch.cuda.is_available() else None
+
+
+def _gpu_models() -> str | None:
+    """The models of the machine's GPUs, from the kernel's own files: to ask torch would take memory on each of them."""
+    models = [
+        line.partition(":")[2].strip()
+        for file in sorted(_NVIDIA.glob("gpus/*/information"))
+        for line in file.read_text().splitlines()
+        if line.startswith("Model:")
+    ]
+    return ", ".join(models) or None
+
+
+def _gpu_driver() -> str | None:
+    """The driver's version, from `NVRM version: NVIDIA UNIX x86_64 Kernel Module  570.1 ...`."""
+    file = _NVIDIA / "version"
+    if not file.is_file():
+        return None
+    words = file.read_text().splitlines()[0].split()
+    return next((word for word in words if word[0].isdigit()), " ".join(words))

@@ -1,0 +1,101 @@
+"""The loop: one unit x one predictor x the suite's scorers -> one UnitResult."""
+
+import time
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from evaluator import determinism, fingerprint
+from evaluator.batches import Unit, padded
+from evaluator.data.shards import ShardReader, columns_as_numpy
+from evaluator.metrics import outputs, row
+from evaluator.predictors.base import Batch, Predictor
+from evaluator.results import UnitResult, UnitTiming
+from manifests import Dataset, Suite, Variant
+from manifests.ledger import SCORE_COLUMN_PREFIX, SEGMENT_COLUMN_PREFIX
+
+
+def evaluate(unit: Unit, *, predictor: Predictor, variant: Variant, suite: Suite, reader: ShardReader) -> UnitResult:
+    """Scores the rows of one unit, batch by batch.
+
+    The result depends on the rows, the variant and the suite alone: seeds are set anew for every unit, so neither
+    the order of units nor a retry shows in it.
+
+    Raises:
+        DamageError: A shard is missing or not what was frozen.
+        PredictionError: The variant's output is not what its manifest declares.
+    """
+    started, cpu_started = time.perf_counter(), time.process_time()
+    dataset = reader.dataset
+    rows = reader.rows(unit.first_row, unit.num_rows)
+    features = columns_as_numpy(rows.select(_inputs(variant, dataset)), dataset.columns)
+    read = time.perf_counter()
+
+    determinism.seed_all(suite.seed + unit.index)
+    raw, batch_times_s = [], []
+    for span in unit.batches():
+        batch_started = time.perf_counter()
+        batch = Batch(
+            features={name: padded(values[span], batch_size=unit.batch_size) for name, values in features.items()},
+            num_rows=span.stop - span.start,
+        )
+        raw.append(predictor.predict(batch)[: batch.num_rows])
+        batch_times_s.append(time.perf_counter() - batch_started)
+    predicted = time.perf_counter()
+
+    table = scored(rows, np.concatenate(raw), variant=variant, suite=suite, dataset=dataset, first_row=unit.first_row)
+    digest = fingerprint.rows_digest(table)
+    timing = UnitTiming(
+        read_s=read - started,
+        predict_s=predicted - read,
+        score_s=time.perf_counter() - predicted,
+        cpu_s=time.process_time() - cpu_started,
+        batch_p50_s=float(np.median(batch_times_s)),
+        batch_max_s=max(batch_times_s),
+    )
+    return UnitResult(table, digest, timing)
+
+
+def scored(
+    rows: pa.Table, raw: np.ndarray, *, variant: Variant, suite: Suite, dataset: Dataset, first_row: int
+) -> pa.Table:
+    """The scores table's content for some rows and the variant's raw output for them.
+
+    Args:
+        rows: The dataset rows, in the frozen order.
+        raw: The variant's output, one entry a row.
+        variant: Says what the output is.
+        suite: Says what is measured.
+        dataset: Says which column is what.
+        first_row: The global index of the first row.
+    """
+    labels = columns_as_numpy(rows.select([dataset.label.name]), dataset.columns)[dataset.label.name]
+    index = pa.array(np.arange(first_row, first_row + len(rows), dtype=np.int64))
+    ids = dataset.names("id")
+    row_ids = pc.cast(rows[ids[0]] if ids else index, pa.string())
+    predictions = outputs.predictions(raw, output=variant.output, label=dataset.label, first_row=first_row)
+    columns: dict[str, pa.Array | pa.ChunkedArray] = {
+        "row_index": index,
+        "row_id": row_ids,
+        "label": rows[dataset.label.name],
+        "prediction": pa.array(predictions.prediction),
+    }
+    if predictions.probabilities is not None:
+        width = predictions.probabilities.shape[1]
+        flat = pa.array(predictions.probabilities.reshape(-1))
+        columns["probabilities"] = pa.FixedSizeListArray.from_arrays(flat, width)
+    for name in dataset.names("segment"):
+        columns[SEGMENT_COLUMN_PREFIX + name] = pc.cast(rows[name], pa.string())
+    for name in dataset.names("cluster"):
+        columns["cluster"] = pc.cast(rows[name], pa.string())
+    for metric in suite.metrics:
+        if metric.has_row_scores:
+            columns[SCORE_COLUMN_PREFIX + metric.name] = pa.array(
+                row.score(metric.measure, predictions, labels, label=dataset.label)
+            )
+    return pa.table(columns)
+
+
+def _inputs(variant: Variant, dataset: Dataset) -> list[str]:
+    return list(variant.inputs or dataset.names("feature"))

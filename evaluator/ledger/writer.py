@@ -1,0 +1,164 @@
+"""Writing the ledger: nothing half-written, nothing twice, the commit record last."""
+
+import datetime as dt
+import json
+import secrets
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from evaluator import fingerprint
+from evaluator.errors import LedgerError
+from evaluator.ledger.reader import (
+    COMMIT_SCHEMA,
+    RECEIPT_METADATA,
+    LedgerFile,
+    UnitReceipt,
+    committed_files,
+    read_receipt,
+)
+from evaluator.results import UnitResult
+from evaluator.storage import Store, prove_put_if_absent
+from manifests.ledger import FORMAT_KEY, LAYOUT, Run, Table, commit_key, run_key, table_prefix, unit_key
+
+
+def open_ledger(store: Store) -> None:
+    """Makes a store a ledger, or finds that it is one.
+
+    Raises:
+        StoreError: The store overwrites what is there, and so cannot hold evidence.
+    """
+    prove_put_if_absent(
+        store, key=FORMAT_KEY, content=json.dumps({"format": "assay-ledger", "layout": LAYOUT}).encode()
+    )
+
+
+def open_run(store: Store, run: Run) -> Run:
+    """Records the run before its first unit, or finds the record that is already there.
+
+    Returns:
+        The run as recorded: another driver may have opened it first.
+
+    Raises:
+        LedgerError: A run of this id exists with another experiment, plan or code.
+    """
+    store.put_if_absent(run_key(run.run_id), run.model_dump_json(indent=2).encode())
+    recorded = Run.model_validate_json(store.get(run_key(run.run_id)).to_pybytes())
+    for name, found, wanted in (
+        ("experiment", recorded.experiment_digest, run.experiment_digest),
+        ("analysis plan", recorded.plan_digest, run.plan_digest),
+        ("code and packages", dict(recorded.lineage.identity), dict(run.lineage.identity)),
+    ):
+        if found != wanted:
+            raise LedgerError(
+                f"{store.uri}: run '{run.run_id}' was opened with another {name}: recorded {found}, now {wanted}; "
+                "nothing recorded can be changed: restore what was recorded, or give the experiment another name"
+            )
+    return recorded
+
+
+def publish_unit(
+    store: Store, result: UnitResult, *, run: Run, arm: str, unit: int, circumstance: Mapping[str, object]
+) -> tuple["UnitReceipt", bool]:
+    """Stores one unit's rows as one file, if nobody has yet.
+
+    Args:
+        store: The ledger's store.
+        result: What was evaluated.
+        run: The opened run.
+        arm: The arm's name.
+        unit: The unit's index.
+        circumstance: Plain facts about where and how it was evaluated; kept in the file and in the units table.
+
+    Returns:
+        The receipt of what is stored, and whether it is ours. If a rival was first and its rows differ from ours,
+        the receipt's digest differs from `result.digest`: the variant is not deterministic.
+    """
+    key = unit_key(run.run_id, arm, unit)
+    facts = {**circumstance, **asdict(result.timing), "nonce": secrets.token_hex(16)}
+    lineage = {
+        "run_id": run.run_id,
+        "arm": arm,
+        "dataset_digest": run.dataset_digest,
+        "variant_digest": str(run.variant_digests[arm]),
+        "suite_digest": run.suite_digest,
+        "plan_digest": run.plan_digest,
+        "environment_digest": str(circumstance["environment_digest"]),
+    }
+    table = result.table
+    for place, (name, value) in enumerate(lineage.items()):
+        table = table.add_column(place, name, pa.array([value]).dictionary_encode().take(pa.array([0] * len(table))))
+    table = table.replace_schema_metadata(
+        {
+            RECEIPT_METADATA: json.dumps(
+                {"arm": arm, "unit": unit, "scores_digest": result.digest, "num_rows": len(table), "facts": facts}
+            ).encode()
+        }
+    )
+    content = parquet_bytes(table)
+    started = time.perf_counter()
+    ours = store.put_if_absent(key, content)
+    write_s = time.perf_counter() - started
+    if not ours:  # a rival, or our own retry whose answer was lost: what is stored is what counts
+        stored = read_receipt(store, key)
+        return stored, stored.facts.get("nonce") == facts["nonce"]
+    return (
+        UnitReceipt(
+            arm=arm,
+            unit=unit,
+            key=key,
+            num_rows=len(table),
+            size_bytes=len(content),
+            sha256=fingerprint.sha256_digest(content),
+            scores_digest=result.digest,
+            facts={**facts, "write_s": write_s},
+        ),
+        True,
+    )
+
+
+def write_table(store: Store, table: Table, rows: Sequence[Mapping[str, object]], *, run_id: str) -> LedgerFile | None:
+    """Stores some rows of one of the driver's tables as one file named by its content; nothing for no rows."""
+    if not rows:
+        return None
+    content = parquet_bytes(pa.Table.from_pylist([{"run_id": run_id, **row} for row in rows]))
+    digest = fingerprint.sha256_digest(content)
+    key = f"{table_prefix(table, run_id)}{digest.removeprefix('sha256:')[:16]}.parquet"
+    store.put_if_absent(key, content)
+    return LedgerFile(table=table, key=key, num_rows=len(rows), size_bytes=len(content), sha256=digest)
+
+
+def commit(store: Store, run: Run, files: Sequence[LedgerFile]) -> tuple[LedgerFile, ...]:
+    """Makes the run visible: one record, put if absent, that names every file with its digest.
+
+    Returns:
+        The files of the committed run: ours, or those of the driver that was first.
+    """
+    committer = secrets.token_hex(16)
+    now = dt.datetime.now(dt.UTC).isoformat(timespec="milliseconds")
+    rows = [
+        {
+            "run_id": run.run_id,
+            "table": file.table,
+            "path": file.key.removeprefix(f"{LAYOUT}/"),
+            "num_rows": file.num_rows,
+            "size_bytes": file.size_bytes,
+            "sha256": file.sha256,
+            "run_digest": run.digest(),
+            "committer": committer,
+            "committed_at": now,
+        }
+        for file in sorted(files, key=lambda file: file.key)
+    ]
+    store.put_if_absent(commit_key(run.run_id), parquet_bytes(pa.Table.from_pylist(rows, schema=COMMIT_SCHEMA)))
+    return committed_files(store, run.run_id)
+
+
+def parquet_bytes(table: pa.Table) -> pa.Buffer:
+    """The table as one Parquet file in memory."""
+    sink = pa.BufferOutputStream()
+    pq.write_table(table, sink, compression="zstd")
+    return sink.getvalue()

@@ -1,0 +1,67 @@
+"""Answer: what a variant returned for a batch, in the one shape that its declared output allows."""
+
+from typing import Any
+
+import numpy as np
+
+from evaluator.predictors.base import PredictionError
+from manifests.variant import Output
+
+
+def answer(returned: Any, *, output: Output, num_rows: int, variant: str) -> np.ndarray:
+    """Brings a variant's answer into its declared form, or says why it is none.
+
+    Args:
+        returned: What the variant returned: anything array-like.
+        output: What the variant declares.
+        num_rows: The rows it was asked for, padding included.
+        variant: What to call the variant in a message.
+
+    Returns:
+        `logits`, `probabilities`: floats of shape (rows, classes) or, with one number a row, (rows,).
+        `labels`: int64 or class names (an object array), shape (rows,). `values`: floats of shape (rows,).
+
+    Raises:
+        PredictionError: The rows, the shape or the type are not what the output declares.
+    """
+    place = f"{variant} declares output: {output}"
+    found = _array(returned, place)
+    if found.ndim == 0 or found.shape[0] != num_rows:
+        raise PredictionError(
+            f"{place}, but answered a batch of {num_rows} rows with an array of shape {found.shape}; "
+            f"the first axis must be {num_rows}: one entry for each row, padding included"
+        )
+    if found.ndim == 2 and found.shape[1] == 1:
+        found = found[:, 0]
+    most_axes = 2 if output in ("logits", "probabilities") else 1
+    if found.ndim > most_axes:
+        wanted = "(rows, classes) or (rows,)" if most_axes == 2 else "(rows,)"
+        raise PredictionError(f"{place}, but answered with shape {found.shape}; allowed: {wanted}")
+    if output == "labels":
+        return _labels(found, place)
+    if found.dtype.kind not in "fiu":
+        raise PredictionError(f"{place}, but answered with {found.dtype}; allowed: real numbers")
+    return found if found.dtype.kind == "f" else found.astype(np.float64)
+
+
+def _array(returned: Any, place: str) -> np.ndarray:
+    try:
+        found = np.asarray(returned)
+    except (TypeError, ValueError, RuntimeError) as error:
+        raise PredictionError(
+            f"{place}, but answered with {type(returned).__name__}, which is no array: {error}; return an array or a list"
+        ) from error
+    if found.dtype.kind in ("U", "T"):
+        return found.astype(object)
+    return found
+
+
+def _labels(found: np.ndarray, place: str) -> np.ndarray:
+    if found.dtype.kind in "iub":
+        return found.astype(np.int64)
+    if found.dtype.kind == "O" and all(isinstance(name, str) for name in found):
+        return found
+    raise PredictionError(
+        f"{place}, but answered with {found.dtype}; allowed: whole numbers or class names; "
+        "take the argmax, or declare output: logits"
+    )

@@ -1,0 +1,65 @@
+"""Predictor: the one thing a loaded variant can do, and the batch it is given."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+
+from manifests.errors import AssayError, did_you_mean
+
+
+class PredictionError(AssayError):
+    """A variant failed on a batch, or answered with something that its declared output does not allow."""
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Rows that are scored together, padded to the suite's batch size.
+
+    Attributes:
+        features: The feature columns by name, each of shape (batch_size, *shape); strings as object arrays. They may
+            be views of memory that other arms read too: nobody writes to them.
+        num_rows: How many rows are real; those behind them are padding, there only so that every batch has one size.
+    """
+
+    features: Mapping[str, np.ndarray]
+    num_rows: int
+
+    @property
+    def size(self) -> int:
+        """The number of rows with padding."""
+        return len(next(iter(self.features.values())))
+
+    def columns(self, names: tuple[str, ...]) -> list[np.ndarray]:
+        """The features of these names, in this order.
+
+        Raises:
+            PredictionError: There is no feature of that name.
+        """
+        for name in names:
+            if name not in self.features:
+                raise PredictionError(
+                    f"the variant's inputs name '{name}', but the rows have no such feature; "
+                    f"{did_you_mean(name, list(self.features))}"
+                )
+        return [self.features[name] for name in names]
+
+
+class Predictor(Protocol):
+    """A variant, loaded on a device and ready to be asked."""
+
+    def predict(self, batch: Batch) -> np.ndarray:
+        """Answers for every row of a batch, padding included.
+
+        Returns:
+            An array of shape (batch_size, ...) in the form of the variant's declared output.
+
+        Raises:
+            PredictionError: The variant failed, or its answer has the wrong shape or type.
+        """
+        ...
+
+    def release(self) -> None:
+        """Frees the device. The predictor is not asked again."""
+        ...

@@ -1,0 +1,54 @@
+"""Callable variants: any Python function over a batch of features."""
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import numpy as np
+
+from evaluator.predictors.answer import answer
+from evaluator.predictors.base import Batch, PredictionError
+from evaluator.predictors.entrypoint import check_parameters
+from manifests.variant import Output, Variant
+
+
+class CallablePredictor:
+    """Calls `function(features, **parameters)` with each batch.
+
+    `features` is a dictionary of read-only arrays of shape (batch_size, *shape), in the order of the inputs; what
+    comes back is array-like, one entry a row.
+    """
+
+    def __init__(self, variant: Variant, *, function: Callable[..., Any], inputs: tuple[str, ...]) -> None:
+        """Checks the parameters against the function's signature.
+
+        Raises:
+            VariantError: The function does not take these parameters.
+        """
+        check_parameters(function, variant.parameters, entrypoint=variant.entrypoint, num_leading=1)
+        self._function, self._inputs = function, inputs
+        self._parameters: Mapping[str, Any] = variant.parameters
+        self._entrypoint = variant.entrypoint
+        self._output: Output = variant.output
+
+    def predict(self, batch: Batch) -> np.ndarray:
+        """Calls the function; see `Predictor.predict`."""
+        features = {
+            name: _read_only(column) for name, column in zip(self._inputs, batch.columns(self._inputs), strict=True)
+        }
+        try:
+            returned = self._function(features, **self._parameters)
+        except Exception as error:  # whatever the variant's own code raises
+            raise PredictionError(
+                f"{self._entrypoint} failed on a batch of {batch.size} rows: {type(error).__name__}: {error}"
+            ) from error
+        return answer(returned, output=self._output, num_rows=batch.size, variant=self._entrypoint)
+
+    def release(self) -> None:
+        """Nothing to free: what the function holds is its own."""
+
+
+def _read_only(column: np.ndarray) -> np.ndarray:
+    """A view that refuses writing: other arms read the same memory."""
+    view = column.view()
+    view.flags.writeable = False
+    return view

@@ -1,0 +1,20 @@
+"""Device: where a torch variant runs."""
+
+import torch
+
+
+def pick_device() -> torch.device:
+    """The best device that is there: CUDA, then Apple's MPS, then the CPU."""
+    if torch.cuda.is_available():
+        return torch.device("cuda")
+    if torch.backends.mps.is_available():
+        return torch.device("mps")
+    return torch.device("cpu")
+
+
+def empty_cache(device: torch.device) -> None:
+    """Hands cached memory back, so that the next variant finds the device empty."""
+    if device.type == "cuda":
+        torch.cuda.empty_cache()
+    elif device.type == "mps":
+        torch.mps.empty_cache()

@@ -1,0 +1,131 @@
+"""Entrypoint: the named function that a variant's code starts from."""
+
+import importlib
+import importlib.util
+import inspect
+import pkgutil
+import sys
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+from evaluator.errors import VariantError
+from evaluator.fingerprint import sha256_digest
+from manifests.errors import did_you_mean
+
+
+def resolve_entrypoint(entrypoint: str) -> Callable[..., Any]:
+    """Imports the module of `module:function` and gives the function.
+
+    Raises:
+        VariantError: There is no such module or function, or importing the module fails.
+    """
+    module_name, _, function_name = entrypoint.partition(":")
+    try:
+        module = importlib.import_module(module_name)
+    except ModuleNotFoundError as error:
+        if error.name is None or not f"{module_name}.".startswith(f"{error.name}."):
+            raise VariantError(
+                f"module '{module_name}' needs '{error.name}', which is not installed",
+                field="entrypoint",
+                value=entrypoint,
+                remedy=f"install '{error.name}' wherever slots run",
+            ) from error
+        raise _no_module(entrypoint, module_name) from None
+    except Exception as error:  # whatever the module's own code raises
+        raise VariantError(
+            f"module '{module_name}' fails on import: {type(error).__name__}: {error}",
+            field="entrypoint",
+            value=entrypoint,
+        ) from error
+    function = getattr(module, function_name, None)
+    if not callable(function):
+        known = [name for name, value in vars(module).items() if callable(value) and not name.startswith("_")]
+        raise VariantError(
+            f"module '{module_name}' has no function '{function_name}'",
+            field="entrypoint",
+            value=entrypoint,
+            remedy=did_you_mean(function_name, known),
+        )
+    return function
+
+
+def code_digest(entrypoint: str) -> str:
+    """The sha256 of the source file of an entrypoint's module, which is found but not run.
+
+    It covers that one file. What the file imports is covered by the commit and the packages of a run's lineage.
+
+    Raises:
+        VariantError: There is no such module, or it has no file.
+    """
+    module_name = entrypoint.partition(":")[0]
+    origin = _origin(entrypoint, module_name)
+    if origin is None or not Path(origin).is_file():
+        raise VariantError(
+            f"module '{module_name}' has no source file, so its code cannot be told by a digest",
+            field="entrypoint",
+            value=entrypoint,
+            remedy="put the function into a module of its own",
+        )
+    return sha256_digest(Path(origin).read_bytes())
+
+
+def check_parameters(
+    function: Callable[..., Any], parameters: Mapping[str, Any], *, entrypoint: str, num_leading: int = 0
+) -> None:
+    """Checks that a function can be called with these keyword arguments after its leading positional ones.
+
+    Raises:
+        VariantError: A parameter is unknown or missing.
+    """
+    try:
+        signature = inspect.signature(function)
+    except (TypeError, ValueError):  # some functions written in C tell nothing about themselves
+        return
+    try:
+        signature.bind(*[None] * num_leading, **parameters)
+    except TypeError as error:
+        known = list(signature.parameters)[num_leading:]
+        unknown = [name for name in parameters if name not in known]
+        raise VariantError(
+            f"'{entrypoint}' cannot be called so: {error}",
+            field="parameters",
+            value=dict(parameters),
+            bound=f"{entrypoint.partition(':')[2]}{signature}",
+            remedy=did_you_mean(unknown[0], known) if unknown else "",
+        ) from None
+
+
+def _origin(entrypoint: str, module_name: str) -> str | None:
+    try:
+        spec = importlib.util.find_spec(module_name)
+    except ModuleNotFoundError:  # of a parent package
+        raise _no_module(entrypoint, module_name) from None
+    except ValueError:  # a module that runs as a script has no spec
+        return getattr(sys.modules[module_name], "__file__", None)
+    if spec is None:
+        raise _no_module(entrypoint, module_name)
+    return spec.origin if spec.has_location else None
+
+
+def _no_module(entrypoint: str, module_name: str) -> VariantError:
+    """The error that names the first part of a dotted name that is not there, and its nearest neighbour."""
+    missing, known = module_name, [module.name for module in pkgutil.iter_modules()]
+    parts = module_name.split(".")
+    for length in range(1, len(parts) + 1):
+        missing, parent = ".".join(parts[:length]), ".".join(parts[: length - 1])
+        if parent:
+            paths = getattr(sys.modules.get(parent), "__path__", [])
+            known = [module.name for module in pkgutil.iter_modules(paths, prefix=f"{parent}.")]
+        if missing not in sys.modules:
+            break
+    near = did_you_mean(missing, known)
+    return VariantError(
+        f"there is no module '{missing}'",
+        field="entrypoint",
+        value=entrypoint,
+        # A list of everything that is installed would help nobody.
+        remedy=near
+        if near.startswith("did you mean")
+        else "put the module beside the experiment's file, or install its package",
+    )

@@ -1,0 +1,42 @@
+"""What one evaluated unit is: its rows, their digest, and the time that was spent."""
+
+from dataclasses import dataclass
+
+import pyarrow as pa
+
+
+@dataclass(frozen=True)
+class UnitTiming:
+    """Where a unit's time went, in seconds of wall time.
+
+    Attributes:
+        read_s: Fetching, verifying and decoding the rows.
+        predict_s: Copying to the device and the variant's own work, over all batches.
+        score_s: Making predictions and scores of raw outputs.
+        cpu_s: CPU seconds of the whole unit, all threads of the process.
+        batch_p50_s: Median time of a batch.
+        batch_max_s: Longest time of a batch.
+    """
+
+    read_s: float
+    predict_s: float
+    score_s: float
+    cpu_s: float
+    batch_p50_s: float
+    batch_max_s: float
+
+
+@dataclass(frozen=True)
+class UnitResult:
+    """The scored rows of one unit, in the dataset's order.
+
+    Attributes:
+        table: A row per dataset row: `row_index`, `row_id`, `label`, `prediction`, `probabilities` (where the
+            variant gives them), `segment_*`, `cluster`, `score_*`.
+        digest: Digest of the table's rows: equal for every executor, replica and retry.
+        timing: Where the time went.
+    """
+
+    table: pa.Table
+    digest: str
+    timing: UnitTiming

@@ -1,0 +1,115 @@
+"""Source: the repository state that a run's code came from."""
+
+import hashlib
+import os
+import subprocess
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+
+@dataclass(frozen=True)
+class RepositoryState:
+    """What git says of a working folder. Where it cannot say, the fields are None and `problem` has the reason.
+
+    Attributes:
+        commit: The commit's hash.
+        branch: The branch's name; None in a detached state.
+        is_dirty: Whether files differ from the commit, new files included, ignored ones not.
+        diff_digest: `sha256:<hex>` over the difference; None where there is none.
+        problem: Why something is not known; empty if all is.
+    """
+
+    commit: str | None
+    branch: str | None
+    is_dirty: bool | None
+    diff_digest: str | None
+    problem: str = ""
+
+
+def capture(folder: str | Path = ".", *, timeout_s: float = 10.0) -> RepositoryState:
+    """Asks git about the repository around a folder and leaves it untouched.
+
+    Args:
+        folder: Any folder of the working copy.
+        timeout_s: Seconds for all questions together: a large new file takes long to digest.
+    """
+    git = _Git(folder, deadline=time.monotonic() + timeout_s)
+    commit = branch = is_dirty = diff_digest = None
+    problem = ""
+    try:
+        top = git.lines("rev-parse", "--show-toplevel")[0]
+        git = _Git(top, deadline=git.deadline)
+        commit = git.lines("rev-parse", "--verify", "HEAD")[0]
+        branch = next(iter(git.lines("branch", "--show-current")), None)
+        difference = git.bytes(*_DIFF)
+        new_files = git.bytes("ls-files", "--others", "--exclude-standard", "-z")
+        is_dirty = bool(difference or new_files)
+        diff_digest = _digest(difference, new_files, top=top, deadline=git.deadline) if is_dirty else None
+    except (subprocess.TimeoutExpired, TimeoutError):
+        problem = f"the state of the repository could not be read within {timeout_s:g} s"
+    except OSError as error:
+        problem = f"git cannot be started: {error}"
+    except subprocess.CalledProcessError as error:
+        said = error.stderr.decode(errors="replace").strip().splitlines()
+        problem = said[0] if said else f"git answered {error.returncode}"
+    return RepositoryState(commit, branch, is_dirty, diff_digest, problem)
+
+
+_OPTIONS = ("git", "--no-pager", "-c", "core.fsmonitor=false", "-c", "core.quotePath=false")
+# Each word overrules a setting that would change the difference's text from one user to the next, or run a program.
+_DIFF = (
+    *("diff", "HEAD", "--binary", "--full-index", "--no-color", "--no-ext-diff", "--no-textconv", "--no-renames"),
+    *("--diff-algorithm=myers", "--src-prefix=a/", "--dst-prefix=b/", "--submodule=short", "--unified=3"),
+)
+_PIECE_BYTES = 1 << 20
+
+
+class _Git:
+    """Git in one folder, with one deadline for all that is asked."""
+
+    def __init__(self, folder: str | Path, *, deadline: float) -> None:
+        self._folder, self.deadline = folder, deadline
+        # A hook's GIT_DIR and GIT_INDEX_FILE would point elsewhere; without optional locks git only reads.
+        self._environ = {name: value for name, value in os.environ.items() if not name.startswith("GIT_")}
+        self._environ |= {"GIT_OPTIONAL_LOCKS": "0", "GIT_TERMINAL_PROMPT": "0", "LC_ALL": "C"}
+
+    def bytes(self, *arguments: str, given: bytes = b"") -> bytes:
+        return subprocess.run(  # noqa: S603  # fixed words, no shell
+            [*_OPTIONS, *arguments],
+            cwd=self._folder,
+            env=self._environ,
+            input=given,
+            capture_output=True,
+            check=True,
+            timeout=max(self.deadline - time.monotonic(), 0.001),
+        ).stdout
+
+    def lines(self, *arguments: str) -> list[str]:
+        return self.bytes(*arguments).decode(errors="surrogateescape").splitlines()
+
+
+def _digest(difference: bytes, new_files: bytes, *, top: str, deadline: float) -> str:
+    """Over the tracked files' difference, then name and content of each new file in the order of their names."""
+    digest = hashlib.sha256(difference)
+    for name in sorted(name for name in new_files.split(b"\0") if name):
+        digest.update(b"\0" + name + b"\0" + _content_digest(Path(top) / os.fsdecode(name), deadline=deadline))
+    return f"sha256:{digest.hexdigest()}"
+
+
+def _content_digest(path: Path, *, deadline: float) -> bytes:
+    """The sha256 of a file, or of where a link points; nothing for a repository within, or a file that cannot be read."""
+    digest = hashlib.sha256()
+    try:
+        if path.is_symlink():
+            return hashlib.sha256(os.fsencode(path.readlink())).digest()
+        with path.open("rb") as file:
+            while piece := file.read(_PIECE_BYTES):
+                digest.update(piece)
+                if time.monotonic() > deadline:
+                    raise TimeoutError
+    except TimeoutError:
+        raise
+    except OSError:
+        return b""
+    return digest.digest()

@@ -1,0 +1,80 @@
+"""The ledger's contract: which tables there are, where their files lie, what the opened run and its scores say."""
+
+from typing import Literal
+
+from pydantic import Field
+
+from manifests.base import CIRCUMSTANCE, Digest, Manifest, Name, Parameters
+from manifests.experiment import Experiment
+
+LAYOUT = "v1"
+"""The folder of this layout inside a ledger."""
+
+Table = Literal["scores", "units", "arms", "metrics", "comparisons", "decisions", "analyses", "events"]
+"""scores: a row per arm and dataset row. units: per unit evaluated. arms, metrics, comparisons, decisions: what
+their names say. analyses: the planned analysis as one JSON document. events: what happened on the way."""
+
+FORMAT_KEY = f"{LAYOUT}/FORMAT.json"
+
+SCORE_COLUMN_PREFIX = "score_"
+SEGMENT_COLUMN_PREFIX = "segment_"
+
+
+def run_key(run_id: str) -> str:
+    """The key of the opened run's record."""
+    return f"{LAYOUT}/runs/{run_id}.json"
+
+
+def commit_key(run_id: str) -> str:
+    """The key of the commit record, whose existence makes the run visible."""
+    return f"{LAYOUT}/commits/{run_id}.parquet"
+
+
+def table_prefix(table: Table, run_id: str) -> str:
+    """What the keys of a run's files of one table start with."""
+    return f"{LAYOUT}/data/{table}/run_id={run_id}/"
+
+
+def unit_key(run_id: str, arm: str, unit: int) -> str:
+    """The key of one unit's scores: a pure function of the unit, so that nobody can publish it twice."""
+    return f"{table_prefix('scores', run_id)}{arm}/u{unit:06d}.parquet"
+
+
+class Lineage(Manifest):
+    """Where a run came from: what must be equal for numbers to be comparable, and what is recorded beside it."""
+
+    identity: Parameters
+    """Package versions and code that the numbers depend on; equal for every arm."""
+    circumstance: Parameters
+    """Where and how the driver ran: host, hardware, repository state."""
+
+
+class Run(Manifest):
+    """The opened run: written before the first unit, so that the plan comes before the results."""
+
+    kind: Literal["Run"] = "Run"
+    """Always `Run`."""
+    version: Literal[1] = 1
+    """The version of this form."""
+    run_id: Name
+    """The experiment's name and the start of the resolved experiment's digest."""
+    experiment: Experiment
+    """The experiment with every digest filled."""
+    experiment_digest: Digest
+    """Digest of the resolved experiment: dataset, suite, arms, weights and code."""
+    dataset_digest: Digest
+    """Digest of the dataset's rows."""
+    suite_digest: Digest
+    """Digest of the suite."""
+    plan_digest: Digest
+    """Digest of the analysis plan: what is pre-registered."""
+    policy_digest: Digest
+    """Digest of the gate's policy."""
+    variant_digests: Parameters
+    """Digest of each arm's variant."""
+    lineage: Lineage
+    """The driver's lineage."""
+    opened_at: str = Field(json_schema_extra=CIRCUMSTANCE)
+    """When the run was opened: UTC, ISO 8601."""
+    supersedes: str | None = None
+    """The run that this one repeats, because some of its arms failed."""

@@ -1,0 +1,155 @@
+"""Builds small but complete experiments in a folder: rows, contract, suite, variants and the code they name."""
+
+import json
+import random
+from pathlib import Path
+
+import yaml
+
+from evaluator.data.freeze import freeze
+from evaluator.storage import open_store
+from manifests import Contract, Dataset, parse
+
+CODE = '''
+"""Variants whose answers are known: they read the label's neighbourhood from the features."""
+import os
+import time
+
+import numpy as np
+
+
+def threshold(features, *, cut=0.5, flip_every=0, delay_s=0.0, log=""):
+    """Probability of class 1 from the feature x; every n-th row is answered wrongly."""
+    time.sleep(delay_s)
+    x = features["x"]
+    certain = np.where(x > cut, 0.9, 0.1)
+    if flip_every:
+        wrong = (np.round(x * 1e6).astype(np.int64) % flip_every) == 0
+        certain = np.where(wrong, 1 - certain, certain)
+    if log:
+        with open(log, "a") as file:
+            file.write(f"{len(x)} {float(x[0])!r}\\n")
+    return certain
+
+
+def doubled(features):
+    """Not a probability."""
+    return 2 * threshold(features)
+
+
+def raises(features, *, above=2.0):
+    """Fails on batches that have a large x."""
+    if features["x"].max() > above:
+        raise RuntimeError("cannot take this batch")
+    return np.where(features["x"] > 0.5, 0.9, 0.1)
+
+
+def kills_process(features):
+    """Ends its own process: what a fault in native code does."""
+    os.kill(os.getpid(), 9)
+'''
+
+CONTRACT = {
+    "kind": "Contract",
+    "version": 1,
+    "columns": [
+        {"name": "key", "role": "id", "type": "string"},
+        {"name": "x", "role": "feature", "type": "float64"},
+        {"name": "y", "role": "label", "type": "int64"},
+        {"name": "group", "role": "segment", "type": "string"},
+    ],
+}
+
+SUITE = {
+    "kind": "Suite",
+    "version": 1,
+    "batch_size": 8,
+    "metrics": [
+        {"name": "accuracy", "measure": "correct"},
+        {"name": "log_loss", "measure": "log_loss"},
+        {"name": "auroc", "measure": "auroc"},
+    ],
+    "plan": {
+        "kind": "Plan",
+        "version": 1,
+        "metric": "accuracy",
+        "scale": "binary",
+        "control": "control",
+        "margins": {"log_loss": 0.5},
+        "columns": {"segment": "group"},
+    },
+    "policy": {"kind": "Policy", "version": 1},
+}
+
+
+def variant(function: str = "threshold", **parameters: object) -> dict:
+    """A callable variant of the module above."""
+    return {
+        "kind": "Variant",
+        "version": 1,
+        "predictor": "callable",
+        "entrypoint": f"variants_under_test:{function}",
+        "parameters": parameters,
+        "output": "probabilities",
+    }
+
+
+ARMS = {
+    "control": variant(flip_every=5),
+    "better": variant(),
+    "worse": variant(flip_every=2),
+    "again": variant(flip_every=5),
+}
+
+
+def rows(num_rows: int, *, seed: int = 7) -> list[dict]:
+    """Rows with a feature x in (0, 1) and the label x > 0.5."""
+    generator = random.Random(seed)
+    xs = [round(generator.random(), 6) for _ in range(num_rows)]
+    return [{"key": f"row-{i:05d}", "x": x, "y": int(x > 0.5), "group": "ab"[i % 2]} for i, x in enumerate(xs)]
+
+
+def write_rows(folder: Path, *, num_rows: int = 200) -> Path:
+    """The rows as a jsonl file."""
+    path = folder / "rows.jsonl"
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows(num_rows)))
+    return path
+
+
+def freeze_rows(folder: Path, *, num_rows: int = 200, shard_rows: int = 32) -> Dataset:
+    """Freezes the rows as small@v1 in the folder's store."""
+    contract = parse(yaml.safe_dump(CONTRACT), file="contract.yaml", kind="Contract")
+    assert isinstance(contract, Contract)
+    source = write_rows(folder, num_rows=num_rows)
+    store = open_store(str(folder / "datasets"))
+    return freeze([source], contract=contract, reference="small@v1", store=store, shard_rows=shard_rows)
+
+
+def write_experiment(
+    folder: Path,
+    *,
+    arms: dict[str, dict] | None = None,
+    suite: dict | None = None,
+    resources: dict | None = None,
+    ledger: str = "ledger",
+    num_rows: int = 200,
+) -> Path:
+    """A whole experiment in a folder; returns the experiment's file."""
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "variants_under_test.py").write_text(CODE)
+    if not (folder / "datasets").exists():
+        freeze_rows(folder, num_rows=num_rows)
+    (folder / "suite.yaml").write_text(yaml.safe_dump(suite or SUITE))
+    experiment = {
+        "kind": "Experiment",
+        "version": 1,
+        "name": "small",
+        "dataset": "datasets/small@v1",
+        "suite": "suite.yaml",
+        "arms": [{"name": name, "variant": each} for name, each in (arms or ARMS).items()],
+        "resources": resources or {},
+        "ledger": ledger,
+    }
+    path = folder / "experiment.yaml"
+    path.write_text(yaml.safe_dump(experiment, sort_keys=False))
+    return path

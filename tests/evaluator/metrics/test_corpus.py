@@ -1,0 +1,165 @@
+import math
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from sklearn import metrics as sklearn_metrics
+from sklearn.calibration import calibration_curve
+
+from evaluator.metrics.corpus import CorpusMetric
+from evaluator.metrics.outputs import predictions
+from tests.evaluator.metrics.builders import label
+
+CLASSIFIED = ("accuracy", "macro_f1", "auroc", "calibration_error")
+
+
+def _computed(measure, prediction, probabilities, labels, *, classes=(), piece=7):
+    metric = CorpusMetric(measure, label=label(*classes))
+    for first in range(0, len(labels), piece):
+        rows = slice(first, first + piece)
+        metric.update(
+            prediction=prediction[rows],
+            probabilities=None if probabilities is None else probabilities[rows],
+            labels=labels[rows],
+        )
+    return metric.compute()
+
+
+def _sample(seed, *, num_classes, num_rows=60, levels=None):
+    """Logits that know a little of the labels; `levels` rounds them, which makes ties."""
+    rng = np.random.default_rng(seed)
+    labels = np.concatenate([np.arange(num_classes), rng.integers(0, num_classes, num_rows - num_classes)])
+    logits = rng.normal(size=(num_rows, num_classes))
+    logits[np.arange(num_rows), labels] += 1
+    if levels:
+        logits = np.round(logits * levels) / levels
+    return predictions(logits, output="logits", label=label()), labels
+
+
+def _sklearn(measure, said, labels):
+    probabilities = said.probabilities
+    match measure:
+        case "accuracy":
+            return sklearn_metrics.accuracy_score(labels, said.prediction)
+        case "macro_f1":
+            return sklearn_metrics.f1_score(labels, said.prediction, average="macro", zero_division=0)
+        case "auroc" if probabilities.shape[1] == 2:
+            return sklearn_metrics.roc_auc_score(labels, probabilities[:, 1])
+        case "auroc":
+            return sklearn_metrics.roc_auc_score(labels, probabilities, multi_class="ovr", average="macro")
+        case "calibration_error":
+            confidence, hit = probabilities.max(axis=1), said.prediction == labels
+            accuracy, mean_confidence = calibration_curve(hit, confidence, n_bins=15)
+            counts = np.histogram(np.ceil(confidence * 15), bins=np.arange(0.5, 16))[0]
+            return np.abs(accuracy - mean_confidence) @ counts[counts > 0] / len(labels)
+
+
+@pytest.mark.parametrize("measure", CLASSIFIED)
+@settings(max_examples=25, deadline=None)
+@given(seed=st.integers(0, 2**32 - 1), num_classes=st.integers(2, 5), levels=st.sampled_from([None, 1]))
+def test_class_metrics_agree_with_scikit_learn(measure, seed, num_classes, levels):
+    said, labels = _sample(seed, num_classes=num_classes, levels=levels)
+    found = _computed(measure, said.prediction, said.probabilities, labels)
+    assert found.reason == ""
+    assert found.value == pytest.approx(_sklearn(measure, said, labels), rel=1e-12, abs=1e-14)
+
+
+@settings(max_examples=25, deadline=None)
+@given(seed=st.integers(0, 2**32 - 1), offset=st.sampled_from([0.0, 1e6]))
+def test_value_metrics_agree_with_scikit_learn(seed, offset):
+    rng = np.random.default_rng(seed)
+    values, labels = rng.normal(offset, 1, 50), rng.normal(offset, 1, 50)
+    found = _computed("rmse", values, None, labels).value
+    assert found == pytest.approx(sklearn_metrics.root_mean_squared_error(labels, values), rel=1e-12)
+    found = _computed("mae", values, None, labels).value
+    assert found == pytest.approx(sklearn_metrics.mean_absolute_error(labels, values), rel=1e-12)
+
+
+@pytest.mark.parametrize("measure", CLASSIFIED)
+def test_any_cut_of_the_rows_gives_the_same_number(measure):
+    said, labels = _sample(3, num_classes=4)
+    found = {
+        _computed(measure, said.prediction, said.probabilities, labels, piece=piece).value for piece in (60, 59, 16, 1)
+    }
+    assert max(found) == pytest.approx(min(found), rel=1e-15)
+
+
+def test_the_number_of_threads_changes_no_bit():
+    rng = np.random.default_rng(0)
+    values, labels = rng.normal(size=200_000), rng.normal(size=200_000)
+    before = torch.get_num_threads()
+    found = set()
+    try:
+        for num_threads in (1, 2, 3):
+            torch.set_num_threads(num_threads)
+            found.add(_computed("rmse", values, None, labels, piece=200_000).value)
+            found.add(_computed("mae", values, None, labels, piece=200_000).value)
+    finally:
+        torch.set_num_threads(before)
+    assert len(found) == 2
+
+
+def test_class_names_are_the_same_as_class_numbers():
+    said, labels = _sample(5, num_classes=3)
+    classes = ("x", "y", "z")
+    names = np.array(classes, dtype=object)
+    for measure in CLASSIFIED:
+        by_name = _computed(measure, names[said.prediction], said.probabilities, names[labels], classes=classes)
+        assert by_name == _computed(measure, said.prediction, said.probabilities, labels)
+
+
+def test_a_confidence_of_one_stays_in_the_last_bin():
+    # (1 + 1 + 0.96 - 2) / 3: one bin for all three, as in Guo et al.; a bin of its own for 1.0 would give 0.3467
+    probabilities = np.array([[0, 0, 1.0], [1.0, 0, 0], [0.96, 0.02, 0.02]])
+    found = _computed("calibration_error", np.array([2, 0, 0]), probabilities, np.array([2, 1, 0]))
+    assert found.value == pytest.approx(0.96 / 3)
+
+
+def test_many_classes_need_no_square_of_memory():
+    labels = np.arange(200_000)
+    assert _computed("macro_f1", labels, None, labels, piece=100_000).value == 1.0
+
+
+@pytest.mark.parametrize(
+    ("measure", "labels", "reason"),
+    [
+        ("auroc", [1, 1, 1], "every row is labelled 1"),
+        ("auroc", [0, 0, 1], "no row is labelled 2"),
+        ("auroc", [], "no rows"),
+        ("accuracy", [], "no rows"),
+        ("macro_f1", [], "no rows"),
+        ("calibration_error", [], "no rows"),
+        ("rmse", [], "no rows"),
+        ("mae", [], "no rows"),
+    ],
+)
+def test_what_cannot_be_measured_says_why(measure, labels, reason):
+    labels = np.array(labels, dtype=np.int64)
+    prediction = np.zeros(len(labels), dtype=np.int64)
+    found = _computed(measure, prediction, np.full((len(labels), 3), 1 / 3), labels)
+    assert found.value is None
+    assert reason in found.reason
+
+
+def test_a_sum_beyond_float64_is_not_testable():
+    found = _computed("rmse", np.array([1e200]), None, np.array([0.0]))
+    assert found.value is None
+    assert "inf" in found.reason
+
+
+@pytest.mark.parametrize(
+    ("prediction", "labels", "expected"),
+    [
+        ([0, 0, 0], [0, 0, 0], 1.0),  # one class only is no obstacle here
+        ([1, 1, 1], [0, 0, 0], 0.0),
+        ([0, 1, 2, 5], [0, 1, 1, 1], None),  # a class that is predicted and never true counts with F1 = 0
+    ],
+)
+def test_macro_f1_of_degenerate_rows_agrees_with_scikit_learn(prediction, labels, expected):
+    prediction, labels = np.array(prediction), np.array(labels)
+    reference = sklearn_metrics.f1_score(labels, prediction, average="macro", zero_division=0)
+    if expected is not None:
+        assert reference == expected
+    assert math.isclose(_computed("macro_f1", prediction, None, labels).value, reference, rel_tol=1e-15)

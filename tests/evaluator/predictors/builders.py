@@ -1,0 +1,50 @@
+"""Variants and batches for the tests of this folder."""
+
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import torch
+
+from evaluator.predictors.base import Batch, Predictor
+from evaluator.predictors.load import load
+from manifests import Variant
+
+HERE = "tests.evaluator.predictors.entrypoints"
+
+
+def variant(function: str, **fields: Any) -> Variant:
+    given = {"kind": "Variant", "version": 1, "predictor": "torch", "output": "logits", **fields}
+    return Variant(entrypoint=f"{HERE}:{function}", **given)
+
+
+def loaded(
+    function: str,
+    *,
+    inputs: tuple[str, ...] = ("left",),
+    weights: bytes | None = None,
+    file: str = "linear.safetensors",
+    **fields: Any,
+) -> Predictor:
+    content = None
+    if weights is not None:
+        content, fields["weights"] = pa.py_buffer(weights), file
+    return load(variant(function, **fields), inputs=inputs, weights=content, device=torch.device("cpu"))
+
+
+def frozen(values: np.ndarray) -> np.ndarray:
+    """The values as rows read from Arrow come: a read-only view."""
+    array = pa.array(values.ravel()).to_numpy(zero_copy_only=True).reshape(values.shape)
+    assert not array.flags.writeable
+    return array
+
+
+def batch(*, num_rows: int = 5, size: int = 8, seed: int = 0, **more: np.ndarray) -> Batch:
+    """`num_rows` real rows of `left` and `right`, shape (size, 3) float32, padded with zeros."""
+    rng = np.random.default_rng(seed)
+    features = {}
+    for name in ("left", "right"):
+        column = np.zeros((size, 3), dtype=np.float32)
+        column[:num_rows] = rng.normal(size=(num_rows, 3))
+        features[name] = frozen(column)
+    return Batch(features={**features, **more}, num_rows=num_rows)

@@ -1,0 +1,95 @@
+"""Entrypoints that the tests of this folder name."""
+
+import numpy as np
+import torch
+from torch import nn
+
+
+class Linear(nn.Module):
+    """Two named inputs, their difference through one layer."""
+
+    def __init__(self, hidden: int) -> None:
+        super().__init__()
+        self.layer = nn.Linear(3, hidden)
+        self.dropout = nn.Dropout(0.5)
+        self.norm = nn.BatchNorm1d(hidden)
+
+    def forward(self, left: torch.Tensor, right: torch.Tensor) -> torch.Tensor:
+        return self.norm(self.dropout(self.layer(left.float() - right.float())))
+
+
+def linear(*, hidden: int = 4) -> nn.Module:
+    return Linear(hidden)
+
+
+class _Function(nn.Module):
+    def __init__(self, function) -> None:
+        super().__init__()
+        self.function = function
+
+    def forward(self, *features: torch.Tensor) -> torch.Tensor:
+        return self.function(*features)
+
+
+def in_place() -> nn.Module:
+    return _Function(lambda left: left.mul_(0))
+
+
+def half_precision() -> nn.Module:
+    return _Function(lambda left: left.to(torch.bfloat16))
+
+
+def tuple_of_tensors() -> nn.Module:
+    return _Function(lambda left: (left, left))
+
+
+def one_row() -> nn.Module:
+    return _Function(lambda left: left[:1])
+
+
+def four_axes() -> nn.Module:
+    return _Function(lambda left: left[:, :, None, None])
+
+
+def mode() -> nn.Module:
+    return _Function(lambda left: torch.full((len(left),), float(torch.is_inference_mode_enabled())))
+
+
+def echo() -> nn.Module:
+    return _Function(lambda left: left.reshape(len(left), -1))
+
+
+def raising() -> nn.Module:
+    return _Function(lambda left: left @ left)
+
+
+def failing_to_build() -> nn.Module:
+    raise RuntimeError("no such backbone")
+
+
+def no_module() -> str:
+    return "a string"
+
+
+def sums(features: dict[str, np.ndarray], *, scale: float = 1.0) -> np.ndarray:
+    return scale * sum(column.reshape(len(column), -1).sum(axis=1) for column in features.values())
+
+
+def names_of_inputs(features: dict[str, np.ndarray]) -> list[str]:
+    return ["+".join(features)] * len(next(iter(features.values())))
+
+
+def lengths_of_text(features: dict[str, np.ndarray]) -> list[float]:
+    return [float(len(text)) for text in features["text"]]
+
+
+def writing(features: dict[str, np.ndarray]) -> np.ndarray:
+    features["left"][:] = 0
+    return features["left"][:, 0]
+
+
+def returning(features: dict[str, np.ndarray], *, value: object) -> object:
+    return value
+
+
+NOT_A_FUNCTION = 3

@@ -1,0 +1,77 @@
+import numpy as np
+import pytest
+
+from evaluator.errors import VariantError
+from evaluator.predictors.base import Batch, PredictionError
+from tests.evaluator.predictors.builders import HERE, batch, loaded
+
+
+def _called(function, *, inputs=("left",), output="values", **parameters):
+    return loaded(function, predictor="callable", inputs=inputs, output=output, parameters=parameters)
+
+
+def test_the_function_is_given_its_inputs_and_parameters():
+    rows = batch()
+    found = _called("sums", inputs=("left", "right"), scale=2.0).predict(rows)
+    expected = 2.0 * (rows.features["left"].sum(axis=1) + rows.features["right"].sum(axis=1))
+    np.testing.assert_array_equal(found, expected)
+
+
+def test_features_come_in_the_order_of_the_inputs_and_no_others():
+    found = _called("names_of_inputs", inputs=("right", "left"), output="labels").predict(batch())
+    assert found.tolist() == ["right+left"] * 8
+    assert found.dtype == object
+
+
+def test_strings_reach_the_function():
+    text = np.array(["a", "bc", ""] + [""] * 5, dtype=object)
+    found = _called("lengths_of_text", inputs=("text",)).predict(Batch(features={"text": text}, num_rows=3))
+    assert found[:3].tolist() == [1.0, 2.0, 0.0]
+
+
+def test_a_function_cannot_change_what_other_arms_read():
+    writeable = {"left": np.ones((8, 3), dtype=np.float32)}
+    with pytest.raises(PredictionError, match=r"writing failed on a batch of 8 rows: ValueError: .*read-only"):
+        _called("writing").predict(Batch(features=writeable, num_rows=8))
+    assert writeable["left"].all()
+
+
+@pytest.mark.parametrize(
+    ("value", "output", "expected"),
+    [
+        ([[0.5]] * 8, "logits", np.full(8, 0.5)),  # one number a row, in a column of its own
+        ([[0.5, 0.5]] * 8, "probabilities", np.full((8, 2), 0.5)),
+        ([1] * 8, "labels", np.ones(8, dtype=np.int64)),
+        ([True] * 8, "labels", np.ones(8, dtype=np.int64)),
+        (["a"] * 8, "labels", np.array(["a"] * 8, dtype=object)),
+        ([1] * 8, "values", np.ones(8, dtype=np.float64)),
+    ],
+)
+def test_array_likes_are_answers(value, output, expected):
+    found = _called("returning", output=output, value=value).predict(batch())
+    np.testing.assert_array_equal(found, expected)
+    assert found.dtype == expected.dtype
+
+
+@pytest.mark.parametrize(
+    ("value", "output", "named"),
+    [
+        (None, "values", ["shape ()"]),
+        ([1.0] * 7, "values", ["shape (7,)", "8 rows"]),
+        ([[1.0], [1.0, 2.0]], "values", ["no array"]),
+        (["a"] * 8, "values", ["object", "real numbers"]),
+        ([0.5] * 8, "labels", ["float64", "class names"]),
+        ([["a", "b"]] * 8, "labels", ["(8, 2)", "allowed: (rows,)"]),
+        ([{}] * 8, "labels", ["object", "whole numbers"]),
+    ],
+)
+def test_anything_else_is_refused(value, output, named):
+    with pytest.raises(PredictionError) as caught:
+        _called("returning", output=output, value=value).predict(batch())
+    for word in [f"{HERE}:returning", f"output: {output}", *named]:
+        assert word in str(caught.value)
+
+
+def test_a_parameter_that_the_function_does_not_take_is_refused_on_loading():
+    with pytest.raises(VariantError, match="did you mean 'scale'"):
+        _called("sums", scael=2.0)

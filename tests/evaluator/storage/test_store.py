@@ -1,0 +1,107 @@
+"""Every store keeps the same promises."""
+
+import multiprocessing
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from evaluator.errors import StoreError
+from evaluator.storage import Store, open_store, prove_put_if_absent
+from evaluator.storage.local import LocalStore
+from evaluator.storage.memory import MemoryStore
+from manifests import InvalidInput
+
+
+@pytest.fixture(params=["local", "memory"])
+def store(request, tmp_path) -> Iterator[Store]:
+    return open_store(str(tmp_path / "store") if request.param == "local" else f"memory://{tmp_path.name}")
+
+
+def test_what_was_put_is_what_is_got(store):
+    assert store.put_if_absent("a/b/c", b"content")
+    assert store.get("a/b/c").to_pybytes() == b"content"
+    assert store.put_if_absent("empty", b"")
+    assert store.get("empty").to_pybytes() == b""
+
+
+def test_a_key_that_is_taken_keeps_its_object(store):
+    assert store.put_if_absent("key", b"first")
+    assert not store.put_if_absent("key", b"second")
+    assert store.get("key").to_pybytes() == b"first"
+
+
+def test_replace_is_the_one_way_to_change_an_object(store):
+    store.replace("progress.json", b"1")
+    store.replace("progress.json", b"2")
+    assert store.get("progress.json").to_pybytes() == b"2"
+
+
+@pytest.mark.parametrize("key", ["gone", "folder", "folder/gone"])
+def test_an_absent_object_is_file_not_found(store, key):
+    store.put_if_absent("folder/there", b"x")
+    assert not store.exists(key)
+    with pytest.raises(FileNotFoundError):
+        store.get(key)
+
+
+def test_a_listing_is_sorted_takes_any_prefix_and_knows_sizes(store):
+    for key in ("runs/b", "runs/a", "rune", "other/x"):
+        store.put_if_absent(key, key.encode())
+    found = [(entry.key, entry.size_bytes) for entry in store.listing("run")]
+    assert found == [("rune", 4), ("runs/a", 6), ("runs/b", 6)]
+    assert [entry.key for entry in store.listing("runs/b")] == ["runs/b"]
+    assert list(store.listing("nothing/")) == []
+
+
+def test_opening_by_uri_reaches_the_same_objects(store):
+    store.put_if_absent("key", b"x")
+    assert open_store(store.uri).exists("key")
+
+
+def test_an_unknown_scheme_is_refused():
+    with pytest.raises(InvalidInput, match=r"ftp://host: no store has this scheme"):
+        open_store("ftp://host")
+
+
+def test_a_store_that_overwrites_is_refused(store):
+    class Overwrites(MemoryStore):
+        def put_if_absent(self, key, content):
+            self.replace(key, bytes(content))
+            return True
+
+    prove_put_if_absent(store, key="FORMAT.json", content=b"{}")
+    prove_put_if_absent(store, key="FORMAT.json", content=b"{}")
+    with pytest.raises(StoreError, match="accepted a second object"):
+        prove_put_if_absent(Overwrites("careless"), key="FORMAT.json", content=b"{}")
+
+
+def _race(folder: str, rounds: int, writer: int, wins) -> None:
+    store = LocalStore(folder)
+    for number in range(rounds):
+        if store.put_if_absent(f"race/{number}", bytes([writer]) * 4096):
+            wins.put((number, writer))
+
+
+@pytest.mark.slow
+def test_of_many_processes_exactly_one_wins_each_key_and_its_bytes_stay(tmp_path):
+    context = multiprocessing.get_context("spawn")
+    wins = context.Queue()
+    writers = [context.Process(target=_race, args=(str(tmp_path), 50, writer, wins)) for writer in range(4)]
+    for process in writers:
+        process.start()
+    won = dict(wins.get(timeout=60) for _ in range(50))
+    for process in writers:
+        process.join()
+    assert sorted(won) == list(range(50))
+    assert wins.empty()
+    for number, writer in won.items():
+        assert Path(tmp_path, f"race/{number}").read_bytes() == bytes([writer]) * 4096
+    assert not list((tmp_path / ".tmp").iterdir())
+
+
+def test_nothing_half_written_is_ever_listed(tmp_path):
+    store = LocalStore(tmp_path)
+    store.put_if_absent("whole", b"x")
+    (tmp_path / ".tmp" / "half").write_bytes(b"x")
+    assert [entry.key for entry in store.listing("")] == ["whole"]
