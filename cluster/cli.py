@@ -1,0 +1,245 @@
+"""The command line: verbs only. Whatever is heavy is imported inside the verb that needs it."""
+
+import json
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Annotated, Any, NoReturn
+
+import typer
+
+from manifests.errors import AssayError, InvalidInput, did_you_mean
+
+EXIT_CODES = {"promote": 0, "hold": 3, "reject": 4}
+
+app = typer.Typer(
+    help="Evaluate many model variants on one frozen dataset, and decide which one to ship.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    epilog="Exit codes: 0 done, 1 failed, 2 invalid input; gate answers 0 promote, 3 hold, 4 reject.",
+)
+ledger_app = typer.Typer(help="Look into a ledger.", no_args_is_help=True)
+app.add_typer(ledger_app, name="ledger")
+
+AsJson = Annotated[bool, typer.Option("--json", help="Print the answer as JSON on standard output.")]
+InProcess = Annotated[bool, typer.Option("--in-process", help="Run in this process, without Ray: for debuggers.")]
+RunOrExperiment = Annotated[str, typer.Argument(metavar="RUN", help="A run's id, or the experiment's file.")]
+LedgerAt = Annotated[
+    str | None,
+    typer.Option("--ledger", envvar="ASSAY_LEDGER", help="The ledger's folder or URI; default: ./ledger."),
+]
+
+
+def main() -> None:
+    """The console script: our errors become one message and an exit code, never a traceback."""
+    try:
+        app()
+    except AssayError as error:
+        _stop(error)
+    except KeyboardInterrupt:
+        typer.echo("interrupted; what was published stays: run the same command to go on", err=True)
+        sys.exit(130)
+
+
+def _stop(error: AssayError) -> NoReturn:
+    typer.echo(f"error: {error}", err=True)
+    sys.exit(error.exit_code)
+
+
+@app.command()
+def demo(
+    folder: Annotated[Path, typer.Option(help="Where the demo's files, dataset and ledger go.")] = Path("assay-demo"),
+    in_process: InProcess = False,
+    as_json: AsJson = False,
+) -> None:
+    """Compare five variants on scikit-learn's handwritten digits: a real verdict in a minute."""
+    from cluster.demo.prepare import prepare
+
+    experiment = prepare(folder)
+    freeze(
+        [folder / "digits.parquet"],
+        contract=folder / "contract.yaml",
+        name="digits@v1",
+        to=str(folder / "datasets"),
+        shard_rows=128,
+        as_json=False,
+    )
+    run(experiment, in_process=in_process, as_json=as_json)
+
+
+@app.command()
+def freeze(
+    sources: Annotated[list[Path], typer.Argument(help="csv, tsv, jsonl, parquet or Arrow files, in row order.")],
+    contract: Annotated[Path, typer.Option(help="The contract: which columns there are, and what for.")],
+    name: Annotated[str, typer.Option("--as", help="name@version: never moves to other rows.")],
+    to: Annotated[str, typer.Option(help="The dataset store: a folder or URI.")] = "datasets",
+    shard_rows: Annotated[int | None, typer.Option(min=1, help="Rows a shard; default: about 64 MiB.")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Check rows against a contract and freeze them as shards with a digest."""
+    from cluster.resolve import read_text
+    from evaluator.data.freeze import freeze as freeze_rows
+    from evaluator.storage import open_store
+    from manifests import Contract, parse
+
+    promised = parse(read_text(str(contract)), file=str(contract), kind="Contract")
+    assert isinstance(promised, Contract)
+    dataset = freeze_rows(sources, contract=promised, reference=name, store=open_store(to), shard_rows=shard_rows)
+    if as_json:
+        _print_json({**dataset.model_dump(mode="json"), "digest": dataset.digest()})
+    else:
+        typer.echo(
+            f"frozen {dataset.reference}: {dataset.num_rows:,} rows in {len(dataset.shards)} shards, {dataset.digest()}"
+        )
+
+
+@app.command()
+def run(
+    experiment: Annotated[Path, typer.Argument(help="The experiment's file.")],
+    in_process: InProcess = False,
+    as_json: AsJson = False,
+) -> None:
+    """Evaluate every arm, analyse as planned, and decide. Goes on where an earlier run stopped."""
+    from cluster import pipeline
+    from cluster.report.document import document
+
+    prepared = pipeline.prepare(str(experiment))
+    run_id = prepared.run.run_id
+    if prepared.committed:
+        typer.echo(f"run {run_id} is complete in the ledger: nothing is evaluated again", err=True)
+    else:
+        arms = {arm.name: prepared.num_units for arm in prepared.run.experiment.arms}
+        with _progress(arms) as advance:
+            pipeline.run(prepared, in_process=in_process, on_progress=advance)
+    _answer(document(prepared.store, run_id), as_json=as_json)
+
+
+@app.command()
+def report(run: RunOrExperiment, ledger: LedgerAt = None, as_json: AsJson = False) -> None:
+    """Show what a committed run says."""
+    _answer(_document(run, ledger), as_json=as_json)
+
+
+@app.command()
+def gate(
+    run: RunOrExperiment,
+    ledger: LedgerAt = None,
+    arm: Annotated[str | None, typer.Option(help="Ask about one arm; default: promote if any arm is.")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Answer with an exit code: 0 promote, 3 hold, 4 reject."""
+    from cluster.report.document import gate_answer
+
+    found = _document(run, ledger)
+    decisions = [row for row in found["decisions"] if arm in (None, row["arm"])]
+    if not decisions:
+        known = [row["arm"] for row in found["decisions"]]
+        raise InvalidInput(
+            "no decision about this arm", place=found["run_id"], value=arm, remedy=did_you_mean(arm or "", known)
+        )
+    answer = gate_answer(decisions)
+    if as_json:
+        _print_json({"run_id": found["run_id"], "gate": answer, "decisions": decisions})
+    else:
+        typer.echo(f"{answer}: run {found['run_id']}")
+        for row in decisions:
+            typer.echo(f"  {row['arm']}: {row['decision']}: {'; '.join(row['reasons'])}")
+    raise typer.Exit(EXIT_CODES[answer])
+
+
+@ledger_app.command("ls")
+def ledger_ls(ledger: LedgerAt = None, as_json: AsJson = False) -> None:
+    """List the runs of a ledger."""
+    from evaluator.ledger import reader
+    from evaluator.storage import open_store
+
+    rows = [
+        {"run_id": each.run_id, "committed": each.committed} for each in reader.runs(open_store(ledger or "ledger"))
+    ]
+    if as_json:
+        _print_json(rows)
+    for row in [] if as_json else rows:
+        typer.echo(f"{row['run_id']}  {'committed' if row['committed'] else 'incomplete'}")
+
+
+@ledger_app.command("show")
+def ledger_show(run: RunOrExperiment, ledger: LedgerAt = None) -> None:
+    """Print a run's record, its lineage and its files, as JSON."""
+    from evaluator.ledger import reader
+    from evaluator.storage import open_store
+
+    run_id, uri = _run_and_ledger(run, ledger)
+    store = open_store(uri)
+    record = reader.read_run(store, run_id).model_dump(mode="json")
+    committed = reader.is_committed(store, run_id)
+    files = [vars(file) for file in reader.committed_files(store, run_id)] if committed else []
+    _print_json({**record, "committed": committed, "files": files})
+
+
+@app.command()
+def schema(
+    kind: Annotated[str, typer.Argument(help="Contract, Experiment, Plan, Policy, Suite, Variant, Dataset.")],
+) -> None:
+    """Print a manifest's JSON Schema, for editors."""
+    from manifests import KINDS
+
+    if kind not in KINDS:
+        raise InvalidInput("no known kind of manifest", value=kind, remedy=did_you_mean(kind, list(KINDS)))
+    _print_json(KINDS[kind].model_json_schema())
+
+
+def _document(run: str, ledger: str | None) -> dict[str, Any]:
+    from cluster.report.document import document
+    from evaluator.storage import open_store
+
+    run_id, uri = _run_and_ledger(run, ledger)
+    return document(open_store(uri), run_id)
+
+
+def _run_and_ledger(run: str, ledger: str | None) -> tuple[str, str]:
+    """A run's id and its ledger, of either form of RUN."""
+    if not run.endswith((".yaml", ".yml", ".json")):
+        return run, ledger or "ledger"
+    from cluster import pipeline
+
+    prepared = pipeline.prepare(run)
+    return prepared.run.run_id, prepared.run.experiment.ledger
+
+
+def _answer(report: dict[str, Any], *, as_json: bool) -> None:
+    if as_json:
+        _print_json(report)
+        return
+    from rich.console import Console
+
+    from cluster.report import terminal
+
+    terminal.show(report, Console())
+
+
+def _print_json(answer: object) -> None:
+    typer.echo(json.dumps(answer, indent=2, allow_nan=False))
+
+
+@contextmanager
+def _progress(arms: dict[str, int]) -> Iterator[Callable[[str, int], None]]:
+    """A bar per arm on standard error; silent where that is no terminal and there are many."""
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TextColumn("units"),
+        TimeElapsedColumn(),
+    )
+    with Progress(*columns, console=Console(stderr=True)) as bars:
+        tasks = {arm: bars.add_task(arm, total=num_units) for arm, num_units in arms.items()}
+        yield lambda arm, num_units: bars.advance(tasks[arm], num_units)
+
+
+if __name__ == "__main__":
+    main()

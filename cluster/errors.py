@@ -1,0 +1,7 @@
+"""What can go wrong with a run as a whole; the tree is drawn in manifests.errors."""
+
+from manifests.errors import AssayError
+
+
+class RunError(AssayError):
+    """A run could not be finished; what was published stays, and the same command goes on from there."""

@@ -1,0 +1,312 @@
+"""resolve -> evaluate -> analyse -> gate -> commit: one experiment, from its file to a committed run."""
+
+import datetime as dt
+import json
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import asdict, dataclass
+
+import numpy as np
+import pyarrow as pa
+from stats.analysis import Analysis, Guardrail
+from stats.gate import Decision
+
+from cluster import driver, resolve, session
+from cluster.driver import Driven
+from cluster.errors import RunError
+from cluster.executor import Executor
+from cluster.local import LocalExecutor
+from evaluator import batches, environment, fingerprint, source
+from evaluator.ledger import reader, writer
+from evaluator.ledger.reader import LedgerFile
+from evaluator.metrics import corpus
+from evaluator.storage import Store, open_store
+from manifests import Column, Dataset, Experiment, Metric
+from manifests.ledger import SCORE_COLUMN_PREFIX, SEGMENT_COLUMN_PREFIX, Lineage, Run
+from stats import analysis, gate
+from stats.samples import Samples
+
+Progress = Callable[[str, int], None]
+"""Called with an arm's name and how many of its units are published more than before."""
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """An experiment that was checked, and the run it belongs to.
+
+    Attributes:
+        run: The run as it will be, or is, recorded.
+        dataset: The frozen dataset.
+        store: The ledger.
+        num_units: Units per arm.
+        import_paths: Where entrypoints may be imported from.
+        committed: Whether the ledger has the whole run already.
+    """
+
+    run: Run
+    dataset: Dataset
+    store: Store
+    num_units: int
+    import_paths: tuple[str, ...]
+    committed: bool
+
+
+def prepare(experiment_file: str) -> Prepared:
+    """Reads and resolves an experiment; writes nothing.
+
+    Raises:
+        InvalidInput: Something in it cannot be used.
+    """
+    paths = resolve.import_paths(experiment_file)
+    experiment, dataset = resolve.resolved(resolve.read_experiment(experiment_file), paths)
+    store = open_store(experiment.ledger)
+    run = _run(experiment, dataset)
+    while reader.is_committed(store, run.run_id) and _failed_arms(store, run.run_id):
+        run = _superseding(run)
+    units = batches.units(dataset.num_rows, shard_rows=dataset.shard_rows, batch_size=experiment.suite.batch_size)
+    return Prepared(run, dataset, store, len(units), paths, reader.is_committed(store, run.run_id))
+
+
+def run(prepared: Prepared, *, in_process: bool, on_progress: Progress) -> None:
+    """Brings a prepared run to its commit, from wherever an earlier driver left it. A committed run is left alone.
+
+    Raises:
+        AssayError: It could not be finished; what was published stays.
+    """
+    if prepared.committed:
+        return
+    store = prepared.store
+    writer.open_ledger(store)
+    opened = writer.open_run(store, prepared.run)
+    published = reader.published_units(store, opened.run_id)
+    for receipt in published:
+        on_progress(receipt.arm, 1)
+    with _place(in_process=in_process) as executor:
+        driven = driver.drive(
+            opened,
+            num_units=prepared.num_units,
+            published=published,
+            executor=executor,
+            import_paths=prepared.import_paths,
+            on_progress=lambda arm: on_progress(arm, 1),
+        )
+    _finish(opened, driven, dataset=prepared.dataset, store=store, num_units=prepared.num_units)
+
+
+def samples_of(store: Store, files: Sequence[LedgerFile], run: Run, metric: Metric, *, arms: Sequence[str]) -> Samples:
+    """The row scores of one metric, rows x arms, straight from the ledger.
+
+    Raises:
+        RunError: An arm's rows are not the rows of the others.
+    """
+    columns = run.experiment.suite.plan.columns
+    score = SCORE_COLUMN_PREFIX + metric.name
+    groups = {
+        "segments": SEGMENT_COLUMN_PREFIX + columns.segment if columns.segment else None,
+        "clusters": "cluster" if columns.cluster else None,
+    }
+    shared = ["row_index", "row_id", *(name for name in groups.values() if name)]
+    rows: pa.Table | None = None
+    scores_AR = []
+    for arm in arms:
+        table = pa.concat_tables(list(reader.score_tables(store, files, arm, [*shared, score])))
+        if rows is None:
+            rows = table.select(shared)
+        elif not table.select(shared).equals(rows):
+            raise RunError(f"run '{run.run_id}': the rows of arm '{arm}' are not those of arm '{arms[0]}'")
+        scores_AR.append(table[score].to_numpy())
+    assert rows is not None
+    return Samples(
+        arms=tuple(arms),
+        scores_RA=np.column_stack(scores_AR),
+        row_ids=rows["row_index"].to_numpy(),
+        segments_R=rows[groups["segments"]].to_numpy() if groups["segments"] else None,
+        clusters_R=rows[groups["clusters"]].to_numpy() if groups["clusters"] else None,
+    )
+
+
+def analysed(
+    run: Run, files: Sequence[LedgerFile], store: Store, failed: Mapping[str, str]
+) -> tuple[Analysis, tuple[Decision, ...]]:
+    """Carries out the recorded plan and policy on the arms that were measured."""
+    suite = run.experiment.suite
+    arms = [arm.name for arm in run.experiment.arms if arm.name not in failed]
+
+    def samples(metric: Metric) -> Samples:
+        return samples_of(store, files, run, metric, arms=arms)
+
+    guardrails = tuple(
+        Guardrail(
+            metric=metric.name,
+            direction=metric.direction,
+            scale="binary" if metric.is_binary else "continuous",
+            margin=suite.plan.margins[metric.name],
+            samples=samples(metric),
+        )
+        for metric in suite.guardrails
+    )
+    found = analysis.analyze(
+        samples(suite.primary), suite.plan, metric=suite.primary.name, guardrails=guardrails, exploratory=False
+    )
+    return found, gate.decide(found, suite.policy, suite.plan, failed=failed)
+
+
+def _finish(run: Run, driven: Driven, *, dataset: Dataset, store: Store, num_units: int) -> None:
+    """Checks coverage, measures, analyses, decides, and commits all of it at once."""
+    control = run.experiment.suite.plan.control
+    if control in driven.failed:
+        raise RunError(
+            f"run '{run.run_id}': the control '{control}' could not be measured, so nothing can be compared: "
+            f"{driven.failed[control]}"
+        )
+    files: list[LedgerFile] = []
+    rows: dict[str, list[dict[str, object]]] = {"units": [], "arms": [], "metrics": []}
+    for arm in run.experiment.arms:
+        receipts = driven.receipts[arm.name]
+        summary: dict[str, object] = {
+            "arm": arm.name,
+            "variant_digest": run.variant_digests[arm.name],
+            "status": "failed" if arm.name in driven.failed else "complete",
+            "reason": driven.failed.get(arm.name, ""),
+        }
+        if arm.name not in driven.failed:
+            _check_coverage(receipts, arm.name, num_rows=dataset.num_rows, num_units=num_units)
+            in_order = [receipts[unit] for unit in range(num_units)]
+            files += [receipt.file for receipt in in_order]
+            digests = json.dumps([receipt.scores_digest for receipt in in_order])
+            summary["scores_digest"] = fingerprint.sha256_digest(digests.encode())
+            times = driver.arm_times(receipts)
+            summary |= {"num_rows": dataset.num_rows, **times}
+            summary["rows_per_s"] = dataset.num_rows / max(times["predict_s"], 1e-9)
+            summary["batch_p50_s"] = float(np.median([receipt.facts["batch_p50_s"] for receipt in in_order]))
+            summary["devices"] = ",".join(sorted({str(receipt.facts["device"]) for receipt in in_order}))
+            rows["units"] += [_unit_row(receipt) for receipt in in_order]
+            rows["metrics"] += _metric_rows(run, arm.name, files, store, dataset.label)
+        rows["arms"].append(summary)
+    found, decisions = analysed(run, files, store, driven.failed)
+    document = found.to_json()
+    tables = {
+        **rows,
+        "comparisons": [{"metric": found.metric, **asdict(comparison)} for comparison in found.comparisons],
+        "decisions": [{**asdict(decision), "reasons": list(decision.reasons)} for decision in decisions],
+        "analyses": [{"plan_digest": run.plan_digest, "exploratory": False, "analysis": json.dumps(document)}],
+        "events": [asdict(event) for event in driven.events],
+    }
+    for name, table_rows in tables.items():
+        file = writer.write_table(store, name, table_rows, run_id=run.run_id)  # pyright: ignore[reportArgumentType]
+        if file is not None:
+            files.append(file)
+    writer.commit(store, run, files)
+
+
+def _metric_rows(
+    run: Run, arm: str, files: Sequence[LedgerFile], store: Store, label: Column
+) -> list[dict[str, object]]:
+    """Every metric of one arm, read back from the ledger unit by unit."""
+    suite = run.experiment.suite
+    counters = {
+        metric.name: corpus.CorpusMetric(metric.measure, label=label)
+        for metric in suite.metrics
+        if not metric.has_row_scores
+    }
+    sums = {metric.name: 0.0 for metric in suite.metrics if metric.has_row_scores}
+    num_rows = 0
+    for table in reader.score_tables(store, files, arm):
+        num_rows += len(table)
+        for name in sums:
+            sums[name] += float(table[SCORE_COLUMN_PREFIX + name].to_numpy().sum())
+        for counter in counters.values():
+            probabilities = table["probabilities"].combine_chunks() if "probabilities" in table.column_names else None
+            counter.update(
+                prediction=table["prediction"].to_numpy(),
+                probabilities=None if probabilities is None else _matrix(probabilities),
+                labels=table["label"].to_numpy(),
+            )
+    found = []
+    for metric in suite.metrics:
+        if metric.has_row_scores:
+            value, reason = sums[metric.name] / num_rows, ""
+        else:
+            computed = counters[metric.name].compute()
+            value, reason = computed.value, computed.reason
+        found.append(
+            {
+                "arm": arm,
+                "metric": metric.name,
+                "measure": metric.measure,
+                "direction": metric.direction,
+                "value": value,
+                "not_testable": reason,
+                "num_rows": num_rows,
+            }
+        )
+    return found
+
+
+def _matrix(rows: pa.Array) -> np.ndarray:
+    """Equally long lists as rows x their length."""
+    return rows.flatten().to_numpy().reshape(len(rows), -1)
+
+
+def _unit_row(receipt: reader.UnitReceipt) -> dict[str, object]:
+    plain = {name: value for name, value in receipt.facts.items() if not isinstance(value, dict)}
+    return {
+        "arm": receipt.arm,
+        "unit": receipt.unit,
+        "num_rows": receipt.num_rows,
+        "size_bytes": receipt.size_bytes,
+        "scores_digest": receipt.scores_digest,
+        "write_s": 0.0,
+        **plain,
+    }
+
+
+def _check_coverage(receipts: Mapping[int, reader.UnitReceipt], arm: str, *, num_rows: int, num_units: int) -> None:
+    """Every unit is there once, and together they have every row."""
+    missing = [unit for unit in range(num_units) if unit not in receipts]
+    covered = sum(receipt.num_rows for receipt in receipts.values())
+    if missing or covered != num_rows:
+        raise RunError(
+            f"arm '{arm}': {covered} of {num_rows} rows are in the ledger, units {missing[:5]} are missing; run again"
+        )
+
+
+def _run(experiment: Experiment, dataset: Dataset) -> Run:
+    where = environment.capture()
+    digest = experiment.digest()
+    return Run(
+        run_id=f"{experiment.name}-{digest.removeprefix('sha256:')[:12]}",
+        experiment=experiment,
+        experiment_digest=digest,
+        dataset_digest=dataset.digest(),
+        suite_digest=experiment.suite.digest(),
+        plan_digest=experiment.suite.plan.digest(),
+        policy_digest=experiment.suite.policy.digest(),
+        variant_digests={arm.name: arm.variant.digest() for arm in experiment.arms},
+        lineage=Lineage(
+            identity=dict(where.identity),
+            circumstance=json.loads(json.dumps({**where.circumstance, "source": asdict(source.capture())})),
+        ),
+        opened_at=dt.datetime.now(dt.UTC).isoformat(timespec="milliseconds"),
+    )
+
+
+def _superseding(run: Run) -> Run:
+    """The next run of the same experiment: some arms of the last one failed, and nothing recorded is changed."""
+    name, _, digest = run.run_id.rpartition("-")
+    digest, _, repeat = digest.partition(".")
+    return run.model_copy(update={"run_id": f"{name}-{digest}.{int(repeat or 1) + 1}", "supersedes": run.run_id})
+
+
+def _failed_arms(store: Store, run_id: str) -> list[str]:
+    arms = reader.read_table(store, reader.committed_files(store, run_id), "arms", ["arm", "status"])
+    return [row["arm"] for row in arms.to_pylist() if row["status"] == "failed"]
+
+
+def _place(*, in_process: bool) -> AbstractContextManager[Executor]:
+    if in_process:
+        return nullcontext(LocalExecutor())
+    session.secure()
+    from cluster.remote import ray_executor
+
+    return ray_executor()

@@ -1,0 +1,72 @@
+"""What a report says, as one JSON document gathered from the ledger: the source of every rendering."""
+
+import json
+from collections.abc import Sequence
+from typing import Any
+
+from evaluator import fingerprint
+from evaluator.ledger import reader
+from evaluator.storage import Store
+
+Document = dict[str, Any]
+
+
+def document(store: Store, run_id: str) -> Document:
+    """Everything that a committed run says.
+
+    Raises:
+        LedgerError: The run is unknown or not committed.
+        DamageError: A file of it was changed.
+    """
+    files = reader.committed_files(store, run_id)
+    run = reader.read_run(store, run_id)
+
+    def rows(table: reader.Table) -> list[dict[str, Any]]:
+        return [
+            {name: value for name, value in row.items() if name != "run_id"}
+            for row in reader.read_table(store, files, table).to_pylist()
+        ]
+
+    arms = {row["arm"]: row for row in rows("arms")}
+    metrics: dict[str, dict[str, Any]] = {}
+    for row in rows("metrics"):
+        metrics.setdefault(row["arm"], {})[row["metric"]] = row["value"]
+    decisions = rows("decisions")
+    return {
+        "run_id": run_id,
+        "ledger": store.uri,
+        "name": run.experiment.name,
+        "dataset": {
+            "reference": run.experiment.dataset.rpartition("/")[2],
+            "digest": run.dataset_digest,
+            "num_rows": next(row["num_rows"] for row in arms.values() if row["status"] == "complete"),
+        },
+        "suite_digest": run.suite_digest,
+        "plan_digest": run.plan_digest,
+        "policy_digest": run.policy_digest,
+        "control": run.experiment.suite.plan.control,
+        "primary": run.experiment.suite.plan.metric,
+        "directions": {metric.name: metric.direction for metric in run.experiment.suite.metrics},
+        "opened_at": run.opened_at,
+        "supersedes": run.supersedes,
+        "scores_digest": scores_digest(list(arms.values())),
+        "arms": [{**row, "metrics": metrics.get(name, {})} for name, row in arms.items()],
+        "analysis": json.loads(rows("analyses")[0]["analysis"]),
+        "decisions": decisions,
+        "gate": gate_answer(decisions),
+        "events": rows("events"),
+    }
+
+
+def scores_digest(arms: Sequence[dict[str, Any]]) -> str:
+    """One digest of all scores of a run: of the complete arms' digests, by name."""
+    digests = sorted((row["arm"], row["scores_digest"]) for row in arms if row["status"] == "complete")
+    return fingerprint.sha256_digest(json.dumps(digests).encode())
+
+
+def gate_answer(decisions: Sequence[dict[str, Any]]) -> str:
+    """The run's one word: promote if any arm is promoted, reject if every arm is rejected, else hold."""
+    found = {row["decision"] for row in decisions}
+    if "promote" in found:
+        return "promote"
+    return "reject" if found == {"reject"} else "hold"

@@ -1,0 +1,133 @@
+"""An experiment file to an experiment with every digest filled: everything is checked before a slot is asked for."""
+
+import posixpath
+import sys
+from pathlib import Path
+
+from evaluator import fingerprint
+from evaluator.data.shards import open_dataset
+from evaluator.errors import DataError, VariantError
+from evaluator.predictors import code_digest, read_weights, resolve_entrypoint
+from evaluator.storage import open_store
+from manifests import Arm, Dataset, Experiment, InvalidInput, parse
+from manifests.errors import did_you_mean
+
+
+def read_text(path: str) -> str:
+    """The text of a file that a user named.
+
+    Raises:
+        InvalidInput: It is not there, or is not text.
+    """
+    try:
+        return Path(path).read_text(encoding="utf-8")
+    except FileNotFoundError:
+        folder = Path(path).parent
+        near = did_you_mean(Path(path).name, [each.name for each in folder.iterdir()]) if folder.is_dir() else ""
+        raise InvalidInput("no such file", place=path, remedy=near) from None
+    except (OSError, UnicodeDecodeError) as error:
+        raise InvalidInput(f"cannot be read: {error}", place=path) from None
+
+
+def read_experiment(path: str) -> Experiment:
+    """The experiment of a file, everything that it refers to inlined, its locations as seen from anywhere."""
+    parsed = parse(read_text(path), file=str(Path(path).absolute()), kind="Experiment", read=read_text)
+    assert isinstance(parsed, Experiment)
+    return parsed
+
+
+def import_paths(path: str) -> tuple[str, ...]:
+    """Where the entrypoints of an experiment file may lie: beside it and in the folder one works in."""
+    return tuple(dict.fromkeys((str(Path(path).absolute().parent), str(Path.cwd()))))
+
+
+def resolved(experiment: Experiment, paths: tuple[str, ...]) -> tuple[Experiment, Dataset]:
+    """Fills and checks every digest.
+
+    Args:
+        experiment: As read from its file.
+        paths: Folders to import entrypoints from.
+
+    Returns:
+        The experiment as it is recorded, and the dataset's manifest.
+
+    Raises:
+        InvalidInput: The dataset, an entrypoint, weights or a column is not what the experiment says.
+    """
+    location = experiment.dataset
+    dataset, store = open_dataset(location)
+    if experiment.dataset_digest not in (None, dataset.digest()):
+        raise DataError(
+            "the dataset's digest differs",
+            place=location,
+            field="dataset_digest",
+            value=dataset.digest(),
+            bound=str(experiment.dataset_digest),
+            remedy="freeze the rows that were meant under a version of their own, or correct the digest",
+        )
+    _check_columns(experiment, dataset)
+    sys.path[:0] = [path for path in paths if path not in sys.path]
+    arms = tuple(_resolved_arm(arm, dataset) for arm in experiment.arms)
+    update = {
+        "arms": arms,
+        "dataset": posixpath.join(store.uri, dataset.reference),
+        "dataset_digest": dataset.digest(),
+        "ledger": open_store(experiment.ledger).uri,
+    }
+    return experiment.model_copy(update=update), dataset
+
+
+def _resolved_arm(arm: Arm, dataset: Dataset) -> Arm:
+    variant = arm.variant
+    features = dataset.names("feature")
+    for name in variant.inputs:
+        if name not in features:
+            raise VariantError(
+                "the dataset has no such feature",
+                place=f"arm '{arm.name}'",
+                field="inputs",
+                value=name,
+                remedy=did_you_mean(name, list(features)),
+            )
+    resolve_entrypoint(variant.entrypoint)
+    filled: dict[str, str | None] = {"code_digest": code_digest(variant.entrypoint)}
+    weights = read_weights(variant)
+    if weights is not None:
+        filled["weights_digest"] = fingerprint.sha256_digest(weights)
+    for field, found in filled.items():
+        pinned = getattr(variant, field)
+        if pinned not in (None, found):
+            raise VariantError(
+                f"{field.removesuffix('_digest')} differ from what was pinned",
+                place=f"arm '{arm.name}': {variant.weights if field == 'weights_digest' else variant.entrypoint}",
+                field=field,
+                value=found,
+                bound=pinned,
+                remedy="restore what was pinned, or correct the digest",
+            )
+    return arm.model_copy(update={"variant": variant.model_copy(update=filled)})
+
+
+def _check_columns(experiment: Experiment, dataset: Dataset) -> None:
+    columns = experiment.suite.plan.columns
+    for role, name in (("segment", columns.segment), ("cluster", columns.cluster)):
+        if name is not None and name not in dataset.names(role):
+            raise DataError(
+                f"the dataset has no {role} column of that name",
+                place=dataset.reference,
+                field=f"suite.plan.columns.{role}",
+                value=name,
+                remedy=did_you_mean(name, list(dataset.names(role))) or f"no column has the role {role}",
+            )
+    label = dataset.label
+    regression = label.type in ("float32", "float64")
+    for arm in experiment.arms:
+        output = arm.variant.output
+        if regression != (output == "values") and not (output == "values" and label.type != "string"):
+            raise VariantError(
+                f"the label '{label.name}' is {label.type}",
+                place=f"arm '{arm.name}'",
+                field="output",
+                value=output,
+                bound="values" if regression else "logits, probabilities, labels",
+            )

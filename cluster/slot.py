@@ -1,0 +1,143 @@
+"""A slot: holds one variant at a time, evaluates units of it and publishes them. Knows nothing of Ray."""
+
+import sys
+import time
+import traceback
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from typing import Literal
+
+from cluster.schedule import Task
+from evaluator import batches, determinism, environment, fingerprint
+from evaluator.batches import Unit
+from evaluator.data.shards import ShardReader, open_dataset
+from evaluator.errors import DamageError, StoreError, VariantError
+from evaluator.evaluate import evaluate
+from evaluator.ledger.reader import UnitReceipt
+from evaluator.ledger.writer import publish_unit
+from evaluator.predictors import Predictor, load, pick_device, read_weights
+from evaluator.storage import open_store
+from manifests import Experiment
+from manifests.ledger import Run
+
+
+@dataclass(frozen=True)
+class Published:
+    """A task that ended with its unit in the ledger.
+
+    Attributes:
+        receipt: What is stored.
+        is_ours: False if somebody else had published the unit.
+        digest: The digest of the rows that this slot made.
+    """
+
+    receipt: UnitReceipt
+    is_ours: bool
+    digest: str
+
+
+@dataclass(frozen=True)
+class Failure:
+    """A task that ended without a unit in the ledger.
+
+    Attributes:
+        scope: What is lost: this `unit` for now, the whole `arm`, the `run`, or the `slot` (its process died).
+        reason: In one line.
+        where: The slot and host.
+        traceback: The variant's own traceback, if its code raised; empty otherwise.
+    """
+
+    scope: Literal["unit", "arm", "run", "slot"]
+    reason: str
+    where: str
+    traceback: str = ""
+
+
+class Slot:
+    """One share of the machine, with one variant in it at a time."""
+
+    def __init__(self, name: str, run_json: str, import_paths: Sequence[str]) -> None:
+        """Takes everything by value, so that a slot can be made again anywhere.
+
+        Args:
+            name: The slot's name in the ledger.
+            run_json: The opened run, as JSON.
+            import_paths: Folders that entrypoints may be imported from, beside the installed packages.
+        """
+        sys.path[:0] = [path for path in import_paths if path not in sys.path]
+        self._name = name
+        self._run = Run.model_validate_json(run_json)
+        self._experiment: Experiment = self._run.experiment
+        determinism.apply(self._experiment.suite.determinism)
+        self._device = pick_device()
+        self._ledger = open_store(self._experiment.ledger)
+        dataset, store = open_dataset(self._experiment.dataset)
+        self._reader = ShardReader(dataset, store)
+        self._units = batches.units(
+            dataset.num_rows, shard_rows=dataset.shard_rows, batch_size=self._experiment.suite.batch_size
+        )
+        self._environment = environment.capture()
+        self._arm = ""
+        self._predictor: Predictor | None = None
+        self._load_s = 0.0
+
+    def perform(self, task: Task) -> Published | Failure:
+        """Evaluates and publishes one unit; every outcome is an answer, so that it crosses processes whole."""
+        try:
+            if task.arm != self._arm:
+                self._load(task.arm)
+        except Exception as error:  # noqa: BLE001  # a variant's code may raise anything
+            return self._failure("arm", f"cannot be loaded: {_in_one_line(error)}", error)
+        try:
+            return self._evaluate(task, self._units[task.unit])
+        except (DamageError, StoreError) as error:
+            return self._failure("run", str(error))
+        except Exception as error:  # noqa: BLE001  # likewise
+            return self._failure("unit", _in_one_line(error), error)
+
+    def _load(self, arm: str) -> None:
+        if self._predictor is not None:
+            self._predictor.release()
+        self._arm, self._predictor = "", None
+        started = time.perf_counter()
+        variant = next(each.variant for each in self._experiment.arms if each.name == arm)
+        weights = read_weights(variant)
+        if weights is not None and fingerprint.sha256_digest(weights) != variant.weights_digest:
+            raise VariantError("the weights are not those that the run was opened with", place=variant.weights or "")
+        determinism.seed_all(self._experiment.suite.seed)
+        inputs = variant.inputs or self._reader.dataset.names("feature")
+        self._predictor = load(variant, inputs=inputs, weights=weights, device=self._device)
+        self._arm, self._load_s = arm, time.perf_counter() - started
+
+    def _evaluate(self, task: Task, unit: Unit) -> Published:
+        assert self._predictor is not None
+        variant = next(each.variant for each in self._experiment.arms if each.name == task.arm)
+        result = evaluate(
+            unit, predictor=self._predictor, variant=variant, suite=self._experiment.suite, reader=self._reader
+        )
+        load_s, self._load_s = self._load_s, 0.0  # the first unit after a load carries its cost
+        circumstance = {
+            "slot": self._name,
+            "host": self._environment.circumstance["host"],
+            "device": self._device.type,
+            "attempt": task.attempt,
+            "first_row": unit.first_row,
+            "load_s": load_s,
+            "environment_digest": self._environment.identity_digest,
+            "determinism": asdict(determinism.found()),
+        }
+        receipt, is_ours = publish_unit(
+            self._ledger, result, run=self._run, arm=task.arm, unit=task.unit, circumstance=circumstance
+        )
+        return Published(receipt, is_ours, result.digest)
+
+    def _failure(
+        self, scope: Literal["unit", "arm", "run"], reason: str, error: BaseException | None = None
+    ) -> Failure:
+        ours = isinstance(error, VariantError)
+        trace = "" if error is None or ours else "".join(traceback.format_exception(error))
+        return Failure(scope, reason, f"{self._name} on {self._environment.circumstance['host']}", trace)
+
+
+def _in_one_line(error: BaseException) -> str:
+    return f"{type(error).__name__}: {error}".strip().replace("\n", " ")

@@ -1,0 +1,61 @@
+import random
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from cluster.schedule import Schedule, Task
+
+
+def test_a_slot_stays_with_its_arm_until_the_arm_has_no_units_left():
+    schedule = Schedule({"a": [0, 1], "b": [0]}, replicas=1, max_attempts=1)
+    assert [schedule.next_task("s") for _ in range(4)] == [Task("a", 0), Task("a", 1), Task("b", 0), None]
+
+
+def test_an_arm_gets_no_more_slots_than_replicas():
+    schedule = Schedule({"a": [0, 1, 2]}, replicas=2, max_attempts=1)
+    assert [schedule.next_task(slot) for slot in ("s", "t", "u")] == [Task("a", 0), Task("a", 1), None]
+
+
+def test_a_unit_is_tried_again_until_its_attempts_are_spent_and_then_only_its_arm_fails():
+    schedule = Schedule({"a": [0, 1], "b": [0]}, replicas=1, max_attempts=2)
+    first = schedule.next_task("s")
+    assert schedule.failed_once(first, "broke", arm_is_lost=False)
+    second = schedule.next_task("s")
+    assert second == Task("a", 0, attempt=2)
+    assert not schedule.failed_once(second, "broke", arm_is_lost=False)
+    assert schedule.failed == {"a": "unit 0 (2 attempts): broke"}
+    assert schedule.next_task("s") == Task("b", 0)
+
+
+def test_an_arm_that_cannot_be_loaded_is_not_tried_again():
+    schedule = Schedule({"a": [0, 1]}, replicas=1, max_attempts=5)
+    assert not schedule.failed_once(schedule.next_task("s"), "no such weights", arm_is_lost=True)
+    assert schedule.finished
+
+
+@given(
+    units=st.lists(st.integers(0, 12), min_size=1, max_size=6),
+    replicas=st.integers(1, 4),
+    num_slots=st.integers(1, 5),
+    seed=st.integers(0, 2**16),
+)
+def test_every_unit_is_done_exactly_once_whatever_fails(units, replicas, num_slots, seed):
+    chance = random.Random(seed)
+    pending = {f"arm-{index}": list(range(count)) for index, count in enumerate(units)}
+    schedule = Schedule(pending, replicas=replicas, max_attempts=1000)
+    running: dict[str, Task] = {}
+    done: list[tuple[str, int]] = []
+    while not schedule.finished:
+        for slot in (f"slot-{number}" for number in range(num_slots)):
+            task = None if slot in running else schedule.next_task(slot)
+            if task is not None:
+                running[slot] = task
+        assert running, "something waits, but no slot gets it"
+        slot = chance.choice(sorted(running))
+        task = running.pop(slot)
+        if chance.random() < 0.3:
+            schedule.failed_once(task, "chance", arm_is_lost=False)
+        else:
+            schedule.succeeded(task)
+            done.append((task.arm, task.unit))
+    assert sorted(done) == sorted((arm, unit) for arm, numbers in pending.items() for unit in numbers)

@@ -1,0 +1,77 @@
+"""kill -9 the driver at any moment: resumed, the run has the digest of an undisturbed one, and nothing published is
+done again."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from cluster import pipeline
+from cluster.report.document import document
+from tests import builders
+
+NUM_UNITS = 7  # 200 rows in units of 32
+NUM_ARMS = 4
+
+
+def slow_arms(log: Path) -> dict[str, dict]:
+    return {
+        name: builders.variant(**{**each["parameters"], "delay_s": 0.01, "log": str(log)})
+        for name, each in builders.ARMS.items()
+    }
+
+
+def start(experiment: Path) -> subprocess.Popen:
+    command = [sys.executable, "-m", "cluster.cli", "run", str(experiment), "--in-process", "--json"]
+    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, start_new_session=True)
+
+
+def kill_when(process: subprocess.Popen, reached, *, within_s: float = 60) -> None:
+    deadline = time.monotonic() + within_s
+    while process.poll() is None and not reached():
+        assert time.monotonic() < deadline
+        time.sleep(0.002)
+    assert process.poll() is None, process.communicate()
+    os.killpg(process.pid, signal.SIGKILL)
+    process.wait()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("num_published", [0, 1, 9, NUM_UNITS * NUM_ARMS], ids=lambda n: f"after_{n}_units")
+def test_a_killed_run_goes_on_and_ends_with_the_same_digest(tmp_path, num_published):
+    undisturbed = builders.write_experiment(tmp_path, ledger="undisturbed", arms=slow_arms(tmp_path / "calm.log"))
+    prepared = pipeline.prepare(str(undisturbed))
+    pipeline.run(prepared, in_process=True, on_progress=lambda arm, units: None)
+    expected = document(prepared.store, prepared.run.run_id)["scores_digest"]
+
+    log = tmp_path / "batches.log"
+    experiment = builders.write_experiment(tmp_path, arms=slow_arms(log))
+    ledger = tmp_path / "ledger" / "v1"
+
+    def published() -> list[Path]:
+        return sorted(ledger.glob("data/scores/*/*/*.parquet"))
+
+    process = start(experiment)
+    if num_published == 0:
+        kill_when(process, lambda: any(ledger.glob("runs/*.json")))
+    else:
+        kill_when(process, lambda: len(published()) >= num_published)
+    assert not list(ledger.glob("commits/*"))
+    before = {path: path.stat().st_mtime_ns for path in published()}
+    lines_before = len(log.read_text().splitlines()) if log.exists() else 0
+
+    resumed = start(experiment)
+    output, errors = resumed.communicate(timeout=120)
+    assert resumed.returncode == 0, errors
+    prepared = pipeline.prepare(str(experiment))
+    report = document(prepared.store, prepared.run.run_id)
+    assert report["scores_digest"] == expected
+    assert {path: path.stat().st_mtime_ns for path in published() if path in before} == before
+    num_batches_left = sum(1 for _ in log.open()) - lines_before
+    done_before = sum(4 if path.name != "u000006.parquet" else 1 for path in before)
+    assert num_batches_left == NUM_ARMS * 25 - done_before
+    assert str(prepared.run.run_id).encode() in output
