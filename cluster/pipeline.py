@@ -5,6 +5,7 @@ import json
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import asdict, dataclass
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -121,7 +122,7 @@ def samples_of(store: Store, files: Sequence[LedgerFile], run: Run, metric: Metr
         scores_RA=np.column_stack(scores_AR),
         row_ids=rows["row_index"].to_numpy(),
         segments_R=rows[groups["segments"]].to_numpy() if groups["segments"] else None,
-        clusters_R=rows[groups["clusters"]].to_numpy() if groups["clusters"] else None,
+        clusters_R=np.unique(rows["cluster"].to_numpy(), return_inverse=True)[1] if groups["clusters"] else None,
     )
 
 
@@ -205,18 +206,20 @@ def _metric_rows(
     """Every metric of one arm, read back from the ledger unit by unit."""
     suite = run.experiment.suite
     counters = {
-        metric.name: corpus.CorpusMetric(metric.measure, label=label)
+        metric.name: corpus.CorpusMetric(metric.corpus_measure, label=label)
         for metric in suite.metrics
-        if not metric.has_row_scores
+        if metric.corpus_measure is not None
     }
-    sums = {metric.name: 0.0 for metric in suite.metrics if metric.has_row_scores}
+    sums = {metric.name: 0.0 for metric in suite.metrics if metric.row_measure is not None}
     num_rows = 0
     for table in reader.score_tables(store, files, arm):
         num_rows += len(table)
         for name in sums:
             sums[name] += float(table[SCORE_COLUMN_PREFIX + name].to_numpy().sum())
         for counter in counters.values():
-            probabilities = table["probabilities"].combine_chunks() if "probabilities" in table.column_names else None
+            probabilities: Any = None
+            if "probabilities" in table.column_names:
+                probabilities = table["probabilities"].combine_chunks()
             counter.update(
                 prediction=table["prediction"].to_numpy(),
                 probabilities=None if probabilities is None else _matrix(probabilities),
@@ -224,7 +227,7 @@ def _metric_rows(
             )
     found = []
     for metric in suite.metrics:
-        if metric.has_row_scores:
+        if metric.name in sums:
             value, reason = sums[metric.name] / num_rows, ""
         else:
             computed = counters[metric.name].compute()
@@ -243,7 +246,7 @@ def _metric_rows(
     return found
 
 
-def _matrix(rows: pa.Array) -> np.ndarray:
+def _matrix(rows: pa.FixedSizeListArray) -> np.ndarray:
     """Equally long lists as rows x their length."""
     return rows.flatten().to_numpy().reshape(len(rows), -1)
 

@@ -3,9 +3,9 @@
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
 import ray
-from ray.actor import ActorHandle
 from ray.exceptions import RayError
 
 from cluster.actors import SlotActor
@@ -27,7 +27,7 @@ class RayExecutor:
     depth = 2
 
     def __init__(self) -> None:
-        self._actors: dict[str, ActorHandle] = {}
+        self._actors: dict[str, Any] = {}  # actor handles: Ray types them only for classes that know Ray
         self._in_hand: dict[ray.ObjectRef, tuple[str, Task]] = {}
         self._arguments: tuple[str, list[str]] = ("", [])
         self._options: dict[str, float] = {}

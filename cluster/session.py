@@ -1,5 +1,6 @@
 """Connecting to Ray: to the cluster that an address names, or to one started here for this process."""
 
+import logging
 import os
 import secrets
 from collections.abc import Iterator
@@ -44,7 +45,7 @@ def connected(*, num_cpus: int | None = None) -> Iterator[None]:
             if address:
                 ray.init(address=address, log_to_driver=False)
             else:
-                ray.init(num_cpus=num_cpus, log_to_driver=False, include_dashboard=False, logging_level="ERROR")
+                ray.init(num_cpus=num_cpus, log_to_driver=False, include_dashboard=False, logging_level=logging.ERROR)
             break
         except Exception as error:
             ray.shutdown()

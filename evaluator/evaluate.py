@@ -1,6 +1,7 @@
 """The loop: one unit x one predictor x the suite's scorers -> one UnitResult."""
 
 import time
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -75,7 +76,7 @@ def scored(
     ids = dataset.names("id")
     row_ids = pc.cast(rows[ids[0]] if ids else index, pa.string())
     predictions = outputs.predictions(raw, output=variant.output, label=dataset.label, first_row=first_row)
-    columns: dict[str, pa.Array | pa.ChunkedArray] = {
+    columns: dict[str, Any] = {
         "row_index": index,
         "row_id": row_ids,
         "label": rows[dataset.label.name],
@@ -90,9 +91,9 @@ def scored(
     for name in dataset.names("cluster"):
         columns["cluster"] = pc.cast(rows[name], pa.string())
     for metric in suite.metrics:
-        if metric.has_row_scores:
+        if metric.row_measure is not None:
             columns[SCORE_COLUMN_PREFIX + metric.name] = pa.array(
-                row.score(metric.measure, predictions, labels, label=dataset.label)
+                row.score(metric.row_measure, predictions, labels, label=dataset.label)
             )
     return pa.table(columns)
 

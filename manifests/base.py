@@ -73,4 +73,4 @@ def sha256_digest(content: bytes) -> str:
 def marked(model: type[BaseModel], field: str, mark: str, *, default: bool = False) -> bool:
     """Whether a field carries a mark, such as those of `LOCATION`."""
     extra = model.model_fields[field].json_schema_extra
-    return bool(extra.get(mark, default)) if isinstance(extra, dict) else default
+    return bool(extra.get(mark, default)) if isinstance(extra, dict) else default  # pyright: ignore[reportUnknownArgumentType,reportUnknownMemberType]

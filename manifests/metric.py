@@ -1,6 +1,6 @@
 """Metric: how scores are made, and which direction is better."""
 
-from typing import Literal, get_args
+from typing import Literal, cast, get_args
 
 from pydantic import Field
 
@@ -10,8 +10,6 @@ RowMeasure = Literal["correct", "log_loss", "brier", "absolute_error", "squared_
 CorpusMeasure = Literal["accuracy", "macro_f1", "auroc", "calibration_error", "rmse", "mae"]
 Direction = Literal["higher", "lower"]
 
-ROW_MEASURES: frozenset[str] = frozenset(get_args(RowMeasure))
-"""Measures with one score a row: they can be primary, guard, and be compared row by row."""
 _HIGHER_IS_BETTER = frozenset({"correct", "accuracy", "macro_f1", "auroc"})
 _NEEDS_PROBABILITIES = frozenset({"log_loss", "brier", "auroc", "calibration_error"})
 _NEEDS_VALUES = frozenset({"absolute_error", "squared_error", "rmse", "mae"})
@@ -31,9 +29,14 @@ class Metric(Manifest):
         return "higher" if self.measure in _HIGHER_IS_BETTER else "lower"
 
     @property
-    def has_row_scores(self) -> bool:
-        """Whether the metric is a mean of one score a row."""
-        return self.measure in ROW_MEASURES
+    def row_measure(self) -> RowMeasure | None:
+        """The measure, if it gives one score a row: then the metric is their mean, and arms are compared row by row."""
+        return cast("RowMeasure", self.measure) if self.measure in get_args(RowMeasure) else None
+
+    @property
+    def corpus_measure(self) -> CorpusMeasure | None:
+        """The measure, if it gives one number of the whole dataset only."""
+        return cast("CorpusMeasure", self.measure) if self.measure in get_args(CorpusMeasure) else None
 
     @property
     def is_binary(self) -> bool:

@@ -56,7 +56,7 @@ class Suite(Manifest):
                 f"{did_you_mean(self.plan.metric, names)}"
             )
         for metric in (self.primary, *self.guardrails):
-            if not metric.has_row_scores:
+            if metric.row_measure is None:
                 raise ValueError(
                     f"metric '{metric.name}' ({metric.measure}) has no score per row; the primary metric "
                     "and guardrails need one"
