@@ -22,7 +22,8 @@ from evaluator.ledger import reader, writer
 from evaluator.ledger.reader import LedgerFile
 from evaluator.metrics import corpus
 from evaluator.storage import Store, open_store
-from manifests import Column, Dataset, Experiment, Metric
+from manifests import Column, Dataset, Experiment, InvalidInput, Metric, Plan, PlanColumns
+from manifests.errors import did_you_mean
 from manifests.ledger import SCORE_COLUMN_PREFIX, SEGMENT_COLUMN_PREFIX, Lineage, Run
 from stats import analysis, gate
 from stats.samples import Samples
@@ -94,13 +95,20 @@ def run(prepared: Prepared, *, in_process: bool, on_progress: Progress) -> None:
     _finish(opened, driven, dataset=prepared.dataset, store=store, num_units=prepared.num_units)
 
 
-def samples_of(store: Store, files: Sequence[LedgerFile], run: Run, metric: Metric, *, arms: Sequence[str]) -> Samples:
+def samples_of(
+    store: Store,
+    files: Sequence[LedgerFile],
+    run_id: str,
+    metric: Metric,
+    *,
+    columns: PlanColumns,
+    arms: Sequence[str],
+) -> Samples:
     """The row scores of one metric, rows x arms, straight from the ledger.
 
     Raises:
         RunError: An arm's rows are not the rows of the others.
     """
-    columns = run.experiment.suite.plan.columns
     score = SCORE_COLUMN_PREFIX + metric.name
     groups = {
         "segments": SEGMENT_COLUMN_PREFIX + columns.segment if columns.segment else None,
@@ -114,7 +122,7 @@ def samples_of(store: Store, files: Sequence[LedgerFile], run: Run, metric: Metr
         if rows is None:
             rows = table.select(shared)
         elif not table.select(shared).equals(rows):
-            raise RunError(f"run '{run.run_id}': the rows of arm '{arm}' are not those of arm '{arms[0]}'")
+            raise RunError(f"run '{run_id}': the rows of arm '{arm}' are not those of arm '{arms[0]}'")
         scores_AR.append(table[score].to_numpy())
     assert rows is not None
     return Samples(
@@ -127,29 +135,62 @@ def samples_of(store: Store, files: Sequence[LedgerFile], run: Run, metric: Metr
 
 
 def analysed(
-    run: Run, files: Sequence[LedgerFile], store: Store, failed: Mapping[str, str]
+    run: Run, files: Sequence[LedgerFile], store: Store, *, plan: Plan, failed: Mapping[str, str]
 ) -> tuple[Analysis, tuple[Decision, ...]]:
-    """Carries out the recorded plan and policy on the arms that were measured."""
+    """Carries out a plan and the recorded policy on the arms that were measured.
+
+    A plan other than the recorded one makes the analysis exploratory: it can promote nothing.
+    """
     suite = run.experiment.suite
     arms = [arm.name for arm in run.experiment.arms if arm.name not in failed]
 
     def samples(metric: Metric) -> Samples:
-        return samples_of(store, files, run, metric, arms=arms)
+        return samples_of(store, files, run.run_id, metric, columns=plan.columns, arms=arms)
 
+    primary = suite.metric(plan.metric or suite.primary.name)
     guardrails = tuple(
         Guardrail(
             metric=metric.name,
             direction=metric.direction,
             scale="binary" if metric.is_binary else "continuous",
-            margin=suite.plan.margins[metric.name],
+            margin=plan.margins[metric.name],
             samples=samples(metric),
         )
-        for metric in suite.guardrails
+        for metric in suite.metrics
+        if metric.name in plan.margins
     )
     found = analysis.analyze(
-        samples(suite.primary), suite.plan, metric=suite.primary.name, guardrails=guardrails, exploratory=False
+        samples(primary),
+        plan,
+        metric=primary.name,
+        guardrails=guardrails,
+        exploratory=plan.digest() != run.plan_digest,
     )
-    return found, gate.decide(found, suite.policy, suite.plan, failed=failed)
+    return found, gate.decide(found, suite.policy, plan, failed=failed)
+
+
+def reanalysed(store: Store, run_id: str, plan: Plan) -> Analysis:
+    """Another look at a committed run.
+
+    Raises:
+        LedgerError: The run is unknown or not committed.
+        InvalidInput: The plan asks for what the run has not.
+    """
+    files = reader.committed_files(store, run_id)
+    recorded = reader.read_run(store, run_id)
+    metrics = [metric.name for metric in recorded.experiment.suite.metrics if metric.row_measure is not None]
+    for field, name in (("metric", plan.metric), *((f"margins.{name}", name) for name in plan.margins)):
+        if name is not None and name not in metrics:
+            raise InvalidInput(
+                "the run has no row scores of this metric",
+                place=run_id,
+                field=field,
+                value=name,
+                remedy=did_you_mean(name, metrics),
+            )
+    arms = reader.read_table(store, files, "arms", ["arm", "status", "reason"]).to_pylist()
+    failed = {row["arm"]: row["reason"] for row in arms if row["status"] == "failed"}
+    return analysed(recorded, files, store, plan=plan, failed=failed)[0]
 
 
 def _finish(run: Run, driven: Driven, *, dataset: Dataset, store: Store, num_units: int) -> None:
@@ -184,7 +225,7 @@ def _finish(run: Run, driven: Driven, *, dataset: Dataset, store: Store, num_uni
             rows["units"] += [_unit_row(receipt) for receipt in in_order]
             rows["metrics"] += _metric_rows(run, arm.name, files, store, dataset.label)
         rows["arms"].append(summary)
-    found, decisions = analysed(run, files, store, driven.failed)
+    found, decisions = analysed(run, files, store, plan=run.experiment.suite.plan, failed=driven.failed)
     document = found.to_json()
     tables = {
         **rows,

@@ -81,7 +81,7 @@ def found() -> DeterminismFound:
         warn_only=torch.is_deterministic_algorithms_warn_only_enabled(),
         cudnn_deterministic=torch.backends.cudnn.deterministic,
         cudnn_benchmark=torch.backends.cudnn.benchmark,
-        matmul_tf32=_whole(lambda: torch.backends.cuda.matmul.allow_tf32),
+        matmul_tf32=_whole(lambda: bool(torch.backends.cuda.matmul.allow_tf32)),
         cudnn_tf32=_whole(lambda: bool(torch.backends.cudnn.allow_tf32)),
         num_threads=torch.get_num_threads(),
         num_interop_threads=torch.get_num_interop_threads(),

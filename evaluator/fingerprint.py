@@ -55,6 +55,7 @@ class RowsDigest:
 
         Raises:
             ValueError: The rows have other columns or types.
+            TypeError: A column is of a type that is never frozen nor scored, such as a struct.
         """
         if not rows.schema.equals(self._schema):
             raise ValueError(f"rows of another schema: {rows.schema} instead of {self._schema}")
@@ -100,6 +101,8 @@ class _Stream:
             self._values.update(_text_bytes(texts))
         elif pa.types.is_boolean(kind):
             self._values.update(_bytes_of(array.fill_null(False).to_numpy(zero_copy_only=False), "u1"))
+        elif not pa.types.is_primitive(kind):
+            raise TypeError(f"rows of type {kind} have no digest")
         else:
             values = array.fill_null(pa.scalar(0).cast(kind)).to_numpy(zero_copy_only=False)
             self._values.update(_bytes_of(values, values.dtype.newbyteorder("<")))
@@ -110,7 +113,7 @@ class _Stream:
 
 
 def _bytes_of(values: Any, dtype: Any) -> memoryview:
-    return np.ascontiguousarray(values, dtype=dtype).data.cast("B") if values.size else memoryview(b"")
+    return np.ascontiguousarray(values, dtype=dtype).view(np.uint8).data
 
 
 def _text_bytes(texts: Any) -> memoryview:

@@ -2,7 +2,9 @@
 
 import hashlib
 import os
+import shutil
 import subprocess
+import tempfile
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -42,11 +44,13 @@ def capture(folder: str | Path = ".", *, timeout_s: float = 10.0) -> RepositoryS
         git = _Git(top, deadline=git.deadline)
         commit = git.lines("rev-parse", "--verify", "HEAD")[0]
         branch = next(iter(git.lines("branch", "--show-current")), None)
-        difference = git.bytes(*_DIFF)
-        new_files = git.bytes("ls-files", "--others", "--exclude-standard", "-z")
+        with tempfile.TemporaryDirectory() as aside:
+            git.use_index_copy(aside)
+            difference = git.bytes(*_DIFF)
+            new_files = git.bytes("ls-files", "--others", "--exclude-standard", "-z")
         is_dirty = bool(difference or new_files)
         diff_digest = _digest(difference, new_files, top=top, deadline=git.deadline) if is_dirty else None
-    except (subprocess.TimeoutExpired, TimeoutError):
+    except (subprocess.TimeoutExpired, _OutOfTime):
         problem = f"the state of the repository could not be read within {timeout_s:g} s"
     except OSError as error:
         problem = f"git cannot be started: {error}"
@@ -70,9 +74,15 @@ class _Git:
 
     def __init__(self, folder: str | Path, *, deadline: float) -> None:
         self._folder, self.deadline = folder, deadline
-        # A hook's GIT_DIR and GIT_INDEX_FILE would point elsewhere; without optional locks git only reads.
+        # A hook's GIT_DIR and GIT_INDEX_FILE would point elsewhere.
         self._environ = {name: value for name, value in os.environ.items() if not name.startswith("GIT_")}
-        self._environ |= {"GIT_OPTIONAL_LOCKS": "0", "GIT_TERMINAL_PROMPT": "0", "LC_ALL": "C"}
+        self._environ |= {"GIT_TERMINAL_PROMPT": "0", "LC_ALL": "C"}
+
+    def use_index_copy(self, folder: str) -> None:
+        """Makes git read a copy of its index: `git diff` writes a refreshed one, whatever GIT_OPTIONAL_LOCKS says."""
+        index = Path(self._folder, self.lines("rev-parse", "--git-path", "index")[0])
+        if index.is_file():  # there is none before the first `git add`
+            self._environ["GIT_INDEX_FILE"] = shutil.copy(index, folder)
 
     def bytes(self, *arguments: str, given: bytes = b"") -> bytes:
         return subprocess.run(  # noqa: S603  # fixed words, no shell
@@ -106,10 +116,16 @@ def _content_digest(path: Path, *, deadline: float) -> bytes:
         with path.open("rb") as file:
             while piece := file.read(_PIECE_BYTES):
                 digest.update(piece)
-                if time.monotonic() > deadline:
-                    raise TimeoutError
-    except TimeoutError:
-        raise
+                _check(deadline)
     except OSError:
         return b""
     return digest.digest()
+
+
+class _OutOfTime(Exception):
+    """The deadline has passed."""
+
+
+def _check(deadline: float) -> None:
+    if time.monotonic() > deadline:
+        raise _OutOfTime

@@ -6,6 +6,8 @@ from collections.abc import Iterator
 
 import pytest
 
+from tests.seaweed import S3Server, s3_server
+
 os.environ["RAY_AUTH_MODE"] = "disabled"  # one machine, one test session; token mode has tests of its own
 
 
@@ -16,6 +18,18 @@ def local_ray() -> Iterator[None]:
 
     with connected(num_cpus=2):
         yield
+
+
+@pytest.fixture(scope="session")
+def s3() -> Iterator[S3Server]:
+    """A real S3 server, found by boto3's usual chain for the rest of the session."""
+    with s3_server() as server:
+        before = dict(os.environ)
+        os.environ.update(server.variables)
+        yield server
+        for name in server.variables:
+            os.environ.pop(name)
+        os.environ.update(before)
 
 
 @pytest.fixture(autouse=True)

@@ -59,7 +59,7 @@ class Store(Protocol):
 
 
 def open_store(uri: str) -> Store:
-    """Opens a store: a path, `file://...` or `memory://name`.
+    """Opens a store: a path, `file://...`, `s3://bucket/prefix` or `memory://name`.
 
     Raises:
         InvalidInput: No store has that scheme.
@@ -73,7 +73,11 @@ def open_store(uri: str) -> Store:
         from evaluator.storage.memory import MemoryStore
 
         return MemoryStore.named(rest)
-    raise InvalidInput("no store has this scheme", place=uri, value=scheme, bound="a path, file://, memory://")
+    if scheme == "s3":
+        from evaluator.storage.s3 import S3Store
+
+        return S3Store.at(rest)
+    raise InvalidInput("no store has this scheme", place=uri, value=scheme, bound="a path, file://, s3://, memory://")
 
 
 def split_uri(uri: str) -> tuple[str, str]:

@@ -88,6 +88,7 @@ def _from_integers(array: AnyArray, type_name: str) -> Converted:
     kept: list[Any] = []
     refusals: list[Refusal] = []
     limits = None if type_name.startswith("float") else np.iinfo(type_name)
+    convert = float if limits is None else int
     for row, value in enumerate(array.to_pylist()):
         if value is None:
             fits = True
@@ -98,5 +99,5 @@ def _from_integers(array: AnyArray, type_name: str) -> Converted:
         if not fits:
             bound = f"{limits.min} to {limits.max}" if limits is not None else f"values that {type_name} holds exactly"
             refusals.append(Refusal(row, f"does not fit {type_name}", value, bound))
-        kept.append(value if fits else 0)
+        kept.append(None if value is None else convert(value if fits else 0))
     return Converted(pa.array(kept, SCALARS[type_name]), tuple(refusals))

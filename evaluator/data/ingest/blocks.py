@@ -16,7 +16,7 @@ MAX_RECORD_BYTES = 1 << 26
 
 _BOM = b"\xef\xbb\xbf"
 _UTF16_MARKS = (b"\xff\xfe", b"\xfe\xff")
-_NEWLINE, _QUOTE = 0x0A, 0x22
+NEWLINE, RETURN, QUOTE = 0x0A, 0x0D, 0x22
 
 
 @dataclass(frozen=True)
@@ -118,18 +118,17 @@ def positions(content: bytes, byte: int) -> npt.NDArray[np.int64]:
     return np.flatnonzero(np.frombuffer(content, np.uint8) == byte)
 
 
-def record_ends(content: bytes, *, quoted: bool) -> npt.NDArray[np.int64]:
-    """The positions of the newlines that end a record: those outside quotes, shape (records,)."""
-    newlines = positions(content, _NEWLINE)
-    if not quoted or b'"' not in content:
-        return newlines
-    quotes_before = np.searchsorted(positions(content, _QUOTE), newlines)
-    return newlines[quotes_before % 2 == 0]
+def unquoted(content: bytes, byte: int) -> npt.NDArray[np.int64]:
+    """Where a byte stands outside double quotes, shape (occurrences,)."""
+    if byte not in content:
+        return np.empty(0, np.int64)
+    found = positions(content, byte)
+    return found[np.searchsorted(positions(content, QUOTE), found) % 2 == 0] if b'"' in content else found
 
 
 def _end_of_records(content: bytes, *, quoted: bool) -> int:
     """The length of the whole records at the front of the content."""
     if not quoted or b'"' not in content:
         return content.rfind(b"\n") + 1
-    ends = record_ends(content, quoted=True)
+    ends = unquoted(content, NEWLINE)
     return int(ends[-1]) + 1 if ends.size else 0

@@ -18,14 +18,12 @@ import pyarrow.compute as pc
 import pyarrow.csv as pa_csv
 
 from evaluator.data.ingest import json_values, quoting, tensors
-from evaluator.data.ingest.blocks import Block, blocks, positions, record_ends, require_text, undecodable
+from evaluator.data.ingest.blocks import NEWLINE, RETURN, Block, blocks, positions, require_text, undecodable, unquoted
 from evaluator.data.ingest.chunk import Chunk, Converted, Offence, Origin, chunk_of
 from evaluator.data.ingest.schema import require_columns
 from evaluator.data.ingest.text_values import from_texts
 from evaluator.errors import DataError
 from manifests.contract import Column, Contract
-
-_NEWLINE, _RETURN = 0x0A, 0x0D
 
 
 def delimited_chunks(file: BinaryIO, *, name: str, contract: Contract, delimiter: str) -> Iterator[Chunk]:
@@ -58,7 +56,7 @@ class _Reader:
         """The rows of a block; the first block's first line is the header."""
         require_text(block, name=self._name)
         if not self._header:  # on its own, so that a wrong delimiter is not taken for wrong quotes
-            ends = record_ends(block.content, quoted=True)
+            ends = unquoted(block.content, NEWLINE)
             end = int(ends[0]) + 1 if ends.size else len(block.content)
             self._read_header(Block(block.content[:end], block.first_line, block.first_byte))
             block = block.after(end)
@@ -132,7 +130,7 @@ class _Reader:
         self, block: Block, starts: npt.NDArray[np.int64], stops: npt.NDArray[np.int64], numbers: npt.NDArray[np.int64]
     ) -> tuple[npt.NDArray[np.bool_], tuple[Offence, ...]]:
         """Which records have as many cells as the header, and an offence for each that has not."""
-        delimiters = quoting.unquoted(block.content, ord(self._delimiter))
+        delimiters = unquoted(block.content, ord(self._delimiter))
         num_cells = np.searchsorted(delimiters, stops) - np.searchsorted(delimiters, starts) + 1
         keep = num_cells == len(self._header)
         origin = Origin(self._name, "line", 1)
@@ -174,7 +172,7 @@ class _Reader:
         """The ends of the records, once it is sure that they can be told."""
         quoting.require_quotes_in_place(block, name=self._name, delimiter=self._delimiter)
         self._line_end = quoting.line_end(block, name=self._name, so_far=self._line_end)
-        ends = record_ends(block.content, quoted=True)
+        ends = unquoted(block.content, NEWLINE)
         self._require_utf8(block, ends)
         return ends
 
@@ -197,9 +195,9 @@ def _records(
     starts = np.concatenate([[0], ends + 1])
     stops = np.concatenate([ends, [content.size]])
     lengths = stops - starts
-    is_blank = (lengths == 0) | ((lengths == 1) & (content[np.minimum(starts, content.size - 1)] == _RETURN))
+    is_blank = (lengths == 0) | ((lengths == 1) & (content[np.minimum(starts, content.size - 1)] == RETURN))
     starts, stops = starts[~is_blank], stops[~is_blank]
-    return starts, stops, block.first_line + np.searchsorted(positions(block.content, _NEWLINE), starts)
+    return starts, stops, block.first_line + np.searchsorted(positions(block.content, NEWLINE), starts)
 
 
 def _converted(texts: pa.ChunkedArray, column: Column) -> Converted:

@@ -6,12 +6,10 @@ that it needs no rule of its own. All of it is told from the positions of quotes
 """
 
 import numpy as np
-import numpy.typing as npt
 
-from evaluator.data.ingest.blocks import Block, positions
+from evaluator.data.ingest.blocks import NEWLINE, QUOTE, RETURN, Block, positions, unquoted
 from evaluator.errors import DataError
 
-_NEWLINE, _RETURN, _QUOTE = 0x0A, 0x0D, 0x22
 _REMEDY = "write a quote inside a quoted cell twice, and quote a cell that holds one"
 
 
@@ -24,13 +22,13 @@ def require_quotes_in_place(block: Block, *, name: str, delimiter: str) -> None:
     if b'"' not in block.content:
         return
     content = np.frombuffer(block.content, np.uint8)
-    quotes = positions(block.content, _QUOTE)
+    quotes = positions(block.content, QUOTE)
     opening, closing = quotes[0::2], quotes[1::2]
-    around = (ord(delimiter), _NEWLINE, _QUOTE)
-    before = np.where(opening > 0, content[opening - 1], _NEWLINE)
+    around = (ord(delimiter), NEWLINE, QUOTE)
+    before = np.where(opening > 0, content[opening - 1], NEWLINE)
     stray = opening[~np.isin(before, around)]
-    after = np.where(closing + 1 < content.size, content[np.minimum(closing + 1, content.size - 1)], _NEWLINE)
-    torn = np.flatnonzero(~np.isin(after, (*around, _RETURN)))
+    after = np.where(closing + 1 < content.size, content[np.minimum(closing + 1, content.size - 1)], NEWLINE)
+    torn = np.flatnonzero(~np.isin(after, (*around, RETURN)))
     if torn.size and (not stray.size or opening[torn[0]] <= stray[0]):
         start, stop = int(opening[torn[0]]), int(closing[torn[0]])
         problem = f"a quoted cell is followed by text (its closing quote stands in line {block.line(stop)})"
@@ -42,7 +40,7 @@ def require_quotes_in_place(block: Block, *, name: str, delimiter: str) -> None:
 
 
 def line_end(block: Block, *, name: str, so_far: bytes) -> bytes:
-    """What ends the rows of a block whose quotes are in place: `\\n` or `\\r\\n`, one of them in the whole file.
+    """What ends the rows of a block whose quotes are in place, which is one and the same in the whole file.
 
     Args:
         block: The block.
@@ -50,13 +48,13 @@ def line_end(block: Block, *, name: str, so_far: bytes) -> bytes:
         so_far: What ended the rows before; empty if there were none.
 
     Returns:
-        The file's line end; empty if no row has ended yet.
+        A newline, or carriage return and newline; empty if no row has ended yet.
 
     Raises:
         DataError: Some row ends in another way.
     """
-    returns = unquoted(block.content, _RETURN)
-    newlines = unquoted(block.content, _NEWLINE)
+    returns = unquoted(block.content, RETURN)
+    newlines = unquoted(block.content, NEWLINE)
     alone = returns[~np.isin(returns + 1, newlines, assume_unique=True)]
     if alone.size:
         raise _refusal(
@@ -84,14 +82,6 @@ def line_end(block: Block, *, name: str, so_far: bytes) -> bytes:
             remedy="were two files joined? convert the line ends",
         )
     return end
-
-
-def unquoted(content: bytes, byte: int) -> npt.NDArray[np.int64]:
-    """Where a byte stands outside quotes."""
-    if byte not in content:
-        return np.empty(0, np.int64)
-    found = positions(content, byte)
-    return found[np.searchsorted(positions(content, _QUOTE), found) % 2 == 0] if b'"' in content else found
 
 
 def _refusal(problem: str, block: Block, position: int, *, name: str, remedy: str) -> DataError:

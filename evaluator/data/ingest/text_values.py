@@ -61,7 +61,8 @@ def _cell_by_cell(texts: pa.Array, type_name: str) -> Converted:
         problem = None if text is None else problem_of(text)
         if problem:
             refusals.append(Refusal(row, problem[0], text, problem[1]))
-        kept.append("0" if problem else text)
+        is_zero = problem or (text == "-0" and pa.types.is_integer(target))  # Arrow reads no unsigned -0
+        kept.append("0" if is_zero else text)
     return Converted(pa.array(kept, pa.string()).cast(target), tuple(refusals))
 
 

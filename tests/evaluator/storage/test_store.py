@@ -1,7 +1,8 @@
 """Every store keeps the same promises."""
 
 import multiprocessing
-from collections.abc import Iterator
+import uuid
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -11,10 +12,14 @@ from evaluator.storage import Store, open_store, prove_put_if_absent
 from evaluator.storage.local import LocalStore
 from evaluator.storage.memory import MemoryStore
 from manifests import InvalidInput
+from tests.seaweed import BUCKET
 
 
-@pytest.fixture(params=["local", "memory"])
-def store(request, tmp_path) -> Iterator[Store]:
+@pytest.fixture(params=["local", "memory", pytest.param("s3", marks=pytest.mark.slow)])
+def store(request, tmp_path) -> Store:
+    if request.param == "s3":
+        request.getfixturevalue("s3")
+        return open_store(f"s3://{BUCKET}/{uuid.uuid4().hex}")
     return open_store(str(tmp_path / "store") if request.param == "local" else f"memory://{tmp_path.name}")
 
 
@@ -105,3 +110,41 @@ def test_nothing_half_written_is_ever_listed(tmp_path):
     store.put_if_absent("whole", b"x")
     (tmp_path / ".tmp" / "half").write_bytes(b"x")
     assert [entry.key for entry in store.listing("")] == ["whole"]
+
+
+@pytest.mark.slow
+def test_a_large_object_goes_to_s3_in_parts_and_never_over_another(s3, monkeypatch):
+    monkeypatch.setattr("evaluator.storage.s3._PART_BYTES", 5 * 1024 * 1024)
+    store = open_store(f"s3://{BUCKET}/{uuid.uuid4().hex}")
+    content = bytes(range(256)) * (48 * 1024)
+    assert store.put_if_absent("large", content)
+    assert not store.put_if_absent("large", b"y" + content)
+    assert store.get("large").to_pybytes() == content
+    assert [entry.size_bytes for entry in store.listing("")] == [len(content)]
+
+
+@pytest.mark.slow
+def test_a_listing_of_s3_goes_past_one_page(s3):
+    store = open_store(f"s3://{BUCKET}/{uuid.uuid4().hex}")
+    with ThreadPoolExecutor(8) as pool:
+        assert all(pool.map(lambda number: store.put_if_absent(f"many/{number:05d}", b"x"), range(1100)))
+    assert [entry.key for entry in store.listing("many/")] == [f"many/{number:05d}" for number in range(1100)]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("variables", "words"),
+    [
+        ({"AWS_SECRET_ACCESS_KEY": "wrong"}, "SignatureDoesNotMatch"),
+        ({"AWS_ENDPOINT_URL_S3": "http://127.0.0.1:9"}, "Could not connect"),
+    ],
+)
+def test_an_s3_that_refuses_or_is_away_is_a_store_error_that_says_so(s3, monkeypatch, variables, words):
+    for name, value in variables.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setattr("evaluator.storage.s3._NUM_ATTEMPTS", 2)
+    store = open_store(f"s3://{BUCKET}/somewhere")
+    with pytest.raises(StoreError, match=words) as refused:
+        store.get("key")
+    assert f"s3://{BUCKET}/somewhere" in str(refused.value)
+    assert "assay-test-secret" not in str(refused.value)

@@ -1,0 +1,1 @@
+"""The demo: five versions of one small model on real handwritten digits."""

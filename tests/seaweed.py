@@ -1,0 +1,126 @@
+"""A real S3 server on loopback, started by the test session and stopped by its own pid."""
+
+import contextlib
+import json
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+ACCESS_KEY, SECRET_KEY, BUCKET = "assay-test", "assay-test-secret", "assay"
+_START_LIMIT_S = 90
+_STOP_LIMIT_S = 10
+
+
+@dataclass(frozen=True)
+class S3Server:
+    """A running server.
+
+    Attributes:
+        endpoint: Its URL.
+        log: The file that it writes its log to, requests included.
+    """
+
+    endpoint: str
+    log: Path
+
+    @property
+    def variables(self) -> dict[str, str]:
+        """The environment with which boto3's usual chain finds the server."""
+        return {
+            "AWS_ENDPOINT_URL_S3": self.endpoint,
+            "AWS_ACCESS_KEY_ID": ACCESS_KEY,
+            "AWS_SECRET_ACCESS_KEY": SECRET_KEY,
+            "AWS_DEFAULT_REGION": "us-east-1",
+            "AWS_EC2_METADATA_DISABLED": "true",
+        }
+
+
+def _free_ports(num_ports: int) -> list[int]:
+    """Free ports below 50,000, since each server also listens 10,000 above its own."""
+    found: list[int] = []
+    with contextlib.ExitStack() as held:
+        for port in range(20_000, 50_000, 7):
+            sockets = [held.enter_context(socket.socket()) for _ in range(2)]
+            try:
+                sockets[0].bind(("127.0.0.1", port))
+                sockets[1].bind(("127.0.0.1", port + 10_000))
+            except OSError:
+                continue
+            found.append(port)
+            if len(found) == num_ports:
+                break
+    return found
+
+
+@contextlib.contextmanager
+def s3_server() -> Iterator[S3Server]:
+    """Starts SeaweedFS, makes a bucket, and stops it afterwards."""
+    with tempfile.TemporaryDirectory(prefix="assay-s3-", ignore_cleanup_errors=True) as folder:
+        top = Path(folder)
+        (top / "data").mkdir()
+        identity = {
+            "name": "test",
+            "credentials": [{"accessKey": ACCESS_KEY, "secretKey": SECRET_KEY}],
+            "actions": ["Admin", "Read", "Write", "List", "Tagging"],
+        }
+        (top / "s3.json").write_text(json.dumps({"identities": [identity]}))
+        master, volume, filer, s3 = _free_ports(4)
+        command = [
+            str(Path(sys.executable).parent / "weed"), "-logtostderr=true", "-v=0", "server",
+            f"-dir={top / 'data'}", "-ip=127.0.0.1", "-ip.bind=127.0.0.1",
+            f"-master.port={master}", f"-volume.port={volume}", f"-filer.port={filer}", f"-s3.port={s3}",
+            "-s3", f"-s3.config={top / 's3.json'}", "-s3.port.iceberg=0", "-s3.port.lance=0", "-s3.iam=false",
+            "-master.raftHashicorp=true", "-master.telemetry=false", "-volume.max=0",
+            "-master.volumeSizeLimitMB=1024", "-volume.preStopSeconds=0",
+        ]  # fmt: skip
+        log = top / "weed.log"
+        with log.open("wb") as output:
+            process = subprocess.Popen(command, stdout=output, stderr=output, cwd=top)
+        try:
+            server = S3Server(f"http://127.0.0.1:{s3}", log)
+            _wait_until_ready(server, process)
+            _make_bucket(server)
+            yield server
+        finally:
+            process.terminate()
+            try:
+                process.wait(_STOP_LIMIT_S)
+            except subprocess.TimeoutExpired:
+                process.kill()
+                process.wait()
+            for left in Path(tempfile.gettempdir()).glob(f"seaweedfs-*-{s3}.sock"):
+                left.unlink(missing_ok=True)
+
+
+def _wait_until_ready(server: S3Server, process: subprocess.Popen) -> None:
+    deadline = time.monotonic() + _START_LIMIT_S
+    while time.monotonic() < deadline and process.poll() is None:
+        with (
+            contextlib.suppress(OSError, urllib.error.URLError),
+            urllib.request.urlopen(f"{server.endpoint}/healthz", timeout=2) as answer,
+        ):
+            if answer.status == 200:
+                return
+        time.sleep(0.2)
+    raise RuntimeError(f"the S3 server did not start:\n{server.log.read_text()[-2000:]}")
+
+
+def _make_bucket(server: S3Server) -> None:
+    import boto3
+
+    client = boto3.client(
+        "s3",
+        endpoint_url=server.endpoint,
+        aws_access_key_id=ACCESS_KEY,
+        aws_secret_access_key=SECRET_KEY,
+        region_name="us-east-1",
+    )
+    client.create_bucket(Bucket=BUCKET)
+    client.put_object(Bucket=BUCKET, Key="warm-up", Body=b"x")  # the first write grows volumes, for seconds
