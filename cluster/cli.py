@@ -149,6 +149,105 @@ def gate(
     raise typer.Exit(EXIT_CODES[answer])
 
 
+@app.command()
+def analyze(
+    scores: Annotated[str, typer.Argument(help="A csv or parquet table of scores; or a run's id, or its experiment.")],
+    plan: Annotated[Path, typer.Option(help="The plan's file.")],
+    ledger: LedgerAt = None,
+    as_json: AsJson = False,
+) -> None:
+    """Carry out a plan on any table of scores, or, marked exploratory, another plan on a recorded run."""
+    from cluster.resolve import read_text
+    from manifests import Plan, parse
+    from stats import analysis, table
+
+    planned = parse(read_text(str(plan)), file=str(plan), kind="Plan")
+    assert isinstance(planned, Plan)
+    if scores.endswith((".csv", ".parquet")):
+        found = analysis.analyze(table.read_scores(scores, planned), planned, metric=planned.metric or "score")
+    else:
+        from cluster import pipeline
+        from evaluator.storage import open_store
+
+        run_id, uri = _run_and_ledger(scores, ledger)
+        found = pipeline.reanalysed(open_store(uri), run_id, planned)
+    if as_json:
+        _print_json(found.to_json())
+        return
+    from rich.console import Console
+
+    from cluster.report import terminal
+
+    terminal.show_analysis(found.to_json(), Console())
+
+
+@app.command()
+def power(
+    design: Annotated[str, typer.Option(help="paired or unpaired.")] = "paired",
+    scale: Annotated[str, typer.Option(help="continuous or binary.")] = "continuous",
+    effect: Annotated[float | None, typer.Option(help="The difference to resolve, in units of the score.")] = None,
+    rows: Annotated[int | None, typer.Option(help="How many rows there are (unpaired: per arm).")] = None,
+    power: Annotated[float, typer.Option(help="The chance to see the effect.")] = 0.8,
+    alpha: Annotated[float, typer.Option(help="The family-wise error rate, two-sided.")] = 0.05,
+    sd_difference: Annotated[float | None, typer.Option(help="Paired: standard deviation of a difference.")] = None,
+    sd: Annotated[float | None, typer.Option(help="Standard deviation of a score.")] = None,
+    correlation: Annotated[float | None, typer.Option(help="Paired: correlation of two arms' scores.")] = None,
+    discordant: Annotated[float | None, typer.Option(help="Paired binary: share of rows on which arms differ.")] = None,
+    rate_control: Annotated[float | None, typer.Option(help="Binary: the control's rate.")] = None,
+    rate_variant: Annotated[float | None, typer.Option(help="Binary: the variant's rate.")] = None,
+    arms: Annotated[int, typer.Option(help="Arms in the family, the control included.")] = 2,
+    family: Annotated[str, typer.Option(help="dunnett or tukey.")] = "dunnett",
+    cluster_size: Annotated[float | None, typer.Option(help="Rows in a cluster, on average.")] = None,
+    icc: Annotated[float | None, typer.Option(help="Intraclass correlation of differences.")] = None,
+    pilot: Annotated[str | None, typer.Option(help="A table of pilot scores; needs --plan.")] = None,
+    plan: Annotated[Path | None, typer.Option(help="The plan's file, for --pilot.")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """How many rows resolve an effect, or which effect some rows resolve, before a GPU is rented."""
+    from cluster.resolve import read_text
+    from manifests import Plan, parse
+    from stats import power as power_analysis
+    from stats import table
+
+    if pilot is not None:
+        if plan is None:
+            raise InvalidInput(
+                "a pilot needs the plan that it is read by", field="--plan", remedy="add --plan PLAN.yaml"
+            )
+        planned = parse(read_text(str(plan)), file=str(plan), kind="Plan")
+        assert isinstance(planned, Plan)
+        answer = power_analysis.from_pilot(
+            table.read_scores(pilot, planned), plan=planned, effect=effect, rows=rows, power=power
+        )
+    else:
+        answer = power_analysis.answer(
+            design=design,
+            scale=scale,
+            effect=effect,
+            rows=rows,
+            power=power,
+            alpha=alpha,
+            sd_difference=sd_difference,
+            sd=sd,
+            correlation=correlation,
+            discordant=discordant,
+            rate_control=rate_control,
+            rate_variant=rate_variant,
+            arms=arms,
+            family=family,
+            cluster_size=cluster_size,
+            icc=icc,
+        )
+    if as_json:
+        _print_json(answer.to_json())
+        return
+    from rich.console import Console
+
+    from cluster.report import terminal
+
+    terminal.show_power(answer.to_json(), Console())
+
+
 @ledger_app.command("ls")
 def ledger_ls(ledger: LedgerAt = None, as_json: AsJson = False) -> None:
     """List the runs of a ledger."""

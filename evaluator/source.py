@@ -82,7 +82,7 @@ class _Git:
         """Makes git read a copy of its index: `git diff` writes a refreshed one, whatever GIT_OPTIONAL_LOCKS says."""
         index = Path(self._folder, self.lines("rev-parse", "--git-path", "index")[0])
         if index.is_file():  # there is none before the first `git add`
-            self._environ["GIT_INDEX_FILE"] = shutil.copy(index, folder)
+            self._environ["GIT_INDEX_FILE"] = shutil.copy2(index, folder)  # its time too: git tells racy files by it
 
     def bytes(self, *arguments: str, given: bytes = b"") -> bytes:
         return subprocess.run(  # noqa: S603  # fixed words, no shell

@@ -56,13 +56,71 @@ def verdict(report: Document) -> RenderableType:
 def _difference(comparison: dict[str, Any] | None) -> tuple[str, str]:
     if comparison is None:
         return "", ""
-    low, high = comparison["ci_low"], comparison["ci_high"]
-    if low is None or high is None:
+    if comparison["estimate"] is None:
         return "not testable", ""
-    p_value = comparison["p_adjusted"]
-    p_words = "" if p_value is None else "<0.0001" if p_value < 1e-4 else f"{p_value:.4f}"
-    return f"{comparison['estimate']:+.4f} [{low:+.4f}, {high:+.4f}]", p_words
+    interval = _interval(comparison["ci_low"], comparison["ci_high"], sign="+")
+    return f"{comparison['estimate']:+.4f} {interval}", _p_words(comparison["p_adjusted"])
 
 
 def _number(value: float | None) -> str:
     return "–" if value is None else f"{value:.4f}"
+
+
+def show_analysis(found: dict[str, Any], console: Console) -> None:
+    """Prints one analysis: estimates, omnibus, comparisons, what could not be tested."""
+    confidence = 100 * (1 - found["alpha"])
+    arms = Table(title=f"{found['metric']}: {found['n_rows']:,} rows, {found['design']}")
+    for name in ("arm", "mean", "std. error", f"{confidence:g} % interval"):
+        arms.add_column(name, justify="left" if name == "arm" else "right")
+    for row in found["arms"]:
+        low_high = (row["ci_low"], row["ci_high"])
+        arms.add_row(row["arm"], _number(row["mean"]), _number(row["std_error"]), _interval(*low_high))
+    console.print(arms)
+    omnibus = found["omnibus"]
+    if omnibus is not None:
+        p_value = omnibus["p_value"] if omnibus["p_value_corrected"] is None else omnibus["p_value_corrected"]
+        console.print(f"no difference among all arms ({omnibus['test']}): p = {_p_words(p_value)}")
+    compared = Table(title=f"family: {found['family']}, {confidence:g} % simultaneous intervals")
+    for name in ("arm", "against", "difference", "interval", "p (adj.)", "method"):
+        compared.add_column(name, justify="right" if name in ("difference", "interval", "p (adj.)") else "left")
+    for row in found["comparisons"]:
+        compared.add_row(
+            row["arm"],
+            row["reference"],
+            "–" if row["estimate"] is None else f"{row['estimate']:+.4f}",
+            _interval(row["ci_low"], row["ci_high"], sign="+"),
+            _p_words(row["p_adjusted"]),
+            row["method"],
+        )
+    console.print(compared)
+    if found["power"]["mde"] is not None:
+        console.print(
+            f"smallest difference that these rows resolve with power {found['power']['power']:g}: "
+            f"{found['power']['mde']:.4g}"
+        )
+    for reason in found["not_testable"]:
+        console.print(Text(f"not testable: {reason['what']} {reason['name']}: {reason['reason']}", style="yellow"))
+    for warning in found["warnings"]:
+        console.print(Text(f"warning: {warning}", style="yellow"))
+    mark = "  EXPLORATORY: not the recorded plan, promotes nothing" if found["exploratory"] else ""
+    console.print(Text(f"plan {found['plan_digest']}{mark}", style="dim"))
+
+
+def show_power(answer: dict[str, Any], console: Console) -> None:
+    """Prints how many rows an effect needs, or which effect some rows resolve, and on what that rests."""
+    rows, effect = answer["rows"], answer["effect"]
+    console.print(
+        f"{'–' if rows is None else f'{rows:,}'} rows resolve a difference of "
+        f"{'–' if effect is None else f'{effect:.6g}'} with power {answer['power']:g} at alpha {answer['alpha']:g}"
+    )
+    console.print(Text(answer["method"], style="dim"))
+    for assumption in answer["assumptions"]:
+        console.print(Text(f"assumes: {assumption}", style="dim"))
+
+
+def _interval(low: float | None, high: float | None, *, sign: str = "") -> str:
+    return "not testable" if low is None or high is None else f"[{low:{sign}.4f}, {high:{sign}.4f}]"
+
+
+def _p_words(p_value: float | None) -> str:
+    return "–" if p_value is None else "<0.0001" if p_value < 1e-4 else f"{p_value:.4f}"

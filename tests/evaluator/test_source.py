@@ -128,10 +128,15 @@ def test_where_git_cannot_say_the_reason_stands_there(case, tmp_path, repository
     assert (found.commit, found.branch, found.is_dirty, found.diff_digest) == (None, None, None, None)
 
 
-def test_git_is_given_up_on_in_time(repository):
-    found = source.capture(repository, timeout_s=0)
+def test_a_git_that_hangs_is_given_up_on(repository, tmp_path, monkeypatch):
+    slow = tmp_path / "slow"
+    slow.mkdir()
+    (slow / "git").write_text("#!/bin/sh\nexec sleep 60\n")
+    (slow / "git").chmod(0o755)
+    monkeypatch.setenv("PATH", str(slow), prepend=os.pathsep)
+    found = source.capture(repository, timeout_s=0.5)
     assert found.commit is None
-    assert "within 0 s" in found.problem
+    assert "within 0.5 s" in found.problem
 
 
 def test_a_new_file_that_takes_too_long_leaves_the_rest_known(repository, monkeypatch):

@@ -40,7 +40,7 @@ def test_a_value_is_converted_without_loss_or_refused(array, type_name, values):
 
 
 @given(st.lists(st.floats(), min_size=1, max_size=5))
-@settings(max_examples=3000, deadline=None)
+@settings(max_examples=100, deadline=None)
 def test_a_float_is_narrowed_only_if_it_comes_back(values):
     converted = from_arrow(pa.array(values, pa.float64()), type_name="float32")
     with np.errstate(over="ignore"):

@@ -58,7 +58,8 @@ def frozen(found: dict) -> dict:
     """A JSON object as it has to be frozen."""
     values = {**dict.fromkeys("sifnty"), **found}
     values.pop("rest", None)
-    values["n"] = None if values["n"] is None else float(np.float32(values["n"]))
+    with np.errstate(over="ignore"):
+        values["n"] = None if values["n"] is None else float(np.float32(values["n"]))
     if values["t"] is not None:
         values["t"] = [element for row in values["t"] for element in row]
     return {name: float(value) if name == "f" and value is not None else value for name, value in values.items()}
@@ -71,7 +72,7 @@ def of_exact_types(values: dict) -> bool:
 
 
 @given(objects=st.lists(OBJECTS, min_size=1, max_size=6), block_bytes=st.sampled_from([1, 40, 1 << 22]))
-@settings(max_examples=2000, deadline=None)
+@settings(max_examples=60, deadline=None)
 def test_what_the_json_module_writes_is_read_back(objects, block_bytes):
     content = "".join(json.dumps(each, ensure_ascii=False) + "\n" for each in objects).encode()
     rows, lines, offences = read(content, block_bytes=block_bytes)
@@ -95,7 +96,7 @@ def damaged_text(draw) -> str:
 @example(text='{"i":1}{"i":2}\n{"i":\n3}', ignoring=False)
 @example(text='{"i":-0,"n":1e-60,"f":-0.0}', ignoring=False)
 @example(text='{"rest":{"i":1},"i":2}', ignoring=True)
-@settings(max_examples=10000, deadline=None)
+@settings(max_examples=100, deadline=None)
 def test_any_text_gives_the_values_of_the_json_module_or_is_refused(text, ignoring):
     try:
         rows, _, offences = read(text.encode("utf-8", "surrogatepass"), columns=IGNORING if ignoring else PLAIN)
@@ -114,7 +115,7 @@ def _bytes(row: dict) -> dict:
 
 
 @given(text=damaged_text(), ignoring=st.booleans())
-@settings(max_examples=5000, deadline=None)
+@settings(max_examples=150, deadline=None)
 def test_the_fast_road_gives_what_the_slow_one_gives(text, ignoring):
     columns = IGNORING if ignoring else PLAIN
     block = Block(text.encode("utf-8", "replace"), 1, 0)
