@@ -5,11 +5,9 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated, Any, NoReturn
+from typing import Annotated, Any
 
 import typer
-
-from manifests.errors import AssayError, InvalidInput, did_you_mean
 
 EXIT_CODES = {"promote": 0, "hold": 3, "reject": 4}
 
@@ -36,16 +34,16 @@ def main() -> None:
     """The console script: our errors become one message and an exit code, never a traceback."""
     try:
         app()
-    except AssayError as error:
-        _stop(error)
     except KeyboardInterrupt:
         typer.echo("interrupted; what was published stays: run the same command to go on", err=True)
         sys.exit(130)
+    except Exception as error:
+        from manifests.errors import AssayError
 
-
-def _stop(error: AssayError) -> NoReturn:
-    typer.echo(f"error: {error}", err=True)
-    sys.exit(error.exit_code)
+        if not isinstance(error, AssayError):
+            raise
+        typer.echo(f"error: {error}", err=True)
+        sys.exit(error.exit_code)
 
 
 @app.command()
@@ -131,6 +129,7 @@ def gate(
 ) -> None:
     """Answer with an exit code: 0 promote, 3 hold, 4 reject."""
     from cluster.report.document import gate_answer
+    from manifests.errors import InvalidInput, did_you_mean
 
     found = _document(run, ledger)
     decisions = [row for row in found["decisions"] if arm in (None, row["arm"])]
@@ -205,7 +204,7 @@ def power(
 ) -> None:
     """How many rows resolve an effect, or which effect some rows resolve, before a GPU is rented."""
     from cluster.resolve import read_text
-    from manifests import Plan, parse
+    from manifests import InvalidInput, Plan, parse
     from stats import power as power_analysis
     from stats import table
 
@@ -282,7 +281,8 @@ def schema(
     kind: Annotated[str, typer.Argument(help="Contract, Experiment, Plan, Policy, Suite, Variant, Dataset.")],
 ) -> None:
     """Print a manifest's JSON Schema, for editors."""
-    from manifests import KINDS
+    from manifests import KINDS, InvalidInput
+    from manifests.errors import did_you_mean
 
     if kind not in KINDS:
         raise InvalidInput("no known kind of manifest", value=kind, remedy=did_you_mean(kind, list(KINDS)))

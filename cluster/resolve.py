@@ -67,9 +67,21 @@ def resolved(experiment: Experiment, paths: tuple[str, ...]) -> tuple[Experiment
         )
     _check_columns(experiment, dataset)
     sys.path[:0] = [path for path in paths if path not in sys.path]
-    arms = tuple(_resolved_arm(arm, dataset) for arm in experiment.arms)
+    arms = []
+    for arm in experiment.arms:
+        try:
+            arms.append(_resolved_arm(arm, dataset))
+        except VariantError as error:
+            raise VariantError(
+                error.problem,
+                place=": ".join(part for part in (f"arm '{arm.name}'", error.place) if part),
+                field=error.field,
+                value=error.value or None,
+                bound=error.bound,
+                remedy=error.remedy,
+            ) from error
     update = {
-        "arms": arms,
+        "arms": tuple(arms),
         "dataset": posixpath.join(store.uri, dataset.reference),
         "dataset_digest": dataset.digest(),
         "ledger": open_store(experiment.ledger).uri,
@@ -84,7 +96,6 @@ def _resolved_arm(arm: Arm, dataset: Dataset) -> Arm:
         if name not in features:
             raise VariantError(
                 "the dataset has no such feature",
-                place=f"arm '{arm.name}'",
                 field="inputs",
                 value=name,
                 remedy=did_you_mean(name, list(features)),
@@ -99,7 +110,7 @@ def _resolved_arm(arm: Arm, dataset: Dataset) -> Arm:
         if pinned not in (None, found):
             raise VariantError(
                 f"{field.removesuffix('_digest')} differ from what was pinned",
-                place=f"arm '{arm.name}': {variant.weights if field == 'weights_digest' else variant.entrypoint}",
+                place=(variant.weights or "") if field == "weights_digest" else variant.entrypoint,
                 field=field,
                 value=found,
                 bound=pinned,

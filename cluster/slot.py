@@ -15,7 +15,7 @@ from evaluator.errors import DamageError, StoreError, VariantError
 from evaluator.evaluate import evaluate
 from evaluator.ledger.reader import UnitReceipt
 from evaluator.ledger.writer import publish_unit
-from evaluator.predictors import Predictor, load, pick_device, read_weights
+from evaluator.predictors import PredictionError, Predictor, load, pick_device, read_weights
 from evaluator.storage import open_store
 from manifests import Experiment
 from manifests.ledger import Run
@@ -92,6 +92,9 @@ class Slot:
             return self._evaluate(task, self._units[task.unit])
         except (DamageError, StoreError) as error:
             return self._failure("run", str(error))
+        except PredictionError as error:
+            # What the variant's code raised may pass, as a busy device does; a wrong form of output would come again.
+            return self._failure("unit" if error.__cause__ else "arm", str(error), error.__cause__)
         except Exception as error:  # noqa: BLE001  # likewise
             return self._failure("unit", _in_one_line(error), error)
 

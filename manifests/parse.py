@@ -167,7 +167,8 @@ def _manifest_in(annotation: Any) -> type[Manifest] | None:
 
 def _manifest_error(error: ValidationError, model: type[Manifest], file: str, lines: dict[Path, int]) -> ManifestError:
     """The first of pydantic's findings in our words, with the number of the others."""
-    details = error.errors(include_url=False)
+    # An unknown field first: where one stands and another is missing, the name was mistyped.
+    details = sorted(error.errors(include_url=False), key=lambda detail: detail["type"] != "extra_forbidden")
     first = details[0]
     path: Path = tuple(first["loc"])
     more = len(details) - 1

@@ -16,7 +16,7 @@ REPOSITORY = Path(__file__).parents[2]
 
 def assay(*arguments: str, folder: Path) -> subprocess.CompletedProcess:
     command = [sys.executable, "-m", "cluster.cli", *arguments]
-    environment = {**os.environ, "PYTHONPATH": str(REPOSITORY)}
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(REPOSITORY), os.environ.get("PYTHONPATH", "")])}
     return subprocess.run(
         command, cwd=folder, env=environment, capture_output=True, text=True, timeout=120, check=False
     )
@@ -124,7 +124,7 @@ def _missing_shard(folder: Path) -> None:
         pytest.param(_batch_size_of_0, 2, ["suite.yaml:", "batch_size", "0", ">= 1"], id="batch_size_0"),
         pytest.param(_two_arms_of_one_name, 2, ["experiment.yaml", "better", "unique"], id="two_arms_of_one_name"),
         pytest.param(_no_control, 2, ["experiment.yaml", "'control'"], id="no_control"),
-        pytest.param(_no_such_version, 2, ["small@v2", "small@v1"], id="no_such_version"),
+        pytest.param(_no_such_version, 2, ["small@v2", "no such version", "allowed: v1"], id="no_such_version"),
         pytest.param(_flipped_byte, 1, ["blake3:"], id="flipped_byte"),
         pytest.param(_missing_shard, 1, [".arrow"], id="missing_shard"),
     ],

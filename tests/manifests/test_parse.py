@@ -29,7 +29,7 @@ SUITE = yaml.safe_dump(builders.SUITE, sort_keys=False)
         pytest.param(SUITE.replace("metric: accuracy", "metric: acuracy"), ["'acuracy'", "did you mean 'accuracy'?"], id="metric"),
         pytest.param(SUITE.replace("metric: accuracy", "metric: auroc"), ["auroc", "no score per row"], id="corpus_primary"),
         pytest.param(SUITE.replace("scale: binary", "scale: continuous"), ["plan.scale", "binary"], id="scale"),
-        pytest.param(SUITE.replace("plan:\n", "plan: plan.yaml\nx:\n"), ["plan", "the path of a file"], id="unread_reference"),
+        pytest.param(yaml.safe_dump({**builders.SUITE, "plan": "p.yaml"}), ["plan", "the path of a file"], id="unread_reference"),
     ],
 )  # fmt: skip
 def test_a_broken_manifest_is_refused_with_its_place_and_remedy(text, words):
