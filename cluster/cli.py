@@ -85,12 +85,10 @@ def freeze(
     promised = parse(read_text(str(contract)), file=str(contract), kind="Contract")
     assert isinstance(promised, Contract)
     dataset = freeze_rows(sources, contract=promised, reference=name, store=open_store(to), shard_rows=shard_rows)
+    shards = f"{len(dataset.shards)} shards"
+    typer.echo(f"frozen {dataset.reference}: {dataset.num_rows:,} rows in {shards}, {dataset.digest()}", err=True)
     if as_json:
         _print_json({**dataset.model_dump(mode="json"), "digest": dataset.digest()})
-    else:
-        typer.echo(
-            f"frozen {dataset.reference}: {dataset.num_rows:,} rows in {len(dataset.shards)} shards, {dataset.digest()}"
-        )
 
 
 @app.command()

@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from rich import box
 from rich.console import Console, Group, RenderableType
 from rich.table import Table
 from rich.text import Text
@@ -17,30 +18,30 @@ def show(report: Document, console: Console) -> None:
 
 
 def verdict(report: Document) -> RenderableType:
-    """The verdict table with its reasons."""
-    metrics = list(report["directions"])
+    """The verdict table with its reasons, and a table of the other metrics; both fit 80 columns."""
     primary = report["primary"]
     compared = {row["arm"]: row for row in report["analysis"]["comparisons"] if row["reference"] == report["control"]}
     decided = {row["arm"]: row for row in report["decisions"]}
     confidence = 100 * (1 - report["analysis"]["alpha"])
-    table = Table(title=f"{report['name']}: {report['dataset']['reference']}, {report['dataset']['num_rows']:,} rows")
-    table.add_column("arm")
-    for name in metrics:
-        arrow = "↑" if report["directions"][name] == "higher" else "↓"
-        table.add_column(f"{name} {arrow}", justify="right", header_style="bold" if name == primary else "dim")
-    table.add_column(f"Δ {primary}\n[dim]{confidence:g} % simultaneous[/]", justify="right")
+    table = _table(f"{report['name']}: {report['dataset']['reference']}, {report['dataset']['num_rows']:,} rows")
+    table.add_column("arm", overflow="fold")
+    table.add_column(_titled(report, primary), justify="right")
+    table.add_column("difference", justify="right")
+    table.add_column(f"{confidence:g} % interval*", justify="right")
     table.add_column("p (adj.)", justify="right")
     table.add_column("verdict")
+    others = _table("other metrics")
+    others.add_column("arm", overflow="fold")
+    names = [name for name in report["directions"] if name != primary]
+    for name in names:
+        others.add_column(_titled(report, name), justify="right", overflow="fold")
     for arm in report["arms"]:
         name = arm["arm"]
         word = "control" if name == report["control"] else decided[name]["decision"]
-        table.add_row(
-            name,
-            *(_number(arm["metrics"].get(metric)) for metric in metrics),
-            *_difference(compared.get(name)),
-            Text(word, style=_STYLES[word]),
-        )
-    reasons = Table.grid(padding=(0, 2))
+        score = _number(arm["metrics"].get(primary))
+        table.add_row(name, score, *_difference(compared.get(name)), Text(word, style=_STYLES[word]))
+        others.add_row(name, *(_number(arm["metrics"].get(each)) for each in names))
+    reasons = Table.grid(padding=(0, 1))
     for name, row in decided.items():
         why = "; ".join(row["reasons"]) + (f". Next: {row['next_step']}" if row["next_step"] else "")
         reasons.add_row(Text(row["decision"], style=_STYLES[row["decision"]]), name, why)
@@ -50,16 +51,25 @@ def verdict(report: Document) -> RenderableType:
         f"(recorded before the first unit)\nledger {report['ledger']}",
         style="dim",
     )
-    return Group(table, Text(), reasons, *words, Text(), digests)
+    simultaneous = Text("* simultaneous: all of them hold together with this confidence", style="dim")
+    return Group(table, simultaneous, Text(), reasons, *words, others, digests)
 
 
-def _difference(comparison: dict[str, Any] | None) -> tuple[str, str]:
+def _table(title: str) -> Table:
+    return Table(title=title, title_justify="left", box=box.SIMPLE_HEAD, collapse_padding=True, pad_edge=False)
+
+
+def _titled(report: Document, metric: str) -> str:
+    return f"{metric} {'↑' if report['directions'][metric] == 'higher' else '↓'}"
+
+
+def _difference(comparison: dict[str, Any] | None) -> tuple[str, str, str]:
     if comparison is None:
-        return "", ""
+        return "", "", ""
     if comparison["estimate"] is None:
-        return "not testable", ""
+        return "not testable", "", ""
     interval = _interval(comparison["ci_low"], comparison["ci_high"], sign="+")
-    return f"{comparison['estimate']:+.4f} {interval}", _p_words(comparison["p_adjusted"])
+    return f"{comparison['estimate']:+.4f}", interval, _p_words(comparison["p_adjusted"])
 
 
 def _number(value: float | None) -> str:
@@ -69,7 +79,7 @@ def _number(value: float | None) -> str:
 def show_analysis(found: dict[str, Any], console: Console) -> None:
     """Prints one analysis: estimates, omnibus, comparisons, what could not be tested."""
     confidence = 100 * (1 - found["alpha"])
-    arms = Table(title=f"{found['metric']}: {found['n_rows']:,} rows, {found['design']}")
+    arms = _table(f"{found['metric']}: {found['n_rows']:,} rows, {found['design']}")
     for name in ("arm", "mean", "std. error", f"{confidence:g} % interval"):
         arms.add_column(name, justify="left" if name == "arm" else "right")
     for row in found["arms"]:
@@ -80,7 +90,7 @@ def show_analysis(found: dict[str, Any], console: Console) -> None:
     if omnibus is not None:
         p_value = omnibus["p_value"] if omnibus["p_value_corrected"] is None else omnibus["p_value_corrected"]
         console.print(f"no difference among all arms ({omnibus['test']}): p = {_p_words(p_value)}")
-    compared = Table(title=f"family: {found['family']}, {confidence:g} % simultaneous intervals")
+    compared = _table(f"family: {found['family']}, {confidence:g} % simultaneous intervals")
     for name in ("arm", "against", "difference", "interval", "p (adj.)", "method"):
         compared.add_column(name, justify="right" if name in ("difference", "interval", "p (adj.)") else "left")
     for row in found["comparisons"]:

@@ -16,7 +16,7 @@ from evaluator.data.ingest import arrow_schema, read_chunks
 from evaluator.data.ingest.source import require_source
 from evaluator.data.references import manifest_key, stored_dataset
 from evaluator.data.staging import BATCH_ROWS, StagedShard, Staging
-from evaluator.errors import DataError
+from evaluator.errors import DataError, StoreError
 from evaluator.fingerprint import schema_digest
 from evaluator.storage import Store
 from manifests.base import Reference
@@ -50,13 +50,14 @@ def freeze(
 
     Raises:
         DataError: A source cannot be read, a row breaks the contract, or the reference names other rows already.
+        StoreError: The store, or the folder for temporary files, cannot be written.
     """
     _require_arguments(sources, reference, shard_rows)
     paths = [Path(source) for source in sources]
     for path in paths:
         require_source(path)
-    with tempfile.TemporaryDirectory(prefix="assay-freeze-") as folder:
-        staging = Staging(Path(folder), columns=contract.frozen_columns, shard_rows=shard_rows)
+    with _room_for_staging() as folder:
+        staging = Staging(folder, columns=contract.frozen_columns, shard_rows=shard_rows)
         read = _stage(paths, contract, staging)
         staged = staging.finish()
         dataset = Dataset(
@@ -93,6 +94,19 @@ def _require_arguments(sources: Sequence[str | Path], reference: str, shard_rows
             value=shard_rows,
             bound=f"at least 1; a multiple of {BATCH_ROWS} suits every common batch size",
         )
+
+
+@contextmanager
+def _room_for_staging() -> Iterator[Path]:
+    """A folder for shards that wait until every row has passed; gone afterwards, with what is in it."""
+    try:
+        with tempfile.TemporaryDirectory(prefix="assay-freeze-") as folder:
+            yield Path(folder)
+    except OSError as error:
+        raise StoreError(
+            f"{tempfile.gettempdir()}: rows cannot be kept there until all have passed ({error.strerror or error}); "
+            "they need as much room as the shards: set TMPDIR to a folder that has it"
+        ) from error
 
 
 def _stage(paths: Sequence[Path], contract: Contract, staging: Staging) -> list[Source]:

@@ -75,28 +75,29 @@ class Staging:
         self._waiting.append(rows)
         self._num_waiting += rows.num_rows
         if self._num_waiting >= BATCH_ROWS:
-            self._write_batches(self._num_waiting // BATCH_ROWS * BATCH_ROWS)
+            self._write_batches(is_last=False)
 
     def finish(self) -> tuple[StagedShard, ...]:
         """Writes what is left and gives all shards, in row order."""
         if self._num_waiting:
-            self._write_batches(self._num_waiting)
+            self._write_batches(is_last=True)
         if self._writer is not None:
             self._close_shard()
         return tuple(self._staged)
 
-    def _write_batches(self, num_rows: int) -> None:
+    def _write_batches(self, *, is_last: bool) -> None:
+        """Writes what is waiting, but for rows that more rows will make a whole batch of."""
         table = pa.concat_tables(self._waiting)
         if self._shard_rows is None:
             self._shard_rows = default_shard_rows(table.slice(0, BATCH_ROWS), columns=self._columns)
-        start = 0
-        while start < num_rows:
-            # A shard of another size than the default may end inside a batch.
-            batch_rows = min(BATCH_ROWS, num_rows - start, self._shard_rows - self._rows_in_shard)
-            self._write(normalised(table.slice(start, batch_rows)))
-            start += batch_rows
-        rest = table.slice(num_rows)
-        self._waiting, self._num_waiting = [rest] if rest.num_rows else [], rest.num_rows
+        while table.num_rows:
+            # Batches are counted from the start of their shard, so that the pieces in which rows came do not show.
+            batch_rows = min(BATCH_ROWS, self._shard_rows - self._rows_in_shard)
+            if table.num_rows < batch_rows and not is_last:
+                break
+            self._write(normalised(table.slice(0, batch_rows)))
+            table = table.slice(batch_rows)
+        self._waiting, self._num_waiting = [table], table.num_rows
 
     def _write(self, batch: pa.RecordBatch) -> None:
         if self._writer is None:

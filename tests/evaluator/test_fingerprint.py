@@ -33,7 +33,7 @@ TABLE = pa.table(
 
 
 @given(cuts=st.lists(st.integers(0, ROWS), max_size=5))
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=60, deadline=None)
 def test_chunks_leave_no_trace(cuts):
     ends = [0, *sorted(cuts), ROWS]
     parts = [TABLE.slice(start, stop - start) for start, stop in itertools.pairwise(ends)]

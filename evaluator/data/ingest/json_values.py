@@ -6,6 +6,7 @@ both roads round alike.
 """
 
 import json
+import re
 from collections.abc import Callable
 from typing import Any
 
@@ -38,6 +39,10 @@ _DECODER = json.JSONDecoder(
 )
 
 
+# pyarrow's JSON parser follows a null pointer where a null stands outside any object (apache/arrow#47409).
+_NULL_ALONE = re.compile(rb"(?:\A|\})\s*null")
+
+
 def decoded(text: str) -> Any:
     """A JSON text: objects as `Pairs`, numbers (NaN and Infinity too) as `NumberText`.
 
@@ -59,6 +64,8 @@ def quick(content: bytes, *, types: dict[str, pa.DataType], num_rows: int, stric
         num_rows: How many rows must come out.
         strict: Whether a name that is not in `types` ends the attempt.
     """
+    if b"null" in content and _NULL_ALONE.search(content):
+        return None
     try:
         table = pa_json.read_json(
             pa.BufferReader(content),  # pyright: ignore[reportArgumentType]

@@ -9,6 +9,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from evaluator.data.freeze import freeze
+from evaluator.data.ingest import blocks
 from evaluator.errors import DataError
 from evaluator.storage.local import LocalStore
 from evaluator.storage.memory import MemoryStore
@@ -219,9 +220,11 @@ def test_the_first_five_offenders_are_named_and_all_are_counted(tmp_path):
     assert "many.csv:8" not in message
 
 
-def test_reading_stops_where_offenders_abound(tmp_path):
+def test_reading_stops_where_offenders_abound(tmp_path, monkeypatch):
     path = tmp_path / "abound.jsonl"
-    path.write_bytes(json_with(y="cow")[len(json_()) :] * 40_000)
+    # Were it read to the end, the NUL would be what is refused.
+    path.write_bytes(json_with(y="cow")[len(json_()) :] * 20_000 + b"\0")
+    monkeypatch.setattr(blocks, "BLOCK_BYTES", 1 << 16)
     with pytest.raises(DataError, match="more than 10,000 offenders in all"):
         freeze([path], contract=SMALL, reference="small@v1", store=MemoryStore("abound"))
 

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import resource
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +13,7 @@ from evaluator.data import freeze as freeze_module
 from evaluator.data import staging
 from evaluator.data.freeze import freeze
 from evaluator.data.shards import ShardReader, open_dataset, verify
-from evaluator.errors import DataError
+from evaluator.errors import DataError, StoreError
 from evaluator.storage import Store
 from evaluator.storage.local import LocalStore
 from evaluator.storage.memory import MemoryStore
@@ -78,6 +79,21 @@ def test_shards_and_pieces_leave_no_trace_in_the_rows_digest(tmp_path, shard_row
     assert [shard.first_row for shard in dataset.shards] == list(range(0, 300, shard_rows))
     assert sum(shard.num_rows for shard in dataset.shards) == 300
     verify(dataset, store)
+
+
+@pytest.mark.parametrize("shard_rows", [100, 700, 1500, 2048])
+def test_the_pieces_in_which_rows_come_do_not_show_in_the_shards(tmp_path, shard_rows):
+    table = pa.table({"y": [True, False] * 2000, "x": pa.array(np.arange(4000), pa.float32())})
+    found = []
+    for number, pieces in enumerate(([4000], [1, 1023, 1024, 1952], [999] * 4 + [4], [3000, 1000])):
+        (tmp_path / str(number)).mkdir()
+        stage = staging.Staging(tmp_path / str(number), columns=SIMPLE.columns, shard_rows=shard_rows)
+        start = 0
+        for num_rows in pieces:
+            stage.add(table.slice(start, num_rows))
+            start += num_rows
+        found.append(([staged.shard for staged in stage.finish()], stage.rows_digest))
+    assert all(each == found[0] for each in found)
 
 
 def test_a_dataset_without_an_id_column_is_frozen_in_the_order_of_its_files(store, tmp_path):
@@ -191,6 +207,19 @@ def test_a_file_that_grows_while_it_is_read_is_refused(tmp_path, monkeypatch):
     store = MemoryStore("growing")
     with pytest.raises(DataError, match=r"a\.csv: the file changed while it was read"):
         freeze([path], contract=SIMPLE, reference="t@v1", store=store)
+    assert not objects(store)
+
+
+def test_a_full_temporary_folder_is_named(tmp_path):
+    path = simple(tmp_path / "a.csv", num_rows=50_000)
+    store = MemoryStore("full")
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (1 << 16, hard))  # no file over 64 KiB, like a disk that is full
+    try:
+        with pytest.raises(StoreError, match=r"File too large.*set TMPDIR"):
+            freeze([path], contract=SIMPLE, reference="t@v1", store=store)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
     assert not objects(store)
 
 

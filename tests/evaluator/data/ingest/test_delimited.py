@@ -54,6 +54,7 @@ def expected(text: str, delimiter: str) -> tuple[list, list, list]:
     delimiter=st.sampled_from(",\t"),
 )
 @example(text='"a\n""",\n\n1,"",2', block_bytes=1, delimiter=",")
+@example(text="1,2,3\n\n4,5,6\n\n7,8,9", block_bytes=1 << 22, delimiter=",")
 @example(text='a"b",c,d', block_bytes=16, delimiter=",")
 @settings(max_examples=400, deadline=None)
 def test_any_text_gives_the_rows_of_the_csv_module_or_is_refused(text, block_bytes, delimiter):

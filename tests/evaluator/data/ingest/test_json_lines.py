@@ -6,11 +6,12 @@ import struct
 from unittest import mock
 
 import numpy as np
+import pyarrow as pa
 import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from evaluator.data.ingest import blocks, json_lines
+from evaluator.data.ingest import blocks, json_lines, json_values
 from evaluator.data.ingest.blocks import Block
 from evaluator.data.ingest.json_lines import json_lines_chunks
 from evaluator.errors import DataError
@@ -94,6 +95,8 @@ def damaged_text(draw) -> str:
 
 @given(text=damaged_text(), ignoring=st.booleans())
 @example(text='{"i":1}{"i":2}\n{"i":\n3}', ignoring=False)
+@example(text='{"i":1}{"i":2}\n{"rest":{}\n}\n', ignoring=True)
+@example(text="null", ignoring=False)
 @example(text='{"i":-0,"n":1e-60,"f":-0.0}', ignoring=False)
 @example(text='{"rest":{"i":1},"i":2}', ignoring=True)
 @settings(max_examples=100, deadline=None)
@@ -141,12 +144,19 @@ def test_a_narrow_float_is_the_nearest_to_the_text_not_to_its_double():
     assert rows[0]["n"] == np.nextafter(np.float32(1), np.float32(2))
 
 
-@pytest.mark.parametrize("opening", ["[", '{"a":'])
+@pytest.mark.parametrize(("opening", "closing"), [("[", "]"), ('{"a":', "}")])
 @pytest.mark.parametrize("name", ["rest", "q", "s"])
-def test_deep_nesting_is_refused_and_ends_nothing(opening, name):
-    content = f'{{"{name}": ' + opening * 300_000 + "\n"
+def test_deep_nesting_is_refused_and_ends_nothing(opening, closing, name):
+    content = f'{{"{name}": {opening * 300_000}1{closing * 300_000}}}\n'
     _, _, offences = read(content.encode(), columns=IGNORING)
     assert offences[0].problem == "not JSON: nested too deeply"
+
+
+@pytest.mark.parametrize("content", ["null", " null\n", "{}null", "{} null {}"])
+def test_a_null_outside_any_object_ends_nothing(content):
+    assert json_values.quick(content.encode(), types={"i": pa.int64()}, num_rows=1) is None
+    _, _, offences = read(content.encode())
+    assert offences
 
 
 def test_blank_lines_and_carriage_returns_are_read_past():

@@ -1,0 +1,272 @@
+"""Carries out a plan on samples, step by step: missing scores, arms, omnibus, family, margins, guardrails, power."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from manifests.plan import Plan
+from stats import cautions, checks, independent, margins, paired, posthoc
+from stats import guardrails as guards
+from stats.errors import SamplesError
+from stats.guardrails import Guardrail
+from stats.letters import letters_of
+from stats.max_t import Pair
+from stats.missing import Complete, completed, completed_unpaired
+from stats.paired import Measured
+from stats.prospects import best_of, power_of
+from stats.results import (
+    Analysis,
+    ArmEstimate,
+    Check,
+    Comparison,
+    GuardrailResult,
+    Margin,
+    Missingness,
+    NotTestable,
+    OmnibusTest,
+)
+from stats.samples import Samples
+from stats.segments import BySegment, segments_of
+
+__all__ = ["Analysis", "Guardrail", "analyze"]
+
+Pairs = tuple[Pair, ...]
+
+
+def analyze(
+    samples: Samples,
+    plan: Plan,
+    *,
+    metric: str = "score",
+    guardrails: Sequence[Guardrail] = (),
+    exploratory: bool = False,
+) -> Analysis:
+    """Carries out the plan.
+
+    Args:
+        samples: Scores of the primary metric.
+        plan: What to do.
+        metric: The primary metric's name, for messages.
+        guardrails: Metrics that must not get worse, on the same rows.
+        exploratory: Whether the plan is another than the recorded one.
+
+    Returns:
+        Everything that the plan asks for. What could not be done stands in `not_testable` with its reason.
+
+    Raises:
+        SamplesError: The scores are not such that the plan can be carried out.
+    """
+    given = _chosen(samples, plan)
+    is_binary = plan.scale == "binary" and given.num_repeats == 1
+    if is_binary:
+        guards.check_binary(given, metric=metric)
+    complete = _completed(given, plan)
+    control = given.index(plan.control)
+    pairs = posthoc.pairs_of(len(given.arms), control=control, family=plan.family)
+    design = _carried_out(complete.samples, plan, pairs, control=control, is_binary=is_binary)
+    by_segment = _by_segment(given, complete.samples, plan, pairs, control=control, is_binary=is_binary)
+    analysis = Analysis(
+        design=plan.design,
+        metric=metric,
+        direction=plan.direction,
+        scale=plan.scale,
+        control=plan.control,
+        alpha=plan.alpha,
+        family=plan.family,
+        num_rows=_num_rows(complete.samples, plan),
+        num_clusters=None if complete.samples.clusters_R is None else int(complete.samples.clusters_R.max()) + 1,
+        num_repeats=given.num_repeats,
+        arms=_with_missing(design.arms, complete.missingness),
+        omnibus=design.omnibus,
+        comparisons=design.comparisons,
+        letters=_letters(design, plan),
+        interaction=by_segment.interaction,
+        segments=by_segment.segments,
+        guardrails=_guardrails(guardrails, plan, given),
+        margins=_margins(design, plan, is_binary=is_binary),
+        best=None if design.measured is None else best_of(design.measured, design.comparisons, plan.direction),
+        missing=complete.missingness,
+        checks=design.checks,
+        power=power_of(design.comparisons, critical=design.critical),
+        warnings=(),
+        not_testable=(),
+        plan_digest=plan.digest(),
+        exploratory=exploratory,
+    )
+    return replace(
+        analysis,
+        warnings=cautions.of(analysis, complete.samples, pairs=pairs),
+        not_testable=_not_testable(analysis),
+    )
+
+
+@dataclass(frozen=True, eq=False)
+class _Design:
+    """What a design made of the complete scores. `critical` is None where comparisons have critical values apart."""
+
+    measured: Measured | None
+    arms: tuple[ArmEstimate, ...]
+    omnibus: OmnibusTest | None
+    comparisons: tuple[Comparison, ...]
+    critical: float | None
+    checks: tuple[Check, ...]
+
+
+def _chosen(samples: Samples, plan: Plan) -> Samples:
+    """The samples with segments and clusters exactly where the plan names them."""
+    samples.index(plan.control)
+    for field, values_R in (("segment", samples.segments_R), ("cluster", samples.clusters_R)):
+        named = getattr(plan.columns, field)
+        if named is not None and values_R is None:
+            raise SamplesError(
+                f"the plan names the {field} column '{named}', but the scores come without",
+                field=f"columns.{field}",
+                remedy=f"give each row its {field}, or plan without",
+            )
+    return replace(
+        samples,
+        segments_R=samples.segments_R if plan.columns.segment is not None else None,
+        clusters_R=samples.clusters_R if plan.columns.cluster is not None else None,
+    )
+
+
+def _completed(given: Samples, plan: Plan) -> Complete:
+    if plan.design == "unpaired":
+        return completed_unpaired(given, rule=plan.missing, direction=plan.direction, scale=plan.scale)
+    return completed(given, rule=plan.missing, direction=plan.direction, scale=plan.scale, control=plan.control)
+
+
+def _num_rows(samples: Samples, plan: Plan) -> int:
+    return samples.num_rows if plan.design == "paired" else int((~np.isnan(samples.scores_RA)).sum())
+
+
+def _carried_out(samples: Samples, plan: Plan, pairs: Pairs, *, control: int, is_binary: bool) -> _Design:
+    if plan.design == "unpaired":
+        return _unpaired(samples, plan, pairs, control=control, is_binary=is_binary)
+    if samples.num_rows < 2:
+        return _single_row(samples, plan, pairs)
+    arms = paired.measured(samples, control=control)
+    estimates = paired.arm_estimates(arms, alpha=plan.alpha, is_binary=is_binary)
+    if not pairs:
+        return _Design(arms, estimates, None, (), None, ())
+    family = paired.family(arms, plan, pairs, is_binary=is_binary)
+    return _Design(
+        measured=arms,
+        arms=estimates,
+        omnibus=paired.omnibus_test(arms, samples.scores_RA, plan, is_binary=is_binary),
+        comparisons=family.comparisons,
+        critical=family.critical,
+        checks=checks.checks_of(family.comparisons, arms, samples.scores_RA, plan, pairs=pairs, is_binary=is_binary),
+    )
+
+
+def _unpaired(samples: Samples, plan: Plan, pairs: Pairs, *, control: int, is_binary: bool) -> _Design:
+    arms = independent.measured(samples, control=control)
+    estimates = independent.arm_estimates(samples, arms, alpha=plan.alpha, is_binary=is_binary)
+    if not pairs:
+        return _Design(arms, estimates, None, (), None, ())
+    return _Design(
+        measured=arms,
+        arms=estimates,
+        omnibus=independent.omnibus_test(samples, arms, plan, is_binary=is_binary),
+        comparisons=independent.family(samples, arms, plan, pairs, is_binary=is_binary),
+        critical=None,
+        checks=(),
+    )
+
+
+def _single_row(samples: Samples, plan: Plan, pairs: Pairs) -> _Design:
+    reason = "one row: nothing tells how scores vary"
+    scores_A = samples.scores_RA[0]
+    estimates = tuple(
+        ArmEstimate(arm, float(score), None, None, None, 1, 0, "none")
+        for arm, score in zip(samples.arms, scores_A, strict=True)
+    )
+    comparisons = tuple(
+        paired.untestable(
+            samples.arms[arm],
+            samples.arms[reference],
+            method=plan.posthoc,
+            reason=reason,
+            estimate=float(scores_A[arm] - scores_A[reference]),
+        )
+        for arm, reference in pairs
+    )
+    omnibus = paired.untestable_omnibus(plan.omnibus, reason) if pairs else None
+    return _Design(None, estimates, omnibus, comparisons, None, ())
+
+
+def _by_segment(
+    given: Samples, samples: Samples, plan: Plan, pairs: Pairs, *, control: int, is_binary: bool
+) -> BySegment:
+    if given.segments_R is None or not pairs:
+        return BySegment(None, ())
+    names = tuple(str(name) for name in np.unique(given.segments_R.astype(str)))
+
+    def measure(inside: Samples) -> Measured:
+        module = paired if plan.design == "paired" else independent
+        return module.measured(inside, control=control)
+
+    def compare(arms: Measured, inside: Samples, pair: Pair) -> Comparison:
+        if plan.design == "paired":
+            return paired.alone(arms, pair, alpha=plan.alpha, is_binary=is_binary)
+        return independent.alone(inside, arms, pair, alpha=plan.alpha, is_binary=is_binary)
+
+    return segments_of(samples, names=names, pairs=pairs, measure=measure, compare=compare)
+
+
+def _with_missing(arms: tuple[ArmEstimate, ...], missingness: Missingness | None) -> tuple[ArmEstimate, ...]:
+    if missingness is None:
+        return arms
+    return tuple(replace(arm, num_missing=its.num_missing) for arm, its in zip(arms, missingness.arms, strict=True))
+
+
+def _letters(design: _Design, plan: Plan) -> tuple[tuple[str, str], ...]:
+    if plan.family != "tukey" or not design.comparisons:
+        return ()
+    sign = -1.0 if plan.direction == "higher" else 1.0
+    best_first = sorted(design.arms, key=lambda arm: (sign * (arm.mean or 0.0), arm.arm))
+    return letters_of(design.comparisons, arms=[arm.arm for arm in best_first], alpha=plan.alpha)
+
+
+def _guardrails(given: Sequence[Guardrail], plan: Plan, primary: Samples) -> tuple[GuardrailResult, ...]:
+    if given and plan.design != "paired":
+        raise SamplesError(
+            "guardrails need every arm on the same rows", field="design", value=plan.design, bound="paired"
+        )
+    return tuple(result for guardrail in given for result in guards.held(guardrail, plan, primary=primary))
+
+
+def _margins(design: _Design, plan: Plan, *, is_binary: bool) -> tuple[Margin, ...]:
+    arms = design.measured
+    if arms is None:
+        return ()
+    return tuple(
+        margins.held(comparison, arms, plan, is_binary=is_binary, num_comparisons=len(design.comparisons))
+        for comparison in design.comparisons
+        if comparison.reference == plan.control and comparison.arm in plan.margins
+    )
+
+
+def _not_testable(analysis: Analysis) -> tuple[NotTestable, ...]:
+    found = []
+    for what, test in (("omnibus", analysis.omnibus), ("interaction", analysis.interaction)):
+        if test is not None and test.not_testable is not None:
+            found.append(NotTestable(what, test.test, test.not_testable))
+    for comparison in analysis.comparisons:
+        if comparison.not_testable is not None:
+            name = f"{comparison.arm} - {comparison.reference}"
+            found.append(NotTestable("comparison", name, comparison.not_testable))
+    for segment in analysis.segments:
+        if segment.not_testable is not None:
+            found.append(NotTestable("segment", segment.segment, segment.not_testable))
+        for comparison in segment.comparisons:
+            if comparison.not_testable is not None:
+                name = f"{segment.segment}: {comparison.arm} - {comparison.reference}"
+                found.append(NotTestable("segment", name, comparison.not_testable))
+    for result in analysis.guardrails:
+        if result.comparison.not_testable is not None:
+            name = f"{result.metric}: {result.comparison.arm} - {result.comparison.reference}"
+            found.append(NotTestable("guardrail", name, result.comparison.not_testable))
+    return tuple(found)

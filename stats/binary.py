@@ -1,0 +1,185 @@
+"""Two proportions: tests and intervals of their difference, for the same rows and for different rows.
+
+For the same rows `b` counts those on which only the first arm scores 1, `c` those on which only the second does; the
+difference is always first minus second, `(b - c) / num_rows` when paired.
+"""
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+from scipy import optimize, stats
+from statsmodels.stats.proportion import confint_proportions_2indep, test_proportions_2indep
+
+from manifests.errors import InvalidInput
+
+
+@dataclass(frozen=True)
+class NonInferiority:
+    """A one-sided test that a difference is larger than minus the margin.
+
+    Attributes:
+        statistic: The score z.
+        p_value: One-sided; small means that the first arm is not worse by the margin.
+    """
+
+    statistic: float
+    p_value: float
+
+
+def mcnemar_midp(b: int, c: int) -> float:
+    """Two-sided mid-p value of McNemar's test; 1 without discordant rows.
+
+    Fagerland, Lydersen & Laake 2013, BMC Medical Research Methodology 13:91, equation 8: of the two-sided exact
+    p-value half the probability of what was observed is taken away on each side.
+    """
+    _check_counts(b, c, None)
+    if b == c:
+        return 1.0
+    low, total = min(b, c), b + c
+    return min(1.0, float(2 * stats.binom.cdf(low, total, 0.5) - stats.binom.pmf(low, total, 0.5)))
+
+
+def mcnemar_exact(b: int, c: int) -> float:
+    """Two-sided exact conditional p-value of McNemar's test (conservative); 1 without discordant rows."""
+    _check_counts(b, c, None)
+    return min(1.0, float(2 * stats.binom.cdf(min(b, c), b + c, 0.5)))
+
+
+def tango_interval(b: int, c: int, *, num_rows: int, alpha: float) -> tuple[float, float]:
+    """Score interval of the paired difference of proportions at level 1 - alpha.
+
+    Tango 1998, Statistics in Medicine 17:891. Without discordant rows it is not [0, 0] but as wide as
+    `num_rows` agreeing rows allow, `z^2 / (num_rows + z^2)` to both sides.
+    """
+    _check_counts(b, c, num_rows)
+    _check_alpha(alpha)
+    z = float(stats.norm.isf(alpha / 2))
+    estimate = (b - c) / num_rows
+    low = (
+        -1.0 if c == num_rows else _crossing(lambda d: tango_z(b, c, num_rows=num_rows, difference=d) - z, estimate, -1)
+    )
+    high = (
+        1.0 if b == num_rows else _crossing(lambda d: tango_z(b, c, num_rows=num_rows, difference=d) + z, estimate, 1)
+    )
+    return low, high
+
+
+def tango_z(b: int, c: int, *, num_rows: int, difference: float) -> float:
+    """Tango's score statistic of the hypothesis that the true difference is `difference`; falls as it grows."""
+    n, d = num_rows, difference
+    residual = b - c - n * d
+    linear = -b - c + (2 * n - b + c) * d
+    # Restricted maximum likelihood of the second cell: the larger root of 2n q^2 + linear q - c d (1 - d) = 0.
+    root = math.sqrt(max(0.0, linear * linear + 8 * n * c * d * (1 - d)))
+    q = (root - linear) / (4 * n) if linear <= 0 else (2 * c * d * (1 - d)) / (root + linear)
+    variance = n * (2 * q + d * (1 - d))
+    if variance <= 0:
+        return 0.0 if residual == 0 else math.copysign(math.inf, residual)
+    return residual / math.sqrt(variance)
+
+
+def tango_noninferiority(b: int, c: int, *, num_rows: int, margin: float) -> NonInferiority:
+    """Score test that the first arm is not worse than the second by `margin` (Tango 1998, section 2).
+
+    Args:
+        b: Rows on which only the first arm scores 1.
+        c: Rows on which only the second arm scores 1.
+        num_rows: All rows.
+        margin: The margin, in [0, 1).
+    """
+    _check_counts(b, c, num_rows)
+    _check_margin(margin)
+    z = tango_z(b, c, num_rows=num_rows, difference=-margin)
+    return NonInferiority(z, float(stats.norm.sf(z)))
+
+
+def bonett_price_interval(b: int, c: int, *, num_rows: int, alpha: float) -> tuple[float, float]:
+    """Closed interval of the paired difference: Wald after adding one to b and to c.
+
+    Bonett & Price 2012, Journal of Educational and Behavioral Statistics 37:479.
+    """
+    _check_counts(b, c, num_rows)
+    _check_alpha(alpha)
+    p_b, p_c = (b + 1) / (num_rows + 2), (c + 1) / (num_rows + 2)
+    half = float(stats.norm.isf(alpha / 2)) * math.sqrt((p_b + p_c - (p_b - p_c) ** 2) / (num_rows + 2))
+    return max(-1.0, p_b - p_c - half), min(1.0, p_b - p_c + half)
+
+
+def newcombe_interval(
+    successes: int, num_rows: int, *, successes_reference: int, num_rows_reference: int, alpha: float
+) -> tuple[float, float]:
+    """Interval of the difference of two independent proportions from their two Wilson intervals.
+
+    Newcombe 1998, Statistics in Medicine 17:873, method 10.
+    """
+    _check_successes(successes, num_rows)
+    _check_successes(successes_reference, num_rows_reference)
+    _check_alpha(alpha)
+    low, high = confint_proportions_2indep(
+        successes, num_rows, successes_reference, num_rows_reference, method="newcomb", compare="diff", alpha=alpha
+    )
+    return float(low), float(high)
+
+
+def farrington_manning(
+    successes: int, num_rows: int, *, successes_reference: int, num_rows_reference: int, margin: float
+) -> NonInferiority:
+    """Score test that the first of two independent proportions is not smaller than the second by `margin`.
+
+    Farrington & Manning 1990, Statistics in Medicine 9:1447.
+    """
+    _check_successes(successes, num_rows)
+    _check_successes(successes_reference, num_rows_reference)
+    _check_margin(margin)
+    same_extreme = successes in (0, num_rows) and successes / num_rows == successes_reference / num_rows_reference
+    if margin == 0 and same_extreme:  # no variance under the null: nothing speaks for either arm
+        return NonInferiority(0.0, 0.5)
+    with np.errstate(all="ignore"):  # it also computes ratios, which nobody asked for and which may be infinite
+        found = test_proportions_2indep(
+            successes,
+            num_rows,
+            successes_reference,
+            num_rows_reference,
+            value=-margin,
+            method="score",
+            compare="diff",
+            alternative="larger",
+            correction=False,
+        )
+    return NonInferiority(float(found.statistic), float(found.pvalue))  # pyright: ignore[reportAttributeAccessIssue]
+
+
+def _crossing(excess: Callable[[float], float], estimate: float, side: int) -> float:
+    """Where a falling function is 0 between the estimate and the end of [-1, 1] on one side."""
+    end = float(side)
+    if estimate == end:
+        return end
+    return float(optimize.brentq(excess, min(estimate, end), max(estimate, end), xtol=1e-14, rtol=1e-14))
+
+
+def _check_counts(b: int, c: int, num_rows: int | None) -> None:
+    if b < 0 or c < 0:
+        raise InvalidInput("a count of rows is negative", field="b, c", value=(b, c), bound="0 or more")
+    if num_rows is not None and (num_rows < 1 or b + c > num_rows):
+        raise InvalidInput(
+            "more discordant rows than rows", field="num_rows", value=num_rows, bound=f"at least {max(b + c, 1)}"
+        )
+
+
+def _check_successes(successes: int, num_rows: int) -> None:
+    if num_rows < 1 or not 0 <= successes <= num_rows:
+        raise InvalidInput(
+            "not a count of successes", field="successes", value=successes, bound=f"0 to num_rows = {num_rows}"
+        )
+
+
+def _check_alpha(alpha: float) -> None:
+    if not 0 < alpha < 1:
+        raise InvalidInput("not an error rate", field="alpha", value=alpha, bound="above 0, below 1")
+
+
+def _check_margin(margin: float) -> None:
+    if not 0 <= margin < 1:
+        raise InvalidInput("not a margin of proportions", field="margin", value=margin, bound="0 or more, below 1")

@@ -1,0 +1,113 @@
+"""Second methods beside the one that decides, where its assumptions are thin."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+from scipy import stats
+
+from manifests.plan import Plan
+from stats import multiplicity, paired, posthoc
+from stats.max_t import Pair
+from stats.moments import Floats
+from stats.results import Check, CheckedPair, Comparison
+
+FEW_ROWS = 30
+"""Below this many rows, means may be far from normal."""
+HEAVY_SHARE = 0.1
+"""From this share of the sum of squares in a single row, the mean hangs on that row."""
+MOST_ROWS_FLIPPED = 20_000
+"""Above this many rows, sign flips cost more than they tell."""
+
+
+def checks_of(
+    family: Sequence[Comparison],
+    arms: paired.Measured,
+    scores_RA: Floats,
+    plan: Plan,
+    *,
+    pairs: Sequence[Pair],
+    is_binary: bool,
+) -> tuple[Check, ...]:
+    """The checks that the scores ask for.
+
+    Args:
+        family: The comparisons that decide.
+        arms: What was measured, on the same rows.
+        scores_RA: The complete scores.
+        plan: The plan.
+        pairs: The family's pairs, in the order of `family`.
+        is_binary: Whether rows score 0 or 1.
+    """
+    if not pairs or arms.clusters is not None or arms.moments is None:
+        return ()
+    found: list[Check] = []
+    if is_binary and family[0].method in ("max_t", "t_holm", "paired_t"):
+        exact = posthoc.mcnemar_holm(arms.moments, pairs=pairs, alpha=plan.alpha).comparisons
+        found.append(_check(exact, family, plan, reason="scores are 0 or 1"))
+    if plan.scale == "ordinal":
+        found.append(_check(_wilcoxon(arms, scores_RA, pairs), family, plan, reason="grades have no fixed distance"))
+    reason = None if is_binary else _thin(scores_RA, pairs)
+    if False and reason is not None and len(scores_RA) <= MOST_ROWS_FLIPPED:
+        found.append(_check(_sign_flips(arms, scores_RA, pairs), family, plan, reason=reason))
+    return tuple(found)
+
+
+def heaviest_share(scores_RA: Floats, pair: Pair) -> float:
+    """The largest share of one row in the sum of squared deviations of a pair's differences; 0 without any."""
+    difference_R = scores_RA[:, pair[0]] - scores_RA[:, pair[1]]
+    difference_R = difference_R - difference_R.mean()
+    square_R = difference_R**2
+    total = float(square_R.sum())
+    return float(square_R.max()) / total if total > 0 else 0.0
+
+
+def _thin(scores_RA: Floats, pairs: Sequence[Pair]) -> str | None:
+    if len(scores_RA) < FEW_ROWS:
+        return f"{len(scores_RA)} rows, fewer than {FEW_ROWS}"
+    share = max(heaviest_share(scores_RA, pair) for pair in pairs)
+    return f"one row makes {share:.0%} of the variance of a difference" if share > HEAVY_SHARE else None
+
+
+def _check(second: Sequence[Comparison], family: Sequence[Comparison], plan: Plan, *, reason: str) -> Check:
+    agrees = all(
+        (mine.p_adjusted <= plan.alpha) == (theirs.p_adjusted <= plan.alpha)
+        for mine, theirs in zip(family, second, strict=True)
+        if mine.p_adjusted is not None and theirs.p_adjusted is not None
+    )
+    pairs = tuple(CheckedPair(found.arm, found.reference, found.p_value, found.p_adjusted) for found in second)
+    return Check(second[0].method, reason, pairs, agrees)
+
+
+def _wilcoxon(arms: paired.Measured, scores_RA: Floats, pairs: Sequence[Pair]) -> list[Comparison]:
+    """Wilcoxon's signed ranks with Pratt's zeros, Holm over the family."""
+    p_values = []
+    for arm, reference in pairs:
+        difference_R = scores_RA[:, arm] - scores_RA[:, reference]
+        same = not difference_R.any()
+        p_values.append(
+            1.0 if same else float(stats.wilcoxon(difference_R, zero_method="pratt", method="approx").pvalue)
+        )
+    return _as_comparisons(arms, pairs, p_values, multiplicity.adjust(p_values, method="holm"), "wilcoxon_holm")
+
+
+def _sign_flips(arms: paired.Measured, scores_RA: Floats, pairs: Sequence[Pair]) -> list[Comparison]:
+    raise NotImplementedError
+
+
+def _as_comparisons(
+    arms: paired.Measured,
+    pairs: Sequence[Pair],
+    p_values: Sequence[float],
+    p_adjusted: Sequence[float | None],
+    method: str,
+) -> list[Comparison]:
+    """Comparisons that are only p-values."""
+    return [
+        replace(
+            paired.untestable(arms.arms[arm], arms.arms[reference], method=method, reason=""),
+            p_value=p_value,
+            p_adjusted=adjusted,
+            not_testable=None,
+        )
+        for (arm, reference), p_value, adjusted in zip(pairs, p_values, p_adjusted, strict=True)
+    ]

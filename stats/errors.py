@@ -1,0 +1,7 @@
+"""What can go wrong with a table of scores; the tree is drawn in manifests.errors."""
+
+from manifests.errors import InvalidInput
+
+
+class SamplesError(InvalidInput):
+    """Scores cannot be analysed as the plan asks."""

@@ -1,0 +1,194 @@
+"""The gate: an analysis and a policy into a decision for every variant, with reasons in words and numbers."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from types import MappingProxyType
+from typing import Literal
+
+from manifests.plan import Plan
+from manifests.policy import Policy
+from stats import paired
+from stats.prospects import rows_to_settle
+from stats.results import Analysis, Comparison, GuardrailResult
+
+Verdict = Literal["promote", "hold", "reject"]
+_NONE_FAILED: Mapping[str, str] = MappingProxyType({})
+
+
+@dataclass(frozen=True)
+class Decision:
+    """What to do with one variant.
+
+    Attributes:
+        arm: The variant.
+        decision: `promote`: everything the policy wants is shown. `reject`: harm is shown. `hold`: neither.
+        reasons: Why, one fact each.
+        next_step: What would change the decision, or what to do with it.
+    """
+
+    arm: str
+    decision: Verdict
+    reasons: tuple[str, ...]
+    next_step: str
+
+
+@dataclass(frozen=True)
+class _Finding:
+    """One fact: what it speaks for, in words, and what would settle it if it is open."""
+
+    speaks_for: Verdict
+    reason: str
+    next_step: str = ""
+
+
+def decide(
+    analysis: Analysis, policy: Policy, plan: Plan, *, failed: Mapping[str, str] = _NONE_FAILED
+) -> tuple[Decision, ...]:
+    """A decision for every arm but the control.
+
+    Promote needs the primary metric's simultaneous interval beyond the minimum effect (or, for non-inferiority,
+    within the arm's margin) and every guardrail's interval within its margin. Harm on any of them rejects: the
+    primary interval wholly on the bad side of 0, or a guardrail's wholly beyond its margin. All else holds.
+
+    Args:
+        analysis: The analysis that the plan led to.
+        policy: What promotes.
+        plan: The plan: minimum effect, margins, direction.
+        failed: Arms that could not be measured, with the reason. They are held, never rejected.
+    """
+    variants = [arm.arm for arm in analysis.arms if arm.arm != analysis.control and arm.arm not in failed]
+    decisions = [_decided(analysis, policy, plan, arm) for arm in variants]
+    if analysis.control in failed:
+        reason = f"the control '{analysis.control}' could not be measured: {failed[analysis.control]}"
+        decisions = [Decision(each.arm, "hold", (reason,), "measure the control") for each in decisions]
+    decisions += [
+        Decision(arm, "hold", (f"could not be measured: {reason}",), "find out why it failed, then run it again")
+        for arm, reason in failed.items()
+        if arm != analysis.control
+    ]
+    return tuple(decisions)
+
+
+def _decided(analysis: Analysis, policy: Policy, plan: Plan, arm: str) -> Decision:
+    findings = [_primary(analysis, policy, plan, arm)]
+    findings += [_guardrail(found, analysis) for found in analysis.guardrails if found.comparison.arm == arm]
+    reasons = tuple(finding.reason for finding in findings)
+    if any(finding.speaks_for == "reject" for finding in findings):
+        return Decision(arm, "reject", reasons, "do not ship; harm is shown")
+    if analysis.exploratory:
+        reason = "exploratory: the plan is not the one recorded before the scores, so nothing can be promoted"
+        return Decision(arm, "hold", (*reasons, reason), "record this plan and run it on rows not yet looked at")
+    missing = _unguarded(analysis, plan, arm)
+    open_steps = [finding.next_step for finding in findings if finding.speaks_for == "hold"]
+    if missing:
+        reasons += tuple(f"guardrail {name} was not measured" for name in missing)
+        open_steps.append(f"measure {', '.join(missing)}")
+    if open_steps:
+        return Decision(arm, "hold", reasons, "; ".join(step for step in open_steps if step))
+    return Decision(arm, "promote", reasons, "ship it, watched by its guardrails")
+
+
+def _unguarded(analysis: Analysis, plan: Plan, arm: str) -> list[str]:
+    """Guardrails that the plan has a margin for and that were not analysed for this arm."""
+    arms = {estimate.arm for estimate in analysis.arms}
+    held = {found.metric for found in analysis.guardrails if found.comparison.arm == arm}
+    return sorted(set(plan.margins) - arms - held)
+
+
+def _primary(analysis: Analysis, policy: Policy, plan: Plan, arm: str) -> _Finding:
+    comparison = analysis.against_control(arm)
+    if comparison is None:
+        return _Finding("hold", f"{analysis.metric}: not compared with the control '{analysis.control}'")
+    if comparison.ci_low is None:
+        why = comparison.not_testable or "it has no interval"
+        step = "find scores that can be tested, or decide by hand"
+        return _Finding("hold", f"{analysis.metric}: not testable, {why}", step)
+    if policy.promote_on == "improvement":
+        return _improvement(comparison, analysis, plan)
+    return _non_inferiority(comparison, analysis, plan)
+
+
+def _improvement(comparison: Comparison, analysis: Analysis, plan: Plan) -> _Finding:
+    words = _with_interval(analysis.metric, comparison, alpha=plan.alpha)
+    low, high = _gain(comparison, plan.direction)
+    least = plan.minimum_effect
+    wanted = "better than the control" + (f" by more than {least:.4g}" if least else "")
+    if low > least:
+        return _Finding("promote", f"{words}: {wanted}")
+    if high < 0:
+        return _Finding("reject", f"{words}: worse than the control")
+    if comparison.degenerate == "identical":
+        return _Finding("hold", f"{words}: the same score as the control on every row", "there is nothing to gain")
+    step = _more_rows(comparison, bound=least, analysis=analysis)
+    if high <= least:
+        step = f"the improvement is not larger than {least:.4g}; ship it only for other reasons"
+    also = "better than the control, but " if low > 0 else ""
+    return _Finding("hold", f"{words}: {also}not shown to be {wanted}", step)
+
+
+def _non_inferiority(comparison: Comparison, analysis: Analysis, plan: Plan) -> _Finding:
+    margin = next((found for found in analysis.margins if found.arm == comparison.arm), None)
+    if margin is None:
+        words = _with_interval(analysis.metric, comparison, alpha=plan.alpha)
+        step = f"record a plan with a margin for '{comparison.arm}'"
+        return _Finding("hold", f"{words}: the plan has no non-inferiority margin for this arm", step)
+    comparison = replace(comparison, ci_low=margin.ci_low, ci_high=margin.ci_high)
+    words = _with_interval(analysis.metric, comparison, alpha=plan.alpha)
+    wanted = f"within its margin of {margin.margin:.4g}"
+    if margin.non_inferior:
+        return _Finding("promote", f"{words}: {wanted}")
+    if _gain(comparison, plan.direction)[1] < 0:
+        return _Finding("reject", f"{words}: worse than the control")
+    step = _more_rows(comparison, bound=-margin.margin, analysis=analysis)
+    return _Finding("hold", f"{words}: not shown to be {wanted}", step)
+
+
+def _guardrail(result: GuardrailResult, analysis: Analysis) -> _Finding:
+    comparison = result.comparison
+    if result.verdict == "not_testable":
+        why = comparison.not_testable or "it has no interval"
+        return _Finding("hold", f"guardrail {result.metric}: not testable, {why}", "find scores that can be tested")
+    words = _with_interval(f"guardrail {result.metric}", comparison, alpha=analysis.alpha)
+    margin = f"its margin of {result.margin:.4g}"
+    if result.verdict == "non_inferior":
+        return _Finding("promote", f"{words}: within {margin}")
+    if result.verdict == "breach":
+        return _Finding("reject", f"{words}: beyond {margin}")
+    sign = 1 if result.direction == "higher" else -1
+    bound = -sign * result.margin
+    step = _more_rows_for(comparison, bound=bound, num_rows=analysis.num_rows, what=f"guardrail {result.metric}")
+    return _Finding("hold", f"{words}: not shown to be within {margin}", step)
+
+
+def _gain(comparison: Comparison, direction: str) -> tuple[float, float]:
+    gain = paired.gains(comparison, direction)
+    assert gain is not None
+    return gain
+
+
+def _with_interval(metric: str, comparison: Comparison, *, alpha: float) -> str:
+    """`accuracy +0.024, 95 % interval [+0.012, +0.036]`."""
+    low, high = comparison.ci_low, comparison.ci_high
+    assert low is not None
+    assert high is not None
+    level = f"{100 * (1 - alpha):.4g} %"
+    return f"{metric} {comparison.estimate:+.4g}, {level} interval [{low:+.4g}, {high:+.4g}]"
+
+
+def _more_rows(comparison: Comparison, *, bound: float, analysis: Analysis) -> str:
+    sign = 1 if analysis.direction == "higher" else -1
+    return _more_rows_for(comparison, bound=sign * bound, num_rows=analysis.num_rows, what="")
+
+
+def _more_rows_for(comparison: Comparison, *, bound: float, num_rows: int, what: str) -> str:
+    more = rows_to_settle(comparison, bound=bound, num_rows=num_rows)
+    ending = f" for {what}" if what else ""
+    if more is None:
+        return f"more rows are unlikely to settle it{ending}: the estimate lies at the bound"
+    return f"about {_three_digits(more):,} more rows would settle it{ending}, if the estimate is right"
+
+
+def _three_digits(count: int) -> int:
+    """A prospect is no measurement: three digits at most, rounded up."""
+    step = 10 ** max(len(str(count)) - 3, 0)
+    return -(-count // step) * step

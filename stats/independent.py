@@ -1,0 +1,266 @@
+"""The unpaired design: arms on rows of their own, their omnibus test and their family, as the plan says.
+
+Axes: R rows, A arms, G clusters.
+"""
+
+from collections.abc import Sequence
+
+import numpy as np
+from scipy import stats
+
+from manifests.plan import Plan
+from stats import binary, estimates, omnibus, paired, posthoc, unpaired
+from stats.errors import SamplesError
+from stats.max_t import Pair
+from stats.moments import Floats
+from stats.paired import Measured
+from stats.results import ArmEstimate, Comparison, OmnibusTest
+from stats.samples import Samples
+
+Groups = tuple[Floats, ...]
+
+
+def groups_of(samples: Samples) -> Groups:
+    """Every arm's scores in ascending order: rows carry no order that could show."""
+    return tuple(np.sort(column[~np.isnan(column)]) for column in samples.scores_RA.T)
+
+
+def measured(samples: Samples, *, control: int) -> Measured:
+    """Means of the arms and their covariance; CR1 over the clusters of all arms together where rows have clusters.
+
+    `df` is that of the clusters, and infinite without them: comparisons then have their own (Welch).
+
+    Raises:
+        SamplesError: There are too few clusters, or an arm has fewer than two scores.
+    """
+    groups = groups_of(samples)
+    for arm, group in zip(samples.arms, groups, strict=True):
+        if len(group) < 2:
+            raise SamplesError(
+                f"arm '{arm}' has {len(group)} score",
+                field="arm",
+                bound="at least two scores in every arm",
+                remedy="score more rows, or leave the arm out",
+            )
+    num_rows_A = np.array([len(group) for group in groups])
+    mean_A = np.array([group[0] + (group - group[0]).mean() for group in groups])
+    scale = max(float(np.abs(group).max()) for group in groups)
+    variance_A = np.array([(group - group[0]).var(ddof=1) for group in groups])
+    covariance_AA = np.diag(variance_A / num_rows_A)
+    df = np.inf
+    if samples.clusters_R is not None:
+        covariance_AA, num_clusters = _cluster_covariance(samples, mean_A)
+        paired.refuse_few_clusters(num_clusters)
+        df = num_clusters - 1
+    return Measured(
+        arms=samples.arms,
+        control=control,
+        num_rows=int(num_rows_A.sum()),
+        mean_A=mean_A - mean_A[control],
+        mean_covariance_AA=covariance_AA,
+        df=df,
+        arm_mean_A=mean_A,
+        arm_std_error_A=np.sqrt(np.diag(covariance_AA)),
+        rounding=8 * float(np.finfo(np.float64).eps) * scale,
+    )
+
+
+def arm_estimates(samples: Samples, arms: Measured, *, alpha: float, is_binary: bool) -> tuple[ArmEstimate, ...]:
+    """Each arm's mean with an interval of its own: Wilson for rows of 0 or 1 without clusters, else t."""
+    found = []
+    for index, (arm, group) in enumerate(zip(samples.arms, groups_of(samples), strict=True)):
+        mean, std_error = float(arms.arm_mean_A[index]), float(arms.arm_std_error_A[index])
+        if is_binary and samples.clusters_R is None:
+            method = "wilson"
+            low, high = estimates.wilson_interval(int(group.sum()), len(group), alpha=alpha)
+        else:
+            method = "t" if samples.clusters_R is None else "t_cr1"
+            df = len(group) - 1 if samples.clusters_R is None else arms.df
+            half = float(stats.t.isf(alpha / 2, df)) * std_error
+            low, high = mean - half, mean + half
+        found.append(ArmEstimate(arm, mean, std_error, low, high, len(group), 0, method))
+    return tuple(found)
+
+
+def omnibus_test(samples: Samples, arms: Measured, plan: Plan, *, is_binary: bool) -> OmnibusTest:
+    """The plan's omnibus test; `auto` is chi-square for 0 or 1, Kruskal-Wallis for grades, else Welch's ANOVA.
+
+    Raises:
+        SamplesError: The plan names a test that does not fit the scores.
+    """
+    if samples.clusters_R is not None:
+        if plan.omnibus != "auto":
+            raise SamplesError(
+                "this test takes rows to be independent, but the plan names clusters",
+                field="omnibus",
+                value=plan.omnibus,
+                bound="auto (a Wald test on cluster totals)",
+            )
+        return _cluster_wald(arms)
+    auto = "chi_square" if is_binary else "kruskal" if plan.scale == "ordinal" else "welch"
+    test = auto if plan.omnibus == "auto" else plan.omnibus
+    groups = groups_of(samples)
+    match test:
+        case "welch":
+            return omnibus.welch(groups)
+        case "oneway":
+            return omnibus.oneway(groups)
+        case "kruskal":
+            return omnibus.kruskal(groups)
+        case "chi_square":
+            if not is_binary:
+                raise SamplesError(
+                    "the chi-square test needs scores of 0 or 1",
+                    field="omnibus",
+                    value=test,
+                    bound="auto, welch, oneway, kruskal",
+                )
+            return omnibus.chi_square(groups)
+        case _:
+            raise SamplesError(
+                "this test needs every arm on the same rows",
+                field="omnibus",
+                value=test,
+                bound="auto, welch, oneway, kruskal, chi_square",
+            )
+
+
+def family(
+    samples: Samples, arms: Measured, plan: Plan, pairs: Sequence[Pair], *, is_binary: bool
+) -> tuple[Comparison, ...]:
+    """The plan's comparisons.
+
+    `auto` is Newcombe's interval with the score test and Holm for 0 or 1; for means Games-Howell (all pairs) or
+    Welch's t with Holm (against the control), which need no equal variances; with clusters max-T on CR1.
+
+    Raises:
+        SamplesError: The plan names a method that does not fit the scores or the family.
+    """
+    if samples.clusters_R is not None:
+        if plan.posthoc != "auto":
+            raise SamplesError(
+                "this method takes rows to be independent, but the plan names clusters",
+                field="posthoc",
+                value=plan.posthoc,
+                bound="auto (max-T with cluster-robust errors)",
+            )
+        return posthoc.max_t(
+            arms.mean_A,
+            arms.mean_covariance_AA,
+            df=arms.df,
+            arms=arms.arms,
+            pairs=pairs,
+            alpha=plan.alpha,
+            lone_method="t_cr1",
+            rounding=arms.rounding,
+        ).comparisons
+    groups = groups_of(samples)
+    if plan.posthoc == "auto" and is_binary:
+        return _proportions(groups, arms, pairs, alpha=plan.alpha)
+    method = plan.posthoc
+    if method == "auto":
+        method = "games_howell" if plan.family == "tukey" and len(groups) > 2 else "t_holm"
+    if method not in _POSTHOC:
+        raise SamplesError(
+            "this method needs every arm on the same rows",
+            field="posthoc",
+            value=method,
+            bound=", ".join(("auto", *_POSTHOC)),
+        )
+    return _POSTHOC[method](groups, arms.arms, control=plan.control, alpha=plan.alpha, family=plan.family)
+
+
+_POSTHOC = {
+    "t_holm": unpaired.welch_t_holm,
+    "tukey_hsd": unpaired.tukey_hsd,
+    "games_howell": unpaired.games_howell,
+    "dunnett": unpaired.dunnett,
+}
+
+
+def alone(samples: Samples, arms: Measured, pair: Pair, *, alpha: float, is_binary: bool) -> Comparison:
+    """One comparison with an interval of its own: score test and Newcombe for rows of 0 or 1, else Welch's t."""
+    if samples.clusters_R is not None:
+        return posthoc.max_t(
+            arms.mean_A,
+            arms.mean_covariance_AA,
+            df=arms.df,
+            arms=arms.arms,
+            pairs=[pair],
+            alpha=alpha,
+            lone_method="t_cr1",
+            rounding=arms.rounding,
+        ).comparisons[0]
+    groups = groups_of(samples)
+    if is_binary:
+        return _proportions(groups, arms, [pair], alpha=alpha)[0]
+    names = arms.arms[pair[0]], arms.arms[pair[1]]
+    return unpaired.welch_t_holm((groups[pair[0]], groups[pair[1]]), names, control=names[1], alpha=alpha)[0]
+
+
+def _proportions(groups: Groups, arms: Measured, pairs: Sequence[Pair], *, alpha: float) -> tuple[Comparison, ...]:
+    """The score test of two proportions (Pearson's chi-square without correction) with Holm, and Newcombe's intervals.
+
+    Intervals are at the Bonferroni level, so that they cover together.
+    """
+    found = []
+    for arm, reference in pairs:
+        ones, ones_reference = int(groups[arm].sum()), int(groups[reference].sum())
+        num_rows, num_rows_reference = len(groups[arm]), len(groups[reference])
+        common = (ones + ones_reference) / (num_rows + num_rows_reference)
+        estimate = ones / num_rows - ones_reference / num_rows_reference
+        spread = (common * (1 - common) * (1 / num_rows + 1 / num_rows_reference)) ** 0.5
+        z = estimate / spread if spread > 0 else None
+        low, high = binary.newcombe_interval(
+            ones,
+            num_rows,
+            successes_reference=ones_reference,
+            num_rows_reference=num_rows_reference,
+            alpha=alpha / len(pairs),
+        )
+        p_value = 1.0 if z is None else float(2 * stats.norm.sf(abs(z)))
+        variance = arms.mean_covariance_AA[arm, arm] + arms.mean_covariance_AA[reference, reference]
+        found.append(
+            Comparison(
+                arm=arms.arms[arm],
+                reference=arms.arms[reference],
+                estimate=estimate,
+                std_error=float(variance**0.5),
+                statistic=z,
+                df=None,
+                p_value=p_value,
+                p_adjusted=p_value,
+                ci_low=low,
+                ci_high=high,
+                method="score_newcombe",
+                degenerate="identical" if z is None else None,
+            )
+        )
+    return posthoc.holm(found, "score_newcombe" if len(pairs) == 1 else "score_newcombe_holm")
+
+
+def _cluster_covariance(samples: Samples, mean_A: Floats) -> tuple[Floats, int]:
+    """CR1 covariance of the arms' means: totals of deviations by cluster, over all arms that a cluster has."""
+    assert samples.clusters_R is not None
+    num_clusters = int(samples.clusters_R.max()) + 1
+    totals_AG = np.empty((len(samples.arms), num_clusters))
+    for index, mean in enumerate(mean_A):
+        inside_R = ~np.isnan(samples.scores_RA[:, index])
+        away_R = (samples.scores_RA[inside_R, index] - mean) / inside_R.sum()
+        totals_AG[index] = np.bincount(samples.clusters_R[inside_R], weights=away_R, minlength=num_clusters)
+    products_AA = (totals_AG[:, None, :] * totals_AG[None, :, :]).sum(axis=2)
+    return products_AA * (num_clusters / (num_clusters - 1)), num_clusters
+
+
+def _cluster_wald(arms: Measured) -> OmnibusTest:
+    """F = W (G - q) / (q (G - 1)), as for clusters of paired rows, on the arms' means."""
+    others = [index for index in range(len(arms.arms)) if index != arms.control]
+    rank, num_clusters = len(others), arms.df + 1
+    covariance = arms.relative_covariance_AA[np.ix_(others, others)]
+    if rank >= num_clusters or np.linalg.matrix_rank(covariance) < rank:
+        reason = f"{num_clusters:.0f} clusters do not tell {rank} differences apart"
+        return paired.untestable_omnibus("cluster_wald", reason)
+    wald = float(arms.mean_A[others] @ np.linalg.solve(covariance, arms.mean_A[others]))
+    statistic = wald * (num_clusters - rank) / (rank * (num_clusters - 1))
+    p_value = float(stats.f.sf(statistic, rank, num_clusters - rank))
+    return OmnibusTest("cluster_wald", statistic, rank, num_clusters - rank, p_value)

@@ -1,0 +1,106 @@
+"""Distribution of the largest |t| of several arms against one control that is shared (Dunnett's).
+
+Axes: V variants with different loadings, Z nodes of the shared normal, S nodes of the shared standard error.
+
+With `corr(t_i, t_j) = l_i l_j` the rectangle of the multivariate t is two integrals, whatever the number of variants
+(Dunnett 1955, JASA 50:1096; Dunnett & Sobel 1955, Biometrika 42:258):
+
+    P(max |T| > c) = E_s E_z[ 1 - prod_i (1 - a_i) ],
+    a_i = Phi(-(c s - l_i z) / sqrt(1 - l_i^2)) + Phi(-(c s + l_i z) / sqrt(1 - l_i^2))
+
+with z standard normal and s = sqrt(chi2_df / df). `scipy.stats.dunnett` integrates the same rectangle by quasi-Monte
+Carlo, which takes 39 s for 50 variants and answers a little differently for every seed.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import optimize, special, stats
+
+Floats = NDArray[np.float64]
+
+_NORMAL_REACH = 9.0
+_TINY_P = 1e-12
+
+
+@dataclass(frozen=True)
+class ManyToOne:
+    """The null distribution of the largest |t| of variants against a shared control.
+
+    Attributes:
+        loadings: `l_i` of every variant, in [0, 1): for group sizes `sqrt(n_i / (n_i + n_control))`.
+        df: Degrees of freedom of the shared standard error; inf for a normal limit.
+    """
+
+    loadings: tuple[float, ...]
+    df: float
+
+    @classmethod
+    def of_sizes(cls, num_rows: Sequence[int], *, num_rows_control: int, df: float) -> "ManyToOne":
+        """For variants with rows of their own, all with the same variance."""
+        return cls(tuple(float(np.sqrt(n / (n + num_rows_control))) for n in num_rows), df)
+
+    @classmethod
+    def of_correlation(cls, correlation: float, *, num_variants: int, df: float) -> "ManyToOne":
+        """For equally correlated comparisons: 0.5 where arms are equally noisy and equally correlated."""
+        return cls((float(np.sqrt(correlation)),) * num_variants, df)
+
+    def p_adjusted(self, statistic: float) -> float:
+        """P(max |T| >= |statistic|). It lies between the unadjusted p-value and the Sidak bound."""
+        c = abs(statistic)
+        lone = float(2 * stats.t.sf(c, self.df))
+        if len(self.loadings) == 1 or lone >= 1:
+            return lone
+        sidak = float(-np.expm1(len(self.loadings) * np.log1p(-lone)))
+        if lone < _TINY_P:  # beyond the reach of the nodes; there the bound is the answer
+            return sidak
+        return min(max(self._exceeds(c), lone), sidak)
+
+    def critical(self, alpha: float) -> float:
+        """The value that the largest |T| exceeds with probability alpha."""
+        lone = float(stats.t.isf(alpha / 2, self.df))
+        if len(self.loadings) == 1:
+            return lone
+        bonferroni = float(stats.t.isf(alpha / 2 / len(self.loadings), self.df))
+        return float(optimize.brentq(lambda c: self.p_adjusted(c) - alpha, lone, bonferroni, xtol=1e-12, rtol=1e-12))
+
+    @cached_property
+    def _shared_normal(self) -> tuple[Floats, Floats]:
+        # Loadings near 1 make steps of width sqrt(1 - l^2) in z: more nodes for them.
+        sharpest = float(np.sqrt(1 - max(self.loadings) ** 2))
+        num_nodes = int(np.clip(128 * 0.5 / max(sharpest, 1e-3), 128, 4096))
+        z_Z, weight_Z = _legendre(num_nodes, -_NORMAL_REACH, _NORMAL_REACH)
+        weight_Z = weight_Z * np.exp(-(z_Z**2) / 2)
+        return z_Z, weight_Z / weight_Z.sum()
+
+    @cached_property
+    def _shared_error(self) -> tuple[Floats, Floats]:
+        if np.isinf(self.df):
+            return np.ones(1), np.ones(1)
+        low, high = stats.chi2.ppf(1e-17, self.df), stats.chi2.isf(1e-17, self.df)
+        num_nodes = 64 if self.df >= 20 else 512
+        s_S, weight_S = _legendre(num_nodes, float(np.sqrt(low / self.df)), float(np.sqrt(high / self.df)))
+        log_density_S = (self.df - 1) * np.log(s_S) - self.df * s_S**2 / 2
+        weight_S = weight_S * np.exp(log_density_S - log_density_S.max())
+        return s_S, weight_S / weight_S.sum()
+
+    def _exceeds(self, c: float) -> float:
+        z_Z, weight_Z = self._shared_normal
+        s_S, weight_S = self._shared_error
+        log_inside_SZ = np.zeros((len(s_S), len(z_Z)))
+        loadings_V, counts_V = np.unique(np.array(self.loadings), return_counts=True)
+        for loading, count in zip(loadings_V, counts_V, strict=True):
+            rest = np.sqrt(1 - loading**2)
+            upper_SZ = special.ndtr((loading * z_Z - c * s_S[:, None]) / rest)
+            lower_SZ = special.ndtr((-loading * z_Z - c * s_S[:, None]) / rest)
+            with np.errstate(divide="ignore"):
+                log_inside_SZ += count * np.log1p(-np.minimum(upper_SZ + lower_SZ, 1.0))
+        return float(weight_S @ (-np.expm1(log_inside_SZ)) @ weight_Z)
+
+
+def _legendre(num_nodes: int, low: float, high: float) -> tuple[Floats, Floats]:
+    nodes, weights = special.roots_legendre(num_nodes)
+    return (high - low) / 2 * nodes + (high + low) / 2, (high - low) / 2 * weights

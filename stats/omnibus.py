@@ -1,0 +1,453 @@
+"""Tests of no difference among all arms, for the same rows and for different rows.
+
+Axes: R rows, A arms (k of them), D differences from the control (k - 1). Every test answers with an OmnibusTest that
+says so where it could not be made; none answers p = 1 for lack of an answer.
+"""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from scipy import linalg, stats
+
+from stats.clusters import ClusterMoments
+from stats.errors import SamplesError
+from stats.moments import Floats, Moments, moments_of
+from stats.results import OmnibusTest
+
+MIN_NUM_CLUSTERS = 5
+"""Below this no cluster-robust test is made: its null distribution is not near enough to F."""
+
+_CHUNK_NUM_ROWS = 65_536
+_RANK_TOLERANCE = 1e-10
+
+
+def rm_anova(moments: Moments) -> OmnibusTest:
+    """One-way repeated-measures ANOVA, rows as blocks, with the Greenhouse-Geisser correction always.
+
+    With S the double-centred covariance of the arms: F = n sum_j (m_j - m)^2 / tr(S), which is MS_arm / MS_error, on
+    k - 1 and (k - 1)(n - 1) degrees of freedom. Epsilon is tr(S)^2 / ((k - 1) sum_ij S_ij^2) (Box 1954, Ann. Math.
+    Stat. 25:484; Greenhouse & Geisser 1959, Psychometrika 24:95); `epsilon_hf` follows Huynh & Feldt 1976 (J. Educ.
+    Stat. 1:69), at most 1; Mauchly's W has the p-value of Anderson's two-term expansion, as R's `mauchly.test`.
+
+    Differences from the control have the same S as the arms, and lose no digits to what arms have in common.
+    """
+    num_arms, num_rows = moments.num_arms, moments.num_rows
+    if unable := _too_few("rm_anova", num_arms=num_arms, num_rows=num_rows):
+        return unable
+    if constant := _without_variation("rm_anova", moments):
+        return constant
+    centred_AA = _double_centred(moments.difference_covariance_AA)
+    trace = float(np.trace(centred_AA))
+    mean_A = moments.difference_mean_A
+    effect = num_rows * float(((mean_A - mean_A.mean()) ** 2).sum())
+    df_num, df_den = num_arms - 1, (num_arms - 1) * (num_rows - 1)
+    f_value = effect / trace
+    epsilon = min(1.0, trace**2 / (df_num * float((centred_AA**2).sum())))
+    details = {
+        "df_num_gg": epsilon * df_num,
+        "df_den_gg": epsilon * df_den,
+        **_huynh_feldt(epsilon, f_value, num_arms=num_arms, num_rows=num_rows),
+        **_mauchly(centred_AA, num_rows=num_rows),
+        "eta_squared_partial": f_value / (f_value + num_rows - 1),
+    }
+    return OmnibusTest(
+        test="rm_anova",
+        statistic=f_value,
+        df_num=df_num,
+        df_den=df_den,
+        p_value=float(stats.f.sf(f_value, df_num, df_den)),
+        p_value_corrected=float(stats.f.sf(f_value, epsilon * df_num, epsilon * df_den)),
+        epsilon=epsilon,
+        details=tuple(details.items()),
+    )
+
+
+def hotelling(moments: Moments) -> OmnibusTest:
+    """Hotelling's T^2 that all differences from the control are 0: no assumption of sphericity.
+
+    T^2 = n m' S^- m on q dimensions, F = T^2 (n - q) / ((n - 1) q) on q and n - q degrees of freedom (Hotelling 1931;
+    Anderson 2003, section 5.2). q is the rank of S: identical arms, or arms at a ceiling, take no dimension.
+    """
+    if unable := _too_few("hotelling", num_arms=moments.num_arms, num_rows=moments.num_rows):
+        return unable
+    if constant := _without_variation("hotelling", moments):
+        return constant
+    form = _quadratic_form(moments.mean_D, moments.covariance_DD / moments.num_rows, rounding=moments.rounding)
+    return _wald("hotelling", form, num_blocks=moments.num_rows, blocks="rows")
+
+
+def cluster_wald(moments: ClusterMoments) -> OmnibusTest:
+    """Cluster-robust Wald test that all differences from the control are 0.
+
+    W = m' V^- m with V the CR1 covariance of the mean differences, F = W (G - q) / (q (G - 1)) on q and G - q degrees
+    of freedom: Hotelling's T^2 of cluster totals (Cameron & Miller 2015, J. Human Resources 50:317).
+    """
+    num_clusters = moments.num_clusters
+    if unable := _too_few("cluster_wald", num_arms=moments.rows.num_arms, num_rows=moments.rows.num_rows):
+        return unable
+    if num_clusters < MIN_NUM_CLUSTERS:
+        return _not_testable(
+            "cluster_wald", f"{num_clusters} clusters are too few for a cluster-robust test: {MIN_NUM_CLUSTERS} or more"
+        )
+    if constant := _without_variation("cluster_wald", moments.rows):
+        return constant
+    form = _quadratic_form(moments.mean_D, moments.mean_covariance_DD, rounding=moments.rows.rounding)
+    return _wald("cluster_wald", form, num_blocks=num_clusters, blocks="clusters")
+
+
+def friedman(scores_RA: ArrayLike) -> OmnibusTest:
+    """Friedman's test on ranks within rows, corrected for ties (Conover 1999, section 5.8, eq. 1).
+
+    Ranks are multiples of one half, so their sums are exact and no division of the rows shows. Iman & Davenport's F
+    (1980) and Kendall's W are in the details.
+    """
+    scores_RA = _finite(scores_RA)
+    num_rows, num_arms = scores_RA.shape
+    if unable := _too_few("friedman", num_arms=num_arms, num_rows=num_rows, min_num_rows=1):
+        return unable
+    rank_sums_A = np.zeros(num_arms)
+    squares = 0.0
+    for start in range(0, num_rows, _CHUNK_NUM_ROWS):
+        ranks_RA = stats.rankdata(scores_RA[start : start + _CHUNK_NUM_ROWS], axis=1)
+        rank_sums_A += ranks_RA.sum(axis=0)
+        squares += float((ranks_RA**2).sum())
+    spread = squares - num_rows * num_arms * (num_arms + 1) ** 2 / 4
+    if spread == 0:
+        return _identical("friedman", df_num=num_arms - 1)
+    deviation = float(((rank_sums_A - num_rows * (num_arms + 1) / 2) ** 2).sum())
+    statistic = (num_arms - 1) * deviation / spread
+    details = {"kendall_w": statistic / (num_rows * (num_arms - 1))}
+    rest = num_rows * (num_arms - 1) - statistic
+    if rest > 0:
+        f_value = (num_rows - 1) * statistic / rest
+        details["iman_davenport_f"] = f_value
+        if num_rows > 1:
+            details["iman_davenport_p"] = float(stats.f.sf(f_value, num_arms - 1, (num_arms - 1) * (num_rows - 1)))
+    return _chi_square_test("friedman", statistic, num_arms - 1, details)
+
+
+def cochran_q(scores_RA: ArrayLike) -> OmnibusTest:
+    """Cochran's Q test that all arms have the same share of ones (Cochran 1950, Biometrika 37:256).
+
+    Raises:
+        SamplesError: A score is neither 0 nor 1.
+    """
+    scores_RA = _finite(scores_RA)
+    _refuse_other_than_01(scores_RA, "cochran_q")
+    num_rows, num_arms = scores_RA.shape
+    if unable := _too_few("cochran_q", num_arms=num_arms, num_rows=num_rows, min_num_rows=1):
+        return unable
+    column_A = scores_RA.sum(axis=0)
+    row_R = scores_RA.sum(axis=1)
+    total = float(column_A.sum())
+    below = num_arms * total - float((row_R**2).sum())
+    if below == 0:
+        return _identical("cochran_q", df_num=num_arms - 1)
+    statistic = (num_arms - 1) * (num_arms * float((column_A**2).sum()) - total**2) / below
+    informative = int(((row_R > 0) & (row_R < num_arms)).sum())
+    return _chi_square_test("cochran_q", statistic, num_arms - 1, {"num_informative_rows": float(informative)})
+
+
+def oneway(groups: Sequence[ArrayLike]) -> OmnibusTest:
+    """Classical one-way ANOVA of different rows in each arm, equal variances assumed."""
+    return oneway_of(_group_moments(groups, "oneway"))
+
+
+def oneway_of(moments: Sequence[Moments]) -> OmnibusTest:
+    """The same from the moments of each arm's own rows (each of one arm), however they were merged.
+
+    Sums of squares are of shifted values: with a common 1e12 as in NIST's SmLs07 all digits that float64 holds count.
+    """
+    groups = _Groups.of(moments)
+    if unable := groups.unable("oneway", min_num_rows=1):
+        return unable
+    within = float(groups.comoment_A.sum())
+    if within == 0:
+        return groups.without_variation("oneway")
+    df_num, df_den = len(moments) - 1, groups.num_rows - len(moments)
+    between = float((groups.num_rows_A * groups.deviations(groups.num_rows_A) ** 2).sum())
+    f_value = (between / df_num) / (within / df_den)
+    return OmnibusTest(
+        test="oneway",
+        statistic=f_value,
+        df_num=df_num,
+        df_den=df_den,
+        p_value=float(stats.f.sf(f_value, df_num, df_den)),
+        details=(("eta_squared", between / (between + within)),),
+    )
+
+
+def welch(groups: Sequence[ArrayLike]) -> OmnibusTest:
+    """Welch's one-way ANOVA of different rows in each arm, variances free (Welch 1951, Biometrika 38:330)."""
+    moments = _group_moments(groups, "welch")
+    found = _Groups.of(moments)
+    if unable := found.unable("welch", min_num_rows=2):
+        return unable
+    if not found.comoment_A.any():
+        return found.without_variation("welch")
+    if (found.comoment_A == 0).any():
+        return _not_testable("welch", "an arm has the same score on all its rows: its weight would be infinite")
+    num_arms = len(groups)
+    weight_A = found.num_rows_A / (found.comoment_A / (found.num_rows_A - 1))
+    between = float((weight_A * found.deviations(weight_A) ** 2).sum()) / (num_arms - 1)
+    lack = float(((1 - weight_A / weight_A.sum()) ** 2 / (found.num_rows_A - 1)).sum())
+    f_value = between / (1 + 2 * (num_arms - 2) * lack / (num_arms**2 - 1))
+    df_num, df_den = num_arms - 1, (num_arms**2 - 1) / (3 * lack)
+    return OmnibusTest(
+        test="welch",
+        statistic=f_value,
+        df_num=df_num,
+        df_den=df_den,
+        p_value=float(stats.f.sf(f_value, df_num, df_den)),
+    )
+
+
+def kruskal(groups: Sequence[ArrayLike]) -> OmnibusTest:
+    """Kruskal-Wallis test on ranks of different rows in each arm, corrected for ties."""
+    arrays = _arrays(groups)
+    if unable := _too_few("kruskal", num_arms=len(arrays), num_rows=min(map(len, arrays)), min_num_rows=1):
+        return unable
+    first = arrays[0][0]
+    if all((values == first).all() for values in arrays):
+        return _identical("kruskal", df_num=len(arrays) - 1)
+    statistic = float(stats.kruskal(*arrays).statistic)
+    return _chi_square_test("kruskal", statistic, len(arrays) - 1, {})
+
+
+def chi_square(groups: Sequence[ArrayLike]) -> OmnibusTest:
+    """Pearson's chi-square test, without continuity correction, that all arms have the same share of ones.
+
+    Raises:
+        SamplesError: A score is neither 0 nor 1.
+    """
+    arrays = _arrays(groups)
+    for values in arrays:
+        _refuse_other_than_01(values[:, None], "chi_square")
+    if unable := _too_few("chi_square", num_arms=len(arrays), num_rows=min(map(len, arrays)), min_num_rows=1):
+        return unable
+    ones_A = np.array([int(values.sum()) for values in arrays])
+    table = np.array([ones_A, [len(values) for values in arrays] - ones_A])
+    if (table.sum(axis=1) == 0).any():
+        return _identical("chi_square", df_num=len(arrays) - 1)
+    found = stats.chi2_contingency(table, correction=False)
+    expected = float(found.expected_freq.min())
+    return _chi_square_test("chi_square", float(found.statistic), len(arrays) - 1, {"smallest_expected": expected})
+
+
+@dataclass(frozen=True, eq=False)
+class _Groups:
+    """Sizes, shifted means and sums of squared deviations of the arms' own rows."""
+
+    num_rows_A: Floats
+    offset_A: Floats
+    comoment_A: Floats
+
+    @classmethod
+    def of(cls, moments: Sequence[Moments]) -> "_Groups":
+        base = moments[0].shift_Y[0] if moments else 0.0
+        return cls(
+            num_rows_A=np.array([found.num_rows for found in moments], dtype=np.float64),
+            offset_A=np.array([(found.shift_Y[0] - base) + found.offset_Y[0] for found in moments]),
+            # covariance_AA holds exact zeros where what is left is rounding
+            comoment_A=np.array([found.covariance_AA[0, 0] * max(found.num_rows - 1, 1) for found in moments]),
+        )
+
+    @property
+    def num_rows(self) -> int:
+        return int(self.num_rows_A.sum())
+
+    def deviations(self, weight_A: Floats) -> Floats:
+        return self.offset_A - float((weight_A * self.offset_A).sum()) / float(weight_A.sum())
+
+    def unable(self, test: str, *, min_num_rows: int) -> OmnibusTest | None:
+        smallest = int(self.num_rows_A.min()) if len(self.num_rows_A) else 0
+        unable = _too_few(test, num_arms=len(self.num_rows_A), num_rows=smallest, min_num_rows=min_num_rows)
+        if unable is None and self.num_rows <= len(self.num_rows_A):
+            return _not_testable(test, "no arm has two rows: there is nothing to measure variation with")
+        return unable
+
+    def without_variation(self, test: str) -> OmnibusTest:
+        if (self.offset_A == self.offset_A[0]).all():
+            return _identical(test, df_num=len(self.offset_A) - 1)
+        return _constant(test)
+
+
+@dataclass(frozen=True)
+class _QuadraticForm:
+    """m' V^- m, the rank of V, and whether m lies outside what V spans."""
+
+    value: float
+    rank: int
+    outside: bool
+
+
+def _quadratic_form(mean_D: Floats, covariance_DD: Floats, *, rounding: float) -> _QuadraticForm:
+    """Computed in the scale of correlations, so that the rank does not depend on units of single arms."""
+    scale_D = np.sqrt(np.diag(covariance_DD))
+    varying_D = scale_D > 0
+    if (np.abs(mean_D[~varying_D]) > rounding).any():
+        return _QuadraticForm(math.inf, int(varying_D.sum()), outside=True)
+    scale_D = scale_D[varying_D]
+    values_Q, vectors_DQ = linalg.eigh(covariance_DD[np.ix_(varying_D, varying_D)] / np.outer(scale_D, scale_D))
+    kept_Q = values_Q > _RANK_TOLERANCE * len(values_Q)
+    along_Q = vectors_DQ.T @ (mean_D[varying_D] / scale_D)
+    value = float((along_Q[kept_Q] ** 2 / values_Q[kept_Q]).sum())
+    beyond = float((along_Q[~kept_Q] ** 2).sum())
+    # What lies outside must be rounding: far less than a standard error in a direction that has none.
+    outside = beyond > 1e-8 * max(1.0, float((along_Q**2).sum()))
+    return _QuadraticForm(value, int(kept_Q.sum()), outside)
+
+
+def _wald(test: str, form: _QuadraticForm, *, num_blocks: int, blocks: str) -> OmnibusTest:
+    if form.outside:
+        return _constant(test)
+    if num_blocks <= form.rank:
+        return _not_testable(test, f"{num_blocks} {blocks} are too few for {form.rank} dimensions of difference")
+    df_num, df_den = form.rank, num_blocks - form.rank
+    f_value = form.value * df_den / ((num_blocks - 1) * df_num)
+    return OmnibusTest(
+        test=test,
+        statistic=f_value,
+        df_num=df_num,
+        df_den=df_den,
+        p_value=float(stats.f.sf(f_value, df_num, df_den)),
+        details=(("wald" if test == "cluster_wald" else "t_squared", form.value), ("rank", float(form.rank))),
+    )
+
+
+def _huynh_feldt(epsilon: float, f_value: float, *, num_arms: int, num_rows: int) -> dict[str, float]:
+    df_num, df_den = num_arms - 1, (num_arms - 1) * (num_rows - 1)
+    below = df_num * (num_rows - 1 - df_num * epsilon)
+    raw = (num_rows * df_num * epsilon - 2) / below if below > 0 else 1.0
+    epsilon_hf = min(1.0, raw)
+    p_value = float(stats.f.sf(f_value, epsilon_hf * df_num, epsilon_hf * df_den))
+    return {"epsilon_hf": epsilon_hf, "p_value_hf": p_value}
+
+
+def _mauchly(centred_AA: Floats, *, num_rows: int) -> dict[str, float]:
+    """Mauchly's W and its p-value; nothing where it cannot be had (two arms, few rows, singular covariance)."""
+    size = len(centred_AA) - 1
+    df = num_rows - 1
+    if size < 2 or df < size:
+        return {}
+    values = linalg.eigvalsh(centred_AA)[1:]  # the first belongs to the mean of all arms and is 0
+    if values[0] <= _RANK_TOLERANCE * values[-1]:
+        return {}
+    log_w = float(np.log(values).sum() - size * np.log(values.mean()))
+    rho = 1 - (2 * size**2 + size + 2) / (6 * size * df)
+    second = (size + 2) * (size - 1) * (size - 2) * (2 * size**3 + 6 * size**2 + 3 * size + 2)
+    second /= 288 * (size * df * rho) ** 2
+    chi_square = -df * rho * log_w
+    freedom = size * (size + 1) / 2 - 1
+    first_p = float(stats.chi2.sf(chi_square, freedom))
+    p_value = first_p + second * (float(stats.chi2.sf(chi_square, freedom + 4)) - first_p)
+    return {"mauchly_w": math.exp(log_w), "mauchly_p": min(1.0, max(0.0, p_value))}
+
+
+def _double_centred(covariance_AA: Floats) -> Floats:
+    row_A = covariance_AA.mean(axis=1)
+    return covariance_AA - row_A[:, None] - row_A[None, :] + row_A.mean()
+
+
+def _without_variation(test: str, moments: Moments) -> OmnibusTest | None:
+    if np.diag(moments.covariance_DD).any():
+        return None
+    has_difference = bool((np.abs(moments.mean_D) > moments.rounding).any())
+    return _constant(test) if has_difference else _identical(test, df_num=moments.num_arms - 1)
+
+
+def _too_few(test: str, *, num_arms: int, num_rows: int, min_num_rows: int = 2) -> OmnibusTest | None:
+    if num_arms < 2:
+        return _not_testable(test, "one arm alone has nothing to differ from")
+    if num_rows < min_num_rows:
+        return _not_testable(test, f"{num_rows} rows in an arm: {min_num_rows} or more are needed")
+    return None
+
+
+def _not_testable(test: str, reason: str) -> OmnibusTest:
+    return OmnibusTest(test=test, statistic=None, df_num=None, df_den=None, p_value=None, not_testable=reason)
+
+
+def _identical(test: str, *, df_num: float) -> OmnibusTest:
+    """No difference was observed on any row: that is an answer, not the lack of one."""
+    return OmnibusTest(
+        test=test,
+        statistic=0.0,
+        df_num=df_num,
+        df_den=None,
+        p_value=1.0,
+        p_value_corrected=1.0 if test == "rm_anova" else None,
+        degenerate="identical",
+    )
+
+
+def _constant(test: str) -> OmnibusTest:
+    return OmnibusTest(
+        test=test,
+        statistic=None,
+        df_num=None,
+        df_den=None,
+        p_value=None,
+        degenerate="constant_difference",
+        not_testable="arms differ by the same amount on every row: there is no variation to test with",
+    )
+
+
+def _chi_square_test(test: str, statistic: float, df: int, details: dict[str, float]) -> OmnibusTest:
+    return OmnibusTest(
+        test=test,
+        statistic=statistic,
+        df_num=df,
+        df_den=None,
+        p_value=float(stats.chi2.sf(statistic, df)),
+        details=tuple(details.items()),
+    )
+
+
+def _group_moments(groups: Sequence[ArrayLike], test: str) -> list[Moments]:
+    arrays = _arrays(groups)
+    if any(len(values) == 0 for values in arrays):
+        raise SamplesError("an arm has no rows", field="score", remedy=f"leave it out of {test}")
+    return [moments_of(values[:, None], arms=("arm",), control=0) for values in arrays]
+
+
+def _arrays(groups: Sequence[ArrayLike]) -> list[NDArray[np.float64]]:
+    return [_finite(np.asarray(values, dtype=np.float64)[:, None])[:, 0] for values in groups]
+
+
+def _finite(scores_RA: ArrayLike) -> NDArray[np.float64]:
+    """Scores as float64, or an error that names the rows where one is missing: a NaN would make every answer NaN.
+
+    Raises:
+        SamplesError: A score is NaN or infinite.
+    """
+    values_RA = np.asarray(scores_RA, dtype=np.float64)
+    bad_R = np.flatnonzero(~np.isfinite(values_RA).all(axis=1))
+    if len(bad_R):
+        shown = ", ".join(str(int(row)) for row in bad_R[:5])
+        raise SamplesError(
+            f"{len(bad_R)} rows have a score that is no finite number",
+            place=f"rows {shown}{', ...' if len(bad_R) > 5 else ''} (counted from 0)",
+            field="score",
+            value=float(values_RA[bad_R[0]][~np.isfinite(values_RA[bad_R[0]])][0]),
+            bound="a finite number",
+            remedy="say in the plan what a missing score means (missing: worst or listwise)",
+        )
+    return values_RA
+
+
+def _refuse_other_than_01(scores_RA: NDArray[np.float64], test: str) -> None:
+    other_RA = (scores_RA != 0) & (scores_RA != 1)
+    if other_RA.any():
+        row, arm = np.argwhere(other_RA)[0]
+        raise SamplesError(
+            f"{test} is for scores of 0 and 1",
+            place=f"row {row} (counted from 0)",
+            field="score",
+            value=float(scores_RA[row, arm]),
+            bound="0 or 1",
+            remedy="set scale: continuous in the plan",
+        )

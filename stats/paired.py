@@ -1,0 +1,282 @@
+"""The paired design: arms on the same rows, their omnibus test and their family of comparisons, as the plan says.
+
+Axes: R rows, A arms.
+"""
+
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+from scipy import stats
+
+from manifests.plan import Plan
+from stats import binary, estimates, omnibus, posthoc
+from stats.clusters import ClusterMoments, cluster_moments_of
+from stats.errors import SamplesError
+from stats.max_t import Pair
+from stats.moments import Floats, Moments, moments_of
+from stats.results import ArmEstimate, Comparison, OmnibusTest
+from stats.samples import Samples
+
+MIN_CLUSTERS = 5
+"""Fewer clusters than this tell too little about how clusters vary."""
+FEW_CLUSTERS = 30
+"""Below this many, cluster-robust errors are still unreliable."""
+
+
+@dataclass(frozen=True, eq=False)
+class Measured:
+    """Means of arms, and how they vary together, whatever the design.
+
+    Attributes:
+        arms: Names of the arms.
+        control: Index of the control.
+        num_rows: Rows, or scores where arms have rows of their own.
+        mean_A: Means of the arms' differences from the control (0 for the control).
+        mean_covariance_AA: Covariance of those means.
+        df: Degrees of freedom of that covariance.
+        arm_mean_A: Mean scores of the arms.
+        arm_std_error_A: Their standard errors.
+        rounding: Differences that are nothing but rounding.
+        moments: Moments of the rows; None for unpaired arms.
+        clusters: Moments of the clusters, if there are any.
+    """
+
+    arms: tuple[str, ...]
+    control: int
+    num_rows: int
+    mean_A: Floats
+    mean_covariance_AA: Floats
+    df: float
+    arm_mean_A: Floats
+    arm_std_error_A: Floats
+    rounding: float
+    moments: Moments | None = None
+    clusters: ClusterMoments | None = None
+
+    @property
+    def relative_covariance_AA(self) -> Floats:
+        """Covariance of the arms' mean differences from the control."""
+        covariance_AA, at = self.mean_covariance_AA, self.control
+        return covariance_AA - covariance_AA[at] - covariance_AA[:, at, None] + covariance_AA[at, at]
+
+
+def measured(samples: Samples, *, control: int) -> Measured:
+    """Means and their covariance from complete scores; cluster-robust (CR1) where rows come in clusters.
+
+    Args:
+        samples: At least two rows, no score missing.
+        control: Index of the control.
+
+    Raises:
+        SamplesError: There are fewer than `MIN_CLUSTERS` clusters.
+    """
+    if samples.clusters_R is None:
+        moments = moments_of(samples.scores_RA, arms=samples.arms, control=control)
+        return Measured(
+            arms=samples.arms,
+            control=control,
+            num_rows=moments.num_rows,
+            mean_A=moments.difference_mean_A,
+            mean_covariance_AA=moments.difference_covariance_AA / moments.num_rows,
+            df=moments.num_rows - 1,
+            arm_mean_A=moments.mean_A,
+            arm_std_error_A=np.sqrt(np.maximum(np.diag(moments.covariance_AA), 0.0) / moments.num_rows),
+            rounding=moments.rounding,
+            moments=moments,
+        )
+    clusters = cluster_moments_of(samples.scores_RA, samples.clusters_R, arms=samples.arms, control=control)
+    refuse_few_clusters(clusters.num_clusters)
+    return Measured(
+        arms=samples.arms,
+        control=control,
+        num_rows=clusters.rows.num_rows,
+        mean_A=clusters.rows.difference_mean_A,
+        mean_covariance_AA=clusters.difference_mean_covariance_AA,
+        df=clusters.num_clusters - 1,
+        arm_mean_A=clusters.rows.mean_A,
+        arm_std_error_A=np.sqrt(np.maximum(np.diag(clusters.mean_covariance_AA), 0.0)),
+        rounding=clusters.rows.rounding,
+        moments=clusters.rows,
+        clusters=clusters,
+    )
+
+
+def refuse_few_clusters(num_clusters: int) -> None:
+    """Raises SamplesError below `MIN_CLUSTERS` clusters."""
+    if num_clusters < MIN_CLUSTERS:
+        raise SamplesError(
+            f"the rows come in only {num_clusters} clusters",
+            field="columns.cluster",
+            value=num_clusters,
+            bound=f"at least {MIN_CLUSTERS} clusters",
+            remedy="collect rows from more clusters: how clusters vary cannot be told from so few",
+        )
+
+
+def arm_estimates(arms: Measured, *, alpha: float, is_binary: bool) -> tuple[ArmEstimate, ...]:
+    """Each arm's mean with an interval of its own: Wilson for rows of 0 or 1 without clusters, else t."""
+    found = []
+    for index, arm in enumerate(arms.arms):
+        mean, std_error = float(arms.arm_mean_A[index]), float(arms.arm_std_error_A[index])
+        if is_binary and arms.clusters is None:
+            method = "wilson"
+            low, high = estimates.wilson_interval(round(mean * arms.num_rows), arms.num_rows, alpha=alpha)
+        else:
+            method = "t" if arms.clusters is None else "t_cr1"
+            half = float(stats.t.isf(alpha / 2, arms.df)) * std_error
+            low, high = mean - half, mean + half
+        found.append(ArmEstimate(arm, mean, std_error, low, high, arms.num_rows, 0, method))
+    return tuple(found)
+
+
+_OMNIBUS_BY_SCALE = {"binary": "cochran_q", "ordinal": "friedman"}
+
+
+def omnibus_test(arms: Measured, scores_RA: Floats, plan: Plan, *, is_binary: bool) -> OmnibusTest:
+    """The plan's omnibus test; `auto` is Cochran's Q for 0 or 1, Friedman for grades, else RM-ANOVA.
+
+    With clusters it is the Wald test on cluster totals, whatever the scale.
+
+    Raises:
+        SamplesError: The plan names a test that does not fit the scores.
+    """
+    moments = arms.moments
+    assert moments is not None
+    if arms.clusters is not None:
+        if plan.omnibus != "auto":
+            raise SamplesError(
+                "this test takes rows to be independent, but the plan names clusters",
+                field="omnibus",
+                value=plan.omnibus,
+                bound="auto (a Wald test on cluster totals)",
+            )
+        return omnibus.cluster_wald(arms.clusters)
+    scale = "binary" if is_binary else "continuous" if plan.scale == "binary" else plan.scale
+    test: str = _OMNIBUS_BY_SCALE.get(scale, "rm_anova") if plan.omnibus == "auto" else plan.omnibus
+    if test == "friedman" and len(arms.arms) == 2:
+        if plan.omnibus == "friedman":
+            return untestable_omnibus(test, "Friedman's test needs three arms; two arms are compared directly")
+        test = "rm_anova"
+    match test:
+        case "rm_anova":
+            return omnibus.rm_anova(moments)
+        case "hotelling":
+            return omnibus.hotelling(moments)
+        case "friedman":
+            return omnibus.friedman(scores_RA)
+        case "cochran_q":
+            if moments.ones_AA is None:
+                raise SamplesError(
+                    "Cochran's Q needs scores of 0 or 1",
+                    field="omnibus",
+                    value=plan.omnibus,
+                    bound="auto, rm_anova, hotelling, friedman",
+                )
+            return omnibus.cochran_q(scores_RA)
+        case _:
+            raise SamplesError(
+                "this test is for arms with rows of their own; on shared rows it throws the power away",
+                field="omnibus",
+                value=test,
+                bound="auto, rm_anova, hotelling, friedman, cochran_q",
+            )
+
+
+def untestable_omnibus(test: str, reason: str) -> OmnibusTest:
+    """An omnibus test that could not be made."""
+    return OmnibusTest(test, None, None, None, None, not_testable=reason)
+
+
+def family(arms: Measured, plan: Plan, pairs: tuple[Pair, ...], *, is_binary: bool) -> posthoc.Family:
+    """The plan's comparisons; `auto` is max-T, or McNemar's mid-p with Holm where discordant rows are few.
+
+    Raises:
+        SamplesError: The plan names a method that does not fit the scores.
+    """
+    moments = arms.moments
+    assert moments is not None
+    keywords: dict[str, Any] = {
+        "df": arms.df,
+        "arms": arms.arms,
+        "pairs": pairs,
+        "alpha": plan.alpha,
+        "rounding": arms.rounding,
+    }
+    may_count = is_binary and arms.clusters is None
+    match plan.posthoc:
+        case "mcnemar_holm":
+            if not may_count:
+                raise SamplesError(
+                    "McNemar's test needs independent rows with scores of 0 or 1",
+                    field="posthoc",
+                    value=plan.posthoc,
+                    bound="auto, max_t, t_holm",
+                )
+            return posthoc.mcnemar_holm(moments, pairs=pairs, alpha=plan.alpha)
+        case "t_holm":
+            return posthoc.t_holm(arms.mean_A, arms.mean_covariance_AA, **keywords)
+        case "auto" if may_count and (len(pairs) == 1 or posthoc.needs_counting(moments, pairs)):
+            return posthoc.mcnemar_holm(moments, pairs=pairs, alpha=plan.alpha)
+        case "auto" | "max_t":
+            lone = "paired_t" if arms.clusters is None else "paired_t_cr1"
+            return posthoc.max_t(arms.mean_A, arms.mean_covariance_AA, lone_method=lone, **keywords)
+        case _:
+            raise SamplesError(
+                "this method is for arms with rows of their own",
+                field="posthoc",
+                value=plan.posthoc,
+                bound="auto, max_t, mcnemar_holm, t_holm",
+            )
+
+
+def alone(arms: Measured, pair: Pair, *, alpha: float, is_binary: bool) -> Comparison:
+    """One comparison with an interval of its own: McNemar and Tango for rows of 0 or 1, else the paired t."""
+    if is_binary and arms.clusters is None and arms.moments is not None:
+        return posthoc.mcnemar_holm(arms.moments, pairs=[pair], alpha=alpha).comparisons[0]
+    return posthoc.max_t(
+        arms.mean_A,
+        arms.mean_covariance_AA,
+        df=arms.df,
+        arms=arms.arms,
+        pairs=[pair],
+        alpha=alpha,
+        lone_method="paired_t" if arms.clusters is None else "paired_t_cr1",
+        rounding=arms.rounding,
+    ).comparisons[0]
+
+
+def with_score_interval(comparison: Comparison, arms: Measured, pair: Pair, *, alpha: float) -> Comparison:
+    """The comparison of 0/1 arms with Tango's interval, which is no point where no row is discordant."""
+    if arms.moments is None or arms.clusters is not None or arms.moments.discordant_AA is None:
+        return comparison
+    discordant_AA = arms.moments.discordant_AA
+    b, c = int(discordant_AA[pair]), int(discordant_AA[pair[::-1]])
+    low, high = binary.tango_interval(b, c, num_rows=arms.num_rows, alpha=alpha)
+    return replace(comparison, ci_low=low, ci_high=high)
+
+
+def gains(comparison: Comparison, direction: str) -> tuple[float, float] | None:
+    """The interval as gains: its less and its more favourable end; None without an interval."""
+    if comparison.ci_low is None or comparison.ci_high is None:
+        return None
+    low, high = comparison.ci_low, comparison.ci_high
+    return (low, high) if direction == "higher" else (-high + 0.0, -low + 0.0)
+
+
+def untestable(arm: str, reference: str, *, method: str, reason: str, estimate: float | None = None) -> Comparison:
+    """A comparison that could not be made."""
+    return Comparison(
+        arm=arm,
+        reference=reference,
+        estimate=estimate,
+        std_error=None,
+        statistic=None,
+        df=None,
+        p_value=None,
+        p_adjusted=None,
+        ci_low=None,
+        ci_high=None,
+        method=method,
+        not_testable=reason,
+    )

@@ -1,0 +1,91 @@
+"""What the rows could have seen, and what the best variant's estimate is worth after it was picked as the best."""
+
+from collections.abc import Sequence
+
+import numpy as np
+from scipy import stats
+
+from stats.paired import Measured
+from stats.results import BestArm, Comparison, PairPower, Power
+
+POWER = 0.8
+"""The probability with which a difference of the size of the mde would have been found."""
+
+
+def power_of(comparisons: Sequence[Comparison], *, critical: float | None) -> Power:
+    """The smallest true difference that each comparison, and the whole family, would have found.
+
+    `mde = (critical + z_power) * std_error`: a difference of that size exceeds the family's critical value with the
+    given probability (normal approximation of the noncentral t).
+
+    Args:
+        comparisons: The family.
+        critical: Its critical value; None takes each comparison's own from its interval.
+    """
+    z_power = float(stats.norm.ppf(POWER))
+    pairs = []
+    for found in comparisons:
+        own = own_critical(found) if critical is None else critical
+        mde = None if own is None or not found.std_error else (own + z_power) * found.std_error
+        pairs.append(PairPower(found.arm, found.reference, mde))
+    known = [pair.mde for pair in pairs if pair.mde is not None]
+    return Power(max(known) if known else None, POWER, critical, tuple(pairs))
+
+
+def own_critical(comparison: Comparison) -> float | None:
+    """Half the interval in standard errors: the critical value that made it."""
+    if not comparison.std_error or comparison.ci_low is None or comparison.ci_high is None:
+        return None
+    return (comparison.ci_high - comparison.ci_low) / 2 / comparison.std_error
+
+
+def rows_to_settle(comparison: Comparison, *, bound: float, num_rows: int) -> int | None:
+    """How many rows more would bring the whole interval to one side of a bound, if the estimate is the truth.
+
+    Standard errors shrink with the square root of rows, so the total is `n * ((critical + z_power) * se / gap)^2`,
+    with a gap between the estimate and the bound, at 80 % power.
+
+    Args:
+        comparison: The comparison as found.
+        bound: The value that the interval is to leave, in units of the difference.
+        num_rows: Rows that were analysed.
+
+    Returns:
+        More rows, at least 1; None where no number can be told.
+    """
+    critical = own_critical(comparison)
+    if critical is None or comparison.estimate is None or not comparison.std_error:
+        return None
+    gap = abs(comparison.estimate - bound)
+    ratio = (critical + float(stats.norm.ppf(POWER))) * comparison.std_error / gap if gap > 0 else np.inf
+    total = num_rows * ratio * ratio
+    return max(int(np.ceil(total - num_rows)), 1) if total < 1e12 else None
+
+
+def best_of(arms: Measured, comparisons: Sequence[Comparison], direction: str) -> BestArm | None:
+    """The best variant against the control, its estimate raw and corrected for selection; None below two variants.
+
+    Args:
+        arms: What was measured.
+        comparisons: The family, with every variant against the control.
+        direction: Which direction is better.
+    """
+    from stats import selection
+
+    control = arms.arms[arms.control]
+    found = [each for each in comparisons if each.reference == control and each.estimate is not None]
+    if len(found) < 2:
+        return None
+    sign = 1.0 if direction == "higher" else -1.0
+    indices = [arms.arms.index(each.arm) for each in found]
+    gains = sign * arms.mean_A[indices]
+    covariance = arms.relative_covariance_AA[np.ix_(indices, indices)]
+    best = int(np.argmax(gains))
+    corrected = selection.corrected_best(gains, covariance)
+    return BestArm(
+        arm=found[best].arm,
+        reference=control,
+        estimate=float(sign * gains[best]),
+        estimate_corrected=float(sign * corrected),
+        method="selection",
+    )

@@ -1,0 +1,267 @@
+"""Comparisons of arms that have rows of their own: Tukey HSD, Games-Howell, Dunnett, Welch t with Holm.
+
+Axes: A arms, P pairs (index of the arm, index of its reference); differences are arm minus reference. All intervals
+are simultaneous over the family.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.polynomial import Chebyshev
+from numpy.typing import ArrayLike
+from scipy import stats
+
+from manifests.errors import InvalidInput, did_you_mean
+from stats import multiplicity, posthoc
+from stats.errors import SamplesError
+from stats.many_to_one import ManyToOne
+from stats.max_t import Pair
+from stats.moments import Floats, moments_of
+from stats.results import Comparison
+
+_NUM_CHEBYSHEV = 12
+_UNRELIABLE_P = 1e-8
+"""`studentized_range.sf` is a difference of numbers near 1: below about 1e-11 nothing is left of it."""
+
+
+@dataclass(frozen=True, eq=False)
+class _Arms:
+    names: tuple[str, ...]
+    num_rows_A: Floats
+    mean_A: Floats
+    offset_A: Floats
+    variance_A: Floats
+    rounding: float
+
+    @property
+    def pooled_df(self) -> float:
+        return float(self.num_rows_A.sum() - len(self.names))
+
+    @property
+    def pooled_variance(self) -> float:
+        return float(((self.num_rows_A - 1) * self.variance_A).sum()) / self.pooled_df
+
+
+def tukey_hsd(
+    groups: Sequence[ArrayLike], names: Sequence[str], *, control: str, alpha: float, family: str = "tukey"
+) -> tuple[Comparison, ...]:
+    """Tukey's HSD with Kramer's standard errors (1956): variances taken to be equal, all pairs.
+
+    Args:
+        groups: Scores of every arm, each of its own rows, finite, at least two rows.
+        names: Names of the arms.
+        control: Name of the control, which comes first as a reference.
+        alpha: Family-wise error rate, two-sided.
+        family: `tukey`, or `dunnett` to be shown the control's pairs only (p-values stay those of all pairs).
+    """
+    arms = _arms(groups, names)
+    pairs = _pairs(arms, control=control, family=family)
+    pooled_P = np.array([arms.pooled_variance * (1 / arms.num_rows_A[i] + 1 / arms.num_rows_A[j]) for i, j in pairs])
+    df_P = np.full(len(pairs), arms.pooled_df)
+    return _studentized(arms, pairs, pooled_P, df_P, alpha=alpha, method="tukey_hsd")
+
+
+def games_howell(
+    groups: Sequence[ArrayLike], names: Sequence[str], *, control: str, alpha: float, family: str = "tukey"
+) -> tuple[Comparison, ...]:
+    """Games & Howell (1976, J. Educ. Stat. 1:113): all pairs, each with its own variances and Welch's df.
+
+    The arguments are those of `tukey_hsd`.
+    """
+    arms = _arms(groups, names)
+    pairs = _pairs(arms, control=control, family=family)
+    variance_P, df_P = _welch(arms, pairs)
+    return _studentized(arms, pairs, variance_P, df_P, alpha=alpha, method="games_howell")
+
+
+def dunnett(
+    groups: Sequence[ArrayLike], names: Sequence[str], *, control: str, alpha: float, family: str = "dunnett"
+) -> tuple[Comparison, ...]:
+    """Dunnett's test (1955, JASA 50:1096): variances taken to be equal, every variant against the control.
+
+    The arguments are those of `tukey_hsd`. Nothing is simulated: the same scores give the same bits.
+
+    Raises:
+        InvalidInput: All pairs were asked for.
+    """
+    if family != "dunnett":
+        raise InvalidInput(
+            "Dunnett's test compares variants with the control only",
+            field="posthoc",
+            value=f"dunnett with family {family}",
+            remedy="set family: dunnett, or posthoc: tukey_hsd",
+        )
+    arms = _arms(groups, names)
+    pairs = _pairs(arms, control=control, family=family)
+    if arms.pooled_variance == 0:
+        return tuple(_without_variance(arms, pair, df=arms.pooled_df, method="dunnett") for pair in pairs)
+    variants = [int(arms.num_rows_A[i]) for i, _ in pairs]
+    largest = ManyToOne.of_sizes(variants, num_rows_control=int(arms.num_rows_A[pairs[0][1]]), df=arms.pooled_df)
+    critical = largest.critical(alpha)
+    variance_P = [arms.pooled_variance * (1 / arms.num_rows_A[i] + 1 / arms.num_rows_A[j]) for i, j in pairs]
+    return tuple(
+        _comparison(
+            arms, pair, variance, df=arms.pooled_df, p_adjusted=largest.p_adjusted, critical=critical, method="dunnett"
+        )
+        for pair, variance in zip(pairs, variance_P, strict=True)
+    )
+
+
+def welch_t_holm(
+    groups: Sequence[ArrayLike], names: Sequence[str], *, control: str, alpha: float, family: str = "dunnett"
+) -> tuple[Comparison, ...]:
+    """Welch's t for each pair, p-values by Holm, intervals by Bonferroni.
+
+    Holm's procedure has no two-sided simultaneous intervals of its own; Bonferroni's are simultaneous and never
+    contradict it the dangerous way: an interval without 0 implies an adjusted p-value below alpha. The other way
+    round Holm may reject where the interval still holds 0. One pair alone is Welch's t-test and its own interval.
+
+    The arguments are those of `tukey_hsd`.
+    """
+    arms = _arms(groups, names)
+    pairs = _pairs(arms, control=control, family=family)
+    variance_P, df_P = _welch(arms, pairs)
+    method = "welch_t" if len(pairs) == 1 else "welch_t_holm"
+    alone = []
+    for pair, variance, df in zip(pairs, variance_P.tolist(), df_P.tolist(), strict=True):
+        if variance == 0:
+            alone.append(_without_variance(arms, pair, df=None, method=method))
+            continue
+        critical = float(stats.t.isf(alpha / 2 / len(pairs), df))
+        alone.append(_comparison(arms, pair, variance, df=df, p_adjusted=_lone(df), critical=critical, method=method))
+    adjusted = multiplicity.adjust([comparison.p_value for comparison in alone], method="holm")
+    return tuple(replace(comparison, p_adjusted=p) for comparison, p in zip(alone, adjusted, strict=True))
+
+
+def _pairs(arms: _Arms, *, control: str, family: str) -> tuple[Pair, ...]:
+    if control not in arms.names:
+        raise InvalidInput(
+            "the control is no arm", field="control", value=control, remedy=did_you_mean(control, list(arms.names))
+        )
+    return posthoc.pairs_of(len(arms.names), control=arms.names.index(control), family=family)
+
+
+def _studentized(
+    arms: _Arms, pairs: Sequence[Pair], variance_P: Floats, df_P: Floats, *, alpha: float, method: str
+) -> tuple[Comparison, ...]:
+    num_arms = len(arms.names)
+    num_pairs = num_arms * (num_arms - 1) // 2
+    critical = _range_quantile(num_arms, df_P[variance_P > 0], alpha=alpha)
+    comparisons = []
+    for pair, variance, df in zip(pairs, variance_P.tolist(), df_P.tolist(), strict=True):
+        if variance == 0:
+            comparisons.append(_without_variance(arms, pair, df=None, method=method))
+            continue
+
+        def adjusted(statistic: float, df: float = df) -> float:
+            lone = float(2 * stats.t.sf(abs(statistic), df))
+            p_value = float(stats.studentized_range.sf(abs(statistic) * np.sqrt(2), num_arms, df))
+            # Far out Bonferroni's bound is as good as exact, and it is not lost in rounding.
+            bound = min(1.0, num_pairs * lone)
+            return min(max(p_value, lone), 1.0) if bound > _UNRELIABLE_P else bound
+
+        comparisons.append(
+            _comparison(arms, pair, variance, df=df, p_adjusted=adjusted, critical=critical(df), method=method)
+        )
+    return tuple(comparisons)
+
+
+def _range_quantile(num_arms: int, df_P: Floats, *, alpha: float) -> Callable[[float], float]:
+    """Critical |t| by degrees of freedom. For many different ones it is interpolated: smooth in 1 / df, 0.2 s each."""
+
+    def exact(df: float) -> float:
+        return float(stats.studentized_range.isf(alpha, num_arms, df) / np.sqrt(2))
+
+    different = np.unique(df_P)
+    if len(different) <= _NUM_CHEBYSHEV:
+        return {df: exact(df) for df in different.tolist()}.__getitem__
+    domain = [float(1 / different[-1]), float(1 / different[0])]
+    fitted = Chebyshev.interpolate(np.vectorize(lambda inverse: exact(1 / inverse)), _NUM_CHEBYSHEV - 1, domain)
+    return lambda df: float(fitted(1 / df))
+
+
+def _comparison(
+    arms: _Arms,
+    pair: Pair,
+    variance: float,
+    *,
+    df: float,
+    p_adjusted: Callable[[float], float],
+    critical: float,
+    method: str,
+) -> Comparison:
+    estimate = float(arms.offset_A[pair[0]] - arms.offset_A[pair[1]])
+    std_error = float(np.sqrt(variance))
+    statistic = estimate / std_error
+    return Comparison(
+        arm=arms.names[pair[0]],
+        reference=arms.names[pair[1]],
+        estimate=estimate,
+        std_error=std_error,
+        statistic=statistic,
+        df=df,
+        p_value=float(2 * stats.t.sf(abs(statistic), df)),
+        p_adjusted=p_adjusted(statistic),
+        ci_low=estimate - critical * std_error,
+        ci_high=estimate + critical * std_error,
+        method=method,
+    )
+
+
+def _without_variance(arms: _Arms, pair: Pair, *, df: float | None, method: str) -> Comparison:
+    estimate = float(arms.offset_A[pair[0]] - arms.offset_A[pair[1]])
+    return posthoc.without_variance(
+        arms.names[pair[0]], arms.names[pair[1]], estimate, rounding=arms.rounding, df=df, method=method
+    )
+
+
+def _welch(arms: _Arms, pairs: Sequence[Pair]) -> tuple[Floats, Floats]:
+    """Variance of each difference, and Satterthwaite's degrees of freedom."""
+    share_A = arms.variance_A / arms.num_rows_A
+    variance_P = np.array([share_A[i] + share_A[j] for i, j in pairs])
+    spread_A = share_A**2 / (arms.num_rows_A - 1)
+    below_P = np.array([spread_A[i] + spread_A[j] for i, j in pairs])
+    return variance_P, np.divide(variance_P**2, below_P, out=np.ones_like(variance_P), where=below_P > 0)
+
+
+def _arms(groups: Sequence[ArrayLike], names: Sequence[str]) -> _Arms:
+    arrays = [np.asarray(values, dtype=np.float64) for values in groups]
+    if len(arrays) != len(names) or len(arrays) < 2:
+        raise InvalidInput(
+            "a comparison needs at least two arms, each with a name",
+            field="arms",
+            value=f"{len(arrays)} groups, {len(names)} names",
+        )
+    for values, name in zip(arrays, names, strict=True):
+        bad = np.flatnonzero(~np.isfinite(values))
+        if len(bad):
+            raise SamplesError(
+                f"{len(bad)} scores are no finite numbers",
+                place=f"arm '{name}', score {int(bad[0])} (counted from 0)",
+                value=float(values[bad[0]]),
+                bound="a finite number",
+                remedy="say in the plan what a missing score means (missing: worst or listwise)",
+            )
+        if len(values) < 2:
+            raise SamplesError(
+                "an arm has too few rows to measure variation with",
+                place=f"arm '{name}'",
+                value=len(values),
+                bound="at least 2 rows",
+            )
+    moments = [moments_of(values[:, None], arms=(name,), control=0) for values, name in zip(arrays, names, strict=True)]
+    base = moments[0].shift_Y[0]
+    return _Arms(
+        names=tuple(names),
+        num_rows_A=np.array([found.num_rows for found in moments], dtype=np.float64),
+        mean_A=np.array([found.mean_A[0] for found in moments]),
+        # relative to one common shift: differences of means keep their digits whatever all scores have in common
+        offset_A=np.array([(found.shift_Y[0] - base) + found.offset_Y[0] for found in moments]),
+        variance_A=np.array([found.covariance_AA[0, 0] for found in moments]),
+        rounding=max(found.rounding for found in moments),
+    )
+
+
+def _lone(df: float) -> Callable[[float], float]:
+    return lambda statistic: float(2 * stats.t.sf(abs(statistic), df))
