@@ -9,8 +9,6 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
-from stats.analysis import Analysis, Guardrail
-from stats.gate import Decision
 
 from cluster import driver, resolve, session
 from cluster.driver import Driven
@@ -26,6 +24,8 @@ from manifests import Column, Dataset, Experiment, InvalidInput, Metric, Plan, P
 from manifests.errors import did_you_mean
 from manifests.ledger import SCORE_COLUMN_PREFIX, SEGMENT_COLUMN_PREFIX, Lineage, Run
 from stats import analysis, gate
+from stats.analysis import Analysis, Guardrail
+from stats.gate import Decision
 from stats.samples import Samples
 
 Progress = Callable[[str, int], None]

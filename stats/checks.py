@@ -47,7 +47,7 @@ def checks_of(
     if plan.scale == "ordinal":
         found.append(_check(_wilcoxon(arms, scores_RA, pairs), family, plan, reason="grades have no fixed distance"))
     reason = None if is_binary else _thin(scores_RA, pairs)
-    if False and reason is not None and len(scores_RA) <= MOST_ROWS_FLIPPED:
+    if False and reason is not None and len(scores_RA) <= MOST_ROWS_FLIPPED:  # noqa: SIM223
         found.append(_check(_sign_flips(arms, scores_RA, pairs), family, plan, reason=reason))
     return tuple(found)
 

@@ -277,10 +277,11 @@ class _Groups:
 
 @dataclass(frozen=True)
 class _QuadraticForm:
-    """m' V^- m, the rank of V, and whether m lies outside what V spans."""
+    """m' V^- m, the rank of V, how many elements of m vary, and whether m lies outside what V spans."""
 
     value: float
     rank: int
+    num_varying: int
     outside: bool
 
 
@@ -289,7 +290,7 @@ def _quadratic_form(mean_D: Floats, covariance_DD: Floats, *, rounding: float) -
     scale_D = np.sqrt(np.diag(covariance_DD))
     varying_D = scale_D > 0
     if (np.abs(mean_D[~varying_D]) > rounding).any():
-        return _QuadraticForm(math.inf, int(varying_D.sum()), outside=True)
+        return _QuadraticForm(math.inf, 0, int(varying_D.sum()), outside=True)
     scale_D = scale_D[varying_D]
     values_Q, vectors_DQ = linalg.eigh(covariance_DD[np.ix_(varying_D, varying_D)] / np.outer(scale_D, scale_D))
     kept_Q = values_Q > _RANK_TOLERANCE * len(values_Q)
@@ -298,14 +299,14 @@ def _quadratic_form(mean_D: Floats, covariance_DD: Floats, *, rounding: float) -
     beyond = float((along_Q[~kept_Q] ** 2).sum())
     # What lies outside must be rounding: far less than a standard error in a direction that has none.
     outside = beyond > 1e-8 * max(1.0, float((along_Q**2).sum()))
-    return _QuadraticForm(value, int(kept_Q.sum()), outside)
+    return _QuadraticForm(value, int(kept_Q.sum()), len(values_Q), outside)
 
 
 def _wald(test: str, form: _QuadraticForm, *, num_blocks: int, blocks: str) -> OmnibusTest:
+    if num_blocks <= form.num_varying and form.rank >= num_blocks - 1:
+        return _not_testable(test, f"{num_blocks} {blocks} are too few for {form.num_varying} differences")
     if form.outside:
         return _constant(test)
-    if num_blocks <= form.rank:
-        return _not_testable(test, f"{num_blocks} {blocks} are too few for {form.rank} dimensions of difference")
     df_num, df_den = form.rank, num_blocks - form.rank
     f_value = form.value * df_den / ((num_blocks - 1) * df_num)
     return OmnibusTest(

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 from scipy import stats
 
+from stats import selection
 from stats.paired import Measured
 from stats.results import BestArm, Comparison, PairPower, Power
 
@@ -70,8 +71,6 @@ def best_of(arms: Measured, comparisons: Sequence[Comparison], direction: str) -
         comparisons: The family, with every variant against the control.
         direction: Which direction is better.
     """
-    from stats import selection
-
     control = arms.arms[arms.control]
     found = [each for each in comparisons if each.reference == control and each.estimate is not None]
     if len(found) < 2:
@@ -87,5 +86,5 @@ def best_of(arms: Measured, comparisons: Sequence[Comparison], direction: str) -
         reference=control,
         estimate=float(sign * gains[best]),
         estimate_corrected=float(sign * corrected),
-        method="selection",
+        method="hybrid_median_unbiased",
     )

@@ -366,8 +366,13 @@ class Analysis:
         return _plain(self)
 
 
-_JSON_NAMES = {"num_rows": "n_rows", "num_clusters": "n_clusters", "num_repeats": "n_repeats"}
-_NAMED_VALUES = {"details", "letters"}
+NAMED_VALUES = frozenset({"details", "letters"})
+"""Fields of names with values: objects in JSON."""
+
+
+def json_name(field: str) -> str:
+    """What a field is called in JSON: counts begin with `n_`."""
+    return f"n_{field.removeprefix('num_')}" if field.startswith("num_") else field
 
 
 def _plain(value: Any) -> Any:
@@ -377,8 +382,8 @@ def _plain(value: Any) -> Any:
         return [_plain(item) for item in value]
     if is_dataclass(value):
         return {
-            _JSON_NAMES.get(field.name, field.name): dict(_plain(getattr(value, field.name)))
-            if field.name in _NAMED_VALUES
+            json_name(field.name): dict(_plain(getattr(value, field.name)))
+            if field.name in NAMED_VALUES
             else _plain(getattr(value, field.name))
             for field in fields(value)
         }

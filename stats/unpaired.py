@@ -8,21 +8,17 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
-from numpy.polynomial import Chebyshev
 from numpy.typing import ArrayLike
-from scipy import stats
+from scipy import special, stats
 
 from manifests.errors import InvalidInput, did_you_mean
 from stats import multiplicity, posthoc
+from stats.all_pairs import AllPairs
 from stats.errors import SamplesError
 from stats.many_to_one import ManyToOne
 from stats.max_t import Pair
 from stats.moments import Floats, moments_of
 from stats.results import Comparison
-
-_NUM_CHEBYSHEV = 12
-_UNRELIABLE_P = 1e-8
-"""`studentized_range.sf` is a difference of numbers near 1: below about 1e-11 nothing is left of it."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -94,8 +90,6 @@ def dunnett(
         )
     arms = _arms(groups, names)
     pairs = _pairs(arms, control=control, family=family)
-    if arms.pooled_variance == 0:
-        return tuple(_without_variance(arms, pair, df=arms.pooled_df, method="dunnett") for pair in pairs)
     variants = [int(arms.num_rows_A[i]) for i, _ in pairs]
     largest = ManyToOne.of_sizes(variants, num_rows_control=int(arms.num_rows_A[pairs[0][1]]), df=arms.pooled_df)
     critical = largest.critical(alpha)
@@ -125,9 +119,6 @@ def welch_t_holm(
     method = "welch_t" if len(pairs) == 1 else "welch_t_holm"
     alone = []
     for pair, variance, df in zip(pairs, variance_P.tolist(), df_P.tolist(), strict=True):
-        if variance == 0:
-            alone.append(_without_variance(arms, pair, df=None, method=method))
-            continue
         critical = float(stats.t.isf(alpha / 2 / len(pairs), df))
         alone.append(_comparison(arms, pair, variance, df=df, p_adjusted=_lone(df), critical=critical, method=method))
     adjusted = multiplicity.adjust([comparison.p_value for comparison in alone], method="holm")
@@ -145,40 +136,14 @@ def _pairs(arms: _Arms, *, control: str, family: str) -> tuple[Pair, ...]:
 def _studentized(
     arms: _Arms, pairs: Sequence[Pair], variance_P: Floats, df_P: Floats, *, alpha: float, method: str
 ) -> tuple[Comparison, ...]:
-    num_arms = len(arms.names)
-    num_pairs = num_arms * (num_arms - 1) // 2
-    critical = _range_quantile(num_arms, df_P[variance_P > 0], alpha=alpha)
-    comparisons = []
-    for pair, variance, df in zip(pairs, variance_P.tolist(), df_P.tolist(), strict=True):
-        if variance == 0:
-            comparisons.append(_without_variance(arms, pair, df=None, method=method))
-            continue
-
-        def adjusted(statistic: float, df: float = df) -> float:
-            lone = float(2 * stats.t.sf(abs(statistic), df))
-            p_value = float(stats.studentized_range.sf(abs(statistic) * np.sqrt(2), num_arms, df))
-            # Far out Bonferroni's bound is as good as exact, and it is not lost in rounding.
-            bound = min(1.0, num_pairs * lone)
-            return min(max(p_value, lone), 1.0) if bound > _UNRELIABLE_P else bound
-
-        comparisons.append(
-            _comparison(arms, pair, variance, df=df, p_adjusted=adjusted, critical=critical(df), method=method)
+    largest = {df: AllPairs(len(arms.names), df) for df in set(df_P.tolist())}
+    critical = {df: largest[df].critical(alpha) for df in largest}
+    return tuple(
+        _comparison(
+            arms, pair, variance, df=df, p_adjusted=largest[df].p_adjusted, critical=critical[df], method=method
         )
-    return tuple(comparisons)
-
-
-def _range_quantile(num_arms: int, df_P: Floats, *, alpha: float) -> Callable[[float], float]:
-    """Critical |t| by degrees of freedom. For many different ones it is interpolated: smooth in 1 / df, 0.2 s each."""
-
-    def exact(df: float) -> float:
-        return float(stats.studentized_range.isf(alpha, num_arms, df) / np.sqrt(2))
-
-    different = np.unique(df_P)
-    if len(different) <= _NUM_CHEBYSHEV:
-        return {df: exact(df) for df in different.tolist()}.__getitem__
-    domain = [float(1 / different[-1]), float(1 / different[0])]
-    fitted = Chebyshev.interpolate(np.vectorize(lambda inverse: exact(1 / inverse)), _NUM_CHEBYSHEV - 1, domain)
-    return lambda df: float(fitted(1 / df))
+        for pair, variance, df in zip(pairs, variance_P.tolist(), df_P.tolist(), strict=True)
+    )
 
 
 def _comparison(
@@ -192,6 +157,9 @@ def _comparison(
     method: str,
 ) -> Comparison:
     estimate = float(arms.offset_A[pair[0]] - arms.offset_A[pair[1]])
+    if variance == 0:
+        names = arms.names[pair[0]], arms.names[pair[1]]
+        return posthoc.without_variance(*names, estimate, rounding=arms.rounding, df=None, method=method)
     std_error = float(np.sqrt(variance))
     statistic = estimate / std_error
     return Comparison(
@@ -201,18 +169,11 @@ def _comparison(
         std_error=std_error,
         statistic=statistic,
         df=df,
-        p_value=float(2 * stats.t.sf(abs(statistic), df)),
+        p_value=float(2 * special.stdtr(df, -abs(statistic))),
         p_adjusted=p_adjusted(statistic),
         ci_low=estimate - critical * std_error,
         ci_high=estimate + critical * std_error,
         method=method,
-    )
-
-
-def _without_variance(arms: _Arms, pair: Pair, *, df: float | None, method: str) -> Comparison:
-    estimate = float(arms.offset_A[pair[0]] - arms.offset_A[pair[1]])
-    return posthoc.without_variance(
-        arms.names[pair[0]], arms.names[pair[1]], estimate, rounding=arms.rounding, df=df, method=method
     )
 
 
@@ -264,4 +225,4 @@ def _arms(groups: Sequence[ArrayLike], names: Sequence[str]) -> _Arms:
 
 
 def _lone(df: float) -> Callable[[float], float]:
-    return lambda statistic: float(2 * stats.t.sf(abs(statistic), df))
+    return lambda statistic: float(2 * special.stdtr(df, -abs(statistic)))

@@ -1,25 +1,40 @@
 """Bad input, each kind through the command line: one clear message, the right exit code, nothing half-written."""
 
 import json
-import os
-import subprocess
 import sys
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 import yaml
 
+from cluster.cli import main
 from tests import builders
 
-REPOSITORY = Path(__file__).parents[2]
+
+@dataclass(frozen=True)
+class Answer:
+    returncode: int
+    stdout: str
+    stderr: str
 
 
-def assay(*arguments: str, folder: Path) -> subprocess.CompletedProcess:
-    command = [sys.executable, "-m", "cluster.cli", *arguments]
-    environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(REPOSITORY), os.environ.get("PYTHONPATH", "")])}
-    return subprocess.run(
-        command, cwd=folder, env=environment, capture_output=True, text=True, timeout=120, check=False
-    )
+@pytest.fixture
+def assay(monkeypatch, capsys):
+    """The console script's own function, in this process: starting Python for each case would take minutes."""
+
+    def call(*arguments: str, folder: Path) -> Answer:
+        monkeypatch.chdir(folder)
+        monkeypatch.setattr(sys, "argv", ["assay", *arguments])
+        sys.modules.pop("variants_under_test", None)
+        capsys.readouterr()
+        with pytest.raises(SystemExit) as ended:
+            main()
+        code = ended.value.code
+        assert code is None or isinstance(code, int)
+        return Answer(code or 0, *capsys.readouterr())
+
+    return call
 
 
 def edited(path: Path, change) -> None:
@@ -28,7 +43,7 @@ def edited(path: Path, change) -> None:
     path.write_text(yaml.safe_dump(content, sort_keys=False))
 
 
-def refused(answer: subprocess.CompletedProcess, folder: Path, *, code: int, words: list[str]) -> None:
+def refused(answer: Answer, folder: Path, *, code: int, words: list[str]) -> None:
     assert answer.returncode == code, answer.stderr
     assert "Traceback" not in answer.stderr
     messages = [line for line in answer.stderr.splitlines() if line.startswith("error: ")]
@@ -110,7 +125,6 @@ def _missing_shard(folder: Path) -> None:
     sorted((folder / "datasets/objects").rglob("*.arrow"))[3].unlink()
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize(
     ("damage", "code", "words"),
     [
@@ -129,15 +143,14 @@ def _missing_shard(folder: Path) -> None:
         pytest.param(_missing_shard, 1, [".arrow"], id="missing_shard"),
     ],
 )
-def test_a_bad_experiment_is_refused(tmp_path, damage, code, words):
+def test_a_bad_experiment_is_refused(assay, tmp_path, damage, code, words):
     builders.write_experiment(tmp_path)
     damage(tmp_path)
     answer = assay("run", "experiment.yaml", "--in-process", "--json", folder=tmp_path)
     refused(answer, tmp_path, code=code, words=words)
 
 
-@pytest.mark.slow
-def test_a_damaged_run_goes_on_once_the_shard_is_back(tmp_path):
+def test_a_damaged_run_goes_on_once_the_shard_is_back(assay, tmp_path):
     builders.write_experiment(tmp_path)
     shard = sorted((tmp_path / "datasets/objects").rglob("*.arrow"))[3]
     content = shard.read_bytes()
@@ -149,7 +162,6 @@ def test_a_damaged_run_goes_on_once_the_shard_is_back(tmp_path):
     assert json.loads(answer.stdout)["gate"] == "promote"
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize(
     ("line", "words"),
     [
@@ -165,7 +177,7 @@ def test_a_damaged_run_goes_on_once_the_shard_is_back(tmp_path):
         ),
     ],
 )
-def test_bad_rows_are_not_frozen(tmp_path, line, words):
+def test_bad_rows_are_not_frozen(assay, tmp_path, line, words):
     with builders.write_rows(tmp_path).open("a") as file:
         file.write(line + "\n")
     (tmp_path / "contract.yaml").write_text(yaml.safe_dump(builders.CONTRACT))
@@ -175,8 +187,7 @@ def test_bad_rows_are_not_frozen(tmp_path, line, words):
     assert not list(tmp_path.glob("datasets/refs/**/*.json"))
 
 
-@pytest.mark.slow
-def test_an_unknown_run_an_unknown_arm_and_an_unknown_kind_are_named(tmp_path):
+def test_an_unknown_run_an_unknown_arm_and_an_unknown_kind_are_named(assay, tmp_path):
     builders.write_experiment(tmp_path)
     assert assay("run", "experiment.yaml", "--in-process", folder=tmp_path).returncode == 0
     answer = assay("report", "smal", folder=tmp_path)
@@ -188,9 +199,8 @@ def test_an_unknown_run_an_unknown_arm_and_an_unknown_kind_are_named(tmp_path):
     assert (answer.returncode, "did you mean 'Suite'?" in answer.stderr) == (2, True)
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize(("arm", "code"), [("better", 0), ("again", 3), ("worse", 4), (None, 0)])
-def test_the_gate_answers_with_its_exit_code(tmp_path, arm, code):
+def test_the_gate_answers_with_its_exit_code(assay, tmp_path, arm, code):
     builders.write_experiment(tmp_path)
     assert assay("run", "experiment.yaml", "--in-process", folder=tmp_path).returncode == 0
     chosen = ["--arm", arm] if arm else []
