@@ -15,6 +15,7 @@ the same bits. All work is in arm space, so a singular correlation matrix, as al
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -120,14 +121,19 @@ def max_t_of(covariance_AA: Floats, pairs: Sequence[Pair], *, df: float) -> MaxT
     return MaxT(len(varying), rank, df, nodes, weights)
 
 
-def _directions(rank: int) -> list[Floats]:
-    """Points on the sphere, in chunks: few enough for memory, many enough for a critical value within 0.002."""
+@lru_cache(maxsize=2)
+def _directions(rank: int) -> tuple[Floats, ...]:
+    """Points on the sphere, in chunks: few enough for memory, many enough for a critical value within 0.002.
+
+    The points of a rank are always the same: the last are kept for the next family (at most 40 MB each).
+    """
     log2_num = next((log2 for log2, largest in ((18, 10), (17, 24), (16, 64)) if rank <= largest), 14)
     points_UQ = qmc.Sobol(rank, scramble=True, rng=np.random.default_rng(_SEED)).random_base2(log2_num)
     # A scrambled Sobol point can be 0, where the normal quantile is infinite.
     normal_UQ = special.ndtri(np.clip(points_UQ, 1e-16, 1 - 1e-16))
     normal_UQ /= np.sqrt((normal_UQ**2).sum(axis=1, keepdims=True))
-    return np.split(normal_UQ, range(_CHUNK_NUM_DIRECTIONS, len(normal_UQ), _CHUNK_NUM_DIRECTIONS))
+    normal_UQ.flags.writeable = False
+    return tuple(np.split(normal_UQ, range(_CHUNK_NUM_DIRECTIONS, len(normal_UQ), _CHUNK_NUM_DIRECTIONS)))
 
 
 def _summed_up(largest_U: Floats) -> tuple[Floats, Floats]:

@@ -75,7 +75,7 @@ def segments_of(
 
 def _size(inside: Samples) -> tuple[int, str | None]:
     num_rows_A = (~np.isnan(inside.scores_RA)).sum(axis=0)
-    smallest = int(num_rows_A.min(initial=0)) if inside.num_rows else 0
+    smallest = int(num_rows_A.min()) if inside.num_rows else 0
     if smallest < MIN_ROWS:
         return inside.num_rows, f"{smallest} rows; comparisons need at least {MIN_ROWS}"
     if inside.clusters_R is not None:

@@ -1,8 +1,5 @@
 """The largest |t| of a family: against R, closed forms and brute force."""
 
-import json
-from pathlib import Path
-
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -12,8 +9,9 @@ from scipy import stats
 from stats import posthoc
 from stats.max_t import max_t_of, pair_variances
 from stats.moments import moments_of
+from tests.stats.golden import golden
 
-GOLDEN = json.loads((Path(__file__).parent.parent / "golden" / "max_t.json").read_text())
+GOLDEN = golden("max_t")
 
 
 def _family(kind: str, alpha: float = 0.05) -> posthoc.Family:
@@ -66,6 +64,15 @@ def test_critical_values_are_those_of_dunnetts_table(num_variants, df, critical)
     assert max_t_of(np.eye(num_variants + 1), pairs, df=df).critical(0.05) == pytest.approx(critical, abs=0.0052)
 
 
+@pytest.mark.parametrize("case", golden("many_to_one")["cases"], ids=str)
+def test_equally_correlated_comparisons_are_those_of_r(case):
+    correlation, num_variants = case["correlation"], case["num_variants"]
+    covariance = np.diag([correlation, *[1 - correlation] * num_variants])
+    pairs = posthoc.pairs_of(num_variants + 1, control=0, family="dunnett")
+    largest = max_t_of(covariance, pairs, df=case["df"] or np.inf)
+    assert largest.critical(0.05) == pytest.approx(case["critical"], abs=2e-3)
+
+
 def test_scipys_dunnett_agrees():
     rng = np.random.default_rng(5)
     groups = [rng.normal(size=30) for _ in range(4)]
@@ -91,13 +98,16 @@ def test_brute_force_agrees():
     df, num_draws = 12, 400_000
     arms = rng.multivariate_normal(np.zeros(4), covariance, size=num_draws, method="cholesky")
     scale = np.sqrt(rng.chisquare(df, size=num_draws) / df)
-    largest_t = np.max(
-        [
-            np.abs(arms[:, i] - arms[:, j]) / np.sqrt(variance)
-            for (i, j), variance in zip(pairs, pair_variances(covariance, pairs), strict=True)
-        ],
-        axis=0,
-    ) / scale
+    largest_t = (
+        np.max(
+            [
+                np.abs(arms[:, i] - arms[:, j]) / np.sqrt(variance)
+                for (i, j), variance in zip(pairs, pair_variances(covariance, pairs), strict=True)
+            ],
+            axis=0,
+        )
+        / scale
+    )
     found = max_t_of(covariance, pairs, df=df)
     for alpha in (0.2, 0.05, 0.01):
         assert (largest_t > found.critical(alpha)).mean() == pytest.approx(alpha, abs=4 * (alpha / num_draws) ** 0.5)
