@@ -7,7 +7,6 @@ from typing import Protocol
 import pyarrow as pa
 
 from evaluator.errors import StoreError
-from manifests.errors import InvalidInput
 
 
 @dataclass(frozen=True)
@@ -31,7 +30,7 @@ class Store(Protocol):
     """
 
     uri: str
-    """What `open_store` opens to reach the same objects."""
+    """What `open_store` takes to reach the same objects."""
 
     def get(self, key: str) -> pa.Buffer:
         """The object's bytes.
@@ -56,34 +55,6 @@ class Store(Protocol):
     def exists(self, key: str) -> bool:
         """Whether there is an object of that key."""
         ...
-
-
-def open_store(uri: str) -> Store:
-    """Opens a store: a path, `file://...`, `s3://bucket/prefix` or `memory://name`.
-
-    Raises:
-        InvalidInput: No store has that scheme.
-    """
-    scheme, separator, rest = uri.partition("://")
-    if not separator or scheme == "file":
-        from evaluator.storage.local import LocalStore
-
-        return LocalStore(rest if separator else uri)
-    if scheme == "memory":
-        from evaluator.storage.memory import MemoryStore
-
-        return MemoryStore.named(rest)
-    if scheme == "s3":
-        from evaluator.storage.s3 import S3Store
-
-        return S3Store.at(rest)
-    raise InvalidInput("no store has this scheme", place=uri, value=scheme, bound="a path, file://, s3://, memory://")
-
-
-def split_uri(uri: str) -> tuple[str, str]:
-    """The store and the key of one object: `s3://bucket/a/b` -> (`s3://bucket/a`, `b`)."""
-    head, _, key = uri.rpartition("/")
-    return head or ("/" if uri.startswith("/") else "."), key
 
 
 def prove_put_if_absent(store: Store, *, key: str, content: bytes) -> None:

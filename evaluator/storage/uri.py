@@ -1,0 +1,32 @@
+"""Stores by URI: which kind of store a URI means, and where in it an object lies."""
+
+from evaluator.storage.store import Store
+from manifests.errors import InvalidInput
+
+
+def open_store(uri: str) -> Store:
+    """Opens a store: a path, `file://...`, `s3://bucket/prefix` or `memory://name`.
+
+    Raises:
+        InvalidInput: No store has that scheme.
+    """
+    scheme, separator, rest = uri.partition("://")
+    if not separator or scheme == "file":
+        from evaluator.storage.local import LocalStore
+
+        return LocalStore(rest if separator else uri)
+    if scheme == "memory":
+        from evaluator.storage.memory import MemoryStore
+
+        return MemoryStore.named(rest)
+    if scheme == "s3":
+        from evaluator.storage.s3 import S3Store
+
+        return S3Store.at(rest)
+    raise InvalidInput("no store has this scheme", place=uri, value=scheme, bound="a path, file://, s3://, memory://")
+
+
+def split_uri(uri: str) -> tuple[str, str]:
+    """The store and the key of one object: `s3://bucket/a/b` -> (`s3://bucket/a`, `b`)."""
+    head, _, key = uri.rpartition("/")
+    return head or ("/" if uri.startswith("/") else "."), key

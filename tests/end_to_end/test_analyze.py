@@ -1,0 +1,66 @@
+"""`assay analyze` on tables made elsewhere and on recorded runs; the README's example is one of them."""
+
+import json
+import re
+from pathlib import Path
+
+import pytest
+import yaml
+
+from tests import builders
+from tests.end_to_end.test_bad_input import assay
+
+__all__ = ["assay"]
+README = (Path(__file__).parents[2] / "README.md").read_text()
+
+
+@pytest.fixture
+def example(tmp_path) -> Path:
+    """The README's table and plan as files."""
+    section = README[README.index("## Scores made elsewhere") :]
+    for language, name in (("csv", "scores.csv"), ("yaml", "plan.yaml")):
+        found = re.search(rf"```{language}\n(.*?)```", section, re.DOTALL)
+        assert found
+        (tmp_path / name).write_text(found[1])
+    return tmp_path
+
+
+def test_the_readmes_example_finds_the_larger_arm_better(assay, example):
+    answer = assay("analyze", "scores.csv", "--plan", "plan.yaml", "--json", folder=example)
+    assert answer.returncode == 0, answer.stderr
+    found = json.loads(answer.stdout)
+    assert (found["n_rows"], found["exploratory"]) == (6, False)
+    larger, distilled = found["comparisons"]
+    assert larger["ci_low"] > 0 > distilled["ci_low"]
+    assert larger["estimate"] == pytest.approx(0.61 / 6)
+    shown = assay("analyze", "scores.csv", "--plan", "plan.yaml", folder=example)
+    assert "larger" in shown.stdout
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        (("baseline,larger", "basline,larger"), ["baseline", "did you mean 'basline'?"]),
+        (("0.35", "good"), ["scores.csv", "line 2", "good"]),
+        (("q2,", "q1,"), ["q1"]),
+        (("0.35", "inf"), ["q2", "inf"]),
+    ],
+)
+def test_a_bad_table_is_refused_with_its_place(assay, example, change, words):
+    table = example / "scores.csv"
+    table.write_text(table.read_text().replace(*change))
+    answer = assay("analyze", "scores.csv", "--plan", "plan.yaml", folder=example)
+    assert answer.returncode == 2, answer.stderr
+    for word in words:
+        assert word in answer.stderr
+
+
+def test_another_plan_on_a_recorded_run_is_exploratory_and_the_recorded_one_is_not(assay, tmp_path):
+    builders.write_experiment(tmp_path)
+    assert assay("run", "experiment.yaml", "--in-process", folder=tmp_path).returncode == 0
+    for alpha, exploratory in ((0.05, False), (0.01, True)):
+        plan = {**builders.SUITE["plan"], "alpha": alpha}
+        (tmp_path / "plan.yaml").write_text(yaml.safe_dump(plan))
+        answer = assay("analyze", "experiment.yaml", "--plan", "plan.yaml", "--json", folder=tmp_path)
+        assert answer.returncode == 0, answer.stderr
+        assert json.loads(answer.stdout)["exploratory"] is exploratory
