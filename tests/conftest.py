@@ -5,8 +5,13 @@ import sys
 from collections.abc import Iterator
 
 import pytest
+from hypothesis import settings
 
 from tests.seaweed import S3Server, s3_server
+
+# On a shared machine a slow example says nothing; in CI the same examples come every time.
+settings.register_profile("assay", deadline=None, derandomize=bool(os.environ.get("CI")))
+settings.load_profile("assay")
 
 os.environ["RAY_AUTH_MODE"] = "disabled"  # one machine, one test session; token mode has tests of its own
 
