@@ -157,7 +157,7 @@ def _carried_out(samples: Samples, plan: Plan, pairs: Pairs, *, control: int, is
         omnibus=paired.omnibus_test(arms, samples.scores_RA, plan, is_binary=is_binary),
         comparisons=family.comparisons,
         critical=family.critical,
-        checks=checks.checks_of(family.comparisons, arms, samples.scores_RA, plan, pairs=pairs, is_binary=is_binary),
+        checks=checks.checks_of(family.comparisons, arms, samples, plan, pairs=pairs, is_binary=is_binary),
     )
 
 

@@ -9,20 +9,24 @@ from manifests.plan import Plan
 from stats import multiplicity, paired, posthoc
 from stats.max_t import Pair
 from stats.moments import Floats
+from stats.randomisation import sign_flip_max_t
 from stats.results import Check, CheckedPair, Comparison
+from stats.row_weights import row_keys
+from stats.samples import Samples
 
 FEW_ROWS = 30
 """Below this many rows, means may be far from normal."""
 HEAVY_SHARE = 0.1
 """From this share of the sum of squares in a single row, the mean hangs on that row."""
-MOST_ROWS_FLIPPED = 20_000
+MOST_ROWS_FLIPPED = 5_000
 """Above this many rows, sign flips cost more than they tell."""
+_NUM_FLIPS = 4_999
 
 
 def checks_of(
     family: Sequence[Comparison],
     arms: paired.Measured,
-    scores_RA: Floats,
+    samples: Samples,
     plan: Plan,
     *,
     pairs: Sequence[Pair],
@@ -33,22 +37,22 @@ def checks_of(
     Args:
         family: The comparisons that decide.
         arms: What was measured, on the same rows.
-        scores_RA: The complete scores.
+        samples: The complete scores.
         plan: The plan.
         pairs: The family's pairs, in the order of `family`.
         is_binary: Whether rows score 0 or 1.
     """
-    if not pairs or arms.clusters is not None or arms.moments is None:
-        return ()
     found: list[Check] = []
-    if is_binary and family[0].method in ("max_t", "t_holm", "paired_t"):
+    independent = arms.clusters is None
+    if is_binary and independent and family[0].method in ("max_t", "t_holm", "paired_t") and arms.moments is not None:
         exact = posthoc.mcnemar_holm(arms.moments, pairs=pairs, alpha=plan.alpha).comparisons
         found.append(_check(exact, family, plan, reason="scores are 0 or 1"))
-    if plan.scale == "ordinal":
-        found.append(_check(_wilcoxon(arms, scores_RA, pairs), family, plan, reason="grades have no fixed distance"))
-    reason = None if is_binary else _thin(scores_RA, pairs)
-    if False and reason is not None and len(scores_RA) <= MOST_ROWS_FLIPPED:  # noqa: SIM223
-        found.append(_check(_sign_flips(arms, scores_RA, pairs), family, plan, reason=reason))
+    if plan.scale == "ordinal" and independent:
+        ranks = _wilcoxon(arms, samples.scores_RA, pairs)
+        found.append(_check(ranks, family, plan, reason="grades have no fixed distance"))
+    reason = None if is_binary and independent else _thin(arms, samples, pairs)
+    if reason is not None and samples.num_rows <= MOST_ROWS_FLIPPED:
+        found.append(_check(_sign_flips(samples, plan), family, plan, reason=reason))
     return tuple(found)
 
 
@@ -61,11 +65,29 @@ def heaviest_share(scores_RA: Floats, pair: Pair) -> float:
     return float(square_R.max()) / total if total > 0 else 0.0
 
 
-def _thin(scores_RA: Floats, pairs: Sequence[Pair]) -> str | None:
-    if len(scores_RA) < FEW_ROWS:
-        return f"{len(scores_RA)} rows, fewer than {FEW_ROWS}"
-    share = max(heaviest_share(scores_RA, pair) for pair in pairs)
+def _thin(arms: paired.Measured, samples: Samples, pairs: Sequence[Pair]) -> str | None:
+    """Why a t distribution may not hold, or None."""
+    if arms.clusters is not None:
+        num_clusters = arms.clusters.num_clusters
+        few = num_clusters < paired.FEW_CLUSTERS
+        return f"{num_clusters} clusters, fewer than {paired.FEW_CLUSTERS}" if few else None
+    if samples.num_rows < FEW_ROWS:
+        return f"{samples.num_rows} rows, fewer than {FEW_ROWS}"
+    share = max(heaviest_share(samples.scores_RA, pair) for pair in pairs)
     return f"one row makes {share:.0%} of the variance of a difference" if share > HEAVY_SHARE else None
+
+
+def _sign_flips(samples: Samples, plan: Plan) -> Sequence[Comparison]:
+    blocks_R = samples.row_ids if samples.clusters_R is None else samples.clusters_R
+    return sign_flip_max_t(
+        samples.scores_RA,
+        arms=samples.arms,
+        control=plan.control,
+        family=plan.family,
+        alpha=plan.alpha,
+        keys_R=row_keys(blocks_R),
+        num_replicates=_NUM_FLIPS,
+    )
 
 
 def _check(second: Sequence[Comparison], family: Sequence[Comparison], plan: Plan, *, reason: str) -> Check:
@@ -88,10 +110,6 @@ def _wilcoxon(arms: paired.Measured, scores_RA: Floats, pairs: Sequence[Pair]) -
             1.0 if same else float(stats.wilcoxon(difference_R, zero_method="pratt", method="approx").pvalue)
         )
     return _as_comparisons(arms, pairs, p_values, multiplicity.adjust(p_values, method="holm"), "wilcoxon_holm")
-
-
-def _sign_flips(arms: paired.Measured, scores_RA: Floats, pairs: Sequence[Pair]) -> list[Comparison]:
-    raise NotImplementedError
 
 
 def _as_comparisons(

@@ -28,7 +28,7 @@ def groups_of(samples: Samples) -> Groups:
 def measured(samples: Samples, *, control: int) -> Measured:
     """Means of the arms and their covariance; CR1 over the clusters of all arms together where rows have clusters.
 
-    `df` is that of the clusters, and infinite without them: comparisons then have their own (Welch).
+    `df` is that of the clusters; without them the smallest arm's, while comparisons have their own (Welch).
 
     Raises:
         SamplesError: There are too few clusters, or an arm has fewer than two scores.
@@ -47,7 +47,7 @@ def measured(samples: Samples, *, control: int) -> Measured:
     scale = max(float(np.abs(group).max()) for group in groups)
     variance_A = np.array([(group - group[0]).var(ddof=1) for group in groups])
     covariance_AA = np.diag(variance_A / num_rows_A)
-    df = np.inf
+    df = float(num_rows_A.min() - 1)
     if samples.clusters_R is not None:
         covariance_AA, num_clusters = _cluster_covariance(samples, mean_A)
         paired.refuse_few_clusters(num_clusters)

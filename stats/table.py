@@ -1,6 +1,6 @@
 """Tables of scores made elsewhere: csv or parquet, long or wide, as the plan's columns say."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +15,7 @@ from stats.samples import Samples, from_long, from_wide
 
 _CSV = (".csv", ".tsv", ".csv.gz", ".tsv.gz")
 _PARQUET = (".parquet", ".pq")
+_NO_SCORE = ["", "NA", "N/A", "NULL", "null", "None", "none", "-"]
 
 
 def read_scores(path: str | Path, plan: Plan) -> Samples:
@@ -69,7 +70,12 @@ def _read(place: str) -> pa.Table:
     try:
         if lowered.endswith(_CSV):
             delimiter = "\t" if ".tsv" in lowered else ","
-            return csv.read_csv(place, parse_options=csv.ParseOptions(delimiter=delimiter))
+            return csv.read_csv(
+                place,
+                parse_options=csv.ParseOptions(delimiter=delimiter),
+                # An id or a segment may be called NA or null: only an empty cell is none.
+                convert_options=csv.ConvertOptions(null_values=[""], strings_can_be_null=True),
+            )
         if lowered.endswith(_PARQUET):
             return parquet.read_table(place, partitioning=None)
     except (pa.ArrowInvalid, pa.ArrowKeyError, OSError, UnicodeDecodeError) as error:
@@ -169,7 +175,7 @@ def _numbers(column: pa.ChunkedArray, name: str, place: str) -> pa.ChunkedArray:
     if pa.types.is_boolean(kind):
         return column.cast(pa.int8()).cast(pa.float64())
     if pa.types.is_string(kind) or pa.types.is_large_string(kind):
-        return pa.chunked_array([pa.array(list(_parsed(column, name, place)), pa.float64())])
+        return _parsed(column, name, place)
     if pa.types.is_integer(kind) or pa.types.is_floating(kind) or pa.types.is_decimal(kind) or pa.types.is_null(kind):
         return column.cast(pa.float64())
     raise SamplesError(
@@ -182,22 +188,30 @@ def _numbers(column: pa.ChunkedArray, name: str, place: str) -> pa.ChunkedArray:
     )
 
 
-def _parsed(column: pa.ChunkedArray, name: str, place: str) -> Iterator[float | None]:
-    for line, text in enumerate(column.to_pylist(), start=1):
-        if text is None or not text.strip():
-            yield None
-            continue
-        try:
-            yield float(text)
-        except ValueError:
-            raise SamplesError(
-                "a score is not a number",
-                place=f"{place}: data line {line}",
-                field=name,
-                value=text,
-                bound="a number, or nothing for a missing score",
-                remedy="a column that is no arm can be named as row, segment or cluster, or left out of columns.arms",
-            ) from None
+def _parsed(column: pa.ChunkedArray, name: str, place: str) -> pa.ChunkedArray:
+    """Text as numbers; what people write where there is no score is missing."""
+    trimmed = pc.utf8_trim_whitespace(column)
+    texts = pc.if_else(pc.is_in(trimmed, value_set=pa.array(_NO_SCORE, trimmed.type)), None, trimmed)
+    try:
+        return texts.cast(pa.float64())
+    except pa.ArrowInvalid:
+        line, text = next((line, text) for line, text in enumerate(texts.to_pylist(), start=1) if not _is_number(text))
+        raise SamplesError(
+            "a score is not a number",
+            place=f"{place}: data line {line}",
+            field=name,
+            value=text,
+            bound="a number, or nothing for a missing score",
+            remedy="a column that is no arm can be named as row, segment or cluster, or left out of columns.arms",
+        ) from None
+
+
+def _is_number(text: str | None) -> bool:
+    try:
+        pa.scalar(text, pa.string()).cast(pa.float64())
+    except pa.ArrowInvalid:
+        return False
+    return True
 
 
 def _check_scores(score: pa.ChunkedArray, name: str, plan: Plan, place: str, *, row: pa.ChunkedArray | None) -> None:

@@ -21,8 +21,12 @@ def test_logits_become_scipys_softmax(logits):
 @given(hnp.arrays(np.float32, (7,), elements=st.floats(-1e4, 1e4, width=32)))
 def test_one_logit_a_row_stands_for_the_second_class(logits):
     found = predictions(logits, output="logits", label=label())
-    np.testing.assert_allclose(found.probabilities[:, 1], special.expit(logits.astype(np.float64)), rtol=1e-12, atol=1e-300)
-    np.testing.assert_allclose(found.probabilities[:, 0], special.expit(-logits.astype(np.float64)), rtol=1e-12, atol=1e-300)
+    np.testing.assert_allclose(
+        found.probabilities[:, 1], special.expit(logits.astype(np.float64)), rtol=1e-12, atol=1e-300
+    )
+    np.testing.assert_allclose(
+        found.probabilities[:, 0], special.expit(-logits.astype(np.float64)), rtol=1e-12, atol=1e-300
+    )
     np.testing.assert_array_equal(found.prediction, (logits > 0).astype(np.int64))
 
 

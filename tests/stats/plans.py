@@ -1,0 +1,28 @@
+"""Plans and samples that several tests of analyses share."""
+
+import numpy as np
+
+from manifests.plan import Plan, PlanColumns
+from manifests.policy import Policy
+from stats.samples import from_wide
+
+IMPROVEMENT = Policy(kind="Policy", version=1)
+NON_INFERIORITY = Policy(kind="Policy", version=1, promote_on="non_inferiority")
+
+
+def plan(*, columns=None, **changes):
+    """A plan with control `control`, changed as asked."""
+    return Plan(kind="Plan", version=1, control="control", columns=PlanColumns(**columns or {}), **changes)
+
+
+def samples_of(scores_RA, **columns):
+    """Samples of arms control, a, b, ... on numbered rows."""
+    scores_RA = np.asarray(scores_RA, dtype=np.float64)
+    arms = ("control", *"abcdefghij")[: scores_RA.shape[1]]
+    return from_wide(arms, np.arange(len(scores_RA)), scores_RA, **columns)
+
+
+def correlated(num_rows, gains, *, seed=0, shared=1.0):
+    """Scores of arms that share each row's difficulty, moved by their gains."""
+    rng = np.random.default_rng(seed)
+    return shared * rng.normal(size=(num_rows, 1)) + rng.normal(size=(num_rows, len(gains))) + np.asarray(gains)

@@ -1,0 +1,255 @@
+"""Analyses: the decision tree as the plan walks it, what does not fit, and the same bits for the same scores."""
+
+import json
+
+import jsonschema
+import numpy as np
+import pytest
+from scipy import stats
+
+from stats import analysis
+from stats.errors import SamplesError
+from stats.samples import from_long
+from stats.schema import ANALYSIS_SCHEMA, analysis_schema_text
+from tests.stats.plans import correlated, plan, samples_of
+
+
+def _binary(num_rows=400, chances=(0.5, 0.6, 0.7), seed=0):
+    rng = np.random.default_rng(seed)
+    return (rng.random((num_rows, len(chances))) < chances).astype(float)
+
+
+CLUSTERS = np.repeat(np.arange(40), 10)
+
+
+@pytest.mark.parametrize(
+    ("scores", "changes", "clusters", "omnibus", "method"),
+    [
+        (correlated(400, [0, 0.1, 0.2]), {}, None, "rm_anova", "max_t"),
+        (correlated(400, [0, 0.1, 0.2]), {"scale": "count"}, None, "rm_anova", "max_t"),
+        (correlated(400, [0, 0.1, 0.2]), {"family": "tukey"}, None, "rm_anova", "max_t"),
+        (correlated(400, [0, 0.1, 0.2]), {"omnibus": "hotelling"}, None, "hotelling", "max_t"),
+        (correlated(400, [0, 0.1, 0.2]), {"omnibus": "friedman"}, None, "friedman", "max_t"),
+        (correlated(400, [0, 0.1, 0.2]), {"posthoc": "t_holm"}, None, "rm_anova", "t_holm"),
+        (correlated(400, [0, 0.1]), {}, None, "rm_anova", "paired_t"),
+        (correlated(400, [0, 0.1, 0.2]), {}, CLUSTERS, "cluster_wald", "max_t"),
+        (correlated(400, [0, 0.1]), {}, CLUSTERS, "cluster_wald", "paired_t_cr1"),
+        (np.round(correlated(400, [0, 0.1, 0.2])), {"scale": "ordinal"}, None, "friedman", "max_t"),
+        (np.round(correlated(400, [0, 0.1])), {"scale": "ordinal"}, None, "rm_anova", "paired_t"),
+        (_binary(), {"scale": "binary"}, None, "cochran_q", "max_t"),
+        (_binary(), {"scale": "binary", "posthoc": "mcnemar_holm"}, None, "cochran_q", "mcnemar_holm"),
+        (_binary(30), {"scale": "binary"}, None, "cochran_q", "mcnemar_holm"),  # few discordant rows
+        (_binary(chances=(0.5, 0.6)), {"scale": "binary"}, None, "cochran_q", "mcnemar"),
+        (_binary(chances=(0.5, 0.6)), {"scale": "binary", "posthoc": "max_t"}, None, "cochran_q", "paired_t"),
+        (_binary(), {"scale": "binary"}, CLUSTERS, "cluster_wald", "max_t"),
+    ],
+)
+def test_the_plan_chooses_the_methods(scores, changes, clusters, omnibus, method):
+    columns = {} if clusters is None else {"cluster": "c"}
+    samples = samples_of(scores, cluster=clusters)
+    found = analysis.analyze(samples, plan(columns=columns, **changes))
+    assert found.omnibus is not None
+    assert found.omnibus.test == omnibus
+    assert {comparison.method for comparison in found.comparisons} == {method}
+    num_arms = scores.shape[1]
+    assert len(found.comparisons) == (num_arms * (num_arms - 1) // 2 if found.family == "tukey" else num_arms - 1)
+    assert found.power.mde is not None
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"omnibus": "welch"}, "on shared rows it throws the power away"),
+        ({"omnibus": "cochran_q"}, "Cochran's Q needs scores of 0 or 1"),
+        ({"posthoc": "tukey_hsd"}, "for arms with rows of their own"),
+        ({"posthoc": "mcnemar_holm"}, "McNemar's test needs independent rows with scores of 0 or 1"),
+        ({"scale": "binary"}, "400 scores|scores of 'score' are neither 0 nor 1"),
+        ({"control": "contrl"}, "did you mean 'control'"),
+        ({"columns": {"cluster": "page"}}, "names the cluster column 'page', but the scores come without"),
+        ({"columns": {"segment": "lang"}}, "names the segment column 'lang', but the scores come without"),
+    ],
+)
+def test_what_does_not_fit_is_refused(changes, words):
+    planned = plan(**changes) if "control" not in changes else plan().model_copy(update=changes)
+    with pytest.raises(SamplesError, match=words):
+        analysis.analyze(samples_of(correlated(400, [0, 0.1, 0.2])), planned)
+
+
+def test_few_clusters_are_refused_and_under_thirty_warned():
+    scores = correlated(400, [0, 0.1])
+    with pytest.raises(SamplesError, match=r"only 4 clusters.*at least 5"):
+        analysis.analyze(samples_of(scores, cluster=np.arange(400) % 4), plan(columns={"cluster": "c"}))
+    found = analysis.analyze(samples_of(scores, cluster=np.arange(400) % 29), plan(columns={"cluster": "c"}))
+    assert any("29 clusters, fewer than 30" in warning for warning in found.warnings)
+    enough = analysis.analyze(samples_of(scores, cluster=np.arange(400) % 30), plan(columns={"cluster": "c"}))
+    assert enough.warnings == ()
+    assert enough.num_clusters == 30
+
+
+def test_friedman_of_two_arms_is_not_testable_when_asked_for():
+    found = analysis.analyze(samples_of(correlated(40, [0, 0.1])), plan(omnibus="friedman"))
+    assert found.omnibus is not None
+    assert found.omnibus.p_value is None
+    assert [each.what for each in found.not_testable] == ["omnibus"]
+    assert found.comparisons[0].p_adjusted is not None
+
+
+def test_one_arm_has_an_interval_and_nothing_else():
+    scores = _binary(20, chances=(0.0,))
+    found = analysis.analyze(samples_of(scores), plan(scale="binary"))
+    assert (found.omnibus, found.comparisons, found.best, found.power.mde) == (None, (), None, None)
+    (arm,) = found.arms
+    assert (arm.ci_low, arm.ci_high) == pytest.approx((0, 0.1611), abs=1e-4)  # Wilson; Wald's would be (0, 0)
+
+
+def test_arms_have_intervals_of_their_own():
+    scores = correlated(50, [0, 0.2])
+    found = analysis.analyze(samples_of(scores), plan())
+    for index, arm in enumerate(found.arms):
+        low, high = stats.ttest_1samp(scores[:, index], 0).confidence_interval(0.95)
+        assert (arm.ci_low, arm.ci_high) == pytest.approx((low, high))
+
+
+def test_repeats_are_averaged_with_a_note_and_do_not_inflate_rows():
+    rng = np.random.default_rng(0)
+    rows = np.tile(np.repeat(np.arange(100), 5), 2)
+    samples = from_long(["control"] * 500 + ["a"] * 500, rows, (rng.random(1000) < 0.5).astype(float))
+    found = analysis.analyze(samples, plan(scale="binary"))
+    assert (found.num_rows, found.num_repeats) == (100, 5)
+    assert found.comparisons[0].df == 99
+    assert found.comparisons[0].method == "paired_t"
+    assert any("5 repeats" in warning for warning in found.warnings)
+
+
+def test_a_count_of_identical_binary_arms_is_answered():
+    scores = np.repeat(_binary(100, chances=(0.7,)), 3, axis=1)
+    found = analysis.analyze(samples_of(scores), plan(scale="binary", family="tukey"))
+    assert found.omnibus is not None
+    assert found.omnibus.p_value == 1
+    assert [each.degenerate for each in found.comparisons] == ["identical"] * 3
+    assert all(each.p_adjusted == 1 and each.ci_low == each.ci_high == 0 for each in found.comparisons)
+    assert set(dict(found.letters).values()) == {"a"}
+
+
+def test_a_binary_arm_that_is_always_better_is_testable():
+    scores = np.stack([np.zeros(50), np.ones(50)], axis=1)
+    (found,) = analysis.analyze(samples_of(scores), plan(scale="binary")).comparisons
+    assert found.p_adjusted == pytest.approx(2**-50)
+    assert found.ci_low is not None
+    assert found.ci_low > 0.8
+
+
+def test_the_estimate_of_the_winner_is_corrected_towards_the_others():
+    found = analysis.analyze(samples_of(correlated(100, [0.0] * 9)), plan())
+    assert found.best is not None
+    assert found.best.estimate == max(each.estimate or 0 for each in found.comparisons)
+    assert found.best.estimate_corrected is not None
+    assert found.best.estimate_corrected < found.best.estimate
+    lower = analysis.analyze(samples_of(-correlated(100, [0.0] * 9)), plan(direction="lower"))
+    assert lower.best is not None
+    assert (lower.best.estimate, lower.best.estimate_corrected) == pytest.approx(
+        (-found.best.estimate, -found.best.estimate_corrected)
+    )
+
+
+def test_the_mde_is_found_with_its_power():
+    """A true difference of the mde is significant in 80 % of repetitions."""
+    mde = analysis.analyze(samples_of(correlated(200, [0.0, 0.0, 0.0], seed=9)), plan()).power.pairs[0].mde
+    assert mde is not None
+    hits = [
+        (
+            analysis.analyze(samples_of(correlated(200, [0.0, mde, 0.0], seed=seed)), plan()).comparisons[0].p_adjusted
+            or 0
+        )
+        <= 0.05
+        for seed in range(150)
+    ]
+    assert np.mean(hits) == pytest.approx(0.8, abs=0.13)
+
+
+def test_margins_answer_non_inferiority_and_equivalence():
+    """TOST by scipy: two one-sided paired t-tests."""
+    scores = correlated(100, [0, 0.1])
+    found = analysis.analyze(samples_of(scores), plan(margins={"a": 0.4})).margins[0]
+    low = stats.ttest_rel(scores[:, 1] + 0.4, scores[:, 0], alternative="greater").pvalue
+    high = stats.ttest_rel(scores[:, 1] - 0.4, scores[:, 0], alternative="less").pvalue
+    assert found.p_non_inferior == pytest.approx(low)
+    assert found.p_equivalent == pytest.approx(max(low, high))
+    assert found.non_inferior == (found.ci_low > -0.4)
+    turned = analysis.analyze(samples_of(-scores), plan(margins={"a": 0.4}, direction="lower")).margins[0]
+    assert (turned.p_non_inferior, turned.p_equivalent) == pytest.approx((found.p_non_inferior, found.p_equivalent))
+
+
+def test_the_order_of_rows_never_shows():
+    scores = correlated(9000, [0, 0.01, 0.02])  # two blocks of rows
+    rows = np.arange(9000)
+    order = np.random.default_rng(0).permutation(9000)
+    arms = np.repeat(["control", "a", "b"], 9000)
+    forth = from_long(arms, np.tile(rows, 3), scores.T.ravel())
+    back = from_long(arms, np.tile(rows[order], 3), scores[order].T.ravel())
+    assert analysis.analyze(forth, plan()).to_json() == analysis.analyze(back, plan()).to_json()
+
+
+def test_threads_of_linear_algebra_never_show():
+    """Families of two and of twenty arms, in a fresh process on one thread and on many."""
+    import os
+    import subprocess
+    import sys
+
+    program = (
+        "from tests.stats.plans import correlated, plan, samples_of; from stats import analysis; import hashlib, json\n"
+        "found = [analysis.analyze(samples_of(correlated(9000, [0.0] * k)), plan(family='tukey')) for k in (2, 10)]\n"
+        "print(hashlib.sha256(json.dumps([f.to_json() for f in found]).encode()).hexdigest())"
+    )
+    digests = {
+        subprocess.run(
+            [sys.executable, "-c", program],
+            env={**os.environ, "OPENBLAS_NUM_THREADS": threads, "OMP_NUM_THREADS": threads},
+            capture_output=True,
+            text=True,
+            check=True,
+        ).stdout
+        for threads in ("1", "8")
+    }
+    assert len(digests) == 1
+
+
+EVERYTHING = (
+    lambda: analysis.analyze(samples_of(correlated(400, [0, 0.1, 0.2])), plan(family="tukey", margins={"a": 1.0})),
+    lambda: analysis.analyze(samples_of(_binary(30)), plan(scale="binary")),
+    lambda: analysis.analyze(samples_of([[0.0, 1.0, 2.0]]), plan()),
+    lambda: analysis.analyze(samples_of(np.arange(20.0)[:, None] + [0, 1]), plan(), exploratory=True),
+    lambda: analysis.analyze(
+        samples_of(correlated(400, [0, 0.1]), segment=np.arange(400) % 3, cluster=CLUSTERS),
+        plan(columns={"segment": "s", "cluster": "c"}),
+        guardrails=(analysis.Guardrail("g", "higher", "continuous", 0.1, samples_of(correlated(400, [0, 0]))),),
+    ),
+)
+
+
+@pytest.mark.parametrize("make", EVERYTHING, ids=("tukey", "binary", "one_row", "constant", "segments"))
+def test_the_json_keeps_to_its_schema(make):
+    text = json.dumps(make().to_json(), allow_nan=False)
+    jsonschema.validate(json.loads(text), json.loads(ANALYSIS_SCHEMA.read_text()))
+
+
+def test_the_published_schema_is_that_of_the_records():
+    assert ANALYSIS_SCHEMA.read_text() == analysis_schema_text(), (
+        "the records have changed: write stats.schema.analysis_schema_text() to stats/analysis.schema.json"
+    )
+
+
+def test_the_json_has_the_documented_keys():
+    plain = EVERYTHING[0]().to_json()
+    assert {
+        "design", "n_rows", "arms", "omnibus", "comparisons", "segments", "power", "warnings", "not_testable",
+        "plan_digest", "exploratory",
+    } <= set(plain)  # fmt: skip
+    assert {"arm", "mean", "std_error", "ci_low", "ci_high"} <= set(plain["arms"][0])
+    assert {"test", "statistic", "df_num", "df_den", "p_value", "p_value_corrected", "epsilon"} <= set(plain["omnibus"])
+    assert {
+        "arm", "reference", "estimate", "std_error", "statistic", "df", "p_value", "p_adjusted", "ci_low", "ci_high",
+        "method",
+    } <= set(plain["comparisons"][0])  # fmt: skip
+    assert "mde" in plain["power"]
+    assert plain["plan_digest"] == plan(family="tukey", margins={"a": 1.0}).digest()
