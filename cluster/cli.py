@@ -5,7 +5,7 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import typer
 
@@ -176,6 +176,83 @@ def analyze(
     from cluster.report import terminal
 
     terminal.show_analysis(found.to_json(), Console())
+
+
+@app.command()
+def power(
+    design: Annotated[Literal["paired", "unpaired"], typer.Option(help="Whether arms score the same rows.")] = "paired",
+    scale: Annotated[
+        Literal["continuous", "binary", "count", "ordinal"], typer.Option(help="What a score is.")
+    ] = "continuous",
+    effect: Annotated[float | None, typer.Option(help="The difference to resolve, in units of the score.")] = None,
+    rows: Annotated[int | None, typer.Option(help="How many rows there are (unpaired: per arm).")] = None,
+    power: Annotated[float, typer.Option(help="The chance to see the effect.")] = 0.8,
+    alpha: Annotated[float, typer.Option(help="The family-wise error rate, two-sided.")] = 0.05,
+    sd_difference: Annotated[float | None, typer.Option(help="Paired: standard deviation of a difference.")] = None,
+    sd: Annotated[float | None, typer.Option(help="Standard deviation of a score.")] = None,
+    correlation: Annotated[float | None, typer.Option(help="Paired: correlation of two arms' scores.")] = None,
+    discordant: Annotated[float | None, typer.Option(help="Paired binary: share of rows on which arms differ.")] = None,
+    rate_control: Annotated[float | None, typer.Option(help="Binary: the control's rate.")] = None,
+    rate_variant: Annotated[float | None, typer.Option(help="Binary: the variant's rate.")] = None,
+    arms: Annotated[int, typer.Option(help="Arms in the family, the control included.")] = 2,
+    family: Annotated[
+        Literal["dunnett", "tukey"], typer.Option(help="Control against variants, or all pairs.")
+    ] = "dunnett",
+    cluster_size: Annotated[float | None, typer.Option(help="Rows in a cluster, on average.")] = None,
+    icc: Annotated[float | None, typer.Option(help="Intraclass correlation of differences.")] = None,
+    omnibus: Annotated[
+        Literal["rm_anova", "oneway"] | None, typer.Option(help="Power of this test of all arms; effect is Cohen's f.")
+    ] = None,
+    epsilon: Annotated[float, typer.Option(help="rm_anova: the sphericity epsilon that is expected.")] = 1.0,
+    pilot: Annotated[str | None, typer.Option(help="A table of pilot scores; needs --plan.")] = None,
+    plan: Annotated[Path | None, typer.Option(help="The plan's file, for --pilot.")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """How many rows resolve an effect, or which effect some rows resolve, before a GPU is rented."""
+    from cluster.resolve import read_text
+    from manifests import InvalidInput, Plan, parse
+    from stats import power as power_analysis
+    from stats import table
+
+    if pilot is not None:
+        if plan is None:
+            raise InvalidInput(
+                "a pilot needs the plan that it is read by", field="--plan", remedy="add --plan PLAN.yaml"
+            )
+        planned = parse(read_text(str(plan)), file=str(plan), kind="Plan")
+        assert isinstance(planned, Plan)
+        answer = power_analysis.from_pilot(
+            table.read_scores(pilot, planned), planned, effect=effect, rows=rows, power=power
+        )
+    else:
+        answer = power_analysis.answer(
+            design=design,
+            scale=scale,
+            effect=effect,
+            rows=rows,
+            power=power,
+            alpha=alpha,
+            sd_difference=sd_difference,
+            sd=sd,
+            correlation=correlation,
+            discordant=discordant,
+            rate_control=rate_control,
+            rate_variant=rate_variant,
+            arms=arms,
+            family=family,
+            cluster_size=cluster_size,
+            icc=icc,
+            omnibus=omnibus,
+            epsilon=epsilon,
+        )
+    if as_json:
+        _print_json(answer.to_json())
+        return
+    from rich.console import Console
+
+    from cluster.report import terminal
+
+    terminal.show_power(answer.to_json(), Console())
 
 
 @ledger_app.command("ls")

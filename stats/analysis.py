@@ -26,7 +26,7 @@ from stats.results import (
     NotTestable,
     OmnibusTest,
 )
-from stats.samples import Samples
+from stats.samples import NO_SEGMENT, Samples, refuse_infinite
 from stats.segments import BySegment, segments_of
 
 __all__ = ["Analysis", "Guardrail", "analyze"]
@@ -116,6 +116,7 @@ class _Design:
 def _chosen(samples: Samples, plan: Plan) -> Samples:
     """The samples with segments and clusters exactly where the plan names them."""
     samples.index(plan.control)
+    refuse_infinite(samples.scores_RA, samples.arms, samples.row_ids)
     for field, values_R in (("segment", samples.segments_R), ("cluster", samples.clusters_R)):
         named = getattr(plan.columns, field)
         if named is not None and values_R is None:
@@ -124,9 +125,12 @@ def _chosen(samples: Samples, plan: Plan) -> Samples:
                 field=f"columns.{field}",
                 remedy=f"give each row its {field}, or plan without",
             )
+    segments_R = None
+    if plan.columns.segment is not None and samples.segments_R is not None:
+        segments_R = np.array([NO_SEGMENT if name is None else str(name) for name in samples.segments_R.tolist()])
     return replace(
         samples,
-        segments_R=samples.segments_R if plan.columns.segment is not None else None,
+        segments_R=segments_R,
         clusters_R=samples.clusters_R if plan.columns.cluster is not None else None,
     )
 
@@ -202,7 +206,7 @@ def _by_segment(
 ) -> BySegment:
     if given.segments_R is None or not pairs:
         return BySegment(None, ())
-    names = tuple(str(name) for name in np.unique(given.segments_R.astype(str)))
+    names = tuple(np.unique(given.segments_R).tolist())
 
     def measure(inside: Samples) -> Measured:
         module = paired if plan.design == "paired" else independent

@@ -96,6 +96,8 @@ def _tails(analysis: Analysis, samples: Samples, pairs: Sequence[Pair]) -> Itera
     if analysis.design != "paired" or analysis.scale == "binary" or samples.num_rows < checks.FEW_ROWS:
         return
     for arm, reference in pairs:
+        if samples.arms[reference] != analysis.control:
+            continue
         share = checks.heaviest_share(samples.scores_RA, (arm, reference))
         if share > checks.HEAVY_SHARE:
             yield (

@@ -73,7 +73,7 @@ def _thin(arms: paired.Measured, samples: Samples, pairs: Sequence[Pair]) -> str
         return f"{num_clusters} clusters, fewer than {paired.FEW_CLUSTERS}" if few else None
     if samples.num_rows < FEW_ROWS:
         return f"{samples.num_rows} rows, fewer than {FEW_ROWS}"
-    share = max(heaviest_share(samples.scores_RA, pair) for pair in pairs)
+    share = max(heaviest_share(samples.scores_RA, pair) for pair in pairs if pair[1] == arms.control)
     return f"one row makes {share:.0%} of the variance of a difference" if share > HEAVY_SHARE else None
 
 

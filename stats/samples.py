@@ -114,7 +114,7 @@ def from_wide(
     scores = np.empty((len(universe), len(columns)))
     for index, column in enumerate(columns):
         scores[:, index] = _averaged(_scores(column, arms[index]), place_R, len(universe), repeats)
-    _refuse_infinite(scores, tuple(arms), _named(universe, dictionary))
+    refuse_infinite(scores, tuple(arms), _named(universe, dictionary))
     return Samples(
         arms=tuple(arms),
         scores_RA=scores,
@@ -183,7 +183,7 @@ def from_long(
         row_N = place if isinstance(to, slice) else to[place]
         segments_R.put(row_N, at, shown)
         clusters_R.put(row_N, at, shown)
-    _refuse_infinite(scores_RA, names, shown)
+    refuse_infinite(scores_RA, names, shown)
     return Samples(
         arms=names,
         scores_RA=scores_RA,
@@ -391,7 +391,8 @@ def _one_per_row(
     return attribute.values()
 
 
-def _refuse_infinite(scores_RA: NDArray[np.float64], arms: tuple[str, ...], row_ids: NDArray[Any]) -> None:
+def refuse_infinite(scores_RA: NDArray[np.float64], arms: tuple[str, ...], row_ids: NDArray[Any]) -> None:
+    """Raises SamplesError where a score is infinite, naming the first."""
     infinite_RA = np.isinf(scores_RA)
     if infinite_RA.any():
         row, index = np.argwhere(infinite_RA)[0]
@@ -464,5 +465,5 @@ def _without_ids(
             row_ids=np.arange(len(scores_RA)),
             num_missing_A=np.array([np.isnan(column).sum() for column in columns], dtype=np.int64),
         )
-    _refuse_infinite(made.scores_RA, names, made.row_ids)
+    refuse_infinite(made.scores_RA, names, made.row_ids)
     return made

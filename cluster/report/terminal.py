@@ -116,6 +116,18 @@ def show_analysis(found: dict[str, Any], console: Console) -> None:
     console.print(Text(f"plan {found['plan_digest']}{mark}", style="dim"))
 
 
+def show_power(answer: dict[str, Any], console: Console) -> None:
+    """Prints how many rows an effect needs, or which effect some rows resolve, and on what that rests."""
+    rows, effect = answer["rows"], answer["effect"]
+    console.print(
+        f"{'–' if rows is None else f'{rows:,}'} rows resolve a difference of "
+        f"{'–' if effect is None else f'{effect:.6g}'} with power {answer['power']:g} at alpha {answer['alpha']:g}"
+    )
+    console.print(Text(answer["method"], style="dim"))
+    for assumption in answer["assumptions"]:
+        console.print(Text(f"assumes: {assumption}", style="dim"))
+
+
 def _interval(low: float | None, high: float | None, *, sign: str = "") -> str:
     return "not testable" if low is None or high is None else f"[{low:{sign}.4f}, {high:{sign}.4f}]"
 

@@ -64,3 +64,27 @@ def test_another_plan_on_a_recorded_run_is_exploratory_and_the_recorded_one_is_n
         answer = assay("analyze", "experiment.yaml", "--plan", "plan.yaml", "--json", folder=tmp_path)
         assert answer.returncode == 0, answer.stderr
         assert json.loads(answer.stdout)["exploratory"] is exploratory
+
+
+def test_power_answers_as_r_does_and_the_other_way_round(assay, tmp_path):
+    # R 4.2.2: power.t.test(delta=0.3, sd=1.2, power=0.8, type="paired") -> n = 127.5
+    words = ("power", "--design", "paired", "--scale", "continuous", "--sd-difference", "1.2", "--json")
+    answer = assay(*words, "--effect", "0.3", "--power", "0.8", "--alpha", "0.05", folder=tmp_path)
+    assert answer.returncode == 0, answer.stderr
+    assert json.loads(answer.stdout)["rows"] == 128
+    back = json.loads(assay(*words, "--rows", "128", folder=tmp_path).stdout)
+    assert 0.299 < back["effect"] < 0.3
+    family = json.loads(assay(*words, "--effect", "0.3", "--arms", "5", folder=tmp_path).stdout)
+    assert family["rows"] > 128
+
+
+def test_power_from_a_pilot_and_with_too_little_said(assay, example):
+    answer = assay(
+        "power", "--pilot", "scores.csv", "--plan", "plan.yaml", "--effect", "0.05", "--json", folder=example
+    )
+    assert answer.returncode == 0, answer.stderr
+    assert json.loads(answer.stdout)["rows"] > 1
+    nothing = assay("power", "--effect", "0.3", folder=example)
+    assert nothing.returncode == 2
+    assert "sd" in nothing.stderr
+    assert assay("power", "--pilot", "scores.csv", "--effect", "0.3", folder=example).returncode == 2

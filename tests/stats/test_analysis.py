@@ -1,6 +1,7 @@
 """Analyses: the decision tree as the plan walks it, what does not fit, and the same bits for the same scores."""
 
 import json
+from dataclasses import replace
 
 import jsonschema
 import numpy as np
@@ -253,3 +254,18 @@ def test_the_json_has_the_documented_keys():
     } <= set(plain["comparisons"][0])  # fmt: skip
     assert "mde" in plain["power"]
     assert plain["plan_digest"] == plan(family="tukey", margins={"a": 1.0}).digest()
+
+
+def test_infinite_scores_are_refused_by_row():
+    scores = correlated(40, [0, 0.1])
+    samples = samples_of(scores)
+    samples.scores_RA[7, 1] = np.inf
+    with pytest.raises(SamplesError, match=r"arm 'a', row 7: score: 1 of 80 scores are infinite"):
+        analysis.analyze(samples, plan())
+
+
+def test_rows_of_no_segment_are_a_segment():
+    segments = np.array(["x", None] * 50, dtype=object)
+    samples = replace(samples_of(correlated(100, [0, 0.1])), segments_R=segments)
+    found = analysis.analyze(samples, plan(columns={"segment": "s"}))
+    assert [(segment.segment, segment.num_rows) for segment in found.segments] == [("(none)", 50), ("x", 50)]
