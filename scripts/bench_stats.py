@@ -103,11 +103,13 @@ def ratios(*, quick: bool) -> list[tuple[str, float, float]]:
     found = []
     for num_rows in (200, 500) if quick else (200, 500, 1000):
         scores = scores_of(num_rows, 5)
-        long = pd.DataFrame({
-            "row": np.repeat(np.arange(num_rows), 5),
-            "arm": np.tile(np.arange(5), num_rows),
-            "score": scores.ravel(),
-        })
+        long = pd.DataFrame(
+            {
+                "row": np.repeat(np.arange(num_rows), 5),
+                "arm": np.tile(np.arange(5), num_rows),
+                "score": scores.ravel(),
+            }
+        )
         theirs = cpu_seconds(lambda long=long: AnovaRM(long, "score", "row", within=["arm"]).fit())
         names = tuple("abcde")
         ours = cpu_seconds(lambda scores=scores: omnibus.rm_anova(moments_of(scores, arms=names, control=0)))
@@ -154,7 +156,11 @@ def main() -> None:
         return
     warnings.filterwarnings("ignore")
     factor = 10 if options.quick else 1
-    sizes = [(1_000_000 // factor, 20, "dunnett"), (1_000_000 // factor, 20, "tukey"), (100_000 // factor, 50, "dunnett")]
+    sizes = [
+        (1_000_000 // factor, 20, "dunnett"),
+        (1_000_000 // factor, 20, "tukey"),
+        (100_000 // factor, 50, "dunnett"),
+    ]
     sizes.append((100_000 // factor, 50, "tukey"))
     missed = False
     print("| rows x arms | family | CPU s, bound 20 | peak memory, bound 2 GB | same bits for 1, 7, 64 units |")
@@ -166,7 +172,9 @@ def main() -> None:
         same = found["digests"] == 1
         missed |= found["seconds"] > 20 or found["peak_bytes"] > 2e9 or not same
         size = f"{num_rows:,} x {num_arms}"
-        print(f"| {size} | {family} | {found['seconds']:.2f} | {found['peak_bytes'] / 1e9:.2f} GB | {'yes' if same else 'NO'} |")
+        print(
+            f"| {size} | {family} | {found['seconds']:.2f} | {found['peak_bytes'] / 1e9:.2f} GB | {'yes' if same else 'NO'} |"
+        )
     print("\n| against | theirs, CPU s | ours, CPU s | ratio |\n|---|---|---|---|")
     for name, theirs, ours in ratios(quick=options.quick):
         print(f"| {name} | {theirs:.4g} | {ours:.4g} | {theirs / ours:,.0f} |")
