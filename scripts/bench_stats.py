@@ -101,6 +101,7 @@ def ratios(*, quick: bool) -> list[tuple[str, float, float]]:
     from stats.row_weights import row_keys
 
     found = []
+    names = tuple("abcde")
     for num_rows in (200, 500) if quick else (200, 500, 1000):
         scores = scores_of(num_rows, 5)
         long = pd.DataFrame(
@@ -111,7 +112,6 @@ def ratios(*, quick: bool) -> list[tuple[str, float, float]]:
             }
         )
         theirs = cpu_seconds(lambda long=long: AnovaRM(long, "score", "row", within=["arm"]).fit())
-        names = tuple("abcde")
         ours = cpu_seconds(lambda scores=scores: omnibus.rm_anova(moments_of(scores, arms=names, control=0)))
         found.append((f"statsmodels AnovaRM, {num_rows} rows x 5", theirs, ours))
     num_rows = 2_000 if quick else 10_000
