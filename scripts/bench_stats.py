@@ -9,6 +9,7 @@ for each arm and unit first, as a ledger holds them; reading them is part of wha
 import argparse
 import hashlib
 import json
+import os
 import resource
 import subprocess
 import sys
@@ -17,6 +18,8 @@ import time
 import warnings
 from collections.abc import Callable
 from pathlib import Path
+
+os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 import numpy as np
 import pandas as pd
@@ -177,7 +180,7 @@ def main() -> None:
         )
     print("\n| against | theirs, CPU s | ours, CPU s | ratio |\n|---|---|---|---|")
     for name, theirs, ours in ratios(quick=options.quick):
-        print(f"| {name} | {theirs:.4g} | {ours:.4g} | {theirs / ours:,.0f} |")
+        print(f"| {name} | {theirs:.4g} | {ours:.4g} | {theirs / ours:,.2g} |")
     sys.exit(1 if missed else 0)
 
 

@@ -114,7 +114,7 @@ def max_t_of(covariance_AA: Floats, pairs: Sequence[Pair], *, df: float) -> MaxT
     largest_U = np.concatenate(
         [
             np.abs((arms_AU[arm_P] - arms_AU[reference_P]) * scale_P[:, None]).max(axis=0)
-            for arms_AU in (np.einsum("aq,uq->au", factor_AQ, chunk_UQ) for chunk_UQ in _directions(rank))
+            for arms_AU in (np.einsum("aq,qu->au", factor_AQ, chunk_QU) for chunk_QU in _directions(rank))
         ]
     )
     nodes, weights = _summed_up(largest_U)
@@ -127,13 +127,16 @@ def _directions(rank: int) -> tuple[Floats, ...]:
 
     The points of a rank are always the same: the last are kept for the next family (at most 40 MB each).
     """
-    log2_num = next((log2 for log2, largest in ((18, 10), (17, 24), (16, 64)) if rank <= largest), 14)
+    log2_num = next((log2 for log2, largest in ((16, 4), (18, 10), (17, 24), (16, 64)) if rank <= largest), 14)
     points_UQ = qmc.Sobol(rank, scramble=True, rng=np.random.default_rng(_SEED)).random_base2(log2_num)
     # A scrambled Sobol point can be 0, where the normal quantile is infinite.
     normal_UQ = special.ndtri(np.clip(points_UQ, 1e-16, 1 - 1e-16))
     normal_UQ /= np.sqrt((normal_UQ**2).sum(axis=1, keepdims=True))
-    normal_UQ.flags.writeable = False
-    return tuple(np.split(normal_UQ, range(_CHUNK_NUM_DIRECTIONS, len(normal_UQ), _CHUNK_NUM_DIRECTIONS)))
+    chunks = np.split(normal_UQ, range(_CHUNK_NUM_DIRECTIONS, len(normal_UQ), _CHUNK_NUM_DIRECTIONS))
+    turned = tuple(np.ascontiguousarray(chunk_UQ.T) for chunk_UQ in chunks)
+    for chunk_QU in turned:
+        chunk_QU.flags.writeable = False
+    return turned
 
 
 def _summed_up(largest_U: Floats) -> tuple[Floats, Floats]:
@@ -165,7 +168,8 @@ def _factor(covariance_AA: Floats, pairs: Sequence[Pair]) -> Floats:
     rest_AA = np.where(np.outer(usable_A, usable_A), relative_AA / np.outer(safe_A, safe_A), 0.0)
     columns: list[Floats] = []
     while len(columns) < int(usable_A.sum()):
-        pivot = int(np.argmax(np.diag(rest_AA)))
+        # The first of those that are as large: rounding must not choose between equals.
+        pivot = int(np.argmax(np.diag(rest_AA) >= (1 - 1e-6) * np.diag(rest_AA).max()))
         if rest_AA[pivot, pivot] <= _RANK_TOLERANCE:
             break
         column_A = rest_AA[:, pivot] / np.sqrt(rest_AA[pivot, pivot])

@@ -4,24 +4,25 @@ Axes: R rows, A arms (k of them), D differences from the control (k - 1). Every 
 says so where it could not be made; none answers p = 1 for lack of an answer.
 """
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy import linalg, stats
+from scipy import stats
 
+from stats import sphericity
 from stats.clusters import ClusterMoments
 from stats.errors import SamplesError
+from stats.finite import finite, refuse_other_than_01
 from stats.moments import Floats, Moments, moments_of
+from stats.quadratic_form import QuadraticForm, quadratic_form
 from stats.results import OmnibusTest
 
 MIN_NUM_CLUSTERS = 5
 """Below this no cluster-robust test is made: its null distribution is not near enough to F."""
 
 _CHUNK_NUM_ROWS = 65_536
-_RANK_TOLERANCE = 1e-10
 
 
 def rm_anova(moments: Moments) -> OmnibusTest:
@@ -39,7 +40,7 @@ def rm_anova(moments: Moments) -> OmnibusTest:
         return unable
     if constant := _without_variation("rm_anova", moments):
         return constant
-    centred_AA = _double_centred(moments.difference_covariance_AA)
+    centred_AA = sphericity.double_centred(moments.difference_covariance_AA)
     trace = float(np.trace(centred_AA))
     mean_A = moments.difference_mean_A
     effect = num_rows * float(((mean_A - mean_A.mean()) ** 2).sum())
@@ -49,8 +50,8 @@ def rm_anova(moments: Moments) -> OmnibusTest:
     details = {
         "df_num_gg": epsilon * df_num,
         "df_den_gg": epsilon * df_den,
-        **_huynh_feldt(epsilon, f_value, num_arms=num_arms, num_rows=num_rows),
-        **_mauchly(centred_AA, num_rows=num_rows),
+        **sphericity.huynh_feldt(epsilon, f_value, num_arms=num_arms, num_rows=num_rows),
+        **sphericity.mauchly(centred_AA, num_rows=num_rows),
         "eta_squared_partial": f_value / (f_value + num_rows - 1),
     }
     return OmnibusTest(
@@ -75,7 +76,7 @@ def hotelling(moments: Moments) -> OmnibusTest:
         return unable
     if constant := _without_variation("hotelling", moments):
         return constant
-    form = _quadratic_form(moments.mean_D, moments.covariance_DD / moments.num_rows, rounding=moments.rounding)
+    form = quadratic_form(moments.mean_D, moments.covariance_DD / moments.num_rows, rounding=moments.rounding)
     return _wald("hotelling", form, num_blocks=moments.num_rows, blocks="rows")
 
 
@@ -94,8 +95,26 @@ def cluster_wald(moments: ClusterMoments) -> OmnibusTest:
         )
     if constant := _without_variation("cluster_wald", moments.rows):
         return constant
-    form = _quadratic_form(moments.mean_D, moments.mean_covariance_DD, rounding=moments.rows.rounding)
+    form = quadratic_form(moments.mean_D, moments.mean_covariance_DD, rounding=moments.rows.rounding)
     return _wald("cluster_wald", form, num_blocks=num_clusters, blocks="clusters")
+
+
+def wald(estimate_D: Floats, covariance_DD: Floats, *, test: str, rounding: float = 0.0) -> OmnibusTest:
+    """Wald's chi-square test that some estimates are all 0, such as differences of AUROCs from the control's.
+
+    Args:
+        estimate_D: The estimates.
+        covariance_DD: Their covariance; directions without variance take no degree of freedom.
+        test: What the test is called in the answer.
+        rounding: An estimate without variance that is no larger than this is 0.
+    """
+    if not np.diag(covariance_DD).any():
+        has_difference = bool((np.abs(estimate_D) > rounding).any())
+        return _constant(test) if has_difference else _identical(test, df_num=len(estimate_D))
+    form = quadratic_form(estimate_D, covariance_DD, rounding=rounding)
+    if form.outside:
+        return _constant(test)
+    return _chi_square_test(test, form.value, form.rank, {})
 
 
 def friedman(scores_RA: ArrayLike) -> OmnibusTest:
@@ -104,7 +123,7 @@ def friedman(scores_RA: ArrayLike) -> OmnibusTest:
     Ranks are multiples of one half, so their sums are exact and no division of the rows shows. Iman & Davenport's F
     (1980) and Kendall's W are in the details.
     """
-    scores_RA = _finite(scores_RA)
+    scores_RA = finite(scores_RA)
     num_rows, num_arms = scores_RA.shape
     if unable := _too_few("friedman", num_arms=num_arms, num_rows=num_rows, min_num_rows=1):
         return unable
@@ -135,8 +154,8 @@ def cochran_q(scores_RA: ArrayLike) -> OmnibusTest:
     Raises:
         SamplesError: A score is neither 0 nor 1.
     """
-    scores_RA = _finite(scores_RA)
-    _refuse_other_than_01(scores_RA, "cochran_q")
+    scores_RA = finite(scores_RA)
+    refuse_other_than_01(scores_RA, test="cochran_q")
     num_rows, num_arms = scores_RA.shape
     if unable := _too_few("cochran_q", num_arms=num_arms, num_rows=num_rows, min_num_rows=1):
         return unable
@@ -225,7 +244,7 @@ def chi_square(groups: Sequence[ArrayLike]) -> OmnibusTest:
     """
     arrays = _arrays(groups)
     for values in arrays:
-        _refuse_other_than_01(values[:, None], "chi_square")
+        refuse_other_than_01(values, test="chi_square")
     if unable := _too_few("chi_square", num_arms=len(arrays), num_rows=min(map(len, arrays)), min_num_rows=1):
         return unable
     ones_A = np.array([int(values.sum()) for values in arrays])
@@ -275,34 +294,7 @@ class _Groups:
         return _constant(test)
 
 
-@dataclass(frozen=True)
-class _QuadraticForm:
-    """m' V^- m, the rank of V, how many elements of m vary, and whether m lies outside what V spans."""
-
-    value: float
-    rank: int
-    num_varying: int
-    outside: bool
-
-
-def _quadratic_form(mean_D: Floats, covariance_DD: Floats, *, rounding: float) -> _QuadraticForm:
-    """Computed in the scale of correlations, so that the rank does not depend on units of single arms."""
-    scale_D = np.sqrt(np.diag(covariance_DD))
-    varying_D = scale_D > 0
-    if (np.abs(mean_D[~varying_D]) > rounding).any():
-        return _QuadraticForm(math.inf, 0, int(varying_D.sum()), outside=True)
-    scale_D = scale_D[varying_D]
-    values_Q, vectors_DQ = linalg.eigh(covariance_DD[np.ix_(varying_D, varying_D)] / np.outer(scale_D, scale_D))
-    kept_Q = values_Q > _RANK_TOLERANCE * len(values_Q)
-    along_Q = vectors_DQ.T @ (mean_D[varying_D] / scale_D)
-    value = float((along_Q[kept_Q] ** 2 / values_Q[kept_Q]).sum())
-    beyond = float((along_Q[~kept_Q] ** 2).sum())
-    # What lies outside must be rounding: far less than a standard error in a direction that has none.
-    outside = beyond > 1e-8 * max(1.0, float((along_Q**2).sum()))
-    return _QuadraticForm(value, int(kept_Q.sum()), len(values_Q), outside)
-
-
-def _wald(test: str, form: _QuadraticForm, *, num_blocks: int, blocks: str) -> OmnibusTest:
+def _wald(test: str, form: QuadraticForm, *, num_blocks: int, blocks: str) -> OmnibusTest:
     if num_blocks <= form.num_varying and form.rank >= num_blocks - 1:
         return _not_testable(test, f"{num_blocks} {blocks} are too few for {form.num_varying} differences")
     if form.outside:
@@ -317,40 +309,6 @@ def _wald(test: str, form: _QuadraticForm, *, num_blocks: int, blocks: str) -> O
         p_value=float(stats.f.sf(f_value, df_num, df_den)),
         details=(("wald" if test == "cluster_wald" else "t_squared", form.value), ("rank", float(form.rank))),
     )
-
-
-def _huynh_feldt(epsilon: float, f_value: float, *, num_arms: int, num_rows: int) -> dict[str, float]:
-    df_num, df_den = num_arms - 1, (num_arms - 1) * (num_rows - 1)
-    below = df_num * (num_rows - 1 - df_num * epsilon)
-    raw = (num_rows * df_num * epsilon - 2) / below if below > 0 else 1.0
-    epsilon_hf = min(1.0, raw)
-    p_value = float(stats.f.sf(f_value, epsilon_hf * df_num, epsilon_hf * df_den))
-    return {"epsilon_hf": epsilon_hf, "p_value_hf": p_value}
-
-
-def _mauchly(centred_AA: Floats, *, num_rows: int) -> dict[str, float]:
-    """Mauchly's W and its p-value; nothing where it cannot be had (two arms, few rows, singular covariance)."""
-    size = len(centred_AA) - 1
-    df = num_rows - 1
-    if size < 2 or df < size:
-        return {}
-    values = linalg.eigvalsh(centred_AA)[1:]  # the first belongs to the mean of all arms and is 0
-    if values[0] <= _RANK_TOLERANCE * values[-1]:
-        return {}
-    log_w = float(np.log(values).sum() - size * np.log(values.mean()))
-    rho = 1 - (2 * size**2 + size + 2) / (6 * size * df)
-    second = (size + 2) * (size - 1) * (size - 2) * (2 * size**3 + 6 * size**2 + 3 * size + 2)
-    second /= 288 * (size * df * rho) ** 2
-    chi_square = -df * rho * log_w
-    freedom = size * (size + 1) / 2 - 1
-    first_p = float(stats.chi2.sf(chi_square, freedom))
-    p_value = first_p + second * (float(stats.chi2.sf(chi_square, freedom + 4)) - first_p)
-    return {"mauchly_w": math.exp(log_w), "mauchly_p": min(1.0, max(0.0, p_value))}
-
-
-def _double_centred(covariance_AA: Floats) -> Floats:
-    row_A = covariance_AA.mean(axis=1)
-    return covariance_AA - row_A[:, None] - row_A[None, :] + row_A.mean()
 
 
 def _without_variation(test: str, moments: Moments) -> OmnibusTest | None:
@@ -416,39 +374,4 @@ def _group_moments(groups: Sequence[ArrayLike], test: str) -> list[Moments]:
 
 
 def _arrays(groups: Sequence[ArrayLike]) -> list[NDArray[np.float64]]:
-    return [_finite(np.asarray(values, dtype=np.float64)[:, None])[:, 0] for values in groups]
-
-
-def _finite(scores_RA: ArrayLike) -> NDArray[np.float64]:
-    """Scores as float64, or an error that names the rows where one is missing: a NaN would make every answer NaN.
-
-    Raises:
-        SamplesError: A score is NaN or infinite.
-    """
-    values_RA = np.asarray(scores_RA, dtype=np.float64)
-    bad_R = np.flatnonzero(~np.isfinite(values_RA).all(axis=1))
-    if len(bad_R):
-        shown = ", ".join(str(int(row)) for row in bad_R[:5])
-        raise SamplesError(
-            f"{len(bad_R)} rows have a score that is no finite number",
-            place=f"rows {shown}{', ...' if len(bad_R) > 5 else ''} (counted from 0)",
-            field="score",
-            value=float(values_RA[bad_R[0]][~np.isfinite(values_RA[bad_R[0]])][0]),
-            bound="a finite number",
-            remedy="say in the plan what a missing score means (missing: worst or listwise)",
-        )
-    return values_RA
-
-
-def _refuse_other_than_01(scores_RA: NDArray[np.float64], test: str) -> None:
-    other_RA = (scores_RA != 0) & (scores_RA != 1)
-    if other_RA.any():
-        row, arm = np.argwhere(other_RA)[0]
-        raise SamplesError(
-            f"{test} is for scores of 0 and 1",
-            place=f"row {row} (counted from 0)",
-            field="score",
-            value=float(scores_RA[row, arm]),
-            bound="0 or 1",
-            remedy="set scale: continuous in the plan",
-        )
+    return [finite(values, place=f"arm {index}") for index, values in enumerate(groups)]

@@ -6,6 +6,13 @@ from dataclasses import dataclass, replace
 from manifests.errors import InvalidInput
 from stats.family_critical import Family, critical_value
 
+_BELONGS = {
+    (True, False): ("sd_difference", "sd", "correlation"),
+    (True, True): ("discordant", "rate_control", "rate_variant", "correlation"),
+    (False, False): ("sd",),
+    (False, True): ("rate_control", "rate_variant"),
+}
+
 
 @dataclass(frozen=True)
 class Question:
@@ -61,6 +68,7 @@ class Question:
             )
         if self.cluster_size is not None and not (self.cluster_size >= 1 and math.isfinite(self.cluster_size)):
             raise InvalidInput("not a size of clusters", field="cluster_size", value=self.cluster_size, bound="from 1")
+        self._refuse_what_does_not_belong()
         asked = self._with_effect_of_rates()
         if asked.effect is None and asked.rows is None:
             raise InvalidInput(
@@ -73,6 +81,20 @@ class Question:
                 "no rows resolve an effect of nothing", field="effect", value=asked.effect, bound="not 0"
             )
         return asked
+
+    def _refuse_what_does_not_belong(self) -> None:
+        belong = _BELONGS[self.paired, self.binary]
+        for field in ("sd_difference", "sd", "correlation", "discordant", "rate_control", "rate_variant"):
+            value = getattr(self, field)
+            if value is not None and field not in belong:
+                raise InvalidInput(
+                    f"this says nothing of a{' paired' if self.paired else 'n unpaired'} comparison of "
+                    + ("proportions" if self.binary else "means"),
+                    field=field,
+                    value=value,
+                    bound=", ".join(belong),
+                    remedy="leave it out, or check design and scale",
+                )
 
     def _with_effect_of_rates(self) -> "Question":
         if self.rate_control is None or self.rate_variant is None:

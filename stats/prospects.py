@@ -80,11 +80,13 @@ def best_of(arms: Measured, comparisons: Sequence[Comparison], direction: str) -
     gains = sign * arms.mean_A[indices]
     covariance = arms.relative_covariance_AA[np.ix_(indices, indices)]
     best = int(np.argmax(gains))
-    corrected = selection.corrected_best(gains, covariance)
+    lead = gains[best] - np.delete(gains, best).max()
+    # Between equals nothing was selected by its luck: who is called the best is the order of the arms.
+    tied = lead <= 1e-9 * float(np.sqrt(covariance.diagonal().max()))
     return BestArm(
         arm=found[best].arm,
         reference=control,
         estimate=float(sign * gains[best]),
-        estimate_corrected=float(sign * corrected),
-        method="hybrid_median_unbiased",
+        estimate_corrected=None if tied else float(sign * selection.corrected_best(gains, covariance)),
+        method="none: tied with another variant" if tied else "hybrid_median_unbiased",
     )

@@ -15,6 +15,7 @@ from manifests.errors import InvalidInput, did_you_mean
 from stats import multiplicity, posthoc
 from stats.all_pairs import AllPairs
 from stats.errors import SamplesError
+from stats.finite import finite
 from stats.many_to_one import ManyToOne
 from stats.max_t import Pair
 from stats.moments import Floats, moments_of
@@ -187,23 +188,14 @@ def _welch(arms: _Arms, pairs: Sequence[Pair]) -> tuple[Floats, Floats]:
 
 
 def _arms(groups: Sequence[ArrayLike], names: Sequence[str]) -> _Arms:
-    arrays = [np.asarray(values, dtype=np.float64) for values in groups]
-    if len(arrays) != len(names) or len(arrays) < 2:
+    if len(groups) != len(names) or len(groups) < 2:
         raise InvalidInput(
             "a comparison needs at least two arms, each with a name",
             field="arms",
-            value=f"{len(arrays)} groups, {len(names)} names",
+            value=f"{len(groups)} groups, {len(names)} names",
         )
+    arrays = [finite(values, place=f"arm '{name}'") for values, name in zip(groups, names, strict=True)]
     for values, name in zip(arrays, names, strict=True):
-        bad = np.flatnonzero(~np.isfinite(values))
-        if len(bad):
-            raise SamplesError(
-                f"{len(bad)} scores are no finite numbers",
-                place=f"arm '{name}', score {int(bad[0])} (counted from 0)",
-                value=float(values[bad[0]]),
-                bound="a finite number",
-                remedy="say in the plan what a missing score means (missing: worst or listwise)",
-            )
         if len(values) < 2:
             raise SamplesError(
                 "an arm has too few rows to measure variation with",

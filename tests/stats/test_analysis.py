@@ -269,3 +269,10 @@ def test_rows_of_no_segment_are_a_segment():
     samples = replace(samples_of(correlated(100, [0, 0.1])), segments_R=segments)
     found = analysis.analyze(samples, plan(columns={"segment": "s"}))
     assert [(segment.segment, segment.num_rows) for segment in found.segments] == [("(none)", 50), ("x", 50)]
+
+
+def test_two_best_variants_are_tied():
+    scores = _binary(200, chances=(0.5, 0.8, 0.6))
+    found = analysis.analyze(samples_of(np.column_stack([scores, scores[::-1, 1]])), plan(scale="binary")).best
+    assert found is not None
+    assert (found.arm, found.estimate_corrected, found.method) == ("a", None, "none: tied with another variant")

@@ -1,0 +1,215 @@
+"""Simulates what the analysis promises: family-wise error, simultaneous coverage, and false promotions.
+
+    python scripts/simulate_error_rates.py [--quick] [--replicates N]
+    python scripts/simulate_error_rates.py --scores SCORES --plan PLAN [--replicates N]
+
+The first form draws scores from worlds that it knows, analyses each as a user would, and prints a Markdown table.
+The second permutes the labels of the arms within every row of real scores, so that no arm differs from another, and
+prints how often the gate would still promote one (A/A).
+"""
+
+import argparse
+import os
+import sys
+import time
+from collections.abc import Iterator
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+import numpy as np
+from scipy import special
+
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+
+from manifests.parse import parse
+from manifests.plan import Plan, PlanColumns
+from manifests.policy import Policy
+from stats import analysis, gate, table
+from stats.samples import Samples
+
+ALPHA = 0.05
+LOW, HIGH = 0.04, 0.06
+
+
+@dataclass(frozen=True)
+class World:
+    """Where scores come from.
+
+    Attributes:
+        words: What is special about it.
+        num_arms: Arms k.
+        num_rows: Rows n.
+        correlation: Correlation of two arms' scores on one row.
+        family: `dunnett` or `tukey`.
+        kind: `normal`, `clones` (sphericity broken), `skewed` or `binary`.
+        icc: Share of the variance of an arm's own part that its clusters of 20 rows make; None without clusters.
+        chance: Chance of a 1, for binary scores.
+    """
+
+    words: str
+    num_arms: int
+    num_rows: int
+    correlation: float = 0.5
+    family: str = "dunnett"
+    kind: str = "normal"
+    icc: float | None = None
+    chance: float = 0.95
+
+
+CLUSTER_SIZE = 20
+
+
+def worlds() -> Iterator[World]:
+    """All worlds of the table."""
+    for num_arms in (3, 5, 10):
+        for num_rows in (30, 200, 2000):
+            for correlation in (0.0, 0.5, 0.8, 0.95):
+                if num_arms < 10 or correlation in (0.0, 0.95):
+                    yield World("normal", num_arms, num_rows, correlation)
+    for num_arms in (3, 5):
+        for num_rows in (30, 2000):
+            yield World("normal, all pairs", num_arms, num_rows, 0.8, "tukey")
+    for family in ("dunnett", "tukey"):
+        for num_rows in (30, 200, 2000):
+            yield World("near-clones and one outlier", 5, num_rows, 0.8, family, "clones")
+    for num_rows in (30, 200, 2000):
+        yield World("skewed differences", 3, num_rows, 0.5, kind="skewed")
+    for icc in (0.0, 0.05, 0.2, 0.5):
+        for num_clusters in (30, 100):
+            yield World(f"{num_clusters} clusters, ICC {icc}", 5, num_clusters * CLUSTER_SIZE, icc=icc)
+    for chance in (0.7, 0.95):
+        for num_arms in (2, 3, 5, 10):
+            for num_rows in (30, 200, 2000):
+                if num_arms < 10 or num_rows == 2000:
+                    yield World(f"binary, {chance:.0%} right", num_arms, num_rows, 0.8, kind="binary", chance=chance)
+
+
+def drawn(world: World, rng: np.random.Generator, *, null: bool) -> tuple[np.ndarray, np.ndarray]:
+    """Scores of one replicate, rows x arms, and the true means of the arms."""
+    shape = world.num_rows, world.num_arms
+    gains = np.zeros(world.num_arms) if null else np.linspace(0, 0.5, world.num_arms)
+    shared = world.correlation**0.5 * rng.normal(size=(world.num_rows, 1))
+    own = rng.normal(size=shape)
+    if world.kind == "skewed":
+        own = rng.exponential(size=shape) - 1
+    if world.kind == "clones":  # the first arms differ by a tenth of what the last one does
+        own[:, :-1] = own[:, :1] + 0.1 * own[:, :-1]
+    if world.icc is not None:
+        part = rng.normal(size=(world.num_rows // CLUSTER_SIZE, world.num_arms))
+        own = (1 - world.icc) ** 0.5 * own + world.icc**0.5 * np.repeat(part, CLUSTER_SIZE, axis=0)
+    latent = shared + (1 - world.correlation) ** 0.5 * own
+    if world.kind != "binary":
+        return latent + gains, gains
+    chances = world.chance - gains * (1 - world.chance)
+    return (latent < special.ndtri(chances)).astype(float), chances
+
+
+def one(given: tuple[World, int, int]) -> np.ndarray:
+    """Counts over some replicates: omnibus rejects, family rejects, all intervals cover, something is promoted."""
+    world, first, num = given
+    columns = PlanColumns(cluster="c" if world.icc is not None else None)
+    scale = "binary" if world.kind == "binary" else "continuous"
+    plan = Plan(kind="Plan", version=1, control="0", family=world.family, scale=scale, columns=columns)
+    policy = Policy(kind="Policy", version=1)
+    arms = tuple(str(arm) for arm in range(world.num_arms))
+    rows = np.arange(world.num_rows)
+    clusters = rows // CLUSTER_SIZE if world.icc is not None else None
+    counts = np.zeros(4)
+    for replicate in range(first, first + num):
+        rng = np.random.default_rng([20_260_101, replicate])
+        scores, _ = drawn(world, rng, null=True)
+        found = analysis.analyze(Samples(arms, scores, rows, clusters_R=clusters), plan)
+        test = found.omnibus
+        p_value = None if test is None else test.p_value_corrected or test.p_value
+        counts[0] += p_value is not None and p_value <= ALPHA
+        counts[1] += any(each.p_adjusted is not None and each.p_adjusted <= ALPHA for each in found.comparisons)
+        counts[3] += any(each.decision == "promote" for each in gate.decide(found, policy, plan))
+        scores, truth = drawn(world, rng, null=False)
+        found = analysis.analyze(Samples(arms, scores, rows, clusters_R=clusters), plan)
+        counts[2] += all(_covers(each, truth) for each in found.comparisons)
+    return counts
+
+
+def _covers(comparison: analysis.Comparison, truth: np.ndarray) -> bool:
+    difference = truth[int(comparison.arm)] - truth[int(comparison.reference)]
+    return comparison.ci_low is not None and comparison.ci_low <= difference <= comparison.ci_high
+
+
+def verdict(rate: float, *, chance: float) -> str:
+    """Whether an error rate is in its bounds, as far as this many replicates can tell."""
+    if LOW <= rate <= HIGH:
+        return "yes"
+    if LOW - chance <= rate <= HIGH + chance:
+        return "within chance"
+    return "NO" if rate > HIGH else "conservative"
+
+
+def simulated(num_replicates: int, *, chosen: list[World]) -> int:
+    """Prints the table; 1 if an error rate is above its bound by more than chance."""
+    size = 25
+    blocks = [(first, min(size, num_replicates - first)) for first in range(0, num_replicates, size)]
+    chance = 2 * (ALPHA * (1 - ALPHA) / num_replicates) ** 0.5
+    print(f"{num_replicates} replicates, alpha {ALPHA}; a rate of 0.05 is known within {chance:.3f} (2 SE)\n")
+    print(
+        "| world | arms | rows | correlation | family | omnibus | family-wise error | coverage | promoted | 0.04-0.06 |"
+    )
+    print("|---|---|---|---|---|---|---|---|---|---|")
+    above = 0
+    with ProcessPoolExecutor() as pool:
+        for world in chosen:
+            given = [(world, first, num) for first, num in blocks]
+            rates = sum(pool.map(one, given), start=np.zeros(4)) / num_replicates
+            above += rates[1] > HIGH + 1.5 * chance
+            print(
+                f"| {world.words} | {world.num_arms} | {world.num_rows} | {world.correlation} | {world.family} "
+                f"| {rates[0]:.3f} | {rates[1]:.3f} | {rates[2]:.3f} | {rates[3]:.3f} | {verdict(rates[1], chance=chance)} |",
+                flush=True,
+            )
+    return int(above > 0)
+
+
+def permuted(scores: str, plan_file: str, num_replicates: int) -> int:
+    """Prints how often arms with permuted labels are promoted; 1 if more often than alpha by more than chance."""
+    plan = parse(Path(plan_file).read_text(), file=plan_file, kind="Plan")
+    assert isinstance(plan, Plan)
+    samples = table.read_scores(scores, plan)
+    policy = Policy(kind="Policy", version=1)
+    promoted = 0
+    for replicate in range(num_replicates):
+        rng = np.random.default_rng([20_260_102, replicate])
+        shuffled = replace(samples, scores_RA=rng.permuted(samples.scores_RA, axis=1))
+        decisions = gate.decide(analysis.analyze(shuffled, plan), policy, plan)
+        promoted += any(decision.decision == "promote" for decision in decisions)
+    rate = promoted / num_replicates
+    print(
+        f"A/A: {num_replicates} permutations of the labels of {len(samples.arms)} arms within {samples.num_rows} rows; "
+        f"an arm was promoted in {promoted}: {rate:.4f} (alpha {plan.alpha})"
+    )
+    return int(rate > plan.alpha + 3 * (plan.alpha * (1 - plan.alpha) / num_replicates) ** 0.5)
+
+
+def main() -> None:
+    """Reads the options."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--replicates", type=int, help="of each world: 2000; with --quick 100; permutations: 1000")
+    parser.add_argument("--quick", action="store_true", help="every fifth world, 100 replicates")
+    parser.add_argument("--scores", help="a table of scores whose labels are permuted")
+    parser.add_argument("--plan", help="the plan that goes with it")
+    options = parser.parse_args()
+    if bool(options.scores) != bool(options.plan):
+        parser.error("--scores and --plan go together")
+    started = time.monotonic()
+    if options.scores:
+        code = permuted(options.scores, options.plan, options.replicates or 1000)
+    else:
+        chosen = list(worlds())[:: 5 if options.quick else 1]
+        code = simulated(options.replicates or (100 if options.quick else 2000), chosen=chosen)
+    print(f"\n{time.monotonic() - started:.0f} s", file=sys.stderr)
+    sys.exit(code)
+
+
+if __name__ == "__main__":
+    main()
