@@ -201,7 +201,8 @@ def power(
     cluster_size: Annotated[float | None, typer.Option(help="Rows in a cluster, on average.")] = None,
     icc: Annotated[float | None, typer.Option(help="Intraclass correlation of differences.")] = None,
     omnibus: Annotated[
-        Literal["rm_anova", "oneway"] | None, typer.Option(help="Power of this test of all arms; effect is Cohen's f.")
+        Literal["rm_anova", "oneway"] | None,
+        typer.Option(help="Power of this test of all arms; the effect is the largest difference between two arms."),
     ] = None,
     epsilon: Annotated[float, typer.Option(help="rm_anova: the sphericity epsilon that is expected.")] = 1.0,
     pilot: Annotated[str | None, typer.Option(help="A table of pilot scores; needs --plan.")] = None,
