@@ -136,6 +136,8 @@ def _chosen(samples: Samples, plan: Plan) -> Samples:
 
 
 def _completed(given: Samples, plan: Plan) -> Complete:
+    if given.undefined is not None:
+        return Complete(given, None)
     if plan.design == "unpaired":
         return completed_unpaired(given, rule=plan.missing, direction=plan.direction, scale=plan.scale)
     return completed(given, rule=plan.missing, direction=plan.direction, scale=plan.scale, control=plan.control)
@@ -148,8 +150,10 @@ def _num_rows(samples: Samples, plan: Plan) -> int:
 def _carried_out(samples: Samples, plan: Plan, pairs: Pairs, *, control: int, is_binary: bool) -> _Design:
     if plan.design == "unpaired":
         return _unpaired(samples, plan, pairs, control=control, is_binary=is_binary)
+    if samples.undefined is not None:
+        return _untold(samples, plan, pairs, samples.undefined)
     if samples.num_rows < 2:
-        return _single_row(samples, plan, pairs)
+        return _untold(samples, plan, pairs, "one row: nothing tells how scores vary")
     arms = paired.measured(samples, control=control)
     estimates = paired.arm_estimates(arms, alpha=plan.alpha, is_binary=is_binary)
     if not pairs:
@@ -180,12 +184,12 @@ def _unpaired(samples: Samples, plan: Plan, pairs: Pairs, *, control: int, is_bi
     )
 
 
-def _single_row(samples: Samples, plan: Plan, pairs: Pairs) -> _Design:
-    reason = "one row: nothing tells how scores vary"
-    scores_A = samples.scores_RA[0]
+def _untold(samples: Samples, plan: Plan, pairs: Pairs, reason: str) -> _Design:
+    """What there is to say where nothing can be tested: the scores of a single row, if there are any."""
+    mean_A = [None if samples.undefined is not None else float(score) for score in samples.scores_RA[0]]
     estimates = tuple(
-        ArmEstimate(arm, float(score), None, None, None, 1, 0, "none")
-        for arm, score in zip(samples.arms, scores_A, strict=True)
+        ArmEstimate(arm, mean, None, None, None, samples.num_rows, 0, "none")
+        for arm, mean in zip(samples.arms, mean_A, strict=True)
     )
     comparisons = tuple(
         paired.untestable(
@@ -193,12 +197,17 @@ def _single_row(samples: Samples, plan: Plan, pairs: Pairs) -> _Design:
             samples.arms[reference],
             method=plan.posthoc,
             reason=reason,
-            estimate=float(scores_A[arm] - scores_A[reference]),
+            estimate=_minus(mean_A, arm, reference),
         )
         for arm, reference in pairs
     )
     omnibus = paired.untestable_omnibus(plan.omnibus, reason) if pairs else None
     return _Design(None, estimates, omnibus, comparisons, None, ())
+
+
+def _minus(mean_A: Sequence[float | None], arm: int, reference: int) -> float | None:
+    first, second = mean_A[arm], mean_A[reference]
+    return None if first is None or second is None else first - second
 
 
 def _by_segment(

@@ -6,7 +6,8 @@ from dataclasses import replace
 from scipy import stats
 
 from manifests.plan import Plan
-from stats import multiplicity, paired, posthoc
+from stats import multiplicity, paired, posthoc, resampling
+from stats.corpus import CorpusSamples
 from stats.max_t import Pair
 from stats.moments import Floats
 from stats.randomisation import sign_flip_max_t
@@ -42,6 +43,9 @@ def checks_of(
         pairs: The family's pairs, in the order of `family`.
         is_binary: Whether rows score 0 or 1.
     """
+    if isinstance(samples, CorpusSamples):
+        again = _bootstrap(samples, plan)
+        return () if again is None else (_check(again, family, plan, reason="one number of all rows together"),)
     found: list[Check] = []
     independent = arms.clusters is None
     if is_binary and independent and family[0].method in ("max_t", "t_holm", "paired_t") and arms.moments is not None:
@@ -87,6 +91,17 @@ def _sign_flips(samples: Samples, plan: Plan) -> Sequence[Comparison]:
         alpha=plan.alpha,
         keys_R=row_keys(blocks_R),
         num_replicates=_NUM_FLIPS,
+    )
+
+
+def _bootstrap(samples: CorpusSamples, plan: Plan) -> Sequence[Comparison] | None:
+    assert samples.answers is not None
+    keys_R = row_keys(samples.row_ids if samples.clusters_R is None else samples.clusters_R)
+    replicates = samples.answers.replicates(samples.clusters_R, keys_R)
+    if replicates is None:
+        return None
+    return resampling.comparisons(
+        replicates, arms=samples.arms, control=plan.control, family=plan.family, alpha=plan.alpha
     )
 
 

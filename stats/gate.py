@@ -13,6 +13,7 @@ from stats.results import Analysis, Comparison, GuardrailResult
 
 Verdict = Literal["promote", "hold", "reject"]
 _NONE_FAILED: Mapping[str, str] = MappingProxyType({})
+_NO_FLOORS: Mapping[str, float] = MappingProxyType({})
 
 
 @dataclass(frozen=True)
@@ -42,7 +43,12 @@ class _Finding:
 
 
 def decide(
-    analysis: Analysis, policy: Policy, plan: Plan, *, failed: Mapping[str, str] = _NONE_FAILED
+    analysis: Analysis,
+    policy: Policy,
+    plan: Plan,
+    *,
+    failed: Mapping[str, str] = _NONE_FAILED,
+    noise_floors: Mapping[str, float] = _NO_FLOORS,
 ) -> tuple[Decision, ...]:
     """A decision for every arm but the control.
 
@@ -55,9 +61,14 @@ def decide(
         policy: What promotes.
         plan: The plan: minimum effect, margins, direction.
         failed: Arms that could not be measured, with the reason. They are held, never rejected.
+        noise_floors: By how much an arm's primary metric depends on the batch size, in its units. An improvement that
+            is not larger than the arm's or the control's is no improvement of the arm: it is held.
     """
     variants = [arm.arm for arm in analysis.arms if arm.arm != analysis.control and arm.arm not in failed]
-    decisions = [_decided(analysis, policy, plan, arm) for arm in variants]
+    at_rest = noise_floors.get(analysis.control, 0.0)
+    decisions = [
+        _decided(analysis, policy, plan, arm, noise_floor=max(noise_floors.get(arm, 0.0), at_rest)) for arm in variants
+    ]
     if analysis.control in failed:
         reason = f"the control '{analysis.control}' could not be measured: {failed[analysis.control]}"
         decisions = [Decision(each.arm, "hold", (reason,), "measure the control") for each in decisions]
@@ -69,8 +80,8 @@ def decide(
     return tuple(decisions)
 
 
-def _decided(analysis: Analysis, policy: Policy, plan: Plan, arm: str) -> Decision:
-    findings = [_primary(analysis, policy, plan, arm)]
+def _decided(analysis: Analysis, policy: Policy, plan: Plan, arm: str, *, noise_floor: float) -> Decision:
+    findings = [_above_noise(_primary(analysis, policy, plan, arm), analysis, policy, arm, noise_floor=noise_floor)]
     findings += [_guardrail(found, analysis) for found in analysis.guardrails if found.comparison.arm == arm]
     reasons = tuple(finding.reason for finding in findings)
     if any(finding.speaks_for == "reject" for finding in findings):
@@ -106,6 +117,21 @@ def _primary(analysis: Analysis, policy: Policy, plan: Plan, arm: str) -> _Findi
     if policy.promote_on == "improvement":
         return _improvement(comparison, analysis, plan)
     return _non_inferiority(comparison, analysis, plan)
+
+
+def _above_noise(primary: _Finding, analysis: Analysis, policy: Policy, arm: str, *, noise_floor: float) -> _Finding:
+    """An improvement that a change of the batch size could have made is none."""
+    comparison = analysis.against_control(arm)
+    if primary.speaks_for != "promote" or policy.promote_on != "improvement" or comparison is None:
+        return primary
+    if abs(comparison.estimate or 0.0) > noise_floor:
+        return primary
+    reason = (
+        f"{primary.reason}, but not by more than the noise floor: the batch size alone moves it by {noise_floor:.4g}"
+    )
+    return _Finding(
+        "hold", reason, "find out why its scores depend on the batch, or let the suite score rows one by one"
+    )
 
 
 def _improvement(comparison: Comparison, analysis: Analysis, plan: Plan) -> _Finding:

@@ -59,13 +59,18 @@ def held(guardrail: Guardrail, plan: Plan, *, primary: Samples) -> tuple[Guardra
         row_ids=guardrail.samples.row_ids,
         clusters_R=primary.clusters_R,
         num_repeats=guardrail.samples.num_repeats,
+        corpus=guardrail.samples.corpus,
     )
+    others = [index for index in range(len(samples.arms)) if index != control]
+    if guardrail.samples.undefined is not None:
+        reason = guardrail.samples.undefined
+        return tuple(_untestable(guardrail, samples.arms[index], plan.control, reason) for index in others)
     complete = completed(
         samples, rule=plan.missing, direction=guardrail.direction, scale=guardrail.scale, control=plan.control
     ).samples
-    others = [index for index in range(len(samples.arms)) if index != control]
     if complete.num_rows < 2:
-        return tuple(_untestable(guardrail, samples.arms[index], plan.control) for index in others)
+        reason = "fewer than two rows have scores"
+        return tuple(_untestable(guardrail, samples.arms[index], plan.control, reason) for index in others)
     is_binary = guardrail.scale == "binary" and complete.num_repeats == 1
     if is_binary:
         check_binary(complete, metric=guardrail.metric)
@@ -105,8 +110,8 @@ def _held(
     return GuardrailResult(guardrail.metric, guardrail.direction, guardrail.margin, comparison, verdict)
 
 
-def _untestable(guardrail: Guardrail, arm: str, control: str) -> GuardrailResult:
-    comparison = paired.untestable(arm, control, method="paired_t", reason="fewer than two rows have scores")
+def _untestable(guardrail: Guardrail, arm: str, control: str, reason: str) -> GuardrailResult:
+    comparison = paired.untestable(arm, control, method="paired_t", reason=reason)
     return GuardrailResult(guardrail.metric, guardrail.direction, guardrail.margin, comparison, "not_testable")
 
 

@@ -44,14 +44,20 @@ def measured(samples: Samples, *, control: int) -> Measured:
             )
     num_rows_A = np.array([len(group) for group in groups])
     mean_A = np.array([group[0] + (group - group[0]).mean() for group in groups])
-    scale = max(float(np.abs(group).max()) for group in groups)
-    variance_A = np.array([(group - group[0]).var(ddof=1) for group in groups])
-    covariance_AA = np.diag(variance_A / num_rows_A)
+    rounding = 8 * float(np.finfo(np.float64).eps) * max(float(np.abs(group).max()) for group in groups)
+    variance_A = np.array([(group - group[0]).var(ddof=1) for group in groups]) / num_rows_A
+    covariance_AA = np.diag(variance_A)
     df = float(num_rows_A.min() - 1)
     if samples.clusters_R is not None:
-        covariance_AA, num_clusters = _cluster_covariance(samples, mean_A)
+        num_clusters = int(samples.clusters_R.max()) + 1
         paired.refuse_few_clusters(num_clusters)
         df = num_clusters - 1
+        totals_AG = _cluster_totals(samples, mean_A, num_clusters=num_clusters)
+        variance_A = (totals_AG**2).sum(axis=1) * (num_clusters / df)
+        # Differences first: of arms that have all but the same totals, their covariances would leave only rounding.
+        away_AG = totals_AG - totals_AG[control]
+        away_AG[np.abs(away_AG).max(axis=1) <= rounding] = 0.0
+        covariance_AA = (away_AG[:, None] * away_AG).sum(axis=2) * (num_clusters / df)
     return Measured(
         arms=samples.arms,
         control=control,
@@ -60,8 +66,8 @@ def measured(samples: Samples, *, control: int) -> Measured:
         mean_covariance_AA=covariance_AA,
         df=df,
         arm_mean_A=mean_A,
-        arm_std_error_A=np.sqrt(np.diag(covariance_AA)),
-        rounding=8 * float(np.finfo(np.float64).eps) * scale,
+        arm_std_error_A=np.sqrt(variance_A),
+        rounding=rounding,
     )
 
 
@@ -96,7 +102,13 @@ def omnibus_test(samples: Samples, arms: Measured, plan: Plan, *, is_binary: boo
                 value=plan.omnibus,
                 bound="auto (a Wald test on cluster totals)",
             )
-        return _cluster_wald(arms)
+        others = [index for index in range(len(arms.arms)) if index != arms.control]
+        return omnibus.cluster_wald_of(
+            arms.mean_A[others],
+            arms.mean_covariance_AA[np.ix_(others, others)],
+            num_clusters=int(arms.df) + 1,
+            rounding=arms.rounding,
+        )
     auto = "chi_square" if is_binary else "kruskal" if plan.scale == "ordinal" else "welch"
     test = auto if plan.omnibus == "auto" else plan.omnibus
     groups = groups_of(samples)
@@ -144,16 +156,7 @@ def family(
                 value=plan.posthoc,
                 bound="auto (max-T with cluster-robust errors)",
             )
-        return posthoc.max_t(
-            arms.mean_A,
-            arms.mean_covariance_AA,
-            df=arms.df,
-            arms=arms.arms,
-            pairs=pairs,
-            alpha=plan.alpha,
-            lone_method="t_cr1",
-            rounding=arms.rounding,
-        ).comparisons
+        return _by_cluster(arms, pairs, alpha=plan.alpha)
     groups = groups_of(samples)
     if plan.posthoc == "auto" and is_binary:
         return _proportions(groups, arms, pairs, alpha=plan.alpha)
@@ -181,21 +184,26 @@ _POSTHOC = {
 def alone(samples: Samples, arms: Measured, pair: Pair, *, alpha: float, is_binary: bool) -> Comparison:
     """One comparison with an interval of its own: score test and Newcombe for rows of 0 or 1, else Welch's t."""
     if samples.clusters_R is not None:
-        return posthoc.max_t(
-            arms.mean_A,
-            arms.mean_covariance_AA,
-            df=arms.df,
-            arms=arms.arms,
-            pairs=[pair],
-            alpha=alpha,
-            lone_method="t_cr1",
-            rounding=arms.rounding,
-        ).comparisons[0]
+        return _by_cluster(arms, [pair], alpha=alpha)[0]
     groups = groups_of(samples)
     if is_binary:
         return _proportions(groups, arms, [pair], alpha=alpha)[0]
     names = arms.arms[pair[0]], arms.arms[pair[1]]
     return unpaired.welch_t_holm((groups[pair[0]], groups[pair[1]]), names, control=names[1], alpha=alpha)[0]
+
+
+def _by_cluster(arms: Measured, pairs: Sequence[Pair], *, alpha: float) -> tuple[Comparison, ...]:
+    """Max-T with the cluster-robust covariance of the arms' means."""
+    return posthoc.max_t(
+        arms.mean_A,
+        arms.mean_covariance_AA,
+        df=arms.df,
+        arms=arms.arms,
+        pairs=pairs,
+        alpha=alpha,
+        lone_method="t_cr1",
+        rounding=arms.rounding,
+    ).comparisons
 
 
 def _proportions(groups: Groups, arms: Measured, pairs: Sequence[Pair], *, alpha: float) -> tuple[Comparison, ...]:
@@ -233,34 +241,17 @@ def _proportions(groups: Groups, arms: Measured, pairs: Sequence[Pair], *, alpha
                 ci_low=low,
                 ci_high=high,
                 method="score_newcombe",
-                degenerate="identical" if z is None else None,
             )
         )
     return posthoc.holm(found, "score_newcombe" if len(pairs) == 1 else "score_newcombe_holm")
 
 
-def _cluster_covariance(samples: Samples, mean_A: Floats) -> tuple[Floats, int]:
-    """CR1 covariance of the arms' means: totals of deviations by cluster, over all arms that a cluster has."""
+def _cluster_totals(samples: Samples, mean_A: Floats, *, num_clusters: int) -> Floats:
+    """What each cluster adds to the deviation of each arm's mean: CR1 is G / (G - 1) times their sum of products."""
     assert samples.clusters_R is not None
-    num_clusters = int(samples.clusters_R.max()) + 1
     totals_AG = np.empty((len(samples.arms), num_clusters))
     for index, mean in enumerate(mean_A):
         inside_R = ~np.isnan(samples.scores_RA[:, index])
         away_R = (samples.scores_RA[inside_R, index] - mean) / inside_R.sum()
         totals_AG[index] = np.bincount(samples.clusters_R[inside_R], weights=away_R, minlength=num_clusters)
-    products_AA = (totals_AG[:, None, :] * totals_AG[None, :, :]).sum(axis=2)
-    return products_AA * (num_clusters / (num_clusters - 1)), num_clusters
-
-
-def _cluster_wald(arms: Measured) -> OmnibusTest:
-    """F = W (G - q) / (q (G - 1)), as for clusters of paired rows, on the arms' means."""
-    others = [index for index in range(len(arms.arms)) if index != arms.control]
-    rank, num_clusters = len(others), arms.df + 1
-    covariance = arms.relative_covariance_AA[np.ix_(others, others)]
-    if rank >= num_clusters or np.linalg.matrix_rank(covariance) < rank:
-        reason = f"{num_clusters:.0f} clusters do not tell {rank} differences apart"
-        return paired.untestable_omnibus("cluster_wald", reason)
-    wald = float(arms.mean_A[others] @ np.linalg.solve(covariance, arms.mean_A[others]))
-    statistic = wald * (num_clusters - rank) / (rank * (num_clusters - 1))
-    p_value = float(stats.f.sf(statistic, rank, num_clusters - rank))
-    return OmnibusTest("cluster_wald", statistic, rank, num_clusters - rank, p_value)
+    return totals_AG

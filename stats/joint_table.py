@@ -1,4 +1,4 @@
-"""The joint table of labels and all arms' predictions: accuracy, precision, recall, F1 and their kin, bootstrapped.
+"""The joint table of labels and all arms' predictions: precision, recall, F1 and their kin, bootstrapped.
 
 Axes: R rows, A arms, K classes, C distinct rows of the table, S sums of one arm (3 K + 1: hits, predictions and
 labels of every class, and rows), B replicates.
@@ -56,13 +56,8 @@ class JointTable:
 
     def sums_CAS(self) -> Floats:
         """What one row of each combination adds to each arm's sums."""
-        num_classes = len(self.classes)
-        one_hot = np.eye(num_classes)
-        label_CK = one_hot[self.cells_CX[:, 0]]
-        predicted_CAK = one_hot[self.cells_CX[:, 1:]]
-        shape = predicted_CAK.shape
-        label_CAK = np.broadcast_to(label_CK[:, None], shape)
-        return np.concatenate([predicted_CAK * label_CAK, predicted_CAK, label_CAK, np.ones((*shape[:2], 1))], axis=2)
+        one_hot = np.eye(len(self.classes))
+        return sums_of(one_hot[self.cells_CX[:, 0]][:, None], one_hot[self.cells_CX[:, 1:]])
 
     def estimates(self, metric: ClassMetric) -> Floats:
         """The metric of every arm."""
@@ -128,10 +123,15 @@ def joint_table(
     return JointTable(tuple(arms), tuple(classes), cells_CX, counts_C.astype(np.int64))
 
 
-def accuracy(sums: Floats) -> Floats:
-    """Share of rows whose predicted class is the true one."""
-    hits, _, _, rows = _parts(sums)
-    return hits.sum(axis=-1) / rows
+def sums_of(label: Floats, predicted: Floats) -> Floats:
+    """What rows add to the sums S.
+
+    Args:
+        label: 1 at the row's class, else 0; ... x K, or such that it spreads to the shape of `predicted`.
+        predicted: 1 at the predicted class, else 0; ... x K.
+    """
+    label = np.broadcast_to(label, predicted.shape)
+    return np.concatenate([predicted * label, predicted, label, np.ones((*predicted.shape[:-1], 1))], axis=-1)
 
 
 def precision(sums: Floats) -> Floats:
@@ -152,24 +152,19 @@ def f1(sums: Floats) -> Floats:
     return 2 * hits[..., -1] / (predicted[..., -1] + actual[..., -1])
 
 
-def specificity(sums: Floats) -> Floats:
-    """Of the rows that are not of the last class, the share that is not predicted so."""
-    hits, predicted, actual, rows = _parts(sums)
-    negative = rows - actual[..., -1]
-    return (negative - (predicted[..., -1] - hits[..., -1])) / negative
-
-
 def balanced_accuracy(sums: Floats) -> Floats:
-    """Mean recall of all classes; undefined where one has no row."""
+    """Mean recall of the classes that have a row, as in scikit-learn."""
     hits, _, actual, _ = _parts(sums)
-    return (hits / actual).mean(axis=-1)
+    there = actual > 0
+    return np.where(there, hits / np.where(there, actual, 1.0), 0.0).sum(axis=-1) / there.sum(axis=-1)
 
 
 def macro_f1(sums: Floats) -> Floats:
-    """Mean F1 of all classes; a class without row and prediction counts 0, as in scikit-learn."""
+    """Mean F1 of the classes that have a row or a prediction, as in scikit-learn."""
     hits, predicted, actual, _ = _parts(sums)
     either = predicted + actual
-    return np.where(either > 0, 2 * hits / np.where(either > 0, either, 1.0), 0.0).mean(axis=-1)
+    there = either > 0
+    return np.where(there, 2 * hits / np.where(there, either, 1.0), 0.0).sum(axis=-1) / there.sum(axis=-1)
 
 
 def matthews(sums: Floats) -> Floats:

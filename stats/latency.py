@@ -105,8 +105,12 @@ def quantiles(
         total_B = weights_BR.sum(axis=1, dtype=np.int64)
         for arm in range(num_arms):
             ordered = order_RA[:, arm]
-            below_B = weights_BR[:, ordered[:first]].sum(axis=1, dtype=np.int64)
-            running_BW = below_B[:, None] + np.cumsum(weights_BR[:, ordered[first:last]], axis=1, dtype=np.int64)
+            window_BW = np.cumsum(weights_BR[:, ordered[first:last]], axis=1, dtype=np.int64)
+            if first < num_rows - last:
+                below_B = weights_BR[:, ordered[:first]].sum(axis=1, dtype=np.int64)
+            else:  # fewer rows lie above the window than below it
+                below_B = total_B - weights_BR[:, ordered[last:]].sum(axis=1, dtype=np.int64) - window_BW[:, -1]
+            running_BW = below_B[:, None] + window_BW
             replicates_BA[start : start + count, arm] = _reached(
                 running_BW, below_B, total_B, weights_BR, sorted_RA[:, arm], ordered, probability, first
             )

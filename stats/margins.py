@@ -7,7 +7,7 @@ TOST (Schuirmann 1987, J. Pharmacokinet. Biopharm. 15:657), for the arm alone.
 from scipy import stats
 
 from manifests.plan import Plan
-from stats import binary, paired
+from stats import binary, equivalence, paired
 from stats.results import Comparison, Margin
 
 
@@ -61,7 +61,7 @@ def _one_sided(
         return None, None
     df = arms.df if comparison.df is None else comparison.df
     gain = sign * comparison.estimate
-    return (
-        float(stats.t.sf((margin + gain) / comparison.std_error, df)),
-        float(stats.t.sf((margin - gain) / comparison.std_error, df)),
-    )
+    if margin == 0:  # nothing is smaller than no difference: there is only "not worse"
+        return float(stats.t.sf(gain / comparison.std_error, df)), None
+    tests = equivalence.tost_paired(gain, comparison.std_error, df, margin=margin, alpha=plan.alpha)
+    return tests.p_above, tests.p_below

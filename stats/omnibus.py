@@ -38,7 +38,7 @@ def rm_anova(moments: Moments) -> OmnibusTest:
     num_arms, num_rows = moments.num_arms, moments.num_rows
     if unable := _too_few("rm_anova", num_arms=num_arms, num_rows=num_rows):
         return unable
-    if constant := _without_variation("rm_anova", moments):
+    if constant := _without_variation("rm_anova", moments.mean_D, moments.covariance_DD, moments.rounding):
         return constant
     centred_AA = sphericity.double_centred(moments.difference_covariance_AA)
     trace = float(np.trace(centred_AA))
@@ -46,7 +46,8 @@ def rm_anova(moments: Moments) -> OmnibusTest:
     effect = num_rows * float(((mean_A - mean_A.mean()) ** 2).sum())
     df_num, df_den = num_arms - 1, (num_arms - 1) * (num_rows - 1)
     f_value = effect / trace
-    epsilon = min(1.0, trace**2 / (df_num * float((centred_AA**2).sum())))
+    # in units of the trace, so that no square leaves the range of float64
+    epsilon = min(1.0, 1 / (df_num * float(((centred_AA / trace) ** 2).sum())))
     details = {
         "df_num_gg": epsilon * df_num,
         "df_den_gg": epsilon * df_den,
@@ -74,7 +75,7 @@ def hotelling(moments: Moments) -> OmnibusTest:
     """
     if unable := _too_few("hotelling", num_arms=moments.num_arms, num_rows=moments.num_rows):
         return unable
-    if constant := _without_variation("hotelling", moments):
+    if constant := _without_variation("hotelling", moments.mean_D, moments.covariance_DD, moments.rounding):
         return constant
     form = quadratic_form(moments.mean_D, moments.covariance_DD / moments.num_rows, rounding=moments.rounding)
     return _wald("hotelling", form, num_blocks=moments.num_rows, blocks="rows")
@@ -86,17 +87,36 @@ def cluster_wald(moments: ClusterMoments) -> OmnibusTest:
     W = m' V^- m with V the CR1 covariance of the mean differences, F = W (G - q) / (q (G - 1)) on q and G - q degrees
     of freedom: Hotelling's T^2 of cluster totals (Cameron & Miller 2015, J. Human Resources 50:317).
     """
-    num_clusters = moments.num_clusters
-    if unable := _too_few("cluster_wald", num_arms=moments.rows.num_arms, num_rows=moments.rows.num_rows):
+    return cluster_wald_of(
+        moments.mean_D,
+        moments.mean_covariance_DD,
+        num_clusters=moments.num_clusters,
+        rounding=moments.rows.rounding,
+    )
+
+
+def cluster_wald_of(
+    mean_D: Floats, covariance_DD: Floats, *, num_clusters: int, rounding: float, test: str = "cluster_wald"
+) -> OmnibusTest:
+    """The same from mean differences and their CR1 covariance, whatever the design.
+
+    Args:
+        mean_D: Mean differences from the control.
+        covariance_DD: Their covariance, exactly 0 where one does not vary.
+        num_clusters: Clusters G.
+        rounding: A difference without variance that is no larger than this is 0.
+        test: What the test is called in the answer.
+    """
+    if unable := _too_few(test, num_arms=len(mean_D) + 1, num_rows=num_clusters):
         return unable
     if num_clusters < MIN_NUM_CLUSTERS:
         return _not_testable(
-            "cluster_wald", f"{num_clusters} clusters are too few for a cluster-robust test: {MIN_NUM_CLUSTERS} or more"
+            test, f"{num_clusters} clusters are too few for a cluster-robust test: {MIN_NUM_CLUSTERS} or more"
         )
-    if constant := _without_variation("cluster_wald", moments.rows):
+    if constant := _without_variation(test, mean_D, covariance_DD, rounding):
         return constant
-    form = quadratic_form(moments.mean_D, moments.mean_covariance_DD, rounding=moments.rows.rounding)
-    return _wald("cluster_wald", form, num_blocks=num_clusters, blocks="clusters")
+    form = quadratic_form(mean_D, covariance_DD, rounding=rounding)
+    return _wald(test, form, num_blocks=num_clusters, blocks="clusters")
 
 
 def wald(estimate_D: Floats, covariance_DD: Floats, *, test: str, rounding: float = 0.0) -> OmnibusTest:
@@ -108,9 +128,8 @@ def wald(estimate_D: Floats, covariance_DD: Floats, *, test: str, rounding: floa
         test: What the test is called in the answer.
         rounding: An estimate without variance that is no larger than this is 0.
     """
-    if not np.diag(covariance_DD).any():
-        has_difference = bool((np.abs(estimate_D) > rounding).any())
-        return _constant(test) if has_difference else _identical(test, df_num=len(estimate_D))
+    if constant := _without_variation(test, estimate_D, covariance_DD, rounding):
+        return constant
     form = quadratic_form(estimate_D, covariance_DD, rounding=rounding)
     if form.outside:
         return _constant(test)
@@ -210,8 +229,9 @@ def welch(groups: Sequence[ArrayLike]) -> OmnibusTest:
     if (found.comoment_A == 0).any():
         return _not_testable("welch", "an arm has the same score on all its rows: its weight would be infinite")
     num_arms = len(groups)
-    weight_A = found.num_rows_A / (found.comoment_A / (found.num_rows_A - 1))
-    between = float((weight_A * found.deviations(weight_A) ** 2).sum()) / (num_arms - 1)
+    std_error_A = np.sqrt(found.comoment_A / (found.num_rows_A - 1) / found.num_rows_A)
+    weight_A = (std_error_A.min() / std_error_A) ** 2  # only ratios of weights count, and these stay in range
+    between = float(((found.deviations(weight_A) / std_error_A) ** 2).sum()) / (num_arms - 1)
     lack = float(((1 - weight_A / weight_A.sum()) ** 2 / (found.num_rows_A - 1)).sum())
     f_value = between / (1 + 2 * (num_arms - 2) * lack / (num_arms**2 - 1))
     df_num, df_den = num_arms - 1, (num_arms**2 - 1) / (3 * lack)
@@ -307,15 +327,15 @@ def _wald(test: str, form: QuadraticForm, *, num_blocks: int, blocks: str) -> Om
         df_num=df_num,
         df_den=df_den,
         p_value=float(stats.f.sf(f_value, df_num, df_den)),
-        details=(("wald" if test == "cluster_wald" else "t_squared", form.value), ("rank", float(form.rank))),
+        details=(("t_squared" if test == "hotelling" else "wald", form.value), ("rank", float(form.rank))),
     )
 
 
-def _without_variation(test: str, moments: Moments) -> OmnibusTest | None:
-    if np.diag(moments.covariance_DD).any():
+def _without_variation(test: str, mean_D: Floats, covariance_DD: Floats, rounding: float) -> OmnibusTest | None:
+    if np.diag(covariance_DD).any():
         return None
-    has_difference = bool((np.abs(moments.mean_D) > moments.rounding).any())
-    return _constant(test) if has_difference else _identical(test, df_num=moments.num_arms - 1)
+    has_difference = bool((np.abs(mean_D) > rounding).any())
+    return _constant(test) if has_difference else _identical(test, df_num=len(mean_D))
 
 
 def _too_few(test: str, *, num_arms: int, num_rows: int, min_num_rows: int = 2) -> OmnibusTest | None:

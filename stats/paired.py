@@ -4,10 +4,10 @@ Axes: R rows, A arms.
 """
 
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
-from scipy import stats
+from scipy import special, stats
 
 from manifests.plan import Plan
 from stats import binary, estimates, omnibus, posthoc
@@ -40,6 +40,7 @@ class Measured:
         rounding: Differences that are nothing but rounding.
         moments: Moments of the rows; None for unpaired arms.
         clusters: Moments of the clusters, if there are any.
+        corpus: As in `Samples`.
     """
 
     arms: tuple[str, ...]
@@ -53,6 +54,7 @@ class Measured:
     rounding: float
     moments: Moments | None = None
     clusters: ClusterMoments | None = None
+    corpus: Literal["bounded", "unbounded"] | None = None
 
     @property
     def relative_covariance_AA(self) -> Floats:
@@ -84,6 +86,7 @@ def measured(samples: Samples, *, control: int) -> Measured:
             arm_std_error_A=np.sqrt(np.maximum(np.diag(moments.covariance_AA), 0.0) / moments.num_rows),
             rounding=moments.rounding,
             moments=moments,
+            corpus=samples.corpus,
         )
     clusters = cluster_moments_of(samples.scores_RA, samples.clusters_R, arms=samples.arms, control=control)
     refuse_few_clusters(clusters.num_clusters)
@@ -99,6 +102,7 @@ def measured(samples: Samples, *, control: int) -> Measured:
         rounding=clusters.rows.rounding,
         moments=clusters.rows,
         clusters=clusters,
+        corpus=samples.corpus,
     )
 
 
@@ -115,17 +119,26 @@ def refuse_few_clusters(num_clusters: int) -> None:
 
 
 def arm_estimates(arms: Measured, *, alpha: float, is_binary: bool) -> tuple[ArmEstimate, ...]:
-    """Each arm's mean with an interval of its own: Wilson for rows of 0 or 1 without clusters, else t."""
+    """Each arm's mean with an interval of its own: Wilson for rows of 0 or 1 without clusters, else t.
+
+    A corpus metric between 0 and 1 gets it on the logit scale, where it cannot leave these bounds (Pepe 2003, The
+    Statistical Evaluation of Medical Tests, section 5.2.4, for AUROC).
+    """
     found = []
+    suffix = "" if arms.clusters is None else "_cr1"
     for index, arm in enumerate(arms.arms):
         mean, std_error = float(arms.arm_mean_A[index]), float(arms.arm_std_error_A[index])
         if is_binary and arms.clusters is None:
             method = "wilson"
             low, high = estimates.wilson_interval(round(mean * arms.num_rows), arms.num_rows, alpha=alpha)
         else:
-            method = "t" if arms.clusters is None else "t_cr1"
+            method = ("t" if arms.corpus is None else "jackknife_t") + suffix
             half = float(stats.t.isf(alpha / 2, arms.df)) * std_error
             low, high = mean - half, mean + half
+            if arms.corpus == "bounded" and 0 < mean < 1:
+                method = "jackknife_logit_t" + suffix
+                at, half = special.logit(mean), half / (mean * (1 - mean))
+                low, high = float(special.expit(at - half)), float(special.expit(at + half))
         found.append(ArmEstimate(arm, mean, std_error, low, high, arms.num_rows, 0, method))
     return tuple(found)
 

@@ -1,7 +1,7 @@
 """Tests by chance alone: sign flips of differences, and approximate randomisation of a metric's answers.
 
-Axes: R rows, A arms, S sums that a metric is made of, B flips, P pairs (arm, reference). Keys of clusters instead of
-rows flip whole clusters.
+Axes: R rows, A arms, S sums that a metric is made of, B flips, P pairs (arm, reference), X values of a row.
+Keys of clusters instead of rows flip whole clusters.
 """
 
 from collections.abc import Sequence
@@ -127,11 +127,8 @@ def approximate_randomisation(
     resampling.check_keys(keys_R, num_rows)
     arm_P, reference_P = np.array(pairs, dtype=np.intp).T
     halves_RPS = (statistics_RAS[:, arm_P] - statistics_RAS[:, reference_P]) / 2
-    shifts_BPS = np.zeros((num_replicates, *halves_RPS.shape[1:]))
-    for first, count, rows in resampling.blocks(num_rows, num_replicates):
-        signs_BR = signs(keys_R[rows], first=first, num_replicates=count, seed=seed).astype(np.float64)
-        block_RS = halves_RPS[rows].reshape(len(signs_BR[0]), -1)
-        shifts_BPS[first : first + count] += (signs_BR @ block_RS).reshape(count, *halves_RPS.shape[1:])
+    shifts_BX = _signed_sums(halves_RPS.reshape(num_rows, -1), keys_R, num_replicates=num_replicates, seed=seed)
+    shifts_BPS = shifts_BX.reshape(num_replicates, *halves_RPS.shape[1:])
     sums_AS = statistics_RAS.sum(axis=0)
     middle_PS = (sums_AS[arm_P] + sums_AS[reference_P]) / 2
     with np.errstate(all="ignore"):
@@ -189,15 +186,21 @@ def _flipped(
             signs_BR = 1.0 - 2.0 * ((chunk << 1) >> np.arange(num_blocks) & 1)
             sums_BP[start : start + len(chunk)] = signs_BR @ both_RP
     else:
-        sums_BP = np.zeros((num_replicates, both_RP.shape[1]))
-        for first, count, rows in resampling.blocks(num_blocks, num_replicates):
-            signs_BR = signs(keys_R[rows], first=first, num_replicates=count, seed=seed)
-            sums_BP[first : first + count] += signs_BR.astype(np.float64) @ both_RP[rows]
+        sums_BP = _signed_sums(both_RP, keys_R, num_replicates=num_replicates, seed=seed)
     std_error_BP = _std_error(sums_BP, (both_RP**2).sum(axis=0), num_blocks, num_rows)
     with np.errstate(divide="ignore", invalid="ignore"):
         t_BP = np.abs(sums_BP / num_rows) / std_error_BP
     t_BP = np.nan_to_num(t_BP, nan=0.0, posinf=np.inf)
     return t_BP[:, : differences_RP.shape[1]], t_BP[:, differences_RP.shape[1] :]
+
+
+def _signed_sums(values_RX: Floats, keys_R: Keys, *, num_replicates: int, seed: int) -> Floats:
+    """Sums over rows, every row's values with the sign of its key in each replicate."""
+    sums_BX = np.zeros((num_replicates, values_RX.shape[1]))
+    for first, count, rows in resampling.blocks(len(keys_R), num_replicates):
+        signs_BR = signs(keys_R[rows], first=first, num_replicates=count, seed=seed)
+        sums_BX[first : first + count] += signs_BR.astype(np.float64) @ values_RX[rows]
+    return sums_BX
 
 
 def _std_error(sums_P: Floats, squares_P: Floats, num_blocks: int, num_rows: int) -> Floats:

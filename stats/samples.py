@@ -5,7 +5,7 @@ Axes: R rows, A arms, N lines of a long table (one line for each score).
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, cast
+from typing import Any, Literal, cast
 
 import numpy as np
 import pyarrow as pa
@@ -35,6 +35,8 @@ class Samples:
         clusters_R: Number of the row's cluster, 0 to G - 1, or None.
         num_repeats: Scores that were averaged into each entry.
         num_missing_A: Unpaired without row ids: lines without a score, by arm (they have no row here). Else None.
+        corpus: Scores are pseudo-values of a corpus metric that is `bounded` by 0 and 1, or not. Else None.
+        undefined: Why there is no mean on these rows, or None; scores then mean nothing.
     """
 
     arms: tuple[str, ...]
@@ -44,6 +46,8 @@ class Samples:
     clusters_R: NDArray[np.int64] | None = None
     num_repeats: int = 1
     num_missing_A: NDArray[np.int64] | None = None
+    corpus: Literal["bounded", "unbounded"] | None = None
+    undefined: str | None = None
 
     def __post_init__(self) -> None:
         if self.scores_RA.ndim != 2 or self.scores_RA.shape != (len(self.row_ids), len(self.arms)):

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from scipy import stats
 
-from stats import multiplicity, paired
+from stats import multiplicity, omnibus, paired
 from stats.errors import SamplesError
 from stats.max_t import Pair
 from stats.moments import Floats
@@ -74,6 +74,8 @@ def segments_of(
 
 
 def _size(inside: Samples) -> tuple[int, str | None]:
+    if inside.undefined is not None:
+        return inside.num_rows, inside.undefined
     num_rows_A = (~np.isnan(inside.scores_RA)).sum(axis=0)
     smallest = int(num_rows_A.min()) if inside.num_rows else 0
     if smallest < MIN_ROWS:
@@ -135,6 +137,9 @@ def _is_singular(covariance_DD: Floats) -> bool:
 
 
 def _welch_james(mean_SD: Floats, covariance_SDD: Floats, df_S: Floats) -> OmnibusTest:
+    # In units of the largest standard error of each difference, so that no inverse leaves the range of float64.
+    scale_D = np.sqrt(np.diagonal(covariance_SDD, axis1=1, axis2=2).max(axis=0))
+    mean_SD, covariance_SDD = mean_SD / scale_D, covariance_SDD / np.outer(scale_D, scale_D)
     weight_SDD = np.linalg.inv(covariance_SDD)
     total_DD = weight_SDD.sum(axis=0)
     common_D = np.linalg.solve(total_DD, np.einsum("sij,sj->i", weight_SDD, mean_SD))
@@ -164,10 +169,11 @@ def _cluster_wald(samples: Samples, control: int, arms: Sequence[int], names: Se
     difference_RD = samples.scores_RA[:, arms] - samples.scores_RA[:, [control]]
     if np.isnan(difference_RD).any():
         return _untestable("clusters of unpaired arms")
-    means, totals = [], []
+    means: list[Floats] = []
+    totals = []
     for name in names:
         inside_R = samples.segments_R == name
-        mean_D = difference_RD[inside_R].mean(axis=0)
+        mean_D: Floats = difference_RD[inside_R].mean(axis=0)
         means.append(mean_D)
         for column in range(len(arms)):
             away_R = (difference_RD[inside_R, column] - mean_D[column]) / inside_R.sum()
@@ -175,19 +181,12 @@ def _cluster_wald(samples: Samples, control: int, arms: Sequence[int], names: Se
     rank = (len(names) - 1) * len(arms)
     if rank >= num_clusters:
         return _untestable(f"{num_clusters} clusters are too few for {rank} differences between segments")
-    totals_MG = np.stack(totals)
-    covariance_MM = totals_MG @ totals_MG.T * (num_clusters / (num_clusters - 1))
     contrast_QM = np.kron(np.diff(np.eye(len(names)), axis=0), np.eye(len(arms)))
     effect_Q = contrast_QM @ np.concatenate(means)
-    covariance_QQ = contrast_QM @ covariance_MM @ contrast_QM.T
+    away_QG = contrast_QM @ np.stack(totals)
+    covariance_QQ = away_QG @ away_QG.T * (num_clusters / (num_clusters - 1))
     if _is_singular(covariance_QQ):
         return _untestable("the covariance of the segments' means is singular")
-    wald = float(effect_Q @ np.linalg.solve(covariance_QQ, effect_Q))
-    f_statistic = wald * (num_clusters - rank) / (rank * (num_clusters - 1))
-    return OmnibusTest(
-        test="interaction_cluster_wald",
-        statistic=f_statistic,
-        df_num=rank,
-        df_den=num_clusters - rank,
-        p_value=float(stats.f.sf(f_statistic, rank, num_clusters - rank)),
+    return omnibus.cluster_wald_of(
+        effect_Q, covariance_QQ, num_clusters=num_clusters, rounding=0.0, test="interaction_cluster_wald"
     )

@@ -12,6 +12,8 @@ Floats = NDArray[np.float64]
 
 _BETA_SHARE = 0.1
 """The share of alpha that goes to the projection interval which the hybrid stays in, as its authors suggest."""
+_SLOPE_ROUNDING = 1e-12
+"""An estimate that follows the best to within this share moves with it: it can never overtake."""
 
 
 @dataclass(frozen=True)
@@ -64,28 +66,29 @@ def best_of(estimates: Floats, covariance: Floats, *, alpha: float = 0.05) -> Be
     value, variance = float(estimates[best]), float(covariance[best, best])
     if variance <= 0:
         return BestEstimate(best, value, value, value, value)
-    scale = float(np.sqrt(variance))
+    std_error = variance**0.5
     low, high = _truncation(estimates, covariance, best)
     beta = _BETA_SHARE * alpha
     # Bonferroni's bound for the simultaneous interval: wider than the exact one, and without simulation.
-    reach = float(stats.norm.isf(beta / (2 * len(estimates)))) * scale
+    reach = float(stats.norm.isf(beta / (2 * len(estimates))))
 
     def mean_at(share: float) -> float:
         """The mean under which the truncated estimate falls below the observed one with this probability."""
 
         def excess(mean: float) -> float:
             least, most = max(low, mean - reach), min(high, mean + reach)
-            if not least < value < most:
-                return -share if value <= least else 1.0 - share
-            return _truncated_cdf((value - mean) / scale, (least - mean) / scale, (most - mean) / scale) - share
+            # The estimate is at the upper end under the lowest mean, and at the lower end under the highest.
+            if least < 0 < most:
+                return _truncated_cdf(-mean, least - mean, most - mean) - share
+            return 1.0 - share if mean <= -reach or least < 0 else -share
 
-        return float(
-            optimize.brentq(excess, value - reach, value + reach, xtol=1e-12 * max(scale, abs(value)), rtol=1e-12)
-        )
+        return value + std_error * float(optimize.brentq(excess, -reach, reach, xtol=1e-12, rtol=1e-12))
 
     # What the projection interval may miss is taken from the level, so that both together miss alpha at most.
     tail = (alpha - beta) / (1 - beta) / 2
-    return BestEstimate(best, value, mean_at(0.5), mean_at(1 - tail), mean_at(tail))
+    corrected = mean_at(0.5)
+    # At a tie all three are the same end of the projection interval, up to the tolerance of the search.
+    return BestEstimate(best, value, corrected, min(mean_at(1 - tail), corrected), max(mean_at(tail), corrected))
 
 
 def _truncated_cdf(z: float, low: float, high: float) -> float:
@@ -99,14 +102,16 @@ def _truncated_cdf(z: float, low: float, high: float) -> float:
 
 
 def _truncation(estimates: Floats, covariance: Floats, best: int) -> tuple[float, float]:
-    """Between which values estimate `best` is the largest, everything independent of it held fixed."""
+    """Between which values estimate `best` is the largest, everything independent of it held fixed.
+
+    Both are distances from its own value, at most and at least 0, in its standard errors.
+    """
     low, high = -np.inf, np.inf
-    variance = covariance[best, best]
+    variance = float(covariance[best, best])
     for other in range(len(estimates)):
-        slope = covariance[other, best] / variance
-        rest = estimates[other] - slope * estimates[best]
-        if other == best or np.isclose(slope, 1.0, rtol=0, atol=1e-12):
+        rest = 1.0 - float(covariance[other, best]) / variance
+        if other == best or abs(rest) <= _SLOPE_ROUNDING:
             continue
-        bound = float(rest / (1 - slope))
-        low, high = (max(low, bound), high) if slope < 1 else (low, min(high, bound))
+        bound = float(estimates[other] - estimates[best]) / variance**0.5 / rest
+        low, high = (max(low, bound), high) if rest > 0 else (low, min(high, bound))
     return low, high

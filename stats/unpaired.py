@@ -5,14 +5,14 @@ are simultaneous over the family.
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import ArrayLike
 from scipy import special, stats
 
 from manifests.errors import InvalidInput, did_you_mean
-from stats import multiplicity, posthoc
+from stats import posthoc
 from stats.all_pairs import AllPairs
 from stats.errors import SamplesError
 from stats.finite import finite
@@ -122,8 +122,7 @@ def welch_t_holm(
     for pair, variance, df in zip(pairs, variance_P.tolist(), df_P.tolist(), strict=True):
         critical = float(stats.t.isf(alpha / 2 / len(pairs), df))
         alone.append(_comparison(arms, pair, variance, df=df, p_adjusted=_lone(df), critical=critical, method=method))
-    adjusted = multiplicity.adjust([comparison.p_value for comparison in alone], method="holm")
-    return tuple(replace(comparison, p_adjusted=p) for comparison, p in zip(alone, adjusted, strict=True))
+    return posthoc.holm(alone, method)
 
 
 def _pairs(arms: _Arms, *, control: str, family: str) -> tuple[Pair, ...]:
@@ -182,9 +181,12 @@ def _welch(arms: _Arms, pairs: Sequence[Pair]) -> tuple[Floats, Floats]:
     """Variance of each difference, and Satterthwaite's degrees of freedom."""
     share_A = arms.variance_A / arms.num_rows_A
     variance_P = np.array([share_A[i] + share_A[j] for i, j in pairs])
-    spread_A = share_A**2 / (arms.num_rows_A - 1)
-    below_P = np.array([spread_A[i] + spread_A[j] for i, j in pairs])
-    return variance_P, np.divide(variance_P**2, below_P, out=np.ones_like(variance_P), where=below_P > 0)
+    df_P = np.ones(len(pairs))
+    for index, (i, j) in enumerate(pairs):
+        if variance_P[index] > 0:  # in units of the variance, whose square may be too small for a float64
+            part_2 = share_A[[i, j]] / variance_P[index]
+            df_P[index] = 1 / (part_2**2 / (arms.num_rows_A[[i, j]] - 1)).sum()
+    return variance_P, df_P
 
 
 def _arms(groups: Sequence[ArrayLike], names: Sequence[str]) -> _Arms:

@@ -85,6 +85,10 @@ def test_few_clusters_are_refused_and_under_thirty_warned():
     enough = analysis.analyze(samples_of(scores, cluster=np.arange(400) % 30), plan(columns={"cluster": "c"}))
     assert enough.warnings == ()
     assert enough.num_clusters == 30
+    assert enough.comparisons[0].df == 29
+    assert (enough.comparisons[0].ci_high or 0) - (enough.comparisons[0].estimate or 0) == pytest.approx(
+        stats.t.isf(0.025, 29) * (enough.comparisons[0].std_error or 0)
+    )
 
 
 def test_friedman_of_two_arms_is_not_testable_when_asked_for():

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from stats import analysis
+from stats import analysis, independent
 from stats.errors import SamplesError
 from stats.samples import from_long
 from tests.stats.plans import plan
@@ -49,6 +49,7 @@ def test_two_binary_arms_are_chi_square_and_newcombe():
     found = _analyze([control, variant], scale="binary")
     (comparison,) = found.comparisons
     assert (comparison.ci_low, comparison.ci_high) == pytest.approx((0.0524, 0.3339), abs=5e-5)
+    assert comparison.std_error == pytest.approx((0.6 * 0.4 / 79 + 0.8 * 0.2 / 69) ** 0.5)
     chi_square = stats.chi2_contingency([[48, 32], [56, 14]], correction=False)
     assert comparison.p_adjusted == pytest.approx(chi_square.pvalue)
     assert found.omnibus is not None
@@ -139,3 +140,25 @@ def test_segments_are_compared_by_welchs_t():
     assert found.segments[0].comparisons[0].p_value == pytest.approx(theirs)
     assert found.interaction is not None
     assert found.interaction.p_value is not None
+
+
+def test_arms_with_equal_cluster_totals_do_not_vary_against_each_other():
+    """Moved copies in the same clusters: what is left of their variance is 0, not a rounding error of either sign."""
+    rng = np.random.default_rng(3)
+    control, clusters = rng.normal(size=31) * 1e3, np.arange(31) % 7
+    groups = [control, control.copy(), control + 0.25]
+    arms = independent.measured(_samples(groups, cluster=np.tile(clusters, 3)), control=0)
+    assert not arms.relative_covariance_AA.any()
+    assert arms.arm_std_error_A.min() > 0
+    found = _analyze(groups, cluster=np.tile(clusters, 3))
+    assert [each.degenerate for each in found.comparisons] == ["identical", "constant_difference"]
+    assert found.omnibus is not None
+    assert found.omnibus.degenerate == "constant_difference"
+
+
+def test_one_cluster_a_row_is_the_cluster_robust_error_by_hand():
+    """CR1: G / (G - 1) times the sum of squared (score - mean) / n over all rows of both arms."""
+    first, second = _groups(sizes=(20, 30), gains=(0, 0.5))
+    found = _analyze([first, second], cluster=np.arange(50)).comparisons[0]
+    spread = sum((((group - group.mean()) / len(group)) ** 2).sum() for group in (first, second))
+    assert found.std_error == pytest.approx((spread * 50 / 49) ** 0.5, rel=1e-12)

@@ -152,3 +152,10 @@ def test_units_of_the_score_never_show():
     covariance = np.cov(np.random.default_rng(0).normal(size=(3, 40)))
     small, large = (max_t_of(covariance * factor, pairs, df=39).critical(0.05) for factor in (1e-18, 1e18))
     assert small == pytest.approx(large, abs=1e-6)
+
+
+def test_what_rounding_leaves_of_two_large_variances_is_no_variance():
+    covariance = np.array([[0, 0, 0], [0, 1, 1], [0, 1, 1 + 2e-15]])
+    assert pair_variances(covariance, [(1, 0), (2, 1)]).tolist() == [1, 0]
+    assert pair_variances(covariance * 1e-30, [(2, 1)]).tolist() == [0]
+    assert pair_variances(np.diag([0, 1e-30, 1]), [(1, 0)]).tolist() == [1e-30]

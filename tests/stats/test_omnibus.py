@@ -121,6 +121,31 @@ def test_two_arms_give_the_square_of_the_paired_t():
     assert omnibus.cluster_wald(clusters).p_value == pytest.approx(t.pvalue)
 
 
+@pytest.mark.parametrize("unit", [1e-151, 1e-100, 1e150])
+def test_units_of_the_score_never_show(unit):
+    rng = np.random.default_rng(5)
+    scores = rng.normal(size=(40, 3)) + rng.normal(size=(40, 1)) + [0.0, 0.2, 0.5]
+    clusters = np.repeat(np.arange(10), 4)
+
+    def tested(values):
+        by_cluster = cluster_moments_of(values, clusters, arms=("a", "b", "c"), control=0)
+        found = [omnibus.rm_anova(moments(values)), omnibus.hotelling(moments(values))]
+        found += [omnibus.cluster_wald(by_cluster), omnibus.welch(values.T), omnibus.oneway(values.T)]
+        return np.array([(each.statistic, each.p_value, each.epsilon or 1.0) for each in found])
+
+    np.testing.assert_allclose(tested(scores * unit), tested(scores), rtol=1e-9)
+
+
+def test_clusters_whose_totals_do_not_vary_have_no_dimension_to_test():
+    """Rows differ by 1 and -1 in every cluster: the mean difference is 0 however clusters are drawn."""
+    scores = np.column_stack([np.zeros(20), np.tile([1.0, -1.0], 10)])
+    found = omnibus.cluster_wald(cluster_moments_of(scores, np.repeat(np.arange(10), 2), arms=("a", "b"), control=0))
+    assert (found.p_value, found.df_num) == (1.0, 1)
+    scores[:, 1] += 0.5
+    found = omnibus.cluster_wald(cluster_moments_of(scores, np.repeat(np.arange(10), 2), arms=("a", "b"), control=0))
+    assert (found.p_value, found.degenerate) == (None, "constant_difference")
+
+
 def test_cluster_wald_of_equal_clusters_is_hotelling_of_their_means():
     rng = np.random.default_rng(2)
     by_cluster = rng.normal(size=(12, 1, 3)) + rng.normal(size=(12, 5, 3))

@@ -104,6 +104,15 @@ def test_a_constant_difference_has_no_p_value():
     assert found.not_testable is not None
 
 
+def test_variants_that_differ_by_a_constant_are_told_in_all_pairs():
+    scores = _scores(num_rows=20_000)
+    scores[:, 2] = scores[:, 1] + 0.1  # their variance is what rounding leaves of two large ones
+    found = {(each.arm, each.reference): each for each in _max_t(scores, kind="tukey").comparisons}
+    assert found["b", "a"].degenerate == "constant_difference"
+    assert found["b", "a"].estimate == pytest.approx(0.1)
+    assert found["b", "control"].p_adjusted is not None
+
+
 def test_all_arms_identical_is_answered():
     scores = np.repeat(_scores(num_arms=1), 3, axis=1)
     assert [each.degenerate for each in _max_t(scores, kind="tukey").comparisons] == ["identical"] * 3

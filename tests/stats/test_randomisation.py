@@ -49,6 +49,7 @@ def test_many_rows_agree_with_t():
     scores = rng.normal(size=(300, 4)) + rng.normal(size=(300, 1)) + [0, 0, 0.1, 0.2]
     for pair, column in zip(flips(scores), (1, 2, 3), strict=True):
         assert pair.method == "sign_flip_max_t"
+        assert pair.std_error == pytest.approx(stats.sem(scores[:, column] - scores[:, 0]), rel=1e-12)
         assert pair.p_value == pytest.approx(stats.ttest_rel(scores[:, column], scores[:, 0]).pvalue, abs=0.02)
         assert (pair.ci_high - pair.estimate) / pair.std_error == pytest.approx(2.36, abs=0.06)
         assert (pair.p_adjusted < 0.05) == (pair.ci_low > 0 or pair.ci_high < 0)

@@ -1,5 +1,7 @@
 """Segments: the interaction first, then each by itself with Benjamini-Hochberg."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from scipy import stats
@@ -159,3 +161,13 @@ def test_a_variant_identical_in_one_segment_makes_the_interaction_untestable_not
     assert found.interaction is not None
     assert found.interaction.p_value is None
     assert found.segments[0].comparisons[0].degenerate == "identical"
+
+
+@pytest.mark.parametrize("cluster", [None, "c"])
+@pytest.mark.parametrize("unit", [1e-151, 1e150])
+def test_units_of_the_score_never_show(unit, cluster):
+    samples = _samples([0.0, 0.2], num_arms=3, clusters=30)
+    tested = [
+        _analyze(replace(samples, scores_RA=samples.scores_RA * by), cluster=cluster).interaction for by in (1.0, unit)
+    ]
+    assert tested[1].p_value == pytest.approx(tested[0].p_value, rel=1e-9)

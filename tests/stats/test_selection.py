@@ -50,7 +50,9 @@ def test_a_narrow_lead_is_corrected_more_than_a_wide_one():
 def test_units_do_not_matter():
     estimates, covariance = np.array([0.1, 0.4, 0.3]), np.eye(3) * 0.04 + 0.01
     found = selection.corrected_best(estimates, covariance)
-    assert selection.corrected_best(estimates * 1e-6, covariance * 1e-12) == pytest.approx(found * 1e-6, rel=1e-6)
+    for unit in (1e-151, 1e-6, 1e150):
+        in_unit = selection.corrected_best(estimates * unit, covariance * unit**2)
+        assert in_unit / unit == pytest.approx(found, rel=1e-9)
     assert selection.corrected_best(estimates + 5, covariance) == pytest.approx(found + 5, rel=1e-9)
 
 
@@ -70,3 +72,17 @@ def test_clones_of_the_winner_do_not_count_against_it():
 def test_estimates_that_are_no_numbers_are_refused():
     with pytest.raises(InvalidInput, match="finite"):
         selection.best_of(np.array([np.nan, 1.0]), np.eye(2))
+
+
+@pytest.mark.parametrize(
+    "covariance",
+    [
+        np.eye(2),
+        np.array([[1.0, 2.0], [2.0, 5.0]]),  # the other varies more than the best, and with it
+    ],
+)
+def test_an_exact_tie_is_corrected_as_one_that_is_all_but_exact(covariance):
+    tie = selection.best_of(np.array([0.3, 0.3]), covariance)
+    nearly = selection.best_of(np.array([0.3, 0.3 - 1e-14]), covariance)
+    assert (tie.index, tie.corrected) == (0, pytest.approx(nearly.corrected, abs=1e-3))
+    assert tie.ci_low <= tie.corrected <= tie.ci_high

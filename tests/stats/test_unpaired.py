@@ -152,3 +152,13 @@ def test_family_wise_error_holds(method):
         groups = [rng.normal(size=n) for n in (15, 25, 20)]
         errors += min(pair.p_adjusted for pair in method(groups, "abc", control="a", alpha=0.05)) < 0.05
     assert errors / num_sets < 0.1  # 3.5 standard errors above 0.05
+
+
+@pytest.mark.parametrize("unit", [1e-151, 1e-100, 1e150])
+@pytest.mark.parametrize("method", [unpaired.games_howell, unpaired.welch_t_holm])
+def test_units_of_the_score_never_show(method, unit):
+    rng = np.random.default_rng(0)
+    groups = [rng.normal(size=size) * spread for size, spread in ((12, 1.0), (30, 2.0))]
+    theirs = stats.ttest_ind(groups[1], groups[0], equal_var=False)
+    (found,) = method([group * unit for group in groups], ("a", "b"), control="a", alpha=0.05)
+    assert (found.df, found.p_value) == pytest.approx((theirs.df, theirs.pvalue), rel=1e-9)
