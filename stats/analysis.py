@@ -9,6 +9,7 @@ from manifests.plan import Plan
 from stats import cautions, checks, independent, margins, paired, posthoc
 from stats import guardrails as guards
 from stats.errors import SamplesError
+from stats.estimates import arm_estimates
 from stats.guardrails import Guardrail
 from stats.letters import letters_of
 from stats.max_t import Pair
@@ -18,6 +19,7 @@ from stats.prospects import best_of, power_of
 from stats.results import (
     Analysis,
     ArmEstimate,
+    BestArm,
     Check,
     Comparison,
     GuardrailResult,
@@ -26,7 +28,7 @@ from stats.results import (
     NotTestable,
     OmnibusTest,
 )
-from stats.samples import NO_SEGMENT, Samples, refuse_infinite
+from stats.samples import NO_SEGMENT, Samples, refuse_out_of_range
 from stats.segments import BySegment, segments_of
 
 __all__ = ["Analysis", "Guardrail", "analyze"]
@@ -85,7 +87,7 @@ def analyze(
         segments=by_segment.segments,
         guardrails=_guardrails(guardrails, plan, given),
         margins=_margins(design, plan, is_binary=is_binary),
-        best=None if design.measured is None else best_of(design.measured, design.comparisons, plan.direction),
+        best=_best(design, plan),
         missing=complete.missingness,
         checks=design.checks,
         power=power_of(design.comparisons, critical=design.critical),
@@ -116,7 +118,7 @@ class _Design:
 def _chosen(samples: Samples, plan: Plan) -> Samples:
     """The samples with segments and clusters exactly where the plan names them."""
     samples.index(plan.control)
-    refuse_infinite(samples.scores_RA, samples.arms, samples.row_ids)
+    refuse_out_of_range(samples.scores_RA, samples.arms, samples.row_ids)
     for field, values_R in (("segment", samples.segments_R), ("cluster", samples.clusters_R)):
         named = getattr(plan.columns, field)
         if named is not None and values_R is None:
@@ -143,6 +145,12 @@ def _completed(given: Samples, plan: Plan) -> Complete:
     return completed(given, rule=plan.missing, direction=plan.direction, scale=plan.scale, control=plan.control)
 
 
+def _best(design: _Design, plan: Plan) -> BestArm | None:
+    if design.measured is None:
+        return None
+    return best_of(design.measured, design.comparisons, direction=plan.direction, alpha=plan.alpha)
+
+
 def _num_rows(samples: Samples, plan: Plan) -> int:
     return samples.num_rows if plan.design == "paired" else int((~np.isnan(samples.scores_RA)).sum())
 
@@ -155,7 +163,7 @@ def _carried_out(samples: Samples, plan: Plan, pairs: Pairs, *, control: int, is
     if samples.num_rows < 2:
         return _untold(samples, plan, pairs, "one row: nothing tells how scores vary")
     arms = paired.measured(samples, control=control)
-    estimates = paired.arm_estimates(arms, alpha=plan.alpha, is_binary=is_binary)
+    estimates = arm_estimates(arms, alpha=plan.alpha, is_binary=is_binary)
     if not pairs:
         return _Design(arms, estimates, None, (), None, ())
     family = paired.family(arms, plan, pairs, is_binary=is_binary)
@@ -171,7 +179,7 @@ def _carried_out(samples: Samples, plan: Plan, pairs: Pairs, *, control: int, is
 
 def _unpaired(samples: Samples, plan: Plan, pairs: Pairs, *, control: int, is_binary: bool) -> _Design:
     arms = independent.measured(samples, control=control)
-    estimates = independent.arm_estimates(samples, arms, alpha=plan.alpha, is_binary=is_binary)
+    estimates = arm_estimates(arms, alpha=plan.alpha, is_binary=is_binary)
     if not pairs:
         return _Design(arms, estimates, None, (), None, ())
     return _Design(
@@ -192,7 +200,7 @@ def _untold(samples: Samples, plan: Plan, pairs: Pairs, reason: str) -> _Design:
         for arm, mean in zip(samples.arms, mean_A, strict=True)
     )
     comparisons = tuple(
-        paired.untestable(
+        posthoc.untestable(
             samples.arms[arm],
             samples.arms[reference],
             method=plan.posthoc,

@@ -40,12 +40,6 @@ def mcnemar_midp(b: int, c: int) -> float:
     return min(1.0, float(2 * stats.binom.cdf(low, total, 0.5) - stats.binom.pmf(low, total, 0.5)))
 
 
-def mcnemar_exact(b: int, c: int) -> float:
-    """Two-sided exact conditional p-value of McNemar's test (conservative); 1 without discordant rows."""
-    _check_counts(b, c, None)
-    return min(1.0, float(2 * stats.binom.cdf(min(b, c), b + c, 0.5)))
-
-
 def tango_interval(b: int, c: int, *, num_rows: int, alpha: float) -> tuple[float, float]:
     """Score interval of the paired difference of proportions at level 1 - alpha.
 
@@ -96,18 +90,6 @@ def tango_noninferiority(b: int, c: int, *, num_rows: int, margin: float) -> Non
     return NonInferiority(z, float(stats.norm.sf(z)))
 
 
-def bonett_price_interval(b: int, c: int, *, num_rows: int, alpha: float) -> tuple[float, float]:
-    """Closed interval of the paired difference: Wald after adding one to b and to c.
-
-    Bonett & Price 2012, Journal of Educational and Behavioral Statistics 37:479.
-    """
-    _check_counts(b, c, num_rows)
-    _check_alpha(alpha)
-    p_b, p_c = (b + 1) / (num_rows + 2), (c + 1) / (num_rows + 2)
-    half = float(stats.norm.isf(alpha / 2)) * math.sqrt((p_b + p_c - (p_b - p_c) ** 2) / (num_rows + 2))
-    return max(-1.0, p_b - p_c - half), min(1.0, p_b - p_c + half)
-
-
 def newcombe_interval(
     successes: int, num_rows: int, *, successes_reference: int, num_rows_reference: int, alpha: float
 ) -> tuple[float, float]:
@@ -122,54 +104,6 @@ def newcombe_interval(
         successes, num_rows, successes_reference, num_rows_reference, method="newcomb", compare="diff", alpha=alpha
     )
     return float(low), float(high)
-
-
-def farrington_manning(
-    successes: int, num_rows: int, *, successes_reference: int, num_rows_reference: int, margin: float
-) -> NonInferiority:
-    """Score test that the first of two independent proportions is not smaller than the second by `margin`.
-
-    Farrington & Manning 1990, Statistics in Medicine 9:1447.
-    """
-    _check_successes(successes, num_rows)
-    _check_successes(successes_reference, num_rows_reference)
-    _check_margin(margin)
-    share, share_reference = _restricted_shares(
-        successes, num_rows, successes_reference, num_rows_reference, difference=-margin
-    )
-    variance = share * (1 - share) / num_rows + share_reference * (1 - share_reference) / num_rows_reference
-    excess = successes / num_rows - successes_reference / num_rows_reference + margin
-    if variance <= 0:  # only possible where the data are as the null says: nothing speaks for either arm
-        return NonInferiority(0.0, 0.5)
-    z = excess / math.sqrt(variance)
-    return NonInferiority(z, float(stats.norm.sf(z)))
-
-
-def _restricted_shares(x: int, n: int, x_reference: int, n_reference: int, *, difference: float) -> tuple[float, float]:
-    """Maximum likelihood estimates of two proportions with a given difference.
-
-    The log-likelihood is concave along the line, so its slope has one root. (The closed form in statsmodels 0.15,
-    `score_test_proportions_2indep`, has a count where Miettinen & Nurminen 1985, Stat. Med. 4:213, have a number of
-    rows in the coefficient L1: its estimates do not maximise the likelihood.)
-    """
-
-    def slope(q: float) -> float:
-        p = q + difference
-        return (
-            (x / p if x else 0.0)
-            - ((n - x) / (1 - p) if n > x else 0.0)
-            + (x_reference / q if x_reference else 0.0)
-            - ((n_reference - x_reference) / (1 - q) if n_reference > x_reference else 0.0)
-        )
-
-    low, high = max(0.0, -difference), min(1.0, 1.0 - difference)
-    nearly = 1e-12 * (high - low)
-    if slope(low + nearly) <= 0:
-        return low + difference, low
-    if slope(high - nearly) >= 0:
-        return high + difference, high
-    q = float(optimize.brentq(slope, low + nearly, high - nearly, xtol=1e-15, rtol=1e-14))
-    return q + difference, q
 
 
 def _crossing(excess: Callable[[float], float], estimate: float, side: int) -> float:

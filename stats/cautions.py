@@ -4,7 +4,8 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 
-from stats import checks, paired
+from stats import checks
+from stats.clusters import FEW_CLUSTERS
 from stats.max_t import Pair
 from stats.results import Analysis
 from stats.samples import Samples
@@ -72,9 +73,9 @@ def _clusters(samples: Samples) -> Iterator[str]:
     if samples.clusters_R is None:
         return
     sizes_G = np.bincount(samples.clusters_R)
-    if len(sizes_G) < paired.FEW_CLUSTERS:
+    if len(sizes_G) < FEW_CLUSTERS:
         yield (
-            f"{len(sizes_G)} clusters, fewer than {paired.FEW_CLUSTERS}: cluster-robust errors are unreliable; "
+            f"{len(sizes_G)} clusters, fewer than {FEW_CLUSTERS}: cluster-robust errors are unreliable; "
             "collect more clusters"
         )
     if sizes_G.std() > UNEQUAL_CLUSTERS * sizes_G.mean():

@@ -7,6 +7,7 @@ from scipy import stats
 
 from manifests.plan import Plan
 from stats import multiplicity, paired, posthoc, resampling
+from stats.clusters import FEW_CLUSTERS
 from stats.corpus import CorpusSamples
 from stats.max_t import Pair
 from stats.moments import Floats
@@ -47,7 +48,7 @@ def checks_of(
         again = _bootstrap(samples, plan)
         return () if again is None else (_check(again, family, plan, reason="one number of all rows together"),)
     found: list[Check] = []
-    independent = arms.clusters is None
+    independent = arms.num_clusters is None
     if is_binary and independent and family[0].method in ("max_t", "t_holm", "paired_t") and arms.moments is not None:
         exact = posthoc.mcnemar_holm(arms.moments, pairs=pairs, alpha=plan.alpha).comparisons
         found.append(_check(exact, family, plan, reason="scores are 0 or 1"))
@@ -71,10 +72,9 @@ def heaviest_share(scores_RA: Floats, pair: Pair) -> float:
 
 def _thin(arms: paired.Measured, samples: Samples, pairs: Sequence[Pair]) -> str | None:
     """Why a t distribution may not hold, or None."""
-    if arms.clusters is not None:
-        num_clusters = arms.clusters.num_clusters
-        few = num_clusters < paired.FEW_CLUSTERS
-        return f"{num_clusters} clusters, fewer than {paired.FEW_CLUSTERS}" if few else None
+    if arms.num_clusters is not None:
+        few = arms.num_clusters < FEW_CLUSTERS
+        return f"{arms.num_clusters} clusters, fewer than {FEW_CLUSTERS}" if few else None
     if samples.num_rows < FEW_ROWS:
         return f"{samples.num_rows} rows, fewer than {FEW_ROWS}"
     share = max(heaviest_share(samples.scores_RA, pair) for pair in pairs if pair[1] == arms.control)
@@ -137,7 +137,7 @@ def _as_comparisons(
     """Comparisons that are only p-values."""
     return [
         replace(
-            paired.untestable(arms.arms[arm], arms.arms[reference], method=method, reason=""),
+            posthoc.untestable(arms.arms[arm], arms.arms[reference], method=method, reason=""),
             p_value=p_value,
             p_adjusted=adjusted,
             not_testable=None,

@@ -9,7 +9,15 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
+from stats.errors import SamplesError
 from stats.moments import Floats, Moments, moments_of
+
+MIN_CLUSTERS = 5
+"""Fewer clusters than this tell too little about how clusters vary: no null distribution is near enough."""
+FEW_CLUSTERS = 30
+"""Below this many, cluster-robust errors are still unreliable."""
+CONSTANT_TOTALS = "rows vary, but the totals of their clusters do not: there is no variation to test with"
+"""Why nothing can be tested where +1 and -1 stand in every cluster: such rows are not identical."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -30,11 +38,6 @@ class ClusterMoments:
     num_clusters: int
     meat_YY: Floats
     sizes_G: NDArray[np.int64]
-
-    @property
-    def mean_D(self) -> Floats:
-        """Means over rows of the differences from the control."""
-        return self.rows.mean_D
 
     @cached_property
     def mean_covariance_YY(self) -> Floats:
@@ -94,3 +97,15 @@ def cluster_moments_of(
         meat_YY[i, i:] = (totals_YG[i] * totals_YG[i:]).sum(axis=1)
         meat_YY[i:, i] = meat_YY[i, i:]
     return ClusterMoments(rows=rows, num_clusters=len(sizes_G), meat_YY=meat_YY, sizes_G=sizes_G)
+
+
+def refuse_few_clusters(num_clusters: int) -> None:
+    """Raises SamplesError below `MIN_CLUSTERS` clusters."""
+    if num_clusters < MIN_CLUSTERS:
+        raise SamplesError(
+            f"the rows come in only {num_clusters} clusters",
+            field="columns.cluster",
+            value=num_clusters,
+            bound=f"at least {MIN_CLUSTERS} clusters",
+            remedy="collect rows from more clusters: how clusters vary cannot be told from so few",
+        )

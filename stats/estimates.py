@@ -1,13 +1,14 @@
-"""Intervals of one arm alone: a mean, a proportion, the mean of rows in clusters."""
+"""Intervals of one arm alone, whatever the design: a mean, a proportion, a corpus metric."""
 
 import math
 
 import numpy as np
-from scipy import stats
+from scipy import special, stats
 from statsmodels.stats.proportion import proportion_confint
 
 from manifests.errors import InvalidInput
-from stats.clusters import ClusterMoments
+from stats.paired import Measured
+from stats.results import ArmEstimate
 
 
 def mean_interval(mean: float, std_error: float, df: float, alpha: float) -> tuple[float, float]:
@@ -45,18 +46,30 @@ def wilson_interval(successes: int, num_rows: int, *, alpha: float) -> tuple[flo
     return (0.0 if successes == 0 else low), (1.0 if successes == num_rows else high)
 
 
-def cluster_mean_interval(clusters: ClusterMoments, arm: int, *, alpha: float) -> tuple[float, float]:
-    """Interval of one arm's mean over rows in clusters: CR1 standard error, t on clusters - 1 degrees of freedom.
+def arm_estimates(arms: Measured, *, alpha: float, is_binary: bool) -> tuple[ArmEstimate, ...]:
+    """Each arm's mean with an interval of its own: Wilson for rows of 0 or 1 without clusters, else t.
 
-    Args:
-        clusters: Moments of the clusters.
-        arm: Index of the arm.
-        alpha: One minus the level, two-sided.
+    A corpus metric between 0 and 1 gets it on the logit scale, where it cannot leave these bounds (Pepe 2003, The
+    Statistical Evaluation of Medical Tests, section 5.2.4, for AUROC).
     """
-    variance = float(clusters.mean_covariance_AA[arm, arm])
-    return mean_interval(
-        float(clusters.rows.mean_A[arm]), math.sqrt(max(variance, 0.0)), clusters.num_clusters - 1, alpha
-    )
+    found = []
+    suffix = "" if arms.num_clusters is None else "_cr1"
+    for arm, mean, std_error, num_rows in zip(
+        arms.arms, arms.arm_mean_A.tolist(), arms.arm_std_error_A.tolist(), arms.num_rows_A.tolist(), strict=True
+    ):
+        if is_binary and arms.num_clusters is None:
+            method = "wilson"
+            low, high = wilson_interval(round(mean * num_rows), num_rows, alpha=alpha)
+        else:
+            method = ("t" if arms.corpus is None else "jackknife_t") + suffix
+            df = num_rows - 1 if arms.num_clusters is None else arms.df
+            low, high = mean_interval(mean, std_error, df, alpha)
+            if arms.corpus == "bounded" and 0 < mean < 1:
+                method = "jackknife_logit_t" + suffix
+                slope = mean * (1 - mean)
+                low, high = special.expit(mean_interval(special.logit(mean), std_error / slope, df, alpha)).tolist()
+        found.append(ArmEstimate(arm, mean, std_error, low, high, num_rows, 0, method))
+    return tuple(found)
 
 
 def _check_alpha(alpha: float) -> None:

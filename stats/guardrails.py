@@ -12,11 +12,11 @@ from typing import Literal
 import numpy as np
 
 from manifests.plan import Plan
-from stats import paired
+from stats import paired, posthoc
 from stats.errors import SamplesError
 from stats.missing import completed
 from stats.results import GuardrailResult
-from stats.samples import Samples
+from stats.samples import Samples, refuse_out_of_range
 
 
 @dataclass(frozen=True, eq=False)
@@ -48,7 +48,7 @@ def held(guardrail: Guardrail, plan: Plan, *, primary: Samples) -> tuple[Guardra
 
     Raises:
         SamplesError: Its rows or arms are not those of the primary metric, or scores are missing and the plan
-            refuses that.
+            refuses that, or scores are out of range.
     """
     _check_same_rows(guardrail, primary)
     control = primary.index(plan.control)
@@ -65,6 +65,7 @@ def held(guardrail: Guardrail, plan: Plan, *, primary: Samples) -> tuple[Guardra
     if guardrail.samples.undefined is not None:
         reason = guardrail.samples.undefined
         return tuple(_untestable(guardrail, samples.arms[index], plan.control, reason) for index in others)
+    refuse_out_of_range(samples.scores_RA, samples.arms, samples.row_ids)
     complete = completed(
         samples, rule=plan.missing, direction=guardrail.direction, scale=guardrail.scale, control=plan.control
     ).samples
@@ -111,7 +112,7 @@ def _held(
 
 
 def _untestable(guardrail: Guardrail, arm: str, control: str, reason: str) -> GuardrailResult:
-    comparison = paired.untestable(arm, control, method="paired_t", reason=reason)
+    comparison = posthoc.untestable(arm, control, method="paired_t", reason=reason)
     return GuardrailResult(guardrail.metric, guardrail.direction, guardrail.margin, comparison, "not_testable")
 
 

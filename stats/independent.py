@@ -9,12 +9,13 @@ import numpy as np
 from scipy import stats
 
 from manifests.plan import Plan
-from stats import binary, estimates, omnibus, paired, posthoc, unpaired
+from stats import binary, omnibus, paired, posthoc, unpaired
+from stats.clusters import refuse_few_clusters
 from stats.errors import SamplesError
 from stats.max_t import Pair
 from stats.moments import Floats
 from stats.paired import Measured
-from stats.results import ArmEstimate, Comparison, OmnibusTest
+from stats.results import Comparison, OmnibusTest
 from stats.samples import Samples
 
 Groups = tuple[Floats, ...]
@@ -48,44 +49,31 @@ def measured(samples: Samples, *, control: int) -> Measured:
     variance_A = np.array([(group - group[0]).var(ddof=1) for group in groups]) / num_rows_A
     covariance_AA = np.diag(variance_A)
     df = float(num_rows_A.min() - 1)
+    num_clusters = rows_vary_AA = None
     if samples.clusters_R is not None:
         num_clusters = int(samples.clusters_R.max()) + 1
-        paired.refuse_few_clusters(num_clusters)
+        refuse_few_clusters(num_clusters)
         df = num_clusters - 1
         totals_AG = _cluster_totals(samples, mean_A, num_clusters=num_clusters)
         variance_A = (totals_AG**2).sum(axis=1) * (num_clusters / df)
         # Differences first: of arms that have all but the same totals, their covariances would leave only rounding.
         away_AG = totals_AG - totals_AG[control]
         away_AG[np.abs(away_AG).max(axis=1) <= rounding] = 0.0
+        rows_vary_AA = np.array([[_differ(one, other, rounding) for one in groups] for other in groups])
         covariance_AA = (away_AG[:, None] * away_AG).sum(axis=2) * (num_clusters / df)
     return Measured(
         arms=samples.arms,
         control=control,
-        num_rows=int(num_rows_A.sum()),
+        num_rows_A=num_rows_A,
         mean_A=mean_A - mean_A[control],
         mean_covariance_AA=covariance_AA,
         df=df,
         arm_mean_A=mean_A,
         arm_std_error_A=np.sqrt(variance_A),
         rounding=rounding,
+        num_clusters=num_clusters,
+        rows_vary_AA=rows_vary_AA,
     )
-
-
-def arm_estimates(samples: Samples, arms: Measured, *, alpha: float, is_binary: bool) -> tuple[ArmEstimate, ...]:
-    """Each arm's mean with an interval of its own: Wilson for rows of 0 or 1 without clusters, else t."""
-    found = []
-    for index, (arm, group) in enumerate(zip(samples.arms, groups_of(samples), strict=True)):
-        mean, std_error = float(arms.arm_mean_A[index]), float(arms.arm_std_error_A[index])
-        if is_binary and samples.clusters_R is None:
-            method = "wilson"
-            low, high = estimates.wilson_interval(int(group.sum()), len(group), alpha=alpha)
-        else:
-            method = "t" if samples.clusters_R is None else "t_cr1"
-            df = len(group) - 1 if samples.clusters_R is None else arms.df
-            half = float(stats.t.isf(alpha / 2, df)) * std_error
-            low, high = mean - half, mean + half
-        found.append(ArmEstimate(arm, mean, std_error, low, high, len(group), 0, method))
-    return tuple(found)
 
 
 def omnibus_test(samples: Samples, arms: Measured, plan: Plan, *, is_binary: bool) -> OmnibusTest:
@@ -95,20 +83,7 @@ def omnibus_test(samples: Samples, arms: Measured, plan: Plan, *, is_binary: boo
         SamplesError: The plan names a test that does not fit the scores.
     """
     if samples.clusters_R is not None:
-        if plan.omnibus != "auto":
-            raise SamplesError(
-                "this test takes rows to be independent, but the plan names clusters",
-                field="omnibus",
-                value=plan.omnibus,
-                bound="auto (a Wald test on cluster totals)",
-            )
-        others = [index for index in range(len(arms.arms)) if index != arms.control]
-        return omnibus.cluster_wald_of(
-            arms.mean_A[others],
-            arms.mean_covariance_AA[np.ix_(others, others)],
-            num_clusters=int(arms.df) + 1,
-            rounding=arms.rounding,
-        )
+        return paired.cluster_omnibus_test(arms, plan)
     auto = "chi_square" if is_binary else "kruskal" if plan.scale == "ordinal" else "welch"
     test = auto if plan.omnibus == "auto" else plan.omnibus
     groups = groups_of(samples)
@@ -203,6 +178,7 @@ def _by_cluster(arms: Measured, pairs: Sequence[Pair], *, alpha: float) -> tuple
         alpha=alpha,
         lone_method="t_cr1",
         rounding=arms.rounding,
+        rows_vary_AA=arms.rows_vary_AA,
     ).comparisons
 
 
@@ -244,6 +220,13 @@ def _proportions(groups: Groups, arms: Measured, pairs: Sequence[Pair], *, alpha
             )
         )
     return posthoc.holm(found, "score_newcombe" if len(pairs) == 1 else "score_newcombe_holm")
+
+
+def _differ(one: Floats, other: Floats, rounding: float) -> bool:
+    """Whether two arms' ascending scores are other than one another moved."""
+    if len(one) != len(other):
+        return bool(np.ptp(one) > 0 or np.ptp(other) > 0)
+    return bool(np.ptp(one - other) > rounding)
 
 
 def _cluster_totals(samples: Samples, mean_A: Floats, *, num_clusters: int) -> Floats:

@@ -48,14 +48,14 @@ def _one_sided(
     """P-values against "worse by the margin or more" and against "better by the margin or more"."""
     sign = 1 if plan.direction == "higher" else -1
     moments = arms.moments
-    if is_binary and arms.clusters is None and moments is not None and moments.discordant_AA is not None:
+    if is_binary and arms.num_clusters is None and moments is not None and moments.discordant_AA is not None:
         pair = arms.arms.index(comparison.arm), arms.control
         b, c = int(moments.discordant_AA[pair]), int(moments.discordant_AA[pair[::-1]])
         if sign < 0:
             b, c = c, b
         return (
-            binary.tango_noninferiority(b, c, num_rows=arms.num_rows, margin=margin).p_value,
-            binary.tango_noninferiority(c, b, num_rows=arms.num_rows, margin=margin).p_value,
+            binary.tango_noninferiority(b, c, num_rows=moments.num_rows, margin=margin).p_value,
+            binary.tango_noninferiority(c, b, num_rows=moments.num_rows, margin=margin).p_value,
         )
     if comparison.estimate is None or not comparison.std_error:
         return None, None

@@ -70,25 +70,16 @@ class Moments:
         """The number of arms k."""
         return len(self.arms)
 
-    @property
-    def others(self) -> tuple[str, ...]:
-        """Names of the arms without the control, the axis D."""
-        return (*self.arms[: self.control], *self.arms[self.control + 1 :])
-
     @cached_property
     def mean_D(self) -> Floats:
         """Means of the differences from the control, length k - 1."""
         return (self.shift_Y + self.offset_Y)[1:]
 
     @cached_property
-    def comoments_DD(self) -> Floats:
-        """Co-moments of the differences from the control, (k - 1) x (k - 1)."""
-        return _without_rounding(self.comoments_YY, self.scale_Y, self.num_rows)[1:, 1:]
-
-    @cached_property
     def covariance_DD(self) -> Floats:
         """Sample covariance (n - 1) of the differences from the control; exactly 0 where they are constant."""
-        return self.comoments_DD / max(self.num_rows - 1, 1)
+        comoments_YY = _without_rounding(self.comoments_YY, self.scale_Y, self.num_rows)
+        return comoments_YY[1:, 1:] / max(self.num_rows - 1, 1)
 
     @cached_property
     def difference_mean_A(self) -> Floats:

@@ -12,15 +12,12 @@ from numpy.typing import ArrayLike, NDArray
 from scipy import stats
 
 from stats import sphericity
-from stats.clusters import ClusterMoments
+from stats.clusters import CONSTANT_TOTALS, MIN_CLUSTERS
 from stats.errors import SamplesError
 from stats.finite import finite, refuse_other_than_01
 from stats.moments import Floats, Moments, moments_of
 from stats.quadratic_form import QuadraticForm, quadratic_form
 from stats.results import OmnibusTest
-
-MIN_NUM_CLUSTERS = 5
-"""Below this no cluster-robust test is made: its null distribution is not near enough to F."""
 
 _CHUNK_NUM_ROWS = 65_536
 
@@ -81,59 +78,38 @@ def hotelling(moments: Moments) -> OmnibusTest:
     return _wald("hotelling", form, num_blocks=moments.num_rows, blocks="rows")
 
 
-def cluster_wald(moments: ClusterMoments) -> OmnibusTest:
-    """Cluster-robust Wald test that all differences from the control are 0.
+def cluster_wald(
+    mean_D: Floats,
+    covariance_DD: Floats,
+    *,
+    num_clusters: int,
+    rounding: float,
+    rows_vary: bool = False,
+    test: str = "cluster_wald",
+) -> OmnibusTest:
+    """Cluster-robust Wald test that all differences from the control are 0, whatever the design.
 
     W = m' V^- m with V the CR1 covariance of the mean differences, F = W (G - q) / (q (G - 1)) on q and G - q degrees
     of freedom: Hotelling's T^2 of cluster totals (Cameron & Miller 2015, J. Human Resources 50:317).
-    """
-    return cluster_wald_of(
-        moments.mean_D,
-        moments.mean_covariance_DD,
-        num_clusters=moments.num_clusters,
-        rounding=moments.rows.rounding,
-    )
-
-
-def cluster_wald_of(
-    mean_D: Floats, covariance_DD: Floats, *, num_clusters: int, rounding: float, test: str = "cluster_wald"
-) -> OmnibusTest:
-    """The same from mean differences and their CR1 covariance, whatever the design.
 
     Args:
         mean_D: Mean differences from the control.
         covariance_DD: Their covariance, exactly 0 where one does not vary.
         num_clusters: Clusters G.
         rounding: A difference without variance that is no larger than this is 0.
+        rows_vary: Whether a difference varies over rows, whatever their clusters' totals do.
         test: What the test is called in the answer.
     """
     if unable := _too_few(test, num_arms=len(mean_D) + 1, num_rows=num_clusters):
         return unable
-    if num_clusters < MIN_NUM_CLUSTERS:
+    if num_clusters < MIN_CLUSTERS:
         return _not_testable(
-            test, f"{num_clusters} clusters are too few for a cluster-robust test: {MIN_NUM_CLUSTERS} or more"
+            test, f"{num_clusters} clusters are too few for a cluster-robust test: {MIN_CLUSTERS} or more"
         )
     if constant := _without_variation(test, mean_D, covariance_DD, rounding):
-        return constant
+        return _not_testable(test, CONSTANT_TOTALS) if rows_vary else constant
     form = quadratic_form(mean_D, covariance_DD, rounding=rounding)
     return _wald(test, form, num_blocks=num_clusters, blocks="clusters")
-
-
-def wald(estimate_D: Floats, covariance_DD: Floats, *, test: str, rounding: float = 0.0) -> OmnibusTest:
-    """Wald's chi-square test that some estimates are all 0, such as differences of AUROCs from the control's.
-
-    Args:
-        estimate_D: The estimates.
-        covariance_DD: Their covariance; directions without variance take no degree of freedom.
-        test: What the test is called in the answer.
-        rounding: An estimate without variance that is no larger than this is 0.
-    """
-    if constant := _without_variation(test, estimate_D, covariance_DD, rounding):
-        return constant
-    form = quadratic_form(estimate_D, covariance_DD, rounding=rounding)
-    if form.outside:
-        return _constant(test)
-    return _chi_square_test(test, form.value, form.rank, {})
 
 
 def friedman(scores_RA: ArrayLike) -> OmnibusTest:

@@ -7,21 +7,16 @@ from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 import numpy as np
-from scipy import special, stats
+from numpy.typing import NDArray
 
 from manifests.plan import Plan
-from stats import binary, estimates, omnibus, posthoc
-from stats.clusters import ClusterMoments, cluster_moments_of
+from stats import binary, omnibus, posthoc
+from stats.clusters import cluster_moments_of, refuse_few_clusters
 from stats.errors import SamplesError
-from stats.max_t import Pair
+from stats.max_t import Pair, pair_variances
 from stats.moments import Floats, Moments, moments_of
-from stats.results import ArmEstimate, Comparison, OmnibusTest
+from stats.results import Comparison, OmnibusTest
 from stats.samples import Samples
-
-MIN_CLUSTERS = 5
-"""Fewer clusters than this tell too little about how clusters vary."""
-FEW_CLUSTERS = 30
-"""Below this many, cluster-robust errors are still unreliable."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -31,7 +26,7 @@ class Measured:
     Attributes:
         arms: Names of the arms.
         control: Index of the control.
-        num_rows: Rows, or scores where arms have rows of their own.
+        num_rows_A: Rows of each arm: the same ones, or its own.
         mean_A: Means of the arms' differences from the control (0 for the control).
         mean_covariance_AA: Covariance of those means.
         df: Degrees of freedom of that covariance.
@@ -39,13 +34,14 @@ class Measured:
         arm_std_error_A: Their standard errors.
         rounding: Differences that are nothing but rounding.
         moments: Moments of the rows; None for unpaired arms.
-        clusters: Moments of the clusters, if there are any.
+        num_clusters: Clusters, if there are any.
+        rows_vary_AA: With clusters: whether two arms' difference varies over rows, whatever clusters' totals do.
         corpus: As in `Samples`.
     """
 
     arms: tuple[str, ...]
     control: int
-    num_rows: int
+    num_rows_A: NDArray[np.int64]
     mean_A: Floats
     mean_covariance_AA: Floats
     df: float
@@ -53,7 +49,8 @@ class Measured:
     arm_std_error_A: Floats
     rounding: float
     moments: Moments | None = None
-    clusters: ClusterMoments | None = None
+    num_clusters: int | None = None
+    rows_vary_AA: NDArray[np.bool_] | None = None
     corpus: Literal["bounded", "unbounded"] | None = None
 
     @property
@@ -71,14 +68,14 @@ def measured(samples: Samples, *, control: int) -> Measured:
         control: Index of the control.
 
     Raises:
-        SamplesError: There are fewer than `MIN_CLUSTERS` clusters.
+        SamplesError: There are too few clusters.
     """
     if samples.clusters_R is None:
         moments = moments_of(samples.scores_RA, arms=samples.arms, control=control)
         return Measured(
             arms=samples.arms,
             control=control,
-            num_rows=moments.num_rows,
+            num_rows_A=np.full(len(samples.arms), moments.num_rows),
             mean_A=moments.difference_mean_A,
             mean_covariance_AA=moments.difference_covariance_AA / moments.num_rows,
             df=moments.num_rows - 1,
@@ -90,10 +87,12 @@ def measured(samples: Samples, *, control: int) -> Measured:
         )
     clusters = cluster_moments_of(samples.scores_RA, samples.clusters_R, arms=samples.arms, control=control)
     refuse_few_clusters(clusters.num_clusters)
+    pairs = list(np.ndindex(len(samples.arms), len(samples.arms)))
+    rows_vary_P = pair_variances(clusters.rows.difference_covariance_AA, pairs) > 0
     return Measured(
         arms=samples.arms,
         control=control,
-        num_rows=clusters.rows.num_rows,
+        num_rows_A=np.full(len(samples.arms), clusters.rows.num_rows),
         mean_A=clusters.rows.difference_mean_A,
         mean_covariance_AA=clusters.difference_mean_covariance_AA,
         df=clusters.num_clusters - 1,
@@ -101,46 +100,10 @@ def measured(samples: Samples, *, control: int) -> Measured:
         arm_std_error_A=np.sqrt(np.maximum(np.diag(clusters.mean_covariance_AA), 0.0)),
         rounding=clusters.rows.rounding,
         moments=clusters.rows,
-        clusters=clusters,
+        num_clusters=clusters.num_clusters,
+        rows_vary_AA=rows_vary_P.reshape(len(samples.arms), -1),
         corpus=samples.corpus,
     )
-
-
-def refuse_few_clusters(num_clusters: int) -> None:
-    """Raises SamplesError below `MIN_CLUSTERS` clusters."""
-    if num_clusters < MIN_CLUSTERS:
-        raise SamplesError(
-            f"the rows come in only {num_clusters} clusters",
-            field="columns.cluster",
-            value=num_clusters,
-            bound=f"at least {MIN_CLUSTERS} clusters",
-            remedy="collect rows from more clusters: how clusters vary cannot be told from so few",
-        )
-
-
-def arm_estimates(arms: Measured, *, alpha: float, is_binary: bool) -> tuple[ArmEstimate, ...]:
-    """Each arm's mean with an interval of its own: Wilson for rows of 0 or 1 without clusters, else t.
-
-    A corpus metric between 0 and 1 gets it on the logit scale, where it cannot leave these bounds (Pepe 2003, The
-    Statistical Evaluation of Medical Tests, section 5.2.4, for AUROC).
-    """
-    found = []
-    suffix = "" if arms.clusters is None else "_cr1"
-    for index, arm in enumerate(arms.arms):
-        mean, std_error = float(arms.arm_mean_A[index]), float(arms.arm_std_error_A[index])
-        if is_binary and arms.clusters is None:
-            method = "wilson"
-            low, high = estimates.wilson_interval(round(mean * arms.num_rows), arms.num_rows, alpha=alpha)
-        else:
-            method = ("t" if arms.corpus is None else "jackknife_t") + suffix
-            half = float(stats.t.isf(alpha / 2, arms.df)) * std_error
-            low, high = mean - half, mean + half
-            if arms.corpus == "bounded" and 0 < mean < 1:
-                method = "jackknife_logit_t" + suffix
-                at, half = special.logit(mean), half / (mean * (1 - mean))
-                low, high = float(special.expit(at - half)), float(special.expit(at + half))
-        found.append(ArmEstimate(arm, mean, std_error, low, high, arms.num_rows, 0, method))
-    return tuple(found)
 
 
 _OMNIBUS_BY_SCALE = {"binary": "cochran_q", "ordinal": "friedman"}
@@ -156,15 +119,8 @@ def omnibus_test(arms: Measured, scores_RA: Floats, plan: Plan, *, is_binary: bo
     """
     moments = arms.moments
     assert moments is not None
-    if arms.clusters is not None:
-        if plan.omnibus != "auto":
-            raise SamplesError(
-                "this test takes rows to be independent, but the plan names clusters",
-                field="omnibus",
-                value=plan.omnibus,
-                bound="auto (a Wald test on cluster totals)",
-            )
-        return omnibus.cluster_wald(arms.clusters)
+    if arms.num_clusters is not None:
+        return cluster_omnibus_test(arms, plan)
     scale = "binary" if is_binary else "continuous" if plan.scale == "binary" else plan.scale
     test: str = _OMNIBUS_BY_SCALE.get(scale, "rm_anova") if plan.omnibus == "auto" else plan.omnibus
     if test == "friedman" and len(arms.arms) == 2:
@@ -196,6 +152,31 @@ def omnibus_test(arms: Measured, scores_RA: Floats, plan: Plan, *, is_binary: bo
             )
 
 
+def cluster_omnibus_test(arms: Measured, plan: Plan) -> OmnibusTest:
+    """The Wald test on cluster totals, in either design.
+
+    Raises:
+        SamplesError: The plan names a test of independent rows.
+    """
+    assert arms.num_clusters is not None
+    assert arms.rows_vary_AA is not None
+    if plan.omnibus != "auto":
+        raise SamplesError(
+            "this test takes rows to be independent, but the plan names clusters",
+            field="omnibus",
+            value=plan.omnibus,
+            bound="auto (a Wald test on cluster totals)",
+        )
+    others = [index for index in range(len(arms.arms)) if index != arms.control]
+    return omnibus.cluster_wald(
+        arms.mean_A[others],
+        arms.mean_covariance_AA[np.ix_(others, others)],
+        num_clusters=arms.num_clusters,
+        rounding=arms.rounding,
+        rows_vary=bool(arms.rows_vary_AA.any()),
+    )
+
+
 def untestable_omnibus(test: str, reason: str) -> OmnibusTest:
     """An omnibus test that could not be made."""
     return OmnibusTest(test, None, None, None, None, not_testable=reason)
@@ -215,8 +196,9 @@ def family(arms: Measured, plan: Plan, pairs: tuple[Pair, ...], *, is_binary: bo
         "pairs": pairs,
         "alpha": plan.alpha,
         "rounding": arms.rounding,
+        "rows_vary_AA": arms.rows_vary_AA,
     }
-    may_count = is_binary and arms.clusters is None
+    may_count = is_binary and arms.num_clusters is None
     match plan.posthoc:
         case "mcnemar_holm":
             if not may_count:
@@ -232,7 +214,7 @@ def family(arms: Measured, plan: Plan, pairs: tuple[Pair, ...], *, is_binary: bo
         case "auto" if may_count and (len(pairs) == 1 or posthoc.needs_counting(moments, pairs)):
             return posthoc.mcnemar_holm(moments, pairs=pairs, alpha=plan.alpha)
         case "auto" | "max_t":
-            lone = "paired_t" if arms.clusters is None else "paired_t_cr1"
+            lone = "paired_t" if arms.num_clusters is None else "paired_t_cr1"
             return posthoc.max_t(arms.mean_A, arms.mean_covariance_AA, lone_method=lone, **keywords)
         case _:
             raise SamplesError(
@@ -245,7 +227,7 @@ def family(arms: Measured, plan: Plan, pairs: tuple[Pair, ...], *, is_binary: bo
 
 def alone(arms: Measured, pair: Pair, *, alpha: float, is_binary: bool) -> Comparison:
     """One comparison with an interval of its own: McNemar and Tango for rows of 0 or 1, else the paired t."""
-    if is_binary and arms.clusters is None and arms.moments is not None:
+    if is_binary and arms.num_clusters is None and arms.moments is not None:
         return posthoc.mcnemar_holm(arms.moments, pairs=[pair], alpha=alpha).comparisons[0]
     return posthoc.max_t(
         arms.mean_A,
@@ -254,18 +236,19 @@ def alone(arms: Measured, pair: Pair, *, alpha: float, is_binary: bool) -> Compa
         arms=arms.arms,
         pairs=[pair],
         alpha=alpha,
-        lone_method="paired_t" if arms.clusters is None else "paired_t_cr1",
+        lone_method="paired_t" if arms.num_clusters is None else "paired_t_cr1",
         rounding=arms.rounding,
+        rows_vary_AA=arms.rows_vary_AA,
     ).comparisons[0]
 
 
 def with_score_interval(comparison: Comparison, arms: Measured, pair: Pair, *, alpha: float) -> Comparison:
     """The comparison of 0/1 arms with Tango's interval, which is no point where no row is discordant."""
-    if arms.moments is None or arms.clusters is not None or arms.moments.discordant_AA is None:
+    if arms.moments is None or arms.num_clusters is not None or arms.moments.discordant_AA is None:
         return comparison
     discordant_AA = arms.moments.discordant_AA
     b, c = int(discordant_AA[pair]), int(discordant_AA[pair[::-1]])
-    low, high = binary.tango_interval(b, c, num_rows=arms.num_rows, alpha=alpha)
+    low, high = binary.tango_interval(b, c, num_rows=arms.moments.num_rows, alpha=alpha)
     return replace(comparison, ci_low=low, ci_high=high)
 
 
@@ -275,21 +258,3 @@ def gains(comparison: Comparison, direction: str) -> tuple[float, float] | None:
         return None
     low, high = comparison.ci_low, comparison.ci_high
     return (low, high) if direction == "higher" else (-high + 0.0, -low + 0.0)
-
-
-def untestable(arm: str, reference: str, *, method: str, reason: str, estimate: float | None = None) -> Comparison:
-    """A comparison that could not be made."""
-    return Comparison(
-        arm=arm,
-        reference=reference,
-        estimate=estimate,
-        std_error=None,
-        statistic=None,
-        df=None,
-        p_value=None,
-        p_adjusted=None,
-        ci_low=None,
-        ci_high=None,
-        method=method,
-        not_testable=reason,
-    )

@@ -7,9 +7,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
+from numpy.typing import NDArray
 from scipy import stats
 
+from manifests.errors import InvalidInput, did_you_mean
 from stats import binary, multiplicity
+from stats.clusters import CONSTANT_TOTALS
 from stats.max_t import Pair, max_t_of, pair_variances
 from stats.moments import Floats, Moments
 from stats.results import Comparison
@@ -38,6 +41,21 @@ def pairs_of(num_arms: int, *, control: int, family: str) -> tuple[Pair, ...]:
     return tuple((order[j], order[i]) for i in range(num_references) for j in range(i + 1, num_arms))
 
 
+def pairs_named(arms: Sequence[str], *, control: str, family: str) -> tuple[Pair, ...]:
+    """The pairs of a family, by the control's name.
+
+    Raises:
+        InvalidInput: The control is no arm, or there is nothing to compare.
+    """
+    if control not in arms:
+        raise InvalidInput(
+            "the control is no arm", field="control", value=control, remedy=did_you_mean(control, list(arms))
+        )
+    if len(arms) < 2:
+        raise InvalidInput("one arm has nothing to be compared with", field="arms", value=len(arms), bound="2 or more")
+    return pairs_of(len(arms), control=list(arms).index(control), family=family)
+
+
 def max_t(
     mean_A: Floats,
     mean_covariance_AA: Floats,
@@ -48,6 +66,7 @@ def max_t(
     alpha: float,
     lone_method: str = "paired_t",
     rounding: float = 0.0,
+    rows_vary_AA: NDArray[np.bool_] | None = None,
 ) -> Family:
     """Single-step max-T with the empirical covariance, and simultaneous intervals.
 
@@ -64,6 +83,7 @@ def max_t(
         alpha: Family-wise error rate, two-sided.
         lone_method: What the method is called where the family is one pair.
         rounding: A difference without variance that is no larger than this is none.
+        rows_vary_AA: With clusters: whether the arms' difference varies over rows, whatever clusters' totals do.
     """
     estimate_P = np.array([mean_A[arm] - mean_A[reference] for arm, reference in pairs])
     std_error_P = np.sqrt(pair_variances(mean_covariance_AA, pairs))
@@ -74,7 +94,10 @@ def max_t(
     for (arm, reference), estimate, std_error in zip(pairs, estimate_P.tolist(), std_error_P.tolist(), strict=True):
         if std_error == 0:
             names = arms[arm], arms[reference]
-            comparisons.append(without_variance(*names, estimate, rounding=rounding, df=df, method=method))
+            vary = rows_vary_AA is not None and bool(rows_vary_AA[arm, reference])
+            comparisons.append(
+                without_variance(*names, estimate, rounding=rounding, df=df, method=method, rows_vary=vary)
+            )
             continue
         statistic = estimate / std_error
         comparisons.append(
@@ -104,6 +127,7 @@ def t_holm(
     pairs: Sequence[Pair],
     alpha: float,
     rounding: float = 0.0,
+    rows_vary_AA: NDArray[np.bool_] | None = None,
 ) -> Family:
     """A paired t-test for each pair, p-values by Holm, intervals by Bonferroni (Holm has no simultaneous ones).
 
@@ -111,7 +135,14 @@ def t_holm(
     """
     alone = [
         max_t(
-            mean_A, mean_covariance_AA, df=df, arms=arms, pairs=[pair], alpha=alpha / len(pairs), rounding=rounding
+            mean_A,
+            mean_covariance_AA,
+            df=df,
+            arms=arms,
+            pairs=[pair],
+            alpha=alpha / len(pairs),
+            rounding=rounding,
+            rows_vary_AA=rows_vary_AA,
         ).comparisons[0]
         for pair in pairs
     ]
@@ -171,34 +202,53 @@ def needs_counting(moments: Moments, pairs: Sequence[Pair]) -> bool:
 
 
 def without_variance(
-    arm: str, reference: str, estimate: float, *, rounding: float, df: float | None, method: str
+    arm: str,
+    reference: str,
+    estimate: float,
+    *,
+    rounding: float,
+    df: float | None,
+    method: str,
+    rows_vary: bool = False,
 ) -> Comparison:
-    """The answer where every row differs by the same amount: identical if that is 0, else untestable.
+    """The answer where a difference has no variance: identical if it is 0 on every row, else untestable.
 
     Args:
         arm: The arm.
         reference: Its reference.
-        estimate: The difference on every row.
+        estimate: The difference.
         rounding: What still counts as 0.
         df: Degrees of freedom, if any.
         method: The method that was to be used.
+        rows_vary: Whether the difference varies over rows, and only the totals of clusters do not.
     """
-    if abs(estimate) <= rounding:
+    if not rows_vary and abs(estimate) <= rounding:
         return identical(arm, reference, df=df, method=method)
+    constant = f"the arms differ by {estimate:g} everywhere: without variation there is no test"
+    reason = CONSTANT_TOTALS if rows_vary else constant
+    return replace(
+        untestable(arm, reference, method=method, reason=reason, estimate=estimate),
+        std_error=0.0,
+        df=df,
+        degenerate=None if rows_vary else "constant_difference",
+    )
+
+
+def untestable(arm: str, reference: str, *, method: str, reason: str, estimate: float | None = None) -> Comparison:
+    """A comparison that has an estimate at most (none where it is no finite number), and why."""
     return Comparison(
         arm=arm,
         reference=reference,
-        estimate=estimate,
-        std_error=0.0,
+        estimate=estimate if estimate is not None and np.isfinite(estimate) else None,
+        std_error=None,
         statistic=None,
-        df=df,
+        df=None,
         p_value=None,
         p_adjusted=None,
         ci_low=None,
         ci_high=None,
         method=method,
-        degenerate="constant_difference",
-        not_testable=f"the arms differ by {estimate:g} everywhere: without variation there is no test",
+        not_testable=reason,
     )
 
 

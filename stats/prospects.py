@@ -1,6 +1,7 @@
 """What the rows could have seen, and what the best variant's estimate is worth after it was picked as the best."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 from scipy import stats
@@ -63,13 +64,14 @@ def rows_to_settle(comparison: Comparison, *, bound: float, num_rows: int) -> in
     return max(int(np.ceil(total - num_rows)), 1) if total < 1e12 else None
 
 
-def best_of(arms: Measured, comparisons: Sequence[Comparison], direction: str) -> BestArm | None:
+def best_of(arms: Measured, comparisons: Sequence[Comparison], *, direction: str, alpha: float) -> BestArm | None:
     """The best variant against the control, its estimate raw and corrected for selection; None below two variants.
 
     Args:
         arms: What was measured.
         comparisons: The family, with every variant against the control.
         direction: Which direction is better.
+        alpha: One minus the level of the corrected interval.
     """
     control = arms.arms[arms.control]
     found = [each for each in comparisons if each.reference == control and each.estimate is not None]
@@ -80,13 +82,25 @@ def best_of(arms: Measured, comparisons: Sequence[Comparison], direction: str) -
     gains = sign * arms.mean_A[indices]
     covariance = arms.relative_covariance_AA[np.ix_(indices, indices)]
     best = int(np.argmax(gains))
-    lead = gains[best] - np.delete(gains, best).max()
-    # Between equals nothing was selected by its luck: who is called the best is the order of the arms.
-    tied = lead <= 1e-9 * float(np.sqrt(covariance.diagonal().max()))
-    return BestArm(
+    raw = BestArm(
         arm=found[best].arm,
         reference=control,
         estimate=float(sign * gains[best]),
-        estimate_corrected=None if tied else float(sign * selection.corrected_best(gains, covariance)),
-        method="none: tied with another variant" if tied else "hybrid_median_unbiased",
+        estimate_corrected=None,
+        ci_low_corrected=None,
+        ci_high_corrected=None,
+        method="none: tied with another variant",
+    )
+    lead = gains[best] - np.delete(gains, best).max()
+    # Between equals nothing was selected by its luck: who is called the best is the order of the arms.
+    if lead <= 1e-9 * float(np.sqrt(covariance.diagonal().max())):
+        return raw
+    corrected = selection.best_of(gains, covariance, alpha=alpha)
+    ends = sorted((sign * corrected.ci_low, sign * corrected.ci_high)) if found[best].std_error else (None, None)
+    return replace(
+        raw,
+        estimate_corrected=sign * corrected.corrected,
+        ci_low_corrected=ends[0],
+        ci_high_corrected=ends[1],
+        method="hybrid_median_unbiased",
     )

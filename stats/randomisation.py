@@ -48,7 +48,7 @@ def sign_flip_max_t(
         num_replicates: Random flips where there are too many to make all.
         seed: Another seed, another set of flips.
     """
-    pairs = resampling.pairs_named(arms, control=control, family=family)
+    pairs = posthoc.pairs_named(arms, control=control, family=family)
     num_rows = len(scores_RA)
     resampling.check_keys(keys_R, num_rows)
     keys_R, totals_RA, weights_R = _by_key(scores_RA, keys_R, control=list(arms).index(control))
@@ -56,12 +56,12 @@ def sign_flip_max_t(
     method = "sign_flip_max_t_exact" if exact else "sign_flip_max_t"
     if len(keys_R) < 2:
         return tuple(
-            resampling.untestable(
+            posthoc.untestable(
                 arms[i],
                 arms[j],
-                float((totals_RA[:, i] - totals_RA[:, j]).sum() / num_rows),
                 method=method,
                 reason="one row, or one cluster, has no signs to flip",
+                estimate=float((totals_RA[:, i] - totals_RA[:, j]).sum() / num_rows),
             )
             for i, j in pairs
         )
@@ -78,32 +78,17 @@ def sign_flip_max_t(
     )
     flipped_BP[:, constant_P] = 0.0
     centred_BP[:, constant_P] = 0.0
-    largest_B = flipped_BP.max(axis=1)
-    critical = resampling.upper_quantile(centred_BP.max(axis=1), alpha)
-    found = []
-    for index, (arm, reference) in enumerate(pairs):
-        estimate, std_error = float(estimate_P[index]), float(std_error_P[index])
-        names = arms[arm], arms[reference]
-        if std_error == 0:
-            found.append(posthoc.without_variance(*names, estimate, rounding=rounding, df=None, method=method))
-            continue
-        statistic = estimate / std_error
-        found.append(
-            Comparison(
-                arm=names[0],
-                reference=names[1],
-                estimate=estimate,
-                std_error=std_error,
-                statistic=statistic,
-                df=None,
-                p_value=resampling.share_beyond(flipped_BP[:, index], statistic, exact=exact),
-                p_adjusted=resampling.share_beyond(largest_B, statistic, exact=exact),
-                ci_low=estimate - critical * std_error,
-                ci_high=estimate + critical * std_error,
-                method=method,
-            )
-        )
-    return tuple(found)
+    return resampling.simulated_max_t(
+        estimate_P,
+        std_error_P,
+        flipped_BP,
+        names=[(arms[i], arms[j]) for i, j in pairs],
+        critical=resampling.upper_quantile(centred_BP.max(axis=1), alpha),
+        rounding=rounding,
+        method=method,
+        exact=exact,
+        rows_vary_P=np.ptp(scores_RA[:, arm_P] - scores_RA[:, reference_P], axis=0) > 4 * rounding,
+    )
 
 
 def approximate_randomisation(
@@ -122,7 +107,7 @@ def approximate_randomisation(
     P-values are adjusted by Holm; there are no intervals, which is what the bootstrap is for. The arguments are those
     of `bootstrap_sums` and `comparisons`.
     """
-    pairs = resampling.pairs_named(arms, control=control, family=family)
+    pairs = posthoc.pairs_named(arms, control=control, family=family)
     num_rows = len(statistics_RAS)
     resampling.check_keys(keys_R, num_rows)
     arm_P, reference_P = np.array(pairs, dtype=np.intp).T
@@ -140,12 +125,12 @@ def approximate_randomisation(
         names = arms[pair[0]], arms[pair[1]]
         if not np.isfinite(estimate) or not np.isfinite(swapped_BP[:, index]).all():
             reason = "the metric is undefined on these rows, or when answers are swapped"
-            found.append(resampling.untestable(*names, estimate, method="randomisation", reason=reason))
+            found.append(posthoc.untestable(*names, method="randomisation", reason=reason, estimate=estimate))
             continue
         p_value = resampling.share_beyond(swapped_BP[:, index], estimate)
         found.append(
             replace(
-                resampling.untestable(*names, estimate, method="randomisation", reason=""),
+                posthoc.untestable(*names, method="randomisation", reason="", estimate=estimate),
                 p_value=p_value,
                 not_testable=None,
             )

@@ -8,8 +8,8 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
-from manifests.errors import InvalidInput, did_you_mean
 from stats import posthoc
 from stats.errors import SamplesError
 from stats.max_t import Pair
@@ -19,15 +19,12 @@ from stats.row_weights import Keys, poisson_weights
 
 SumsMetric = Callable[[Floats], Floats]
 """From sums over rows (... x A x S) to the metric (... x A)."""
-WeightsMetric = Callable[[Floats], Floats]
-"""From weights of the rows (R) to the metric of every arm (A)."""
 
 MAX_SHARE_UNDEFINED = 0.01
 """Replicates in which a metric is undefined, such as recall without a positive row; beyond this nothing is said."""
 
 _BLOCK_NUM_ROWS = 4096
 _BLOCK_NUM_REPLICATES = 512
-_WEIGHTED_NUM_REPLICATES = 16
 
 
 @dataclass(frozen=True, eq=False)
@@ -93,27 +90,6 @@ def bootstrap_sums(
     return Replicates.of(estimate_A, replicates_BA)
 
 
-def bootstrap_weighted(
-    metric: WeightsMetric, *, keys_R: Keys, num_replicates: int = 2_000, seed: int = 0
-) -> Replicates:
-    """Paired bootstrap of any metric that can weigh its rows, such as calibration error.
-
-    Args:
-        metric: The metric of every arm for given weights of the rows.
-        keys_R: Keys of the rows, or of their clusters.
-        num_replicates: Replicates; the metric is computed once for each.
-        seed: Another seed, another set of replicates.
-    """
-    replicates = []
-    with np.errstate(all="ignore"):
-        estimate_A = metric(np.ones(len(keys_R)))
-        for first in range(0, num_replicates, _WEIGHTED_NUM_REPLICATES):
-            count = min(_WEIGHTED_NUM_REPLICATES, num_replicates - first)
-            weights_BR = poisson_weights(keys_R, first=first, num_replicates=count, seed=seed)
-            replicates += [metric(weights_R.astype(np.float64)) for weights_R in weights_BR]
-    return Replicates.of(np.asarray(estimate_A, dtype=np.float64), np.array(replicates, dtype=np.float64))
-
-
 def comparisons(
     replicates: Replicates,
     *,
@@ -137,10 +113,16 @@ def comparisons(
         alpha: Family-wise error rate, two-sided.
         method: What the method is called in the answer.
     """
-    pairs = pairs_named(arms, control=control, family=family)
+    pairs = posthoc.pairs_named(arms, control=control, family=family)
     if reason := replicates.unusable:
         return tuple(
-            untestable(arms[i], arms[j], difference(replicates.estimate_A, (i, j)), method=method, reason=reason)
+            posthoc.untestable(
+                arms[i],
+                arms[j],
+                method=method,
+                reason=reason,
+                estimate=difference(replicates.estimate_A, (i, j)),
+            )
             for i, j in pairs
         )
     arm_P, reference_P = np.array(pairs, dtype=np.intp).T
@@ -148,60 +130,74 @@ def comparisons(
     # theta* - theta pair by pair: for equal arms exactly 0 in every replicate
     deviation_BP = (replicates.replicates_BA[:, arm_P] - replicates.replicates_BA[:, reference_P]) - estimate_P
     std_error_P = deviation_BP.std(axis=0, ddof=1)
-    scale = np.abs(replicates.replicates_BA).max()
-    std_error_P[std_error_P <= 1e-14 * scale] = 0.0
+    rounding = 1e-14 * float(np.abs(replicates.replicates_BA).max())
+    std_error_P[std_error_P <= rounding] = 0.0
     varying_P = std_error_P > 0
-    ratio_BP = np.abs(deviation_BP[:, varying_P]) / std_error_P[varying_P]
-    largest_B = ratio_BP.max(axis=1) if varying_P.any() else np.zeros(len(deviation_BP))
-    critical = upper_quantile(largest_B, alpha)
-    column_P = np.cumsum(varying_P) - 1
+    null_BP = np.zeros_like(deviation_BP)
+    null_BP[:, varying_P] = np.abs(deviation_BP[:, varying_P]) / std_error_P[varying_P]
+    return simulated_max_t(
+        estimate_P,
+        std_error_P,
+        null_BP,
+        names=[(arms[i], arms[j]) for i, j in pairs],
+        critical=upper_quantile(null_BP.max(axis=1), alpha),
+        rounding=rounding,
+        method=method,
+    )
+
+
+def simulated_max_t(
+    estimate_P: Floats,
+    std_error_P: Floats,
+    null_BP: Floats,
+    *,
+    names: Sequence[tuple[str, str]],
+    critical: float,
+    rounding: float,
+    method: str,
+    exact: bool = False,
+    rows_vary_P: NDArray[np.bool_] | None = None,
+) -> tuple[Comparison, ...]:
+    """Single-step max-T comparisons from |t| as it is in replicates of the null.
+
+    Args:
+        estimate_P: Differences.
+        std_error_P: Their standard errors; exactly 0 where one does not vary.
+        null_BP: |t| of each pair in each replicate; 0 where it does not vary.
+        names: Arm and reference of each pair.
+        critical: Half of an interval in standard errors.
+        rounding: A difference without variance that is no larger than this is none.
+        method: What the method is called in the answer.
+        exact: Whether the replicates are all that there are.
+        rows_vary_P: Whether the difference varies over rows, whatever the totals of clusters do.
+    """
+    largest_B = null_BP.max(axis=1)
     found = []
-    for index, (arm, reference) in enumerate(pairs):
+    for index, pair in enumerate(names):
         estimate, std_error = float(estimate_P[index]), float(std_error_P[index])
-        names = arms[arm], arms[reference]
         if std_error == 0:
-            found.append(posthoc.without_variance(*names, estimate, rounding=1e-14 * scale, df=None, method=method))
+            vary = rows_vary_P is not None and bool(rows_vary_P[index])
+            found.append(
+                posthoc.without_variance(*pair, estimate, rounding=rounding, df=None, method=method, rows_vary=vary)
+            )
             continue
         statistic = estimate / std_error
         found.append(
             Comparison(
-                arm=names[0],
-                reference=names[1],
+                arm=pair[0],
+                reference=pair[1],
                 estimate=estimate,
                 std_error=std_error,
                 statistic=statistic,
                 df=None,
-                p_value=share_beyond(ratio_BP[:, column_P[index]], statistic),
-                p_adjusted=share_beyond(largest_B, statistic),
+                p_value=share_beyond(null_BP[:, index], statistic, exact=exact),
+                p_adjusted=share_beyond(largest_B, statistic, exact=exact),
                 ci_low=estimate - critical * std_error,
                 ci_high=estimate + critical * std_error,
                 method=method,
             )
         )
     return tuple(found)
-
-
-def percentile_interval(replicates: Replicates, arm: int, *, alpha: float) -> tuple[float, float] | None:
-    """Percentile interval of one arm's own metric; None where replicates are unusable."""
-    if replicates.unusable:
-        return None
-    low, high = np.quantile(replicates.replicates_BA[:, arm], [alpha / 2, 1 - alpha / 2])
-    return float(low), float(high)
-
-
-def pairs_named(arms: Sequence[str], *, control: str, family: str) -> tuple[Pair, ...]:
-    """The pairs of a family, by the control's name.
-
-    Raises:
-        InvalidInput: The control is no arm, or there is nothing to compare.
-    """
-    if control not in arms:
-        raise InvalidInput(
-            "the control is no arm", field="control", value=control, remedy=did_you_mean(control, list(arms))
-        )
-    if len(arms) < 2:
-        raise InvalidInput("one arm has nothing to be compared with", field="arms", value=len(arms), bound="2 or more")
-    return posthoc.pairs_of(len(arms), control=list(arms).index(control), family=family)
 
 
 def blocks(num_rows: int, num_replicates: int) -> Iterator[tuple[int, int, slice]]:
@@ -226,24 +222,6 @@ def upper_quantile(values_B: Floats, alpha: float) -> float:
 def difference(estimate_A: Floats, pair: Pair) -> float:
     """Arm minus reference."""
     return float(estimate_A[pair[0]] - estimate_A[pair[1]])
-
-
-def untestable(arm: str, reference: str, estimate: float, *, method: str, reason: str) -> Comparison:
-    """A comparison that has an estimate at most, and why."""
-    return Comparison(
-        arm=arm,
-        reference=reference,
-        estimate=estimate if np.isfinite(estimate) else None,
-        std_error=None,
-        statistic=None,
-        df=None,
-        p_value=None,
-        p_adjusted=None,
-        ci_low=None,
-        ci_high=None,
-        method=method,
-        not_testable=reason,
-    )
 
 
 def check_keys(keys_R: Keys, num_rows: int) -> None:

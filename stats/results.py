@@ -199,6 +199,9 @@ class BestArm:
         reference: The control.
         estimate: Its raw estimate.
         estimate_corrected: The estimate corrected for selection, or None where it cannot be made.
+        ci_low_corrected: Lower end of the interval at the plan's alpha that allows for the selection; not simultaneous
+            with those of the comparisons. None where there is no corrected estimate, or no variation.
+        ci_high_corrected: Upper end.
         method: How it was corrected.
     """
 
@@ -206,6 +209,8 @@ class BestArm:
     reference: str
     estimate: float
     estimate_corrected: float | None
+    ci_low_corrected: float | None
+    ci_high_corrected: float | None
     method: str
 
 

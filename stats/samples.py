@@ -20,6 +20,10 @@ Column = pa.Array | pa.ChunkedArray | ArrayLike
 
 NO_SEGMENT = "(none)"
 """The segment of rows that name none."""
+SMALLEST = 1e-140
+"""The largest |score| may be no smaller: differences in its 14th digit have squares that float64 holds in full."""
+LARGEST = 1e150
+"""Nor larger than this: squares can still be added up over 1e8 rows."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -104,7 +108,7 @@ def from_wide(
         cluster: Cluster of each row.
 
     Raises:
-        SamplesError: Arms or rows stand there twice, ids or clusters are null, or a score is infinite.
+        SamplesError: Arms or rows stand there twice, ids or clusters are null, or a score is infinite or out of range.
     """
     _check_arms(arms)
     if isinstance(scores_RA, np.ndarray):
@@ -118,7 +122,7 @@ def from_wide(
     scores = np.empty((len(universe), len(columns)))
     for index, column in enumerate(columns):
         scores[:, index] = _averaged(_scores(column, arms[index]), place_R, len(universe), repeats)
-    refuse_infinite(scores, tuple(arms), _named(universe, dictionary))
+    refuse_out_of_range(scores, tuple(arms), _named(universe, dictionary))
     return Samples(
         arms=tuple(arms),
         scores_RA=scores,
@@ -152,7 +156,7 @@ def from_long(
 
     Raises:
         SamplesError: A row stands there twice for one arm (unless every one stands there equally often: then they
-            are repeats, and averaged), has two segments or clusters, or a score is infinite.
+            are repeats, and averaged), has two segments or clusters, or a score is infinite or out of range.
     """
     names, arm_N = _arm_codes(arm, order)
     score_N = _scores(score, "score")
@@ -187,7 +191,7 @@ def from_long(
         row_N = place if isinstance(to, slice) else to[place]
         segments_R.put(row_N, at, shown)
         clusters_R.put(row_N, at, shown)
-    refuse_infinite(scores_RA, names, shown)
+    refuse_out_of_range(scores_RA, names, shown)
     return Samples(
         arms=names,
         scores_RA=scores_RA,
@@ -395,19 +399,31 @@ def _one_per_row(
     return attribute.values()
 
 
-def refuse_infinite(scores_RA: NDArray[np.float64], arms: tuple[str, ...], row_ids: NDArray[Any]) -> None:
-    """Raises SamplesError where a score is infinite, naming the first."""
-    infinite_RA = np.isinf(scores_RA)
-    if infinite_RA.any():
-        row, index = np.argwhere(infinite_RA)[0]
+def refuse_out_of_range(scores_RA: NDArray[np.float64], arms: tuple[str, ...], row_ids: NDArray[Any]) -> None:
+    """Raises SamplesError where the largest |score| is infinite, or its square no sound float64, naming the first."""
+    size_RA = np.abs(scores_RA)
+    largest = float(np.fmax.reduce(size_RA, axis=None, initial=0.0))
+    if largest == 0 or SMALLEST <= largest <= LARGEST:
+        return
+    row, index = np.argwhere(size_RA == largest)[0]
+    place, value = f"arm '{arms[index]}', row {row_ids[row]}", float(scores_RA[row, index])
+    if np.isinf(largest):
         raise SamplesError(
-            f"{int(infinite_RA.sum())} of {infinite_RA.size} scores are infinite",
-            place=f"arm '{arms[index]}', row {row_ids[row]}",
+            f"{int(np.isinf(size_RA).sum())} of {size_RA.size} scores are infinite",
+            place=place,
             field="score",
-            value=float(scores_RA[row, index]),
+            value=value,
             bound="a finite number",
             remedy="a mean of infinite scores is none; bound the score, or leave it empty to count it as missing",
         )
+    raise SamplesError(
+        "squares of such scores leave float64, and variances are made of them",
+        place=place,
+        field="score",
+        value=value,
+        bound=f"a largest |score| from {SMALLEST:g} to {LARGEST:g}, or 0",
+        remedy="rescale the scores: in another unit every p-value is the same",
+    )
 
 
 def _without_shared_ids(
@@ -469,5 +485,5 @@ def _without_ids(
             row_ids=np.arange(len(scores_RA)),
             num_missing_A=np.array([np.isnan(column).sum() for column in columns], dtype=np.int64),
         )
-    refuse_infinite(made.scores_RA, names, made.row_ids)
+    refuse_out_of_range(made.scores_RA, names, made.row_ids)
     return made

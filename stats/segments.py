@@ -10,6 +10,7 @@ import numpy as np
 from scipy import stats
 
 from stats import multiplicity, omnibus, paired
+from stats.clusters import MIN_CLUSTERS
 from stats.errors import SamplesError
 from stats.max_t import Pair
 from stats.moments import Floats
@@ -82,8 +83,8 @@ def _size(inside: Samples) -> tuple[int, str | None]:
         return inside.num_rows, f"{smallest} rows; comparisons need at least {MIN_ROWS}"
     if inside.clusters_R is not None:
         num_clusters = int(inside.clusters_R.max()) + 1
-        if num_clusters < paired.MIN_CLUSTERS:
-            return inside.num_rows, f"{num_clusters} clusters; comparisons need at least {paired.MIN_CLUSTERS}"
+        if num_clusters < MIN_CLUSTERS:
+            return inside.num_rows, f"{num_clusters} clusters; comparisons need at least {MIN_CLUSTERS}"
     return inside.num_rows, None
 
 
@@ -187,6 +188,6 @@ def _cluster_wald(samples: Samples, control: int, arms: Sequence[int], names: Se
     covariance_QQ = away_QG @ away_QG.T * (num_clusters / (num_clusters - 1))
     if _is_singular(covariance_QQ):
         return _untestable("the covariance of the segments' means is singular")
-    return omnibus.cluster_wald_of(
+    return omnibus.cluster_wald(
         effect_Q, covariance_QQ, num_clusters=num_clusters, rounding=0.0, test="interaction_cluster_wald"
     )

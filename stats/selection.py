@@ -35,11 +35,6 @@ class BestEstimate:
     ci_high: float
 
 
-def corrected_best(estimates: Floats, covariance: Floats) -> float:
-    """The hybrid median-unbiased estimate of the largest; see `best_of`."""
-    return best_of(estimates, covariance).corrected
-
-
 def best_of(estimates: Floats, covariance: Floats, *, alpha: float = 0.05) -> BestEstimate:
     """The hybrid median-unbiased estimate of the largest of some normal estimates, and its interval.
 

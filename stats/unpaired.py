@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 from scipy import special, stats
 
-from manifests.errors import InvalidInput, did_you_mean
+from manifests.errors import InvalidInput
 from stats import posthoc
 from stats.all_pairs import AllPairs
 from stats.errors import SamplesError
@@ -53,7 +53,7 @@ def tukey_hsd(
         family: `tukey`, or `dunnett` to be shown the control's pairs only (p-values stay those of all pairs).
     """
     arms = _arms(groups, names)
-    pairs = _pairs(arms, control=control, family=family)
+    pairs = posthoc.pairs_named(arms.names, control=control, family=family)
     pooled_P = np.array([arms.pooled_variance * (1 / arms.num_rows_A[i] + 1 / arms.num_rows_A[j]) for i, j in pairs])
     df_P = np.full(len(pairs), arms.pooled_df)
     return _studentized(arms, pairs, pooled_P, df_P, alpha=alpha, method="tukey_hsd")
@@ -67,7 +67,7 @@ def games_howell(
     The arguments are those of `tukey_hsd`.
     """
     arms = _arms(groups, names)
-    pairs = _pairs(arms, control=control, family=family)
+    pairs = posthoc.pairs_named(arms.names, control=control, family=family)
     variance_P, df_P = _welch(arms, pairs)
     return _studentized(arms, pairs, variance_P, df_P, alpha=alpha, method="games_howell")
 
@@ -90,7 +90,7 @@ def dunnett(
             remedy="set family: dunnett, or posthoc: tukey_hsd",
         )
     arms = _arms(groups, names)
-    pairs = _pairs(arms, control=control, family=family)
+    pairs = posthoc.pairs_named(arms.names, control=control, family=family)
     variants = [int(arms.num_rows_A[i]) for i, _ in pairs]
     largest = ManyToOne.of_sizes(variants, num_rows_control=int(arms.num_rows_A[pairs[0][1]]), df=arms.pooled_df)
     critical = largest.critical(alpha)
@@ -115,7 +115,7 @@ def welch_t_holm(
     The arguments are those of `tukey_hsd`.
     """
     arms = _arms(groups, names)
-    pairs = _pairs(arms, control=control, family=family)
+    pairs = posthoc.pairs_named(arms.names, control=control, family=family)
     variance_P, df_P = _welch(arms, pairs)
     method = "welch_t" if len(pairs) == 1 else "welch_t_holm"
     alone = []
@@ -123,14 +123,6 @@ def welch_t_holm(
         critical = float(stats.t.isf(alpha / 2 / len(pairs), df))
         alone.append(_comparison(arms, pair, variance, df=df, p_adjusted=_lone(df), critical=critical, method=method))
     return posthoc.holm(alone, method)
-
-
-def _pairs(arms: _Arms, *, control: str, family: str) -> tuple[Pair, ...]:
-    if control not in arms.names:
-        raise InvalidInput(
-            "the control is no arm", field="control", value=control, remedy=did_you_mean(control, list(arms.names))
-        )
-    return posthoc.pairs_of(len(arms.names), control=arms.names.index(control), family=family)
 
 
 def _studentized(

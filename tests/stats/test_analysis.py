@@ -91,6 +91,25 @@ def test_few_clusters_are_refused_and_under_thirty_warned():
     )
 
 
+@pytest.mark.parametrize("posthoc", ["auto", "t_holm"])
+@pytest.mark.parametrize("moved", [0.0, 0.25])
+def test_clusters_whose_totals_do_not_vary_are_no_test_although_rows_differ(moved, posthoc):
+    control = np.random.default_rng(4).normal(size=400)
+    samples = samples_of(np.column_stack([control, control + np.tile([1.0, -1.0], 200) + moved]), cluster=CLUSTERS)
+    guardrail = analysis.Guardrail("g", "higher", "continuous", 0.1, samples)
+    planned = plan(columns={"cluster": "c"}, posthoc=posthoc)
+    found = analysis.analyze(samples, planned, guardrails=(guardrail,))
+    for each in (found.comparisons[0], found.guardrails[0].comparison):
+        assert (each.estimate, each.std_error) == (pytest.approx(moved, abs=1e-12), 0)
+        assert (each.degenerate, each.p_value, each.p_adjusted, each.ci_low, each.ci_high) == (None,) * 5
+    assert found.omnibus is not None
+    assert (found.omnibus.degenerate, found.omnibus.p_value) == (None, None)
+    assert [check.pairs[0].p_adjusted for check in found.checks] == [None] * len(found.checks)
+    assert {each.what for each in found.not_testable} == {"omnibus", "comparison", "guardrail"}
+    assert all("rows vary, but the totals of their clusters do not" in each.reason for each in found.not_testable)
+    assert not any("every row" in warning for warning in found.warnings)
+
+
 def test_friedman_of_two_arms_is_not_testable_when_asked_for():
     found = analysis.analyze(samples_of(correlated(40, [0, 0.1])), plan(omnibus="friedman"))
     assert found.omnibus is not None
@@ -150,10 +169,37 @@ def test_the_estimate_of_the_winner_is_corrected_towards_the_others():
     assert found.best.estimate == max(each.estimate or 0 for each in found.comparisons)
     assert found.best.estimate_corrected is not None
     assert found.best.estimate_corrected < found.best.estimate
+    assert found.best.ci_low_corrected < found.best.estimate_corrected < found.best.ci_high_corrected
     lower = analysis.analyze(samples_of(-correlated(100, [0.0] * 9)), plan(direction="lower"))
     assert lower.best is not None
     assert (lower.best.estimate, lower.best.estimate_corrected) == pytest.approx(
         (-found.best.estimate, -found.best.estimate_corrected)
+    )
+    assert (lower.best.ci_low_corrected, lower.best.ci_high_corrected) == pytest.approx(
+        (-found.best.ci_high_corrected, -found.best.ci_low_corrected)
+    )
+
+
+def test_the_interval_of_the_winner_is_at_the_alpha_of_the_plan():
+    """Far ahead of all others it is one normal interval, but for the tenth of alpha that the projection takes."""
+    scores = correlated(400, [0.0, 0.0, 5.0])
+    for alpha in (0.01, 0.05, 0.2):
+        found = analysis.analyze(samples_of(scores), plan(alpha=alpha))
+        best, std_error = found.best, found.comparisons[1].std_error
+        assert best is not None
+        half = stats.norm.isf(0.9 * alpha / (1 - 0.1 * alpha) / 2) * std_error
+        assert best.estimate - best.ci_low_corrected == pytest.approx(half, rel=0.02)
+        assert best.ci_high_corrected - best.estimate == pytest.approx(half, rel=0.02)
+
+
+def test_a_winner_that_does_not_vary_has_no_interval():
+    found = analysis.analyze(samples_of(np.arange(20.0)[:, None] + [0, 1, 3]), plan()).best
+    assert found is not None
+    assert (found.arm, found.estimate_corrected, found.ci_low_corrected, found.ci_high_corrected) == (
+        "b",
+        3,
+        None,
+        None,
     )
 
 
@@ -268,6 +314,17 @@ def test_infinite_scores_are_refused_by_row():
         analysis.analyze(samples, plan())
 
 
+@pytest.mark.parametrize("unit", [1e-141, 1e151])
+def test_scores_whose_squares_leave_float64_are_refused_wherever_they_come_in(unit):
+    scores, guard = (replace(samples_of([[1.0, 1.0]] * 40), scores_RA=correlated(40, [0, 0.1])) for _ in range(2))
+    beyond = replace(scores, scores_RA=scores.scores_RA * unit)
+    with pytest.raises(SamplesError, match=r"leave float64.*rescale"):
+        analysis.analyze(beyond, plan())
+    guardrail = analysis.Guardrail("g", "higher", "continuous", unit, beyond)
+    with pytest.raises(SamplesError, match=r"leave float64.*rescale"):
+        analysis.analyze(guard, plan(), guardrails=(guardrail,))
+
+
 def test_rows_of_no_segment_are_a_segment():
     segments = np.array(["x", None] * 50, dtype=object)
     samples = replace(samples_of(correlated(100, [0, 0.1])), segments_R=segments)
@@ -280,3 +337,4 @@ def test_two_best_variants_are_tied():
     found = analysis.analyze(samples_of(np.column_stack([scores, scores[::-1, 1]])), plan(scale="binary")).best
     assert found is not None
     assert (found.arm, found.estimate_corrected, found.method) == ("a", None, "none: tied with another variant")
+    assert (found.ci_low_corrected, found.ci_high_corrected) == (None, None)

@@ -7,29 +7,26 @@ from stats import binary
 
 # Discordant counts and results of R's contingencytables 3.x (Fagerland, Lydersen & Laake 2017, chapter 8):
 # airway hyper-responsiveness (Bentur 2009), complete response (Cavo 2012). The first also in Fagerland, Lydersen &
-# Laake 2013, BMC Med. Res. Methodol. 13:91, table 3 (0.039 and 0.070).
+# Laake 2013, BMC Med. Res. Methodol. 13:91, table 3 (0.039).
 AIRWAY = {"b": 1, "c": 7, "num_rows": 21}
 RESPONSE = {"b": 6, "c": 16, "num_rows": 161}
 
 
 def test_mcnemar_agrees_with_published_values():
     assert binary.mcnemar_midp(1, 7) == pytest.approx(0.0390625, abs=1e-12)
-    assert binary.mcnemar_exact(1, 7) == pytest.approx(0.0703125, abs=1e-12)
     assert binary.mcnemar_midp(6, 16) == pytest.approx(0.034690, abs=5e-7)
-    assert binary.mcnemar_exact(6, 16) == pytest.approx(0.052479, abs=5e-7)
 
 
 @pytest.mark.parametrize(("b", "c"), [(0, 0), (5, 5), (10**6, 10**6)])
 def test_mcnemar_without_a_difference_is_one(b, c):
     # statsmodels answers 0 without discordant rows, and less than 1 with a continuity correction
     assert binary.mcnemar_midp(b, c) == 1
-    assert binary.mcnemar_exact(b, c) == 1
 
 
 def test_mcnemar_midp_halves_the_probability_of_what_was_observed():
     for b, c in [(3, 9), (0, 6), (40, 61)]:
         observed = stats.binom.pmf(min(b, c), b + c, 0.5)
-        assert binary.mcnemar_midp(b, c) == pytest.approx(binary.mcnemar_exact(b, c) - observed)
+        assert binary.mcnemar_midp(b, c) == pytest.approx(stats.binomtest(b, b + c).pvalue - observed)
         assert binary.mcnemar_midp(b, c) == binary.mcnemar_midp(c, b)
 
 
@@ -74,11 +71,6 @@ def test_tango_without_discordant_rows_is_as_wide_as_the_rows_allow():
     assert binary.tango_interval(0, 0, num_rows=30, alpha=0.05) == pytest.approx((-z2 / (30 + z2), z2 / (30 + z2)))
 
 
-def test_bonett_price_agrees_with_published_values():
-    assert binary.bonett_price_interval(**AIRWAY, alpha=0.05) == pytest.approx((-0.508, -0.013), abs=5e-4)
-    assert binary.bonett_price_interval(**RESPONSE, alpha=0.05) == pytest.approx((-0.1195, -0.0032), abs=5e-5)
-
-
 # Newcombe 1998, Statistics in Medicine 17:873, table II, method 10, contrasts (a) to (h)
 NEWCOMBE = {
     (56, 70, 48, 80): (0.0524, 0.3339),
@@ -98,32 +90,6 @@ def test_newcombe_interval_agrees_with_newcombe(counts, expected):
         *counts[:2], successes_reference=counts[2], num_rows_reference=counts[3], alpha=0.05
     )
     assert found == pytest.approx(expected, abs=5.1e-5)
-
-
-def test_farrington_manning_solves_the_restricted_likelihood():
-    # By hand: the restricted estimates maximise the binomial likelihood along p1 = p2 - margin.
-    (x1, n1), (x2, n2), margin = (83, 100), (69, 90), 0.1
-    grid = np.linspace(margin, 1, 2_000_001)[1:-1]
-    log_likelihood = (
-        x1 * np.log(grid - margin)
-        + (n1 - x1) * np.log(1 - grid + margin)
-        + x2 * np.log(grid)
-        + (n2 - x2) * np.log1p(-grid)
-    )
-    p2 = grid[np.argmax(log_likelihood)]
-    p1 = p2 - margin
-    z = (x1 / n1 - x2 / n2 + margin) / np.sqrt(p1 * (1 - p1) / n1 + p2 * (1 - p2) / n2)
-    found = binary.farrington_manning(x1, n1, successes_reference=x2, num_rows_reference=n2, margin=margin)
-    assert found.statistic == pytest.approx(z, abs=1e-5)
-    assert found.p_value == pytest.approx(stats.norm.sf(z), abs=1e-5)
-
-
-@pytest.mark.parametrize(("successes", "margin", "p_value"), [((0, 0), 0, 0.5), ((10, 10), 0, 0.5)])
-def test_farrington_manning_without_variance_favours_no_arm(successes, margin, p_value):
-    found = binary.farrington_manning(
-        successes[0], 10, successes_reference=successes[1], num_rows_reference=10, margin=margin
-    )
-    assert found.p_value == p_value
 
 
 def test_intervals_cover_and_the_midp_holds_its_level_by_full_enumeration():

@@ -2,8 +2,8 @@ import numpy as np
 import pytest
 
 from manifests.errors import InvalidInput
-from stats import estimates
-from stats.clusters import cluster_moments_of
+from stats import estimates, paired
+from stats.samples import from_wide
 from tests.stats.golden import golden
 
 # Newcombe 1998, Statistics in Medicine 17:857, table I, method 3 (score without continuity correction)
@@ -30,10 +30,10 @@ def test_mean_interval_agrees_with_r():
 
 def test_cluster_interval_agrees_with_sandwich():
     case = golden("clusters")
-    clusters = np.unique(case["clusters"], return_inverse=True)[1]
-    found = cluster_moments_of(np.array(case["scores"], dtype=float)[:, None], clusters, arms=("a",), control=0)
-    low, high = estimates.cluster_mean_interval(found, 0, alpha=0.05)
-    assert (low, high) == pytest.approx((case["low"], case["high"]), rel=1e-10)
+    samples = from_wide(("a",), np.arange(len(case["scores"])), [case["scores"]], cluster=case["clusters"])
+    (found,) = estimates.arm_estimates(paired.measured(samples, control=0), alpha=0.05, is_binary=False)
+    assert found.method == "t_cr1"
+    assert (found.ci_low, found.ci_high) == pytest.approx((case["low"], case["high"]), rel=1e-10)
 
 
 @pytest.mark.parametrize(

@@ -156,6 +156,15 @@ def test_arms_with_equal_cluster_totals_do_not_vary_against_each_other():
     assert found.omnibus.degenerate == "constant_difference"
 
 
+def test_arms_with_equal_cluster_totals_of_other_scores_are_not_identical():
+    spread = np.tile([1.0, -1.0], 20)
+    found = _analyze([spread, 2 * spread], cluster=np.tile(np.arange(20).repeat(2), 2))
+    assert (found.comparisons[0].degenerate, found.comparisons[0].p_adjusted) == (None, None)
+    assert "the totals of their clusters do not" in found.comparisons[0].not_testable
+    assert found.omnibus is not None
+    assert (found.omnibus.degenerate, found.omnibus.p_value) == (None, None)
+
+
 def test_one_cluster_a_row_is_the_cluster_robust_error_by_hand():
     """CR1: G / (G - 1) times the sum of squared (score - mean) / n over all rows of both arms."""
     first, second = _groups(sizes=(20, 30), gains=(0, 0.5))

@@ -114,5 +114,5 @@ def test_the_cluster_robust_error_is_that_of_r():
     clusters = np.unique([name for *_, name in table], return_inverse=True)[1]
     found = cluster_moments_of(scores, clusters, arms=("qsec", "mpg"), control=0)
     assert found.num_clusters == 11
-    assert found.mean_D[0] == pytest.approx(2.24187500000, rel=1e-12)
+    assert found.rows.mean_D[0] == pytest.approx(2.24187500000, rel=1e-12)
     assert np.sqrt(found.mean_covariance_DD[0, 0]) == pytest.approx(1.69024335698, rel=1e-10)

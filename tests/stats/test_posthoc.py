@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
+from manifests.errors import InvalidInput
 from stats import posthoc
 from stats.letters import letters_of
 from stats.moments import moments_of
@@ -186,3 +187,10 @@ def test_letters_say_exactly_which_pairs_are_apart():
 def test_all_alike_share_one_letter():
     found = letters_of([_pair("a", "b", 0.5), _pair("a", "c", None), _pair("b", "c", 0.9)], arms="abc", alpha=0.05)
     assert found == (("a", "a"), ("b", "a"), ("c", "a"))
+
+
+def test_a_control_that_is_no_arm_is_refused_with_a_guess():
+    with pytest.raises(InvalidInput, match="did you mean 'base'"):
+        posthoc.pairs_named(("base", "b"), control="bse", family="dunnett")
+    with pytest.raises(InvalidInput, match="nothing to be compared with"):
+        posthoc.pairs_named(("base",), control="base", family="dunnett")

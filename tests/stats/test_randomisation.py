@@ -98,6 +98,13 @@ def test_degenerate_pairs_take_no_part():
     assert "no signs to flip" in lone.not_testable
 
 
+def test_clusters_whose_totals_do_not_vary_are_not_identical():
+    scores = np.column_stack([np.zeros(40), np.tile([1.0, -1.0], 20)])
+    (found,) = flips(scores, row_keys(np.arange(20).repeat(2)))
+    assert (found.degenerate, found.p_adjusted, found.ci_low) == (None, None, None)
+    assert "the totals of their clusters do not" in found.not_testable
+
+
 def ratio_metric(sums):
     return sums[..., 0] / sums[..., 1]
 

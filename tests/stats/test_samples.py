@@ -97,6 +97,23 @@ def test_what_cannot_be_used_is_refused_by_name(arguments, words):
         from_long(*arguments)
 
 
+@pytest.mark.parametrize(
+    ("scores", "shown"),
+    [([1.0, -1e151], "-1e\\+151"), ([0.0, 1e-141], "1e-141"), ([np.nan, -1e-141], "-1e-141")],
+)
+@pytest.mark.parametrize("row_id", [[1, 2], None])
+def test_scores_whose_squares_leave_float64_are_refused(scores, shown, row_id):
+    with pytest.raises(
+        SamplesError, match=f"arm 'a', row .*score: .*leave float64.*{shown}.*1e-140.*1e\\+150.*rescale"
+    ):
+        from_long(["a", "a"], row_id, scores)
+
+
+@pytest.mark.parametrize("scores", [[0.0, 0.0], [np.nan, np.nan], [1e150, 1e-300], [1e-140, 0.0]])
+def test_scores_at_the_ends_are_kept(scores):
+    np.testing.assert_array_equal(from_wide(("a",), [1, 2], [scores]).scores_RA[:, 0], scores)
+
+
 def test_a_row_in_two_segments_is_refused():
     with pytest.raises(SamplesError, match=r"row 1.*two different values of 'segment'"):
         from_long(["a", "b"], [1, 1], [1, 2], segment=["x", "y"])

@@ -13,6 +13,10 @@ def drawn(means, *, correlation, num_sets, seed):
     return means, covariance, draws
 
 
+def corrected_best(estimates, covariance):
+    return selection.best_of(estimates, covariance).corrected
+
+
 @pytest.mark.parametrize("correlation", [0.0, 0.5])
 @pytest.mark.parametrize("means", [[0, 0], [0] * 10, [0, 0, 0, 0, 2], list(np.linspace(0, 2, 8))])
 def test_the_corrected_estimate_is_median_unbiased_and_its_interval_covers(means, correlation):
@@ -40,32 +44,30 @@ def test_a_clear_winner_is_left_alone():
 
 def test_a_narrow_lead_is_corrected_more_than_a_wide_one():
     covariance = np.eye(2)
-    shrinkage = [
-        lead - selection.corrected_best(np.array([0.0, lead]), covariance) for lead in (0.1, 0.5, 1.0, 2.0, 4.0, 8.0)
-    ]
+    shrinkage = [lead - corrected_best(np.array([0.0, lead]), covariance) for lead in (0.1, 0.5, 1.0, 2.0, 4.0, 8.0)]
     assert shrinkage == sorted(shrinkage, reverse=True)
     assert shrinkage[-1] < 1e-3
 
 
 def test_units_do_not_matter():
     estimates, covariance = np.array([0.1, 0.4, 0.3]), np.eye(3) * 0.04 + 0.01
-    found = selection.corrected_best(estimates, covariance)
+    found = corrected_best(estimates, covariance)
     for unit in (1e-151, 1e-6, 1e150):
-        in_unit = selection.corrected_best(estimates * unit, covariance * unit**2)
+        in_unit = corrected_best(estimates * unit, covariance * unit**2)
         assert in_unit / unit == pytest.approx(found, rel=1e-9)
-    assert selection.corrected_best(estimates + 5, covariance) == pytest.approx(found + 5, rel=1e-9)
+    assert corrected_best(estimates + 5, covariance) == pytest.approx(found + 5, rel=1e-9)
 
 
 def test_alone_or_without_variance_there_is_nothing_to_correct():
-    assert selection.corrected_best(np.array([0.3]), np.array([[0.01]])) == pytest.approx(0.3)
+    assert corrected_best(np.array([0.3]), np.array([[0.01]])) == pytest.approx(0.3)
     found = selection.best_of(np.array([0.3, 0.1]), np.zeros((2, 2)))
     assert (found.corrected, found.ci_low, found.ci_high) == (0.3, 0.3, 0.3)
 
 
 def test_clones_of_the_winner_do_not_count_against_it():
     covariance = np.array([[1.0, 1.0, 0.5], [1.0, 1.0, 0.5], [0.5, 0.5, 1.0]])
-    with_clone = selection.corrected_best(np.array([2.0, 2.0, 0.0]), covariance)
-    alone = selection.corrected_best(np.array([2.0, 0.0]), covariance[1:, 1:])
+    with_clone = corrected_best(np.array([2.0, 2.0, 0.0]), covariance)
+    alone = corrected_best(np.array([2.0, 0.0]), covariance[1:, 1:])
     assert with_clone == pytest.approx(alone, abs=0.02)  # only the projection interval is a little wider
 
 
