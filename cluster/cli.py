@@ -95,6 +95,9 @@ def freeze(
 def run(
     experiment: Annotated[Path, typer.Argument(help="The experiment's file.")],
     in_process: InProcess = False,
+    no_reuse: Annotated[
+        bool, typer.Option("--no-reuse", help="Evaluate also what other runs of the ledger have scored already.")
+    ] = False,
     as_json: AsJson = False,
 ) -> None:
     """Evaluate every arm, analyse as planned, and decide. Goes on where an earlier run stopped."""
@@ -108,14 +111,34 @@ def run(
     else:
         arms = {arm.name: prepared.num_units for arm in prepared.run.experiment.arms}
         with _progress(arms) as advance:
-            pipeline.run(prepared, in_process=in_process, on_progress=advance)
+            pipeline.run(prepared, in_process=in_process, on_progress=advance, reuses=not no_reuse)
     _answer(document(prepared.store, run_id), as_json=as_json)
 
 
 @app.command()
-def report(run: RunOrExperiment, ledger: LedgerAt = None, as_json: AsJson = False) -> None:
-    """Show what a committed run says."""
-    _answer(_document(run, ledger), as_json=as_json)
+def report(
+    run: RunOrExperiment,
+    ledger: LedgerAt = None,
+    timing: Annotated[bool, typer.Option("--timing", help="Show where the time went, per arm and per slot.")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Show what a committed run says, or where its time went."""
+    if not timing:
+        _answer(_document(run, ledger), as_json=as_json)
+        return
+    from cluster.report.timing import timing as timing_of
+    from evaluator.storage import open_store
+
+    run_id, uri = _run_and_ledger(run, ledger)
+    found = timing_of(open_store(uri), run_id)
+    if as_json:
+        _print_json(found)
+        return
+    from rich.console import Console
+
+    from cluster.report import terminal
+
+    terminal.show_timing(found, Console())
 
 
 @app.command()

@@ -18,7 +18,8 @@ class Event:
 
     Attributes:
         at: UTC, ISO 8601.
-        kind: `resumed`, `retried`, `arm_failed`, `slot_lost`, `published_elsewhere` or `nondeterminism`.
+        kind: `resumed`, `reused`, `reuse_refused`, `retried`, `arm_failed`, `slot_lost`, `published_elsewhere` or
+            `nondeterminism`.
         arm: The arm, if one is meant.
         unit: The unit, or -1.
         message: What happened.
@@ -82,9 +83,10 @@ def drive(
     pending = {
         arm: [unit for unit in range(num_units) if unit not in receipts] for arm, receipts in driven.receipts.items()
     }
-    if published:
+    ours = [receipt for receipt in published if "reused_from" not in receipt.facts]
+    if ours:
         missing = sum(len(units) for units in pending.values())
-        driven.note("resumed", f"{len(published)} units found in the ledger, {missing} to do")
+        driven.note("resumed", f"{len(ours)} units found in the ledger, {missing} to do")
     schedule = Schedule(pending, replicas=experiment.resources.replicas, max_attempts=experiment.resources.max_attempts)
     if not schedule.finished:
         _work(run, schedule, driven, executor=executor, import_paths=import_paths, on_progress=on_progress)
@@ -120,7 +122,7 @@ def _fill(schedule: Schedule, executor: Executor, room: dict[str, int]) -> None:
         for slot in [slot for slot, free in room.items() if free == level]:
             task = schedule.next_task(slot)
             if task is not None:
-                executor.submit(slot, task)
+                executor.submit(slot, task, schedule.upcoming(slot))
                 room[slot] -= 1
 
 

@@ -37,8 +37,8 @@ class Executor(Protocol):
         """
         ...
 
-    def submit(self, slot: str, task: Task) -> None:
-        """Hands a task to a slot; returns at once."""
+    def submit(self, slot: str, task: Task, upcoming: int | None) -> None:
+        """Hands a task to a slot, with the unit that it will probably do next; returns at once."""
         ...
 
     def wait(self) -> list[Outcome]:

@@ -15,23 +15,25 @@ class LocalExecutor:
 
     def __init__(self) -> None:
         self._slot: Slot | None = None
-        self._queue: deque[Task] = deque()
+        self._queue: deque[tuple[Task, int | None]] = deque()
 
     def start(self, run: Run, *, num_slots: int, import_paths: tuple[str, ...]) -> tuple[str, ...]:  # noqa: ARG002
         """Makes the one slot there is."""
         self._slot = Slot("in-process", run.model_dump_json(), import_paths)
         return ("in-process",)
 
-    def submit(self, slot: str, task: Task) -> None:  # noqa: ARG002
+    def submit(self, slot: str, task: Task, upcoming: int | None) -> None:  # noqa: ARG002
         """Queues the task."""
-        self._queue.append(task)
+        self._queue.append((task, upcoming))
 
     def wait(self) -> list[Outcome]:
         """Performs the oldest task."""
         assert self._slot is not None
-        task = self._queue.popleft()
-        return [Outcome("in-process", task, self._slot.perform(task))]
+        task, upcoming = self._queue.popleft()
+        return [Outcome("in-process", task, self._slot.perform(task, upcoming))]
 
     def close(self) -> None:
         """Drops the slot."""
+        if self._slot is not None:
+            self._slot.close()
         self._slot = None

@@ -8,25 +8,25 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
-import pyarrow as pa
 
-from cluster import driver, resolve, session
+from cluster import driver, resolve, reuse, session
 from cluster.driver import Driven
 from cluster.errors import RunError
 from cluster.executor import Executor
+from cluster.ledger_samples import planned_samples
 from cluster.local import LocalExecutor
 from evaluator import batches, environment, fingerprint, source
 from evaluator.ledger import reader, writer
 from evaluator.ledger.reader import LedgerFile
 from evaluator.metrics import corpus
+from evaluator.predictors import device_class, pick_device
 from evaluator.storage import Store, open_store
-from manifests import Column, Dataset, Experiment, InvalidInput, Metric, Plan, PlanColumns
+from manifests import Dataset, Experiment, InvalidInput, Plan, Suite
 from manifests.errors import did_you_mean
-from manifests.ledger import SCORE_COLUMN_PREFIX, SEGMENT_COLUMN_PREFIX, Lineage, Run
+from manifests.ledger import SCORE_COLUMN_PREFIX, Lineage, Run
 from stats import analysis, gate
-from stats.analysis import Analysis, Guardrail
+from stats.analysis import Analysis
 from stats.gate import Decision
-from stats.samples import Samples
 
 Progress = Callable[[str, int], None]
 """Called with an arm's name and how many of its units are published more than before."""
@@ -69,8 +69,14 @@ def prepare(experiment_file: str) -> Prepared:
     return Prepared(run, dataset, store, len(units), paths, reader.is_committed(store, run.run_id))
 
 
-def run(prepared: Prepared, *, in_process: bool, on_progress: Progress) -> None:
+def run(prepared: Prepared, *, in_process: bool, on_progress: Progress, reuses: bool = True) -> None:
     """Brings a prepared run to its commit, from wherever an earlier driver left it. A committed run is left alone.
+
+    Args:
+        prepared: The run.
+        in_process: Whether slots live in this process rather than on Ray.
+        on_progress: Called for every unit that is in the ledger.
+        reuses: Whether units that other runs of the ledger have scored are taken over.
 
     Raises:
         AssayError: It could not be finished; what was published stays.
@@ -84,89 +90,51 @@ def run(prepared: Prepared, *, in_process: bool, on_progress: Progress) -> None:
     for receipt in published:
         on_progress(receipt.arm, 1)
     with _place(in_process=in_process) as executor:
+        reused = reuse.Reused()
+        if reuses:
+            reused = reuse.take_over(
+                opened,
+                published=published,
+                num_units=prepared.num_units,
+                store=store,
+                device_class=lambda: _device_class(opened, in_process=in_process),
+                on_progress=lambda arm: on_progress(arm, 1),
+            )
         driven = driver.drive(
             opened,
             num_units=prepared.num_units,
-            published=published,
+            published=[*published, *reused.receipts],
             executor=executor,
             import_paths=prepared.import_paths,
             on_progress=lambda arm: on_progress(arm, 1),
         )
+    driven.events[:0] = reused.events
     _finish(opened, driven, dataset=prepared.dataset, store=store, num_units=prepared.num_units)
 
 
-def samples_of(
-    store: Store,
-    files: Sequence[LedgerFile],
-    run_id: str,
-    metric: Metric,
-    *,
-    columns: PlanColumns,
-    arms: Sequence[str],
-) -> Samples:
-    """The row scores of one metric, rows x arms, straight from the ledger.
-
-    Raises:
-        RunError: An arm's rows are not the rows of the others.
-    """
-    score = SCORE_COLUMN_PREFIX + metric.name
-    groups = {
-        "segments": SEGMENT_COLUMN_PREFIX + columns.segment if columns.segment else None,
-        "clusters": "cluster" if columns.cluster else None,
-    }
-    shared = ["row_index", "row_id", *(name for name in groups.values() if name)]
-    rows: pa.Table | None = None
-    scores_AR = []
-    for arm in arms:
-        table = pa.concat_tables(list(reader.score_tables(store, files, arm, [*shared, score])))
-        if rows is None:
-            rows = table.select(shared)
-        elif not table.select(shared).equals(rows):
-            raise RunError(f"run '{run_id}': the rows of arm '{arm}' are not those of arm '{arms[0]}'")
-        scores_AR.append(table[score].to_numpy())
-    assert rows is not None
-    return Samples(
-        arms=tuple(arms),
-        scores_RA=np.column_stack(scores_AR),
-        row_ids=rows["row_index"].to_numpy(),
-        segments_R=rows[groups["segments"]].to_numpy() if groups["segments"] else None,
-        clusters_R=np.unique(rows["cluster"].to_numpy(), return_inverse=True)[1] if groups["clusters"] else None,
-    )
-
-
 def analysed(
-    run: Run, files: Sequence[LedgerFile], store: Store, *, plan: Plan, failed: Mapping[str, str]
+    run: Run,
+    files: Sequence[LedgerFile],
+    store: Store,
+    *,
+    plan: Plan,
+    failed: Mapping[str, str],
+    noise_floors: Mapping[str, float],
 ) -> tuple[Analysis, tuple[Decision, ...]]:
     """Carries out a plan and the recorded policy on the arms that were measured.
 
     A plan other than the recorded one makes the analysis exploratory: it can promote nothing.
     """
-    suite = run.experiment.suite
-    arms = [arm.name for arm in run.experiment.arms if arm.name not in failed]
-
-    def samples(metric: Metric) -> Samples:
-        return samples_of(store, files, run.run_id, metric, columns=plan.columns, arms=arms)
-
-    primary = suite.metric(plan.metric or suite.primary.name)
-    guardrails = tuple(
-        Guardrail(
-            metric=metric.name,
-            direction=metric.direction,
-            scale="binary" if metric.is_binary else "continuous",
-            margin=plan.margins[metric.name],
-            samples=samples(metric),
-        )
-        for metric in suite.metrics
-        if metric.name in plan.margins
-    )
+    samples, guardrails = planned_samples(store, files, run, plan, failed=failed)
     found = analysis.analyze(
-        samples(primary),
+        samples,
         plan,
-        metric=primary.name,
+        metric=plan.metric or run.experiment.suite.primary.name,
         guardrails=guardrails,
         exploratory=plan.digest() != run.plan_digest,
     )
-    return found, gate.decide(found, suite.policy, plan, failed=failed)
+    decisions = gate.decide(found, run.experiment.suite.policy, plan, failed=failed, noise_floors=noise_floors)
+    return found, decisions
 
 
 def reanalysed(store: Store, run_id: str, plan: Plan) -> Analysis:
@@ -178,11 +146,11 @@ def reanalysed(store: Store, run_id: str, plan: Plan) -> Analysis:
     """
     files = reader.committed_files(store, run_id)
     recorded = reader.read_run(store, run_id)
-    metrics = [metric.name for metric in recorded.experiment.suite.metrics if metric.row_measure is not None]
+    metrics = [metric.name for metric in recorded.experiment.suite.metrics]
     for field, name in (("metric", plan.metric), *((f"margins.{name}", name) for name in plan.margins)):
         if name is not None and name not in metrics:
             raise InvalidInput(
-                "the run has no row scores of this metric",
+                "the run has not measured this",
                 place=run_id,
                 field=field,
                 value=name,
@@ -190,26 +158,30 @@ def reanalysed(store: Store, run_id: str, plan: Plan) -> Analysis:
             )
     arms = reader.read_table(store, files, "arms", ["arm", "status", "reason"]).to_pylist()
     failed = {row["arm"]: row["reason"] for row in arms if row["status"] == "failed"}
-    return analysed(recorded, files, store, plan=plan, failed=failed)[0]
+    return analysed(recorded, files, store, plan=plan, failed=failed, noise_floors={})[0]
 
 
 def _finish(run: Run, driven: Driven, *, dataset: Dataset, store: Store, num_units: int) -> None:
     """Checks coverage, measures, analyses, decides, and commits all of it at once."""
-    control = run.experiment.suite.plan.control
+    suite = run.experiment.suite
+    control = suite.plan.control
     if control in driven.failed:
         raise RunError(
             f"run '{run.run_id}': the control '{control}' could not be measured, so nothing can be compared: "
             f"{driven.failed[control]}"
         )
     files: list[LedgerFile] = []
-    rows: dict[str, list[dict[str, object]]] = {"units": [], "arms": [], "metrics": []}
+    rows: dict[str, list[dict[str, Any]]] = {"units": [], "arms": [], "metrics": []}
     for arm in run.experiment.arms:
         receipts = driven.receipts[arm.name]
-        summary: dict[str, object] = {
+        summary: dict[str, Any] = {
             "arm": arm.name,
             "variant_digest": run.variant_digests[arm.name],
             "status": "failed" if arm.name in driven.failed else "complete",
             "reason": driven.failed.get(arm.name, ""),
+            "num_units": num_units,
+            "num_units_reused": sum(reuse.is_reused(receipt) for receipt in receipts.values()),
+            "reused_from": ",".join(sorted({reuse.source_run(r) for r in receipts.values() if reuse.is_reused(r)})),
         }
         if arm.name not in driven.failed:
             _check_coverage(receipts, arm.name, num_rows=dataset.num_rows, num_units=num_units)
@@ -219,13 +191,26 @@ def _finish(run: Run, driven: Driven, *, dataset: Dataset, store: Store, num_uni
             summary["scores_digest"] = fingerprint.sha256_digest(digests.encode())
             times = driver.arm_times(receipts)
             summary |= {"num_rows": dataset.num_rows, **times}
-            summary["rows_per_s"] = dataset.num_rows / max(times["predict_s"], 1e-9)
-            summary["batch_p50_s"] = float(np.median([receipt.facts["batch_p50_s"] for receipt in in_order]))
+            evaluated = [receipt for receipt in in_order if not reuse.is_reused(receipt)]
+            if evaluated:  # times of units that were taken over stand in the run that spent them
+                num_rows = sum(receipt.num_rows for receipt in evaluated)
+                summary["rows_per_s"] = num_rows / max(times["predict_s"], 1e-9)
+                summary["batch_p50_s"] = float(np.median([receipt.facts["batch_p50_s"] for receipt in evaluated]))
+            summary |= _wobble(arm.name, in_order)
+            if summary["wobble_noise_floor"] is None or summary["wobble_noise_floor"] > suite.wobble_tolerance:
+                driven.note("wobble", _wobble_words(summary, suite), arm=arm.name)
             summary["devices"] = ",".join(sorted({str(receipt.facts["device"]) for receipt in in_order}))
             rows["units"] += [_unit_row(receipt) for receipt in in_order]
-            rows["metrics"] += _metric_rows(run, arm.name, files, store, dataset.label)
+            rows["metrics"] += _metric_rows(run, arm.name, files, store)
         rows["arms"].append(summary)
-    found, decisions = analysed(run, files, store, plan=run.experiment.suite.plan, failed=driven.failed)
+    found, decisions = analysed(
+        run,
+        files,
+        store,
+        plan=suite.plan,
+        failed=driven.failed,
+        noise_floors={row["arm"]: _noise_floor(row) for row in rows["arms"] if row["status"] == "complete"},
+    )
     document = found.to_json()
     tables = {
         **rows,
@@ -241,13 +226,11 @@ def _finish(run: Run, driven: Driven, *, dataset: Dataset, store: Store, num_uni
     writer.commit(store, run, files)
 
 
-def _metric_rows(
-    run: Run, arm: str, files: Sequence[LedgerFile], store: Store, label: Column
-) -> list[dict[str, object]]:
+def _metric_rows(run: Run, arm: str, files: Sequence[LedgerFile], store: Store) -> list[dict[str, object]]:
     """Every metric of one arm, read back from the ledger unit by unit."""
     suite = run.experiment.suite
     counters = {
-        metric.name: corpus.CorpusMetric(metric.corpus_measure, label=label)
+        metric.name: corpus.CorpusMetric(metric.corpus_measure, label=run.label)
         for metric in suite.metrics
         if metric.corpus_measure is not None
     }
@@ -258,12 +241,10 @@ def _metric_rows(
         for name in sums:
             sums[name] += float(table[SCORE_COLUMN_PREFIX + name].to_numpy().sum())
         for counter in counters.values():
-            probabilities: Any = None
-            if "probabilities" in table.column_names:
-                probabilities = table["probabilities"].combine_chunks()
+            has_probabilities = "probabilities" in table.column_names
             counter.update(
                 prediction=table["prediction"].to_numpy(),
-                probabilities=None if probabilities is None else _matrix(probabilities),
+                probabilities=reader.matrix(table["probabilities"]) if has_probabilities else None,
                 labels=table["label"].to_numpy(),
             )
     found = []
@@ -287,11 +268,6 @@ def _metric_rows(
     return found
 
 
-def _matrix(rows: pa.FixedSizeListArray) -> np.ndarray:
-    """Equally long lists as rows x their length."""
-    return rows.flatten().to_numpy().reshape(len(rows), -1)
-
-
 def _unit_row(receipt: reader.UnitReceipt) -> dict[str, object]:
     plain = {name: value for name, value in receipt.facts.items() if not isinstance(value, dict)}
     return {
@@ -300,9 +276,47 @@ def _unit_row(receipt: reader.UnitReceipt) -> dict[str, object]:
         "num_rows": receipt.num_rows,
         "size_bytes": receipt.size_bytes,
         "scores_digest": receipt.scores_digest,
-        "write_s": 0.0,
+        "write_s": None,  # not in the file: a unit that an earlier driver saw published has none
+        "reused_from": None,
         **plain,
     }
+
+
+def _wobble(arm: str, receipts: Sequence[reader.UnitReceipt]) -> dict[str, Any]:
+    """How far an arm's scores depend on the batch size: the most that a slot which served it has found.
+
+    Raises:
+        RunError: Some slots scored its rows in batches and others one by one.
+    """
+    sizes = {receipt.facts["batch_size"]: receipt for receipt in receipts}
+    if len(sizes) > 1:
+        places = ", ".join(f"{size} on {receipt.facts['host']}" for size, receipt in sorted(sizes.items()))
+        raise RunError(
+            f"arm '{arm}': its units were scored with different batch sizes ({places}), because hosts differ in whether "
+            "its scores depend on it; let the suite say 'on_wobble: warn' or 'fail', or run it on hosts of one kind"
+        )
+    found = max(
+        (receipt.facts["wobble"] for receipt in receipts),
+        key=lambda each: float("inf") if each["noise_floor"] is None else each["noise_floor"],
+    )
+    return {"batch_size": next(iter(sizes)), **{f"wobble_{name}": value for name, value in found.items()}}
+
+
+def _wobble_words(arm: Mapping[str, Any], suite: Suite) -> str:
+    if arm["wobble_reason"]:
+        return str(arm["wobble_reason"])
+    return (
+        f"{arm['wobble_num_flips']} of {arm['wobble_num_rows']} rows are predicted otherwise alone than in batches of "
+        f"{suite.batch_size}; {suite.primary.name} moves by {arm['wobble_noise_floor']:.4g}, more than the tolerance "
+        f"of {suite.wobble_tolerance:g}"
+    )
+
+
+def _noise_floor(arm: Mapping[str, Any]) -> float:
+    """What the batch size alone can do to the primary metric: nothing where rows were scored one by one."""
+    if arm["batch_size"] == 1:
+        return 0.0
+    return float("inf") if arm["wobble_noise_floor"] is None else float(arm["wobble_noise_floor"])
 
 
 def _check_coverage(receipts: Mapping[int, reader.UnitReceipt], arm: str, *, num_rows: int, num_units: int) -> None:
@@ -327,6 +341,8 @@ def _run(experiment: Experiment, dataset: Dataset) -> Run:
         plan_digest=experiment.suite.plan.digest(),
         policy_digest=experiment.suite.policy.digest(),
         variant_digests={arm.name: arm.variant.digest() for arm in experiment.arms},
+        label=dataset.label,
+        unit_keys=reuse.unit_keys(experiment, dataset_digest=dataset.digest(), environment=where.identity),
         lineage=Lineage(
             identity=dict(where.identity),
             circumstance=json.loads(json.dumps({**where.circumstance, "source": asdict(source.capture())})),
@@ -345,6 +361,14 @@ def _superseding(run: Run) -> Run:
 def _failed_arms(store: Store, run_id: str) -> list[str]:
     arms = reader.read_table(store, reader.committed_files(store, run_id), "arms", ["arm", "status"])
     return [row["arm"] for row in arms.to_pylist() if row["status"] == "failed"]
+
+
+def _device_class(run: Run, *, in_process: bool) -> str:
+    if in_process:
+        return device_class(pick_device())
+    from cluster.actors import slot_device_class
+
+    return slot_device_class(run.experiment.resources)
 
 
 def _place(*, in_process: bool) -> AbstractContextManager[Executor]:

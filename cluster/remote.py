@@ -53,9 +53,9 @@ class RayExecutor:
             self._make(name)
         return names
 
-    def submit(self, slot: str, task: Task) -> None:
+    def submit(self, slot: str, task: Task, upcoming: int | None) -> None:
         """Queues the task at the slot's actor."""
-        self._in_hand[self._actors[slot].perform.remote(task)] = (slot, task)
+        self._in_hand[self._actors[slot].perform.remote(task, upcoming)] = (slot, task)
 
     def wait(self) -> list[Outcome]:
         """Takes every task that has ended; replaces actors that died."""

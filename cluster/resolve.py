@@ -131,6 +131,16 @@ def _check_columns(experiment: Experiment, dataset: Dataset) -> None:
                 remedy=did_you_mean(name, list(dataset.names(role))) or f"no column has the role {role}",
             )
     label = dataset.label
+    for metric in experiment.suite.metrics:
+        if metric.of_two_classes and len(label.classes) not in (0, 2):
+            raise DataError(
+                f"metric '{metric.name}' tells one class from one other",
+                place=dataset.reference,
+                field="suite.metrics",
+                value=f"{metric.measure} of a label with {len(label.classes)} classes",
+                bound="a label with 2 classes",
+                remedy="measure balanced_accuracy or macro_f1",
+            )
     regression = label.type in ("float32", "float64")
     for arm in experiment.arms:
         output = arm.variant.output

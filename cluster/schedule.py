@@ -49,6 +49,17 @@ class Schedule:
         self._running.add(task)
         return task
 
+    def upcoming(self, slot: str) -> int | None:
+        """The unit that the slot will probably get after those it has, or None: nothing is promised.
+
+        Slots that share an arm take turns, so the arm's next units are the others'.
+        """
+        arm = self._arm_of_slot.get(slot)
+        turns = sum(1 for other, theirs in self._arm_of_slot.items() if theirs == arm and other != slot)
+        if arm is None or len(self._waiting[arm]) <= turns:
+            arm, turns = self._open_arm(slot), 0
+        return None if arm is None else self._waiting[arm][turns].unit
+
     def succeeded(self, task: Task) -> None:
         """The task's unit is published."""
         self._running.discard(task)

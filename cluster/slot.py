@@ -1,22 +1,25 @@
 """A slot: holds one variant at a time, evaluates units of it and publishes them. Knows nothing of Ray."""
 
+import datetime as dt
 import sys
 import time
 import traceback
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Literal
 
 from cluster.schedule import Task
 from evaluator import batches, determinism, environment, fingerprint
 from evaluator.batches import Unit
-from evaluator.data.shards import ShardReader, open_dataset
+from evaluator.data.shard_cache import ShardCache
+from evaluator.data.shards import open_dataset
 from evaluator.errors import DamageError, StoreError, VariantError
 from evaluator.evaluate import evaluate
 from evaluator.ledger.reader import UnitReceipt
 from evaluator.ledger.writer import publish_unit
-from evaluator.predictors import PredictionError, Predictor, load, pick_device, read_weights
+from evaluator.predictors import PredictionError, Predictor, device_class, load, pick_device, read_weights
 from evaluator.storage import open_store
+from evaluator.wobble import Wobble, probe
 from manifests import Experiment
 from manifests.ledger import Run
 
@@ -72,24 +75,42 @@ class Slot:
         self._device = pick_device()
         self._ledger = open_store(self._experiment.ledger)
         dataset, store = open_dataset(self._experiment.dataset)
-        self._reader = ShardReader(dataset, store)
+        self._reader = ShardCache(
+            dataset,
+            store,
+            run_id=self._run.run_id,
+            bound_bytes=self._experiment.resources.shard_cache_bytes,
+        )
         self._units = batches.units(
             dataset.num_rows, shard_rows=dataset.shard_rows, batch_size=self._experiment.suite.batch_size
         )
         self._environment = environment.capture()
         self._arm = ""
         self._predictor: Predictor | None = None
+        self._wobble: Wobble | None = None
         self._load_s = 0.0
 
-    def perform(self, task: Task) -> Published | Failure:
-        """Evaluates and publishes one unit; every outcome is an answer, so that it crosses processes whole."""
+    def perform(self, task: Task, upcoming: int | None) -> Published | Failure:
+        """Evaluates and publishes one unit; every outcome is an answer, so that it crosses processes whole.
+
+        Args:
+            task: What to do.
+            upcoming: The index of the unit that this slot will probably do next: its shards come in the meantime.
+        """
+        for index in (task.unit, upcoming):
+            if index is not None:
+                self._reader.prefetch(self._units[index].first_row, self._units[index].num_rows)
         try:
             if task.arm != self._arm:
                 self._load(task.arm)
         except Exception as error:  # noqa: BLE001  # a variant's code may raise anything
             return self._failure("arm", f"cannot be loaded: {_in_one_line(error)}", error)
         try:
-            return self._evaluate(task, self._units[task.unit])
+            wobbles = self._wobbles()
+            if wobbles and self._experiment.suite.on_wobble == "fail":
+                return self._failure("arm", f"its scores depend on the batch size: {self._told()}")
+            batch_size = 1 if wobbles and self._experiment.suite.on_wobble == "batch_size_1" else None
+            return self._evaluate(task, self._units[task.unit], batch_size=batch_size)
         except (DamageError, StoreError) as error:
             return self._failure("run", str(error))
         except PredictionError as error:
@@ -98,10 +119,14 @@ class Slot:
         except Exception as error:  # noqa: BLE001  # likewise
             return self._failure("unit", _in_one_line(error), error)
 
+    def close(self) -> None:
+        """Gives back what the slot holds beside its memory."""
+        self._reader.close()
+
     def _load(self, arm: str) -> None:
         if self._predictor is not None:
             self._predictor.release()
-        self._arm, self._predictor = "", None
+        self._arm, self._predictor, self._wobble = "", None, None
         started = time.perf_counter()
         variant = next(each.variant for each in self._experiment.arms if each.name == arm)
         weights = read_weights(variant)
@@ -112,22 +137,53 @@ class Slot:
         self._predictor = load(variant, inputs=inputs, weights=weights, device=self._device)
         self._arm, self._load_s = arm, time.perf_counter() - started
 
-    def _evaluate(self, task: Task, unit: Unit) -> Published:
+    def _wobbles(self) -> bool:
+        """Whether the arm's scores depend on the batch size more than the suite tolerates; probed once a load."""
         assert self._predictor is not None
+        suite = self._experiment.suite
+        if self._wobble is None:
+            variant = next(each.variant for each in self._experiment.arms if each.name == self._arm)
+            self._wobble = probe(
+                self._units[0], predictor=self._predictor, variant=variant, suite=suite, reader=self._reader
+            )
+        return self._wobble.exceeds(suite.wobble_tolerance)
+
+    def _told(self) -> str:
+        assert self._wobble is not None
+        suite = self._experiment.suite
+        return self._wobble.reason or (
+            f"alone, {self._wobble.num_flips} of {self._wobble.num_rows} rows are predicted otherwise than in batches "
+            f"of {suite.batch_size}, and {suite.primary.name} moves by {self._wobble.noise_floor:.4g}, more than the "
+            f"tolerance of {suite.wobble_tolerance:g}"
+        )
+
+    def _evaluate(self, task: Task, unit: Unit, *, batch_size: int | None) -> Published:
+        assert self._predictor is not None
+        assert self._wobble is not None
+        started_at = dt.datetime.now(dt.UTC).isoformat(timespec="microseconds")
         variant = next(each.variant for each in self._experiment.arms if each.name == task.arm)
         result = evaluate(
-            unit, predictor=self._predictor, variant=variant, suite=self._experiment.suite, reader=self._reader
+            unit if batch_size is None else replace(unit, batch_size=batch_size),
+            predictor=self._predictor,
+            variant=variant,
+            suite=self._experiment.suite,
+            reader=self._reader,
         )
         load_s, self._load_s = self._load_s, 0.0  # the first unit after a load carries its cost
         circumstance = {
             "slot": self._name,
             "host": self._environment.circumstance["host"],
             "device": self._device.type,
+            "device_class": device_class(self._device),
             "attempt": task.attempt,
             "first_row": unit.first_row,
+            "started_at": started_at,
             "load_s": load_s,
+            "shard_cache": self._reader.problem or "shared",
             "environment_digest": self._environment.identity_digest,
             "determinism": asdict(determinism.found()),
+            "batch_size": batch_size or unit.batch_size,
+            "wobble": asdict(self._wobble),
         }
         receipt, is_ours = publish_unit(
             self._ledger, result, run=self._run, arm=task.arm, unit=task.unit, circumstance=circumstance

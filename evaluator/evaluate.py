@@ -8,10 +8,11 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from evaluator import determinism, fingerprint
-from evaluator.batches import Unit, padded
+from evaluator.batches import Unit
 from evaluator.data.shards import ShardReader, columns_as_numpy
 from evaluator.metrics import outputs, row
-from evaluator.predictors.base import Batch, Predictor
+from evaluator.predictors.base import Predictor
+from evaluator.predictors.chunks import batches_of
 from evaluator.results import UnitResult, UnitTiming
 from manifests import Dataset, Suite, Variant
 from manifests.ledger import SCORE_COLUMN_PREFIX, SEGMENT_COLUMN_PREFIX
@@ -30,30 +31,29 @@ def evaluate(unit: Unit, *, predictor: Predictor, variant: Variant, suite: Suite
     started, cpu_started = time.perf_counter(), time.process_time()
     dataset = reader.dataset
     rows = reader.rows(unit.first_row, unit.num_rows)
-    features = columns_as_numpy(rows.select(_inputs(variant, dataset)), dataset.columns)
-    read = time.perf_counter()
+    read, reads = time.perf_counter(), reader.reads()
 
     determinism.seed_all(suite.seed + unit.index)
-    raw, batch_times_s = [], []
-    for span in unit.batches():
-        batch_started = time.perf_counter()
-        batch = Batch(
-            features={name: padded(values[span], batch_size=unit.batch_size) for name, values in features.items()},
-            num_rows=span.stop - span.start,
-        )
-        raw.append(predictor.predict(batch)[: batch.num_rows])
-        batch_times_s.append(time.perf_counter() - batch_started)
+    chunks = (
+        columns_as_numpy(pa.Table.from_batches([chunk]), dataset.columns)
+        for chunk in rows.select(inputs_of(variant, dataset)).to_batches()
+    )
+    answers = predictor.predict(batches_of(chunks, unit=unit))
     predicted = time.perf_counter()
 
-    table = scored(rows, np.concatenate(raw), variant=variant, suite=suite, dataset=dataset, first_row=unit.first_row)
+    table = scored(rows, answers.raw, variant=variant, suite=suite, dataset=dataset, first_row=unit.first_row)
     digest = fingerprint.rows_digest(table)
     timing = UnitTiming(
         read_s=read - started,
+        decode_s=read - started - reader.waited_s,
+        fetch_s=reads.fetch_s,
+        shards_fetched=reads.shards_fetched,
+        bytes_fetched=reads.bytes_fetched,
         predict_s=predicted - read,
         score_s=time.perf_counter() - predicted,
         cpu_s=time.process_time() - cpu_started,
-        batch_p50_s=float(np.median(batch_times_s)),
-        batch_max_s=max(batch_times_s),
+        batch_p50_s=float(np.median(answers.batch_times_s)),
+        batch_max_s=max(answers.batch_times_s),
     )
     return UnitResult(table, digest, timing)
 
@@ -71,6 +71,8 @@ def scored(
         dataset: Says which column is what.
         first_row: The global index of the first row.
     """
+    kept = [dataset.label.name, *dataset.names("id"), *dataset.names("segment"), *dataset.names("cluster")]
+    rows = rows.select(kept).combine_chunks()
     labels = columns_as_numpy(rows.select([dataset.label.name]), dataset.columns)[dataset.label.name]
     index = pa.array(np.arange(first_row, first_row + len(rows), dtype=np.int64))
     ids = dataset.names("id")
@@ -98,5 +100,6 @@ def scored(
     return pa.table(columns)
 
 
-def _inputs(variant: Variant, dataset: Dataset) -> list[str]:
+def inputs_of(variant: Variant, dataset: Dataset) -> list[str]:
+    """The feature columns that a variant is given, in the order of its arguments."""
     return list(variant.inputs or dataset.names("feature"))

@@ -93,23 +93,28 @@ class _Stream:
             return
         if self._elements is not None:
             if not pa.types.is_fixed_size_list(kind):
-                self._lengths.update(_bytes_of(pc.list_value_length(array).fill_null(0).to_numpy(), "<u8"))
+                self._lengths.update(_bytes_of(_filled(pc.list_value_length(array), 0).to_numpy(), "<u8"))
             self._elements.update(array.flatten())  # leaves out what lies under a null
         elif _is_text(kind):
-            texts: Any = array.cast(pa.large_binary()).fill_null(b"")
+            texts = _filled(array.cast(pa.large_binary()), b"")
             self._lengths.update(_bytes_of(pc.binary_length(texts).to_numpy(), "<u8"))
             self._values.update(_text_bytes(texts))
         elif pa.types.is_boolean(kind):
-            self._values.update(_bytes_of(array.fill_null(False).to_numpy(zero_copy_only=False), "u1"))
+            self._values.update(_bytes_of(_filled(array, False).to_numpy(zero_copy_only=False), "u1"))
         elif not pa.types.is_primitive(kind):
             raise TypeError(f"rows of type {kind} have no digest")
         else:
-            values = array.fill_null(pa.scalar(0).cast(kind)).to_numpy(zero_copy_only=False)
+            values = _filled(array, pa.scalar(0).cast(kind)).to_numpy(zero_copy_only=False)
             self._values.update(_bytes_of(values, values.dtype.newbyteorder("<")))
 
     def hexdigests(self) -> list[Any]:
         own = [stream.hexdigest() for stream in (self._nulls, self._lengths, self._values)]
         return own if self._elements is None else [*own, self._elements.hexdigests()]
+
+
+def _filled(array: Any, value: Any) -> Any:
+    """The array with a value in place of nulls; not even a copy where there are none."""
+    return array.fill_null(value) if array.null_count else array
 
 
 def _bytes_of(values: Any, dtype: Any) -> memoryview:

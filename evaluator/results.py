@@ -7,10 +7,16 @@ import pyarrow as pa
 
 @dataclass(frozen=True)
 class UnitTiming:
-    """Where a unit's time went, in seconds of wall time.
+    """Where a unit's time went, in seconds of wall time, and what it read.
 
     Attributes:
-        read_s: Fetching, verifying and decoding the rows.
+        read_s: How long the unit waited for its rows: for the bytes of shards, and for their decoding.
+        decode_s: The part of it after the bytes had come.
+        fetch_s: Fetching and verifying shards since the process's last unit; less than all of it was waited for if it
+            was done while the last unit was evaluated.
+        shards_fetched: Shards that this process read from the store since its last unit: none if they were on the
+            host already.
+        bytes_fetched: Their bytes.
         predict_s: Copying to the device and the variant's own work, over all batches.
         score_s: Making predictions and scores of raw outputs.
         cpu_s: CPU seconds of the whole unit, all threads of the process.
@@ -19,6 +25,10 @@ class UnitTiming:
     """
 
     read_s: float
+    decode_s: float
+    fetch_s: float
+    shards_fetched: int
+    bytes_fetched: int
     predict_s: float
     score_s: float
     cpu_s: float

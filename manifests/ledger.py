@@ -5,17 +5,29 @@ from typing import Literal
 from pydantic import Field
 
 from manifests.base import CIRCUMSTANCE, Digest, Manifest, Name, Parameters
+from manifests.contract import Column
 from manifests.experiment import Experiment
 
 LAYOUT = "v1"
 """The folder of this layout inside a ledger."""
 
 Table = Literal["scores", "units", "arms", "metrics", "comparisons", "decisions", "analyses", "events"]
-"""scores: a row per arm and dataset row. units: per unit evaluated. arms, metrics, comparisons, decisions: what
-their names say. analyses: the planned analysis as one JSON document. events: what happened on the way."""
+"""scores: a row per arm and dataset row. units: per unit evaluated: where, how long it took, and what its process read
+from the dataset's store since the unit before (`shards_fetched`, `bytes_fetched`, `fetch_s`). arms, metrics,
+comparisons, decisions: what their names say. analyses: the planned analysis as one JSON document. events: what happened on the way."""
 
 FORMAT_KEY = f"{LAYOUT}/FORMAT.json"
 
+LINEAGE_COLUMNS = (
+    "run_id",
+    "arm",
+    "dataset_digest",
+    "variant_digest",
+    "suite_digest",
+    "plan_digest",
+    "environment_digest",
+)
+"""The first columns of the scores table: where a row came from. The scores digest is of the columns after them."""
 SCORE_COLUMN_PREFIX = "score_"
 SEGMENT_COLUMN_PREFIX = "segment_"
 
@@ -72,6 +84,11 @@ class Run(Manifest):
     """Digest of the gate's policy."""
     variant_digests: Parameters
     """Digest of each arm's variant."""
+    label: Column
+    """The dataset's label column: what the labels in the scores table mean."""
+    unit_keys: Parameters = Field(default_factory=dict, validate_default=True)
+    """Digest, per arm, of all that the scores of its units depend on beside the device. Another run takes over units
+    of an equal key; empty in records from before there were keys, of which nothing is taken over."""
     lineage: Lineage
     """The driver's lineage."""
     opened_at: str = Field(json_schema_extra=CIRCUMSTANCE)

@@ -7,10 +7,25 @@ from pydantic import Field
 from manifests.base import Manifest
 
 RowMeasure = Literal["correct", "log_loss", "brier", "absolute_error", "squared_error"]
-CorpusMeasure = Literal["accuracy", "macro_f1", "auroc", "calibration_error", "rmse", "mae"]
+CorpusMeasure = Literal[
+    "accuracy",
+    "precision",
+    "recall",
+    "f1",
+    "balanced_accuracy",
+    "macro_f1",
+    "matthews",
+    "auroc",
+    "calibration_error",
+    "rmse",
+    "mae",
+]
 Direction = Literal["higher", "lower"]
 
-_HIGHER_IS_BETTER = frozenset({"correct", "accuracy", "macro_f1", "auroc"})
+_LOWER_IS_BETTER = frozenset(
+    {"log_loss", "brier", "absolute_error", "squared_error", "calibration_error", "rmse", "mae"}
+)
+_OF_TWO_CLASSES = frozenset({"precision", "recall", "f1"})
 _NEEDS_PROBABILITIES = frozenset({"log_loss", "brier", "auroc", "calibration_error"})
 _NEEDS_VALUES = frozenset({"absolute_error", "squared_error", "rmse", "mae"})
 
@@ -26,7 +41,7 @@ class Metric(Manifest):
     @property
     def direction(self) -> Direction:
         """Which direction is better."""
-        return "higher" if self.measure in _HIGHER_IS_BETTER else "lower"
+        return "lower" if self.measure in _LOWER_IS_BETTER else "higher"
 
     @property
     def row_measure(self) -> RowMeasure | None:
@@ -40,8 +55,13 @@ class Metric(Manifest):
 
     @property
     def is_binary(self) -> bool:
-        """Whether every row's score is 0 or 1."""
-        return self.measure == "correct"
+        """Whether the metric is a mean of rows that are 0 or 1."""
+        return self.measure in ("correct", "accuracy")
+
+    @property
+    def of_two_classes(self) -> bool:
+        """Whether the metric tells one class, the last, from one other."""
+        return self.measure in _OF_TWO_CLASSES
 
     def accepts(self, output: str) -> bool:
         """Whether a variant with this output can be measured so."""

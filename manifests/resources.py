@@ -18,3 +18,7 @@ class Resources(Manifest):
     """The most slots at once. Null: as many as the cluster has room for."""
     max_attempts: int = Field(default=3, ge=1, le=100)
     """How often a unit is tried before its arm is marked failed."""
+    shard_cache_bytes: int = Field(default=1 << 34, ge=0)
+    """The most bytes of shards that a host keeps in its folder for temporary files, for all slots there: enough for
+    the dataset means that each shard comes once. 0: every slot reads shards for itself. Shards of a store that is a
+    folder are used where they lie, and count only if they are compressed."""

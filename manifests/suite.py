@@ -35,6 +35,11 @@ class Suite(Manifest):
     """Seeds Python, NumPy and torch before every unit."""
     determinism: Determinism = Determinism()
     """Determinism flags, set before a variant is loaded and recorded as found."""
+    on_wobble: Literal["fail", "warn", "batch_size_1"] = "warn"
+    """What happens to an arm whose scores depend on the batch size by more than the tolerance: it fails, it is told
+    and cannot be promoted for less than that, or its rows are scored one by one."""
+    wobble_tolerance: float = Field(default=0.001, ge=0)
+    """How far the batch size may move the primary metric, in its units, as a sample of rows shows."""
     metrics: tuple[Metric, ...] = Field(min_length=1)
     """Everything that is measured."""
     plan: Plan
@@ -55,12 +60,6 @@ class Suite(Manifest):
                 f"plan.metric is '{self.plan.metric}', but no metric has that name; "
                 f"{did_you_mean(self.plan.metric, names)}"
             )
-        for metric in (self.primary, *self.guardrails):
-            if metric.row_measure is None:
-                raise ValueError(
-                    f"metric '{metric.name}' ({metric.measure}) has no score per row; the primary metric "
-                    "and guardrails need one"
-                )
         if self.primary.direction != self.plan.direction:
             raise ValueError(
                 f"plan.direction is {self.plan.direction}, but for '{self.plan.metric}' "

@@ -1,11 +1,11 @@
 """Simulates what the analysis promises: family-wise error, simultaneous coverage, and false promotions.
 
     python scripts/simulate_error_rates.py [--quick] [--replicates N]
-    python scripts/simulate_error_rates.py --scores SCORES --plan PLAN [--replicates N]
+    python scripts/simulate_error_rates.py --run RUN --ledger LEDGER [--replicates N]
 
 The first form draws scores from worlds that it knows, analyses each as a user would, and prints a Markdown table.
-The second permutes the labels of the arms within every row of real scores, so that no arm differs from another, and
-prints how often the gate would still promote one (A/A).
+The second permutes the labels of the arms within every row of a recorded run, so that no arm differs from another,
+and prints how often the gate would still promote one (A/A).
 """
 
 import argparse
@@ -24,10 +24,13 @@ from scipy import special
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from manifests.parse import parse
+from cluster.ledger_samples import planned_samples
+from evaluator.ledger import reader
+from evaluator.storage import open_store
 from manifests.plan import Plan, PlanColumns
 from manifests.policy import Policy
-from stats import analysis, gate, table
+from stats import analysis, gate
+from stats.corpus import Answers, Classes, Ranked, corpus_samples
 from stats.samples import Samples
 
 ALPHA = 0.05
@@ -44,7 +47,7 @@ class World:
         num_rows: Rows n.
         correlation: Correlation of two arms' scores on one row.
         family: `dunnett` or `tukey`.
-        kind: `normal`, `clones` (sphericity broken), `skewed` or `binary`.
+        kind: `normal`, `clones` (sphericity broken), `skewed`, `binary`, or the corpus metrics `auroc` and `f1`.
         icc: Share of the variance of an arm's own part that its clusters of 20 rows make; None without clusters.
         chance: Chance of a 1, for binary scores.
     """
@@ -60,6 +63,7 @@ class World:
 
 
 CLUSTER_SIZE = 20
+SHARE_POSITIVE = 0.3
 
 
 def worlds() -> Iterator[World]:
@@ -85,10 +89,42 @@ def worlds() -> Iterator[World]:
             for num_rows in (30, 200, 2000):
                 if num_arms < 10 or num_rows == 2000:
                     yield World(f"binary, {chance:.0%} right", num_arms, num_rows, 0.8, kind="binary", chance=chance)
+    for kind in ("auroc", "f1"):
+        for num_rows in (200, 2000):
+            yield World(f"{kind}, 30% positive", 5, num_rows, 0.8, kind=kind)
 
 
-def drawn(world: World, rng: np.random.Generator, *, null: bool) -> tuple[np.ndarray, np.ndarray]:
-    """Scores of one replicate, rows x arms, and the true means of the arms."""
+def drawn(world: World, rng: np.random.Generator, *, null: bool) -> tuple[Samples, np.ndarray]:
+    """One replicate, and the true means of the arms."""
+    arms, rows = tuple(str(arm) for arm in range(world.num_arms)), np.arange(world.num_rows)
+    latent, gains = _latent(world, rng, null=null)
+    if world.kind in ("auroc", "f1"):
+        answers, truth = _answers(world, latent, gains, rng)
+        return corpus_samples(answers, arms=arms, row_ids=rows), truth
+    if world.kind == "binary":
+        chances = world.chance - gains * (1 - world.chance)
+        return Samples(arms, (latent < special.ndtri(chances)).astype(float), rows), chances
+    clusters = rows // CLUSTER_SIZE if world.icc is not None else None
+    return Samples(arms, latent + gains, rows, clusters_R=clusters), gains
+
+
+def _answers(
+    world: World, latent: np.ndarray, gains: np.ndarray, rng: np.random.Generator
+) -> tuple[Answers, np.ndarray]:
+    """What arms say of labels of which 30 % are positive, and the true value of the metric."""
+    positive = rng.random(world.num_rows) < SHARE_POSITIVE
+    if world.kind == "auroc":
+        moved = latent + positive[:, None] * (1 + gains)
+        return Ranked(moved[None], positive[None]), special.ndtr((1 + gains) / 2**0.5)
+    hit, false = 0.7 + gains / 4, 0.1
+    said = latent < special.ndtri(np.where(positive[:, None], hit, false))
+    true_positive = SHARE_POSITIVE * hit
+    f1 = 2 * true_positive / (SHARE_POSITIVE + true_positive + (1 - SHARE_POSITIVE) * false)
+    return Classes("f1", (0, 1), positive.astype(np.int32), said.astype(np.int32)), f1
+
+
+def _latent(world: World, rng: np.random.Generator, *, null: bool) -> tuple[np.ndarray, np.ndarray]:
+    """Unit normal or the like, rows x arms, and how much better each arm is."""
     shape = world.num_rows, world.num_arms
     gains = np.zeros(world.num_arms) if null else np.linspace(0, 0.5, world.num_arms)
     shared = world.correlation**0.5 * rng.normal(size=(world.num_rows, 1))
@@ -100,11 +136,7 @@ def drawn(world: World, rng: np.random.Generator, *, null: bool) -> tuple[np.nda
     if world.icc is not None:
         part = rng.normal(size=(world.num_rows // CLUSTER_SIZE, world.num_arms))
         own = (1 - world.icc) ** 0.5 * own + world.icc**0.5 * np.repeat(part, CLUSTER_SIZE, axis=0)
-    latent = shared + (1 - world.correlation) ** 0.5 * own
-    if world.kind != "binary":
-        return latent + gains, gains
-    chances = world.chance - gains * (1 - world.chance)
-    return (latent < special.ndtri(chances)).astype(float), chances
+    return shared + (1 - world.correlation) ** 0.5 * own, gains
 
 
 def one(given: tuple[World, int, int]) -> np.ndarray:
@@ -114,21 +146,18 @@ def one(given: tuple[World, int, int]) -> np.ndarray:
     scale = "binary" if world.kind == "binary" else "continuous"
     plan = Plan(kind="Plan", version=1, control="0", family=world.family, scale=scale, columns=columns)
     policy = Policy(kind="Policy", version=1)
-    arms = tuple(str(arm) for arm in range(world.num_arms))
-    rows = np.arange(world.num_rows)
-    clusters = rows // CLUSTER_SIZE if world.icc is not None else None
     counts = np.zeros(4)
     for replicate in range(first, first + num):
         rng = np.random.default_rng([20_260_101, replicate])
-        scores, _ = drawn(world, rng, null=True)
-        found = analysis.analyze(Samples(arms, scores, rows, clusters_R=clusters), plan)
+        samples, _ = drawn(world, rng, null=True)
+        found = analysis.analyze(samples, plan)
         test = found.omnibus
         p_value = None if test is None else test.p_value_corrected or test.p_value
         counts[0] += p_value is not None and p_value <= ALPHA
         counts[1] += any(each.p_adjusted is not None and each.p_adjusted <= ALPHA for each in found.comparisons)
         counts[3] += any(each.decision == "promote" for each in gate.decide(found, policy, plan))
-        scores, truth = drawn(world, rng, null=False)
-        found = analysis.analyze(Samples(arms, scores, rows, clusters_R=clusters), plan)
+        samples, truth = drawn(world, rng, null=False)
+        found = analysis.analyze(samples, plan)
         counts[2] += all(_covers(each, truth) for each in found.comparisons)
     return counts
 
@@ -171,18 +200,23 @@ def simulated(num_replicates: int, *, chosen: list[World]) -> int:
     return int(above > 0)
 
 
-def permuted(scores: str, plan_file: str, num_replicates: int) -> int:
+def permuted(ledger: str, run_id: str, num_replicates: int) -> int:
     """Prints how often arms with permuted labels are promoted; 1 if more often than alpha by more than chance."""
-    plan = parse(Path(plan_file).read_text(), file=plan_file, kind="Plan")
-    assert isinstance(plan, Plan)
-    samples = table.read_scores(scores, plan)
-    policy = Policy(kind="Policy", version=1)
+    store = open_store(ledger)
+    run = reader.read_run(store, run_id)
+    suite, plan = run.experiment.suite, run.experiment.suite.plan
+    samples, guardrails = planned_samples(store, reader.committed_files(store, run_id), run, plan, failed=())
     promoted = 0
     for replicate in range(num_replicates):
-        rng = np.random.default_rng([20_260_102, replicate])
-        shuffled = replace(samples, scores_RA=rng.permuted(samples.scores_RA, axis=1))
-        decisions = gate.decide(analysis.analyze(shuffled, plan), policy, plan)
-        promoted += any(decision.decision == "promote" for decision in decisions)
+        order_RA = np.random.default_rng([20_260_102, replicate]).permuted(
+            np.tile(np.arange(len(samples.arms)), (samples.num_rows, 1)), axis=1
+        )
+        found = analysis.analyze(
+            _shuffled(samples, order_RA),
+            plan,
+            guardrails=[replace(each, samples=_shuffled(each.samples, order_RA)) for each in guardrails],
+        )
+        promoted += any(each.decision == "promote" for each in gate.decide(found, suite.policy, plan))
     rate = promoted / num_replicates
     print(
         f"A/A: {num_replicates} permutations of the labels of {len(samples.arms)} arms within {samples.num_rows} rows; "
@@ -191,21 +225,29 @@ def permuted(scores: str, plan_file: str, num_replicates: int) -> int:
     return int(rate > plan.alpha + 3 * (plan.alpha * (1 - plan.alpha) / num_replicates) ** 0.5)
 
 
+def _shuffled(samples: Samples, order_RA: np.ndarray) -> Samples:
+    """The same scores under other arms' names: all metrics of an arm stay together."""
+    if samples.corpus is not None:
+        sys.exit(f"the labels of a corpus metric's rows cannot be permuted ({samples.num_rows} rows)")
+    return replace(samples, scores_RA=np.take_along_axis(samples.scores_RA, order_RA, axis=1))
+
+
 def main() -> None:
     """Reads the options."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--replicates", type=int, help="of each world: 2000; with --quick 100; permutations: 1000")
+    parser.add_argument("--only", default="", help="only worlds with this in their words")
     parser.add_argument("--quick", action="store_true", help="every fifth world, 100 replicates")
-    parser.add_argument("--scores", help="a table of scores whose labels are permuted")
-    parser.add_argument("--plan", help="the plan that goes with it")
+    parser.add_argument("--run", help="a recorded run whose labels are permuted")
+    parser.add_argument("--ledger", help="the ledger that has it: a folder or URI")
     options = parser.parse_args()
-    if bool(options.scores) != bool(options.plan):
-        parser.error("--scores and --plan go together")
+    if bool(options.run) != bool(options.ledger):
+        parser.error("--run and --ledger go together")
     started = time.monotonic()
-    if options.scores:
-        code = permuted(options.scores, options.plan, options.replicates or 1000)
+    if options.run:
+        code = permuted(options.ledger, options.run, options.replicates or 1000)
     else:
-        chosen = list(worlds())[:: 5 if options.quick else 1]
+        chosen = [world for world in worlds() if options.only in world.words][:: 5 if options.quick else 1]
         code = simulated(options.replicates or (100 if options.quick else 2000), chosen=chosen)
     print(f"\n{time.monotonic() - started:.0f} s", file=sys.stderr)
     sys.exit(code)

@@ -153,3 +153,10 @@ def write_experiment(
     path = folder / "experiment.yaml"
     path.write_text(yaml.safe_dump(experiment, sort_keys=False))
     return path
+
+
+def evaluated_batches(log: Path) -> list[str]:
+    """The lines of a `threshold` log for batches of units: not those of the probe, whose rows follow one by one."""
+    lines = log.read_text().splitlines() if log.exists() else []
+    alone = [line.split()[0] == "1" for line in lines] + [False]
+    return [line for index, line in enumerate(lines) if not alone[index] and not alone[index + 1]]

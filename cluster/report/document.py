@@ -51,10 +51,23 @@ def document(store: Store, run_id: str) -> Document:
         "supersedes": run.supersedes,
         "scores_digest": scores_digest(list(arms.values())),
         "arms": [{**row, "metrics": metrics.get(name, {})} for name, row in arms.items()],
+        "reused": _reused(list(arms.values())),
         "analysis": json.loads(rows("analyses")[0]["analysis"]),
         "decisions": decisions,
         "gate": gate_answer(decisions),
         "events": rows("events"),
+    }
+
+
+def _reused(arms: Sequence[dict[str, Any]]) -> dict[str, Any]:
+    """How much was taken over from other runs, and from which."""
+    complete = [row for row in arms if row["status"] == "complete"]
+    parts = [(row.get("num_units_reused") or 0, row.get("num_units") or 0) for row in complete]
+    return {
+        "num_arms": sum(0 < reused == whole for reused, whole in parts),
+        "num_arms_in_part": sum(0 < reused < whole for reused, whole in parts),
+        "num_units": sum(reused for reused, _ in parts),
+        "runs": sorted({run for row in complete for run in (row.get("reused_from") or "").split(",") if run}),
     }
 
 

@@ -46,13 +46,24 @@ def verdict(report: Document) -> RenderableType:
         why = "; ".join(row["reasons"]) + (f". Next: {row['next_step']}" if row["next_step"] else "")
         reasons.add_row(Text(row["decision"], style=_STYLES[row["decision"]]), name, why)
     words = [Text(f"warning: {warning}", style="yellow") for warning in report["analysis"]["warnings"]]
+    reused = _reuse_words(report)
     digests = Text(
         f"run {report['run_id']}  scores {report['scores_digest'][:19]}…  plan {report['plan_digest'][:19]}… "
         f"(recorded before the first unit)\nledger {report['ledger']}",
         style="dim",
     )
     simultaneous = Text("* simultaneous: all of them hold together with this confidence", style="dim")
-    return Group(table, simultaneous, Text(), reasons, *words, others, digests)
+    return Group(table, simultaneous, Text(), reasons, *words, others, *reused, digests)
+
+
+def _reuse_words(report: Document) -> list[Text]:
+    """One line on what was not evaluated here, if anything was not."""
+    reused = report["reused"]
+    if not reused["num_units"]:
+        return []
+    part = f", {reused['num_arms_in_part']} in part," if reused["num_arms_in_part"] else ""
+    runs = f"run{'s' if len(reused['runs']) > 1 else ''} {', '.join(reused['runs'])}"
+    return [Text(f"{reused['num_arms']} of {len(report['arms'])} arms{part} reused from {runs}")]
 
 
 def _table(title: str) -> Table:
@@ -126,6 +137,48 @@ def show_power(answer: dict[str, Any], console: Console) -> None:
     console.print(Text(answer["method"], style="dim"))
     for assumption in answer["assumptions"]:
         console.print(Text(f"assumes: {assumption}", style="dim"))
+
+
+def show_timing(found: dict[str, Any], console: Console) -> None:
+    """Prints where the time went: a row an arm, a row a slot."""
+    steps = ("load", "fetch", "wait", "predict", "score", "write")
+    for group, last in (("arm", "reused"), ("slot", "busy")):
+        table = _table(f"seconds per {group}")
+        table.padding = 0  # eleven columns on 80; what divides them leaves one space
+        table.add_column(group, overflow="fold")
+        for name in ("rows", "MB in", *steps, "rows/s", last):
+            table.add_column(name, justify="right", no_wrap=True)
+        for row in found[f"{group}s"]:
+            fetched, speed = row["bytes_fetched"], row["rows_per_s"]
+            table.add_row(
+                row[group],
+                f"{row['num_rows']:,}",
+                "–" if fetched is None else f"{fetched / 1e6:,.1f}",
+                *(_seconds(row["read_s" if step == "wait" else f"{step}_s"]) for step in steps),
+                "–" if speed is None else f"{speed:,.0f}",
+                _units(row) if group == "arm" else _share(row["busy"]),
+            )
+        console.print(table)
+    legend = (
+        "fetch: shards read beside the work; wait: for rows that were not there yet, decoding included; predict: copies "
+        "to the device and the variant's own work; reused: units taken over from another run, which has their times; "
+        "busy: the share of its wall time, from its first unit to its last, that a slot worked"
+    )
+    console.print(Text(legend, style="dim"))
+    console.print(Text(f"run {found['run_id']}  ledger {found['ledger']}", style="dim"))
+
+
+def _units(arm: dict[str, Any]) -> str:
+    reused = arm["num_units_reused"]
+    return f"{reused} of {reused + arm['num_units']}" if reused else ""
+
+
+def _share(part: float | None) -> str:
+    return "–" if part is None else f"{100 * part:.0f} %"
+
+
+def _seconds(value: float | None) -> str:
+    return "–" if value is None else f"{value:.3f}" if value < 1 else f"{value:,.1f}"
 
 
 def _interval(low: float | None, high: float | None, *, sign: str = "") -> str:

@@ -1,6 +1,9 @@
 """Shards: frozen rows read back, every byte verified, nothing copied that need not be."""
 
+import time
 from collections.abc import Iterable
+from dataclasses import dataclass
+from threading import Lock
 from typing import Any
 
 import numpy as np
@@ -59,13 +62,38 @@ def open_dataset(location: str) -> tuple[Dataset, Store]:
     )
 
 
+@dataclass(frozen=True)
+class Reads:
+    """What was read from a store, by any thread.
+
+    Attributes:
+        shards_fetched: Shards whose bytes were read from the store and verified.
+        bytes_fetched: Their bytes.
+        fetch_s: Seconds spent on that, and on keeping what was fetched.
+    """
+
+    shards_fetched: int = 0
+    bytes_fetched: int = 0
+    fetch_s: float = 0.0
+
+    def __add__(self, other: "Reads") -> "Reads":
+        return Reads(
+            self.shards_fetched + other.shards_fetched,
+            self.bytes_fetched + other.bytes_fetched,
+            self.fetch_s + other.fetch_s,
+        )
+
+
 class ShardReader:
     """Reads rows of a dataset by their global index; keeps the shard it fetched last."""
 
     def __init__(self, dataset: Dataset, store: Store) -> None:
         self.dataset = dataset
-        self._store = store
+        self.store = store
         self._last: tuple[int, pa.Table] | None = None
+        self.waited_s = 0.0
+        """Seconds that the last call of `rows` waited for the bytes of shards."""
+        self._reads, self._counting = Reads(), Lock()
 
     def fetch(self, shard: Shard) -> pa.Buffer:
         """The bytes of a shard, verified.
@@ -73,10 +101,11 @@ class ShardReader:
         Raises:
             DamageError: They are missing, or are not those that were frozen.
         """
-        place = f"{self._store.uri}/{shard.key}: shard {shard.index} of {self.dataset.reference}"
+        started = time.perf_counter()
+        place = f"{self.store.uri}/{shard.key}: shard {shard.index} of {self.dataset.reference}"
         remedy = "restore the object from a copy, or freeze the same rows into a new store"
         try:
-            buffer = self._store.get(shard.key)
+            buffer = self.store.get(shard.key)
         except FileNotFoundError:
             raise DamageError(
                 f"{place} is missing; expected {shard.size_bytes:,} bytes, {shard.blake3}; {remedy}"
@@ -87,7 +116,19 @@ class ShardReader:
                 f"{place} is damaged; expected {shard.size_bytes:,} bytes, {shard.blake3}; "
                 f"found {buffer.size:,} bytes, {found}; {remedy}"
             )
+        self.count(Reads(1, buffer.size, fetch_s=time.perf_counter() - started))
         return buffer
+
+    def count(self, reads: Reads) -> None:
+        """Adds to what `reads` gives."""
+        with self._counting:
+            self._reads += reads
+
+    def reads(self) -> Reads:
+        """What was read since this was asked last."""
+        with self._counting:
+            found, self._reads = self._reads, Reads()
+        return found
 
     def table(self, buffer: pa.Buffer) -> pa.Table:
         """The rows of a shard's bytes; what is not compressed is not copied."""
@@ -104,25 +145,39 @@ class ShardReader:
             DataError: The dataset has no such rows.
             DamageError: A shard is missing or damaged.
         """
-        if first_row < 0 or num_rows < 1 or first_row + num_rows > self.dataset.num_rows:
+        self.waited_s = 0.0
+        shards = self.shards(first_row, num_rows)
+        end = first_row + num_rows
+        parts: list[pa.Table] = []
+        for shard in shards:
+            start = max(first_row, shard.first_row)
+            parts.append(self._shard_table(shard).slice(start - shard.first_row, end - start))
+        return pa.concat_tables(parts)
+
+    def shards(self, first_row: int, num_rows: int) -> tuple[Shard, ...]:
+        """The shards that some rows lie in.
+
+        Raises:
+            DataError: The dataset has no such rows.
+        """
+        last_row = first_row + num_rows - 1
+        if first_row < 0 or num_rows < 1 or last_row >= self.dataset.num_rows:
             raise DataError(
                 "the dataset has no such rows",
                 place=self.dataset.reference,
-                value=f"rows {first_row} to {first_row + num_rows - 1}",
+                value=f"rows {first_row} to {last_row}",
                 bound=f"rows 0 to {self.dataset.num_rows - 1}",
             )
-        parts: list[pa.Table] = []
-        row, end = first_row, first_row + num_rows
-        while row < end:
-            shard = self.dataset.shards[row // self.dataset.shard_rows]
-            parts.append(self._shard_table(shard).slice(row - shard.first_row, end - row))
-            row += parts[-1].num_rows
-        return pa.concat_tables(parts)
+        shard_rows = self.dataset.shard_rows
+        return self.dataset.shards[first_row // shard_rows : last_row // shard_rows + 1]
 
     def _shard_table(self, shard: Shard) -> pa.Table:
         if self._last is None or self._last[0] != shard.index:
             self._last = None  # lets the old one go before the new one comes
-            self._last = shard.index, self.table(self.fetch(shard))
+            started = time.perf_counter()
+            buffer = self.fetch(shard)
+            self.waited_s += time.perf_counter() - started
+            self._last = shard.index, self.table(buffer)
         return self._last[1]
 
 

@@ -1,10 +1,11 @@
 """Reading the ledger: committed runs only, and what is stored rather than what was sent."""
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
@@ -12,7 +13,7 @@ from evaluator import fingerprint
 from evaluator.errors import DamageError, LedgerError
 from evaluator.storage import Store
 from manifests.errors import did_you_mean
-from manifests.ledger import LAYOUT, Run, Table, commit_key, run_key, table_prefix
+from manifests.ledger import LAYOUT, LINEAGE_COLUMNS, Run, Table, commit_key, run_key, table_prefix
 
 RECEIPT_METADATA = b"assay.receipt"
 """Where a unit file keeps its own receipt, so that a resumed run needs no other state."""
@@ -95,6 +96,23 @@ class RunState:
     committed: bool
 
 
+@dataclass(frozen=True)
+class UnitKeys:
+    """What the record of an opened run says of units that others may take over.
+
+    Attributes:
+        run_id: The run.
+        opened_at: When it was opened: UTC, ISO 8601.
+        keys: Per arm, the digest of all that its units' scores depend on.
+        source: The repository's state, as the driver found it.
+    """
+
+    run_id: str
+    opened_at: str
+    keys: Mapping[str, str]
+    source: Mapping[str, Any]
+
+
 def runs(store: Store) -> tuple[RunState, ...]:
     """Every opened run, by id."""
     found = [_stem(entry.key) for entry in store.listing(f"{LAYOUT}/runs/")]
@@ -114,6 +132,19 @@ def read_run(store: Store, run_id: str) -> Run:
         known = [run.run_id for run in runs(store)]
         hint = did_you_mean(run_id, known) or "it holds no run yet: 'assay run EXPERIMENT' makes one"
         raise LedgerError(f"{store.uri}: the ledger has no run '{run_id}'; {hint}") from None
+
+
+def unit_keys(store: Store) -> tuple[UnitKeys, ...]:
+    """The unit keys of every opened run, the oldest first: one small file a run.
+
+    The rest of a record is not looked at: another release may have written it.
+    """
+    found = []
+    for entry in store.listing(f"{LAYOUT}/runs/"):
+        record = json.loads(store.get(entry.key).to_pybytes())
+        source = record["lineage"]["circumstance"].get("source", {})
+        found.append(UnitKeys(record["run_id"], record["opened_at"], record.get("unit_keys", {}), source))
+    return tuple(sorted(found, key=lambda each: (each.opened_at, each.run_id)))
 
 
 def is_committed(store: Store, run_id: str) -> bool:
@@ -147,11 +178,39 @@ def published_units(store: Store, run_id: str) -> tuple[UnitReceipt, ...]:
 def read_receipt(store: Store, key: str) -> UnitReceipt:
     """The receipt of a stored unit, from the file itself."""
     content = store.get(key)
-    metadata = pq.read_schema(pa.BufferReader(content)).metadata or {}
-    if RECEIPT_METADATA not in metadata:
-        raise DamageError(f"{store.uri}: '{key}' is not a unit file of Assay's; remove it, then run again")
-    receipt = json.loads(metadata[RECEIPT_METADATA])
-    return UnitReceipt(key=key, size_bytes=len(content), sha256=fingerprint.sha256_digest(content), **receipt)
+    return _receipt(store, key, content, pq.read_schema(pa.BufferReader(content)), fingerprint.sha256_digest(content))
+
+
+def stored_units(store: Store, run_id: str, arm: str) -> dict[int, str]:
+    """The keys of the published units of one arm, by index: a listing, no file is read."""
+    listing = store.listing(f"{table_prefix('scores', run_id)}{arm}/")
+    return {int(_stem(entry.key).removeprefix("u")): entry.key for entry in listing}
+
+
+def read_unit(store: Store, key: str, *, committed_sha256: str | None) -> tuple[UnitReceipt, pa.Table]:
+    """A stored unit's receipt and its scored rows, without the columns that say which run they belong to.
+
+    Args:
+        store: The ledger's store.
+        key: The file's key.
+        committed_sha256: The digest in the commit record; None if there is none.
+
+    Raises:
+        DamageError: The file is not what was committed, or its rows are not those that its receipt speaks of.
+    """
+    content = store.get(key)
+    found = fingerprint.sha256_digest(content)
+    if committed_sha256 not in (None, found):
+        raise DamageError(f"{store.uri}: '{key}' was changed: committed as {committed_sha256}, now {found}")
+    try:
+        table = pq.read_table(pa.BufferReader(content))
+        receipt = _receipt(store, key, content, table.schema, found)
+        rows = table.drop_columns(list(LINEAGE_COLUMNS)).replace_schema_metadata(None)
+    except (pa.ArrowException, OSError, ValueError, KeyError, TypeError) as error:  # any byte of it may be wrong
+        raise DamageError(f"{store.uri}: '{key}' cannot be read: {error}") from error
+    if fingerprint.rows_digest(rows) != receipt.scores_digest:
+        raise DamageError(f"{store.uri}: the rows of '{key}' are not those of its receipt, {receipt.scores_digest}")
+    return receipt, rows
 
 
 def read_table(store: Store, files: Sequence[LedgerFile], table: Table, columns: list[str] | None = None) -> pa.Table:
@@ -176,6 +235,20 @@ def score_tables(
     """One arm's scores unit by unit, in row order, so that nobody has to hold them all."""
     for file in score_files(files, arm):
         yield _verified(store, file, columns)
+
+
+def matrix(lists: pa.ChunkedArray) -> np.ndarray:
+    """A column of equally long lists, such as `probabilities`, as rows x their length."""
+    found: Any = lists.combine_chunks()
+    return found.flatten().to_numpy().reshape(len(found), -1)
+
+
+def _receipt(store: Store, key: str, content: pa.Buffer, schema: pa.Schema, sha256: str) -> UnitReceipt:
+    metadata = schema.metadata or {}
+    if RECEIPT_METADATA not in metadata:
+        raise DamageError(f"{store.uri}: '{key}' is not a unit file of Assay's; remove it, then run again")
+    receipt = json.loads(metadata[RECEIPT_METADATA])
+    return UnitReceipt(key=key, size_bytes=len(content), sha256=sha256, **receipt)
 
 
 def _verified(store: Store, file: LedgerFile, columns: list[str] | None) -> pa.Table:

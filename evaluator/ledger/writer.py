@@ -6,6 +6,7 @@ import secrets
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -22,7 +23,17 @@ from evaluator.ledger.reader import (
 )
 from evaluator.results import UnitResult
 from evaluator.storage import Store, prove_put_if_absent
-from manifests.ledger import FORMAT_KEY, LAYOUT, Run, Table, commit_key, run_key, table_prefix, unit_key
+from manifests.ledger import (
+    FORMAT_KEY,
+    LAYOUT,
+    LINEAGE_COLUMNS,
+    Run,
+    Table,
+    commit_key,
+    run_key,
+    table_prefix,
+    unit_key,
+)
 
 
 def open_ledger(store: Store) -> None:
@@ -62,7 +73,7 @@ def open_run(store: Store, run: Run) -> Run:
 
 def publish_unit(
     store: Store, result: UnitResult, *, run: Run, arm: str, unit: int, circumstance: Mapping[str, object]
-) -> tuple["UnitReceipt", bool]:
+) -> tuple[UnitReceipt, bool]:
     """Stores one unit's rows as one file, if nobody has yet.
 
     Args:
@@ -77,34 +88,65 @@ def publish_unit(
         The receipt of what is stored, and whether it is ours. If a rival was first and its rows differ from ours,
         the receipt's digest differs from `result.digest`: the variant is not deterministic.
     """
-    key = unit_key(run.run_id, arm, unit)
-    facts = {**circumstance, **asdict(result.timing), "nonce": secrets.token_hex(16)}
-    lineage = {
-        "run_id": run.run_id,
-        "arm": arm,
-        "dataset_digest": run.dataset_digest,
-        "variant_digest": str(run.variant_digests[arm]),
-        "suite_digest": run.suite_digest,
-        "plan_digest": run.plan_digest,
-        "environment_digest": str(circumstance["environment_digest"]),
-    }
-    table = result.table
-    for place, (name, value) in enumerate(lineage.items()):
-        table = table.add_column(place, name, pa.array([value]).dictionary_encode().take(pa.array([0] * len(table))))
-    table = table.replace_schema_metadata(
-        {
-            RECEIPT_METADATA: json.dumps(
-                {"arm": arm, "unit": unit, "scores_digest": result.digest, "num_rows": len(table), "facts": facts}
-            ).encode()
-        }
-    )
-    content = parquet_bytes(table)
+    facts = {**circumstance, **asdict(result.timing)}
+    return _publish(store, result.table, result.digest, facts=facts, run=run, arm=arm, unit=unit)
+
+
+def republish_unit(store: Store, rows: pa.Table, source: UnitReceipt, *, run: Run, arm: str) -> UnitReceipt:
+    """Stores the rows of a unit of another run as those of this one, if nobody has published the unit yet.
+
+    The receipt says where and on what they were scored, and no times but its own: those were spent once.
+
+    Args:
+        store: The ledger's store.
+        rows: What `read_unit` gave.
+        source: The receipt of the unit they come from.
+        run: The opened run.
+        arm: The arm's name in this run.
+
+    Returns:
+        The receipt of what is stored.
+    """
+    facts = {name: source.facts[name] for name in _LASTING_FACTS if name in source.facts}
+    facts["reused_from"] = source.key.removeprefix(f"{LAYOUT}/")
+    return _publish(store, rows, source.scores_digest, facts=facts, run=run, arm=arm, unit=source.unit)[0]
+
+
+_LASTING_FACTS = (
+    "host",
+    "device",
+    "device_class",
+    "first_row",
+    "environment_digest",
+    "determinism",
+    "batch_size",
+    "wobble",
+)
+
+
+def _publish(
+    store: Store, table: pa.Table, digest: str, *, facts: dict[str, Any], run: Run, arm: str, unit: int
+) -> tuple[UnitReceipt, bool]:
     started = time.perf_counter()
-    ours = store.put_if_absent(key, content)
-    write_s = time.perf_counter() - started
-    if not ours:  # a rival, or our own retry whose answer was lost: what is stored is what counts
+    key = unit_key(run.run_id, arm, unit)
+    facts = {**facts, "nonce": secrets.token_hex(16)}
+    lineage = (
+        run.run_id,
+        arm,
+        run.dataset_digest,
+        str(run.variant_digests[arm]),
+        run.suite_digest,
+        run.plan_digest,
+        str(facts["environment_digest"]),
+    )
+    for place, (name, value) in enumerate(zip(LINEAGE_COLUMNS, lineage, strict=True)):
+        table = table.add_column(place, name, pa.array([value]).dictionary_encode().take(pa.array([0] * len(table))))
+    receipt = {"arm": arm, "unit": unit, "scores_digest": digest, "num_rows": len(table), "facts": facts}
+    content = parquet_bytes(table.replace_schema_metadata({RECEIPT_METADATA: json.dumps(receipt).encode()}))
+    if not store.put_if_absent(key, content):  # a rival, or our own retry whose answer was lost: what is stored counts
         stored = read_receipt(store, key)
         return stored, stored.facts.get("nonce") == facts["nonce"]
+    write_s = time.perf_counter() - started  # known too late to stand in the file: the units table has it
     return (
         UnitReceipt(
             arm=arm,
@@ -113,7 +155,7 @@ def publish_unit(
             num_rows=len(table),
             size_bytes=len(content),
             sha256=fingerprint.sha256_digest(content),
-            scores_digest=result.digest,
+            scores_digest=digest,
             facts={**facts, "write_s": write_s},
         ),
         True,
@@ -124,7 +166,9 @@ def write_table(store: Store, table: Table, rows: Sequence[Mapping[str, object]]
     """Stores some rows of one of the driver's tables as one file named by its content; nothing for no rows."""
     if not rows:
         return None
-    content = parquet_bytes(pa.Table.from_pylist([{"run_id": run_id, **row} for row in rows]))
+    names = dict.fromkeys(name for row in rows for name in row)  # Arrow would take those of the first row only
+    whole = [{"run_id": run_id, **{name: row.get(name) for name in names}} for row in rows]
+    content = parquet_bytes(pa.Table.from_pylist(whole))
     digest = fingerprint.sha256_digest(content)
     key = f"{table_prefix(table, run_id)}{digest.removeprefix('sha256:')[:16]}.parquet"
     store.put_if_absent(key, content)

@@ -44,8 +44,10 @@ class CorpusMetric:
         """Starts without rows.
 
         Args:
-            measure: What is computed. `accuracy`: the share of rows whose predicted class is the label's. `macro_f1`:
-                the mean F1 over the classes that occur as label or prediction. `auroc`: the area under the ROC curve
+            measure: What is computed. `accuracy`: the share of rows whose predicted class is the label's. `precision`,
+                `recall`, `f1`: of the second of two classes. `balanced_accuracy`: the mean recall over the classes
+                that occur as label. `macro_f1`: the mean F1 over the classes that occur as label or prediction.
+                `matthews`: Matthews' correlation coefficient. `auroc`: the area under the ROC curve
                 of the second of two classes; of more, the mean over the classes, each against the rest.
                 `calibration_error`: the expected calibration error (l1) of the predicted class's probability over 15
                 bins of equal width, closed above (Guo et al. 2017, On Calibration of Modern Neural Networks).
@@ -91,8 +93,8 @@ def _gathered(measure: CorpusMeasure, label: Column) -> _Gathered:
     match measure:
         case "accuracy":
             return _Accuracy()
-        case "macro_f1":
-            return _MacroF1()
+        case "precision" | "recall" | "f1" | "balanced_accuracy" | "macro_f1" | "matthews":
+            return _ClassCounts(measure, label)
         case "auroc":
             return _Auroc(label)
         case "calibration_error":
@@ -127,21 +129,58 @@ class _Error:
         return float(self._metric.compute())
 
 
-class _MacroF1:
-    def __init__(self) -> None:
+class _ClassCounts:
+    """Hits, labels and predictions of every class."""
+
+    def __init__(self, measure: CorpusMeasure, label: Column) -> None:
+        self._measure = measure
+        self._label = label
         self._hits: Counter[int | str] = Counter()
-        self._labelled_or_predicted: Counter[int | str] = Counter()
+        self._labelled: Counter[int | str] = Counter()
+        self._predicted: Counter[int | str] = Counter()
 
     def update(self, prediction: np.ndarray, probabilities: np.ndarray | None, labels: np.ndarray) -> None:  # noqa: ARG002
         self._hits.update(labels[prediction == labels].tolist())
-        self._labelled_or_predicted.update(labels.tolist())
-        self._labelled_or_predicted.update(prediction.tolist())
+        self._labelled.update(labels.tolist())
+        self._predicted.update(prediction.tolist())
 
     def compute(self) -> float | str:
-        """F1 = 2 tp / (2 tp + fp + fn), whose denominator is the rows labelled plus the rows predicted so."""
-        both = self._labelled_or_predicted
-        # fsum: the mean must not depend on the order in which the classes came
-        return math.fsum(2 * self._hits[name] / both[name] for name in both) / len(both)
+        hits, labelled, predicted = self._hits, self._labelled, self._predicted
+        both = labelled + predicted
+        match self._measure:
+            # fsum: a mean must not depend on the order in which the classes came
+            case "macro_f1":  # F1 = 2 tp / (2 tp + fp + fn), whose denominator is the rows labelled plus predicted so
+                return math.fsum(2 * hits[name] / both[name] for name in both) / len(both)
+            case "balanced_accuracy":
+                return math.fsum(hits[name] / labelled[name] for name in labelled) / len(labelled)
+            case "matthews":
+                return self._matthews()
+        unknown = sorted(set(both) - set(self._classes), key=str)
+        if unknown:
+            return f"{self._measure} tells class {self._classes[1]} from {self._classes[0]}; found {unknown[0]}"
+        positive = self._classes[1]
+        rows, words = {
+            "precision": (predicted[positive], "predicted as"),
+            "recall": (labelled[positive], "labelled"),
+            "f1": (both[positive] / 2, "labelled or predicted as"),
+        }[self._measure]
+        return hits[positive] / rows if rows else f"no row is {words} {positive}"
+
+    @property
+    def _classes(self) -> tuple[int | str, ...]:
+        return self._label.classes or (0, 1)
+
+    def _matthews(self) -> float | str:
+        """For any number of classes (Gorodkin 2004, Comput. Biol. Chem. 28:367), in whole numbers until the end."""
+        labelled, predicted = self._labelled, self._predicted
+        rows = labelled.total()
+        covariance = self._hits.total() * rows - sum(predicted[name] * labelled[name] for name in labelled)
+        spread = 1
+        for counts, words in ((labelled, "labelled"), (predicted, "predicted as")):
+            if len(counts) == 1:
+                return f"every row is {words} {next(iter(counts))}"
+            spread *= rows**2 - sum(count**2 for count in counts.values())
+        return covariance / math.sqrt(spread)
 
 
 class _CalibrationError:

@@ -15,6 +15,8 @@ SUM_TOLERANCE = 1e-4
 """How far the probabilities of a row may sum from 1: wide enough for float32 softmax over 10,000 classes."""
 _ROUNDING = 1e-6
 """How far one probability may exceed 1: float32 rounding."""
+_CACHED_NUMBERS = 32_768
+_FEW_CLASSES = 32
 
 
 @dataclass(frozen=True)
@@ -52,14 +54,15 @@ def predictions(raw_RC: np.ndarray, *, output: Output, label: Column, first_row:
     classes = label.classes
     if output == "labels":
         return Predictions(_class_labels(raw_RC, first_row, classes), None, first_row)
-    raw_RC = raw_RC.astype(np.float64)
     _refuse_first(~np.isfinite(raw_RC), first_row, raw_RC, f"the {output} must be finite")
     if output == "values":
-        return Predictions(raw_RC, None, first_row)
+        return Predictions(raw_RC.astype(np.float64), None, first_row)
     if output == "probabilities":
+        raw_RC = raw_RC.astype(np.float64)
         _check_probabilities(raw_RC, first_row)
         raw_RC = np.minimum(raw_RC, 1.0)
     if raw_RC.ndim == 1:
+        raw_RC = raw_RC.astype(np.float64)
         index = (raw_RC > (0.0 if output == "logits" else 0.5)).astype(np.int64)
         second = _logistic(raw_RC) if output == "logits" else raw_RC
         first = _logistic(-raw_RC) if output == "logits" else 1.0 - raw_RC
@@ -141,9 +144,9 @@ def _check_probabilities(raw: np.ndarray, first_row: int) -> None:
 
 
 def _refuse_first(bad: np.ndarray, first_row: int, values: np.ndarray, rule: str) -> None:
-    rows = np.flatnonzero(bad.any(axis=1) if bad.ndim == 2 else bad)
-    if rows.size == 0:
+    if not bad.any():
         return
+    rows = np.flatnonzero(bad.any(axis=1) if bad.ndim == 2 else bad)
     row = rows[0]
     value = values[row][bad[row]][0] if values.ndim == 2 else values[row]
     more = f" ({rows.size - 1} more of {len(bad)} rows)" if rows.size > 1 else ""
@@ -151,8 +154,30 @@ def _refuse_first(bad: np.ndarray, first_row: int, values: np.ndarray, rule: str
 
 
 def _softmax(logits_RC: np.ndarray) -> np.ndarray:
-    powers = np.exp(logits_RC - logits_RC.max(axis=1, keepdims=True))
-    return powers / powers.sum(axis=1, keepdims=True)
+    """Softmax in float64, in pieces that stay in the cache; what a row gets does not depend on the others.
+
+    Few classes are laid out and added up column by column, many rows at once. Not by `sum(axis=1)`: of that layout it
+    adds a lone row in another order than one among many.
+    """
+    num_rows, num_classes = logits_RC.shape
+    are_few = num_classes <= _FEW_CLASSES
+    rows_at_once = max(1, _CACHED_NUMBERS // num_classes)
+    probabilities_RC = np.empty((num_rows, num_classes))
+    for start in range(0, num_rows, rows_at_once):
+        powers = logits_RC[start : start + rows_at_once].astype(np.float64, order="F" if are_few else "C")
+        powers -= powers.max(axis=1, keepdims=True)
+        np.exp(powers, out=powers)
+        powers /= (_added_up(powers) if are_few else powers.sum(axis=1))[:, None]
+        probabilities_RC[start : start + rows_at_once] = powers
+    return probabilities_RC
+
+
+def _added_up(numbers_RC: np.ndarray) -> np.ndarray:
+    """The sum of each row, from its first number to its last."""
+    total = numbers_RC[:, 0].copy()
+    for column in numbers_RC.T[1:]:
+        total += column
+    return total
 
 
 def _logistic(logits_R: np.ndarray) -> np.ndarray:

@@ -1,5 +1,6 @@
 """Answer: what a variant returned for a batch, in the one shape that its declared output allows."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -42,6 +43,22 @@ def answer(returned: Any, *, output: Output, num_rows: int, variant: str) -> np.
     if found.dtype.kind not in "fiu":
         raise PredictionError(f"{place}, but answered with {found.dtype}; allowed: real numbers")
     return found if found.dtype.kind == "f" else found.astype(np.float64)
+
+
+def joined(parts: Sequence[np.ndarray], *, variant: str) -> np.ndarray:
+    """The answers for consecutive batches as one array.
+
+    Raises:
+        PredictionError: They differ in shape or kind from batch to batch.
+    """
+    shapes = sorted({part.shape[1:] for part in parts})
+    if len(shapes) > 1:
+        words = " and ".join(f"(rows{''.join(f', {size}' for size in shape)})" for shape in shapes[:2])
+        raise PredictionError(f"{variant} answers some batches with shape {words}; allowed: one shape for every batch")
+    kinds = sorted({part.dtype.kind for part in parts})
+    if len(kinds) > 1:
+        raise PredictionError(f"{variant} answers some batches with class names and others with numbers")
+    return np.concatenate(parts)
 
 
 def _array(returned: Any, place: str) -> np.ndarray:

@@ -1,6 +1,6 @@
-"""Predictor: the one thing a loaded variant can do, and the batch it is given."""
+"""Predictor: the one thing a loaded variant can do, the batches it is given, and what comes back."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -46,14 +46,31 @@ class Batch:
         return [self.features[name] for name in names]
 
 
+@dataclass(frozen=True)
+class Answers:
+    """What a variant said of the rows of some batches.
+
+    Attributes:
+        raw: Shape (rows, ...), in the form of the variant's declared output: the real rows alone, no padding.
+        batch_times_s: How long each batch took, from the end of the one before it: on a device that works beside this
+            process, as that device's own clock has it.
+    """
+
+    raw: np.ndarray
+    batch_times_s: tuple[float, ...]
+
+
 class Predictor(Protocol):
     """A variant, loaded on a device and ready to be asked."""
 
-    def predict(self, batch: Batch) -> np.ndarray:
-        """Answers for every row of a batch, padding included.
+    def predict(self, batches: Iterable[Batch]) -> Answers:
+        """Answers for the rows of a run of batches, such as a unit's, in their order.
 
-        Returns:
-            An array of shape (batch_size, ...) in the form of the variant's declared output.
+        Batches are taken one by one, and at most a few ahead of the one that is being computed: a run may be longer
+        than memory is.
+
+        Args:
+            batches: At least one.
 
         Raises:
             PredictionError: The variant failed, or its answer has the wrong shape or type.

@@ -1,12 +1,13 @@
 """Callable variants: any Python function over a batch of features."""
 
-from collections.abc import Callable, Mapping
+import time
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 import numpy as np
 
-from evaluator.predictors.answer import answer
-from evaluator.predictors.base import Batch, PredictionError
+from evaluator.predictors.answer import answer, joined
+from evaluator.predictors.base import Answers, Batch, PredictionError
 from evaluator.predictors.entrypoint import check_parameters
 from manifests.variant import Output, Variant
 
@@ -30,8 +31,18 @@ class CallablePredictor:
         self._entrypoint = variant.entrypoint
         self._output: Output = variant.output
 
-    def predict(self, batch: Batch) -> np.ndarray:
-        """Calls the function; see `Predictor.predict`."""
+    def predict(self, batches: Iterable[Batch]) -> Answers:
+        """Calls the function with one batch after the other; see `Predictor.predict`."""
+        parts, ends = [], [time.perf_counter()]
+        for batch in batches:
+            parts.append(self._answer(batch)[: batch.num_rows].copy())  # the function may use its array again
+            ends.append(time.perf_counter())
+        return Answers(joined(parts, variant=self._entrypoint), tuple(np.diff(ends).tolist()))
+
+    def release(self) -> None:
+        """Nothing to free: what the function holds is its own."""
+
+    def _answer(self, batch: Batch) -> np.ndarray:
         features = {
             name: _read_only(column) for name, column in zip(self._inputs, batch.columns(self._inputs), strict=True)
         }
@@ -42,9 +53,6 @@ class CallablePredictor:
                 f"{self._entrypoint} failed on a batch of {batch.size} rows: {type(error).__name__}: {error}"
             ) from error
         return answer(returned, output=self._output, num_rows=batch.size, variant=self._entrypoint)
-
-    def release(self) -> None:
-        """Nothing to free: what the function holds is its own."""
 
 
 def _read_only(column: np.ndarray) -> np.ndarray:

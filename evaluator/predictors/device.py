@@ -12,6 +12,11 @@ def pick_device() -> torch.device:
     return torch.device("cpu")
 
 
+def device_class(device: torch.device) -> str:
+    """What has to be equal for two devices to give the same bits: the GPU's model, or the device's type."""
+    return torch.cuda.get_device_name(device) if device.type == "cuda" else device.type
+
+
 def empty_cache(device: torch.device) -> None:
     """Hands cached memory back, so that the next variant finds the device empty."""
     if device.type == "cuda":

@@ -1,16 +1,16 @@
 """Torch variants: an entrypoint builds a module, a file fills it, batches go through it."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any
 
-import numpy as np
 import pyarrow as pa
 import torch
 from torch import nn
 
 from evaluator.errors import VariantError
-from evaluator.predictors.answer import answer
-from evaluator.predictors.base import Batch, PredictionError
+from evaluator.predictors import lanes
+from evaluator.predictors.answer import answer, joined
+from evaluator.predictors.base import Answers, Batch, PredictionError
 from evaluator.predictors.device import empty_cache
 from evaluator.predictors.entrypoint import check_parameters
 from evaluator.predictors.weights import fill, tensors_by_name
@@ -40,10 +40,11 @@ class TorchPredictor:
             fill(module, tensors_by_name(weights, file=file), file=file)
         self._module: nn.Module | None = module.to(device).eval().requires_grad_(requires_grad=False)
         self._inputs, self._device = inputs, device
+        self._lane: lanes.Lane = lanes.CudaLane(device) if device.type == "cuda" else lanes.DirectLane(device)
         self._entrypoint = variant.entrypoint
         self._output: Output = variant.output
 
-    def predict(self, batch: Batch) -> np.ndarray:
+    def predict(self, batches: Iterable[Batch]) -> Answers:
         """Runs the module in inference mode; see `Predictor.predict`.
 
         Raises:
@@ -51,19 +52,31 @@ class TorchPredictor:
             torch.OutOfMemoryError: The device is full; left as it is, because another slot may have more room.
         """
         assert self._module is not None, "a released predictor is not asked again"
-        columns = batch.columns(self._inputs)
-        tensors = [
-            _on_device(column, name=name, device=self._device)
-            for name, column in zip(self._inputs, columns, strict=True)
-        ]
+        parts, times_s = [], []
+        with torch.inference_mode():
+            for passed in self._lane.passed(batches, inputs=self._inputs, forward=self._forward):
+                found = answer(
+                    passed.returned.numpy(), output=self._output, num_rows=passed.batch.size, variant=self._entrypoint
+                )
+                parts.append(found[: passed.batch.num_rows].copy())  # the module may use its memory again
+                times_s.append(passed.time_s)
+        return Answers(joined(parts, variant=self._entrypoint), tuple(times_s))
+
+    def release(self) -> None:
+        """Drops the module and hands its memory back."""
+        self._module = None
+        empty_cache(self._device)
+
+    def _forward(self, tensors: list[torch.Tensor]) -> torch.Tensor:
+        assert self._module is not None
         try:
-            with torch.inference_mode():
-                returned = self._module(*tensors)
+            returned = self._module(*tensors)
         except torch.OutOfMemoryError:
             raise
         except Exception as error:  # whatever the module's own code raises
             given = ", ".join(
-                f"{name} {column.dtype} {column.shape}" for name, column in zip(self._inputs, columns, strict=True)
+                f"{name} {str(tensor.dtype).removeprefix('torch.')} {tuple(tensor.shape)}"
+                for name, tensor in zip(self._inputs, tensors, strict=True)
             )
             raise PredictionError(f"{self._entrypoint} failed on {given}: {type(error).__name__}: {error}") from error
         if not isinstance(returned, torch.Tensor):
@@ -71,12 +84,8 @@ class TorchPredictor:
                 f"{self._entrypoint}: the module answered with {type(returned).__name__}; "
                 f"allowed: one tensor that holds the {self._output}"
             )
-        return answer(_to_numpy(returned), output=self._output, num_rows=batch.size, variant=self._entrypoint)
-
-    def release(self) -> None:
-        """Drops the module and hands its memory back."""
-        self._module = None
-        empty_cache(self._device)
+        # NumPy has no bfloat16; float32 holds every one.
+        return returned.detach().float() if returned.dtype == torch.bfloat16 else returned.detach()
 
 
 def _build(variant: Variant, function: Callable[..., Any]) -> nn.Module:
@@ -98,27 +107,3 @@ def _build(variant: Variant, function: Callable[..., Any]) -> nn.Module:
             remedy="for a function over batches write 'predictor: callable'",
         )
     return module
-
-
-def _on_device(column: np.ndarray, *, name: str, device: torch.device) -> torch.Tensor:
-    """One copy of a feature as a tensor.
-
-    A copy even on the CPU: the array is a view of a shard that other arms read, often mapped read-only, and a module
-    may work in place. Page-locked where the copy then travels to a GPU, so that it travels on its own.
-    """
-    if column.dtype.kind not in "biuf":
-        raise PredictionError(
-            f"feature '{name}' holds {'strings' if column.dtype == object else column.dtype}, which no tensor can; "
-            "name the numeric features in the variant's inputs, or write 'predictor: callable'"
-        )
-    # torch.from_numpy is the table of which dtype is which; of the array itself it would warn that it is read-only.
-    dtype = torch.from_numpy(np.empty(0, column.dtype)).dtype
-    staged = torch.empty(column.shape, dtype=dtype, pin_memory=device.type == "cuda")
-    np.copyto(staged.numpy(), column)
-    return staged.to(device, non_blocking=True)
-
-
-def _to_numpy(tensor: torch.Tensor) -> np.ndarray:
-    if tensor.dtype == torch.bfloat16:  # NumPy has no such type; float32 holds every bfloat16
-        tensor = tensor.float()
-    return tensor.detach().cpu().numpy()

@@ -22,13 +22,14 @@ class LocalStore:
 
     def get(self, key: str) -> pa.Buffer:
         """The file, mapped into memory."""
-        path = self._folder / key
+        path = self.path(key)
         if path.is_dir():
             raise FileNotFoundError(key)
-        if path.stat().st_size == 0:  # an empty file cannot be mapped
-            return pa.py_buffer(b"")
-        with pa.memory_map(str(path)) as mapped:
-            return mapped.read_buffer()
+        return mapped(path)
+
+    def path(self, key: str) -> Path:
+        """Where the object's file lies, if there is one."""
+        return self._folder / key
 
     def put_if_absent(self, key: str, content: bytes | pa.Buffer) -> bool:
         """Links a complete, synced file to its final name: the link is what fails if the name is taken."""
@@ -84,6 +85,14 @@ class LocalStore:
         except OSError as error:
             raise StoreError(f"{folder}: cannot be written: {error.strerror}") from error
         return path
+
+
+def mapped(path: Path) -> pa.Buffer:
+    """A file's bytes, mapped into memory: they stay readable after the file is unlinked."""
+    if path.stat().st_size == 0:  # an empty file cannot be mapped
+        return pa.py_buffer(b"")
+    with pa.memory_map(str(path)) as file:
+        return file.read_buffer()
 
 
 def _sync_folder(folder: Path) -> None:

@@ -11,6 +11,26 @@ def test_a_slot_stays_with_its_arm_until_the_arm_has_no_units_left():
     assert [schedule.next_task("s") for _ in range(4)] == [Task("a", 0), Task("a", 1), Task("b", 0), None]
 
 
+def test_what_is_upcoming_is_what_comes_next_and_taking_a_look_changes_nothing():
+    schedule = Schedule({"a": [0, 3], "b": [1, 2]}, replicas=1, max_attempts=1)
+    assert schedule.upcoming("s") == 0
+    found = []
+    while task := schedule.next_task("s"):
+        found.append((task.unit, schedule.upcoming("s"), schedule.upcoming("s")))
+    assert found == [(0, 3, 3), (3, 1, 1), (1, 2, 2), (2, None, None)]
+
+
+def test_slots_that_share_an_arm_expect_every_other_unit():
+    schedule = Schedule({"a": [0, 1, 2, 3, 4], "b": [7]}, replicas=2, max_attempts=1)
+    for slot in ("s", "t"):
+        schedule.next_task(slot)
+    assert [schedule.upcoming(slot) for slot in ("s", "t")] == [3, 3]
+    assert [schedule.next_task(slot).unit for slot in ("s", "t")] == [2, 3]
+    assert schedule.upcoming("s") == 4  # the arm's last unit is as likely this slot's as the other's
+    schedule.next_task("t")
+    assert schedule.upcoming("s") == 7
+
+
 def test_an_arm_gets_no_more_slots_than_replicas():
     schedule = Schedule({"a": [0, 1, 2]}, replicas=2, max_attempts=1)
     assert [schedule.next_task(slot) for slot in ("s", "t", "u")] == [Task("a", 0), Task("a", 1), None]

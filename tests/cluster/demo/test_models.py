@@ -35,7 +35,7 @@ def _answers(name: str, *, padding: int = 0) -> np.ndarray:
         images = test.images[first : first + BATCH_SIZE]
         padded = np.full((BATCH_SIZE, 8, 8), padding, dtype=np.uint8)
         padded[: len(images)] = images
-        answers.append(predictor.predict(Batch({"image": padded}, num_rows=len(images)))[: len(images)])
+        answers.append(predictor.predict([Batch({"image": padded}, num_rows=len(images))]).raw)
     return np.concatenate(answers)
 
 

@@ -11,7 +11,7 @@ import pytest
 
 from cluster import pipeline
 from evaluator.errors import DamageError
-from evaluator.ledger import reader
+from evaluator.ledger import reader, writer
 from tests import builders
 
 README = Path(__file__).parents[3] / "README.md"
@@ -69,3 +69,10 @@ def test_a_changed_file_is_damage_and_not_data(ledger):
     path.write_bytes(content)
     with pytest.raises(DamageError, match="was changed"):
         list(reader.score_tables(store, files, "better"))
+
+
+def test_a_table_has_the_columns_of_every_row_not_of_the_first_one_only(tmp_path):
+    store = pipeline.open_store(str(tmp_path))
+    file = writer.write_table(store, "arms", [{"arm": "a"}, {"arm": "b", "num_rows": 3}], run_id="r")
+    rows = reader.read_table(store, [file], "arms").to_pylist()
+    assert rows == [{"run_id": "r", "arm": "a", "num_rows": None}, {"run_id": "r", "arm": "b", "num_rows": 3}]

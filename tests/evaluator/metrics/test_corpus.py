@@ -12,7 +12,8 @@ from evaluator.metrics.corpus import CorpusMetric
 from evaluator.metrics.outputs import predictions
 from tests.evaluator.metrics.builders import label
 
-CLASSIFIED = ("accuracy", "macro_f1", "auroc", "calibration_error")
+CLASSIFIED = ("accuracy", "balanced_accuracy", "macro_f1", "matthews", "auroc", "calibration_error")
+OF_TWO_CLASSES = ("precision", "recall", "f1")
 
 
 def _computed(measure, prediction, probabilities, labels, *, classes=(), piece=7):
@@ -43,6 +44,12 @@ def _sklearn(measure, said, labels):
     match measure:
         case "accuracy":
             return sklearn_metrics.accuracy_score(labels, said.prediction)
+        case "balanced_accuracy":
+            return sklearn_metrics.balanced_accuracy_score(labels, said.prediction)
+        case "matthews":
+            return sklearn_metrics.matthews_corrcoef(labels, said.prediction)
+        case "precision" | "recall" | "f1":
+            return getattr(sklearn_metrics, f"{measure}_score")(labels, said.prediction)
         case "macro_f1":
             return sklearn_metrics.f1_score(labels, said.prediction, average="macro", zero_division=0)
         case "auroc" if probabilities.shape[1] == 2:
@@ -64,6 +71,33 @@ def test_class_metrics_agree_with_scikit_learn(measure, seed, num_classes, level
     found = _computed(measure, said.prediction, said.probabilities, labels)
     assert found.reason == ""
     assert found.value == pytest.approx(_sklearn(measure, said, labels), rel=1e-12, abs=1e-14)
+
+
+@pytest.mark.parametrize("measure", OF_TWO_CLASSES)
+def test_metrics_of_the_second_class_agree_with_scikit_learn(measure):
+    for seed in range(20):
+        said, labels = _sample(seed, num_classes=2)
+        found = _computed(measure, said.prediction, None, labels)
+        assert found.value == pytest.approx(_sklearn(measure, said, labels), rel=1e-12)
+        names = np.array(["no", "yes"], dtype=object)
+        by_name = _computed(measure, names[said.prediction], None, names[labels], classes=("no", "yes"))
+        assert by_name == found
+
+
+@pytest.mark.parametrize(
+    ("measure", "prediction", "labels", "reason"),
+    [
+        ("precision", [0, 0], [0, 1], "no row is predicted as 1"),
+        ("recall", [0, 1], [0, 0], "no row is labelled 1"),
+        ("f1", [0, 0], [0, 0], "no row is labelled or predicted as 1"),
+        ("f1", [0, 2], [0, 1], "f1 tells class 1 from 0; found 2"),
+        ("matthews", [1, 1], [0, 1], "every row is predicted as 1"),
+        ("matthews", [0, 1], [0, 0], "every row is labelled 0"),
+    ],
+)
+def test_an_undefined_class_metric_says_why(measure, prediction, labels, reason):
+    found = _computed(measure, np.array(prediction), None, np.array(labels))
+    assert (found.value, found.reason) == (None, reason)
 
 
 @settings(max_examples=25, deadline=None)

@@ -30,6 +30,18 @@ def test_one_logit_a_row_stands_for_the_second_class(logits):
     np.testing.assert_array_equal(found.prediction, (logits > 0).astype(np.int64))
 
 
+@pytest.mark.parametrize("num_classes", [2, 10, 32, 33, 1000])
+def test_a_row_has_the_same_probabilities_alone_and_among_many(num_classes):
+    rows = 40_000 // num_classes + 7  # more than is worked on at once
+    logits = np.random.default_rng(0).normal(scale=5, size=(rows, num_classes)).astype(np.float32)
+    whole = predictions(logits, output="logits", label=label()).probabilities
+    for row in (0, rows // 2, rows - 1):
+        alone = predictions(logits[row : row + 1], output="logits", label=label()).probabilities
+        np.testing.assert_array_equal(whole[row : row + 1], alone)
+    np.testing.assert_allclose(whole, special.softmax(logits.astype(np.float64), axis=1), rtol=1e-12)
+    assert whole.flags.c_contiguous  # written to the ledger as it lies
+
+
 def test_the_greatest_logit_wins_where_softmax_sees_equals():
     found = predictions(np.array([[1e-20, 2e-20]]), output="logits", label=label())
     assert found.probabilities[0, 0] == found.probabilities[0, 1]

@@ -48,3 +48,7 @@ def batch(*, num_rows: int = 5, size: int = 8, seed: int = 0, **more: np.ndarray
         column[:num_rows] = rng.normal(size=(num_rows, 3))
         features[name] = frozen(column)
     return Batch(features={**features, **more}, num_rows=num_rows)
+
+
+def answers(predictor: Predictor, *batches: Batch) -> np.ndarray:
+    return predictor.predict(batches).raw

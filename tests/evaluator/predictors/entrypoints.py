@@ -59,6 +59,37 @@ def echo() -> nn.Module:
     return _Function(lambda left: left.reshape(len(left), -1))
 
 
+def one_tensor() -> nn.Module:
+    memory = torch.empty(8, 3)
+    return _Function(memory.copy_)
+
+
+def one_tensor_anywhere() -> nn.Module:
+    kept = []
+
+    def copied(left):
+        if not kept:
+            kept.append(torch.empty_like(left))
+        return kept[0].copy_(left)
+
+    return _Function(copied)
+
+
+def first_of_all() -> nn.Module:
+    kept = []
+
+    def first(left):
+        kept.append(left)
+        return kept[0]
+
+    return _Function(first)
+
+
+def growing() -> nn.Module:
+    widths = iter((3, 4))
+    return _Function(lambda left: torch.zeros(len(left), next(widths)))
+
+
 def raising() -> nn.Module:
     return _Function(lambda left: left @ left)
 
@@ -86,6 +117,14 @@ def lengths_of_text(features: dict[str, np.ndarray]) -> list[float]:
 def writing(features: dict[str, np.ndarray]) -> np.ndarray:
     features["left"][:] = 0
     return features["left"][:, 0]
+
+
+_memory = np.empty(8)
+
+
+def one_array(features: dict[str, np.ndarray]) -> np.ndarray:
+    _memory[:] = features["left"][:, 0]
+    return _memory
 
 
 def returning(features: dict[str, np.ndarray], *, value: object) -> object:

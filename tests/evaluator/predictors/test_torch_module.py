@@ -10,7 +10,7 @@ import torch
 from evaluator.errors import VariantError
 from evaluator.predictors.base import Batch, PredictionError
 from tests.evaluator.predictors import entrypoints
-from tests.evaluator.predictors.builders import HERE, batch, frozen, loaded
+from tests.evaluator.predictors.builders import HERE, answers, batch, frozen, loaded
 
 
 def _linear(seed=0):
@@ -41,13 +41,13 @@ def test_the_answer_is_that_of_the_filled_module_in_eval_mode(file, saved):
     left, right = (torch.tensor(np.array(rows.features[name])) for name in ("left", "right"))
     with torch.no_grad():
         expected = module(left, right).numpy()
-    np.testing.assert_array_equal(predictor.predict(rows), expected)
+    np.testing.assert_array_equal(answers(predictor, rows), expected[:5])
 
 
 def test_inputs_are_given_in_their_order():
     weights = _safetensors(_linear().state_dict())
-    forth = loaded("linear", inputs=("left", "right"), weights=weights).predict(batch())
-    back = loaded("linear", inputs=("right", "left"), weights=weights).predict(batch())
+    forth = answers(loaded("linear", inputs=("left", "right"), weights=weights), batch())
+    back = answers(loaded("linear", inputs=("right", "left"), weights=weights), batch())
     assert not np.allclose(forth, back)
 
 
@@ -57,26 +57,26 @@ def test_padding_never_reaches_a_real_row():
     for column in other.values():
         column[5:] = 1e6
     predictor = _predictor()
-    found = predictor.predict(rows)
-    np.testing.assert_array_equal(found[:5], predictor.predict(Batch(features=other, num_rows=5))[:5])
-    assert found.shape == (8, 4)
+    found = answers(predictor, rows)
+    np.testing.assert_array_equal(found, answers(predictor, Batch(features=other, num_rows=5)))
+    assert found.shape == (5, 4)
 
 
 def test_a_module_that_works_in_place_leaves_the_shard_alone():
     rows = batch()
     before = rows.features["left"].copy()
-    assert not loaded("in_place").predict(rows).any()
+    assert not answers(loaded("in_place"), rows).any()
     np.testing.assert_array_equal(rows.features["left"], before)
 
 
 def test_read_only_rows_draw_no_warning():
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        loaded("echo").predict(batch())
+        answers(loaded("echo"), batch())
 
 
 def test_the_module_runs_in_inference_mode_without_gradients():
-    assert loaded("mode", output="values").predict(batch()).tolist() == [1.0] * 8
+    assert answers(loaded("mode", output="values"), batch()).tolist() == [1.0] * 5
 
 
 @pytest.mark.parametrize(
@@ -91,27 +91,64 @@ def test_every_type_of_a_contract_arrives_as_it_is(dtype, monkeypatch):
 
     monkeypatch.setattr(entrypoints, "echo", lambda: entrypoints._Function(keep))
     column = np.arange(24).reshape(8, 3).astype(dtype)
-    loaded("echo").predict(Batch(features={"left": column}, num_rows=8))
+    answers(loaded("echo"), Batch(features={"left": column}, num_rows=8))
     np.testing.assert_array_equal(seen[0].numpy(), column)
     assert seen[0].numpy().dtype == column.dtype
 
 
 def test_a_strided_view_arrives_in_its_own_order():
     column = frozen(np.arange(48, dtype=np.float32).reshape(8, 6))[:, ::-2]
-    np.testing.assert_array_equal(loaded("echo").predict(Batch(features={"left": column}, num_rows=8)), column)
+    np.testing.assert_array_equal(answers(loaded("echo"), Batch(features={"left": column}, num_rows=8)), column)
+
+
+def test_a_module_may_give_the_same_tensor_for_every_batch():
+    batches = [batch(seed=seed) for seed in (1, 2)]
+    found = answers(loaded("one_tensor"), *batches)
+    np.testing.assert_array_equal(found, np.concatenate([rows.features["left"][:5] for rows in batches]))
+
+
+def test_a_module_may_keep_what_it_was_given():
+    batches = [batch(seed=seed) for seed in (1, 2, 3)]
+    found = answers(loaded("first_of_all"), *batches)
+    np.testing.assert_array_equal(found, np.concatenate([batches[0].features["left"][:5]] * 3))
+
+
+def test_one_batch_more_changes_no_earlier_answer():
+    batches = [batch(seed=seed) for seed in range(4)]
+    predictor = _predictor()
+    found = answers(predictor, *batches)
+    np.testing.assert_array_equal(found, np.concatenate([answers(predictor, each) for each in batches]))
+
+
+def test_batches_are_taken_one_by_one():
+    taken = []
+
+    def batches():
+        for seed in range(50):
+            taken.append(seed)
+            yield batch(seed=seed)
+
+    with pytest.raises(PredictionError):
+        loaded("raising").predict(batches())
+    assert taken == [0]
+
+
+def test_an_answer_that_changes_its_shape_between_batches_is_refused():
+    with pytest.raises(PredictionError, match=r"\(rows, 3\) and \(rows, 4\).*one shape for every batch"):
+        answers(loaded("growing"), batch(), batch())
 
 
 def test_bfloat16_answers_come_as_float32():
-    found = loaded("half_precision").predict(batch())
+    found = answers(loaded("half_precision"), batch())
     assert found.dtype == np.float32
-    np.testing.assert_allclose(found, batch().features["left"], rtol=2**-8)
+    np.testing.assert_allclose(found, batch().features["left"][:5], rtol=2**-8)
 
 
 def test_released_means_gone():
     predictor = _predictor()
     predictor.release()
     with pytest.raises(AssertionError, match="released"):
-        predictor.predict(batch())
+        answers(predictor, batch())
 
 
 @pytest.mark.parametrize(
@@ -127,7 +164,7 @@ def test_released_means_gone():
 )
 def test_an_answer_of_another_form_is_refused(function, output, named):
     with pytest.raises(PredictionError) as caught:
-        loaded(function, output=output).predict(batch())
+        answers(loaded(function, output=output), batch())
     for word in [f"{HERE}:{function}", *named]:
         assert word in str(caught.value)
 
@@ -135,12 +172,12 @@ def test_an_answer_of_another_form_is_refused(function, output, named):
 def test_strings_are_no_input_of_a_torch_variant():
     text = np.array(["x"] * 8, dtype=object)
     with pytest.raises(PredictionError, match=r"'text' holds strings.*callable"):
-        loaded("echo", inputs=("text",)).predict(batch(text=text))
+        answers(loaded("echo", inputs=("text",)), batch(text=text))
 
 
 def test_an_unknown_input_is_refused_with_the_nearest_name():
     with pytest.raises(PredictionError, match="did you mean 'left'"):
-        loaded("echo", inputs=("lefft",)).predict(batch())
+        answers(loaded("echo", inputs=("lefft",)), batch())
 
 
 def test_a_full_device_is_told_apart_from_a_faulty_variant(monkeypatch):
@@ -149,7 +186,7 @@ def test_a_full_device_is_told_apart_from_a_faulty_variant(monkeypatch):
 
     monkeypatch.setattr(entrypoints, "raising", lambda: entrypoints._Function(full))
     with pytest.raises(torch.OutOfMemoryError):
-        loaded("raising").predict(batch())
+        answers(loaded("raising"), batch())
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,147 @@
+"""Samples straight from the ledger: what the statistics need of one metric, on identical rows of every arm."""
+
+from collections.abc import Container, Sequence
+
+import numpy as np
+import pyarrow as pa
+
+from cluster.errors import RunError
+from evaluator.ledger import reader
+from evaluator.ledger.reader import LedgerFile
+from evaluator.metrics.corpus import NUM_BINS
+from evaluator.storage import Store
+from manifests import Metric, Plan, PlanColumns
+from manifests.ledger import SCORE_COLUMN_PREFIX, SEGMENT_COLUMN_PREFIX, Run
+from stats.corpus import CLASS_METRICS, Answers, Classes, Confidences, Errors, Ranked, corpus_samples
+from stats.guardrails import Guardrail
+from stats.samples import Samples
+
+
+def planned_samples(
+    store: Store, files: Sequence[LedgerFile], run: Run, plan: Plan, *, failed: Container[str]
+) -> tuple[Samples, tuple[Guardrail, ...]]:
+    """What a plan compares: the primary metric and the guardrails that it has margins for, of every arm but the failed.
+
+    Raises:
+        RunError: An arm's rows are not the rows of the others.
+    """
+    suite = run.experiment.suite
+    arms = [arm.name for arm in run.experiment.arms if arm.name not in failed]
+
+    def samples(metric: Metric) -> Samples:
+        return samples_of(store, files, run, metric, columns=plan.columns, arms=arms)
+
+    guardrails = tuple(
+        Guardrail(
+            metric=metric.name,
+            direction=metric.direction,
+            scale="binary" if metric.is_binary else "continuous",
+            margin=plan.margins[metric.name],
+            samples=samples(metric),
+        )
+        for metric in suite.metrics
+        if metric.name in plan.margins
+    )
+    return samples(suite.metric(plan.metric or suite.primary.name)), guardrails
+
+
+def samples_of(
+    store: Store,
+    files: Sequence[LedgerFile],
+    run: Run,
+    metric: Metric,
+    *,
+    columns: PlanColumns,
+    arms: Sequence[str],
+) -> Samples:
+    """The scores of one metric, rows x arms; of a corpus metric its pseudo-values.
+
+    Raises:
+        RunError: An arm's rows are not the rows of the others.
+    """
+    groups = {
+        "segments": SEGMENT_COLUMN_PREFIX + columns.segment if columns.segment else None,
+        "clusters": "cluster" if columns.cluster else None,
+    }
+    shared = ["row_index", "row_id", "label", *(name for name in groups.values() if name)]
+    rows: pa.Table | None = None
+    of_arms = []
+    for arm in arms:
+        table = pa.concat_tables(list(reader.score_tables(store, files, arm, [*shared, *_read(metric)])))
+        if rows is None:
+            rows = table.select(shared)
+        elif not table.select(shared).equals(rows):
+            raise RunError(f"run '{run.run_id}': the rows of arm '{arm}' are not those of arm '{arms[0]}'")
+        of_arms.append(table.select(_read(metric)))
+    assert rows is not None
+    grouping = {
+        "segments_R": rows[groups["segments"]].to_numpy() if groups["segments"] else None,
+        "clusters_R": np.unique(rows["cluster"].to_numpy(), return_inverse=True)[1] if groups["clusters"] else None,
+    }
+    row_ids = rows["row_index"].to_numpy()
+    found = _scores(metric, run, rows["label"].to_numpy(), of_arms)
+    if isinstance(found, np.ndarray):
+        return Samples(tuple(arms), found, row_ids, **grouping)
+    if isinstance(found, str):
+        nothing_RA = np.full((len(row_ids), len(arms)), np.nan)
+        return Samples(tuple(arms), nothing_RA, row_ids, **grouping, corpus="unbounded", undefined=found)
+    return corpus_samples(found, arms=arms, row_ids=row_ids, **grouping)
+
+
+def _read(metric: Metric) -> list[str]:
+    """The columns that a metric is made of, beside the label."""
+    if metric.row_measure is not None:
+        return [SCORE_COLUMN_PREFIX + metric.name]
+    if metric.measure == "calibration_error":
+        return ["prediction", "probabilities"]
+    return ["probabilities" if metric.measure == "auroc" else "prediction"]
+
+
+def _scores(metric: Metric, run: Run, labels_R: np.ndarray, of_arms: Sequence[pa.Table]) -> np.ndarray | Answers | str:
+    """Scores of rows, or what the arms answered, or in words why there is no metric."""
+    if metric.row_measure is not None:
+        return _stacked([table.column(0).to_numpy() for table in of_arms])
+    match metric.measure:
+        case "auroc":
+            return _ranked(run, labels_R, of_arms)
+        case "calibration_error":
+            return Confidences(
+                NUM_BINS,
+                _stacked([table["prediction"].to_numpy() == labels_R for table in of_arms]),
+                _stacked([reader.matrix(table["probabilities"]).max(axis=1) for table in of_arms]),
+            )
+    predictions_RA = _stacked([table["prediction"].to_numpy() for table in of_arms])
+    match metric.measure:
+        case "accuracy":
+            return (predictions_RA == labels_R[:, None]).astype(np.float64)
+        case "mae":
+            return np.abs(predictions_RA - labels_R[:, None])
+        case "rmse":
+            return Errors(predictions_RA - labels_R[:, None])
+    classes = run.label.classes or tuple(range(int(max(labels_R.max(), predictions_RA.max())) + 1))
+    if metric.of_two_classes and not run.label.classes:
+        if len(classes) > 2:
+            return f"{metric.measure} tells class 1 from 0; found {classes[-1]}"
+        classes = (0, 1)
+    assert metric.measure in CLASS_METRICS
+    order = {name: number for number, name in enumerate(classes)}
+    numbered = np.vectorize(order.__getitem__, otypes=[np.int32])
+    return Classes(metric.measure, classes, numbered(labels_R), numbered(predictions_RA))
+
+
+def _ranked(run: Run, labels_R: np.ndarray, of_arms: Sequence[pa.Table]) -> Ranked | str:
+    scores_ARK = [reader.matrix(table["probabilities"]) for table in of_arms]
+    widths = {scores_RK.shape[1] for scores_RK in scores_ARK}
+    if len(widths) > 1:
+        return f"the arms answer with different numbers of classes: {sorted(widths)}"
+    width = widths.pop()
+    names = run.label.classes or tuple(range(width))
+    told = [1] if width == 2 else range(width)
+    return Ranked(
+        np.stack([_stacked([scores_RK[:, k] for scores_RK in scores_ARK]) for k in told]),
+        np.stack([labels_R == names[k] for k in told]),
+    )
+
+
+def _stacked(columns: Sequence[np.ndarray]) -> np.ndarray:
+    return np.column_stack(columns)

@@ -1,0 +1,181 @@
+"""Reuse: units that another run of the ledger has scored under the same key are taken over, not computed again."""
+
+import datetime as dt
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+
+import rfc8785
+
+from cluster.driver import Event
+from evaluator import batches, fingerprint
+from evaluator.errors import DamageError
+from evaluator.ledger import reader, writer
+from evaluator.ledger.reader import UnitKeys, UnitReceipt
+from evaluator.storage import Store
+from manifests import Experiment
+from manifests.ledger import Run
+
+
+def unit_keys(experiment: Experiment, *, dataset_digest: str, environment: Mapping[str, str | None]) -> dict[str, str]:
+    """The key of each arm's units: the digest of all that their scores depend on, but for two things.
+
+    A unit's rows are not in it: its index stands for them, since dataset and batch size alone say where a unit
+    begins and ends. The device is not in it either: only slots know theirs, so it is compared when a unit is found.
+
+    Args:
+        experiment: Resolved: weights and code by their digests.
+        dataset_digest: The digest of the dataset.
+        environment: The identity of the environment: versions that numbers depend on.
+    """
+    suite = experiment.suite
+    shared = {
+        "dataset": dataset_digest,
+        "batch_size": suite.batch_size,
+        "batching": batches.BATCHING_RULE,
+        "seed": suite.seed,
+        "determinism": suite.determinism.content(),
+        # Measures of the whole dataset are made from these rows later: they shape no score.
+        "scores": [[metric.name, metric.row_measure] for metric in suite.metrics if metric.row_measure is not None],
+        # The probe speaks of the primary metric; the tolerance decides of scores only where it does more than warn.
+        "wobble": [
+            suite.on_wobble,
+            suite.primary.content(),
+            None if suite.on_wobble == "warn" else suite.wobble_tolerance,
+        ],
+        "environment": dict(environment),
+    }
+    return {
+        arm.name: fingerprint.sha256_digest(rfc8785.dumps({"variant": arm.variant.digest(), **shared}))
+        for arm in experiment.arms
+    }
+
+
+@dataclass
+class Reused:
+    """What was taken over.
+
+    Attributes:
+        receipts: Of each unit, as published in this run.
+        events: What happened: a word per arm and source run, and every unit that was not trusted.
+    """
+
+    receipts: list[UnitReceipt] = field(default_factory=list)
+    events: list[Event] = field(default_factory=list)
+
+    def note(self, kind: str, message: str, *, arm: str, unit: int = -1) -> None:
+        """Adds an event."""
+        now = dt.datetime.now(dt.UTC).isoformat(timespec="milliseconds")
+        self.events.append(Event(now, kind, arm, unit, message))
+
+
+def take_over(
+    run: Run,
+    *,
+    published: Sequence[UnitReceipt],
+    num_units: int,
+    store: Store,
+    device_class: Callable[[], str],
+    on_progress: Callable[[str], None],
+) -> Reused:
+    """Publishes the units of a run that other runs have scored already. One unit's rows are in memory at a time.
+
+    Only evaluated units are taken over, never ones that were taken over themselves: so the file that a receipt names
+    is the one that was computed.
+
+    Args:
+        run: The opened run.
+        published: What this run has already.
+        num_units: Units per arm.
+        store: The ledger.
+        device_class: Asks what slots of this run work on; called only if there is something to take over.
+        on_progress: Called with the arm's name for each unit.
+    """
+    reused = Reused()
+    missing = {arm.name: set(range(num_units)) for arm in run.experiment.arms}
+    for receipt in published:
+        missing[receipt.arm].discard(receipt.unit)
+    device: str | None = None
+    for source, arms in _sources(store, run):
+        wanted = {arm: theirs for arm, theirs in arms.items() if missing[arm]}
+        if not wanted:
+            continue
+        device = device_class() if device is None else device
+        committed = _committed_sha256(store, source.run_id)
+        for arm, theirs in wanted.items():
+            found = 0
+            for unit, key in reader.stored_units(store, source.run_id, theirs).items():
+                if unit not in missing[arm]:
+                    continue
+                try:
+                    receipt, rows = reader.read_unit(store, key, committed_sha256=committed.get(key))
+                except DamageError as error:
+                    reused.note("reuse_refused", str(error), arm=arm, unit=unit)
+                    continue
+                if is_reused(receipt):
+                    continue
+                if not _is_alike(receipt, run, device):
+                    break  # as good as always, what one unit of an arm was made on, all of them were
+                reused.receipts.append(writer.republish_unit(store, rows, receipt, run=run, arm=arm))
+                missing[arm].remove(unit)
+                found += 1
+                on_progress(arm)
+            if found:
+                words = f"{found} units of arm '{theirs}' of run '{source.run_id}'{_changes(source, run)}"
+                reused.note("reused", words, arm=arm)
+    return reused
+
+
+def is_reused(receipt: UnitReceipt) -> bool:
+    """Whether the unit was taken over from another run."""
+    return "reused_from" in receipt.facts
+
+
+def source_run(receipt: UnitReceipt) -> str:
+    """The run that a unit was taken over from."""
+    return receipt.facts["reused_from"].partition("run_id=")[2].partition("/")[0]
+
+
+def _sources(store: Store, run: Run) -> Iterator[tuple[UnitKeys, dict[str, str]]]:
+    """The runs that have arms of the same key, the oldest first, and which of their arms is which of ours.
+
+    An arm's namesake comes first. Otherwise the arm may have been renamed; but what bears the name of another arm of
+    ours, or was given to one, is not given twice: two equal arms in one run are there to be compared.
+    """
+    for source in reader.unit_keys(store):
+        if source.run_id == run.run_id:
+            continue
+        arms: dict[str, str] = {}
+        for arm, key in run.unit_keys.items():
+            alike = [theirs for theirs, their_key in source.keys.items() if their_key == key]
+            renamed = [theirs for theirs in alike if theirs not in run.unit_keys and theirs not in arms.values()]
+            if arm in alike:
+                arms[arm] = arm
+            elif renamed:
+                arms[arm] = renamed[0]
+        if arms:
+            yield source, arms
+
+
+def _committed_sha256(store: Store, run_id: str) -> dict[str, str]:
+    if not reader.is_committed(store, run_id):
+        return {}
+    return {file.key: file.sha256 for file in reader.committed_files(store, run_id)}
+
+
+def _is_alike(receipt: UnitReceipt, run: Run, device: str) -> bool:
+    """Whether the slot that made a unit had the device and the packages of this run."""
+    environment = fingerprint.sha256_digest(rfc8785.dumps(dict(run.lineage.identity)))
+    facts = receipt.facts
+    return (facts.get("device_class"), facts["environment_digest"]) == (device, environment)
+
+
+def _changes(source: UnitKeys, run: Run) -> str:
+    """What of the repository is another now. It is said, and hinders nothing: most changes are of other files."""
+    now = run.lineage.circumstance.get("source")
+    fields = ("commit", "diff_digest")
+    if not isinstance(now, dict) or all(source.source.get(name) == now.get(name) for name in fields):
+        return ""
+    return (
+        f"; the repository has changed since, from commit {source.source.get('commit')} to {now.get('commit')}, "
+        "and of a variant's code only the entrypoint's module is part of the key"
+    )

@@ -1,0 +1,120 @@
+"""Wobble: how far a variant's scores depend on the batch size, measured on a few rows before its first unit."""
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+import pyarrow as pa
+
+from evaluator import determinism
+from evaluator.batches import Unit
+from evaluator.data.shards import ShardReader, columns_as_numpy
+from evaluator.evaluate import inputs_of, scored
+from evaluator.ledger.reader import matrix
+from evaluator.predictors.base import PredictionError, Predictor
+from evaluator.predictors.chunks import batches_of
+from manifests import Suite, Variant
+from manifests.ledger import SCORE_COLUMN_PREFIX
+
+NUM_BATCHES = 4
+"""Whole batches that are probed, evenly spaced over the first unit; the last of them may be padded."""
+ROWS_PER_BATCH = 16
+"""Rows of each of them that are also scored alone."""
+
+
+@dataclass(frozen=True)
+class Wobble:
+    """What changes when rows are scored one by one instead of in their batches.
+
+    Attributes:
+        num_rows: Rows that were scored both ways.
+        num_flips: Rows with another prediction.
+        max_abs_difference: The largest difference of a number in the variant's raw answer.
+        noise_floor: How far the batch size moves the primary metric on these rows, in its units: the mean absolute
+            difference of its row scores, of a corpus metric the share of flipped rows, or the mean difference of
+            values or probabilities that it is made of. None where rows cannot be scored alone.
+        reason: Why they cannot; empty if they can.
+    """
+
+    num_rows: int
+    num_flips: int
+    max_abs_difference: float | None
+    noise_floor: float | None
+    reason: str = ""
+
+    def exceeds(self, tolerance: float) -> bool:
+        """Whether the batch size matters more than is tolerated."""
+        return self.noise_floor is None or self.noise_floor > tolerance
+
+
+def probe(unit: Unit, *, predictor: Predictor, variant: Variant, suite: Suite, reader: ShardReader) -> Wobble:
+    """Scores some rows of a unit in their batches and alone.
+
+    Args:
+        unit: The dataset's first unit: every slot on every host probes the same rows.
+        predictor: The loaded variant.
+        variant: Says what its output is.
+        suite: Batch size, seed and primary metric.
+        reader: Reads the rows.
+
+    Raises:
+        PredictionError: The variant fails on whole batches.
+    """
+    spans = list(unit.batches())
+    chosen = [spans[index] for index in np.unique(np.linspace(0, len(spans) - 1, NUM_BATCHES).round().astype(int))]
+    together, alone, rows = [], [], []
+    try:
+        for span in chosen:
+            batch = replace(unit, first_row=unit.first_row + span.start, num_rows=span.stop - span.start)
+            given = reader.rows(batch.first_row, batch.num_rows)
+            picked = np.unique(np.linspace(0, batch.num_rows - 1, ROWS_PER_BATCH).round().astype(int))
+            rows.append(given.take(picked))
+            together.append(_raw(given, batch, predictor, variant, suite, reader)[picked])
+            single = replace(batch, num_rows=len(picked), batch_size=1)
+            try:
+                alone.append(_raw(rows[-1], single, predictor, variant, suite, reader))
+            except PredictionError as error:
+                return Wobble(0, 0, None, None, f"a row cannot be scored alone: {error}")
+    finally:
+        determinism.seed_all(suite.seed)
+    return _compared(pa.concat_tables(rows), np.concatenate(together), np.concatenate(alone), variant, suite, reader)
+
+
+def _raw(
+    rows: pa.Table, unit: Unit, predictor: Predictor, variant: Variant, suite: Suite, reader: ShardReader
+) -> np.ndarray:
+    determinism.seed_all(suite.seed)
+    chunk = columns_as_numpy(rows.select(inputs_of(variant, reader.dataset)), reader.dataset.columns)
+    return predictor.predict(batches_of([chunk], unit=unit)).raw
+
+
+def _compared(
+    rows: pa.Table, together: np.ndarray, alone: np.ndarray, variant: Variant, suite: Suite, reader: ShardReader
+) -> Wobble:
+    tables = [
+        scored(rows, raw, variant=variant, suite=suite, dataset=reader.dataset, first_row=0)
+        for raw in (together, alone)
+    ]
+    flips_R = np.not_equal(*(table["prediction"].to_numpy() for table in tables))
+    differs = together.dtype.kind == "f"
+    largest = float(np.abs(together - alone).max()) if differs else float(flips_R.any())
+    return Wobble(len(rows), int(flips_R.sum()), largest, _noise_floor(tables, flips_R, suite))
+
+
+def _noise_floor(tables: list[pa.Table], flips_R: np.ndarray, suite: Suite) -> float:
+    primary = suite.primary
+    match primary.measure:
+        case measure if primary.row_measure is not None:
+            name = SCORE_COLUMN_PREFIX + primary.name
+        case "mae" | "rmse":
+            name = "prediction"
+        case "auroc" | "calibration_error":
+            name = "probabilities"
+        case _:
+            return float(flips_R.mean())
+    first, second = (_numbers(table[name]) for table in tables)
+    difference_R = np.abs(first - second).reshape(len(flips_R), -1).max(axis=1)
+    return float(np.sqrt((difference_R**2).mean()) if measure == "rmse" else difference_R.mean())
+
+
+def _numbers(column: pa.ChunkedArray) -> np.ndarray:
+    return matrix(column) if pa.types.is_fixed_size_list(column.type) else column.to_numpy()

@@ -1,0 +1,709 @@
+"""Measures throughput: CPU seconds per arm-row, beside the bare module, a plain PyTorch loop and Ray Data.
+
+    python scripts/bench_throughput.py [--quick] [--part mlp cnn reads memory sweep]
+
+Everything runs in one call on the same generated rows, in turns, since the machine may be shared: compare CPU seconds,
+not wall time. A row that an arm has scored is an arm-row. `warm` is what `Slot.perform` spends on it: fetching,
+verifying, computing, scoring, digests and writing the unit's file; but not loading, and not the first unit of each
+process, which also meets every library for the first time. What comes before the first unit is told apart as start-up.
+"""
+
+import argparse
+import contextlib
+import json
+import logging
+import os
+import re
+import select
+import shutil
+import socket
+import statistics
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+import warnings
+from collections import Counter
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Self
+
+os.environ["OMP_NUM_THREADS"] = "1"
+os.environ.setdefault("RAY_AUTH_MODE", "disabled")  # one machine, one process
+
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+
+import numpy as np
+import pyarrow as pa
+import torch
+import yaml
+
+from cluster import pipeline, session
+from cluster.slot import Published, Slot
+from evaluator.data.freeze import freeze
+from evaluator.data.shards import columns_as_numpy
+from evaluator.ledger import reader
+from evaluator.storage import open_store
+from manifests import Contract, Dataset
+
+NUM_SLOTS = 2
+BUCKET_URI = "s3://assay"
+MODELS = '''
+"""The arms of the benchmark: same shape, other weights."""
+import torch
+from torch import nn
+
+
+def mlp(*, seed=0, hidden=64):
+    torch.manual_seed(seed)
+    return nn.Sequential(nn.Linear(64, hidden), nn.ReLU(), nn.Linear(hidden, 10))
+
+
+def cnn(*, seed=0, channels=8):
+    torch.manual_seed(seed)
+    return nn.Sequential(
+        nn.Conv2d(1, channels, 3, padding=1), nn.ReLU(), nn.MaxPool2d(2),
+        nn.Conv2d(channels, 2 * channels, 3, padding=1), nn.ReLU(), nn.MaxPool2d(2),
+        nn.Flatten(), nn.Linear(32 * channels, 10),
+    )
+'''
+
+
+@dataclass(frozen=True)
+class Workload:
+    """One dataset and the arms that score it.
+
+    Attributes:
+        name: The dataset's name.
+        model: The function that makes its arms.
+        num_rows: Rows of the dataset.
+        shape: A row's shape, float32.
+        batch_size: Rows in a batch.
+        num_arms: Arms, each with weights of its own.
+        rounds: How often everything is run, in turns.
+        shard_rows: Rows of a shard; None: about 64 MiB.
+    """
+
+    name: str
+    model: str
+    num_rows: int
+    shape: tuple[int, ...]
+    batch_size: int
+    num_arms: int = 4
+    rounds: int = 3
+    shard_rows: int | None = None
+
+
+@dataclass(frozen=True)
+class Spent:
+    """CPU and wall seconds of some work, and of what had to start first.
+
+    Attributes:
+        arm_rows: Rows that the warm work scored, summed over arms.
+        cpu_s: CPU seconds of the warm work, in all processes.
+        wall_s: Wall seconds of it, summed over slots.
+        startup_s: Wall seconds before the first row.
+        total_s: Wall seconds of everything.
+        note: What else was seen.
+    """
+
+    arm_rows: int
+    cpu_s: float
+    wall_s: float
+    startup_s: float = 0.0
+    total_s: float = 0.0
+    note: str = ""
+
+    @property
+    def cpu_ns(self) -> float:
+        """CPU nanoseconds for one arm-row."""
+        return self.cpu_s / self.arm_rows * 1e9
+
+
+class MeasuredSlot(Slot):
+    """A slot that writes down what its work took; the units table keeps it."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self._idle_bytes = _resident()["VmRSS"]
+
+    def perform(self, *args: Any, **kwargs: Any) -> Any:
+        """Performs, between two looks at the clocks."""
+        began_at, started, cpu_started = time.time(), time.perf_counter(), time.process_time()
+        found = super().perform(*args, **kwargs)
+        if isinstance(found, Published):
+            found.receipt.facts.update(
+                bench_cpu_s=time.process_time() - cpu_started,
+                bench_wall_s=time.perf_counter() - started,
+                bench_began_at=began_at,
+                bench_idle_bytes=self._idle_bytes,
+                bench_peak_bytes=_resident()["VmHWM"],
+                bench_pid=os.getpid(),
+            )
+        return found
+
+
+@dataclass
+class Watch:
+    """Looks at the processes that Ray started here, until told to stop; those that end early are remembered.
+
+    Attributes:
+        cpu_s: CPU seconds of each process since the start.
+        peak_bytes: Per process, the most private memory it had, and the most of all that it had mapped.
+    """
+
+    cpu_s: dict[int, float] = field(default_factory=dict)
+    private_bytes: dict[int, int] = field(default_factory=dict)
+    _before: dict[int, float] = field(default_factory=dict)
+    _stopping: threading.Event = field(default_factory=threading.Event)
+    every_s: float = 0.25
+
+    def __enter__(self) -> Self:
+        self._before = {pid: cpu for pid, cpu, _ in _workers()}
+        self._thread = threading.Thread(target=self._look, daemon=True)
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._stopping.set()
+        self._thread.join()
+
+    def total_cpu_s(self) -> float:
+        """CPU seconds of all of them."""
+        return sum(self.cpu_s.values())
+
+    def _look(self) -> None:
+        last = False
+        while not last:
+            last = self._stopping.wait(self.every_s)
+            for pid, cpu, private in _workers():
+                self.cpu_s[pid] = cpu - self._before.get(pid, 0.0)
+                self.private_bytes[pid] = max(private, self.private_bytes.get(pid, 0))
+
+
+def _workers() -> list[tuple[int, float, int]]:
+    """Process id, CPU seconds and private bytes of every worker of the Ray that this process started."""
+    tick, rows = os.sysconf("SC_CLK_TCK"), {}
+    for folder in Path("/proc").iterdir():
+        if folder.name.isdigit():
+            with contextlib.suppress(OSError, IndexError):
+                name, _, rest = (folder / "stat").read_text().partition("(")[2].rpartition(")")
+                fields = rest.split()
+                rows[int(folder.name)] = (name, int(fields[1]), (int(fields[11]) + int(fields[12])) / tick)
+    raylets = {pid for pid, (name, parent, _) in rows.items() if name == "raylet" and parent == os.getpid()}
+    found = []
+    for pid, (_, parent, cpu) in rows.items():
+        if parent in raylets:
+            with contextlib.suppress(OSError):
+                found.append((pid, cpu, _resident(pid).get("RssAnon", 0)))
+    return found
+
+
+def _resident(pid: int | str = "self") -> dict[str, int]:
+    lines = Path(f"/proc/{pid}/status").read_text().splitlines()
+    return {line.split(":")[0]: int(line.split()[1]) * 1024 for line in lines if line.endswith("kB")}
+
+
+def frozen(work: Workload, folder: Path) -> Dataset:
+    """Generates the rows and freezes them into a store on disk."""
+    rng = np.random.default_rng(0)
+    size = int(np.prod(work.shape))
+    source = folder / f"{work.name}.arrow"
+    schema = pa.schema([("x", pa.list_(pa.float32(), size)), ("y", pa.int64())])
+    with pa.ipc.new_file(str(source), schema) as writer:
+        for start in range(0, work.num_rows, 65_536):
+            rows = min(65_536, work.num_rows - start)
+            x = pa.array(rng.standard_normal(rows * size, dtype=np.float32))
+            writer.write_table(
+                pa.table([pa.FixedSizeListArray.from_arrays(x, size), rng.integers(0, 10, rows)], schema=schema)
+            )
+    columns = [
+        {"name": "x", "role": "feature", "type": "float32", "shape": [size]},
+        {"name": "y", "role": "label", "type": "int64"},
+    ]
+    if len(work.shape) > 1:
+        columns[0]["shape"] = list(work.shape)
+        _as_tensors(source, work.shape)
+    contract = Contract.model_validate_json(json.dumps({"kind": "Contract", "version": 1, "columns": columns}))
+    store = open_store(str(folder / "datasets"))
+    dataset = freeze([source], contract=contract, reference=f"{work.name}@v1", store=store, shard_rows=work.shard_rows)
+    source.unlink()
+    return dataset
+
+
+def _as_tensors(source: Path, shape: tuple[int, ...]) -> None:
+    """Rewrites a file of flat lists as one of tensors."""
+    table = pa.ipc.open_file(str(source)).read_all()
+    kind = pa.fixed_shape_tensor(pa.float32(), shape)
+    chunks = [pa.ExtensionArray.from_storage(kind, chunk) for chunk in table["x"].chunks]
+    table = table.set_column(0, pa.field("x", kind), pa.chunked_array(chunks, kind))
+    with pa.ipc.new_file(str(source.with_suffix(".new")), table.schema) as writer:
+        writer.write_table(table)
+    source.with_suffix(".new").replace(source)
+
+
+def uploaded(folder: Path) -> None:
+    """Copies the frozen datasets into the bucket."""
+    local, remote = open_store(str(folder / "datasets")), open_store(f"{BUCKET_URI}/datasets")
+    for entry in local.listing(""):
+        remote.put_if_absent(entry.key, local.get(entry.key))
+
+
+class Bench:
+    """The folder that everything lies in, and what is run there."""
+
+    def __init__(self, folder: Path, proxy: "CountingProxy", *, quick: bool, scale: float) -> None:
+        self.folder, self.proxy, self.quick, self.scale = folder, proxy, quick, scale
+        self._num_runs = 0
+        (folder / "bench_models.py").write_text(MODELS)
+        sys.path.insert(0, str(folder))
+
+    @property
+    def rounds(self) -> int:
+        """How often everything is run."""
+        return 1 if self.quick or self.scale < 1 else 3
+
+    def rows(self, full: int) -> int:
+        """Rows of a dataset that has `full` of them in a full run."""
+        return full // 40 if self.quick else int(full * self.scale)
+
+    def experiment(self, work: Workload, *, store: str, num_arms: int | None = None) -> Path:
+        """Writes an experiment with a ledger of its own, so that nothing is reused."""
+        self._num_runs += 1
+        arms = [
+            {
+                "name": f"arm-{seed:02}",
+                "variant": {
+                    "kind": "Variant", "version": 1, "predictor": "torch", "output": "logits",
+                    "entrypoint": f"bench_models:{work.model}", "parameters": {"seed": seed},
+                },
+            }
+            for seed in range(num_arms or work.num_arms)
+        ]  # fmt: skip
+        plan = {"kind": "Plan", "version": 1, "metric": "accuracy", "scale": "binary", "control": "arm-00"}
+        suite = {
+            "kind": "Suite", "version": 1, "batch_size": work.batch_size,
+            "metrics": [{"name": "accuracy", "measure": "correct"}],
+            "plan": plan, "policy": {"kind": "Policy", "version": 1},
+        }  # fmt: skip
+        content = {
+            "kind": "Experiment", "version": 1, "name": f"bench-{self._num_runs}", "suite": suite, "arms": arms,
+            "dataset": f"{store}/datasets/{work.name}@v1",
+            "ledger": f"{store}/ledger-{self._num_runs}",
+            "resources": {"num_cpus": 1, "max_slots": NUM_SLOTS, "replicas": NUM_SLOTS},
+        }  # fmt: skip
+        file = self.folder / f"experiment-{self._num_runs}.yaml"
+        file.write_text(yaml.safe_dump(content, sort_keys=False))
+        return file
+
+    def run(self, file: Path, *, in_process: bool) -> tuple[list[dict[str, Any]], float, float]:
+        """Runs an experiment whose shards no process of this host has read.
+
+        Returns:
+            The rows of the units table, when the run began, and its wall seconds.
+        """
+        shutil.rmtree(Path(tempfile.gettempdir(), f"assay-{os.getuid()}"), ignore_errors=True)
+        began_at, started = time.time(), time.perf_counter()
+        prepared = pipeline.prepare(str(file))
+        pipeline.run(prepared, in_process=in_process, on_progress=_ignored)
+        wall_s = time.perf_counter() - started
+        files = reader.committed_files(prepared.store, prepared.run.run_id)
+        return reader.read_table(prepared.store, files, "units").to_pylist(), began_at, wall_s
+
+    def assay(self, work: Workload, *, store: str, in_process: bool) -> Spent:
+        """The experiment through the pipeline."""
+        units, began_at, total_s = self.run(self.experiment(work, store=store), in_process=in_process)
+        fetched = (
+            f"{sum(unit['shards_fetched'] for unit in units)} shards fetched" if "shards_fetched" in units[0] else ""
+        )
+        first = {unit["bench_pid"]: unit["bench_began_at"] for unit in sorted(units, key=_began_at, reverse=True)}
+        warm = [unit for unit in units if unit["bench_began_at"] > first[unit["bench_pid"]]]
+        return Spent(
+            arm_rows=sum(unit["num_rows"] for unit in warm),
+            cpu_s=sum(unit["bench_cpu_s"] - unit["load_s"] for unit in warm),
+            wall_s=sum(unit["bench_wall_s"] - unit["load_s"] for unit in warm),
+            startup_s=min(unit["bench_began_at"] for unit in units) - began_at,
+            total_s=total_s,
+            note=fetched,
+        )
+
+
+def _began_at(unit: dict[str, Any]) -> float:
+    return unit["bench_began_at"]
+
+
+def rows_of(dataset: Dataset, folder: Path) -> torch.Tensor:
+    """The features of all rows in memory, as one tensor."""
+    store = open_store(str(folder / "datasets"))
+    x = torch.empty((dataset.num_rows, *dataset.columns[0].shape))
+    for shard in dataset.shards:
+        found = columns_as_numpy(pa.ipc.open_file(pa.BufferReader(store.get(shard.key))).read_all(), dataset.columns)
+        x.numpy()[shard.first_row : shard.first_row + shard.num_rows] = found["x"]
+    return x
+
+
+def modules(work: Workload) -> list[torch.nn.Module]:
+    """Every arm's module, loaded."""
+    import bench_models
+
+    return [getattr(bench_models, work.model)(seed=seed).eval() for seed in range(work.num_arms)]
+
+
+def _ignored(arm: str, units: int) -> None:
+    """No progress is shown."""
+
+
+def clocked(work: Workload, call: Callable[[], None]) -> Spent:
+    """What a call took in this process."""
+    started, cpu_started = time.perf_counter(), time.process_time()
+    call()
+    wall_s = time.perf_counter() - started
+    return Spent(work.num_rows * work.num_arms, time.process_time() - cpu_started, wall_s, total_s=wall_s)
+
+
+def pure(work: Workload, x: torch.Tensor, arms: list[torch.nn.Module]) -> Spent:
+    """The limit: nothing but the modules, over rows that are in memory already."""
+
+    def call() -> None:
+        with torch.inference_mode():
+            for module in arms:
+                for start in range(0, len(x), work.batch_size):
+                    module(x[start : start + work.batch_size])
+
+    return clocked(work, call)
+
+
+def plain(work: Workload, dataset: Dataset, arms: list[torch.nn.Module], *, store: str) -> Spent:
+    """What one writes by hand: per arm, shard by shard, forward and accuracy; nothing verified, nothing kept."""
+    shards = open_store(f"{store}/datasets")
+
+    def call() -> None:
+        with torch.inference_mode():
+            for module in arms:
+                num_correct = 0
+                for shard in dataset.shards:
+                    file = pa.ipc.open_file(pa.BufferReader(shards.get(shard.key)))
+                    for chunk in range(file.num_record_batches):
+                        rows = file.get_batch(chunk)
+                        x = torch.from_numpy(rows.column("x").to_numpy_ndarray())
+                        y = torch.from_numpy(rows.column("y").to_numpy())
+                        for start in range(0, len(x), work.batch_size):
+                            answers = module(x[start : start + work.batch_size])
+                            num_correct += int((answers.argmax(1) == y[start : start + work.batch_size]).sum())
+
+    return clocked(work, call)
+
+
+def load_shard(batch: dict[str, np.ndarray]) -> pa.Table:
+    """For Ray Data: a shard's path becomes its rows."""
+    with pa.memory_map(str(batch["path"][0])) as mapped:
+        table = pa.ipc.open_file(mapped).read_all()
+    x: Any = pa.chunked_array([chunk.storage for chunk in table["x"].chunks])
+    return pa.table({"x": x, "y": table["y"]})
+
+
+class RayDataArm:
+    """For Ray Data: one arm's module in an actor."""
+
+    def __init__(self, folder: str, name: str, seed: int, shape: tuple[int, ...]) -> None:
+        sys.path.insert(0, folder)
+        import bench_models
+
+        torch.set_num_threads(1)
+        self._module, self._shape = getattr(bench_models, name)(seed=seed).eval(), shape
+        self._started = time.process_time()
+
+    def __call__(self, batch: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+        """Scores a batch of whatever size it came in."""
+        x = np.stack(batch["x"]) if batch["x"].dtype == object else batch["x"]
+        with torch.inference_mode():
+            found = self._module(torch.from_numpy(x.reshape(-1, *self._shape).copy())).argmax(1).numpy()
+        answer = {"correct": (found == batch["y"]).sum(), "size": len(x), "pid": os.getpid(), "started": self._started}
+        return {name: np.array([value]) for name, value in answer.items()}
+
+
+def ray_data(work: Workload, dataset: Dataset, folder: Path) -> Spent:
+    """Ray Data's map_batches, an actor pool per arm, all arms at once."""
+    import ray
+
+    context = ray.data.DataContext.get_current()
+    context.enable_progress_bars = False
+    logging.getLogger("ray.data").setLevel(logging.ERROR)
+    paths = [{"path": str(folder / "datasets" / shard.key)} for shard in dataset.shards]
+
+    def arm(seed: int) -> list[dict[str, Any]]:
+        rows = ray.data.from_items(paths, override_num_blocks=len(paths)).map_batches(
+            load_shard, batch_size=1, num_cpus=0.1
+        )
+        given = {"folder": str(folder), "name": work.model, "seed": seed, "shape": work.shape}
+        scored = rows.map_batches(
+            RayDataArm,
+            fn_constructor_kwargs=given,
+            batch_size=work.batch_size,
+            compute=ray.data.ActorPoolStrategy(size=1),
+            num_cpus=0.3,
+        )
+        return scored.take_all()
+
+    started, cpu_started = time.perf_counter(), time.process_time()
+    with Watch() as watch, ThreadPoolExecutor(work.num_arms) as pool:
+        found = [row for rows in pool.map(arm, range(work.num_arms)) for row in rows]
+    total_s = time.perf_counter() - started
+    assert sum(row["size"] for row in found) == work.num_rows * work.num_arms
+    startup_cpu_s = sum({row["pid"]: row["started"] for row in found}.values())
+    sizes = Counter(row["size"] for row in found)
+    shown = ", ".join(f"{count} x {size}" for size, count in sizes.most_common(4))
+    cpu_s = watch.total_cpu_s() + time.process_time() - cpu_started - startup_cpu_s
+    note = f"{len(sizes)} batch sizes: {shown}{', ...' * (len(sizes) > 4)}"
+    return Spent(work.num_rows * work.num_arms, cpu_s, total_s, total_s=total_s, note=note)
+
+
+def side_by_side(work: Workload, bench: Bench) -> None:
+    """Prints one table of everything on one workload."""
+    folder, disk = bench.folder, str(bench.folder)
+    dataset = frozen(work, folder)
+    arms = modules(work)
+    x = rows_of(dataset, folder)
+    torch.set_num_threads(1)
+    ways: dict[str, Callable[[], Spent]] = {
+        "pure forward, in memory": lambda: pure(work, x, arms),
+        "plain PyTorch loop, disk": lambda: plain(work, dataset, arms, store=disk),
+        "Assay in process, disk": lambda: bench.assay(work, store=disk, in_process=True),
+        "plain PyTorch loop, S3": lambda: plain(work, dataset, arms, store=BUCKET_URI),
+        "Assay in process, S3": lambda: bench.assay(work, store=BUCKET_URI, in_process=True),
+        "Assay on Ray, 2 slots, disk": lambda: bench.assay(work, store=disk, in_process=False),
+        "Assay on Ray, 2 slots, S3": lambda: bench.assay(work, store=BUCKET_URI, in_process=False),
+        "Ray Data map_batches, disk": lambda: ray_data(work, dataset, folder),
+    }
+    if bench.quick:  # starting processes takes most of the time of a quick run: one table shows all ways
+        ways = dict(list(ways.items())[: 3 if work.model == "cnn" else 6])
+    uploaded(folder)
+    ways["pure forward, in memory"]()
+    found: dict[str, list[Spent]] = {name: [] for name in ways}
+    for _ in range(work.rounds):
+        for name, way in ways.items():
+            found[name].append(way())
+    limit = statistics.median(spent.cpu_ns for spent in found["pure forward, in memory"])
+    row_words = "x".join(str(size) for size in work.shape)
+    print(
+        f"\n### {work.name}: {work.num_rows:,} rows of {row_words} float32, {work.num_arms} arms, batches of "
+        f"{work.batch_size}, {len(dataset.shards)} shards, {work.rounds} rounds (medians)\n"
+    )
+    print(
+        "| | warm CPU ns per arm-row | over pure forward | extra ns | warm wall ns per arm-row and slot | start-up s | whole run s | |"
+    )
+    print("|---|---|---|---|---|---|---|---|")
+    for name, rounds in found.items():
+        middle = sorted(rounds, key=lambda spent: spent.cpu_ns)[len(rounds) // 2]
+        wall_ns = middle.wall_s / middle.arm_rows * 1e9
+        print(
+            f"| {name} | {middle.cpu_ns:,.0f} | {middle.cpu_ns / limit:.2f} | {middle.cpu_ns - limit:,.0f} | {wall_ns:,.0f} "
+            f"| {middle.startup_s:.1f} | {middle.total_s:.1f} | {middle.note} |"
+        )
+
+
+def reads(bench: Bench) -> None:
+    """Prints how often each shard crosses the network."""
+    rows = bench.rows(524_288)
+    work = Workload("reads", "mlp", rows, (64,), 1024, shard_rows=-(-rows // 8))
+    dataset = frozen(work, bench.folder)
+    uploaded(bench.folder)
+    size_bytes = sum(shard.size_bytes for shard in dataset.shards)
+    print("\n### reads: one node, 2 slots, S3; GETs counted by a proxy before the server\n")
+    print(
+        "| arms | shards in the dataset | shards fetched | bytes fetched / bytes of the dataset | GETs of shards at the server |"
+    )
+    print("|---|---|---|---|---|")
+    for num_arms in (4,) if bench.quick else (1, 4, 16):
+        before = bench.proxy.num_gets()
+        units, _, _ = bench.run(bench.experiment(work, store=BUCKET_URI, num_arms=num_arms), in_process=False)
+        num_gets = bench.proxy.num_gets() - before
+        fetched, share = "not recorded", "not recorded"
+        if "shards_fetched" in units[0]:
+            fetched = str(sum(unit["shards_fetched"] for unit in units))
+            share = f"{sum(unit['bytes_fetched'] for unit in units) / size_bytes:.2f}"
+        print(f"| {num_arms} | {len(dataset.shards)} | {fetched} | {share} | {num_gets} |")
+
+
+@dataclass
+class CountingProxy:
+    """A TCP proxy in a process of its own, which prints a line for each GET of a shard that passes."""
+
+    endpoint: str
+    process: subprocess.Popen
+    _seen: int = 0
+
+    def num_gets(self) -> int:
+        """GETs of shards so far."""
+        assert self.process.stdout is not None
+        time.sleep(0.2)
+        while select.select([self.process.stdout], [], [], 0)[0]:
+            self._seen += len(os.read(self.process.stdout.fileno(), 1 << 16).split(b"\n")) - 1
+        return self._seen
+
+
+@contextlib.contextmanager
+def counting_proxy(upstream: str) -> Iterator[CountingProxy]:
+    """Starts the proxy before an endpoint."""
+    process = subprocess.Popen([sys.executable, __file__, "--proxy", upstream], stdout=subprocess.PIPE)
+    try:
+        assert process.stdout is not None
+        port = int(process.stdout.readline())
+        yield CountingProxy(f"http://127.0.0.1:{port}", process)
+    finally:
+        process.terminate()
+        process.wait()
+
+
+def serve_proxy(upstream: str) -> None:
+    """Passes bytes on, both ways, until ended."""
+    host, port = upstream.removeprefix("http://").split(":")
+    listener = socket.create_server(("127.0.0.1", 0), backlog=128)
+    print(listener.getsockname()[1], flush=True)
+    request = re.compile(rb"^GET /\S*objects/\S*\.arrow HTTP/1\.1\r\n")
+
+    def pass_on(source: socket.socket, target: socket.socket, *, counts: bool) -> None:
+        with contextlib.suppress(OSError):
+            while piece := source.recv(1 << 18):
+                if counts and request.match(piece):
+                    os.write(1, b"get\n")
+                target.sendall(piece)
+        with contextlib.suppress(OSError):
+            target.shutdown(socket.SHUT_WR)
+
+    while True:
+        client, _ = listener.accept()
+        server = socket.create_connection((host, int(port)))
+        for source, target, counts in ((client, server, True), (server, client, False)):
+            threading.Thread(target=pass_on, args=(source, target), kwargs={"counts": counts}, daemon=True).start()
+
+
+def memory(bench: Bench) -> None:
+    """Prints the peak memory of slots and of the driver, which runs in a process of its own."""
+    import ray
+
+    work = Workload("memory", "mlp", bench.rows(2_000_000), (64,), 1024, num_arms=4 if bench.quick else 16)
+    dataset = frozen(work, bench.folder)
+    model_bytes = sum(weight.nbytes for weight in modules(work)[0].parameters())
+    file = bench.experiment(work, store=str(bench.folder))
+    with Watch(every_s=0.05) as watch:
+        answered = subprocess.run(
+            [sys.executable, __file__, "--driver", str(file)],
+            env={**os.environ, "RAY_ADDRESS": ray.get_runtime_context().gcs_address},
+            check=True,
+            capture_output=True,
+            text=True,
+        ).stdout.splitlines()[-1]
+    driver = json.loads(answered)
+    over = max(unit["bench_peak_bytes"] - unit["bench_idle_bytes"] for unit in driver["units"]) - model_bytes
+    sizes = {
+        "one shard": max(shard.size_bytes for shard in dataset.shards),
+        "idle slot": max(unit["bench_idle_bytes"] for unit in driver["units"]),
+        "slot at its peak, over idle and its model, mapped shards included": over,
+        "private memory of a slot at its peak": max(watch.private_bytes[unit["bench_pid"]] for unit in driver["units"]),
+        "driver before the run": driver["before"],
+        f"driver at its peak, {work.num_rows:,} rows x {work.num_arms} arms": driver["peak"],
+    }
+    print("\n### memory\n\n| | MiB |\n|---|---|")
+    for name, size_bytes in sizes.items():
+        print(f"| {name} | {size_bytes / (1 << 20):,.0f} |")
+
+
+def drive(file: str) -> None:
+    """One run from a process of its own; prints its units and its memory as JSON."""
+    with session.connected():
+        prepared = pipeline.prepare(file)
+        before = _resident()["VmRSS"]
+        pipeline.run(prepared, in_process=False, on_progress=_ignored)
+        peak = _resident()["VmHWM"]
+    files = reader.committed_files(prepared.store, prepared.run.run_id)
+    units = reader.read_table(prepared.store, files, "units").to_pylist()
+    print(json.dumps({"before": before, "peak": peak, "units": units}, default=str))
+
+
+def sweep(bench: Bench) -> None:
+    """Prints what an arm of a sweep costs over its compute, once its slot is warm."""
+    num_arms = 10 if bench.quick else 40
+    work = Workload("sweep", "mlp", 100_000, (64,), 1024)
+    frozen(work, bench.folder)
+    file = bench.experiment(work, store=str(bench.folder), num_arms=num_arms)
+    units, _, total_s = bench.run(file, in_process=False)
+    per_arm = []
+    for slot in {unit["slot"] for unit in units}:
+        own = sorted((unit for unit in units if unit["slot"] == slot), key=lambda unit: unit["bench_began_at"])
+        ends = [unit["bench_began_at"] + unit["bench_wall_s"] for unit in own]
+        per_arm += list(np.diff(ends))
+    print(f"\n### sweep: {num_arms} arms of {work.num_rows:,} rows over {NUM_SLOTS} slots, whole run {total_s:.1f} s\n")
+    compute = statistics.mean(unit["predict_s"] for unit in units)
+    performed = statistics.mean(unit["bench_wall_s"] for unit in units)
+    cpu = statistics.mean(unit["bench_cpu_s"] for unit in units)
+    print(
+        "| time per arm after the first, s | of it in perform | of it CPU | of it predicting | over predicting | over perform |"
+    )
+    print("|---|---|---|---|---|---|")
+    mean = statistics.mean(per_arm)
+    print(
+        f"| {mean:.3f} | {performed:.3f} | {cpu:.3f} | {compute:.3f} | {mean / compute:.2f} | {mean / performed:.2f} |"
+    )
+
+
+def mlp(bench: Bench) -> None:
+    """Rows of 64 numbers and small perceptrons: what is not the module's work shows most."""
+    side_by_side(Workload("mlp", "mlp", bench.rows(2_000_000), (64,), 1024, rounds=bench.rounds), bench)
+
+
+def cnn(bench: Bench) -> None:
+    """Small images and a small convolutional network."""
+    side_by_side(Workload("cnn", "cnn", bench.rows(200_000), (1, 16, 16), 256, rounds=bench.rounds), bench)
+
+
+PARTS: dict[str, Callable[[Bench], None]] = {"mlp": mlp, "cnn": cnn, "reads": reads, "memory": memory, "sweep": sweep}
+
+
+def main() -> None:
+    """Runs the parts, each in a folder of its own, on one Ray and one S3 server."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--quick", action="store_true", help="small sizes, one round, for a look")
+    parser.add_argument("--scale", type=float, default=1.0, help="this share of the rows, and one round if below 1")
+    parser.add_argument("--part", nargs="+", choices=PARTS, default=list(PARTS), help="only these parts")
+    parser.add_argument("--proxy", help=argparse.SUPPRESS)
+    parser.add_argument("--driver", help=argparse.SUPPRESS)
+    options = parser.parse_args()
+    warnings.filterwarnings("ignore", message="The given NumPy array is not writable")
+    if options.proxy:
+        serve_proxy(options.proxy)
+    if options.driver:
+        drive(options.driver)
+        return
+    device = torch.cuda.get_device_name() if torch.cuda.is_available() else "the CPU"
+    print(f"{os.cpu_count()} cores, slots on {device}, torch {torch.__version__}, load {os.getloadavg()[0]:.1f} before")
+    from tests.seaweed import s3_server
+
+    with tempfile.TemporaryDirectory(prefix="assay-bench-") as top, contextlib.ExitStack() as stack:
+        os.environ["TMPDIR"] = tempfile.tempdir = top  # where a host keeps its shards
+        server = stack.enter_context(s3_server())
+        proxy = stack.enter_context(counting_proxy(server.endpoint))
+        os.environ.update({**server.variables, "AWS_ENDPOINT_URL_S3": proxy.endpoint})
+        stack.enter_context(session.connected(num_cpus=NUM_SLOTS))
+        bench = Bench(Path(top), proxy, quick=options.quick, scale=options.scale)
+        for name in options.part:
+            PARTS[name](bench)
+
+
+def _measure_slots() -> None:
+    """Puts measured slots where the executors make theirs."""
+    session.secure()
+    import ray
+
+    import cluster.remote
+
+    cluster.local.Slot = MeasuredSlot  # pyright: ignore[reportPrivateImportUsage]
+    cluster.remote.SlotActor = ray.remote(max_restarts=0)(MeasuredSlot)
+
+
+if __name__ == "__main__":
+    _measure_slots()
+    main()

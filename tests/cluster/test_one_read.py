@@ -1,0 +1,106 @@
+"""One read, N arms: a shard comes to a host once, however many arms run there, and the ledger shows it."""
+
+import os
+import tempfile
+import threading
+import uuid
+from pathlib import Path
+
+import pytest
+import yaml
+
+from cluster import pipeline
+from evaluator.data.freeze import freeze
+from evaluator.data.shard_cache import ShardCache
+from evaluator.ledger import reader
+from evaluator.storage import open_store
+from evaluator.storage.s3 import S3Store
+from manifests import parse
+from tests import builders
+from tests.seaweed import BUCKET
+
+NUM_SHARDS = 7  # 200 rows in shards of 32
+
+
+@pytest.fixture(autouse=True)
+def own_cache(tmp_path, monkeypatch) -> None:
+    """Slots of this process keep shards in a folder of their own."""
+    (tmp_path / "temporary").mkdir()
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "temporary"))
+
+
+def arms(num_arms: int) -> dict[str, dict]:
+    others = {f"arm-{number}": builders.variant(flip_every=number + 5) for number in range(num_arms - 1)}
+    return {"control": builders.ARMS["control"], **others}
+
+
+def units(experiment: Path, *, in_process: bool = True) -> list[dict]:
+    prepared = pipeline.prepare(str(experiment))
+    pipeline.run(prepared, in_process=in_process, on_progress=lambda arm, units: None)
+    files = reader.committed_files(prepared.store, prepared.run.run_id)
+    return reader.read_table(prepared.store, files, "units").to_pylist()
+
+
+def size_bytes(folder: Path) -> int:
+    return sum(path.stat().st_size for path in (folder / "datasets" / "objects").rglob("*.arrow"))
+
+
+@pytest.mark.parametrize("num_arms", [1, 4, 8])
+def test_however_many_arms_each_shard_is_read_once(tmp_path, num_arms):
+    found = units(builders.write_experiment(tmp_path, arms=arms(num_arms)))
+    assert len(found) == NUM_SHARDS * num_arms
+    assert sum(unit["shards_fetched"] for unit in found) == NUM_SHARDS
+    assert sum(unit["bytes_fetched"] for unit in found) == size_bytes(tmp_path)
+    assert {unit["shard_cache"] for unit in found} == {"shared"}
+    assert {unit["host"] for unit in found} != {None}
+    assert all(unit["decode_s"] >= 0 and unit["fetch_s"] >= 0 for unit in found)
+
+
+def test_while_a_unit_is_evaluated_the_shards_of_the_next_one_come(tmp_path, monkeypatch):
+    threads: dict[int, list[str]] = {}
+    fetch = ShardCache.fetch
+
+    def noted(cache, shard):
+        threads.setdefault(shard.index, []).append(threading.current_thread().name)
+        return fetch(cache, shard)
+
+    monkeypatch.setattr(ShardCache, "fetch", noted)
+    experiment = builders.write_experiment(tmp_path, arms={"control": builders.variant(delay_s=0.05)})
+    units(experiment)
+    assert [names[0].partition("_")[0] for names in threads.values()] == ["prefetch"] * NUM_SHARDS
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("num_arms", [1, 4, 8])
+def test_each_object_of_a_bucket_is_got_once(tmp_path, s3, num_arms, monkeypatch):
+    got: list[str] = []
+    get = S3Store.get
+    monkeypatch.setattr(S3Store, "get", lambda store, key: got.append(key) or get(store, key))
+    location = f"s3://{BUCKET}/{uuid.uuid4().hex}"
+    contract = parse(yaml.safe_dump(builders.CONTRACT), file="contract.yaml", kind="Contract")
+    source = builders.write_rows(tmp_path)
+    freeze([source], contract=contract, reference="small@v1", store=open_store(location), shard_rows=32)
+    experiment = builders.write_experiment(tmp_path, arms=arms(num_arms))
+    content = yaml.safe_load(experiment.read_text())
+    experiment.write_text(yaml.safe_dump({**content, "dataset": f"{location}/small@v1"}))
+    found = units(experiment)
+    objects = [key for key in got if key.startswith("objects/")]
+    assert len(objects) == len(set(objects)) == NUM_SHARDS
+    assert sum(unit["shards_fetched"] for unit in found) == NUM_SHARDS
+
+
+@pytest.mark.ray
+@pytest.mark.slow
+def test_two_slots_of_a_host_read_each_shard_once_between_them(tmp_path, local_ray):
+    found = units(builders.write_experiment(tmp_path, arms=arms(4), resources={"max_slots": 2}), in_process=False)
+    assert {unit["slot"] for unit in found} == {"slot-0", "slot-1"}
+    assert sum(unit["shards_fetched"] for unit in found) == NUM_SHARDS
+    assert sum(unit["bytes_fetched"] for unit in found) == size_bytes(tmp_path)
+    assert {unit["shard_cache"] for unit in found} == {"shared"}
+
+
+def test_without_a_cache_every_unit_reads_for_itself_and_says_so(tmp_path):
+    (tmp_path / "temporary" / f"assay-{os.getuid()}").touch()
+    found = units(builders.write_experiment(tmp_path, arms=arms(4)))
+    assert sum(unit["shards_fetched"] for unit in found) == 4 * NUM_SHARDS
+    assert all("File exists" in unit["shard_cache"] for unit in found)

@@ -1,0 +1,55 @@
+"""`assay report --timing`: where the time of a run went."""
+
+import json
+
+import pytest
+from typer.testing import CliRunner
+
+from cluster import cli, pipeline
+from tests import builders
+
+DELAY_S = 0.02
+NUM_BATCHES = 25
+
+
+@pytest.fixture
+def experiment(tmp_path) -> str:
+    """A run in which one arm sleeps and two arms of an earlier run were taken over."""
+    names = ("control", "better")
+    arms = {name: builders.ARMS[name] for name in names}
+    slow = {**arms, "slow": builders.variant(delay_s=DELAY_S)}
+    for each in (arms, slow):
+        experiment = builders.write_experiment(tmp_path, arms=each)
+        pipeline.run(pipeline.prepare(str(experiment)), in_process=True, on_progress=lambda arm, units: None)
+    return str(experiment)
+
+
+def answer(*options: str) -> str:
+    found = CliRunner().invoke(cli.app, ["report", *options])
+    assert found.exit_code == 0, found.output
+    return found.stdout
+
+
+@pytest.mark.slow
+def test_time_is_told_per_arm_and_per_slot_and_none_twice(experiment):
+    timing = json.loads(answer(experiment, "--timing", "--json"))
+    arms = {row["arm"]: row for row in timing["arms"]}
+    assert arms["slow"]["num_rows"] == 200
+    assert arms["slow"]["num_units"] == 7
+    assert NUM_BATCHES * DELAY_S <= arms["slow"]["predict_s"] < arms["slow"]["busy_s"]
+    assert arms["slow"]["write_s"] > 0
+    assert arms["slow"]["rows_per_s"] == pytest.approx(200 / arms["slow"]["busy_s"])
+    assert arms["better"]["num_units_reused"] == 7
+    assert (arms["better"]["num_units"], arms["better"]["busy_s"], arms["better"]["predict_s"]) == (0, 0, None)
+    (slot,) = timing["slots"]
+    assert slot["busy_s"] == arms["slow"]["busy_s"]
+    assert 0.5 < slot["busy"] <= 1.01  # one slot that did nothing but this
+    assert slot["busy_s"] / slot["span_s"] == slot["busy"]
+    assert slot["bytes_fetched"] > 0
+
+
+def test_time_in_the_terminal_names_arms_slots_and_the_reused(experiment):
+    words = answer(experiment, "--timing")
+    assert "seconds per arm" in words
+    assert "in-process" in words
+    assert "7 of 7" in words
