@@ -50,13 +50,23 @@ def document(store: Store, run_id: str) -> Document:
         "opened_at": run.opened_at,
         "supersedes": run.supersedes,
         "scores_digest": scores_digest(list(arms.values())),
-        "arms": [{**row, "metrics": metrics.get(name, {})} for name, row in arms.items()],
+        "arms": [{**_nested(row), "metrics": metrics.get(name, {})} for name, row in arms.items()],
+        "wobble_tolerance": run.experiment.suite.wobble_tolerance,
         "reused": _reused(list(arms.values())),
         "analysis": json.loads(rows("analyses")[0]["analysis"]),
         "decisions": decisions,
         "gate": gate_answer(decisions),
         "events": rows("events"),
     }
+
+
+def _nested(arm: dict[str, Any]) -> dict[str, Any]:
+    """The arm's row with what was found of its dependence on the batch size in one place; None if it failed."""
+    plain = {name: value for name, value in arm.items() if not name.startswith("wobble_")}
+    if arm["status"] != "complete":
+        return {**plain, "wobble": None}
+    found = {name: arm[f"wobble_{name}"] for name in ("max_abs_difference", "noise_floor", "reason")}
+    return {**plain, "wobble": {"rows": arm["wobble_num_rows"], "flips": arm["wobble_num_flips"], **found}}
 
 
 def _reused(arms: Sequence[dict[str, Any]]) -> dict[str, Any]:

@@ -46,7 +46,8 @@ def verdict(report: Document) -> RenderableType:
         why = "; ".join(row["reasons"]) + (f". Next: {row['next_step']}" if row["next_step"] else "")
         reasons.add_row(Text(row["decision"], style=_STYLES[row["decision"]]), name, why)
     words = [Text(f"warning: {warning}", style="yellow") for warning in report["analysis"]["warnings"]]
-    reused = _reuse_words(report)
+    words += _wobble_words(report)
+    reused = [*_best_words(report), *_reuse_words(report)]
     digests = Text(
         f"run {report['run_id']}  scores {report['scores_digest'][:19]}…  plan {report['plan_digest'][:19]}… "
         f"(recorded before the first unit)\nledger {report['ledger']}",
@@ -54,6 +55,46 @@ def verdict(report: Document) -> RenderableType:
     )
     simultaneous = Text("* simultaneous: all of them hold together with this confidence", style="dim")
     return Group(table, simultaneous, Text(), reasons, *words, others, *reused, digests)
+
+
+def _wobble_words(report: Document) -> list[Text]:
+    """How far the arms' scores depend on the batch size, and a warning for each that does too far."""
+    words = []
+    primary, measured = report["primary"], [arm["wobble"] for arm in report["arms"] if arm["wobble"] is not None]
+    floors = [wobble["noise_floor"] for wobble in measured if wobble["noise_floor"] is not None]
+    if floors:
+        num_rows = max(wobble["rows"] for wobble in measured)
+        flips = f"{sum(wobble['flips'] for wobble in measured)} predictions flip"
+        words.append(
+            Text(f"{num_rows} rows of each arm scored alone: {primary} moves by {max(floors):.2g} at most, {flips}")
+        )
+    for arm in report["arms"]:
+        wobble = arm["wobble"]
+        if wobble is None or (
+            wobble["noise_floor"] is not None and wobble["noise_floor"] <= report["wobble_tolerance"]
+        ):
+            continue
+        scored = "; its rows were scored one by one" if arm["batch_size"] == 1 else ""
+        found = wobble["reason"] or (
+            f"{wobble['flips']} of {wobble['rows']} predictions flip when rows are scored alone, {primary} moves by "
+            f"{wobble['noise_floor']:.4g}"
+        )
+        words.append(Text(f"warning: {arm['arm']} depends on the batch size: {found}{scored}", style="yellow"))
+    return words
+
+
+def _best_words(report: Document) -> list[Text]:
+    """The best variant's estimate after it was picked as the best, if that takes anything off."""
+    best = report["analysis"]["best"]
+    if best is None or best["estimate_corrected"] is None:
+        return []
+    interval = _interval(best["ci_low_corrected"], best["ci_high_corrected"], sign="+")
+    return [
+        Text(
+            f"best: {best['arm']} {best['estimate']:+.4f}; corrected for having been picked as the best "
+            f"{best['estimate_corrected']:+.4f} {interval}"
+        )
+    ]
 
 
 def _reuse_words(report: Document) -> list[Text]:
