@@ -42,6 +42,7 @@ def unit_keys(experiment: Experiment, *, dataset_digest: str, environment: Mappi
             suite.primary.content(),
             None if suite.on_wobble == "warn" else suite.wobble_tolerance,
         ],
+        "probabilities": suite.stores_probabilities,
         "environment": dict(environment),
     }
     return {

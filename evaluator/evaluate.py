@@ -84,7 +84,7 @@ def scored(
         "label": rows[dataset.label.name],
         "prediction": pa.array(predictions.prediction),
     }
-    if predictions.probabilities is not None:
+    if suite.stores_probabilities and predictions.probabilities is not None:
         width = predictions.probabilities.shape[1]
         flat = pa.array(predictions.probabilities.reshape(-1))
         columns["probabilities"] = pa.FixedSizeListArray.from_arrays(flat, width)

@@ -41,7 +41,7 @@ class UnitResult:
     """The scored rows of one unit, in the dataset's order.
 
     Attributes:
-        table: A row per dataset row: `row_index`, `row_id`, `label`, `prediction`, `probabilities` (where the
+        table: A row per dataset row: `row_index`, `row_id`, `label`, `prediction`, `probabilities` (if stored and the
             variant gives them), `segment_*`, `cluster`, `score_*`.
         digest: Digest of the table's rows: equal for every executor, replica and retry.
         timing: Where the time went.

@@ -25,6 +25,7 @@ Direction = Literal["higher", "lower"]
 _LOWER_IS_BETTER = frozenset(
     {"log_loss", "brier", "absolute_error", "squared_error", "calibration_error", "rmse", "mae"}
 )
+_OF_PROBABILITIES = frozenset({"auroc", "calibration_error"})
 _OF_TWO_CLASSES = frozenset({"precision", "recall", "f1"})
 _NEEDS_PROBABILITIES = frozenset({"log_loss", "brier", "auroc", "calibration_error"})
 _NEEDS_VALUES = frozenset({"absolute_error", "squared_error", "rmse", "mae"})
@@ -57,6 +58,11 @@ class Metric(Manifest):
     def is_binary(self) -> bool:
         """Whether the metric is a mean of rows that are 0 or 1."""
         return self.measure in ("correct", "accuracy")
+
+    @property
+    def of_probabilities(self) -> bool:
+        """Whether the metric is made of all rows' probabilities together."""
+        return self.measure in _OF_PROBABILITIES
 
     @property
     def of_two_classes(self) -> bool:

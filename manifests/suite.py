@@ -40,6 +40,8 @@ class Suite(Manifest):
     and cannot be promoted for less than that, or its rows are scored one by one."""
     wobble_tolerance: float = Field(default=0.001, ge=0)
     """How far the batch size may move the primary metric, in its units, as a sample of rows shows."""
+    store_probabilities: Literal["needed", "always"] = "needed"
+    """Whether the ledger keeps the probabilities of every row though no metric is made of them: 8 bytes a class."""
     metrics: tuple[Metric, ...] = Field(min_length=1)
     """Everything that is measured."""
     plan: Plan
@@ -73,6 +75,11 @@ class Suite(Manifest):
         if self.plan.design != "paired":
             raise ValueError("a suite's plan is paired: every arm scores the same rows")
         return self
+
+    @property
+    def stores_probabilities(self) -> bool:
+        """Whether the ledger keeps probabilities, of variants that give them."""
+        return self.store_probabilities == "always" or any(metric.of_probabilities for metric in self.metrics)
 
     def metric(self, name: str) -> Metric:
         """The metric of that name."""

@@ -15,7 +15,6 @@ import logging
 import os
 import re
 import select
-import shutil
 import socket
 import statistics
 import subprocess
@@ -57,7 +56,7 @@ import torch
 from torch import nn
 
 
-def mlp(*, seed=0, hidden=64):
+def mlp(*, seed=0, hidden=256):
     torch.manual_seed(seed)
     return nn.Sequential(nn.Linear(64, hidden), nn.ReLU(), nn.Linear(hidden, 10))
 
@@ -305,9 +304,13 @@ class Bench:
         Returns:
             The rows of the units table, when the run began, and its wall seconds.
         """
-        shutil.rmtree(Path(tempfile.gettempdir(), f"assay-{os.getuid()}"), ignore_errors=True)
         began_at, started = time.time(), time.perf_counter()
         prepared = pipeline.prepare(str(file))
+        for shard in prepared.dataset.shards:
+            for copy in Path(tempfile.gettempdir(), f"assay-{os.getuid()}", "shards", "shards").glob(
+                f"{shard.blake3.removeprefix('blake3:')}.*"
+            ):
+                copy.unlink()
         pipeline.run(prepared, in_process=in_process, on_progress=_ignored)
         wall_s = time.perf_counter() - started
         files = reader.committed_files(prepared.store, prepared.run.run_id)

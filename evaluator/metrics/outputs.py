@@ -3,7 +3,9 @@
 Axes: R rows, C classes.
 """
 
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from functools import cached_property
 
 import numpy as np
 
@@ -26,13 +28,19 @@ class Predictions:
     Attributes:
         prediction: Shape (R,): the class index as int64; the class name (an object array of strings) where the label
             column names its classes; or the value as float64.
-        probabilities: Shape (R, C), float64, in the order of the classes; None for `labels` and `values`.
         first_row: The dataset's index of the first of these rows, for messages.
+        num_classes: C; None for `labels` and `values`.
     """
 
     prediction: np.ndarray
-    probabilities: np.ndarray | None
-    first_row: int = 0
+    first_row: int
+    num_classes: int | None = None
+    _made: Callable[[], np.ndarray] | None = field(default=None, repr=False)
+
+    @cached_property
+    def probabilities(self) -> np.ndarray | None:
+        """Shape (R, C), float64, in the order of the classes; made when asked for. None for `labels` and `values`."""
+        return None if self._made is None else self._made()
 
 
 def predictions(raw_RC: np.ndarray, *, output: Output, label: Column, first_row: int = 0) -> Predictions:
@@ -53,31 +61,37 @@ def predictions(raw_RC: np.ndarray, *, output: Output, label: Column, first_row:
     """
     classes = label.classes
     if output == "labels":
-        return Predictions(_class_labels(raw_RC, first_row, classes), None, first_row)
+        return Predictions(_class_labels(raw_RC, first_row, classes), first_row)
     _refuse_first(~np.isfinite(raw_RC), first_row, raw_RC, f"the {output} must be finite")
     if output == "values":
-        return Predictions(raw_RC.astype(np.float64), None, first_row)
+        return Predictions(raw_RC.astype(np.float64), first_row)
     if output == "probabilities":
         raw_RC = raw_RC.astype(np.float64)
         _check_probabilities(raw_RC, first_row)
         raw_RC = np.minimum(raw_RC, 1.0)
     if raw_RC.ndim == 1:
-        raw_RC = raw_RC.astype(np.float64)
         index = (raw_RC > (0.0 if output == "logits" else 0.5)).astype(np.int64)
-        second = _logistic(raw_RC) if output == "logits" else raw_RC
-        first = _logistic(-raw_RC) if output == "logits" else 1.0 - raw_RC
-        probabilities = np.stack([first, second], axis=1)
+        num_classes = 2
     else:
         # The greatest logit, not the greatest probability: softmax makes equals of neighbours.
         index = raw_RC.argmax(axis=1).astype(np.int64)
-        probabilities = _softmax(raw_RC) if output == "logits" else raw_RC
-    if classes and probabilities.shape[1] != len(classes):
+        num_classes = raw_RC.shape[1]
+    if classes and num_classes != len(classes):
         raise PredictionError(
-            f"the variant answers with {output} for {probabilities.shape[1]} classes, but the label column names "
+            f"the variant answers with {output} for {num_classes} classes, but the label column names "
             f"{len(classes)}: {', '.join(classes[:5])}{', …' * (len(classes) > 5)}"
         )
     prediction = np.array(classes, dtype=object)[index] if classes else index
-    return Predictions(prediction, probabilities, first_row)
+    return Predictions(prediction, first_row, num_classes, lambda: _probabilities(raw_RC, output))
+
+
+def _probabilities(raw_RC: np.ndarray, output: Output) -> np.ndarray:
+    if raw_RC.ndim == 2:
+        return _softmax(raw_RC) if output == "logits" else raw_RC
+    second = raw_RC.astype(np.float64)
+    if output == "logits":
+        return np.stack([_logistic(-second), _logistic(second)], axis=1)
+    return np.stack([1.0 - second, second], axis=1)
 
 
 def label_index(labels: np.ndarray, *, label: Column, num_classes: int, first_row: int = 0) -> np.ndarray:

@@ -53,8 +53,8 @@ def score(measure: RowMeasure, predictions: Predictions, labels: np.ndarray, *, 
 
 
 def _correct(predictions: Predictions, labels: np.ndarray, label: Column) -> np.ndarray:
-    if predictions.probabilities is not None:
-        _of_label(predictions, labels, label)  # a label that no answer could match is a mistake, not a wrong answer
+    if predictions.num_classes is not None:
+        _label_index(predictions, labels, label)  # a label that no answer could match is a mistake, not a wrong answer
     elif labels.dtype.kind not in ("OUT" if label.classes else "iub"):
         raise PredictionError(f"the labels are {labels.dtype}, the predictions {predictions.prediction.dtype}")
     return (predictions.prediction == labels).astype(np.float64)
@@ -78,8 +78,12 @@ def _of_label(predictions: Predictions, labels: np.ndarray, label: Column) -> tu
     """The probabilities, and the column of each row's label in them."""
     probabilities = predictions.probabilities
     assert probabilities is not None, "the suite allows this measure only for outputs with probabilities"
-    index = label_index(labels, label=label, num_classes=probabilities.shape[1], first_row=predictions.first_row)
-    return probabilities, index
+    return probabilities, _label_index(predictions, labels, label)
+
+
+def _label_index(predictions: Predictions, labels: np.ndarray, label: Column) -> np.ndarray:
+    assert predictions.num_classes is not None
+    return label_index(labels, label=label, num_classes=predictions.num_classes, first_row=predictions.first_row)
 
 
 def _error(predictions: Predictions, labels: np.ndarray) -> np.ndarray:
