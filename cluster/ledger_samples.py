@@ -65,21 +65,27 @@ def samples_of(
     }
     shared = ["row_index", "row_id", "label", *(name for name in groups.values() if name)]
     rows: pa.Table | None = None
-    of_arms = []
-    for arm in arms:
+    of_arms: list[pa.Table] = []
+    scores_RA: np.ndarray | None = None  # filled arm by arm: together they may be the largest thing in memory
+    for index, arm in enumerate(arms):
         table = pa.concat_tables(list(reader.score_tables(store, files, arm, [*shared, *_read(metric)])))
         if rows is None:
             rows = table.select(shared)
         elif not table.select(shared).equals(rows):
             raise RunError(f"run '{run.run_id}': the rows of arm '{arm}' are not those of arm '{arms[0]}'")
-        of_arms.append(table.select(_read(metric)))
+        if metric.row_measure is None:
+            of_arms.append(table.select(_read(metric)))
+            continue
+        if scores_RA is None:
+            scores_RA = np.empty((len(table), len(arms)))
+        scores_RA[:, index] = table[SCORE_COLUMN_PREFIX + metric.name].to_numpy()
     assert rows is not None
     grouping = {
         "segments_R": rows[groups["segments"]].to_numpy() if groups["segments"] else None,
         "clusters_R": np.unique(rows["cluster"].to_numpy(), return_inverse=True)[1] if groups["clusters"] else None,
     }
     row_ids = rows["row_index"].to_numpy()
-    found = _scores(metric, run, rows["label"].to_numpy(), of_arms)
+    found = _answers(metric, run, rows["label"].to_numpy(), of_arms) if scores_RA is None else scores_RA
     if isinstance(found, np.ndarray):
         return Samples(tuple(arms), found, row_ids, **grouping)
     if isinstance(found, str):
@@ -97,10 +103,8 @@ def _read(metric: Metric) -> list[str]:
     return ["probabilities" if metric.measure == "auroc" else "prediction"]
 
 
-def _scores(metric: Metric, run: Run, labels_R: np.ndarray, of_arms: Sequence[pa.Table]) -> np.ndarray | Answers | str:
+def _answers(metric: Metric, run: Run, labels_R: np.ndarray, of_arms: Sequence[pa.Table]) -> np.ndarray | Answers | str:
     """Scores of rows, or what the arms answered, or in words why there is no metric."""
-    if metric.row_measure is not None:
-        return _stacked([table.column(0).to_numpy() for table in of_arms])
     match metric.measure:
         case "auroc":
             return _ranked(run, labels_R, of_arms)

@@ -140,13 +140,17 @@ def _latent(world: World, rng: np.random.Generator, *, null: bool) -> tuple[np.n
 
 
 def one(given: tuple[World, int, int]) -> np.ndarray:
-    """Counts over some replicates: omnibus rejects, family rejects, all intervals cover, something is promoted."""
+    """Counts over some replicates: omnibus rejects, family rejects, all intervals cover, something is promoted, usable.
+
+    Coverage is told of replicates without two arms that answered alike on every row: such a pair is flagged
+    `identical` and has the interval [0, 0].
+    """
     world, first, num = given
     columns = PlanColumns(cluster="c" if world.icc is not None else None)
     scale = "binary" if world.kind == "binary" else "continuous"
     plan = Plan(kind="Plan", version=1, control="0", family=world.family, scale=scale, columns=columns)
     policy = Policy(kind="Policy", version=1)
-    counts = np.zeros(4)
+    counts = np.zeros(5)
     for replicate in range(first, first + num):
         rng = np.random.default_rng([20_260_101, replicate])
         samples, _ = drawn(world, rng, null=True)
@@ -158,7 +162,9 @@ def one(given: tuple[World, int, int]) -> np.ndarray:
         counts[3] += any(each.decision == "promote" for each in gate.decide(found, policy, plan))
         samples, truth = drawn(world, rng, null=False)
         found = analysis.analyze(samples, plan)
-        counts[2] += all(_covers(each, truth) for each in found.comparisons)
+        if not any(each.degenerate for each in found.comparisons):
+            counts[4] += 1
+            counts[2] += all(_covers(each, truth) for each in found.comparisons)
     return counts
 
 
@@ -190,11 +196,12 @@ def simulated(num_replicates: int, *, chosen: list[World]) -> int:
     with ProcessPoolExecutor() as pool:
         for world in chosen:
             given = [(world, first, num) for first, num in blocks]
-            rates = sum(pool.map(one, given), start=np.zeros(4)) / num_replicates
+            counts = sum(pool.map(one, given), start=np.zeros(5))
+            rates, coverage = counts / num_replicates, counts[2] / max(counts[4], 1)
             above += rates[1] > HIGH + 1.5 * chance
             print(
                 f"| {world.words} | {world.num_arms} | {world.num_rows} | {world.correlation} | {world.family} "
-                f"| {rates[0]:.3f} | {rates[1]:.3f} | {rates[2]:.3f} | {rates[3]:.3f} | {verdict(rates[1], chance=chance)} |",
+                f"| {rates[0]:.3f} | {rates[1]:.3f} | {coverage:.3f} | {rates[3]:.3f} | {verdict(rates[1], chance=chance)} |",
                 flush=True,
             )
     return int(above > 0)

@@ -401,10 +401,14 @@ def _one_per_row(
 
 def refuse_out_of_range(scores_RA: NDArray[np.float64], arms: tuple[str, ...], row_ids: NDArray[Any]) -> None:
     """Raises SamplesError where the largest |score| is infinite, or its square no sound float64, naming the first."""
-    size_RA = np.abs(scores_RA)
-    largest = float(np.fmax.reduce(size_RA, axis=None, initial=0.0))
+    # Without a copy: the scores may be the largest thing in memory.
+    largest = max(
+        float(np.fmax.reduce(scores_RA, axis=None, initial=0.0)),
+        -float(np.fmin.reduce(scores_RA, axis=None, initial=0.0)),
+    )
     if largest == 0 or SMALLEST <= largest <= LARGEST:
         return
+    size_RA = np.abs(scores_RA)
     row, index = np.argwhere(size_RA == largest)[0]
     place, value = f"arm '{arms[index]}', row {row_ids[row]}", float(scores_RA[row, index])
     if np.isinf(largest):
