@@ -61,8 +61,10 @@ def segments_of(
         )
     found: list[Segment] = []
     usable: list[paired.Measured] = []
+    own_RA = samples.scores_RA.copy()
     for name in names:
         inside = samples.taken(samples.segments_R == name)
+        own_RA[samples.segments_R == name] = inside.scores_RA  # of a corpus metric: the segment's own pseudo-values
         num_rows, reason = _size(inside)
         if reason is not None:
             found.append(Segment(name, num_rows, (), reason))
@@ -70,6 +72,7 @@ def segments_of(
         arms = measure(inside)
         usable.append(arms)
         found.append(Segment(name, num_rows, tuple(compare(arms, inside, pair) for pair in pairs)))
+    samples = replace(samples, scores_RA=own_RA)
     interaction = _interaction(samples, usable, [s.segment for s in found if s.not_testable is None]) if pairs else None
     return BySegment(interaction, _adjusted(found))
 

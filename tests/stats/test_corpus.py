@@ -133,6 +133,21 @@ def test_a_segment_has_the_metric_of_its_own_rows():
     assert found.interaction.p_value is not None
 
 
+def test_segments_in_clusters_are_compared_by_their_own_metric():
+    """With every row a cluster of its own, the clusters' interaction is the rows' one, up to its reference."""
+    labels, predictions = made(900)
+    mostly = np.random.default_rng(3).random(900) < 0.9
+    segments = np.where((labels == 1) == mostly, "left", "right")  # the shares of positive rows differ: 0.9 and 0.1
+    answers = classes("f1", labels, predictions)
+    rows = analyze(samples_of(answers, 900, segments_R=segments), plan(columns={"segment": "s"}))
+    clustered = analyze(
+        samples_of(answers, 900, segments_R=segments, clusters_R=np.arange(900)),
+        plan(columns={"segment": "s", "cluster": "c"}),
+    )
+    assert clustered.interaction.test == "interaction_cluster_wald"
+    assert clustered.interaction.p_value == pytest.approx(rows.interaction.p_value, abs=0.01)
+
+
 def test_a_segment_without_a_positive_row_is_not_testable():
     labels, predictions = made(200)
     segments = np.where(labels == 1, "with", "without").astype(object)
