@@ -1,0 +1,108 @@
+"""Any batch size, any shards, any slots, any order of completion, any failures: the same batches, the same scores."""
+
+import random
+import tempfile
+from contextlib import nullcontext
+from pathlib import Path
+
+import pyarrow as pa
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from cluster import pipeline
+from cluster.executor import Outcome
+from cluster.report.document import document
+from cluster.slot import Failure, Slot
+from evaluator.ledger import reader
+from tests import builders
+
+ARMS = {"control": builders.variant(flip_every=5), "mixing": builders.variant("mixing")}
+NUM_ROWS = 90
+
+
+class UnrulyExecutor:
+    """Several slots in this process that end in any order; some die with what they did already published."""
+
+    depth = 2
+
+    def __init__(self, seed: int, *, num_slots: int) -> None:
+        self._random = random.Random(seed)
+        self._num_slots = num_slots
+        self._in_hand = []
+        self._slots = {}
+
+    def start(self, run, *, num_slots, import_paths):
+        self._make = lambda name: Slot(name, run.model_dump_json(), import_paths)
+        names = tuple(f"slot-{index}" for index in range(min(num_slots, self._num_slots)))
+        self._slots = {name: self._make(name) for name in names}
+        return names
+
+    def submit(self, slot, task, upcoming):
+        self._in_hand.append((slot, task, upcoming))
+
+    def wait(self):
+        slot, task, upcoming = self._in_hand.pop(self._random.randrange(len(self._in_hand)))
+        fate = self._random.random()
+        if fate < 0.1:  # dies before it began
+            return [Outcome(slot, task, Failure("slot", "died", slot))]
+        result = self._slots[slot].perform(task, upcoming)
+        if fate < 0.2:  # dies after it published: the unit is tried again, and found
+            self._slots[slot].close()
+            self._slots[slot] = self._make(slot)
+            return [Outcome(slot, task, Failure("slot", "died", slot))]
+        return [Outcome(slot, task, result)]
+
+    def close(self):
+        for slot in self._slots.values():
+            slot.close()
+
+
+def scores(prepared) -> dict[str, pa.Table]:
+    files = reader.committed_files(prepared.store, prepared.run.run_id)
+    columns = ["row_index", "row_id", "prediction", "score_accuracy", "score_log_loss"]
+    return {
+        arm: pa.concat_tables(list(reader.score_tables(prepared.store, files, arm, columns))).combine_chunks()
+        for arm in ARMS
+    }
+
+
+def run(folder: Path, monkeypatch, *, batch_size: int, shard_rows: int, replicas: int = 1, executor=None):
+    suite = {**builders.SUITE, "batch_size": batch_size}
+    folder.mkdir()
+    builders.freeze_rows(folder, num_rows=NUM_ROWS, shard_rows=shard_rows)
+    resources = {"replicas": replicas, "max_attempts": 50}
+    prepared = pipeline.prepare(str(builders.write_experiment(folder, arms=ARMS, suite=suite, resources=resources)))
+    with monkeypatch.context() as patched:
+        if executor is not None:
+            patched.setattr(pipeline, "_place", lambda **_: nullcontext(executor))
+        pipeline.run(prepared, in_process=True, on_progress=lambda arm, units: None)
+    return prepared
+
+
+@pytest.mark.slow
+@settings(max_examples=8, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    batch_size=st.integers(2, 40),
+    shards=st.tuples(st.integers(1, 100), st.integers(1, 100)),
+    num_slots=st.integers(1, 4),
+    replicas=st.integers(1, 3),
+    seed=st.integers(0, 1000),
+)
+def test_nothing_but_rows_and_batch_size_shows_in_the_scores(tmp_path, batch_size, shards, num_slots, replicas, seed):
+    with pytest.MonkeyPatch.context() as monkeypatch:
+        folder = tempfile.mkdtemp(dir=tmp_path)
+        alone = run(Path(folder, "alone"), monkeypatch, batch_size=batch_size, shard_rows=shards[0])
+        unruly = UnrulyExecutor(seed, num_slots=num_slots)
+        again = run(
+            Path(folder, "again"),
+            monkeypatch,
+            batch_size=batch_size,
+            shard_rows=shards[0],
+            replicas=replicas,
+            executor=unruly,
+        )
+        digests = {document(each.store, each.run.run_id)["scores_digest"] for each in (alone, again)}
+        assert len(digests) == 1
+        other = run(Path(folder, "other"), monkeypatch, batch_size=batch_size, shard_rows=shards[1])
+        assert scores(other) == scores(alone)
