@@ -43,10 +43,11 @@ import yaml
 from cluster import pipeline, session
 from cluster.slot import Published, Slot
 from evaluator.data.freeze import freeze
-from evaluator.data.shards import columns_as_numpy
+from evaluator.data.shards import ShardReader, columns_as_numpy
 from evaluator.ledger import reader
 from evaluator.storage import open_store
 from manifests import Contract, Dataset
+from manifests.dataset import Shard
 
 NUM_SLOTS = 2
 BUCKET_URI = "s3://assay"
@@ -529,6 +530,36 @@ def reads(bench: Bench) -> None:
             fetched = str(sum(unit["shards_fetched"] for unit in units))
             share = f"{sum(unit['bytes_fetched'] for unit in units) / size_bytes:.2f}"
         print(f"| {num_arms} | {len(dataset.shards)} | {fetched} | {share} | {num_gets} |")
+    read_path(dataset)
+
+
+def read_path(dataset: Dataset) -> None:
+    """Prints how fast shards come from S3 alone: Assay's store with its digest check, and two clients without one."""
+    import boto3
+    from pyarrow import fs
+
+    store = open_store(f"{BUCKET_URI}/datasets")
+    bucket, _, prefix = store.uri.removeprefix("s3://").partition("/")
+    client = boto3.client("s3")
+    endpoint = client.meta.endpoint_url
+    arrow = fs.S3FileSystem(endpoint_override=endpoint.partition("://")[2], scheme="http")
+    ways: dict[str, Callable[[Shard], object]] = {
+        "Assay, digest checked": ShardReader(dataset, store).fetch,
+        "boto3 get_object": lambda shard: client.get_object(Bucket=bucket, Key=f"{prefix}/{shard.key}")["Body"].read(),
+        "pyarrow S3FileSystem": lambda shard: arrow.open_input_file(f"{bucket}/{prefix}/{shard.key}").read(),
+    }
+    spent: dict[str, list[tuple[float, float]]] = {name: [] for name in ways}
+    for _ in range(3):
+        for name, read in ways.items():
+            wall, cpu = time.perf_counter(), time.process_time()
+            for shard in dataset.shards:
+                read(shard)
+            spent[name].append((time.perf_counter() - wall, time.process_time() - cpu))
+    size = sum(shard.size_bytes for shard in dataset.shards) / (1 << 20)
+    print("\n| one shard after the other | MiB/s | CPU s per GiB |\n|---|---|---|")
+    for name, seconds in spent.items():
+        wall, cpu = min(seconds)
+        print(f"| {name} | {size / wall:,.0f} | {cpu / size * 1024:.2f} |")
 
 
 @dataclass
