@@ -9,6 +9,8 @@ from typing import Annotated, Any, Literal
 
 import typer
 
+from cluster import cli_jobs
+
 EXIT_CODES = {"promote": 0, "hold": 3, "reject": 4}
 
 app = typer.Typer(
@@ -20,6 +22,7 @@ app = typer.Typer(
 )
 ledger_app = typer.Typer(help="Look into a ledger.", no_args_is_help=True)
 app.add_typer(ledger_app, name="ledger")
+app.add_typer(cli_jobs.app)  # no name: its verbs are ours
 
 AsJson = Annotated[bool, typer.Option("--json", help="Print the answer as JSON on standard output.")]
 InProcess = Annotated[bool, typer.Option("--in-process", help="Run in this process, without Ray: for debuggers.")]

@@ -2,6 +2,7 @@
 
 import datetime as dt
 import json
+import os
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import asdict, dataclass
@@ -23,7 +24,7 @@ from evaluator.predictors import device_class, pick_device
 from evaluator.storage import Store, open_store
 from manifests import Dataset, Experiment, InvalidInput, Plan, Suite
 from manifests.errors import did_you_mean
-from manifests.ledger import SCORE_COLUMN_PREFIX, Lineage, Run
+from manifests.ledger import SCORE_COLUMN_PREFIX, SUBMISSION_VARIABLE, Lineage, Run, submission_key
 from stats import analysis, gate
 from stats.analysis import Analysis
 from stats.gate import Decision
@@ -54,7 +55,7 @@ class Prepared:
 
 
 def prepare(experiment_file: str) -> Prepared:
-    """Reads and resolves an experiment; writes nothing.
+    """Reads and resolves an experiment; writes nothing but, in a submitted job, which run it is.
 
     Raises:
         InvalidInput: Something in it cannot be used.
@@ -65,6 +66,9 @@ def prepare(experiment_file: str) -> Prepared:
     run = _run(experiment, dataset)
     while reader.is_committed(store, run.run_id) and _failed_arms(store, run.run_id):
         run = _superseding(run)
+    submission_id = os.environ.get(SUBMISSION_VARIABLE)
+    if submission_id:
+        store.replace(submission_key(submission_id), json.dumps({"run_id": run.run_id}).encode())
     units = batches.units(dataset.num_rows, shard_rows=dataset.shard_rows, batch_size=experiment.suite.batch_size)
     return Prepared(run, dataset, store, len(units), paths, reader.is_committed(store, run.run_id))
 
@@ -89,27 +93,38 @@ def run(prepared: Prepared, *, in_process: bool, on_progress: Progress, reuses: 
     published = reader.published_units(store, opened.run_id)
     for receipt in published:
         on_progress(receipt.arm, 1)
-    with _place(in_process=in_process) as executor:
-        reused = reuse.Reused()
-        if reuses:
-            reused = reuse.take_over(
+    watch = driver.Watch(
+        opened,
+        num_units=prepared.num_units,
+        num_rows=prepared.dataset.num_rows,
+        store=store,
+        submission_id=os.environ.get(SUBMISSION_VARIABLE, ""),
+    )
+    with driver.watched(watch):
+        watch.found(published)
+        with _place(in_process=in_process) as executor:
+            reused = reuse.Reused()
+            if reuses:
+                reused = reuse.take_over(
+                    opened,
+                    published=published,
+                    num_units=prepared.num_units,
+                    store=store,
+                    device_class=lambda: _device_class(opened, in_process=in_process),
+                    on_progress=lambda arm: on_progress(arm, 1),
+                )
+            watch.found(reused.receipts)
+            driven = driver.drive(
                 opened,
-                published=published,
                 num_units=prepared.num_units,
-                store=store,
-                device_class=lambda: _device_class(opened, in_process=in_process),
+                published=[*published, *reused.receipts],
+                executor=executor,
+                import_paths=prepared.import_paths,
                 on_progress=lambda arm: on_progress(arm, 1),
+                watch=watch,
             )
-        driven = driver.drive(
-            opened,
-            num_units=prepared.num_units,
-            published=[*published, *reused.receipts],
-            executor=executor,
-            import_paths=prepared.import_paths,
-            on_progress=lambda arm: on_progress(arm, 1),
-        )
-    driven.events[:0] = reused.events
-    _finish(opened, driven, dataset=prepared.dataset, store=store, num_units=prepared.num_units)
+        driven.events[:0] = reused.events
+        _finish(opened, driven, dataset=prepared.dataset, store=store, num_units=prepared.num_units)
 
 
 def analysed(

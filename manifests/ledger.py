@@ -16,6 +16,9 @@ Table = Literal["scores", "units", "arms", "metrics", "comparisons", "decisions"
 from the dataset's store since the unit before (`shards_fetched`, `bytes_fetched`, `fetch_s`). arms, metrics,
 comparisons, decisions: what their names say. analyses: the planned analysis as one JSON document. events: what happened on the way."""
 
+SUBMISSION_VARIABLE = "ASSAY_SUBMISSION"
+"""The environment variable that tells a driver which submission it carries out."""
+
 FORMAT_KEY = f"{LAYOUT}/FORMAT.json"
 
 LINEAGE_COLUMNS = (
@@ -45,6 +48,21 @@ def commit_key(run_id: str) -> str:
 def table_prefix(table: Table, run_id: str) -> str:
     """What the keys of a run's files of one table start with."""
     return f"{LAYOUT}/data/{table}/run_id={run_id}/"
+
+
+def progress_key(run_id: str) -> str:
+    """The key of the run's progress, which its driver replaces: it informs, and is no evidence."""
+    return f"{LAYOUT}/progress/{run_id}.json"
+
+
+def submission_key(submission_id: str) -> str:
+    """The key of the note that says which run a submitted job carries out."""
+    return f"{LAYOUT}/submissions/{submission_id}/run.json"
+
+
+def cancel_key(submission_id: str) -> str:
+    """The key of the marker that cancels a submitted job: of this one only, so that the next one may go on."""
+    return f"{LAYOUT}/submissions/{submission_id}/cancel.json"
 
 
 def unit_key(run_id: str, arm: str, unit: int) -> str:
@@ -95,3 +113,53 @@ class Run(Manifest):
     """When the run was opened: UTC, ISO 8601."""
     supersedes: str | None = None
     """The run that this one repeats, because some of its arms failed."""
+
+
+class ArmProgress(Manifest):
+    """How far one arm is."""
+
+    arm: Name
+    """The arm's name."""
+    num_units_done: int = Field(ge=0)
+    """Units in the ledger."""
+    num_rows_done: int = Field(ge=0)
+    """Rows in the ledger."""
+    failed: str
+    """Why the arm failed; empty if it has not."""
+
+
+class Progress(Manifest):
+    """How far a run is, as its driver last told: replaced about once a second, and no evidence of anything."""
+
+    kind: Literal["Progress"] = "Progress"
+    """Always `Progress`."""
+    version: Literal[1] = 1
+    """The version of this form."""
+    run_id: Name
+    """The run."""
+    state: Literal["running", "committed", "failed", "cancelled"]
+    """What the driver did when it last told; one that was killed could not tell."""
+    reason: str
+    """Why the driver gave up; empty if it has not."""
+    num_units: int = Field(ge=0)
+    """Units per arm."""
+    num_rows: int = Field(ge=0)
+    """Rows per arm."""
+    arms: tuple[ArmProgress, ...]
+    """The arms, in the experiment's order."""
+    eta_s: float | None
+    """Seconds until the last unit, at this driver's pace so far. Null before its first unit."""
+    started_at: str
+    """When this driver began: UTC, ISO 8601."""
+    updated_at: str
+    """When it told this: UTC, ISO 8601."""
+
+    @property
+    def num_units_done(self) -> int:
+        """Units of all arms that are in the ledger."""
+        return sum(arm.num_units_done for arm in self.arms)
+
+    @property
+    def num_rows_done(self) -> int:
+        """Rows of all arms that are in the ledger."""
+        return sum(arm.num_rows_done for arm in self.arms)

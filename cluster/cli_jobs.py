@@ -1,0 +1,113 @@
+"""The verbs about submitted experiments: the client, from the command line."""
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+if TYPE_CHECKING:
+    from cluster.client import Client, Submission
+
+app = typer.Typer()
+
+AsJson = Annotated[bool, typer.Option("--json", help="Print the answer as JSON on standard output.")]
+Name = Annotated[str, typer.Argument(metavar="NAME", help="The name it was submitted under, or its id.")]
+Address = Annotated[
+    str,
+    typer.Option(envvar="RAY_API_SERVER_ADDRESS", help="The head's dashboard. The token comes from RAY_AUTH_TOKEN."),
+]
+HERE = "http://127.0.0.1:8265"
+
+
+@app.command()
+def submit(
+    experiment: Annotated[Path, typer.Argument(help="The experiment's file.")],
+    name: Annotated[str | None, typer.Option(help="What to find it by; default: the experiment's name.")] = None,
+    ledger: Annotated[str | None, typer.Option(help="The ledger; default: what the experiment says.")] = None,
+    working_dir: Annotated[Path | None, typer.Option(help="A folder with the code that entrypoints name.")] = None,
+    address: Address = HERE,
+    as_json: AsJson = False,
+) -> None:
+    """Hand an experiment to a cluster, or join the submission that has it already."""
+    found = _client(address).submit(experiment, ledger=ledger, name=name, working_dir=working_dir)
+    if as_json:
+        _print_json({"submission_id": found.submission_id, "name": found.name, "ledger": found.ledger})
+    else:
+        typer.echo(f"submitted {found.submission_id}; next: assay status {found.name}")
+
+
+@app.command()
+def status(name: Name, address: Address = HERE, as_json: AsJson = False) -> None:
+    """Say where a submission stands, and how far its run is."""
+    found = _submission(name, address)
+    stands, progress = found.status(), found.progress()
+    if as_json:
+        told = None if progress is None else progress.model_dump(mode="json")
+        _print_json({"submission_id": found.submission_id, "status": stands, "progress": told})
+        return
+    typer.echo(f"{stands}: {found.submission_id}")
+    if progress is None:
+        return
+    eta = "" if progress.eta_s is None or progress.state != "running" else f", about {progress.eta_s:.0f} s to go"
+    typer.echo(
+        f"run {progress.run_id} {progress.state}: {progress.num_units_done} of "
+        f"{progress.num_units * len(progress.arms)} units, {progress.num_rows_done:,} rows{eta}"
+    )
+    for arm in progress.arms:
+        failed = f"  failed: {arm.failed.splitlines()[0]}" if arm.failed else ""
+        typer.echo(f"  {arm.arm}: {arm.num_units_done}/{progress.num_units} units{failed}")
+
+
+@app.command()
+def logs(
+    name: Name,
+    follow: Annotated[bool, typer.Option("--follow/--no-follow", help="Go on until it has ended.")] = True,
+    address: Address = HERE,
+) -> None:
+    """Print what a submission's driver prints."""
+    for piece in _submission(name, address).logs(follow=follow):
+        typer.echo(piece, nl=False)
+
+
+@app.command()
+def cancel(name: Name, address: Address = HERE, as_json: AsJson = False) -> None:
+    """End a submission. What was published stays: submit it again to go on."""
+    found = _submission(name, address)
+    stands = found.cancel()
+    if as_json:
+        _print_json({"submission_id": found.submission_id, "status": stands})
+    else:
+        typer.echo(f"{stands}: {found.submission_id}")
+
+
+@app.command()
+def result(name: Name, address: Address = HERE, as_json: AsJson = False) -> None:
+    """Show what a submission's run says."""
+    from cluster.report.document import document
+    from evaluator.storage import open_store
+
+    answer = _submission(name, address).result()
+    report = document(open_store(answer.ledger), answer.run_id)
+    if as_json:
+        _print_json(report)
+        return
+    from rich.console import Console
+
+    from cluster.report import terminal
+
+    terminal.show(report, Console())
+
+
+def _client(address: str) -> "Client":
+    from cluster.client import Client
+
+    return Client(address)
+
+
+def _submission(name: str, address: str) -> "Submission":
+    return _client(address).find(name)
+
+
+def _print_json(answer: Any) -> None:
+    typer.echo(json.dumps(answer, indent=2, allow_nan=False))
