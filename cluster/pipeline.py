@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from cluster import driver, resolve, reuse, session
+from cluster import driver, progress, resolve, reuse, session
 from cluster.driver import Driven
 from cluster.errors import RunError
 from cluster.executor import Executor
@@ -93,14 +93,14 @@ def run(prepared: Prepared, *, in_process: bool, on_progress: Progress, reuses: 
     published = reader.published_units(store, opened.run_id)
     for receipt in published:
         on_progress(receipt.arm, 1)
-    watch = driver.Watch(
+    watch = progress.Watch(
         opened,
         num_units=prepared.num_units,
         num_rows=prepared.dataset.num_rows,
         store=store,
         submission_id=os.environ.get(SUBMISSION_VARIABLE, ""),
     )
-    with driver.watched(watch):
+    with progress.watched(watch):
         watch.found(published)
         with _place(in_process=in_process) as executor:
             reused = reuse.Reused()

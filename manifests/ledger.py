@@ -104,9 +104,9 @@ class Run(Manifest):
     """Digest of each arm's variant."""
     label: Column
     """The dataset's label column: what the labels in the scores table mean."""
-    unit_keys: Parameters = Field(default_factory=dict, validate_default=True)
+    unit_keys: Parameters
     """Digest, per arm, of all that the scores of its units depend on beside the device. Another run takes over units
-    of an equal key; empty in records from before there were keys, of which nothing is taken over."""
+    of an equal key."""
     lineage: Lineage
     """The driver's lineage."""
     opened_at: str = Field(json_schema_extra=CIRCUMSTANCE)

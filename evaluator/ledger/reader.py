@@ -142,8 +142,8 @@ def unit_keys(store: Store) -> tuple[UnitKeys, ...]:
     found = []
     for entry in store.listing(f"{LAYOUT}/runs/"):
         record = json.loads(store.get(entry.key).to_pybytes())
-        source = record["lineage"]["circumstance"].get("source", {})
-        found.append(UnitKeys(record["run_id"], record["opened_at"], record.get("unit_keys", {}), source))
+        source = record["lineage"]["circumstance"]["source"]
+        found.append(UnitKeys(record["run_id"], record["opened_at"], record["unit_keys"], source))
     return tuple(sorted(found, key=lambda each: (each.opened_at, each.run_id)))
 
 

@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from cluster import driver, pipeline
+from cluster import pipeline, progress
 from cluster.errors import RunError
 from cluster.report.document import document
 from evaluator.errors import StoreError
@@ -73,23 +73,23 @@ def clock() -> Clock:
 
 @pytest.fixture
 def every_unit(monkeypatch) -> None:
-    monkeypatch.setattr(driver, "_WATCH_INTERVAL_S", 0.0)
+    monkeypatch.setattr(progress, "_INTERVAL_S", 0.0)
 
 
-def watch_of(prepared, store, clock=Clock, submission_id="") -> driver.Watch:
-    return driver.Watch(
+def watch_of(prepared, store, clock=Clock, submission_id="") -> progress.Watch:
+    return progress.Watch(
         prepared.run, num_units=NUM_UNITS, num_rows=NUM_ROWS, store=store, submission_id=submission_id, clock=clock
     )
 
 
 def test_a_finished_run_says_so(prepared):
     run(prepared)
-    progress = told(prepared)
-    assert progress.state == "committed"
-    assert progress.num_units_done == NUM_UNITS * len(builders.ARMS)
-    assert progress.num_rows_done == NUM_ROWS * len(builders.ARMS)
-    assert [arm.arm for arm in progress.arms] == list(builders.ARMS)
-    assert progress.eta_s == 0
+    reached = told(prepared)
+    assert reached.state == "committed"
+    assert reached.num_units_done == NUM_UNITS * len(builders.ARMS)
+    assert reached.num_rows_done == NUM_ROWS * len(builders.ARMS)
+    assert [arm.arm for arm in reached.arms] == list(builders.ARMS)
+    assert reached.eta_s == 0
 
 
 def test_progress_is_not_taken_for_a_run_or_for_a_file_of_one(prepared):
@@ -119,9 +119,9 @@ def test_the_estimate_counts_what_was_evaluated_now_and_no_failed_arm(prepared, 
     for unit in range(5):
         watch.published(receipt("better", unit))
     watch.arm_failed("worse", "cannot be loaded")
-    progress = watch.progress("running", "")
-    assert progress.eta_s == 10 / 5 * (2 + NUM_UNITS)  # two of 'better', all of 'again'
-    assert {arm.arm: arm.failed for arm in progress.arms}["worse"] == "cannot be loaded"
+    reached = watch.progress("running", "")
+    assert reached.eta_s == 10 / 5 * (2 + NUM_UNITS)  # two of 'better', all of 'again'
+    assert {arm.arm: arm.failed for arm in reached.arms}["worse"] == "cannot be loaded"
 
 
 def test_a_unit_that_is_told_twice_counts_once(prepared, clock):
@@ -133,7 +133,7 @@ def test_a_unit_that_is_told_twice_counts_once(prepared, clock):
 
 def test_a_store_that_takes_no_progress_does_not_end_the_run(prepared, clock):
     watch = watch_of(prepared, BrokenStore("broken"), clock, submission_id="small-1")
-    with driver.watched(watch):
+    with progress.watched(watch):
         watch.published(receipt("better", 3))
 
 
@@ -141,10 +141,10 @@ def test_a_run_that_failed_says_why(tmp_path, every_unit):
     prepared = prepare(tmp_path, arms={**builders.ARMS, "control": builders.variant("raises", above=0.5)})
     with pytest.raises(RunError, match="the control 'control' could not be measured"):
         run(prepared)
-    progress = told(prepared)
-    assert progress.state == "failed"
-    assert "cannot take this batch" in progress.reason
-    assert "cannot take this batch" in progress.arms[0].failed
+    reached = told(prepared)
+    assert reached.state == "failed"
+    assert "cannot take this batch" in reached.reason
+    assert "cannot take this batch" in reached.arms[0].failed
 
 
 def test_a_submitted_driver_notes_which_run_it_carries_out(tmp_path, monkeypatch):
