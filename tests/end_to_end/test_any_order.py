@@ -81,7 +81,7 @@ def run(folder: Path, monkeypatch, *, batch_size: int, shard_rows: int, replicas
 
 
 @pytest.mark.slow
-@settings(max_examples=8, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=5, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     batch_size=st.integers(2, 40),
     shards=st.tuples(st.integers(1, 100), st.integers(1, 100)),
