@@ -32,6 +32,11 @@ class Event:
     message: str
 
 
+def event(kind: str, message: str, *, arm: str = "", unit: int = -1) -> Event:
+    """Something that happens now."""
+    return Event(now(), kind, arm, unit, message)
+
+
 @dataclass
 class Driven:
     """What came of the units of a run.
@@ -50,7 +55,7 @@ class Driven:
 
     def note(self, kind: str, message: str, *, arm: str = "", unit: int = -1) -> None:
         """Adds an event."""
-        self.events.append(Event(now(), kind, arm, unit, message))
+        self.events.append(event(kind, message, arm=arm, unit=unit))
 
 
 def drive(

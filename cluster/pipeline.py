@@ -1,6 +1,5 @@
 """resolve -> evaluate -> analyse -> gate -> commit: one experiment, from its file to a committed run."""
 
-import datetime as dt
 import json
 import os
 from collections.abc import Callable, Mapping, Sequence
@@ -22,7 +21,8 @@ from evaluator.ledger.reader import LedgerFile
 from evaluator.metrics import corpus
 from evaluator.predictors import device_class, pick_device
 from evaluator.storage import Store, open_store
-from manifests import Dataset, Experiment, InvalidInput, Plan, Suite
+from evaluator.wobble import Wobble
+from manifests import Dataset, Experiment, InvalidInput, Plan
 from manifests.errors import did_you_mean
 from manifests.ledger import SCORE_COLUMN_PREFIX, SUBMISSION_VARIABLE, Lineage, Run, submission_key
 from stats import analysis, gate
@@ -186,6 +186,7 @@ def _finish(run: Run, driven: Driven, *, dataset: Dataset, store: Store, num_uni
             f"{driven.failed[control]}"
         )
     files: list[LedgerFile] = []
+    noise_floors: dict[str, float] = {}
     rows: dict[str, list[dict[str, Any]]] = {"units": [], "arms": [], "metrics": []}
     for arm in run.experiment.arms:
         receipts = driven.receipts[arm.name]
@@ -211,9 +212,12 @@ def _finish(run: Run, driven: Driven, *, dataset: Dataset, store: Store, num_uni
                 num_rows = sum(receipt.num_rows for receipt in evaluated)
                 summary["rows_per_s"] = num_rows / max(times["predict_s"], 1e-9)
                 summary["batch_p50_s"] = float(np.median([receipt.facts["batch_p50_s"] for receipt in evaluated]))
-            summary |= _wobble(arm.name, in_order)
-            if summary["wobble_noise_floor"] is None or summary["wobble_noise_floor"] > suite.wobble_tolerance:
-                driven.note("wobble", _wobble_words(summary, suite), arm=arm.name)
+            summary["batch_size"], wobble = _wobble(arm.name, in_order)
+            summary |= {f"wobble_{name}": value for name, value in asdict(wobble).items()}
+            # What the batch size alone can do to the primary metric: nothing where rows were scored one by one.
+            noise_floors[arm.name] = 0.0 if summary["batch_size"] == 1 else wobble.floor
+            if wobble.exceeds(suite.wobble_tolerance):
+                driven.note("wobble", wobble.told(suite), arm=arm.name)
             summary["devices"] = ",".join(sorted({str(receipt.facts["device"]) for receipt in in_order}))
             rows["units"] += [_unit_row(receipt) for receipt in in_order]
             rows["metrics"] += _metric_rows(run, arm.name, files, store)
@@ -224,7 +228,7 @@ def _finish(run: Run, driven: Driven, *, dataset: Dataset, store: Store, num_uni
         store,
         plan=suite.plan,
         failed=driven.failed,
-        noise_floors={row["arm"]: _noise_floor(row) for row in rows["arms"] if row["status"] == "complete"},
+        noise_floors=noise_floors,
     )
     document = found.to_json()
     tables = {
@@ -297,8 +301,8 @@ def _unit_row(receipt: reader.UnitReceipt) -> dict[str, object]:
     }
 
 
-def _wobble(arm: str, receipts: Sequence[reader.UnitReceipt]) -> dict[str, Any]:
-    """How far an arm's scores depend on the batch size: the most that a slot which served it has found.
+def _wobble(arm: str, receipts: Sequence[reader.UnitReceipt]) -> tuple[int, Wobble]:
+    """The batch size of an arm's units, and how far its scores depend on it: the most that a slot of it has found.
 
     Raises:
         RunError: Some slots scored its rows in batches and others one by one.
@@ -310,28 +314,8 @@ def _wobble(arm: str, receipts: Sequence[reader.UnitReceipt]) -> dict[str, Any]:
             f"arm '{arm}': its units were scored with different batch sizes ({places}), because hosts differ in whether "
             "its scores depend on it; let the suite say 'on_wobble: warn' or 'fail', or run it on hosts of one kind"
         )
-    found = max(
-        (receipt.facts["wobble"] for receipt in receipts),
-        key=lambda each: float("inf") if each["noise_floor"] is None else each["noise_floor"],
-    )
-    return {"batch_size": next(iter(sizes)), **{f"wobble_{name}": value for name, value in found.items()}}
-
-
-def _wobble_words(arm: Mapping[str, Any], suite: Suite) -> str:
-    if arm["wobble_reason"]:
-        return str(arm["wobble_reason"])
-    return (
-        f"{arm['wobble_num_flips']} of {arm['wobble_num_rows']} rows are predicted otherwise alone than in batches of "
-        f"{suite.batch_size}; {suite.primary.name} moves by {arm['wobble_noise_floor']:.4g}, more than the tolerance "
-        f"of {suite.wobble_tolerance:g}"
-    )
-
-
-def _noise_floor(arm: Mapping[str, Any]) -> float:
-    """What the batch size alone can do to the primary metric: nothing where rows were scored one by one."""
-    if arm["batch_size"] == 1:
-        return 0.0
-    return float("inf") if arm["wobble_noise_floor"] is None else float(arm["wobble_noise_floor"])
+    found = max((Wobble(**receipt.facts["wobble"]) for receipt in receipts), key=lambda each: each.floor)
+    return next(iter(sizes)), found
 
 
 def _check_coverage(receipts: Mapping[int, reader.UnitReceipt], arm: str, *, num_rows: int, num_units: int) -> None:
@@ -362,7 +346,7 @@ def _run(experiment: Experiment, dataset: Dataset) -> Run:
             identity=dict(where.identity),
             circumstance=json.loads(json.dumps({**where.circumstance, "source": asdict(source.capture())})),
         ),
-        opened_at=dt.datetime.now(dt.UTC).isoformat(timespec="milliseconds"),
+        opened_at=progress.now(),
     )
 
 

@@ -1,12 +1,11 @@
 """Reuse: units that another run of the ledger has scored under the same key are taken over, not computed again."""
 
-import datetime as dt
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import rfc8785
 
-from cluster.driver import Event
+from cluster.driver import Event, event
 from evaluator import batches, fingerprint
 from evaluator.errors import DamageError
 from evaluator.ledger import reader, writer
@@ -63,11 +62,6 @@ class Reused:
     receipts: list[UnitReceipt] = field(default_factory=list)
     events: list[Event] = field(default_factory=list)
 
-    def note(self, kind: str, message: str, *, arm: str, unit: int = -1) -> None:
-        """Adds an event."""
-        now = dt.datetime.now(dt.UTC).isoformat(timespec="milliseconds")
-        self.events.append(Event(now, kind, arm, unit, message))
-
 
 def take_over(
     run: Run,
@@ -110,7 +104,7 @@ def take_over(
                 try:
                     receipt, rows = reader.read_unit(store, key, committed_sha256=committed.get(key))
                 except DamageError as error:
-                    reused.note("reuse_refused", str(error), arm=arm, unit=unit)
+                    reused.events.append(event("reuse_refused", str(error), arm=arm, unit=unit))
                     continue
                 if is_reused(receipt):
                     continue
@@ -122,7 +116,7 @@ def take_over(
                 on_progress(arm)
             if found:
                 words = f"{found} units of arm '{theirs}' of run '{source.run_id}'{_changes(source, run)}"
-                reused.note("reused", words, arm=arm)
+                reused.events.append(event("reused", words, arm=arm))
     return reused
 
 

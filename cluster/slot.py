@@ -20,7 +20,7 @@ from evaluator.ledger.writer import publish_unit
 from evaluator.predictors import PredictionError, Predictor, device_class, load, pick_device, read_weights
 from evaluator.storage import open_store
 from evaluator.wobble import Wobble, probe
-from manifests import Experiment
+from manifests import Experiment, Variant
 from manifests.ledger import Run
 
 
@@ -106,11 +106,13 @@ class Slot:
         except Exception as error:  # noqa: BLE001  # a variant's code may raise anything
             return self._failure("arm", f"cannot be loaded: {_in_one_line(error)}", error)
         try:
-            wobbles = self._wobbles()
-            if wobbles and self._experiment.suite.on_wobble == "fail":
-                return self._failure("arm", f"its scores depend on the batch size: {self._told()}")
-            batch_size = 1 if wobbles and self._experiment.suite.on_wobble == "batch_size_1" else None
-            return self._evaluate(task, self._units[task.unit], batch_size=batch_size)
+            suite, wobble = self._experiment.suite, self._probed()
+            unit, wobbles = self._units[task.unit], wobble.exceeds(suite.wobble_tolerance)
+            if wobbles and suite.on_wobble == "fail":
+                return self._failure("arm", f"its scores depend on the batch size: {wobble.told(suite)}")
+            if wobbles and suite.on_wobble == "batch_size_1":
+                unit = replace(unit, batch_size=1)
+            return self._evaluate(task, unit, wobble)
         except (DamageError, StoreError) as error:
             return self._failure("run", str(error))
         except PredictionError as error:
@@ -128,7 +130,7 @@ class Slot:
             self._predictor.release()
         self._arm, self._predictor, self._wobble = "", None, None
         started = time.perf_counter()
-        variant = next(each.variant for each in self._experiment.arms if each.name == arm)
+        variant = self._variant(arm)
         weights = read_weights(variant)
         if weights is not None and fingerprint.sha256_digest(weights) != variant.weights_digest:
             raise VariantError("the weights are not those that the run was opened with", place=variant.weights or "")
@@ -137,35 +139,29 @@ class Slot:
         self._predictor = load(variant, inputs=inputs, weights=weights, device=self._device)
         self._arm, self._load_s = arm, time.perf_counter() - started
 
-    def _wobbles(self) -> bool:
-        """Whether the arm's scores depend on the batch size more than the suite tolerates; probed once a load."""
+    def _probed(self) -> Wobble:
+        """How far the arm's scores depend on the batch size; probed once a load."""
         assert self._predictor is not None
-        suite = self._experiment.suite
         if self._wobble is None:
-            variant = next(each.variant for each in self._experiment.arms if each.name == self._arm)
             self._wobble = probe(
-                self._units[0], predictor=self._predictor, variant=variant, suite=suite, reader=self._reader
+                self._units[0],
+                predictor=self._predictor,
+                variant=self._variant(self._arm),
+                suite=self._experiment.suite,
+                reader=self._reader,
             )
-        return self._wobble.exceeds(suite.wobble_tolerance)
+        return self._wobble
 
-    def _told(self) -> str:
-        assert self._wobble is not None
-        suite = self._experiment.suite
-        return self._wobble.reason or (
-            f"alone, {self._wobble.num_flips} of {self._wobble.num_rows} rows are predicted otherwise than in batches "
-            f"of {suite.batch_size}, and {suite.primary.name} moves by {self._wobble.noise_floor:.4g}, more than the "
-            f"tolerance of {suite.wobble_tolerance:g}"
-        )
+    def _variant(self, arm: str) -> Variant:
+        return next(each.variant for each in self._experiment.arms if each.name == arm)
 
-    def _evaluate(self, task: Task, unit: Unit, *, batch_size: int | None) -> Published:
+    def _evaluate(self, task: Task, unit: Unit, wobble: Wobble) -> Published:
         assert self._predictor is not None
-        assert self._wobble is not None
         started_at = dt.datetime.now(dt.UTC).isoformat(timespec="microseconds")
-        variant = next(each.variant for each in self._experiment.arms if each.name == task.arm)
         result = evaluate(
-            unit if batch_size is None else replace(unit, batch_size=batch_size),
+            unit,
             predictor=self._predictor,
-            variant=variant,
+            variant=self._variant(task.arm),
             suite=self._experiment.suite,
             reader=self._reader,
         )
@@ -182,8 +178,8 @@ class Slot:
             "shard_cache": self._reader.problem or "shared",
             "environment_digest": self._environment.identity_digest,
             "determinism": asdict(determinism.found()),
-            "batch_size": batch_size or unit.batch_size,
-            "wobble": asdict(self._wobble),
+            "batch_size": unit.batch_size,
+            "wobble": asdict(wobble),
         }
         receipt, is_ours = publish_unit(
             self._ledger, result, run=self._run, arm=task.arm, unit=task.unit, circumstance=circumstance

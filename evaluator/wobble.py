@@ -43,7 +43,20 @@ class Wobble:
 
     def exceeds(self, tolerance: float) -> bool:
         """Whether the batch size matters more than is tolerated."""
-        return self.noise_floor is None or self.noise_floor > tolerance
+        return self.floor > tolerance
+
+    @property
+    def floor(self) -> float:
+        """The noise floor, infinite where nothing bounds it."""
+        return float("inf") if self.noise_floor is None else self.noise_floor
+
+    def told(self, suite: Suite) -> str:
+        """What is wrong where it exceeds the suite's tolerance, in words."""
+        return self.reason or (
+            f"alone, {self.num_flips} of {self.num_rows} rows are predicted otherwise than in batches of "
+            f"{suite.batch_size}, and {suite.primary.name} moves by {self.noise_floor:.4g}, more than the tolerance of "
+            f"{suite.wobble_tolerance:g}"
+        )
 
 
 def probe(unit: Unit, *, predictor: Predictor, variant: Variant, suite: Suite, reader: ShardReader) -> Wobble:
