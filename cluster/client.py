@@ -2,23 +2,19 @@
 
 import hashlib
 import json
-import os
 import posixpath
-import re
 import shutil
 import tempfile
 import time
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-import requests
-from ray.exceptions import AuthenticationError
-from ray.job_submission import JobDetails, JobSubmissionClient
+from ray.job_submission import JobDetails
 
 from cluster.errors import RunError
+from cluster.ray_jobs import Jobs, checked_address, checked_id, token_of_environment
 from evaluator.storage import Store, open_store, split_uri
 from manifests import Experiment, InvalidInput
 from manifests.ledger import SUBMISSION_VARIABLE, Progress, cancel_key, progress_key, submission_key
@@ -30,8 +26,6 @@ if TYPE_CHECKING:
 
 Status = Literal["pending", "running", "succeeded", "failed", "cancelled"]
 
-_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,100}")
-_ID_BOUND = "letters, digits, '_', '.', '-'; starts with a letter or digit; at most 101 characters"
 _OUR_METADATA = ("assay_name", "assay_digest", "assay_ledger")
 _EXPERIMENT_FILE = "assay-experiment.json"
 _ENTRYPOINT = f"python -m cluster.cli run {_EXPERIMENT_FILE}"  # nothing that a user wrote: it is a shell command
@@ -64,7 +58,7 @@ class Result:
 class Submission:
     """One experiment, handed to a cluster. Holds no connection: `Client.find` makes the same one again."""
 
-    def __init__(self, jobs: "_Jobs", submission_id: str, *, name: str, ledger: str) -> None:
+    def __init__(self, jobs: Jobs, submission_id: str, *, name: str, ledger: str) -> None:
         """Names a submission; asks nobody.
 
         Args:
@@ -248,9 +242,9 @@ class Client:
         Raises:
             InvalidInput: The address is none.
         """
-        self.address = _address(address)
-        self._token = token or _token_of_environment()
-        self._jobs = _Jobs(self.address, self._token, timeout_s)
+        self.address = checked_address(address)
+        self._token = token or token_of_environment()
+        self._jobs = Jobs(self.address, self._token, timeout_s)
 
     def submit(
         self,
@@ -284,7 +278,7 @@ class Client:
             RunError: The cluster does not answer, or refuses.
         """
         wanted = _experiment(experiment, ledger)
-        name = _checked_id(wanted.name if name is None else name, field="name")
+        name = checked_id(wanted.name if name is None else name, field="name")
         environment, told = dict(runtime_env or {}), dict(metadata or {})
         self._refuse_unusable(environment, told)
         with tempfile.TemporaryDirectory(prefix="assay-submit-") as folder:
@@ -300,7 +294,7 @@ class Client:
                 if job is None:
                     variables = self._variables(environment, submission_id)
                     whole = {**environment, "working_dir": folder, "env_vars": variables}
-                    if self._jobs.submit(submission_id, runtime_env=whole, metadata=told):
+                    if self._jobs.submit(submission_id, entrypoint=_ENTRYPOINT, runtime_env=whole, metadata=told):
                         return submission
                     job = self._jobs.job(submission_id)  # another client came first
                 if job is None or job.status not in ("FAILED", "STOPPED"):
@@ -314,7 +308,7 @@ class Client:
             InvalidInput: The cluster has none.
             RunError: The cluster does not answer.
         """
-        _checked_id(name, field="name")
+        checked_id(name, field="name")
         ours = [job for job in self._jobs.all() if set(_OUR_METADATA) <= set(job.metadata or {})]
         found = [job for job in ours if name in (job.submission_id, (job.metadata or {})["assay_name"])]
         if not found:
@@ -361,127 +355,9 @@ class Client:
                 )
 
 
-class _TimedClient(JobSubmissionClient):
-    """Ray's client with a timeout for every call, for one address, whatever the environment says.
-
-    Ray's own constructor prefers `RAY_ADDRESS` to the address it is given, and would send the token there.
-    """
-
-    def __init__(self, address: str, *, headers: dict[str, str], timeout_s: float) -> None:
-        super(JobSubmissionClient, self).__init__(address=address, headers=headers)
-        self._timeout_s = timeout_s
-
-    def _do_request(self, method: str, endpoint: str, **options: Any) -> Any:
-        return super()._do_request(method, endpoint, timeout=self._timeout_s, **options)
-
-
-class _Jobs:
-    """The jobs of one cluster; its errors are ours."""
-
-    def __init__(self, address: str, token: str | None, timeout_s: float) -> None:
-        self.address = address
-        self._has_token = token is not None
-        self._timeout_s = timeout_s
-        headers = {"Authorization": f"Bearer {token}"} if token else {}
-        self._ray = _TimedClient(address, headers=headers, timeout_s=timeout_s)
-
-    def job(self, submission_id: str) -> JobDetails | None:
-        """What Ray knows of a job; None if it does not know it."""
-        with self._explained():
-            try:
-                return self._ray.get_job_info(submission_id)
-            except RuntimeError as error:
-                if "status code 404" in str(error):
-                    return None
-                raise
-
-    def all(self) -> list[JobDetails]:
-        """Every job that the cluster remembers."""
-        with self._explained():
-            return self._ray.list_jobs()
-
-    def submit(self, submission_id: str, *, runtime_env: dict[str, Any], metadata: dict[str, str]) -> bool:
-        """Submits a job; False if there is one of that id."""
-        _checked_id(submission_id, field="submission_id")  # Ray checks nothing: a bad one leaves a job that never ends
-        with self._explained():
-            try:
-                self._ray.submit_job(
-                    entrypoint=_ENTRYPOINT, submission_id=submission_id, runtime_env=runtime_env, metadata=metadata
-                )
-            except RuntimeError as error:
-                if "already exists" in str(error):
-                    return False
-                raise
-            return True
-
-    def stop(self, submission_id: str) -> None:
-        """Tells the driver to end; Ray kills it if it has not after a while."""
-        with self._explained():
-            self._ray.stop_job(submission_id)
-
-    def logs(self, submission_id: str) -> str:
-        """All that the driver printed."""
-        with self._explained():
-            return self._ray.get_job_logs(submission_id)
-
-    @contextmanager
-    def _explained(self) -> Iterator[None]:
-        try:
-            yield
-        except AuthenticationError:  # its words are about variables of a server
-            problem = "does not take this token" if self._has_token else "wants a token"
-            raise RunError(
-                f"{self.address}: the cluster {problem}; set RAY_AUTH_TOKEN (or RAY_AUTH_TOKEN_PATH, a file) to the "
-                "cluster's token, or give it as Client(address, token=...)"
-            ) from None
-        except requests.Timeout:
-            raise RunError(
-                f"{self.address}: no answer within {self._timeout_s:g} s; the head is overloaded or gone"
-            ) from None
-        except requests.RequestException as error:
-            raise RunError(
-                f"{self.address}: the cluster cannot be reached ({type(error).__name__}); is the head up, and is this "
-                "the address of its dashboard?"
-            ) from None
-        except (RuntimeError, ValueError) as error:
-            words = str(error).strip().splitlines() or [type(error).__name__]
-            raise RunError(f"{self.address}: the cluster refuses: {words[0]}") from error
-
-
-def _address(address: str) -> str:
-    scheme, separator, rest = address.partition("://")
-    if not separator or scheme not in ("http", "https") or not rest.strip("/"):
-        remedy = "give the dashboard, not the Ray Client" if scheme == "ray" else ""
-        raise InvalidInput(
-            "no address of a cluster", field="address", value=address, bound="http://HEAD:8265", remedy=remedy
-        )
-    return address.rstrip("/")
-
-
-def _token_of_environment() -> str | None:
-    """The token where Ray looks for it, too."""
-    token = os.environ.get("RAY_AUTH_TOKEN")
-    path = os.environ.get("RAY_AUTH_TOKEN_PATH")
-    if not token and not path and os.environ.get("RAY_AUTH_MODE") == "token":
-        usual = Path.home() / ".ray" / "auth_token"
-        path = str(usual) if usual.exists() else None
-    if token or not path:
-        return token or None
-    try:
-        return Path(path).read_text(encoding="utf-8").strip() or None
-    except OSError as error:
-        raise InvalidInput(f"cannot be read: {error.strerror}", field="RAY_AUTH_TOKEN_PATH", value=path) from None
-
-
-def _checked_id(given: str, *, field: str) -> str:
-    if not _ID.fullmatch(given):
-        raise InvalidInput("cannot be an id", field=field, value=given, bound=_ID_BOUND)
-    return given
-
-
 def _submission_id(name: str, digest: str, attempt: int) -> str:
     """The id of one attempt: the same for everyone who submits the same thing."""
-    return _checked_id(f"{name}-{digest[:12]}" + (f".{attempt}" if attempt > 1 else ""), field="name")
+    return checked_id(f"{name}-{digest[:12]}" + (f".{attempt}" if attempt > 1 else ""), field="name")
 
 
 def _experiment(given: str | Path | Experiment, ledger: str | None) -> Experiment:

@@ -19,7 +19,7 @@ import pytest
 from ray.job_submission import JobDetails, JobType
 from typer.testing import CliRunner
 
-from cluster import Client, cli, cli_jobs, client, pipeline
+from cluster import Client, cli, cli_jobs, client, pipeline, ray_jobs
 from cluster.errors import RunError
 from cluster.report.document import document
 from evaluator.ledger import reader
@@ -343,7 +343,7 @@ class FakeJobs:
             type=JobType.SUBMISSION, submission_id=submission_id, status=status, message=message, entrypoint="run"
         )
 
-    def submit(self, submission_id, *, runtime_env, metadata):
+    def submit(self, submission_id, *, entrypoint, runtime_env, metadata):
         self.submitted.append({"id": submission_id, "runtime_env": runtime_env, "metadata": metadata})
         self.jobs[submission_id] = "PENDING"
         return True
@@ -399,9 +399,9 @@ def test_a_ledger_and_datasets_in_the_working_folder_stay_at_home(tmp_path, fake
     travelled: list[set[str]] = []
     submit = jobs.submit
 
-    def seen(submission_id, *, runtime_env, metadata):
+    def seen(submission_id, *, entrypoint, runtime_env, metadata):
         travelled.append({path.name for path in Path(runtime_env["working_dir"]).iterdir()})
-        return submit(submission_id, runtime_env=runtime_env, metadata=metadata)
+        return submit(submission_id, entrypoint=entrypoint, runtime_env=runtime_env, metadata=metadata)
 
     monkeypatch.setattr(jobs, "submit", seen)
     first = faked.submit(experiment, working_dir=tmp_path)
@@ -511,6 +511,6 @@ def test_the_token_travels_in_no_field_of_a_job(tmp_path, faked, jobs):
 def test_the_token_is_found_where_ray_finds_it(tmp_path, monkeypatch):
     (tmp_path / "token").write_text("from-file\n")
     monkeypatch.setenv("RAY_AUTH_TOKEN_PATH", str(tmp_path / "token"))
-    assert client._token_of_environment() == "from-file"
+    assert ray_jobs.token_of_environment() == "from-file"
     monkeypatch.setenv("RAY_AUTH_TOKEN", "from-variable")
-    assert client._token_of_environment() == "from-variable"
+    assert ray_jobs.token_of_environment() == "from-variable"
