@@ -2,13 +2,17 @@
 
 import posixpath
 import sys
+from collections.abc import Callable
+from functools import cache
 from pathlib import Path
 
+from cluster import sweeps
 from evaluator import fingerprint
 from evaluator.data.shards import open_dataset
 from evaluator.errors import DataError, VariantError
-from evaluator.predictors import code_digest, read_weights, resolve_entrypoint
-from evaluator.storage import open_store
+from evaluator.predictors import code_digest, resolve_entrypoint
+from evaluator.predictors.entrypoint import check_parameters
+from evaluator.storage import Store, open_store, split_uri
 from manifests import Arm, Dataset, Experiment, InvalidInput, parse
 from manifests.errors import did_you_mean
 
@@ -42,7 +46,7 @@ def import_paths(path: str) -> tuple[str, ...]:
 
 
 def resolved(experiment: Experiment, paths: tuple[str, ...]) -> tuple[Experiment, Dataset]:
-    """Fills and checks every digest.
+    """Writes out the arms of a sweep, fills and checks every digest.
 
     Args:
         experiment: As read from its file.
@@ -54,6 +58,7 @@ def resolved(experiment: Experiment, paths: tuple[str, ...]) -> tuple[Experiment
     Raises:
         InvalidInput: The dataset, an entrypoint, weights or a column is not what the experiment says.
     """
+    experiment = sweeps.expanded(experiment)
     location = experiment.dataset
     dataset, store = open_dataset(location)
     if experiment.dataset_digest not in (None, dataset.digest()):
@@ -67,10 +72,13 @@ def resolved(experiment: Experiment, paths: tuple[str, ...]) -> tuple[Experiment
         )
     _check_columns(experiment, dataset)
     sys.path[:0] = [path for path in paths if path not in sys.path]
+    # The arms of a sweep share code, weights and stores: each is read, and opened, once.
+    code_digest_of, stores = cache(code_digest), cache(open_store)
+    weights_digest_of = cache(lambda location: _weights_digest(location, stores))
     arms = []
     for arm in experiment.arms:
         try:
-            arms.append(_resolved_arm(arm, dataset))
+            arms.append(_resolved_arm(arm, dataset, code_digest_of=code_digest_of, weights_digest_of=weights_digest_of))
         except VariantError as error:
             raise VariantError(
                 error.problem,
@@ -89,7 +97,9 @@ def resolved(experiment: Experiment, paths: tuple[str, ...]) -> tuple[Experiment
     return experiment.model_copy(update=update), dataset
 
 
-def _resolved_arm(arm: Arm, dataset: Dataset) -> Arm:
+def _resolved_arm(
+    arm: Arm, dataset: Dataset, *, code_digest_of: Callable[[str], str], weights_digest_of: Callable[[str], str]
+) -> Arm:
     variant = arm.variant
     features = dataset.names("feature")
     for name in variant.inputs:
@@ -100,11 +110,10 @@ def _resolved_arm(arm: Arm, dataset: Dataset) -> Arm:
                 value=name,
                 remedy=did_you_mean(name, list(features)),
             )
-    resolve_entrypoint(variant.entrypoint)
-    filled: dict[str, str | None] = {"code_digest": code_digest(variant.entrypoint)}
-    weights = read_weights(variant)
-    if weights is not None:
-        filled["weights_digest"] = fingerprint.sha256_digest(weights)
+    function = resolve_entrypoint(variant.entrypoint)
+    filled = {"code_digest": code_digest_of(variant.entrypoint)}
+    if variant.weights is not None:
+        filled["weights_digest"] = weights_digest_of(variant.weights)
     for field, found in filled.items():
         pinned = getattr(variant, field)
         if pinned not in (None, found):
@@ -116,7 +125,17 @@ def _resolved_arm(arm: Arm, dataset: Dataset) -> Arm:
                 bound=pinned,
                 remedy="restore what was pinned, or correct the digest",
             )
+    num_leading = 1 if variant.predictor == "callable" else 0  # the batch
+    check_parameters(function, variant.parameters, entrypoint=variant.entrypoint, num_leading=num_leading)
     return arm.model_copy(update={"variant": variant.model_copy(update=filled)})
+
+
+def _weights_digest(location: str, stores: Callable[[str], Store]) -> str:
+    uri, key = split_uri(location)
+    try:
+        return fingerprint.sha256_digest(stores(uri).get(key))
+    except FileNotFoundError:
+        raise VariantError("there is no such file", place=location, field="weights") from None
 
 
 def _check_columns(experiment: Experiment, dataset: Dataset) -> None:

@@ -1,23 +1,22 @@
 """Experiment: one dataset, one suite, many arms."""
 
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from difflib import get_close_matches
 from typing import Literal, Self
 
 from pydantic import Field, model_validator
 
+from manifests.arm import Arm
 from manifests.base import CIRCUMSTANCE, LOCATION, Digest, Manifest, Name
-from manifests.errors import did_you_mean
+from manifests.budget import Budget, Prices
+from manifests.errors import ManifestError, did_you_mean
+from manifests.race import Race
 from manifests.resources import Resources
 from manifests.suite import Suite
-from manifests.variant import Variant
+from manifests.sweep import Sweep
 
-
-class Arm(Manifest):
-    """A variant in one experiment."""
-
-    name: Name
-    """The arm's name in tables and file names."""
-    variant: Variant
-    """The variant, inline or as a path to its file."""
+_NUM_SHOWN = 5
 
 
 class Experiment(Manifest):
@@ -35,34 +34,81 @@ class Experiment(Manifest):
     """The dataset's digest. Filled when a run is resolved; if given, it must match."""
     suite: Suite
     """The suite, inline or as a path to its file."""
-    arms: tuple[Arm, ...] = Field(min_length=1)
-    """The variants that are compared; `suite.plan.control` names one of them."""
+    arms: tuple[Arm, ...] = ()
+    """The variants that are compared; `suite.plan.control` names one of them or of the sweep's."""
+    sweep: Sweep | None = None
+    """More arms, from one variant. Null in the experiment that a run records: there all arms are written out."""
     resources: Resources = Field(default=Resources(), json_schema_extra=CIRCUMSTANCE)
     """What a slot holds. Changes time and cost, never a score: no part of the digest."""
+    race: Race | None = None
+    """Drops arms that are clearly beaten before they have scored every row. Null: every arm scores every row."""
+    prices: Prices = Field(default_factory=Prices, json_schema_extra=CIRCUMSTANCE)
+    """What slots cost an hour."""
+    budget: Budget | None = Field(default=None, json_schema_extra=CIRCUMSTANCE)
+    """What may be spent. Null: no bound."""
     ledger: str = Field(min_length=1, json_schema_extra=LOCATION)
     """The store (a folder or URI) where evidence is kept."""
 
     @model_validator(mode="after")
-    def _arms_agree(self) -> Self:
-        names = [arm.name for arm in self.arms]
-        twice = sorted({name for name in names if names.count(name) > 1})
+    def _is_consistent(self) -> Self:
+        if self.race is not None and self.suite.primary.row_measure is None:
+            raise ValueError(
+                f"a race needs a primary metric that is a mean of rows' scores; {self.suite.primary.measure} is made "
+                "of the whole dataset"
+            )
+        if self.budget is not None and self.budget.price is not None and self.prices == Prices():
+            raise ValueError("budget.price bounds what things cost, but prices gives none")
+        if self.sweep is None:
+            self._check_arms(self.arms)
+        elif self.sweep.weights is None:  # otherwise the arms are known only once the files are listed
+            self._check_arms((*self.arms, *self.sweep.arms()))
+        return self
+
+    def expanded(self, weights: Mapping[str, str] | None = None) -> Self:
+        """The same experiment with the arms of its sweep written out behind its own, and without the sweep.
+
+        Args:
+            weights: What `sweep.weights` stands for: each file's location by its name, in order.
+
+        Raises:
+            ManifestError: The arms are too many, or do not agree with each other or with the suite.
+        """
+        if self.sweep is None:
+            return self
+        try:
+            arms = (*self.arms, *self.sweep.arms(weights))
+            self._check_arms(arms)
+        except ValueError as error:
+            raise ManifestError(str(error), place=f"experiment '{self.name}'", field="sweep") from None
+        return self.model_copy(update={"arms": arms, "sweep": None})
+
+    def _check_arms(self, arms: Sequence[Arm]) -> None:
+        if not arms:
+            raise ValueError("there is nothing to compare; add 'arms:', a 'sweep:' or both")
+        names = [arm.name for arm in arms]
+        twice = sorted(name for name, count in Counter(names).items() if count > 1)
         if twice:
             raise ValueError(f"arm names are unique; twice: {', '.join(twice)}")
         control = self.suite.plan.control
         if control not in names:
-            raise ValueError(
-                f"suite.plan.control is '{control}', but no arm has that name; {did_you_mean(control, names)}"
-            )
+            raise ValueError(f"suite.plan.control is '{control}', but no arm has that name; {_nearest(control, names)}")
         metrics = [metric.name for metric in self.suite.metrics]
         for name in self.suite.plan.margins:
             if (name in names) == (name in metrics):
                 why = "both an arm and a metric" if name in names else "neither an arm nor a metric"
-                raise ValueError(f"suite.plan.margins names '{name}', {why}; {did_you_mean(name, names + metrics)}")
-        for arm in self.arms:
+                raise ValueError(f"suite.plan.margins names '{name}', {why}; {_nearest(name, names + metrics)}")
+        for arm in arms:
             for metric in self.suite.metrics:
                 if not metric.accepts(arm.variant.output):
                     raise ValueError(
                         f"arm '{arm.name}' answers with {arm.variant.output}, from which metric '{metric.name}' "
                         f"({metric.measure}) cannot be made"
                     )
-        return self
+
+
+def _nearest(name: str, known: list[str]) -> str:
+    """Like `did_you_mean`, but of thousands of names it lists only the nearest."""
+    near = get_close_matches(name, known, n=_NUM_SHOWN, cutoff=0.0)
+    remedy = did_you_mean(name, near)
+    num_more = len(known) - len(near)
+    return remedy if remedy.startswith("did you mean") or not num_more else f"{remedy} and {num_more:,} more"

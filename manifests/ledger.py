@@ -115,6 +115,9 @@ class Run(Manifest):
     """The run that this one repeats, because some of its arms failed."""
 
 
+ProgressState = Literal["running", "committed", "stopped", "failed", "cancelled"]
+
+
 class ArmProgress(Manifest):
     """How far one arm is."""
 
@@ -126,6 +129,30 @@ class ArmProgress(Manifest):
     """Rows in the ledger."""
     failed: str
     """Why the arm failed; empty if it has not."""
+    dropped: str
+    """Why the arm was dropped from the race; empty if it was not."""
+
+
+class Spent(Manifest):
+    """What slots have cost, from when each was ready until it was given back."""
+
+    slot_s: float = Field(default=0.0, ge=0)
+    """Seconds of slots."""
+    cpu_s: float = Field(default=0.0, ge=0)
+    """Seconds of CPU cores that slots reserved."""
+    gpu_s: float = Field(default=0.0, ge=0)
+    """Seconds of GPUs that slots held."""
+    price: float = Field(default=0.0, ge=0)
+    """What that costs by the experiment's prices."""
+
+    def __add__(self, other: "Spent") -> "Spent":
+        """Both together."""
+        return Spent(
+            slot_s=self.slot_s + other.slot_s,
+            cpu_s=self.cpu_s + other.cpu_s,
+            gpu_s=self.gpu_s + other.gpu_s,
+            price=self.price + other.price,
+        )
 
 
 class Progress(Manifest):
@@ -137,16 +164,29 @@ class Progress(Manifest):
     """The version of this form."""
     run_id: Name
     """The run."""
-    state: Literal["running", "committed", "failed", "cancelled"]
-    """What the driver did when it last told; one that was killed could not tell."""
+    state: ProgressState
+    """What the driver did when it last told; one that was killed could not tell. `stopped`: by a signal or because
+    the budget is spent; `cancelled`: by the submission's cancel marker. What was whole then is committed."""
     reason: str
-    """Why the driver gave up; empty if it has not."""
+    """Why the driver gave up or stopped; empty if it has not."""
     num_units: int = Field(ge=0)
     """Units per arm."""
     num_rows: int = Field(ge=0)
     """Rows per arm."""
     arms: tuple[ArmProgress, ...]
     """The arms, in the experiment's order."""
+    num_slots: int = Field(ge=0)
+    """Slots that are ready."""
+    num_slots_busy: int = Field(ge=0)
+    """Slots with a unit in hand."""
+    num_retries: int = Field(ge=0)
+    """Units that this driver had to try again."""
+    rows_per_s: float | None
+    """Rows published a second by this driver so far. Null before its first unit."""
+    bytes_fetched: int = Field(ge=0)
+    """Bytes of shards that this driver's slots have fetched."""
+    spent: Spent
+    """What the run has cost so far, its earlier drivers included as far as they could tell."""
     eta_s: float | None
     """Seconds until the last unit, at this driver's pace so far. Null before its first unit."""
     started_at: str

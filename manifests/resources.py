@@ -15,9 +15,16 @@ class Resources(Manifest):
     replicas: int = Field(default=1, ge=1, le=1000)
     """Slots that work on one arm at once. Changes the time, never a score."""
     max_slots: int | None = Field(default=None, ge=1)
-    """The most slots at once. Null: as many as the cluster has room for."""
+    """The most slots at once. Null: as many as the cluster has room for. A number is also what an autoscaler is
+    asked for, as far as there is work."""
     max_attempts: int = Field(default=3, ge=1, le=100)
     """How often a unit is tried before its arm is marked failed."""
+    unit_timeout_s: float | None = Field(default=None, gt=0)
+    """Seconds after which a unit counts as hanging: its slot is made anew and the unit tried again. Null: ten times
+    the longest that the arm has needed for one, at least a minute; before its first one, which loads it, an hour.
+    In one process nothing can be interrupted."""
+    start_timeout_s: float = Field(default=900.0, gt=0)
+    """Seconds without a single slot after which a run gives up: nodes that an autoscaler adds need minutes."""
     shard_cache_bytes: int = Field(default=1 << 34, ge=0)
     """The most bytes of shards that a host keeps in its folder for temporary files, for all slots there: enough for
     the dataset means that each shard comes once. 0: every slot reads shards for itself. Shards of a store that is a

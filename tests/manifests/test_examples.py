@@ -11,6 +11,7 @@ EXAMPLES: dict[str, type[Manifest]] = {
     "plan.yaml": Plan,
     "policy.yaml": Policy,
     "suite.yaml": Suite,
+    "sweep.yaml": Experiment,
     "variant_callable.yaml": Variant,
     "variant_torch.yaml": Variant,
 }

@@ -1,0 +1,25 @@
+"""Race: arms that are clearly beaten are dropped before they have scored every row."""
+
+from pydantic import Field
+
+from manifests.base import Manifest
+
+
+class Race(Manifest):
+    """When arms are compared on the way, and how sure a drop must be.
+
+    Units go in a seeded order that no data shape, so that those done are a sample of the dataset. After each wave an
+    arm that another one beats by more than the margin is dropped. The chance that the arm that is best on the whole
+    dataset is ever dropped is at most alpha, however many waves and arms there are.
+    """
+
+    alpha: float = Field(default=0.05, gt=0, lt=0.5)
+    """The chance that the best arm is dropped, over the whole race."""
+    margin: float = Field(default=0.0, ge=0)
+    """By how much an arm must be beaten, in units of the primary metric."""
+    first_units: int = Field(default=8, ge=2)
+    """Units in the first wave."""
+    growth: float = Field(default=1.5, ge=1)
+    """How many times as many units are done after a wave as before it. Each wave loads every arm once more."""
+    seed: int = Field(default=0, ge=0, le=2**32 - 1)
+    """Seeds the order of units."""
