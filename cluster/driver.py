@@ -1,15 +1,24 @@
 """Asks the schedule what is next, feeds an executor, gathers receipts. Holds no rows, knows no Ray."""
 
+import time
+from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
+from cluster import spending
+from cluster.deadlines import Deadlines
 from cluster.errors import RunError
-from cluster.executor import Executor, Outcome
-from cluster.progress import Watch, now
-from cluster.schedule import Schedule
-from cluster.slot import Failure, Published
+from cluster.executor import Executor, Outcome, Ready
+from cluster.progress import Pulse, Watch, now
+from cluster.race import Waves
+from cluster.schedule import Schedule, Task
+from cluster.slot import Failure
+from cluster.spending import Spending
+from cluster.stopping import StopRequest
 from evaluator.ledger.reader import UnitReceipt
 from manifests.ledger import Run
+
+_TICK_S = 1.0
 
 
 @dataclass(frozen=True)
@@ -18,8 +27,8 @@ class Event:
 
     Attributes:
         at: UTC, ISO 8601.
-        kind: `resumed`, `reused`, `reuse_refused`, `retried`, `arm_failed`, `slot_lost`, `published_elsewhere` or
-            `nondeterminism`.
+        kind: `resumed`, `reused`, `reuse_refused`, `retried`, `arm_failed`, `arm_dropped`, `slot_lost`,
+            `out_of_memory`, `hung`, `straggler`, `race`, `published_elsewhere`, `nondeterminism`, `wobble` or `stopped`.
         arm: The arm, if one is meant.
         unit: The unit, or -1.
         message: What happened.
@@ -44,12 +53,16 @@ class Driven:
     Attributes:
         receipts: Per arm, the receipt of every published unit by index.
         failed: The arms that failed, with the reason.
+        dropped: The arms that were dropped from the race, with the reason.
+        stopped: Why it ended before everything was done; empty if it did not.
         events: What happened, in order.
         num_evaluated: Units evaluated now, not found in the ledger.
     """
 
     receipts: dict[str, dict[int, UnitReceipt]]
     failed: dict[str, str] = field(default_factory=dict)
+    dropped: dict[str, str] = field(default_factory=dict)
+    stopped: str = ""
     events: list[Event] = field(default_factory=list)
     num_evaluated: int = 0
 
@@ -61,114 +74,244 @@ class Driven:
 def drive(
     run: Run,
     *,
-    num_units: int,
+    waves: Waves,
     published: Sequence[UnitReceipt],
     executor: Executor,
     import_paths: tuple[str, ...],
     on_progress: Callable[[str], None],
-    watch: Watch | None = None,
+    watch: Watch,
+    stop: StopRequest | None = None,
 ) -> Driven:
-    """Brings every unit of every arm into the ledger, or marks the arm failed.
+    """Brings every unit of every arm into the ledger, or marks the arm failed or dropped, until it is told to stop.
 
     Args:
         run: The opened run.
-        num_units: Units per arm.
+        waves: Which units are done before arms are compared: all of them, or those of a race.
         published: What is in the ledger already: never done again.
         executor: Where the slots live.
         import_paths: Where entrypoints may be imported from.
         on_progress: Called with the arm's name for each unit that gets published.
-        watch: Told of every unit and of every failed arm; None if nobody asks.
+        watch: Told how far it is; hears that the submission was cancelled.
+        stop: Filled when the run shall stop.
 
     Raises:
-        RunError: The dataset or the ledger is damaged or out of reach, or the run was cancelled; published units stay.
+        RunError: The dataset or the ledger is damaged or out of reach; published units stay.
     """
-    experiment = run.experiment
-    driven = Driven({arm.name: {} for arm in experiment.arms})
+    driven = Driven({arm.name: {} for arm in run.experiment.arms})
     for receipt in published:
         driven.receipts[receipt.arm][receipt.unit] = receipt
-    pending = {
-        arm: [unit for unit in range(num_units) if unit not in receipts] for arm, receipts in driven.receipts.items()
-    }
     ours = [receipt for receipt in published if "reused_from" not in receipt.facts]
     if ours:
-        missing = sum(len(units) for units in pending.values())
-        driven.note("resumed", f"{len(ours)} units found in the ledger, {missing} to do")
-    schedule = Schedule(pending, replicas=experiment.resources.replicas, max_attempts=experiment.resources.max_attempts)
-    if not schedule.finished:
-        _work(run, schedule, driven, executor=executor, import_paths=import_paths, on_progress=on_progress, watch=watch)
-    driven.failed = schedule.failed
+        driven.note("resumed", f"{len(ours)} units found in the ledger")
+    _Drive(run, driven, executor, on_progress=on_progress, watch=watch, stop=stop or StopRequest()).through(
+        waves, import_paths
+    )
     return driven
 
 
-def _work(
-    run: Run,
-    schedule: Schedule,
-    driven: Driven,
-    *,
-    executor: Executor,
-    import_paths: tuple[str, ...],
-    on_progress: Callable[[str], None],
-    watch: Watch | None,
-) -> None:
-    limit = run.experiment.resources.max_slots or schedule.num_waiting_slots
-    try:
-        slots = executor.start(run, num_slots=min(limit, schedule.num_waiting_slots), import_paths=import_paths)
-        room = dict.fromkeys(slots, executor.depth)
-        while not schedule.finished:
-            _fill(schedule, executor, room)
-            for outcome in executor.wait():
-                room[outcome.slot] += 1
-                _take(outcome, schedule, driven, on_progress)
-                if watch is not None:
-                    _tell(watch, outcome, schedule)
-    finally:
-        executor.close()
+@dataclass
+class _Held:
+    """A slot that is ready.
+
+    Attributes:
+        kind: What it was asked for as.
+        tasks: What it has in hand, the oldest first: that one it works on.
+        since_s: When it began with the oldest.
+        lags: Whether that is so long ago that other slots may do its tasks, too.
+    """
+
+    kind: str
+    tasks: deque[Task] = field(default_factory=deque)
+    since_s: float = 0.0
+    lags: bool = False
 
 
-def _fill(schedule: Schedule, executor: Executor, room: dict[str, int]) -> None:
-    """Gives every slot one task before any gets its second, so that no slot starves at the end."""
-    for level in range(executor.depth, 0, -1):
-        for slot in [slot for slot, free in room.items() if free == level]:
-            task = schedule.next_task(slot)
-            if task is not None:
-                executor.submit(slot, task, schedule.upcoming(slot))
-                room[slot] -= 1
+class _Drive:
+    """The state of one driver."""
 
+    def __init__(
+        self,
+        run: Run,
+        driven: Driven,
+        executor: Executor,
+        *,
+        on_progress: Callable[[str], None],
+        watch: Watch,
+        stop: StopRequest,
+    ) -> None:
+        experiment = run.experiment
+        self._run, self._driven, self._executor = run, driven, executor
+        self._on_progress, self._watch, self._stop = on_progress, watch, stop
+        control = experiment.suite.plan.control
+        arms = sorted(experiment.arms, key=lambda arm: arm.name != control)  # a stopped run is nothing without it
+        self._schedule = Schedule(
+            [arm.name for arm in arms],
+            replicas=experiment.resources.replicas,
+            max_attempts=experiment.resources.max_attempts,
+            kinds={arm.name: executor.kind_of(arm) for arm in arms},
+        )
+        self._slots: dict[str, _Held] = {}
+        self._spending = Spending(experiment.resources, experiment.prices)
+        self._deadlines = Deadlines(experiment.resources.unit_timeout_s)
+        self._copied: set[tuple[str, int]] = set()
+        self._num_retries = 0
+        self._looked_at_s = 0.0
 
-def _take(outcome: Outcome, schedule: Schedule, driven: Driven, on_progress: Callable[[str], None]) -> None:
-    task, result = outcome.task, outcome.result
-    if isinstance(result, Published):
-        schedule.succeeded(task)
-        driven.receipts[task.arm][task.unit] = result.receipt
-        driven.num_evaluated += 1
-        if not result.is_ours:
-            driven.note("published_elsewhere", f"{outcome.slot} came second", arm=task.arm, unit=task.unit)
-        if result.digest != result.receipt.scores_digest:
-            driven.note(
+    def through(self, waves: Waves, import_paths: tuple[str, ...]) -> None:
+        """Wave after wave, for as long as arms are left and nobody stops it."""
+        driven, schedule = self._driven, self._schedule
+        has_started = False
+        try:
+            for units in waves:
+                arms = [arm for arm in driven.receipts if arm not in schedule.failed and arm not in driven.dropped]
+                schedule.add({arm: [unit for unit in units if unit not in driven.receipts[arm]] for arm in arms})
+                if not schedule.finished:
+                    if not has_started:
+                        self._executor.start(self._run, import_paths=import_paths)
+                        has_started = True
+                    self._work(is_last=waves.is_last)
+                driven.failed = schedule.failed
+                if driven.stopped:
+                    break
+                left = [arm for arm in arms if arm not in schedule.failed]
+                for arm, reason in waves.beaten(driven.receipts, left).items():
+                    driven.dropped[arm] = reason
+                    driven.note("arm_dropped", reason, arm=arm)
+                    self._watch.arm_dropped(arm, reason)
+        finally:
+            self._executor.close()
+            for name in list(self._slots):
+                self._lose(name)
+            self._beat()
+
+    def _work(self, *, is_last: bool) -> None:
+        """Until everything that waits is done."""
+        for kind, num_slots in self._schedule.num_useful_slots().items():
+            if num_slots:
+                self._executor.want(kind, num_slots)
+        while not self._schedule.finished:
+            self._fill(gives_back=is_last)
+            for told in self._executor.wait(_TICK_S):
+                self._take(told)
+            if time.monotonic() - self._looked_at_s >= _TICK_S:
+                self._looked_at_s = time.monotonic()
+                self._mind_the_slow()
+                self._driven.stopped = self._wish_to_stop()
+                if self._driven.stopped:
+                    self._driven.note("stopped", self._driven.stopped)
+                    return
+
+    def _fill(self, *, gives_back: bool) -> None:
+        """Gives every slot one task before any gets its second, so that no slot starves at the end."""
+        for level in range(self._executor.depth):
+            for name in [name for name, held in self._slots.items() if len(held.tasks) == level]:
+                held = self._slots[name]
+                task = self._schedule.next_task(name, held.kind)
+                if task is None and level == 0:
+                    task = self._straggler(held.kind)
+                if task is not None:
+                    self._hand(name, task)
+                elif level == 0 and gives_back:
+                    self._executor.give_back(name)
+                    self._lose(name)
+
+    def _hand(self, name: str, task: Task) -> None:
+        held = self._slots[name]
+        if not held.tasks:
+            held.since_s = time.monotonic()
+        held.tasks.append(task)
+        self._executor.submit(name, task, self._schedule.upcoming(name, held.kind))
+
+    def _take(self, told: Ready | Outcome) -> None:
+        if isinstance(told, Ready):
+            self._slots[told.slot] = _Held(told.kind)
+            self._spending.ready(told.slot, told.kind)
+            return
+        held = self._slots.get(told.slot)
+        if held is not None:
+            held.tasks.remove(told.task)
+            took_s, held.since_s, held.lags = time.monotonic() - held.since_s, time.monotonic(), False
+            if not isinstance(told.result, Failure):
+                self._deadlines.took(told.task.arm, took_s)
+        if isinstance(told.result, Failure):
+            self._take_failure(told, told.result)
+            return
+        task, published = told.task, told.result
+        self._schedule.succeeded(task)
+        if not published.is_ours:
+            self._driven.note("published_elsewhere", f"{told.slot} came second", arm=task.arm, unit=task.unit)
+        if published.digest != published.receipt.scores_digest:
+            self._driven.note(
                 "nondeterminism",
-                f"stored rows have {result.receipt.scores_digest}, evaluated again on {outcome.slot} they have "
-                f"{result.digest}",
+                f"stored rows have {published.receipt.scores_digest}, evaluated again on {told.slot} they have "
+                f"{published.digest}",
                 arm=task.arm,
                 unit=task.unit,
             )
-        on_progress(task.arm)
-        return
-    if result.scope == "run":
-        raise RunError(f"arm '{task.arm}', unit {task.unit}, {result.where}: {result.reason}")
-    again = schedule.failed_once(task, _told(result), arm_is_lost=result.scope == "arm")
-    if result.scope == "slot":
-        driven.note("slot_lost", _told(result), arm=task.arm, unit=task.unit)
-    driven.note("retried" if again else "arm_failed", _told(result), arm=task.arm, unit=task.unit)
+        if task.unit in self._driven.receipts[task.arm]:
+            return  # a straggler's answer after its copy's
+        self._driven.receipts[task.arm][task.unit] = published.receipt
+        self._driven.num_evaluated += 1
+        self._watch.published(published.receipt)
+        self._on_progress(task.arm)
 
+    def _take_failure(self, told: Outcome, failure: Failure) -> None:
+        task, words = told.task, _told(failure)
+        if failure.scope == "run":
+            raise RunError(f"arm '{task.arm}', unit {task.unit}, {failure.where}: {failure.reason}")
+        if failure.scope == "slot":
+            if told.slot in self._slots:  # the first that is heard of it
+                self._driven.note(failure.cause, words, arm=task.arm, unit=task.unit)
+            self._lose(told.slot)
+        has_failed = task.arm in self._schedule.failed
+        again = self._schedule.failed_once(task, words, arm_is_lost=failure.scope == "arm", counts=failure.counts)
+        if again:
+            self._num_retries += 1
+            self._driven.note("retried", words, arm=task.arm, unit=task.unit)
+        elif not has_failed:
+            self._driven.note("arm_failed", words, arm=task.arm, unit=task.unit)
+            self._watch.arm_failed(task.arm, self._schedule.failed[task.arm])
 
-def _tell(watch: Watch, outcome: Outcome, schedule: Schedule) -> None:
-    arm = outcome.task.arm
-    if isinstance(outcome.result, Published):
-        watch.published(outcome.result.receipt)
-        return
-    if arm in schedule.failed:
-        watch.arm_failed(arm, schedule.failed[arm])
-    watch.look()
+    def _lose(self, name: str) -> None:
+        self._slots.pop(name, None)
+        self._schedule.gone(name)
+        self._spending.gone(name)
+
+    def _straggler(self, kind: str) -> Task | None:
+        """A task of a slot that lags, not done twice yet: for a slot that has nothing else to do."""
+        for held in self._slots.values():
+            for task in held.tasks if held.lags and held.kind == kind else ():
+                if (task.arm, task.unit) not in self._copied:
+                    self._copied.add((task.arm, task.unit))
+                    return self._schedule.copied(task)
+        return None
+
+    def _mind_the_slow(self) -> None:
+        """Makes slots anew that hang; lets others do the work of those that lag."""
+        for name, held in list(self._slots.items()):
+            if not held.tasks:
+                continue
+            task, seconds = held.tasks[0], time.monotonic() - held.since_s
+            bound_s = self._deadlines.hangs_after_s(task.arm)
+            if seconds > bound_s:
+                for outcome in self._executor.interrupt(name, f"no answer for {seconds:.0f} s, over {bound_s:.0f} s"):
+                    self._take(outcome)
+            elif not held.lags and seconds > self._deadlines.lags_after_s(task.arm):
+                held.lags = True
+                self._schedule.gone(name)  # its arm is anyone's
+                words = f"no answer from {name} for {seconds:.0f} s; other slots may try it, too"
+                self._driven.note("straggler", words, arm=task.arm, unit=task.unit)
+                self._executor.want(held.kind, sum(each.kind == held.kind for each in self._slots.values()) + 1)
+
+    def _wish_to_stop(self) -> str:
+        """Why to stop, if someone wishes it; the watch is told at the same time how far this driver is."""
+        self._beat()
+        budget = self._run.experiment.budget
+        return self._watch.look() or self._stop.reason or spending.exceeded(budget, self._watch.spent)
+
+    def _beat(self) -> None:
+        busy = sum(1 for held in self._slots.values() if held.tasks)
+        self._watch.beat(Pulse(len(self._slots), busy, self._num_retries, self._spending.spent()))
 
 
 def _told(failure: Failure) -> str:

@@ -18,15 +18,15 @@ from stats.samples import Samples
 
 
 def planned_samples(
-    store: Store, files: Sequence[LedgerFile], run: Run, plan: Plan, *, failed: Container[str]
+    store: Store, files: Sequence[LedgerFile], run: Run, plan: Plan, *, without: Container[str]
 ) -> tuple[Samples, tuple[Guardrail, ...]]:
-    """What a plan compares: the primary metric and the guardrails that it has margins for, of every arm but the failed.
+    """What a plan compares: the primary metric and the guardrails that it has margins for, of every arm but those left out.
 
     Raises:
         RunError: An arm's rows are not the rows of the others.
     """
     suite = run.experiment.suite
-    arms = [arm.name for arm in run.experiment.arms if arm.name not in failed]
+    arms = [arm.name for arm in run.experiment.arms if arm.name not in without]
 
     def samples(metric: Metric) -> Samples:
         return samples_of(store, files, run, metric, columns=plan.columns, arms=arms)

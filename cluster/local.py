@@ -2,35 +2,55 @@
 
 from collections import deque
 
-from cluster.executor import Outcome
+from cluster.executor import Outcome, Ready
 from cluster.schedule import Task
 from cluster.slot import Slot
+from manifests import Arm
 from manifests.ledger import Run
+
+_NAME = "in-process"
 
 
 class LocalExecutor:
-    """One slot that works when it is waited for."""
+    """One slot for every arm, which works when it is waited for. Nothing can interrupt it."""
 
     depth = 1
 
     def __init__(self) -> None:
         self._slot: Slot | None = None
+        self._is_told = False
         self._queue: deque[tuple[Task, int | None]] = deque()
 
-    def start(self, run: Run, *, num_slots: int, import_paths: tuple[str, ...]) -> tuple[str, ...]:  # noqa: ARG002
+    def start(self, run: Run, *, import_paths: tuple[str, ...]) -> None:
         """Makes the one slot there is."""
-        self._slot = Slot("in-process", run.model_dump_json(), import_paths)
-        return ("in-process",)
+        self._slot = Slot(_NAME, run.model_dump_json(), import_paths)
+
+    def kind_of(self, arm: Arm) -> str:  # noqa: ARG002
+        """There is one machine, whatever the arm asks for."""
+        return ""
+
+    def want(self, kind: str, num_slots: int) -> None:
+        """There is one already."""
 
     def submit(self, slot: str, task: Task, upcoming: int | None) -> None:  # noqa: ARG002
         """Queues the task."""
         self._queue.append((task, upcoming))
 
-    def wait(self) -> list[Outcome]:
-        """Performs the oldest task."""
+    def wait(self, timeout_s: float) -> list[Ready | Outcome]:  # noqa: ARG002
+        """Performs the oldest task, however long that takes."""
+        if not self._is_told:
+            self._is_told = True
+            return [Ready(_NAME, "")]
         assert self._slot is not None
         task, upcoming = self._queue.popleft()
-        return [Outcome("in-process", task, self._slot.perform(task, upcoming))]
+        return [Outcome(_NAME, task, self._slot.perform(task, upcoming))]
+
+    def interrupt(self, slot: str, reason: str) -> list[Outcome]:  # noqa: ARG002
+        """Nothing: while this is called, nothing hangs."""
+        return []
+
+    def give_back(self, slot: str) -> None:
+        """Nothing: the one slot lives as long as its process."""
 
     def close(self) -> None:
         """Drops the slot."""

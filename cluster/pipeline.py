@@ -2,20 +2,22 @@
 
 import json
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Container, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
 
-from cluster import driver, progress, resolve, reuse, session
+from cluster import driver, progress, race, resolve, reuse, session, stopping
 from cluster.driver import Driven
-from cluster.errors import RunError
+from cluster.errors import RunError, StoppedError
 from cluster.executor import Executor
 from cluster.ledger_samples import planned_samples
 from cluster.local import LocalExecutor
+from cluster.spending import Spending
 from evaluator import batches, environment, fingerprint, source
+from evaluator.batches import Unit
 from evaluator.ledger import reader, writer
 from evaluator.ledger.reader import LedgerFile
 from evaluator.metrics import corpus
@@ -24,10 +26,12 @@ from evaluator.storage import Store, open_store
 from evaluator.wobble import Wobble
 from manifests import Dataset, Experiment, InvalidInput, Plan
 from manifests.errors import did_you_mean
-from manifests.ledger import SCORE_COLUMN_PREFIX, SUBMISSION_VARIABLE, Lineage, Run, submission_key
+from manifests.ledger import SCORE_COLUMN_PREFIX, SUBMISSION_VARIABLE, Lineage, Run, Spent, submission_key
 from stats import analysis, gate
 from stats.analysis import Analysis
 from stats.gate import Decision
+
+_UNFINISHED = ("failed", "stopped")  # running the experiment once more does these arms again
 
 Progress = Callable[[str, int], None]
 """Called with an arm's name and how many of its units are published more than before."""
@@ -41,7 +45,7 @@ class Prepared:
         run: The run as it will be, or is, recorded.
         dataset: The frozen dataset.
         store: The ledger.
-        num_units: Units per arm.
+        units: The dataset's units.
         import_paths: Where entrypoints may be imported from.
         committed: Whether the ledger has the whole run already.
     """
@@ -49,9 +53,14 @@ class Prepared:
     run: Run
     dataset: Dataset
     store: Store
-    num_units: int
+    units: tuple[Unit, ...]
     import_paths: tuple[str, ...]
     committed: bool
+
+    @property
+    def num_units(self) -> int:
+        """Units per arm."""
+        return len(self.units)
 
 
 def prepare(experiment_file: str) -> Prepared:
@@ -64,13 +73,13 @@ def prepare(experiment_file: str) -> Prepared:
     experiment, dataset = resolve.resolved(resolve.read_experiment(experiment_file), paths)
     store = open_store(experiment.ledger)
     run = _run(experiment, dataset)
-    while reader.is_committed(store, run.run_id) and _failed_arms(store, run.run_id):
+    while reader.is_committed(store, run.run_id) and _unfinished_arms(store, run.run_id):
         run = _superseding(run)
     submission_id = os.environ.get(SUBMISSION_VARIABLE)
     if submission_id:
         store.replace(submission_key(submission_id), json.dumps({"run_id": run.run_id}).encode())
     units = batches.units(dataset.num_rows, shard_rows=dataset.shard_rows, batch_size=experiment.suite.batch_size)
-    return Prepared(run, dataset, store, len(units), paths, reader.is_committed(store, run.run_id))
+    return Prepared(run, dataset, store, tuple(units), paths, reader.is_committed(store, run.run_id))
 
 
 def run(prepared: Prepared, *, in_process: bool, on_progress: Progress, reuses: bool = True) -> None:
@@ -83,13 +92,16 @@ def run(prepared: Prepared, *, in_process: bool, on_progress: Progress, reuses: 
         reuses: Whether units that other runs of the ledger have scored are taken over.
 
     Raises:
+        StoppedError: It was told to stop, or its budget is spent; arms that were whole are committed.
         AssayError: It could not be finished; what was published stays.
     """
     if prepared.committed:
         return
-    store = prepared.store
+    experiment = prepared.run.experiment
+    store = open_store(experiment.ledger, patient=True)
     writer.open_ledger(store)
-    opened = writer.open_run(store, prepared.run)
+    # Where things lie and what may be spent is no part of a run's identity: today's word counts, not the record's.
+    opened = writer.open_run(store, prepared.run).model_copy(update={"experiment": experiment})
     published = reader.published_units(store, opened.run_id)
     for receipt in published:
         on_progress(receipt.arm, 1)
@@ -101,8 +113,15 @@ def run(prepared: Prepared, *, in_process: bool, on_progress: Progress, reuses: 
         submission_id=os.environ.get(SUBMISSION_VARIABLE, ""),
     )
     with progress.watched(watch):
+        cancelled = watch.look()
+        if cancelled:
+            raise StoppedError(f"nothing was begun: {cancelled}; submit it again to go on")
         watch.found(published)
-        with _place(in_process=in_process) as executor:
+        with _place(in_process=in_process) as executor, stopping.on_sigterm() as stop:
+            if not in_process:
+                from cluster.metrics import Meters
+
+                watch.show_on(Meters(opened).show)
             reused = reuse.Reused()
             if reuses:
                 reused = reuse.take_over(
@@ -116,12 +135,13 @@ def run(prepared: Prepared, *, in_process: bool, on_progress: Progress, reuses: 
             watch.found(reused.receipts)
             driven = driver.drive(
                 opened,
-                num_units=prepared.num_units,
+                waves=race.waves_of(experiment, prepared.units),
                 published=[*published, *reused.receipts],
                 executor=executor,
                 import_paths=prepared.import_paths,
                 on_progress=lambda arm: on_progress(arm, 1),
                 watch=watch,
+                stop=stop,
             )
         driven.events[:0] = reused.events
         _finish(opened, driven, dataset=prepared.dataset, store=store, num_units=prepared.num_units)
@@ -134,21 +154,27 @@ def analysed(
     *,
     plan: Plan,
     failed: Mapping[str, str],
+    dropped: Mapping[str, str],
     noise_floors: Mapping[str, float],
 ) -> tuple[Analysis, tuple[Decision, ...]]:
     """Carries out a plan and the recorded policy on the arms that were measured.
 
-    A plan other than the recorded one makes the analysis exploratory: it can promote nothing.
+    A plan other than the recorded one makes the analysis exploratory: it can promote nothing. Arms that a race has
+    dropped keep their share of alpha, for those that are left were chosen by the same scores.
     """
-    samples, guardrails = planned_samples(store, files, run, plan, failed=failed)
+    num_variants = len(run.experiment.arms) - 1
+    share = (num_variants - len(dropped)) / num_variants if dropped else 1.0
+    samples, guardrails = planned_samples(store, files, run, plan, without={*failed, *dropped})
     found = analysis.analyze(
         samples,
-        plan,
+        plan.model_copy(update={"alpha": plan.alpha * share}),
         metric=plan.metric or run.experiment.suite.primary.name,
         guardrails=guardrails,
         exploratory=plan.digest() != run.plan_digest,
     )
-    decisions = gate.decide(found, run.experiment.suite.policy, plan, failed=failed, noise_floors=noise_floors)
+    decisions = gate.decide(
+        found, run.experiment.suite.policy, plan, failed=failed, dropped=dropped, noise_floors=noise_floors
+    )
     return found, decisions
 
 
@@ -172,18 +198,36 @@ def reanalysed(store: Store, run_id: str, plan: Plan) -> Analysis:
                 remedy=did_you_mean(name, metrics),
             )
     arms = reader.read_table(store, files, "arms", ["arm", "status", "reason"]).to_pylist()
-    failed = {row["arm"]: row["reason"] for row in arms if row["status"] == "failed"}
-    return analysed(recorded, files, store, plan=plan, failed=failed, noise_floors={})[0]
+    failed = {row["arm"]: row["reason"] for row in arms if row["status"] in _UNFINISHED}
+    dropped = {row["arm"]: row["reason"] for row in arms if row["status"] == "dropped"}
+    return analysed(recorded, files, store, plan=plan, failed=failed, dropped=dropped, noise_floors={})[0]
 
 
 def _finish(run: Run, driven: Driven, *, dataset: Dataset, store: Store, num_units: int) -> None:
-    """Checks coverage, measures, analyses, decides, and commits all of it at once."""
+    """Checks coverage, measures, analyses, decides, and commits all of it at once.
+
+    Raises:
+        StoppedError: After the commit, if some arms are missing because the run was stopped; without one, if nothing
+            is left that can be compared.
+    """
     suite = run.experiment.suite
     control = suite.plan.control
     if control in driven.failed:
         raise RunError(
             f"run '{run.run_id}': the control '{control}' could not be measured, so nothing can be compared: "
             f"{driven.failed[control]}"
+        )
+    stopped = {
+        arm: f"stopped with {len(receipts)} of {num_units} units: {driven.stopped}"
+        for arm, receipts in driven.receipts.items()
+        if driven.stopped and len(receipts) < num_units and arm not in {*driven.failed, *driven.dropped}
+    }
+    failed = {**driven.failed, **stopped}
+    whole = [arm.name for arm in run.experiment.arms if arm.name not in {*failed, *driven.dropped}]
+    if stopped and (control not in whole or len(whole) == 1):
+        raise StoppedError(
+            f"run '{run.run_id}' was stopped before a variant could be compared: {driven.stopped}; "
+            f"{sum(map(len, driven.receipts.values()))} units stay in the ledger: run the same again to go on"
         )
     files: list[LedgerFile] = []
     noise_floors: dict[str, float] = {}
@@ -193,13 +237,14 @@ def _finish(run: Run, driven: Driven, *, dataset: Dataset, store: Store, num_uni
         summary: dict[str, Any] = {
             "arm": arm.name,
             "variant_digest": run.variant_digests[arm.name],
-            "status": "failed" if arm.name in driven.failed else "complete",
-            "reason": driven.failed.get(arm.name, ""),
+            "status": _status(arm.name, driven, stopped),
+            "reason": failed.get(arm.name, driven.dropped.get(arm.name, "")),
             "num_units": num_units,
+            "num_units_done": len(receipts),
             "num_units_reused": sum(reuse.is_reused(receipt) for receipt in receipts.values()),
             "reused_from": ",".join(sorted({reuse.source_run(r) for r in receipts.values() if reuse.is_reused(r)})),
         }
-        if arm.name not in driven.failed:
+        if arm.name in whole:
             _check_coverage(receipts, arm.name, num_rows=dataset.num_rows, num_units=num_units)
             in_order = [receipts[unit] for unit in range(num_units)]
             files += [receipt.file for receipt in in_order]
@@ -222,12 +267,15 @@ def _finish(run: Run, driven: Driven, *, dataset: Dataset, store: Store, num_uni
             rows["units"] += [_unit_row(receipt) for receipt in in_order]
             rows["metrics"] += _metric_rows(run, arm.name, files, store)
         rows["arms"].append(summary)
+    if driven.dropped:
+        driven.note("race", _saved(run, driven, num_units=num_units))
     found, decisions = analysed(
         run,
         files,
         store,
         plan=suite.plan,
-        failed=driven.failed,
+        failed=failed,
+        dropped=driven.dropped,
         noise_floors=noise_floors,
     )
     document = found.to_json()
@@ -243,6 +291,35 @@ def _finish(run: Run, driven: Driven, *, dataset: Dataset, store: Store, num_uni
         if file is not None:
             files.append(file)
     writer.commit(store, run, files)
+    if stopped:
+        raise StoppedError(
+            f"run '{run.run_id}' was stopped: {driven.stopped}; {len(whole)} of {len(run.experiment.arms)} arms were "
+            "whole and are committed: run the same again to go on with the others"
+        )
+
+
+def _saved(run: Run, driven: Driven, *, num_units: int) -> str:
+    """What the units would have cost that dropped arms have not done, by what those cost that they have."""
+    account, num_saved, cost = Spending(run.experiment.resources, run.experiment.prices), 0, Spent()
+    for arm in run.experiment.arms:
+        receipts = driven.receipts[arm.name]
+        if arm.name in driven.dropped:
+            num_saved += num_units - len(receipts)
+            times = driver.arm_times(receipts)
+            seconds = sum(times[name] for name in ("read_s", "predict_s", "score_s", "write_s"))
+            cost += account.cost(arm.accelerator_type or "", seconds / len(receipts) * (num_units - len(receipts)))
+    return (
+        f"{num_saved} of {num_units * len(run.experiment.arms)} units saved: about {cost.slot_s:.0f} slot-seconds, "
+        f"{cost.gpu_s:.0f} GPU-seconds, price {cost.price:.4g}"
+    )
+
+
+def _status(arm: str, driven: Driven, stopped: Container[str]) -> str:
+    """How an arm ended."""
+    for status, arms in (("failed", driven.failed), ("dropped", driven.dropped), ("stopped", stopped)):
+        if arm in arms:
+            return status
+    return "complete"
 
 
 def _metric_rows(run: Run, arm: str, files: Sequence[LedgerFile], store: Store) -> list[dict[str, object]]:
@@ -351,15 +428,15 @@ def _run(experiment: Experiment, dataset: Dataset) -> Run:
 
 
 def _superseding(run: Run) -> Run:
-    """The next run of the same experiment: some arms of the last one failed, and nothing recorded is changed."""
+    """The next run of the same experiment: some arms of the last one are not finished, and nothing recorded is changed."""
     name, _, digest = run.run_id.rpartition("-")
     digest, _, repeat = digest.partition(".")
     return run.model_copy(update={"run_id": f"{name}-{digest}.{int(repeat or 1) + 1}", "supersedes": run.run_id})
 
 
-def _failed_arms(store: Store, run_id: str) -> list[str]:
+def _unfinished_arms(store: Store, run_id: str) -> list[str]:
     arms = reader.read_table(store, reader.committed_files(store, run_id), "arms", ["arm", "status"])
-    return [row["arm"] for row in arms.to_pylist() if row["status"] == "failed"]
+    return [row["arm"] for row in arms.to_pylist() if row["status"] in _UNFINISHED]
 
 
 def _device_class(run: Run, *, in_process: bool) -> str:

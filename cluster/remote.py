@@ -1,24 +1,49 @@
-"""Slots as Ray actors: made, fed, and made again when their process dies."""
+"""Slots as Ray actors: asked for, fed, and made again when their process dies."""
 
+import itertools
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import Any
+from dataclasses import dataclass, field
+from typing import Any, Literal
 
 import ray
-from ray.exceptions import RayError
+from ray.exceptions import ActorUnavailableError, OutOfMemoryError, RayActorError, RayError
 
 from cluster.actors import SlotActor
 from cluster.errors import RunError
-from cluster.executor import Outcome
+from cluster.executor import Outcome, Ready
 from cluster.schedule import Task
 from cluster.session import connected
 from cluster.slot import Failure
+from manifests import Arm, Resources
 from manifests.ledger import Run
 
-_MAX_LOST_IN_A_ROW = 5
+# A node that falls silent costs every slot on it again and again until Ray notices, after a quarter of a minute or
+# more; the pauses before this many losses in a row add up to about two minutes.
+_MAX_LOST_IN_A_ROW = 8
+_MAX_FAILED_STARTS = 3  # before any slot has worked, so that what cannot work is said soon
 _FIRST_BACK_OFF_S = 1.0
 _LONGEST_BACK_OFF_S = 30.0
+
+
+@dataclass
+class _Slot:
+    """One slot and its actor of the moment.
+
+    Attributes:
+        kind: The accelerator type that it was asked for with; empty: any.
+        actor: The actor; None while the slot waits to be made again.
+        is_ready: Whether the actor runs, rather than waits for a place.
+        in_hand: What it was given and has not answered, the oldest first.
+        make_at_s: When it is to be made again.
+    """
+
+    kind: str
+    actor: Any = None  # actor handles: Ray types them only for classes that know Ray
+    is_ready: bool = False
+    in_hand: dict[ray.ObjectRef, Task] = field(default_factory=dict)
+    make_at_s: float = 0.0
 
 
 class RayExecutor:
@@ -26,87 +51,192 @@ class RayExecutor:
 
     depth = 2
 
-    def __init__(self) -> None:
-        self._actors: dict[str, Any] = {}  # actor handles: Ray types them only for classes that know Ray
-        self._in_hand: dict[ray.ObjectRef, tuple[str, Task]] = {}
-        self._arguments: tuple[str, list[str]] = ("", [])
-        self._options: dict[str, float] = {}
-        self._lost_in_a_row = 0
+    def __init__(self, *, can_grow: bool) -> None:
+        """Makes no slot yet.
 
-    def start(self, run: Run, *, num_slots: int, import_paths: tuple[str, ...]) -> tuple[str, ...]:
-        """Makes as many slots as are wanted and the cluster has room for, at least one."""
-        resources = run.experiment.resources
-        total = ray.cluster_resources()
-        room = num_slots
-        for wanted, kind in ((resources.num_cpus, "CPU"), (resources.num_gpus, "GPU")):
-            if wanted > 0:
-                room = min(room, int(total.get(kind, 0.0) / wanted + 1e-9))
-        if room < 1:
-            raise RunError(
-                f"a slot needs {resources.num_cpus:g} CPUs and {resources.num_gpus:g} GPUs, but the cluster has "
-                f"{total.get('CPU', 0):g} and {total.get('GPU', 0):g}; lower resources.num_cpus or num_gpus"
-            )
-        self._arguments = (run.model_dump_json(), list(import_paths))
-        self._options = {"num_cpus": resources.num_cpus, "num_gpus": resources.num_gpus}
-        names = tuple(f"slot-{number}" for number in range(room))
-        for name in names:
+        Args:
+            can_grow: Whether nodes may join the cluster. Nothing in Ray says whether an autoscaler is there.
+        """
+        self._can_grow = can_grow
+        self._slots: dict[str, _Slot] = {}
+        self._owners: dict[ray.ObjectRef, str] = {}  # which slot answers: to a task, or that it is ready
+        self._numbers = itertools.count()
+        self._resources = Resources()
+        self._run_json, self._import_paths = "", list[str]()
+        self._lost_in_a_row = 0
+        self._has_worked = False
+        self._alone_since_s = 0.0
+
+    def start(self, run: Run, *, import_paths: tuple[str, ...]) -> None:
+        """Keeps what actors are made with: by value, so that they can be made again anywhere."""
+        self._resources = run.experiment.resources
+        self._run_json, self._import_paths = run.model_dump_json(), list(import_paths)
+        self._alone_since_s = time.monotonic()
+
+    def kind_of(self, arm: Arm) -> str:
+        """The accelerator type."""
+        return arm.accelerator_type or ""
+
+    def want(self, kind: str, num_slots: int) -> None:
+        """Makes actors: as many as the cluster has room for, or, where it can grow, as `max_slots` allows.
+
+        Actors without a place are all the demand that Ray's autoscalers need.
+        """
+        there = sum(slot.kind == kind for slot in self._slots.values())
+        others, limit = len(self._slots) - there, self._resources.max_slots
+        if num_slots <= there:
+            return
+        if limit is None or not self._can_grow:
+            limit = min(self._room(kind), limit or num_slots)
+        for _ in range(max(min(num_slots, limit - others), int(not self._slots)) - there):
+            name = f"slot-{next(self._numbers)}"
+            self._slots[name] = _Slot(kind)
             self._make(name)
-        return names
 
     def submit(self, slot: str, task: Task, upcoming: int | None) -> None:
         """Queues the task at the slot's actor."""
-        self._in_hand[self._actors[slot].perform.remote(task, upcoming)] = (slot, task)
+        ref = self._slots[slot].actor.perform.remote(task, upcoming)
+        self._slots[slot].in_hand[ref] = task
+        self._owners[ref] = slot
 
-    def wait(self) -> list[Outcome]:
-        """Takes every task that has ended; replaces actors that died."""
-        ray.wait(list(self._in_hand), num_returns=1)
-        ready, _ = ray.wait(list(self._in_hand), num_returns=len(self._in_hand), timeout=0)
-        outcomes: list[Outcome] = []
-        lost: set[str] = set()
-        for ref in ready:
-            slot, task = self._in_hand.pop(ref)
-            try:
-                outcomes.append(Outcome(slot, task, ray.get(ref)))
-                self._lost_in_a_row = 0
-            except RayError as error:
-                lost.add(slot)
-                outcomes.append(self._lost(slot, task, error))
-        for slot in lost:
-            outcomes += self._replace(slot)
-        return outcomes
+    def wait(self, timeout_s: float) -> list[Ready | Outcome]:
+        """Takes every answer there is; makes lost slots anew once their pause is over."""
+        for name, slot in self._slots.items():
+            if slot.actor is None and slot.make_at_s <= time.monotonic():
+                self._make(name)
+        if not self._owners:  # every slot has its pause
+            time.sleep(timeout_s)
+            return []
+        ray.wait(list(self._owners), num_returns=1, timeout=timeout_s)
+        answered, _ = ray.wait(list(self._owners), num_returns=len(self._owners), timeout=0)
+        told: list[Ready | Outcome] = []
+        for ref in answered:
+            if ref in self._owners:  # else its slot was lost with an answer before it
+                told += self._answer(ref)
+        self._check_patience()
+        return told
+
+    def interrupt(self, slot: str, reason: str) -> list[Outcome]:
+        """Kills the slot's process."""
+        return self._lost(slot, reason, "hung")
+
+    def give_back(self, slot: str) -> None:
+        """Ends the actor; Ray frees what it held, and an autoscaler its node."""
+        self._forget(slot)
+        del self._slots[slot]
 
     def close(self) -> None:
         """Ends every actor; what they published stays."""
-        for actor in self._actors.values():
-            ray.kill(actor)
-        self._actors, self._in_hand = {}, {}
+        for name in list(self._slots):
+            self.give_back(name)
 
-    def _make(self, slot: str) -> None:
+    def _room(self, kind: str) -> int:
+        """How many slots fit into the cluster as it is.
+
+        Raises:
+            RunError: None does.
+        """
+        wanted, total = self._demand(kind), ray.cluster_resources()
+        room = min((int(total.get(name, 0.0) / amount + 1e-9) for name, amount in wanted.items()), default=1000)
+        if room < 1:
+            raise RunError(
+                f"a slot needs {_in_words(wanted)}, but the cluster has {_in_words(total, only=wanted)}; lower "
+                "resources.num_cpus or num_gpus, or, if an autoscaler shall add nodes, give resources.max_slots"
+            )
+        return room
+
+    def _demand(self, kind: str) -> dict[str, float]:
+        demand = {"CPU": self._resources.num_cpus, "GPU": self._resources.num_gpus}
+        if kind:
+            demand[f"accelerator_type:{kind}"] = 0.001  # what Ray itself makes of an accelerator type
+        return {name: amount for name, amount in demand.items() if amount > 0}
+
+    def _make(self, name: str) -> None:
         # Ray sets OMP_NUM_THREADS for its workers; slots set torch's threads themselves, from the suite.
-        self._actors[slot] = SlotActor.options(**self._options).remote(slot, *self._arguments)
+        slot = self._slots[name]
+        options = {"num_cpus": self._resources.num_cpus, "num_gpus": self._resources.num_gpus}
+        kind = {"accelerator_type": slot.kind} if slot.kind else {}
+        slot.actor = SlotActor.options(**options, **kind).remote(name, self._run_json, self._import_paths)
+        self._owners[slot.actor.__ray_ready__.remote()] = name
 
-    def _replace(self, slot: str) -> list[Outcome]:
-        """Makes a new actor for a dead one, and gives up what the dead one had in hand."""
+    def _answer(self, ref: ray.ObjectRef) -> Sequence[Ready | Outcome]:
+        name = self._owners[ref]
+        slot = self._slots[name]
+        try:
+            result = ray.get(ref)
+        except RayError as error:
+            cause = "out_of_memory" if isinstance(error, OutOfMemoryError) else "slot_lost"
+            return self._lost(name, _in_one_line(error), cause, counts=not _is_of_the_node(error))
+        del self._owners[ref]
+        task = slot.in_hand.pop(ref, None)
+        if task is None:
+            slot.is_ready = True
+            return [Ready(name, slot.kind)]
+        self._lost_in_a_row, self._has_worked = 0, True
+        return [Outcome(name, task, result)]
+
+    def _lost(
+        self, name: str, reason: str, cause: Literal["slot_lost", "out_of_memory", "hung"], *, counts: bool = True
+    ) -> list[Outcome]:
+        """Gives up what a slot had in hand, of which it tried only the oldest. It is made anew after a pause."""
+        slot = self._slots[name]
+        tasks = list(slot.in_hand.values())
+        self._forget(name)
         self._lost_in_a_row += 1
-        if self._lost_in_a_row > _MAX_LOST_IN_A_ROW:
-            raise RunError(f"{slot}: {self._lost_in_a_row} slots died one after the other without finishing a unit")
-        time.sleep(min(_FIRST_BACK_OFF_S * 2 ** (self._lost_in_a_row - 1), _LONGEST_BACK_OFF_S))
-        ray.kill(self._actors[slot])
-        queued = [ref for ref, (owner, _) in self._in_hand.items() if owner == slot]
-        outcomes = []
-        for ref in queued:
-            _, task = self._in_hand.pop(ref)
-            outcomes.append(Outcome(slot, task, Failure("slot", "the slot died before it began", slot)))
-        self._make(slot)
-        return outcomes
+        if self._lost_in_a_row > (_MAX_LOST_IN_A_ROW if self._has_worked else _MAX_FAILED_STARTS):
+            raise RunError(f"{self._lost_in_a_row} slots died one after the other without finishing a unit: {reason}")
+        pause_s = min(_FIRST_BACK_OFF_S * 2 ** (self._lost_in_a_row - 1), _LONGEST_BACK_OFF_S)
+        slot.make_at_s = time.monotonic() + pause_s
+        return [
+            Outcome(name, task, Failure("slot", reason, name, cause=cause, counts=counts and position == 0))
+            for position, task in enumerate(tasks)
+        ]
 
-    def _lost(self, slot: str, task: Task, error: RayError) -> Outcome:
-        words = str(error).strip().splitlines() or [""]
-        return Outcome(slot, task, Failure("slot", f"{type(error).__name__}: {words[0]}", slot))
+    def _forget(self, name: str) -> None:
+        """Ends a slot's actor and everything that is expected of it."""
+        slot = self._slots[name]
+        if slot.actor is not None:
+            ray.kill(slot.actor)
+        slot.actor, slot.in_hand, slot.is_ready = None, {}, False
+        self._owners = {ref: owner for ref, owner in self._owners.items() if owner != name}
+
+    def _check_patience(self) -> None:
+        """Nodes may come late, but not never.
+
+        Raises:
+            RunError: There has been no slot for too long.
+        """
+        now_s = time.monotonic()
+        if any(slot.is_ready for slot in self._slots.values()):
+            self._alone_since_s = now_s
+        elif now_s - self._alone_since_s > self._resources.start_timeout_s:
+            kinds = sorted({slot.kind for slot in self._slots.values()})
+            wanted = " or ".join(_in_words(self._demand(kind)) for kind in kinds)
+            raise RunError(
+                f"no slot for {self._resources.start_timeout_s:g} s (resources.start_timeout_s): one needs {wanted}; "
+                f"the cluster has {_in_words(ray.cluster_resources(), only=('CPU', 'GPU'))} in all, and nothing added "
+                "a node that has room"
+            )
+
+
+def _in_words(amounts: Mapping[str, float], only: Iterable[str] | None = None) -> str:
+    return " and ".join(f"{amounts.get(name, 0.0):g} {name}" for name in (amounts if only is None else only))
+
+
+def _in_one_line(error: RayError) -> str:
+    return f"{type(error).__name__}: {' '.join(str(error).split())}"
+
+
+def _is_of_the_node(error: RayError) -> bool:
+    """Whether the process was lost with its node or the way there, rather than by what it did."""
+    if isinstance(error, ActorUnavailableError):
+        return True
+    # Ray keeps why an actor died in the words of its error only.
+    return isinstance(error, RayActorError) and (error.preempted or "node has died" in str(error))
 
 
 @contextmanager
 def ray_executor() -> Iterator[RayExecutor]:
     """An executor on the Ray that can be reached, or on a local one started for it."""
-    with connected():
-        yield RayExecutor()
+    with connected() as is_own:
+        yield RayExecutor(can_grow=not is_own)

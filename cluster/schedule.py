@@ -1,12 +1,11 @@
 """Which (arm, unit) a slot does next, what is tried again, which arm has failed: pure bookkeeping."""
 
-from collections import deque
+from collections import OrderedDict, deque
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from typing import NamedTuple
 
 
-@dataclass(frozen=True)
-class Task:
+class Task(NamedTuple):
     """One unit of one arm, to be evaluated once.
 
     Attributes:
@@ -24,81 +23,147 @@ class Schedule:
     """The state of a run's work. Slots ask for tasks and report how they went.
 
     A slot stays with its arm while the arm has units left, since a variant is loaded once; then it moves to the
-    first arm, in the experiment's order, that has units waiting and fewer slots than `replicas`.
+    next arm that has units waiting and fewer slots than `replicas`. Every answer takes constant time, so that
+    thousands of arms and slots cost no more a unit than two.
     """
 
-    def __init__(self, pending: Mapping[str, Sequence[int]], *, replicas: int, max_attempts: int) -> None:
-        """Takes the units still to do, per arm, in the experiment's order of arms."""
-        self._waiting = {arm: deque(Task(arm, unit) for unit in units) for arm, units in pending.items()}
-        self._running: set[Task] = set()
+    def __init__(
+        self, arms: Sequence[str], *, replicas: int, max_attempts: int, kinds: Mapping[str, str] | None = None
+    ) -> None:
+        """Knows arms, and no work yet.
+
+        Args:
+            arms: In the order in which they are begun.
+            replicas: The most slots that an arm gets.
+            max_attempts: How often a unit is tried before its arm fails.
+            kinds: The kind of slot that an arm needs; none named: the kind "".
+        """
+        self._kinds = {arm: (kinds or {}).get(arm, "") for arm in arms}
+        self._waiting = {arm: deque[int]() for arm in arms}
+        self._num_waiting = 0
+        self._running: dict[tuple[str, int], int] = {}  # how many slots do it: a straggler's unit is done twice
+        self._published_once: set[tuple[str, int]] = set()  # units of which a second copy still runs
+        self._attempts: dict[tuple[str, int], int] = {}  # of the units that have failed
         self._arm_of_slot: dict[str, str] = {}
+        self._num_slots = dict.fromkeys(arms, 0)
+        self._open: dict[str, OrderedDict[str, None]] = {kind: OrderedDict() for kind in self._kinds.values()}
         self._replicas = replicas
         self._max_attempts = max_attempts
         self.failed: dict[str, str] = {}
         """The arms that failed, with the reason."""
 
-    def next_task(self, slot: str) -> Task | None:
+    def add(self, pending: Mapping[str, Sequence[int]]) -> None:
+        """Takes units to do, per arm. Those of failed arms are left."""
+        for arm, units in pending.items():
+            if arm not in self.failed:
+                self._waiting[arm].extend(units)
+                self._num_waiting += len(units)
+                self._open_or_close(arm)
+
+    def next_task(self, slot: str, kind: str = "") -> Task | None:
         """The slot's next task, or None if there is nothing for it now."""
         arm = self._arm_of_slot.get(slot)
         if arm is None or not self._waiting[arm]:
-            arm = self._open_arm(slot)
-        if arm is None:
-            return None
-        self._arm_of_slot[slot] = arm
-        task = self._waiting[arm].popleft()
-        self._running.add(task)
-        return task
+            arm = next(iter(self._open.get(kind, ())), None)
+            if arm is None:
+                return None
+            self.gone(slot)
+            self._arm_of_slot[slot] = arm
+            self._num_slots[arm] += 1
+        unit = self._waiting[arm].popleft()
+        self._num_waiting -= 1
+        self._open_or_close(arm)
+        key = (arm, unit)
+        self._running[key] = self._running.get(key, 0) + 1
+        return Task(arm, unit, self._attempts.get(key, 0) + 1)
 
-    def upcoming(self, slot: str) -> int | None:
+    def upcoming(self, slot: str, kind: str = "") -> int | None:
         """The unit that the slot will probably get after those it has, or None: nothing is promised.
 
         Slots that share an arm take turns, so the arm's next units are the others'.
         """
         arm = self._arm_of_slot.get(slot)
-        turns = sum(1 for other, theirs in self._arm_of_slot.items() if theirs == arm and other != slot)
-        if arm is None or len(self._waiting[arm]) <= turns:
-            arm, turns = self._open_arm(slot), 0
-        return None if arm is None else self._waiting[arm][turns].unit
+        if arm is not None and self._waiting[arm]:
+            turn = min(self._num_slots[arm], len(self._waiting[arm])) - 1
+            return self._waiting[arm][turn]
+        arm = next(iter(self._open.get(kind, ())), None)
+        return None if arm is None else self._waiting[arm][0]
+
+    def copied(self, task: Task) -> Task:
+        """The same unit once more, for another slot: the first answer counts."""
+        self._running[task.arm, task.unit] += 1
+        return task
+
+    def gone(self, slot: str) -> None:
+        """The slot works on no arm any more: it died, was given back, or moves."""
+        arm = self._arm_of_slot.pop(slot, None)
+        if arm is not None:
+            self._num_slots[arm] -= 1
+            self._open_or_close(arm)
 
     def succeeded(self, task: Task) -> None:
         """The task's unit is published."""
-        self._running.discard(task)
+        key = (task.arm, task.unit)
+        self._ended(key)
+        if key in self._running:
+            self._published_once.add(key)
 
-    def failed_once(self, task: Task, reason: str, *, arm_is_lost: bool) -> bool:
+    def failed_once(self, task: Task, reason: str, *, arm_is_lost: bool = False, counts: bool = True) -> bool:
         """The task's unit is not published.
 
         Args:
             task: What was tried.
             reason: Why it failed, for people.
             arm_is_lost: Whether no further try can help, as when the variant cannot be loaded.
+            counts: Whether this was a try of the unit: not if its slot died before it began.
 
         Returns:
-            Whether the unit will be tried again.
+            Whether the unit is published, runs or will be tried again.
         """
-        self._running.discard(task)
+        key = (task.arm, task.unit)
+        is_published = key in self._published_once
+        self._ended(key)
+        if is_published or (key in self._running and not arm_is_lost):
+            return True
         if task.arm in self.failed:
             return False
-        if arm_is_lost or task.attempt >= self._max_attempts:
-            tries = "" if arm_is_lost else f" ({task.attempt} attempts)"
+        if counts:
+            self._attempts[key] = self._attempts.get(key, 0) + 1
+        if arm_is_lost or self._attempts.get(key, 0) >= self._max_attempts:
+            tries = "" if arm_is_lost else f" ({self._attempts[key]} attempts)"
             self.failed[task.arm] = f"unit {task.unit}{tries}: {reason}"
+            self._num_waiting -= len(self._waiting[task.arm])
             self._waiting[task.arm].clear()
+            self._open_or_close(task.arm)
             return False
-        self._waiting[task.arm].appendleft(Task(task.arm, task.unit, task.attempt + 1))
+        self._waiting[task.arm].appendleft(task.unit)
+        self._num_waiting += 1
+        self._open_or_close(task.arm)
         return True
 
     @property
     def finished(self) -> bool:
-        """Whether nothing waits and nothing runs."""
-        return not self._running and not any(self._waiting.values())
+        """Whether nothing waits, and nothing runs that is not published already."""
+        return not self._num_waiting and len(self._running) == len(self._published_once)
 
-    @property
-    def num_waiting_slots(self) -> int:
-        """How many slots could work at once."""
-        return sum(min(len(tasks), self._replicas) for tasks in self._waiting.values())
+    def num_useful_slots(self) -> dict[str, int]:
+        """How many slots of each kind could have something to do now, those that work included."""
+        useful = dict.fromkeys(self._kinds.values(), 0)
+        for arm, units in self._waiting.items():
+            useful[self._kinds[arm]] += min(len(units), self._replicas)
+        return useful
 
-    def _open_arm(self, slot: str) -> str | None:
-        slots_of_arm = [arm for other, arm in self._arm_of_slot.items() if other != slot]
-        for arm, tasks in self._waiting.items():
-            if tasks and slots_of_arm.count(arm) < self._replicas:
-                return arm
-        return None
+    def _ended(self, key: tuple[str, int]) -> None:
+        copies = self._running.pop(key) - 1
+        if copies:
+            self._running[key] = copies
+        else:
+            self._published_once.discard(key)
+
+    def _open_or_close(self, arm: str) -> None:
+        """Holds that exactly the arms that may get one more slot are open."""
+        openings = self._open[self._kinds[arm]]
+        if self._waiting[arm] and self._num_slots[arm] < self._replicas:
+            openings.setdefault(arm)
+        else:
+            openings.pop(arm, None)

@@ -24,11 +24,14 @@ def secure() -> None:
 
 
 @contextmanager
-def connected(*, num_cpus: int | None = None) -> Iterator[None]:
+def connected(*, num_cpus: int | None = None) -> Iterator[bool]:
     """Joins the Ray that `RAY_ADDRESS` or this process names, or starts a local one and ends it afterwards.
 
     Args:
         num_cpus: CPUs of a local Ray; None: those of the machine.
+
+    Yields:
+        Whether it is a local one of this process.
 
     Raises:
         RunError: Ray could not be reached or started.
@@ -37,7 +40,7 @@ def connected(*, num_cpus: int | None = None) -> Iterator[None]:
     import ray
 
     if ray.is_initialized():
-        yield
+        yield False
         return
     address = os.environ.get("RAY_ADDRESS")
     for attempt in range(1, _START_ATTEMPTS + 1):
@@ -53,6 +56,6 @@ def connected(*, num_cpus: int | None = None) -> Iterator[None]:
                 where = f"reach Ray at {address}" if address else "start a local Ray"
                 raise RunError(f"cannot {where}: {error}; try --in-process to run without Ray") from error
     try:
-        yield
+        yield not address
     finally:
         ray.shutdown()

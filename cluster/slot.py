@@ -48,12 +48,16 @@ class Failure:
         reason: In one line.
         where: The slot and host.
         traceback: The variant's own traceback, if its code raised; empty otherwise.
+        cause: What happened to a slot.
+        counts: Whether this was a try of the unit: not if its slot died before it began, or with its node.
     """
 
     scope: Literal["unit", "arm", "run", "slot"]
     reason: str
     where: str
     traceback: str = ""
+    cause: Literal["slot_lost", "out_of_memory", "hung"] = "slot_lost"
+    counts: bool = True
 
 
 class Slot:
@@ -71,10 +75,11 @@ class Slot:
         self._name = name
         self._run = Run.model_validate_json(run_json)
         self._experiment: Experiment = self._run.experiment
+        self._variants = {arm.name: arm.variant for arm in self._experiment.arms}
         determinism.apply(self._experiment.suite.determinism)
         self._device = pick_device()
-        self._ledger = open_store(self._experiment.ledger)
-        dataset, store = open_dataset(self._experiment.dataset)
+        self._ledger = open_store(self._experiment.ledger, patient=True)
+        dataset, store = open_dataset(self._experiment.dataset, patient=True)
         self._reader = ShardCache(
             dataset,
             store,
@@ -131,7 +136,7 @@ class Slot:
         self._arm, self._predictor, self._wobble = "", None, None
         started = time.perf_counter()
         variant = self._variant(arm)
-        weights = read_weights(variant)
+        weights = read_weights(variant, patient=True)
         if weights is not None and fingerprint.sha256_digest(weights) != variant.weights_digest:
             raise VariantError("the weights are not those that the run was opened with", place=variant.weights or "")
         determinism.seed_all(self._experiment.suite.seed)
@@ -153,7 +158,7 @@ class Slot:
         return self._wobble
 
     def _variant(self, arm: str) -> Variant:
-        return next(each.variant for each in self._experiment.arms if each.name == arm)
+        return self._variants[arm]
 
     def _evaluate(self, task: Task, unit: Unit, wobble: Wobble) -> Published:
         assert self._predictor is not None

@@ -212,7 +212,7 @@ def permuted(ledger: str, run_id: str, num_replicates: int) -> int:
     store = open_store(ledger)
     run = reader.read_run(store, run_id)
     suite, plan = run.experiment.suite, run.experiment.suite.plan
-    samples, guardrails = planned_samples(store, reader.committed_files(store, run_id), run, plan, failed=())
+    samples, guardrails = planned_samples(store, reader.committed_files(store, run_id), run, plan, without=())
     promoted = 0
     for replicate in range(num_replicates):
         order_RA = np.random.default_rng([20_260_102, replicate]).permuted(

@@ -12,7 +12,7 @@ from stats.prospects import rows_to_settle
 from stats.results import Analysis, Comparison, GuardrailResult
 
 Verdict = Literal["promote", "hold", "reject"]
-_NONE_FAILED: Mapping[str, str] = MappingProxyType({})
+_NONE: Mapping[str, str] = MappingProxyType({})
 _NO_FLOORS: Mapping[str, float] = MappingProxyType({})
 
 
@@ -47,7 +47,8 @@ def decide(
     policy: Policy,
     plan: Plan,
     *,
-    failed: Mapping[str, str] = _NONE_FAILED,
+    failed: Mapping[str, str] = _NONE,
+    dropped: Mapping[str, str] = _NONE,
     noise_floors: Mapping[str, float] = _NO_FLOORS,
 ) -> tuple[Decision, ...]:
     """A decision for every arm but the control.
@@ -61,10 +62,12 @@ def decide(
         policy: What promotes.
         plan: The plan: minimum effect, margins, direction.
         failed: Arms that could not be measured, with the reason. They are held, never rejected.
+        dropped: Arms that others have beaten in a race, with the reason. They are rejected.
         noise_floors: By how much an arm's primary metric depends on the batch size, in its units. An improvement that
             is not larger than the arm's or the control's is no improvement of the arm: it is held.
     """
-    variants = [arm.arm for arm in analysis.arms if arm.arm != analysis.control and arm.arm not in failed]
+    out = {analysis.control, *failed, *dropped}
+    variants = [arm.arm for arm in analysis.arms if arm.arm not in out]
     at_rest = noise_floors.get(analysis.control, 0.0)
     decisions = [
         _decided(analysis, policy, plan, arm, noise_floor=max(noise_floors.get(arm, 0.0), at_rest)) for arm in variants
@@ -77,6 +80,7 @@ def decide(
         for arm, reason in failed.items()
         if arm != analysis.control
     ]
+    decisions += [Decision(arm, "reject", (reason,), "look at the arm that leads") for arm, reason in dropped.items()]
     return tuple(decisions)
 
 

@@ -138,8 +138,9 @@ def write_experiment(
     resources: dict | None = None,
     ledger: str = "ledger",
     num_rows: int = 200,
+    **more: object,
 ) -> Path:
-    """A whole experiment in a folder; returns the experiment's file."""
+    """A whole experiment in a folder, with more of its fields; returns the experiment's file."""
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "variants_under_test.py").write_text(CODE)
     if not (folder / "datasets").exists():
@@ -154,6 +155,7 @@ def write_experiment(
         "arms": [{"name": name, "variant": each} for name, each in (arms or ARMS).items()],
         "resources": resources or {},
         "ledger": ledger,
+        **more,
     }
     path = folder / "experiment.yaml"
     path.write_text(yaml.safe_dump(experiment, sort_keys=False))

@@ -53,6 +53,7 @@ def document(store: Store, run_id: str) -> Document:
         "arms": [{**_nested(row), "metrics": metrics.get(name, {})} for name, row in arms.items()],
         "wobble_tolerance": run.experiment.suite.wobble_tolerance,
         "reused": _reused(list(arms.values())),
+        "race": _race(list(arms.values())) if run.experiment.race is not None else None,
         "analysis": json.loads(rows("analyses")[0]["analysis"]),
         "decisions": decisions,
         "gate": gate_answer(decisions),
@@ -78,6 +79,16 @@ def _reused(arms: Sequence[dict[str, Any]]) -> dict[str, Any]:
         "num_arms_in_part": sum(0 < reused < whole for reused, whole in parts),
         "num_units": sum(reused for reused, _ in parts),
         "runs": sorted({run for row in complete for run in (row.get("reused_from") or "").split(",") if run}),
+    }
+
+
+def _race(arms: Sequence[dict[str, Any]]) -> dict[str, int]:
+    """How much a race has saved."""
+    dropped = [row for row in arms if row["status"] == "dropped"]
+    return {
+        "num_dropped": len(dropped),
+        "num_units": sum(row["num_units"] for row in arms),
+        "num_units_saved": sum(row["num_units"] - row["num_units_done"] for row in dropped),
     }
 
 

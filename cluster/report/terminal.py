@@ -27,7 +27,7 @@ def verdict(report: Document) -> RenderableType:
     table.add_column("arm", overflow="fold")
     table.add_column(_titled(report, primary), justify="right")
     table.add_column("difference", justify="right")
-    table.add_column(f"{confidence:g} % interval*", justify="right")
+    table.add_column(f"{confidence:.4g} % interval*", justify="right")
     table.add_column("p (adj.)", justify="right")
     table.add_column("verdict")
     others = _table("other metrics")
@@ -35,19 +35,24 @@ def verdict(report: Document) -> RenderableType:
     names = [name for name in report["directions"] if name != primary]
     for name in names:
         others.add_column(_titled(report, name), justify="right", overflow="fold")
+    dropped = {arm["arm"] for arm in report["arms"] if arm["status"] == "dropped"}
     for arm in report["arms"]:
         name = arm["arm"]
+        if name in dropped:
+            continue
         word = "control" if name == report["control"] else decided[name]["decision"]
         score = _number(arm["metrics"].get(primary))
         table.add_row(name, score, *_difference(compared.get(name)), Text(word, style=_STYLES[word]))
         others.add_row(name, *(_number(arm["metrics"].get(each)) for each in names))
     reasons = Table.grid(padding=(0, 1))
     for name, row in decided.items():
+        if name in dropped:
+            continue
         why = "; ".join(row["reasons"]) + (f". Next: {row['next_step']}" if row["next_step"] else "")
         reasons.add_row(Text(row["decision"], style=_STYLES[row["decision"]]), name, why)
     words = [Text(f"warning: {warning}", style="yellow") for warning in report["analysis"]["warnings"]]
     words += _wobble_words(report)
-    reused = [*_best_words(report), *_reuse_words(report)]
+    reused = [*_best_words(report), *_race_words(report), *_reuse_words(report)]
     digests = Text(
         f"run {report['run_id']}  scores {report['scores_digest'][:19]}…  plan {report['plan_digest'][:19]}… "
         f"(recorded before the first unit)\nledger {report['ledger']}",
@@ -55,6 +60,19 @@ def verdict(report: Document) -> RenderableType:
     )
     simultaneous = Text("* simultaneous: all of them hold together with this confidence", style="dim")
     return Group(table, simultaneous, Text(), reasons, *words, others, *reused, digests)
+
+
+def _race_words(report: Document) -> list[Text]:
+    """How many arms the race has dropped; each with its reason is in the JSON."""
+    race = report["race"]
+    if race is None:
+        return []
+    return [
+        Text(
+            f"race: {race['num_dropped']} of {len(report['arms'])} arms dropped, {race['num_units_saved']} of "
+            f"{race['num_units']} units saved; why each: assay report {report['run_id']} --json"
+        )
+    ]
 
 
 def _wobble_words(report: Document) -> list[Text]:

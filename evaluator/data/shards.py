@@ -19,8 +19,12 @@ from manifests.dataset import Dataset, Shard
 from manifests.errors import did_you_mean
 
 
-def open_dataset(location: str) -> tuple[Dataset, Store]:
+def open_dataset(location: str, *, patient: bool = False) -> tuple[Dataset, Store]:
     """Opens a frozen dataset by `STORE/name@version`.
+
+    Args:
+        location: Where it is.
+        patient: Whether its store waits through an outage.
 
     Returns:
         Its manifest, and the store that has its shards.
@@ -38,7 +42,7 @@ def open_dataset(location: str) -> tuple[Dataset, Store]:
             bound="STORE/name@version",
             remedy=f"write it like {uri}/{name or 'digits'}@v1",
         )
-    store = open_store(uri)
+    store = open_store(uri, patient=patient)
     dataset = stored_dataset(store, reference)
     if dataset is not None:
         return dataset, store

@@ -28,6 +28,7 @@ from manifests.ledger import (
     FORMAT_KEY,
     LAYOUT,
     LINEAGE_COLUMNS,
+    SCORE_COLUMN_PREFIX,
     Run,
     Table,
     commit_key,
@@ -130,7 +131,7 @@ def _publish(
 ) -> tuple[UnitReceipt, bool]:
     started = time.perf_counter()
     key = unit_key(run.run_id, arm, unit)
-    facts = {**facts, "nonce": secrets.token_hex(16)}
+    facts = {**facts, "score_sums": _score_sums(table), "nonce": secrets.token_hex(16)}
     lineage = (
         run.run_id,
         arm,
@@ -162,6 +163,15 @@ def _publish(
         ),
         True,
     )
+
+
+def _score_sums(table: pa.Table) -> dict[str, float]:
+    """The sum of each metric's scores: what a race needs of a unit, so that its driver holds no rows."""
+    return {
+        name.removeprefix(SCORE_COLUMN_PREFIX): float(table[name].to_numpy().sum())
+        for name in table.column_names
+        if name.startswith(SCORE_COLUMN_PREFIX)
+    }
 
 
 def write_table(store: Store, table: Table, rows: Sequence[Mapping[str, object]], *, run_id: str) -> LedgerFile | None:

@@ -19,8 +19,12 @@ from manifests.variant import Variant
 _SHOWN = 3
 
 
-def read_weights(variant: Variant) -> pa.Buffer | None:
+def read_weights(variant: Variant, *, patient: bool = False) -> pa.Buffer | None:
     """The bytes of a variant's weights file, or None if it has none.
+
+    Args:
+        variant: The variant.
+        patient: Whether the file's store waits through an outage.
 
     Raises:
         VariantError: There is no such file.
@@ -29,7 +33,7 @@ def read_weights(variant: Variant) -> pa.Buffer | None:
         return None
     store, key = split_uri(variant.weights)
     try:
-        return open_store(store).get(key)
+        return open_store(store, patient=patient).get(key)
     except FileNotFoundError:
         raise VariantError("there is no such file", place=variant.weights, field="weights") from None
 

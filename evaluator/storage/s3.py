@@ -9,7 +9,13 @@ from typing import Any
 import boto3
 import pyarrow as pa
 from botocore.config import Config
-from botocore.exceptions import BotoCoreError, ClientError
+from botocore.exceptions import (
+    BotoCoreError,
+    ClientError,
+    IncompleteReadError,
+    ReadTimeoutError,
+    ResponseStreamingError,
+)
 
 from evaluator.errors import StoreError
 from evaluator.storage.store import StoredObject
@@ -20,7 +26,9 @@ _NOT_FOUND = frozenset({"NoSuchKey", "NotFound", "404"})
 _TAKEN = frozenset({"PreconditionFailed", "412"})
 _CONFLICT = frozenset({"ConditionalRequestConflict", "409"})
 _MAX_CONFLICTS = 8
-_NUM_ATTEMPTS = 6
+_MAX_BROKEN_ANSWERS = 4
+_NUM_ATTEMPTS = 6  # boto3 pauses up to 1, 2, 4, 8, 16 and then 20 seconds, half of that on average
+_NUM_PATIENT_ATTEMPTS = 12
 
 
 class S3Store:
@@ -31,22 +39,27 @@ class S3Store:
     that the server verifies.
     """
 
-    def __init__(self, bucket: str, prefix: str) -> None:
+    def __init__(self, bucket: str, prefix: str, *, patient: bool = False) -> None:
         self._bucket = bucket
         self._prefix = f"{prefix.strip('/')}/" if prefix.strip("/") else ""
         self.uri = f"s3://{bucket}/{self._prefix}".rstrip("/")
-        self._client = _client()
+        self._client = _client(_NUM_PATIENT_ATTEMPTS if patient else _NUM_ATTEMPTS)
 
     @classmethod
-    def at(cls, rest: str) -> "S3Store":
+    def at(cls, rest: str, *, patient: bool = False) -> "S3Store":
         """The store of what stands behind `s3://`."""
         bucket, _, prefix = rest.partition("/")
-        return cls(bucket, prefix)
+        return cls(bucket, prefix, patient=patient)
 
     def get(self, key: str) -> pa.Buffer:
-        """The object, in one request."""
+        """The object, in one request; in another one if the answer breaks off, which boto3 does not mend."""
         with self._explained("read", key):
-            return pa.py_buffer(self._client.get_object(Bucket=self._bucket, Key=self._prefix + key)["Body"].read())
+            for _ in range(_MAX_BROKEN_ANSWERS):
+                try:
+                    return pa.py_buffer(self._client.get_object(**self._object(key))["Body"].read())
+                except (ResponseStreamingError, IncompleteReadError, ReadTimeoutError):
+                    continue
+            return pa.py_buffer(self._client.get_object(**self._object(key))["Body"].read())
 
     def put_if_absent(self, key: str, content: bytes | pa.Buffer) -> bool:
         """A conditional PUT, in parts if the object is large.
@@ -147,7 +160,7 @@ class _ConflictError(Exception):
 _making = threading.Lock()
 
 
-def _client() -> Any:
+def _client(num_attempts: int) -> Any:
     """A client of its own for each store: boto3's default session is not safe to share while it is set up."""
     with _making:
         session = boto3.Session()
@@ -156,7 +169,7 @@ def _client() -> Any:
         return session.client(
             "s3",
             config=Config(
-                retries={"mode": "standard", "total_max_attempts": _NUM_ATTEMPTS},
+                retries={"mode": "standard", "total_max_attempts": num_attempts},
                 connect_timeout=5,
                 read_timeout=60,
                 max_pool_connections=32,

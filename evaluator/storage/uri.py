@@ -4,8 +4,13 @@ from evaluator.storage.store import Store
 from manifests.errors import InvalidInput
 
 
-def open_store(uri: str) -> Store:
+def open_store(uri: str, *, patient: bool = False) -> Store:
     """Opens a store: a path, `file://...`, `s3://bucket/prefix` or `memory://name`.
+
+    Args:
+        uri: Where it is.
+        patient: Whether to wait through an outage of about a minute, as a run does. Who waits at a prompt would
+            rather hear of it.
 
     Raises:
         InvalidInput: No store has that scheme.
@@ -22,7 +27,7 @@ def open_store(uri: str) -> Store:
     if scheme == "s3":
         from evaluator.storage.s3 import S3Store
 
-        return S3Store.at(rest)
+        return S3Store.at(rest, patient=patient)
     raise InvalidInput("no store has this scheme", place=uri, value=scheme, bound="a path, file://, s3://, memory://")
 
 

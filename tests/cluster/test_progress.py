@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from cluster import pipeline, progress
+from cluster import driver, pipeline, progress
 from cluster.errors import RunError
 from cluster.report.document import document
 from evaluator.errors import StoreError
@@ -74,6 +74,7 @@ def clock() -> Clock:
 @pytest.fixture
 def every_unit(monkeypatch) -> None:
     monkeypatch.setattr(progress, "_INTERVAL_S", 0.0)
+    monkeypatch.setattr(driver, "_TICK_S", 0.0)
 
 
 def watch_of(prepared, store, clock=Clock, submission_id="") -> progress.Watch:
@@ -105,9 +106,10 @@ def test_a_thousand_units_in_a_second_are_told_once(prepared, clock):
     for step in range(1000):
         clock.now_s = step / 1000
         watch.published(receipt("control", step % NUM_UNITS))
+        watch.look()
     assert store.num_replaced == 1
     clock.now_s = 1.0
-    watch.published(receipt("control", 0))
+    watch.look()
     assert store.num_replaced == 2
 
 
@@ -168,7 +170,7 @@ def test_a_cancelled_driver_stops_after_the_unit_in_hand_and_the_next_one_goes_o
         if len(seen) == 5:
             prepared.store.put_if_absent(cancel_key("small-1"), b"{}")
 
-    with pytest.raises(RunError, match=r"was cancelled: submission 'small-1'.*submit it again"):
+    with pytest.raises(RunError, match=r"submission 'small-1' was cancelled.*run the same again"):
         run(prepared, cancel_at_five)
     assert len(reader.published_units(prepared.store, prepared.run.run_id)) == 5
     assert told(prepared).state == "cancelled"

@@ -338,7 +338,7 @@ def test_a_take_over_that_was_interrupted_goes_on(tmp_path, evaluated):
     assert second["reused"]["num_units"] == NUM_ARMS * NUM_UNITS
 
 
-def test_looking_for_units_reads_one_record_a_run_and_no_rows_of_others(tmp_path):
+def test_looking_for_units_reads_one_record_a_run_and_no_rows_of_others(tmp_path, monkeypatch):
     first = run(builders.write_experiment(tmp_path))
     for suite in (changed_suite(plan=other_plan()), changed_suite(seed=1)):  # copies of the first; nothing in common
         run(builders.write_experiment(tmp_path, suite=suite))
@@ -353,7 +353,8 @@ def test_looking_for_units_reads_one_record_a_run_and_no_rows_of_others(tmp_path
             return super().get(key)
 
     watched = Watched(store.uri)
-    pipeline.run(dataclasses.replace(prepared, store=watched), in_process=True, on_progress=lambda arm, units: None)
+    monkeypatch.setattr(pipeline, "open_store", lambda uri, patient: watched)
+    pipeline.run(prepared, in_process=True, on_progress=lambda arm, units: None)
     others = [key for key in read if run_id not in key and "FORMAT" not in key]
     assert len([key for key in others if "/runs/" in key]) == 3
     assert len([key for key in others if "/data/" in key]) == NUM_ARMS * NUM_UNITS

@@ -6,13 +6,19 @@ from hypothesis import strategies as st
 from cluster.schedule import Schedule, Task
 
 
+def schedule_of(pending, *, replicas=1, max_attempts=1, kinds=None) -> Schedule:
+    schedule = Schedule(list(pending), replicas=replicas, max_attempts=max_attempts, kinds=kinds)
+    schedule.add(pending)
+    return schedule
+
+
 def test_a_slot_stays_with_its_arm_until_the_arm_has_no_units_left():
-    schedule = Schedule({"a": [0, 1], "b": [0]}, replicas=1, max_attempts=1)
+    schedule = schedule_of({"a": [0, 1], "b": [0]}, replicas=1, max_attempts=1)
     assert [schedule.next_task("s") for _ in range(4)] == [Task("a", 0), Task("a", 1), Task("b", 0), None]
 
 
 def test_what_is_upcoming_is_what_comes_next_and_taking_a_look_changes_nothing():
-    schedule = Schedule({"a": [0, 3], "b": [1, 2]}, replicas=1, max_attempts=1)
+    schedule = schedule_of({"a": [0, 3], "b": [1, 2]}, replicas=1, max_attempts=1)
     assert schedule.upcoming("s") == 0
     found = []
     while task := schedule.next_task("s"):
@@ -21,7 +27,7 @@ def test_what_is_upcoming_is_what_comes_next_and_taking_a_look_changes_nothing()
 
 
 def test_slots_that_share_an_arm_expect_every_other_unit():
-    schedule = Schedule({"a": [0, 1, 2, 3, 4], "b": [7]}, replicas=2, max_attempts=1)
+    schedule = schedule_of({"a": [0, 1, 2, 3, 4], "b": [7]}, replicas=2, max_attempts=1)
     for slot in ("s", "t"):
         schedule.next_task(slot)
     assert [schedule.upcoming(slot) for slot in ("s", "t")] == [3, 3]
@@ -32,23 +38,23 @@ def test_slots_that_share_an_arm_expect_every_other_unit():
 
 
 def test_an_arm_gets_no_more_slots_than_replicas():
-    schedule = Schedule({"a": [0, 1, 2]}, replicas=2, max_attempts=1)
+    schedule = schedule_of({"a": [0, 1, 2]}, replicas=2, max_attempts=1)
     assert [schedule.next_task(slot) for slot in ("s", "t", "u")] == [Task("a", 0), Task("a", 1), None]
 
 
 def test_a_unit_is_tried_again_until_its_attempts_are_spent_and_then_only_its_arm_fails():
-    schedule = Schedule({"a": [0, 1], "b": [0]}, replicas=1, max_attempts=2)
+    schedule = schedule_of({"a": [0, 1], "b": [0]}, replicas=1, max_attempts=2)
     first = schedule.next_task("s")
-    assert schedule.failed_once(first, "broke", arm_is_lost=False)
+    assert schedule.failed_once(first, "broke")
     second = schedule.next_task("s")
     assert second == Task("a", 0, attempt=2)
-    assert not schedule.failed_once(second, "broke", arm_is_lost=False)
+    assert not schedule.failed_once(second, "broke")
     assert schedule.failed == {"a": "unit 0 (2 attempts): broke"}
     assert schedule.next_task("s") == Task("b", 0)
 
 
 def test_an_arm_that_cannot_be_loaded_is_not_tried_again():
-    schedule = Schedule({"a": [0, 1]}, replicas=1, max_attempts=5)
+    schedule = schedule_of({"a": [0, 1]}, replicas=1, max_attempts=5)
     assert not schedule.failed_once(schedule.next_task("s"), "no such weights", arm_is_lost=True)
     assert schedule.finished
 
@@ -62,7 +68,7 @@ def test_an_arm_that_cannot_be_loaded_is_not_tried_again():
 def test_every_unit_is_done_exactly_once_whatever_fails(units, replicas, num_slots, seed):
     chance = random.Random(seed)
     pending = {f"arm-{index}": list(range(count)) for index, count in enumerate(units)}
-    schedule = Schedule(pending, replicas=replicas, max_attempts=1000)
+    schedule = schedule_of(pending, replicas=replicas, max_attempts=1000)
     running: dict[str, Task] = {}
     done: list[tuple[str, int]] = []
     while not schedule.finished:
@@ -74,8 +80,64 @@ def test_every_unit_is_done_exactly_once_whatever_fails(units, replicas, num_slo
         slot = chance.choice(sorted(running))
         task = running.pop(slot)
         if chance.random() < 0.3:
-            schedule.failed_once(task, "chance", arm_is_lost=False)
+            schedule.failed_once(task, "chance")
         else:
             schedule.succeeded(task)
             done.append((task.arm, task.unit))
     assert sorted(done) == sorted((arm, unit) for arm, numbers in pending.items() for unit in numbers)
+
+
+def test_a_failure_that_is_not_the_units_own_costs_no_attempt():
+    schedule = schedule_of({"a": [0]}, max_attempts=1)
+    for _ in range(5):
+        assert schedule.failed_once(schedule.next_task("s"), "its node died", counts=False)
+    assert schedule.next_task("s") == Task("a", 0)
+
+
+def test_a_lost_slot_leaves_its_arm_to_others():
+    schedule = schedule_of({"a": [0, 1]})
+    schedule.next_task("s")
+    assert schedule.next_task("t") is None
+    schedule.gone("s")
+    assert schedule.next_task("t") == Task("a", 1)
+
+
+def test_of_a_unit_that_two_slots_do_the_first_answer_counts_and_nobody_waits_for_the_other():
+    schedule = schedule_of({"a": [0]})
+    task = schedule.next_task("s")
+    schedule.copied(task)
+    assert not schedule.finished
+    schedule.succeeded(task)
+    assert schedule.finished
+    assert schedule.failed_once(task, "the late one broke")
+    assert schedule.finished
+    assert not schedule.failed
+
+
+def test_a_unit_is_not_tried_again_while_its_copy_still_runs():
+    schedule = schedule_of({"a": [0]})
+    task = schedule.next_task("s")
+    schedule.copied(task)
+    assert schedule.failed_once(task, "one of the two broke")
+    assert schedule.next_task("t") is None
+    schedule.succeeded(task)
+    assert schedule.finished
+
+
+def test_a_slot_gets_only_arms_of_its_kind():
+    schedule = schedule_of({"a": [0], "b": [0], "c": [0]}, kinds={"b": "H100"})
+    assert [schedule.next_task("s", "H100"), schedule.next_task("s", "H100")] == [Task("b", 0), None]
+    assert [schedule.next_task("t").arm, schedule.next_task("t").arm] == ["a", "c"]
+    assert schedule_of({"a": [0, 1], "b": [0]}, replicas=3, kinds={"b": "H100"}).num_useful_slots() == {
+        "": 2,
+        "H100": 1,
+    }
+
+
+def test_units_can_be_added_while_others_run_but_not_to_a_failed_arm():
+    schedule = schedule_of({"a": [0], "b": [0]})
+    first = schedule.next_task("s")
+    schedule.add({"a": [1], "b": [1]})
+    schedule.failed_once(first, "broke")
+    schedule.add({"a": [2]})
+    assert [schedule.next_task("s").arm, schedule.next_task("s").arm, schedule.next_task("s")] == ["b", "b", None]

@@ -1,0 +1,48 @@
+"""A run's progress as metrics of Ray: what its dashboard and Prometheus show while it works."""
+
+from ray.util.metrics import Gauge
+
+from manifests.ledger import Progress, Run
+
+NAMES = {
+    "assay_units_done": "Units in the ledger, of all arms.",
+    "assay_units": "Units that the run has, of all arms.",
+    "assay_units_retried": "Units that this driver had to try again.",
+    "assay_rows_per_second": "Rows published a second by this driver.",
+    "assay_bytes_fetched": "Bytes of shards that this driver's slots have fetched.",
+    "assay_slots": "Slots that are ready.",
+    "assay_slots_busy": "Slots with a unit in hand.",
+    "assay_slot_seconds": "Seconds of slots that the run has cost so far.",
+    "assay_gpu_seconds": "Seconds of GPUs that the run has cost so far.",
+    "assay_price": "What the run has cost so far by the experiment's prices.",
+    "assay_eta_seconds": "Seconds until the last unit.",
+}
+
+
+class Meters:
+    """One gauge a number, tagged with the experiment's name and the run. Needs a connected Ray."""
+
+    def __init__(self, run: Run) -> None:
+        """Registers the gauges."""
+        tags = {"experiment": run.experiment.name, "run_id": run.run_id}
+        self._gauges = {name: Gauge(name, words, tag_keys=tuple(tags)) for name, words in NAMES.items()}
+        for gauge in self._gauges.values():
+            gauge.set_default_tags(tags)
+
+    def show(self, progress: Progress) -> None:
+        """Sets every gauge."""
+        values = {
+            "assay_units_done": progress.num_units_done,
+            "assay_units": progress.num_units * len(progress.arms),
+            "assay_units_retried": progress.num_retries,
+            "assay_rows_per_second": progress.rows_per_s or 0.0,
+            "assay_bytes_fetched": progress.bytes_fetched,
+            "assay_slots": progress.num_slots,
+            "assay_slots_busy": progress.num_slots_busy,
+            "assay_slot_seconds": progress.spent.slot_s,
+            "assay_gpu_seconds": progress.spent.gpu_s,
+            "assay_price": progress.spent.price,
+            "assay_eta_seconds": progress.eta_s or 0.0,
+        }
+        for name, value in values.items():
+            self._gauges[name].set(value)

@@ -1,0 +1,92 @@
+"""Which units are done before arms are compared: all at once, or, in a race, wave after wave."""
+
+from collections.abc import Iterator, Mapping, Sequence
+
+import numpy as np
+
+from evaluator.batches import Unit
+from evaluator.ledger.reader import UnitReceipt
+from manifests import Experiment
+from stats import racing
+
+Receipts = Mapping[str, Mapping[int, UnitReceipt]]
+"""Per arm, the receipt of every published unit by index."""
+
+
+class Waves:
+    """One wave with every unit: no arm is dropped."""
+
+    def __init__(self, units: Sequence[Unit]) -> None:
+        """Takes the dataset's units."""
+        self._units = units
+        self.is_last = True
+        """Whether the wave that is done now is the last one."""
+
+    def __iter__(self) -> Iterator[Sequence[int]]:
+        """The indices of the units that shall be done after each wave, in the order in which they are done."""
+        yield range(len(self._units))
+
+    def beaten(self, receipts: Receipts, arms: Sequence[str]) -> dict[str, str]:  # noqa: ARG002
+        """The arms, of those left, that the others beat so clearly that no further wave can help, and why."""
+        return {}
+
+
+class RaceWaves(Waves):
+    """The waves of a race: units in a seeded order, so that those done are a sample of the dataset."""
+
+    def __init__(self, experiment: Experiment, units: Sequence[Unit]) -> None:
+        """Shuffles the units as `experiment.race` says."""
+        super().__init__(units)
+        assert experiment.race is not None
+        self._race, self._primary = experiment.race, experiment.suite.primary
+        self._control = experiment.suite.plan.control
+        self._order = np.random.default_rng(self._race.seed).permutation(len(units)).tolist()
+        self._num_done = 0
+        self._dropped_after: dict[str, int] = {}
+        self.is_last = False
+
+    def __iter__(self) -> Iterator[Sequence[int]]:
+        for num_done in racing.waves(len(self._units), first=self._race.first_units, growth=self._race.growth):
+            self._num_done, self.is_last = num_done, num_done == len(self._units)
+            yield self._order[:num_done]
+
+    def beaten(self, receipts: Receipts, arms: Sequence[str]) -> dict[str, str]:
+        """The arms that are surely not the best; never the control, which the others are compared with."""
+        if self.is_last or len(arms) < 2:
+            return {}
+        raced = [*self._dropped_after, *arms]
+        units = self._order[: self._num_done]
+        look = racing.race(
+            [[self._sum(receipts[arm], arm, position, unit) for arm in raced] for position, unit in enumerate(units)],
+            rows_U=[self._units[unit].num_rows for unit in units],
+            num_units=len(self._units),
+            num_rows=sum(unit.num_rows for unit in self._units),
+            unit_rows=max(unit.num_rows for unit in self._units),
+            arms=raced,
+            direction=self._primary.direction,
+            margin=self._race.margin,
+            alpha=self._race.alpha,
+            bounds=(0.0, 1.0) if self._primary.is_binary else None,
+        )
+        found: dict[str, str] = {}
+        for arm in look.arms:
+            if arm.beaten and arm.arm != self._control:
+                found[arm.arm] = (
+                    f"beaten in the race after {look.num_units} of {len(self._units)} units: {self._primary.name} "
+                    f"{arm.mean:.6g}, behind '{look.leader}' by {arm.shortfall:.6g} and on the whole dataset behind "
+                    f"the best by at least {arm.shortfall_low:.6g} (sure at all looks together: p = {arm.p_value:.3g}, "
+                    f"{look.guarantee})"
+                )
+                self._dropped_after[arm.arm] = self._num_done
+        return found
+
+    def _sum(self, receipts: Mapping[int, UnitReceipt], arm: str, position: int, unit: int) -> float:
+        """The sum of a unit's scores; NaN where the arm was no longer in the race."""
+        if position >= self._dropped_after.get(arm, len(self._units)):
+            return float("nan")
+        return float(receipts[unit].facts["score_sums"][self._primary.name])
+
+
+def waves_of(experiment: Experiment, units: Sequence[Unit]) -> Waves:
+    """The waves that an experiment wants."""
+    return Waves(units) if experiment.race is None else RaceWaves(experiment, units)

@@ -1,0 +1,242 @@
+"""What the driver costs a unit, and how close the schedule comes to the least time possible: no model, no Ray.
+
+Part `driver`: pretended slots that answer at once, so that all that is spent is the driver's: schedule, receipts,
+progress. Part `schedule`: a simulation of slots in simulated time, where units take unequal time, some fail and are
+tried again, and some slots die. The lower bound of its makespan is the work that was done over the number of slots.
+"""
+
+import argparse
+import heapq
+import resource
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+from cluster.driver import drive
+from cluster.executor import Outcome, Ready
+from cluster.progress import Watch
+from cluster.race import Waves
+from cluster.schedule import Schedule, Task
+from cluster.slot import Published
+from evaluator.batches import Unit
+from evaluator.ledger.reader import UnitReceipt
+from evaluator.storage.memory import MemoryStore
+from manifests import Arm, Experiment, Metric, Plan, Policy, Resources, Suite, Variant
+from manifests.contract import Column
+from manifests.ledger import Lineage, Run
+
+NO_DIGEST = "sha256:" + "0" * 64
+
+
+class PretendedSlots:
+    """Slots that have published a unit as soon as they are asked."""
+
+    depth = 2
+
+    def __init__(self) -> None:
+        self.told: list[Ready | Outcome] = []
+
+    def start(self, run: Run, *, import_paths: tuple[str, ...]) -> None:
+        """Nothing to make."""
+
+    def kind_of(self, arm: Arm) -> str:  # noqa: ARG002
+        """One kind."""
+        return ""
+
+    def want(self, kind: str, num_slots: int) -> None:
+        """As many as the run allows."""
+        self.told += [Ready(f"slot-{number}", kind) for number in range(min(num_slots, NUM_SLOTS))]
+
+    def submit(self, slot: str, task: Task, upcoming: int | None) -> None:  # noqa: ARG002
+        """Done."""
+        receipt = UnitReceipt(task.arm, task.unit, "key", 1024, 65536, NO_DIGEST, NO_DIGEST, facts_of(task))
+        self.told.append(Outcome(slot, task, Published(receipt, is_ours=True, digest=NO_DIGEST)))
+
+    def wait(self, timeout_s: float) -> list[Ready | Outcome]:  # noqa: ARG002
+        """Everything."""
+        told, self.told = self.told, []
+        return told
+
+    def interrupt(self, slot: str, reason: str) -> list[Outcome]:  # noqa: ARG002
+        """Never needed."""
+        return []
+
+    def give_back(self, slot: str) -> None:
+        """Nothing to free."""
+
+    def close(self) -> None:
+        """Nothing to free."""
+
+
+NUM_SLOTS = 64
+
+
+def facts_of(task: Task) -> dict[str, object]:
+    """As many facts as a real receipt has."""
+    times = ("read_s", "decode_s", "fetch_s", "predict_s", "score_s", "cpu_s", "batch_p50_s", "batch_max_s", "load_s")
+    return {
+        **dict.fromkeys(times, 0.001 * task.unit),
+        "slot": "slot-1",
+        "host": "host",
+        "bytes_fetched": 0,
+        "shards_fetched": 0,
+        "score_sums": {"accuracy": 1.0 * task.unit},
+        "wobble": {"num_rows": 32, "num_flips": 0},
+        "nonce": f"{task.arm}-{task.unit}",
+    }
+
+
+def pretended_run(num_arms: int) -> Run:
+    """A run of arms that nobody will ever load."""
+    plan = Plan(kind="Plan", version=1, metric="accuracy", scale="binary", control="arm-0")
+    suite = Suite(
+        kind="Suite",
+        version=1,
+        batch_size=1024,
+        metrics=(Metric(name="accuracy", measure="correct"),),
+        plan=plan,
+        policy=Policy(kind="Policy", version=1),
+    )
+    variant = Variant(kind="Variant", version=1, predictor="callable", entrypoint="module:function", output="labels")
+    experiment = Experiment(
+        kind="Experiment",
+        version=1,
+        name="pretended",
+        dataset="datasets/none@v1",
+        suite=suite,
+        arms=tuple(Arm(name=f"arm-{number}", variant=variant) for number in range(num_arms)),
+        resources=Resources(max_slots=NUM_SLOTS),
+        ledger="memory://bench-driver",
+    )
+    return Run(
+        run_id="pretended-1",
+        experiment=experiment,
+        experiment_digest=NO_DIGEST,
+        dataset_digest=NO_DIGEST,
+        suite_digest=NO_DIGEST,
+        plan_digest=NO_DIGEST,
+        policy_digest=NO_DIGEST,
+        variant_digests={},
+        label=Column(name="label", role="label", type="int64"),
+        unit_keys={},
+        lineage=Lineage(identity={}, circumstance={}),
+        opened_at="",
+    )
+
+
+def bench_driver(num_arms: int, num_units: int) -> bool:
+    """The driver's own CPU time and memory, a unit."""
+    run = pretended_run(num_arms)
+    units = [Unit(index, index * 1024, 1024, 1024) for index in range(num_units)]
+    store = MemoryStore("bench-driver")
+    watch = Watch(run, num_units=num_units, num_rows=num_units * 1024, store=store, submission_id="")
+    total, done = num_arms * num_units, 0
+    marks: list[tuple[float, float]] = []  # (CPU seconds, MB) after each tenth
+
+    def on_progress(_arm: str) -> None:
+        nonlocal done
+        done += 1
+        if done % (total // 10) == 0:
+            marks.append((time.process_time(), resident_mb()))
+
+    began_s, began_mb = time.process_time(), resident_mb()
+    driven = drive(
+        run,
+        waves=Waves(units),
+        published=(),
+        executor=PretendedSlots(),
+        import_paths=(),
+        on_progress=on_progress,
+        watch=watch,
+    )
+    assert driven.num_evaluated == total
+    cpu_ms = 1000 * (marks[-1][0] - began_s) / total
+    first, last = marks[0][0] - began_s, marks[-1][0] - marks[-2][0]
+    growth_kb = 1000 * (marks[-1][1] - began_mb) / total
+    print(f"driver: {num_arms:,} arms x {num_units:,} units through {NUM_SLOTS} slots")
+    print(f"  CPU a unit               {cpu_ms:8.3f} ms   bound 2")
+    print(f"  last tenth over first    {last / first:8.2f}      CPU")
+    print(f"  memory a unit            {growth_kb:8.2f} kB   its receipt, which the commit needs")
+    return cpu_ms < 2
+
+
+def resident_mb() -> float:
+    """This process's resident memory now."""
+    pages = int(Path("/proc/self/statm").read_text().split()[1])
+    return pages * resource.getpagesize() / 1e6
+
+
+def bench_schedule(num_arms: int, num_units: int, num_slots: int, replicas: int) -> bool:
+    """Simulated time: exponential-ish unit times, 1 % failures, and slots that die and come back."""
+    rng = np.random.default_rng(0)
+    arms = [f"arm-{number}" for number in range(num_arms)]
+    seconds_of_arm = dict(zip(arms, rng.lognormal(0.0, 0.5, num_arms).tolist(), strict=True))
+    chance = rng.random(1 << 20).tolist()
+    spread = (0.5 + rng.gamma(4.0, 0.125, 1 << 20)).tolist()
+    began_s = time.process_time()
+    schedule = Schedule(arms, replicas=replicas, max_attempts=10)
+    schedule.add({arm: range(num_units) for arm in arms})
+    idle = [f"slot-{number}" for number in range(num_slots)]
+    events: list[tuple[float, int, str, Task | None]] = []
+    now_s = work_s = 0.0
+    count = num_done = num_failed = num_died = 0
+    while not schedule.finished:
+        waiting = []
+        for slot in idle:
+            task = schedule.next_task(slot)
+            if task is None:
+                waiting.append(slot)
+                continue
+            seconds = seconds_of_arm[task.arm] * spread[count & 0xFFFFF]
+            work_s += seconds
+            heapq.heappush(events, (now_s + seconds, count, slot, task))
+            count += 1
+        idle = waiting
+        now_s, number, slot, task = heapq.heappop(events)
+        idle.append(slot)
+        if task is None:
+            continue
+        fate = chance[number & 0xFFFFF]
+        if fate < 0.01:
+            num_failed += 1
+            assert schedule.failed_once(task, "chance")
+            if fate < 0.001:  # the slot died, too, and is made again
+                num_died += 1
+                schedule.gone(slot)
+                idle.pop()
+                heapq.heappush(events, (now_s + 5.0, count, slot, None))
+                count += 1
+                work_s += 5.0
+        else:
+            schedule.succeeded(task)
+            num_done += 1
+    cpu_s = time.process_time() - began_s
+    assert num_done == num_arms * num_units
+    assert not schedule.failed
+    excess = now_s / (work_s / num_slots) - 1
+    print(f"schedule: {num_arms:,} arms x {num_units:,} units, {num_slots:,} slots, {replicas} a arm at most")
+    print(f"  CPU                      {cpu_s:8.1f} s    {1e6 * cpu_s / num_done:.1f} us a unit   bound 60 s")
+    print(
+        f"  makespan over its bound  {100 * excess:8.2f} %    bound 5   ({num_failed:,} failures, {num_died:,} deaths)"
+    )
+    return cpu_s < 60 and excess < 0.05
+
+
+def main() -> int:
+    """Both parts; 1 if a bound is broken."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--quick", action="store_true", help="a hundredth of the work, for CI")
+    options = parser.parse_args()
+    if options.quick:
+        results = [bench_driver(100, 10), bench_schedule(500, 100, 100, 8)]
+    else:
+        results = [bench_driver(1000, 100), bench_schedule(10_000, 1000, 1000, 8)]
+    return 0 if all(results) else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())

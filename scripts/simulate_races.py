@@ -1,0 +1,198 @@
+"""Simulates what a race promises: the arm that is best on the whole dataset stays, and most units are saved.
+
+    python scripts/simulate_races.py [--quick] [--races N] [--only WORDS]
+
+Draws datasets from worlds that it knows, races 64 arms over each in many random orders of its units, and prints a
+Markdown table. Exits with 1 if the best arm was dropped more often than promised.
+"""
+
+import argparse
+import os
+import sys
+import time
+from collections.abc import Iterator
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+import numpy as np
+from scipy import special
+
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+
+from stats import racing
+
+ALPHA = 0.05
+NUM_ARMS = 64
+UNIT_ROWS = 128
+RACES_A_DATASET = 20
+CORRELATION = 0.7
+RARE_SHARE = 0.06
+
+
+@dataclass(frozen=True)
+class World:
+    """Where scores come from.
+
+    Attributes:
+        words: What is special about it.
+        num_units: Units N; the last has half the rows of the others.
+        kind: `binary` scores, of which more is better; `losses`, skewed, of which less is; `rare`: binary, and one arm
+            is best because it alone is right in a few units, and worse in all others; `heavy`: units' sums with the
+            tails of Student's t with 3 degrees of freedom.
+        gains: `equal` arms, one better by a `little`, or four good ones and the `rest` clearly worse.
+        unit_sd: How much units differ, for each arm by itself: the data are sorted.
+        told: Whether the race is told that scores lie between 0 and 1.
+        promised: Whether the best arm must stay.
+    """
+
+    words: str
+    num_units: int
+    kind: str = "binary"
+    gains: str = "equal"
+    unit_sd: float = 0.0
+    told: bool = True
+    promised: bool = True
+
+
+def worlds() -> Iterator[World]:
+    """All worlds of the table."""
+    for num_units in (16, 60, 200):
+        yield World("all equal", num_units)
+        yield World("one better by 0.02", num_units, gains="little")
+        yield World("60 clearly worse", num_units, gains="rest")
+        yield World("sorted, all equal", num_units, unit_sd=0.15)
+        yield World("sorted, 60 clearly worse", num_units, gains="rest", unit_sd=0.15)
+        yield World("best by a rare group", num_units, kind="rare")
+    for num_units in (16, 60, 200):
+        yield World("all equal, bounds not told", num_units, told=False)
+        yield World("60 clearly worse, bounds not told", num_units, gains="rest", told=False)
+        yield World("sorted, 60 clearly worse, bounds not told", num_units, gains="rest", unit_sd=0.15, told=False)
+        yield World("losses, all equal", num_units, kind="losses", told=False)
+        yield World("losses, 60 clearly worse", num_units, kind="losses", gains="rest", told=False)
+        yield World("sorted losses, all equal", num_units, kind="losses", unit_sd=0.5, told=False)
+        yield World("sorted losses, 60 clearly worse", num_units, "losses", "rest", unit_sd=0.5, told=False)
+        yield World("heavy tails, all equal", num_units, kind="heavy", told=False)
+        yield World("best by a rare group, bounds not told", num_units, kind="rare", told=False, promised=False)
+
+
+def drawn(world: World, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
+    """Sums of scores, units x arms, and the rows of each unit."""
+    rows_U = np.full(world.num_units, UNIT_ROWS)
+    rows_U[-1] //= 2
+    gains_A = _gains(world, rng)
+    shape = world.num_units, NUM_ARMS
+    shift_UA = gains_A + world.unit_sd * rng.normal(size=shape)
+    if world.kind == "heavy":
+        return rows_U[:, None] * shift_UA + rng.standard_t(3, size=shape), rows_U
+    if world.kind == "rare":
+        num_rare = max(1, round(RARE_SHARE * world.num_units))
+        shift_UA[:, 0] -= 0.7 * num_rare / world.num_units
+        shift_UA[:num_rare], shift_UA[:num_rare, 0] = -0.8, 0.2
+    sums_UA = np.empty(shape)
+    chances_UA = np.clip(0.8 + shift_UA, 0, 1)
+    for unit, num_rows in enumerate(rows_U):
+        shared_RA, own_RA = rng.normal(size=(num_rows, 1)), rng.normal(size=(num_rows, NUM_ARMS))
+        latent_RA = CORRELATION**0.5 * shared_RA + (1 - CORRELATION) ** 0.5 * own_RA
+        if world.kind == "losses":
+            sums_UA[unit] = np.exp(latent_RA - 2 * shift_UA[unit]).sum(axis=0)
+        else:
+            sums_UA[unit] = (latent_RA < special.ndtri(chances_UA[unit])).sum(axis=0)
+    return sums_UA, rows_U
+
+
+def _gains(world: World, rng: np.random.Generator) -> np.ndarray:
+    gains_A = np.zeros(NUM_ARMS)
+    if world.gains == "little":
+        gains_A[0] = 0.02
+    if world.gains == "rest":
+        gains_A[:4] = rng.uniform(0.02, 0.05, size=4)
+        gains_A[4:] = rng.uniform(-0.3, -0.05, size=60)
+    return gains_A
+
+
+def raced(world: World, sums_UA: np.ndarray, rows_U: np.ndarray) -> tuple[np.ndarray, float]:
+    """Which arms stayed to the last wave, and the share of units that were not evaluated."""
+    sums_UA = sums_UA.copy()
+    stayed_A = np.ones(NUM_ARMS, dtype=bool)
+    num_done, num_evaluated = 0, 0
+    for num_units in racing.waves(world.num_units):
+        num_evaluated += stayed_A.sum() * (num_units - num_done)
+        num_done = num_units
+        if num_units == world.num_units:
+            break
+        look = racing.race(
+            sums_UA[:num_units],
+            rows_U=rows_U[:num_units],
+            num_units=world.num_units,
+            num_rows=rows_U.sum(),
+            unit_rows=UNIT_ROWS,
+            arms=[f"{arm:02}" for arm in range(NUM_ARMS)],
+            direction=_direction(world),
+            margin=0.0,
+            alpha=ALPHA,
+            bounds=(0.0, 1.0) if world.told else None,
+        )
+        stayed_A[[int(each.arm) for each in look.arms if each.beaten]] = False
+        sums_UA[num_units:, ~stayed_A] = np.nan
+    return stayed_A, 1 - num_evaluated / sums_UA.size
+
+
+def _direction(world: World) -> str:
+    return "lower" if world.kind == "losses" else "higher"
+
+
+def some(given: tuple[World, int, int]) -> np.ndarray:
+    """Sums over the races on one dataset: the best arm stayed, arms that stayed, share of units saved."""
+    world, dataset, num_races = given
+    rng = np.random.default_rng([20_260_103, dataset])
+    sums_UA, rows_U = drawn(world, rng)
+    total_A = sums_UA.sum(axis=0)
+    best = total_A.min() if _direction(world) == "lower" else total_A.max()
+    counts = np.zeros(3)
+    for _ in range(num_races):
+        order_U = rng.permutation(world.num_units)
+        stayed_A, saved = raced(world, sums_UA[order_U], rows_U[order_U])
+        counts += stayed_A[total_A == best].any(), stayed_A.sum(), saved
+    return counts
+
+
+def simulated(num_races: int, *, chosen: list[World]) -> int:
+    """Prints the table; 1 if the best arm was dropped more often than promised by more than chance."""
+    blocks = [(first, min(RACES_A_DATASET, num_races - first)) for first in range(0, num_races, RACES_A_DATASET)]
+    chance = 2 * (ALPHA * (1 - ALPHA) / num_races) ** 0.5
+    print(f"{num_races} races of {NUM_ARMS} arms, alpha {ALPHA}; 0.95 is known within {chance:.3f} (2 SE)\n")
+    print("| world | units | guarantee | best arm kept | arms at the end | units saved |")
+    print("|---|---|---|---|---|---|")
+    broken = 0
+    with ProcessPoolExecutor() as pool:
+        for world in chosen:
+            counts = sum(pool.map(some, [(world, *block) for block in blocks]), start=np.zeros(3))
+            kept, num_left, saved = counts / num_races
+            broken += world.promised and kept < 1 - ALPHA - chance
+            guarantee = "exact" if world.told else "approximate" if world.promised else "none"
+            print(
+                f"| {world.words} | {world.num_units} | {guarantee} | {kept:.3f} | {num_left:.1f} | {saved:.0%} |",
+                flush=True,
+            )
+    return int(broken > 0)
+
+
+def main() -> None:
+    """Reads the options."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--races", type=int, help="in each world: 1000; with --quick 60")
+    parser.add_argument("--only", default="", help="only worlds with this in their words")
+    parser.add_argument("--quick", action="store_true", help="every fourth world, 60 races")
+    options = parser.parse_args()
+    started = time.monotonic()
+    chosen = [world for world in worlds() if options.only in world.words][:: 4 if options.quick else 1]
+    code = simulated(options.races or (60 if options.quick else 1000), chosen=chosen)
+    print(f"\n{time.monotonic() - started:.0f} s", file=sys.stderr)
+    sys.exit(code)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,139 @@
+"""A race drops arms that are clearly beaten, keeps what they scored, and measures the others as if there were none."""
+
+import pytest
+from rich.console import Console
+
+from cluster import pipeline
+from cluster.report import terminal
+from cluster.report.document import document
+from evaluator.ledger import reader
+from manifests import ManifestError
+from tests import builders
+
+NUM_ROWS, NUM_UNITS = 1600, 50
+ARMS = {
+    "control": builders.variant(flip_every=4),
+    "best": builders.variant(),
+    "near": builders.variant(flip_every=50),
+    **{f"bad-{cut}": builders.variant(cut=cut / 10) for cut in (0, 1, 9, 10)},
+}
+RACE = {"first_units": 8, "growth": 1.5}
+
+
+def run(experiment) -> dict:
+    prepared = pipeline.prepare(str(experiment))
+    pipeline.run(prepared, in_process=True, on_progress=lambda arm, units: None)
+    return document(prepared.store, prepared.run.run_id)
+
+
+def write(folder, **options):
+    return builders.write_experiment(folder, arms=ARMS, num_rows=NUM_ROWS, **options)
+
+
+@pytest.fixture(scope="module")
+def raced(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("raced")
+    return folder, run(write(folder, race=RACE))
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory) -> dict:
+    return run(write(tmp_path_factory.mktemp("whole")))
+
+
+def by_arm(report) -> dict[str, dict]:
+    return {arm["arm"]: arm for arm in report["arms"]}
+
+
+def test_arms_that_are_clearly_beaten_are_dropped_early_and_rejected(raced):
+    _, report = raced
+    arms = by_arm(report)
+    assert {name for name, arm in arms.items() if arm["status"] == "dropped"} >= {"bad-0", "bad-10"}
+    assert arms["best"]["status"] == "complete"
+    assert arms["bad-0"]["num_units_done"] < NUM_UNITS
+    decisions = {row["arm"]: row for row in report["decisions"]}
+    assert decisions["bad-0"]["decision"] == "reject"
+    assert "beaten in the race after" in decisions["bad-0"]["reasons"][0]
+    assert decisions["best"]["decision"] == "promote"
+    assert "arm_dropped" in {event["kind"] for event in report["events"]}
+
+
+def test_the_report_says_what_was_saved_and_lists_no_dropped_arm(raced, capsys):
+    _, report = raced
+    saved = sum(NUM_UNITS - arm["num_units_done"] for arm in report["arms"])
+    num_dropped = sum(arm["status"] == "dropped" for arm in report["arms"])
+    assert report["race"] == {"num_dropped": num_dropped, "num_units": NUM_UNITS * len(ARMS), "num_units_saved": saved}
+    (told,) = [event["message"] for event in report["events"] if event["kind"] == "race"]
+    assert f"{saved} of {NUM_UNITS * len(ARMS)} units saved" in told
+    console = Console(width=100)
+    terminal.show(report, console)
+    printed = capsys.readouterr().out
+    assert f"race: {num_dropped} of {len(ARMS)} arms dropped, {saved} of {NUM_UNITS * len(ARMS)} units saved" in printed
+    assert "bad-0 " not in printed
+
+
+def test_the_control_is_never_dropped(raced):
+    _, report = raced
+    assert by_arm(report)["control"]["status"] == "complete"
+
+
+def test_arms_that_are_left_have_the_scores_and_differences_of_a_run_without_a_race(raced, whole):
+    _, report = raced
+    left = [name for name, arm in by_arm(report).items() if arm["status"] == "complete"]
+    assert 2 <= len(left) < len(ARMS)
+    for name in left:
+        assert by_arm(report)[name]["scores_digest"] == by_arm(whole)[name]["scores_digest"]
+    estimates, of_all = (
+        {row["arm"]: row["estimate"] for row in each["analysis"]["comparisons"]} for each in (report, whole)
+    )
+    assert estimates == {name: of_all[name] for name in left if name != "control"}
+
+
+def test_alpha_is_shared_with_the_arms_that_were_dropped(raced):
+    _, report = raced
+    num_dropped = sum(arm["status"] == "dropped" for arm in report["arms"])
+    assert report["analysis"]["alpha"] == pytest.approx(0.05 * (len(ARMS) - 1 - num_dropped) / (len(ARMS) - 1))
+
+
+def test_scores_of_a_dropped_arm_stay_in_the_store_but_are_no_part_of_the_run(raced):
+    folder, report = raced
+    store = pipeline.prepare(str(folder / "experiment.yaml")).store
+    assert not reader.score_files(reader.committed_files(store, report["run_id"]), "bad-0")
+    published = [each for each in reader.published_units(store, report["run_id"]) if each.arm == "bad-0"]
+    assert len(published) == by_arm(report)["bad-0"]["num_units_done"]
+
+
+def test_a_run_whose_arms_were_dropped_is_done(raced):
+    folder, report = raced
+    prepared = pipeline.prepare(str(folder / "experiment.yaml"))
+    assert prepared.committed
+    assert prepared.run.run_id == report["run_id"]
+
+
+def test_units_go_in_a_seeded_order_and_a_resumed_race_drops_the_same(tmp_path, raced):
+    experiment = write(tmp_path, race=RACE)
+    prepared = pipeline.prepare(str(experiment))
+    seen = []
+
+    def die(arm: str, units: int) -> None:
+        seen.append(arm)
+        if len(seen) == 100:  # amid the second wave
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        pipeline.run(prepared, in_process=True, on_progress=die)
+    first = sorted(
+        each.unit for each in reader.published_units(prepared.store, prepared.run.run_id) if each.arm == "best"
+    )
+    assert first != list(range(len(first)))
+    report = run(experiment)
+    assert report["scores_digest"] == raced[1]["scores_digest"]
+    assert {name: (arm["status"], arm["reason"]) for name, arm in by_arm(report).items()} == {
+        name: (arm["status"], arm["reason"]) for name, arm in by_arm(raced[1]).items()
+    }
+
+
+def test_a_race_by_a_metric_of_the_whole_dataset_is_refused(tmp_path):
+    suite = {**builders.SUITE, "plan": {**builders.SUITE["plan"], "metric": "auroc", "scale": "continuous"}}
+    with pytest.raises(ManifestError, match="mean of rows' scores"):
+        pipeline.prepare(str(write(tmp_path, suite=suite, race=RACE)))

@@ -1,0 +1,99 @@
+"""A run that is told to stop commits what is whole, says what is missing, and goes on when it is asked again."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from cluster import driver, pipeline, progress
+from cluster.errors import StoppedError
+from cluster.report.document import document
+from evaluator.ledger import reader
+from manifests.ledger import Progress, progress_key
+from tests import builders
+
+NUM_UNITS = 7
+SLOW = {name: {**each, "parameters": {**each["parameters"], "delay_s": 0.02}} for name, each in builders.ARMS.items()}
+
+
+def run(experiment) -> dict:
+    prepared = pipeline.prepare(str(experiment))
+    pipeline.run(prepared, in_process=True, on_progress=lambda arm, units: None)
+    return document(prepared.store, prepared.run.run_id)
+
+
+def told(prepared) -> Progress:
+    return Progress.model_validate_json(prepared.store.get(progress_key(prepared.run.run_id)).to_pybytes())
+
+
+def terminated(folder, *, after_units: int) -> subprocess.CompletedProcess:
+    """`assay run` in a process of its own, sent SIGTERM once the ledger has so many units."""
+    command = [sys.executable, "-m", "cluster.cli", "run", "experiment.yaml", "--in-process", "--json"]
+    environment = {**os.environ, "PYTHONPATH": str(Path.cwd())}
+    process = subprocess.Popen(
+        command, cwd=folder, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
+    deadline = time.monotonic() + 120
+    while len(list(folder.glob("ledger/v1/data/scores/*/*/*.parquet"))) < after_units:
+        assert process.poll() is None, process.communicate()
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+    process.send_signal(signal.SIGTERM)
+    output, errors = process.communicate(timeout=60)
+    return subprocess.CompletedProcess(command, process.returncode, output, errors)
+
+
+@pytest.mark.slow
+def test_sigterm_commits_the_arms_that_are_whole_and_the_next_run_does_the_others(tmp_path):
+    expected = run(builders.write_experiment(tmp_path / "calm", arms=SLOW))
+    experiment = builders.write_experiment(tmp_path / "stopped", arms=SLOW)
+    first = pipeline.prepare(str(experiment))
+    ended = terminated(tmp_path / "stopped", after_units=2 * NUM_UNITS + 1)
+    assert ended.returncode == 1
+    assert "was stopped: SIGTERM" in ended.stderr
+    assert "run the same again" in ended.stderr
+    report = document(first.store, first.run.run_id)
+    status = {arm["arm"]: arm["status"] for arm in report["arms"]}
+    assert status["control"] == status["better"] == "complete"
+    assert status["again"] == "stopped"
+    assert {row["arm"]: row["decision"] for row in report["decisions"]}["again"] == "hold"
+    assert told(first).state == "stopped"
+
+    second = run(experiment)
+    assert second["supersedes"] == first.run.run_id
+    assert second["scores_digest"] == expected["scores_digest"]
+    assert {arm["arm"]: arm["num_units_reused"] for arm in second["arms"]}["better"] == NUM_UNITS
+
+
+@pytest.mark.slow
+def test_sigterm_before_a_variant_is_whole_commits_nothing_and_the_next_run_goes_on(tmp_path):
+    experiment = builders.write_experiment(tmp_path, arms=SLOW)
+    ended = terminated(tmp_path, after_units=2)
+    assert ended.returncode == 1
+    assert "before a variant could be compared: SIGTERM" in ended.stderr
+    prepared = pipeline.prepare(str(experiment))
+    assert not reader.is_committed(prepared.store, prepared.run.run_id)
+    report = run(experiment)
+    assert report["run_id"] == prepared.run.run_id
+    assert "resumed" in {event["kind"] for event in report["events"]}
+
+
+def test_a_spent_budget_stops_the_run_and_a_larger_one_goes_on(tmp_path, monkeypatch):
+    monkeypatch.setattr(driver, "_TICK_S", 0.0)
+    monkeypatch.setattr(progress, "_INTERVAL_S", 0.0)
+    experiment = builders.write_experiment(tmp_path, arms=SLOW, budget={"price": 0.5}, prices={"cpu_hour": 3600.0})
+    prepared = pipeline.prepare(str(experiment))
+    with pytest.raises(StoppedError, match=r"the budget is spent: budget.price is 0.5"):
+        pipeline.run(prepared, in_process=True, on_progress=lambda arm, units: None)
+    spent = told(prepared).spent
+    assert spent.price >= 0.5
+    assert spent.price == pytest.approx(spent.cpu_s)  # one a second
+    with pytest.raises(StoppedError):  # it is still spent
+        pipeline.run(pipeline.prepare(str(experiment)), in_process=True, on_progress=lambda arm, units: None)
+    builders.write_experiment(tmp_path, arms=SLOW, budget={"price": 100.0}, prices={"cpu_hour": 3600.0})
+    assert {arm["status"] for arm in run(experiment)["arms"]} == {"complete"}
+    assert told(pipeline.prepare(str(experiment))).spent.price > spent.price
