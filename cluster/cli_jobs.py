@@ -1,13 +1,16 @@
 """The verbs about submitted experiments: the client, from the command line."""
 
 import json
+import math
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 if TYPE_CHECKING:
-    from cluster.client import Client, Submission
+    from cluster.client import Client
+    from cluster.submission import Submission
+    from manifests.ledger import Progress
 
 app = typer.Typer()
 
@@ -38,9 +41,16 @@ def submit(
 
 
 @app.command()
-def status(name: Name, address: Address = HERE, as_json: AsJson = False) -> None:
-    """Say where a submission stands, and how far its run is."""
+def status(
+    name: Name,
+    follow: Annotated[bool, typer.Option("--follow", help="Go on, a line a change, until it has ended.")] = False,
+    address: Address = HERE,
+    as_json: AsJson = False,
+) -> None:
+    """Say where a submission stands, how far its run is, and what it has cost so far."""
     found = _submission(name, address)
+    if follow:
+        _follow(found, as_json=as_json)
     stands, progress = found.status(), found.progress()
     if as_json:
         told = None if progress is None else progress.model_dump(mode="json")
@@ -49,14 +59,13 @@ def status(name: Name, address: Address = HERE, as_json: AsJson = False) -> None
     typer.echo(f"{stands}: {found.submission_id}")
     if progress is None:
         return
-    eta = "" if progress.eta_s is None or progress.state != "running" else f", about {progress.eta_s:.0f} s to go"
-    typer.echo(
-        f"run {progress.run_id} {progress.state}: {progress.num_units_done} of "
-        f"{progress.num_units * len(progress.arms)} units, {progress.num_rows_done:,} rows{eta}"
-    )
+    typer.echo(f"run {progress.run_id} {_line(progress)}")
+    if progress.reason:
+        typer.echo(f"  {progress.reason.splitlines()[0]}")
     for arm in progress.arms:
         failed = f"  failed: {arm.failed.splitlines()[0]}" if arm.failed else ""
-        typer.echo(f"  {arm.arm}: {arm.num_units_done}/{progress.num_units} units{failed}")
+        dropped = f"  dropped: {arm.dropped.splitlines()[0]}" if arm.dropped else ""
+        typer.echo(f"  {arm.arm}: {arm.num_units_done}/{progress.num_units} units{failed}{dropped}")
 
 
 @app.command()
@@ -97,6 +106,51 @@ def result(name: Name, address: Address = HERE, as_json: AsJson = False) -> None
     from cluster.report import terminal
 
     terminal.show(report, Console())
+
+
+def _follow(found: "Submission", *, as_json: bool) -> None:
+    """Tells how far a run is until its submission has ended: one live line on a terminal, else a line a change.
+
+    On standard error if the answer is JSON.
+    """
+    from rich.console import Console
+    from rich.text import Text
+
+    console = Console(stderr=as_json)
+    with console.status(f"{found.submission_id}: its driver has not told yet") as shown:
+        last = ""
+        for progress in found.stream(timeout_s=math.inf):
+            line = _line(progress)
+            shown.update(Text(line))
+            if line != last and not console.is_terminal:
+                typer.echo(line, err=as_json)
+            last = line
+
+
+def _line(progress: "Progress") -> str:
+    """How far a run is, how fast it goes and what it has cost, in one line."""
+    parts = [
+        f"{progress.num_units_done} of {progress.num_units * len(progress.arms)} units",
+        f"{progress.num_rows_done:,} rows",
+    ]
+    if progress.state == "running":
+        parts.append(f"{progress.num_slots_busy} of {progress.num_slots} slots busy")
+        if progress.rows_per_s is not None:
+            parts.append(f"{progress.rows_per_s:,.0f} rows/s")
+        if progress.eta_s is not None:
+            parts.append(f"about {progress.eta_s:.0f} s to go")
+    if progress.num_retries:
+        parts.append(f"{progress.num_retries} retries")
+    num_dropped = sum(bool(arm.dropped) for arm in progress.arms)
+    if num_dropped:
+        parts.append(f"{num_dropped} arms dropped")
+    spent = progress.spent
+    parts.append(f"cost so far {spent.slot_s / 3600:.3g} slot-hours")
+    if spent.gpu_s:
+        parts.append(f"{spent.gpu_s / 3600:.3g} GPU-hours")
+    if spent.price:
+        parts.append(f"price {spent.price:,.2f}")
+    return f"{progress.state}: {', '.join(parts)}"
 
 
 def _client(address: str) -> "Client":

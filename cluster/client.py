@@ -1,231 +1,34 @@
-"""Submitting experiments to a Ray cluster from Python: over HTTP to Ray Jobs; progress and results by the ledger."""
+"""Submitting experiments to a Ray cluster from Python, over HTTP to Ray Jobs, and finding them again."""
 
 import hashlib
 import json
+import os
 import posixpath
 import shutil
 import tempfile
-import time
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
-
-from ray.job_submission import JobDetails
+from typing import Any
 
 from cluster.errors import RunError
 from cluster.ray_jobs import Jobs, checked_address, checked_id, token_of_environment
+from cluster.submission import STOP_WAIT_S, Submission
 from evaluator.storage import Store, open_store, split_uri
 from manifests import Experiment, InvalidInput
-from manifests.ledger import SUBMISSION_VARIABLE, Progress, cancel_key, progress_key, submission_key
-
-if TYPE_CHECKING:
-    import pandas as pd
-
-    from stats.gate import Decision
-
-Status = Literal["pending", "running", "succeeded", "failed", "cancelled"]
+from manifests.ledger import SUBMISSION_VARIABLE
 
 _OUR_METADATA = ("assay_name", "assay_digest", "assay_ledger")
 _EXPERIMENT_FILE = "assay-experiment.json"
 _ENTRYPOINT = f"python -m cluster.cli run {_EXPERIMENT_FILE}"  # nothing that a user wrote: it is a shell command
 _LEFT_BEHIND = (".git", ".venv", "__pycache__", "*.pyc")
 _MAX_ATTEMPTS = 1000
-_POLL_S = 1.0
-_STOP_WAIT_S = 30  # Ray kills what it stops after 3 s unless the job says otherwise
-_MAX_REASON_LINES = 60
-
-
-@dataclass(frozen=True)
-class Result:
-    """What a finished submission came to.
-
-    Attributes:
-        run_id: The run.
-        ledger: The ledger that it is in.
-        gate: The run's one word: `promote`, `hold` or `reject`.
-        decisions: One a variant, with its reasons.
-        comparisons: A row per comparison: the recorded analysis.
-    """
-
-    run_id: str
-    ledger: str
-    gate: str
-    decisions: "tuple[Decision, ...]"
-    comparisons: "pd.DataFrame"
-
-
-class Submission:
-    """One experiment, handed to a cluster. Holds no connection: `Client.find` makes the same one again."""
-
-    def __init__(self, jobs: Jobs, submission_id: str, *, name: str, ledger: str) -> None:
-        """Names a submission; asks nobody.
-
-        Args:
-            jobs: The cluster's jobs.
-            submission_id: Its id at Ray.
-            name: The name that it was submitted under.
-            ledger: The URI of the ledger.
-        """
-        self.submission_id = submission_id
-        self.name = name
-        self.ledger = ledger
-        self._jobs = jobs
-        self._store = open_store(ledger)
-
-    @property
-    def run_id(self) -> str | None:
-        """The run that it carries out; None until its driver knows."""
-        try:
-            return json.loads(self._store.get(submission_key(self.submission_id)).to_pybytes())["run_id"]
-        except FileNotFoundError:
-            return None
-
-    def status(self) -> Status:
-        """Where it stands.
-
-        Raises:
-            RunError: The cluster does not answer, or does not know it.
-        """
-        return self._status(self._jobs.job(self.submission_id))
-
-    def progress(self) -> Progress | None:
-        """How far the run is, from the ledger: no cluster is asked. None until its driver told."""
-        run_id = self.run_id
-        if run_id is None:
-            return None
-        try:
-            return Progress.model_validate_json(self._store.get(progress_key(run_id)).to_pybytes())
-        except FileNotFoundError:
-            return None
-
-    def logs(self, *, follow: bool = True) -> Iterator[str]:
-        """What the driver printed, in pieces as they come.
-
-        Args:
-            follow: Whether to go on until the submission has ended.
-
-        Raises:
-            RunError: The cluster does not answer.
-        """
-        num_seen = 0
-        while True:
-            ended = not follow or self.status() not in ("pending", "running")
-            text = self._jobs.logs(self.submission_id)
-            if len(text) > num_seen:
-                yield text[num_seen:]
-                num_seen = len(text)
-            if ended:
-                return
-            time.sleep(_POLL_S)
-
-    def wait(self, *, timeout_s: float) -> Status:
-        """Waits until it has ended, well or not.
-
-        Args:
-            timeout_s: How long.
-
-        Raises:
-            RunError: It has not ended by then (and goes on), or the cluster does not answer.
-        """
-        deadline = time.monotonic() + timeout_s
-        while True:
-            status = self.status()
-            if status not in ("pending", "running"):
-                return status
-            if time.monotonic() + _POLL_S > deadline:
-                raise RunError(
-                    f"submission '{self.submission_id}' is still {status} after {timeout_s:g} s; it goes on: wait "
-                    "longer, or cancel it"
-                )
-            time.sleep(_POLL_S)
-
-    def cancel(self, *, grace_s: float = 5.0) -> Status:
-        """Ends it. What was published stays, and submitting the same experiment again goes on from there.
-
-        A marker in the ledger comes first: a driver that still waits for its turn, which Ray cannot stop, finds it
-        when it starts, and one that works ends after the unit in hand.
-
-        Args:
-            grace_s: How long the driver may take to end by itself before Ray stops it.
-
-        Returns:
-            Its status then.
-
-        Raises:
-            RunError: The cluster does not answer; the marker is written all the same.
-        """
-        self._store.put_if_absent(cancel_key(self.submission_id), json.dumps({"name": self.name}).encode())
-        deadline = time.monotonic() + grace_s
-        while (status := self.status()) == "running" and time.monotonic() < deadline:
-            time.sleep(min(_POLL_S, grace_s))
-        if status == "running":
-            self._jobs.stop(self.submission_id)
-            status = self.wait(timeout_s=_STOP_WAIT_S + 10)
-        return status
-
-    def result(self) -> Result:
-        """What the run came to, from the ledger: the cluster is asked only if the run is not there.
-
-        Raises:
-            RunError: It has not ended, was cancelled, or failed; then with the driver's own words.
-        """
-        from cluster.report.document import gate_answer
-        from evaluator.ledger import reader
-        from stats.gate import Decision
-
-        run_id = self.run_id
-        if run_id is None or not reader.is_committed(self._store, run_id):
-            raise RunError(self._why_not())
-        files = reader.committed_files(self._store, run_id)
-        rows = reader.read_table(self._store, files, "decisions").drop_columns(["run_id"]).to_pylist()
-        return Result(
-            run_id=run_id,
-            ledger=self.ledger,
-            gate=gate_answer(rows),
-            decisions=tuple(Decision(**{**row, "reasons": tuple(row["reasons"])}) for row in rows),
-            comparisons=reader.read_table(self._store, files, "comparisons").to_pandas(),
-        )
-
-    def is_marked_cancelled(self) -> bool:
-        """Whether somebody cancelled it, whatever the cluster says."""
-        return self._store.exists(cancel_key(self.submission_id))
-
-    def _status(self, job: JobDetails | None) -> Status:
-        if job is None:
-            if self._is_committed():
-                return "succeeded"
-            raise RunError(
-                f"{self._jobs.address}: the cluster does not know submission '{self.submission_id}': it was probably "
-                "restarted; submit the experiment again, and it goes on from the ledger"
-            )
-        if job.status == "SUCCEEDED":
-            return "succeeded"
-        if job.status == "RUNNING":
-            return "running"
-        if job.status == "STOPPED" or self.is_marked_cancelled():
-            return "cancelled"
-        return "pending" if job.status == "PENDING" else "failed"
-
-    def _is_committed(self) -> bool:
-        from evaluator.ledger import reader
-
-        run_id = self.run_id
-        return run_id is not None and reader.is_committed(self._store, run_id)
-
-    def _why_not(self) -> str:
-        job = self._jobs.job(self.submission_id)
-        status = self._status(job)
-        what = f"submission '{self.submission_id}' has no result"
-        if status in ("pending", "running"):
-            return f"{what} yet: it is {status}; wait() for it"
-        if status == "cancelled":
-            return f"{what}: it was cancelled; submit it again to go on"
-        return f"{what}: it {status}: {_last_words(job)}"
+_SECRET_VARIABLES = ("AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN")
 
 
 class Client:
     """A cluster that takes experiments. Talks HTTP to the head's dashboard; every call has a timeout.
+
+    It can be pickled; the pickle holds no token, and whoever opens it uses that of the environment.
 
     Attributes:
         address: Where the cluster's dashboard is.
@@ -243,8 +46,7 @@ class Client:
             InvalidInput: The address is none.
         """
         self.address = checked_address(address)
-        self._token = token or token_of_environment()
-        self._jobs = Jobs(self.address, self._token, timeout_s)
+        self._jobs = Jobs(self.address, token or token_of_environment(), timeout_s)
 
     def submit(
         self,
@@ -259,8 +61,8 @@ class Client:
         """Hands an experiment to the cluster, or joins the submission that has it already.
 
         The same experiment (its text, ledger, code in `working_dir` and `runtime_env`) under the same name is the
-        same submission while that one waits, runs or has succeeded; after a failure or a cancellation it is a new
-        one, which goes on from what is in the ledger. What lies at a location is not looked at: pin digests where
+        same submission while that one waits, runs or has succeeded; after it failed, was stopped or cancelled, it is
+        a new one, which goes on from what is in the ledger. What lies at a location is not looked at: pin digests where
         weights may be exchanged.
 
         Args:
@@ -330,8 +132,8 @@ class Client:
     def _variables(self, runtime_env: Mapping[str, Any], submission_id: str) -> dict[str, str]:
         """The driver's environment variables. The token is not among them: drivers inherit that of the head."""
         return {
-            "RAY_AUTH_MODE": "token" if self._token else "disabled",
-            "RAY_JOB_STOP_WAIT_TIME_S": str(_STOP_WAIT_S),
+            "RAY_AUTH_MODE": "token" if self._jobs.token else "disabled",
+            "RAY_JOB_STOP_WAIT_TIME_S": str(STOP_WAIT_S),
             **runtime_env.get("env_vars", {}),
             SUBMISSION_VARIABLE: submission_id,
         }
@@ -348,11 +150,17 @@ class Client:
                 raise InvalidInput("metadata is texts by name", field=f"metadata.{key}", value=type(value).__name__)
             if key in _OUR_METADATA:
                 raise InvalidInput("this name is taken", field=f"metadata.{key}")
-        for field, given in (("runtime_env", runtime_env), ("metadata", metadata)):
-            if self._token and self._token in json.dumps(given, default=str):
-                raise InvalidInput(
-                    "holds the cluster's token, which everyone with the dashboard could read", field=field
-                )
+        for what, secret in (
+            ("the cluster's token", self._jobs.token),
+            *((f"the value of {name}", os.environ.get(name)) for name in _SECRET_VARIABLES),
+        ):
+            for field, given in (("runtime_env", runtime_env), ("metadata", metadata)):
+                if secret and secret in json.dumps(given, default=str):
+                    raise InvalidInput(
+                        f"holds {what}, which everyone with the dashboard could read",
+                        field=field,
+                        remedy="set it in the environment of the cluster's nodes",
+                    )
 
 
 def _submission_id(name: str, digest: str, attempt: int) -> str:
@@ -400,11 +208,3 @@ def _digest(folder: Path, runtime_env: Mapping[str, Any]) -> str:
         content = hashlib.sha256(path.read_bytes()).hexdigest()
         found.update(json.dumps([path.relative_to(folder).as_posix(), content]).encode())
     return found.hexdigest()
-
-
-def _last_words(job: JobDetails | None) -> str:
-    """What a driver said of its failure: from our own message on, if there is one."""
-    lines = ((job.message if job else None) or "the driver left no words").strip().splitlines()
-    ours = [index for index, line in enumerate(lines) if line.startswith("error: ")]
-    told = lines[ours[-1] :] if ours else lines[-_MAX_REASON_LINES:]
-    return "\n".join(told[:_MAX_REASON_LINES]).removeprefix("error: ")

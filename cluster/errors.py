@@ -9,3 +9,7 @@ class RunError(AssayError):
 
 class StoppedError(RunError):
     """A run was told to stop, or its budget is spent: what was whole is committed, and what was published stays."""
+
+
+class NoAnswerError(RunError):
+    """The head of a cluster does not answer now; it may later."""

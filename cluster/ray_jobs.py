@@ -2,7 +2,7 @@
 
 import os
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -11,7 +11,7 @@ import requests
 from ray.exceptions import AuthenticationError
 from ray.job_submission import JobDetails, JobSubmissionClient
 
-from cluster.errors import RunError
+from cluster.errors import NoAnswerError, RunError
 from manifests import InvalidInput
 
 _ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,100}")
@@ -33,14 +33,17 @@ class _TimedClient(JobSubmissionClient):
 
 
 class Jobs:
-    """The jobs of one cluster; its errors are ours."""
+    """The jobs of one cluster; its errors are ours. A pickle of it holds no token."""
 
     def __init__(self, address: str, token: str | None, timeout_s: float) -> None:
         self.address = address
-        self._has_token = token is not None
+        self.token = token
         self._timeout_s = timeout_s
         headers = {"Authorization": f"Bearer {token}"} if token else {}
         self._ray = _TimedClient(address, headers=headers, timeout_s=timeout_s)
+
+    def __reduce__(self) -> "tuple[Callable[[str, float], Jobs], tuple[str, float]]":
+        return _with_own_token, (self.address, self._timeout_s)
 
     def job(self, submission_id: str) -> JobDetails | None:
         """What Ray knows of a job; None if it does not know it."""
@@ -88,23 +91,30 @@ class Jobs:
         try:
             yield
         except AuthenticationError:  # its words are about variables of a server
-            problem = "does not take this token" if self._has_token else "wants a token"
+            problem = "does not take this token" if self.token else "wants a token"
             raise RunError(
                 f"{self.address}: the cluster {problem}; set RAY_AUTH_TOKEN (or RAY_AUTH_TOKEN_PATH, a file) to the "
                 "cluster's token, or give it as Client(address, token=...)"
             ) from None
         except requests.Timeout:
-            raise RunError(
+            raise NoAnswerError(
                 f"{self.address}: no answer within {self._timeout_s:g} s; the head is overloaded or gone"
             ) from None
         except requests.RequestException as error:
-            raise RunError(
+            raise NoAnswerError(
                 f"{self.address}: the cluster cannot be reached ({type(error).__name__}); is the head up, and is this "
                 "the address of its dashboard?"
             ) from None
         except (RuntimeError, ValueError) as error:
             words = str(error).strip().splitlines() or [type(error).__name__]
+            if "status code 5" in words[0]:  # what stands before a head that is being exchanged says 502 or 503
+                raise NoAnswerError(f"{self.address}: the cluster is in trouble: {words[0]}") from error
             raise RunError(f"{self.address}: the cluster refuses: {words[0]}") from error
+
+
+def _with_own_token(address: str, timeout_s: float) -> Jobs:
+    """The same jobs for whoever opens a pickle: with the token of the environment there, if there is one."""
+    return Jobs(address, token_of_environment(), timeout_s)
 
 
 def checked_address(address: str) -> str:

@@ -10,6 +10,8 @@
     |- StoreError              a store cannot keep its promises          (evaluator.errors)
     |- LedgerError             the ledger refuses                        (evaluator.errors)
     `- RunError                a run could not be finished               (cluster.errors)
+       |- StoppedError         ... because it was told to stop           (cluster.errors)
+       `- NoAnswerError        the cluster's head does not answer        (cluster.errors)
 
 Users see the message and the exit code, never a traceback.
 """

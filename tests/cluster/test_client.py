@@ -1,137 +1,46 @@
 """Experiments submitted over HTTP: to a real Ray head with token authentication, and, without one, what is refused."""
 
+import asyncio
 import json
 import os
+import pickle
 import secrets
 import shutil
-import signal
 import socket
 import subprocess
 import sys
-import tempfile
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-from ray.job_submission import JobDetails, JobType
 from typer.testing import CliRunner
 
-from cluster import Client, cli, cli_jobs, client, pipeline, ray_jobs
-from cluster.errors import RunError
+from cluster import AsyncClient, Client, cli, cli_jobs, client, pipeline, ray_jobs, submission
+from cluster.errors import NoAnswerError, RunError
 from cluster.report.document import document
+from cluster.submission import Submission
 from evaluator.ledger import reader
 from manifests import InvalidInput
-from manifests.ledger import cancel_key, submission_key
+from manifests.ledger import Spent, cancel_key, submission_key
 from tests import builders
+from tests.fake_jobs import NOWHERE, TOKEN, FakeJobs, tell
+from tests.ray_head import Head, ray_head, with_code_apart
 
-BIN = Path(sys.executable).parent
+ONE_SLOT = {"max_slots": 1}  # a second one would only have to be started
 SLOW = """
 
-def slow(features):
+def slow(features, *, flip_every):
     # Over half a second for a unit, and no time for the rows of the probe, which come one by one.
-    return threshold(features, delay_s=0.15 if len(features["x"]) > 1 else 0.0)
+    return threshold(features, flip_every=flip_every, delay_s=0.15 if len(features["x"]) > 1 else 0.0)
 """
-NOWHERE = "http://127.0.0.1:9"  # the discard port: nobody listens
-
-
-def free_port() -> int:
-    with socket.socket() as found:
-        found.bind(("127.0.0.1", 0))
-        return found.getsockname()[1]
-
-
-@dataclass(frozen=True)
-class Head:
-    address: str
-    token: str
-    folder: Path
-
-    def client(self) -> Client:
-        return Client(self.address, self.token)
 
 
 @pytest.fixture(scope="module")
 def head() -> Iterator[Head]:
-    """A Ray head of our own on free ports, with token authentication."""
-    for attempt in (1, 2):  # under load, Ray gives up on its own start after 30 s
-        with started_head() as found:
-            if found is not None:
-                yield found
-                return
-            assert attempt == 1, "Ray did not start"
-
-
-@contextmanager
-def started_head() -> Iterator[Head | None]:
-    folder = Path(tempfile.mkdtemp(prefix="assay-ray-", dir="/tmp"))  # Ray's socket names must stay short
     token = secrets.token_hex(32)
-    port = free_port()
-    environment = {name: value for name, value in os.environ.items() if not name.startswith("RAY_")} | {
-        "RAY_AUTH_MODE": "token",
-        "RAY_AUTH_TOKEN": token,
-        "RAY_memory_monitor_refresh_ms": "0",  # a shared machine: others fill its memory
-        "PATH": f"{BIN}:{os.environ['PATH']}",
-    }
-    ports = ("port", "dashboard-agent-listen-port", "ray-client-server-port")
-    command = [BIN / "ray", "start", "--head", "--block", "--disable-usage-stats", "--num-cpus=2"]
-    command += ["--dashboard-host=127.0.0.1", f"--dashboard-port={port}", f"--temp-dir={folder}"]
-    command += [f"--{name}={free_port()}" for name in ports]
-    command += ["--min-worker-port=0", "--max-worker-port=0", f"--object-store-memory={100 << 20}"]
-    log = (folder / "start.log").open("w")
-    process = subprocess.Popen(command, env=environment, stdout=log, stderr=log, start_new_session=True)
-    found = Head(f"http://127.0.0.1:{port}", token, folder)
-    try:
-        yield found if is_up(found, process) else None
-    finally:
-        process.send_signal(signal.SIGTERM)
-        try:
-            process.wait(timeout=20)
-        except subprocess.TimeoutExpired:
-            process.kill()
-        for pid in processes_of(folder):
-            os.kill(pid, signal.SIGKILL)
-        shutil.rmtree(folder, ignore_errors=True)
-
-
-def is_up(head: Head, process: subprocess.Popen, *, within_s: float = 60) -> bool:
-    deadline = time.monotonic() + within_s
-    while process.poll() is None and time.monotonic() < deadline:
-        with socket.socket() as probe:
-            if probe.connect_ex(("127.0.0.1", int(head.address.rpartition(":")[2]))) == 0:
-                try:
-                    head.client().find("nothing-yet")
-                except InvalidInput:
-                    return True
-                except RunError:
-                    pass
-        time.sleep(0.25)
-    return False
-
-
-def processes_of(folder: Path) -> list[int]:
-    """What this head has left behind: known by its own folder on the command line."""
-    found = []
-    for entry in Path("/proc").iterdir():
-        if entry.name.isdigit() and int(entry.name) != os.getpid():
-            try:
-                command = (entry / "cmdline").read_bytes()
-            except OSError:
-                continue
-            if f"{folder}/".encode() in command or f"{folder}\0".encode() in command:
-                found.append(int(entry.name))
-    return found
-
-
-def with_code_apart(folder: Path, **options) -> tuple[Path, Path]:
-    """An experiment, and the folder with the code that its entrypoints name: nowhere near the experiment."""
-    experiment = builders.write_experiment(folder / "experiment", **options)
-    code = folder / "code"
-    code.mkdir(exist_ok=True)
-    (folder / "experiment" / "variants_under_test.py").replace(code / "variants_under_test.py")
-    return experiment, code
+    with ray_head(token, {"RAY_AUTH_TOKEN": token}) as found:
+        yield found
 
 
 def variables(head: Head) -> dict[str, str]:
@@ -156,25 +65,59 @@ def verb(head: Head, *arguments: str) -> str:
 # ---- on a real head
 
 
+@pytest.fixture(scope="module")
+def broken(tmp_path_factory, head) -> Submission:
+    """A submission whose control fails on its node: handed in first, and looked at when others have ended."""
+    arms = {"control": builders.variant("raises", above=0.9), "better": builders.ARMS["better"]}
+    folder = tmp_path_factory.mktemp("broken")
+    experiment, code = with_code_apart(folder, arms=arms, resources={**ONE_SLOT, "max_attempts": 1})
+    return head.client().submit(experiment, working_dir=code, name="broken")
+
+
 @pytest.mark.ray
 @pytest.mark.slow
-def test_a_submission_outlives_its_client_and_is_found_joined_and_read(tmp_path, head):
-    experiment, code = with_code_apart(tmp_path)
-    submitted = submit_and_die(head, experiment, "--working-dir", code, "--name", "first")
+@pytest.mark.usefixtures("broken")
+def test_a_cancelled_submission_keeps_its_units_and_the_next_one_outlives_its_client_and_is_read(tmp_path, head):
+    experiment, code = with_code_apart(
+        tmp_path, arms={**builders.ARMS, "control": builders.variant("slow", flip_every=5)}, resources=ONE_SLOT
+    )
+    with (code / "variants_under_test.py").open("a") as file:
+        file.write(SLOW)
+    first = head.client().submit(experiment, working_dir=code, name="first")
+    assert any(told.num_units_done for told in first.stream(timeout_s=120)), list(first.logs(follow=False))
+    assert first.cancel() == "cancelled"
+    assert first.status() == "cancelled"
+    with pytest.raises(RunError, match="was cancelled; submit it again"):
+        first.result()
+    store = first._store
+    kept = {unit.key: unit.sha256 for unit in reader.published_units(store, str(first.run_id))}
+    assert 0 < len(kept) < 7  # of the control, which comes first
+    cancelled = first.progress()
+    assert cancelled is not None
+    assert cancelled.state == "cancelled"
 
+    submitted = submit_and_die(head, experiment, "--working-dir", code, "--name", "first")
+    assert submitted["submission_id"] == f"{first.submission_id}.2"
     found = head.client().find("first")  # that client's process is gone
     assert found.submission_id == submitted["submission_id"]
     joined = head.client().submit(experiment, working_dir=code, name="first")
     assert joined.submission_id == found.submission_id
-    assert found.wait(timeout_s=60) == "succeeded"
+    states, counts = asyncio.run(streamed(AsyncClient(head.address, head.token), "first"))
+    assert states[-2:] == ["running", "committed"]
+    assert counts == sorted(counts)
+    assert found.wait(timeout_s=1) == "succeeded"
 
     progress = found.progress()
     assert progress is not None
     assert (progress.state, progress.num_units_done, progress.num_rows_done) == ("committed", 28, 800)
     result = found.result()
-    assert result.run_id == progress.run_id == found.run_id
+    assert result.run_id == progress.run_id == found.run_id == first.run_id
+    files = {file.key: file.sha256 for file in reader.committed_files(store, result.run_id)}
+    assert kept.items() <= files.items()
     assert {each.arm: each.decision for each in result.decisions}["better"] == "promote"
     assert result.gate == "promote"
+    assert result.missing == ()
+    assert Path(result.record).is_file()
     assert set(result.comparisons["arm"]) == {"better", "worse", "again"}
 
     alone = tmp_path / "alone"
@@ -184,58 +127,43 @@ def test_a_submission_outlives_its_client_and_is_found_joined_and_read(tmp_path,
     assert report["scores_digest"] == document(prepared.store, prepared.run.run_id)["scores_digest"]
 
     assert head.client().submit(experiment, working_dir=code, name="first").submission_id == found.submission_id
-    assert len([job for job in head.client()._jobs.all() if job.submission_id]) == 1
-    assert "28 of 28 units, 800 rows" in verb(head, "status", "first")
+    ours = [job for job in head.client()._jobs.all() if (job.metadata or {}).get("assay_name") == "first"]
+    assert {job.submission_id for job in ours} == {first.submission_id, found.submission_id}
+    told = verb(head, "status", "first", "--follow")
+    assert "28 of 28 units, 800 rows" in told
+    assert "slot-hours" in told
     log = verb(head, "logs", "first", "--no-follow")
     assert result.run_id in log
-    (job,) = head.client()._jobs.all()
     stored = b"".join(path.read_bytes() for path in Path(found.ledger).rglob("*") if path.is_file())
-    for place in (log, job.model_dump_json(), stored.decode(errors="replace")):
+    for place in (log, *(job.model_dump_json() for job in ours), stored.decode(errors="replace")):
         assert head.token not in place
 
 
-@pytest.mark.ray
-@pytest.mark.slow
-def test_a_cancelled_submission_keeps_its_units_and_the_next_one_goes_on(tmp_path, head):
-    arms = {"control": builders.ARMS["control"], "better": builders.variant("slow")}
-    experiment, code = with_code_apart(tmp_path, arms=arms)
-    with (code / "variants_under_test.py").open("a") as file:
-        file.write(SLOW)
-    first = head.client().submit(experiment, working_dir=code, name="slow")
-    deadline = time.monotonic() + 60
-    while not ((progress := first.progress()) and progress.num_units_done):
-        assert time.monotonic() < deadline, first.status()
-        time.sleep(0.1)
-    assert first.cancel() == "cancelled"
-    assert first.status() == "cancelled"
-    with pytest.raises(RunError, match="was cancelled; submit it again"):
-        first.result()
-    store = first._store
-    kept = {unit.key: unit.sha256 for unit in reader.published_units(store, str(first.run_id))}
-    assert 0 < len(kept) < 14
-    cancelled = first.progress()
-    assert cancelled is not None
-    assert cancelled.state == "cancelled"
-
-    second = head.client().submit(experiment, working_dir=code, name="slow")
-    assert second.submission_id == f"{first.submission_id}.2"
-    assert second.wait(timeout_s=60) == "succeeded"
-    assert second.run_id == first.run_id
-    files = {file.key: file.sha256 for file in reader.committed_files(store, str(second.run_id))}
-    assert kept.items() <= files.items()
+async def streamed(there: AsyncClient, name: str) -> tuple[list[str], list[int]]:
+    """The states and the counts of units that a submission has told, until it has ended."""
+    told = [each async for each in (await there.find(name)).stream(timeout_s=120)]
+    return [each.state for each in told], [each.num_units_done for each in told]
 
 
 @pytest.mark.ray
 @pytest.mark.slow
-def test_a_failure_over_there_is_told_in_our_words(tmp_path, head):
-    experiment, _ = with_code_apart(tmp_path)
-    submission = head.client().submit(experiment, name="no-code")  # the code stays here
-    assert "variants_under_test" in "".join(submission.logs(follow=True))  # from before it runs until it has ended
-    assert submission.status() == "failed"
-    with pytest.raises(RunError, match=r"(?s)no-code-.* it failed: .*arm 'control'.*variants_under_test"):
-        submission.result()
-    with pytest.raises(InvalidInput, match=r"no submission of this name.*did you mean 'no-code'"):
-        head.client().find("no-cod")
+def test_a_control_that_fails_on_a_node_is_told_with_arm_unit_node_and_traceback(head, broken):
+    assert broken.wait(timeout_s=120) == "failed"
+    assert "variants_under_test" in "".join(broken.logs(follow=True))
+    with pytest.raises(RunError) as failed:
+        broken.result()
+    for words in (
+        f"submission '{broken.submission_id}' has no result: it failed: ",
+        "the control 'control' could not be measured",
+        "unit 0 ",
+        f"[slot-0 on {socket.gethostname()}]",
+        "Traceback (most recent call last)",
+        "variants_under_test.py",
+        "RuntimeError: cannot take this batch",
+    ):
+        assert words in str(failed.value)
+    with pytest.raises(InvalidInput, match=r"no submission of this name.*did you mean 'broken'"):
+        head.client().find("broke")
 
 
 @pytest.mark.ray
@@ -289,6 +217,7 @@ def test_an_address_that_is_not_a_dashboard_is_refused(address):
     [
         ({"metadata": {"note": "it is s3cret-token!"}}, "metadata: holds the cluster's token"),
         ({"runtime_env": {"env_vars": {"TOKEN": "s3cret-token"}}}, "runtime_env: holds the cluster's token"),
+        ({"runtime_env": {"env_vars": {"KEY": "of-the-bucket"}}}, "holds the value of AWS_SECRET_ACCESS_KEY, which"),
         ({"metadata": {"assay_name": "other"}}, "metadata.assay_name: this name is taken"),
         ({"metadata": {"number": 1}}, "metadata.number: metadata is texts"),
         ({"runtime_env": {"working_dir": "."}}, "runtime_env.working_dir"),
@@ -296,10 +225,12 @@ def test_an_address_that_is_not_a_dashboard_is_refused(address):
         ({"ledger": "memory://here"}, "ledger: the cluster cannot reach"),
     ],
 )
-def test_what_must_not_or_cannot_travel_is_refused(tmp_path, options, words):
+def test_what_must_not_or_cannot_travel_is_refused(tmp_path, monkeypatch, options, words):
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "of-the-bucket")
     with pytest.raises(InvalidInput, match=words) as refused:
         Client(NOWHERE, "s3cret-token").submit(builders.write_experiment(tmp_path), **options)
-    assert "s3cret-token" not in str(refused.value)
+    for secret in ("s3cret-token", "of-the-bucket"):
+        assert secret not in str(refused.value)
 
 
 def test_a_head_that_is_down_is_told_at_once(tmp_path):
@@ -324,46 +255,6 @@ def test_ray_address_does_not_turn_the_client_elsewhere(monkeypatch):
         Client(NOWHERE).find("first")
 
 
-class FakeJobs:
-    """Ray's side, without Ray: jobs by id, and what was submitted."""
-
-    address = "http://fake"
-
-    def __init__(self) -> None:
-        self.jobs: dict[str, str] = {}
-        self.submitted: list[dict] = []
-        self.stopped: list[str] = []
-
-    def job(self, submission_id):
-        if submission_id not in self.jobs:
-            return None
-        message = "exit code 1, last logs:\nsome line\nerror: arm 'x', unit 3, node n: cannot\nTraceback: y"
-        status = self.jobs[submission_id]
-        return JobDetails(
-            type=JobType.SUBMISSION, submission_id=submission_id, status=status, message=message, entrypoint="run"
-        )
-
-    def submit(self, submission_id, *, entrypoint, runtime_env, metadata):
-        self.submitted.append({"id": submission_id, "runtime_env": runtime_env, "metadata": metadata})
-        self.jobs[submission_id] = "PENDING"
-        return True
-
-    def all(self):
-        found = []
-        for sent in self.submitted:
-            job = self.job(sent["id"])
-            assert job is not None
-            found.append(job.model_copy(update={"metadata": sent["metadata"], "start_time": len(found)}))
-        return found
-
-    def stop(self, submission_id):
-        self.stopped.append(submission_id)
-        self.jobs[submission_id] = "STOPPED"
-
-    def logs(self, submission_id):
-        return "all of it"
-
-
 @pytest.fixture
 def jobs() -> FakeJobs:
     return FakeJobs()
@@ -371,9 +262,7 @@ def jobs() -> FakeJobs:
 
 @pytest.fixture
 def faked(jobs) -> Client:
-    found = Client(NOWHERE, "s3cret-token")
-    found._jobs = jobs
-    return found
+    return jobs.client()
 
 
 def test_the_same_experiment_joins_and_any_change_does_not(tmp_path, faked, jobs):
@@ -490,6 +379,139 @@ def test_results_and_progress_outlive_the_cluster(tmp_path, faked, jobs):
 def test_waiting_ends_with_the_deadline_and_the_submission_goes_on(tmp_path, faked):
     with pytest.raises(RunError, match=r"still pending after 0.1 s; it goes on"):
         faked.submit(builders.write_experiment(tmp_path)).wait(timeout_s=0.1)
+
+
+@pytest.mark.parametrize(
+    ("at_ray", "told", "minute", "status"),
+    [
+        ("FAILED", "stopped", 20, "stopped"),  # its budget is spent, or a SIGTERM that did not come from Ray
+        ("STOPPED", "stopped", 20, "stopped"),
+        ("STOPPED", "running", 20, "stopped"),  # killed before it could tell
+        ("FAILED", "running", 20, "failed"),
+        ("FAILED", "failed", 20, "failed"),
+        ("STOPPED", "committed", 20, "succeeded"),  # the word came too late
+        ("FAILED", "stopped", 5, "failed"),  # that was the attempt before, this one could not even begin
+        ("STOPPED", "committed", 55, "stopped"),  # that was the attempt after
+        ("RUNNING", "stopped", 5, "running"),
+        (None, "stopped", 20, "stopped"),  # a head that has forgotten
+        (None, "cancelled", 20, "cancelled"),
+        (None, "failed", 20, "failed"),
+    ],
+)
+def test_how_it_ended_is_what_its_own_driver_told(tmp_path, faked, jobs, at_ray, told, minute, status):
+    first = faked.submit(builders.write_experiment(tmp_path))
+    tell(first, told, began_at_minute=minute)
+    jobs.jobs = {first.submission_id: at_ray} if at_ray else {}
+    assert first.status() == status
+
+
+def test_a_cancelled_one_is_cancelled_however_ray_ended_it(tmp_path, faked, jobs):
+    first = faked.submit(builders.write_experiment(tmp_path))
+    first.cancel()
+    tell(first, "stopped")
+    for at_ray in ("PENDING", "FAILED", "STOPPED"):
+        jobs.jobs[first.submission_id] = at_ray
+        assert first.status() == "cancelled"
+
+
+def test_a_stopped_run_without_a_commit_says_why_and_to_submit_again(tmp_path, faked, jobs):
+    first = faked.submit(builders.write_experiment(tmp_path))
+    jobs.jobs[first.submission_id] = "FAILED"
+    tell(first, "stopped", reason="the budget of 2 slot-hours is spent")
+    with pytest.raises(RunError, match=r"it was stopped; submit it again to go on: the budget of 2 slot-hours"):
+        first.result()
+    assert first.wait(timeout_s=1) == "stopped"
+    assert faked.submit(tmp_path / "experiment.yaml").submission_id == f"{first.submission_id}.2"
+
+
+def test_a_failed_run_is_told_in_full_by_the_ledger_whatever_is_left_of_the_log(tmp_path, faked, jobs):
+    first = faked.submit(builders.write_experiment(tmp_path))
+    jobs.jobs[first.submission_id] = "FAILED"
+    reason = (
+        "the control 'control' could not be measured: unit 3 [slot-0 on n]\n" + "  File x\n" * 100 + "ValueError: y"
+    )
+    tell(first, "failed", reason=reason)
+    with pytest.raises(RunError) as failed:
+        first.result()
+    assert str(failed.value).endswith(f"it failed: {reason}")
+
+
+def test_a_stream_tells_every_change_once_and_ends_with_the_submission(tmp_path, faked, jobs, monkeypatch):
+    monkeypatch.setattr(submission, "_POLL_S", 0.01)
+    first = faked.submit(builders.write_experiment(tmp_path))
+    stream = first.stream(timeout_s=10)
+    told = [tell(first, "running", num_units_done=0)]
+    assert next(stream) == told[0]
+    for num_units_done in (1, 2):
+        told.append(tell(first, "running", num_units_done=num_units_done))
+        assert next(stream) == told[-1]
+    told.append(tell(first, "committed", num_units_done=7))
+    jobs.jobs[first.submission_id] = "SUCCEEDED"
+    assert list(stream) == told[-1:]
+    assert list(first.stream(timeout_s=10)) == told[-1:]
+
+
+def test_a_cluster_that_is_gone_for_a_moment_is_waited_for(tmp_path, faked, jobs, monkeypatch):
+    monkeypatch.setattr(submission, "_POLL_S", 0.01)
+    first = faked.submit(builders.write_experiment(tmp_path))
+    gone = [NoAnswerError("the cluster cannot be reached") for _ in range(5)]
+    told = tell(first, "committed")
+    jobs.jobs[first.submission_id] = "SUCCEEDED"
+    for answer, expected in ((first.wait, "succeeded"), (lambda timeout_s: list(first.stream(timeout_s=9)), [told])):
+        jobs.errors = list(gone)
+        assert answer(timeout_s=9) == expected
+    jobs.errors = list(gone)
+    with pytest.raises(RunError, match=r"still out of reach after 0.005 s"):
+        first.wait(timeout_s=0.005)
+    monkeypatch.setattr(submission, "_AWAY_S", 0.0)
+    jobs.errors = list(gone)
+    with pytest.raises(RunError, match="cannot be reached"):
+        first.wait(timeout_s=9)
+
+
+def test_a_cluster_that_refuses_is_not_waited_for(tmp_path, faked, jobs):
+    first = faked.submit(builders.write_experiment(tmp_path))
+    jobs.errors = [RunError("the cluster does not take this token")]
+    with pytest.raises(RunError, match="does not take this token"):
+        first.wait(timeout_s=9)
+
+
+def test_status_shows_cost_slots_speed_and_dropped_arms(tmp_path, faked, jobs, monkeypatch):
+    monkeypatch.setattr(cli_jobs, "_client", lambda address: faked)
+    first = faked.submit(builders.write_experiment(tmp_path))
+    jobs.jobs[first.submission_id] = "RUNNING"
+    spent = Spent(slot_s=5400, cpu_s=5400, gpu_s=1800, price=1234.5)
+    tell(first, "running", spent=spent, dropped="beaten by 'control' by 0.2")
+    told = CliRunner().invoke(cli.app, ["status", "small"], catch_exceptions=False).stdout
+    for words in (
+        "running: 10 of 14 units, 296 rows, 1 of 2 slots busy, 1,234 rows/s, about 30 s to go, 4 retries",
+        "1 arms dropped, cost so far 1.5 slot-hours, 0.5 GPU-hours, price 1,234.50",
+        "better: 3/7 units  dropped: beaten by 'control' by 0.2",
+    ):
+        assert words in told
+    tell(first, "stopped", reason="the budget is spent\nand more")
+    jobs.jobs[first.submission_id] = "FAILED"
+    found = CliRunner().invoke(cli.app, ["status", "small", "--follow", "--json"], catch_exceptions=False)
+    assert json.loads(found.stdout)["status"] == "stopped"
+    assert found.stderr.count("stopped: 10 of 14 units, 296 rows, 4 retries, cost so far 0 slot-hours") == 1
+
+
+def test_a_pickle_holds_no_token_and_opens_with_that_of_the_environment(tmp_path, faked, monkeypatch):
+    first = faked.submit(builders.write_experiment(tmp_path))
+    first.progress()  # the store is open
+    first._jobs = Client(NOWHERE, TOKEN)._jobs
+    there = AsyncClient(NOWHERE, TOKEN)
+    pickles = [pickle.dumps(each) for each in (Client(NOWHERE, TOKEN, timeout_s=3.5), first, there)]
+    assert not any(TOKEN.encode() in each for each in pickles)
+    monkeypatch.setenv("RAY_AUTH_TOKEN", "that-of-the-environment")
+    opened, again, _ = map(pickle.loads, pickles)
+    assert (opened.address, opened._jobs.token, opened._jobs._timeout_s) == (NOWHERE, "that-of-the-environment", 3.5)
+    assert (again.submission_id, again.ledger, again.run_id) == (first.submission_id, first.ledger, None)
+
+
+def test_a_driver_that_is_told_to_end_has_a_minute(tmp_path, faked, jobs):
+    faked.submit(builders.write_experiment(tmp_path))
+    assert jobs.submitted[0]["runtime_env"]["env_vars"]["RAY_JOB_STOP_WAIT_TIME_S"] == "60"
 
 
 def test_the_words_of_a_failed_driver_begin_with_ours(tmp_path, faked, jobs):
