@@ -10,6 +10,7 @@ from typing import Any, Literal
 import ray
 from ray.exceptions import ActorUnavailableError, OutOfMemoryError, RayActorError, RayError
 
+from cluster import autoscaler
 from cluster.actors import SlotActor
 from cluster.errors import RunError
 from cluster.executor import Outcome, Ready
@@ -22,6 +23,8 @@ from manifests.ledger import Run
 # A node that falls silent costs every slot on it again and again until Ray notices, after a quarter of a minute or
 # more; the pauses before this many losses in a row add up to about two minutes.
 _MAX_LOST_IN_A_ROW = 8
+_ASKS_AFTER_S = 5.0
+_REFUSED_FOR_S = 15.0  # an autoscaler that just starts may say so once before it knows its node types
 _MAX_FAILED_STARTS = 3  # before any slot has worked, so that what cannot work is said soon
 _FIRST_BACK_OFF_S = 1.0
 _LONGEST_BACK_OFF_S = 30.0
@@ -66,6 +69,7 @@ class RayExecutor:
         self._lost_in_a_row = 0
         self._has_worked = False
         self._alone_since_s = 0.0
+        self._refused_since_s = float("inf")
 
     def start(self, run: Run, *, import_paths: tuple[str, ...]) -> None:
         """Keeps what actors are made with: by value, so that they can be made again anywhere."""
@@ -88,7 +92,7 @@ class RayExecutor:
             return
         if limit is None or not self._can_grow:
             limit = min(self._room(kind), limit or num_slots)
-        for _ in range(max(min(num_slots, limit - others), int(not self._slots)) - there):
+        for _ in range(max(min(num_slots, limit - others), 1) - there):  # one of each kind, if it has to wait for room
             name = f"slot-{next(self._numbers)}"
             self._slots[name] = _Slot(kind)
             self._make(name)
@@ -104,11 +108,12 @@ class RayExecutor:
         for name, slot in self._slots.items():
             if slot.actor is None and slot.make_at_s <= time.monotonic():
                 self._make(name)
-        if not self._owners:  # every slot has its pause
+        answered: list[ray.ObjectRef] = []
+        if self._owners:
+            ray.wait(list(self._owners), num_returns=1, timeout=timeout_s)
+            answered, _ = ray.wait(list(self._owners), num_returns=len(self._owners), timeout=0)
+        else:  # every slot has its pause
             time.sleep(timeout_s)
-            return []
-        ray.wait(list(self._owners), num_returns=1, timeout=timeout_s)
-        answered, _ = ray.wait(list(self._owners), num_returns=len(self._owners), timeout=0)
         told: list[Ready | Outcome] = []
         for ref in answered:
             if ref in self._owners:  # else its slot was lost with an answer before it
@@ -206,16 +211,26 @@ class RayExecutor:
         Raises:
             RunError: There has been no slot for too long.
         """
-        now_s = time.monotonic()
+        alone_s = time.monotonic() - self._alone_since_s
         if any(slot.is_ready for slot in self._slots.values()):
-            self._alone_since_s = now_s
-        elif now_s - self._alone_since_s > self._resources.start_timeout_s:
-            kinds = sorted({slot.kind for slot in self._slots.values()})
-            wanted = " or ".join(_in_words(self._demand(kind)) for kind in kinds)
+            self._alone_since_s, self._refused_since_s = time.monotonic(), float("inf")
+            return
+        demands = [self._demand(kind) for kind in sorted({slot.kind for slot in self._slots.values()})]
+        wanted = " or ".join(map(_in_words, demands))
+        if alone_s > self._resources.start_timeout_s:
             raise RunError(
                 f"no slot for {self._resources.start_timeout_s:g} s (resources.start_timeout_s): one needs {wanted}; "
                 f"the cluster has {_in_words(ray.cluster_resources(), only=('CPU', 'GPU'))} in all, and nothing added "
                 "a node that has room"
+            )
+        if self._can_grow and alone_s > _ASKS_AFTER_S and all(map(autoscaler.refuses, demands)):
+            self._refused_since_s = min(self._refused_since_s, time.monotonic())
+        else:
+            self._refused_since_s = float("inf")
+        if time.monotonic() - self._refused_since_s > _REFUSED_FOR_S:
+            raise RunError(
+                f"a slot needs {wanted}, and the cluster's autoscaler has no node type with room for it; lower "
+                "resources.num_cpus or num_gpus, or add a node type"
             )
 
 
