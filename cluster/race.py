@@ -41,20 +41,24 @@ class RaceWaves(Waves):
         self._race, self._primary = experiment.race, experiment.suite.primary
         self._control = experiment.suite.plan.control
         self._order = np.random.default_rng(self._race.seed).permutation(len(units)).tolist()
-        self._num_done = 0
-        self._dropped_after: dict[str, int] = {}
+        self._num_before = self._num_done = 0
+        self._left_after: dict[str, int] = {}
         self.is_last = False
 
     def __iter__(self) -> Iterator[Sequence[int]]:
         for num_done in racing.waves(len(self._units), first=self._race.first_units, growth=self._race.growth):
-            self._num_done, self.is_last = num_done, num_done == len(self._units)
+            self._num_before, self._num_done = self._num_done, num_done
+            self.is_last = num_done == len(self._units)
             yield self._order[:num_done]
 
     def beaten(self, receipts: Receipts, arms: Sequence[str]) -> dict[str, str]:
         """The arms that are surely not the best; never the control, which the others are compared with."""
         if self.is_last or len(arms) < 2:
             return {}
-        raced = [*self._dropped_after, *arms]
+        # Who has led is part of the evidence, so whoever started stays in it, for as many units as it had.
+        raced = list(receipts)
+        for arm in set(raced) - {*self._left_after, *arms}:  # failed in this wave: what it did of it is chance
+            self._left_after[arm] = self._num_before
         units = self._order[: self._num_done]
         look = racing.race(
             [[self._sum(receipts[arm], arm, position, unit) for arm in raced] for position, unit in enumerate(units)],
@@ -70,19 +74,19 @@ class RaceWaves(Waves):
         )
         found: dict[str, str] = {}
         for arm in look.arms:
-            if arm.beaten and arm.arm != self._control:
+            if arm.beaten and arm.arm in arms and arm.arm != self._control:
                 found[arm.arm] = (
                     f"beaten in the race after {look.num_units} of {len(self._units)} units: {self._primary.name} "
                     f"{arm.mean:.6g}, behind '{look.leader}' by {arm.shortfall:.6g} and on the whole dataset behind "
                     f"the best by at least {arm.shortfall_low:.6g} (sure at all looks together: p = {arm.p_value:.3g}, "
                     f"{look.guarantee})"
                 )
-                self._dropped_after[arm.arm] = self._num_done
+                self._left_after[arm.arm] = self._num_done
         return found
 
     def _sum(self, receipts: Mapping[int, UnitReceipt], arm: str, position: int, unit: int) -> float:
         """The sum of a unit's scores; NaN where the arm was no longer in the race."""
-        if position >= self._dropped_after.get(arm, len(self._units)):
+        if position >= self._left_after.get(arm, len(self._units)):
             return float("nan")
         return float(receipts[unit].facts["score_sums"][self._primary.name])
 

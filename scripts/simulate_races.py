@@ -1,9 +1,11 @@
 """Simulates what a race promises: the arm that is best on the whole dataset stays, and most units are saved.
 
-    python scripts/simulate_races.py [--quick] [--races N] [--only WORDS]
+    python scripts/simulate_races.py [--quick] [--races N] [--only WORDS] [--run RUN --ledger LEDGER]
 
 Draws datasets from worlds that it knows, races 64 arms over each in many random orders of its units, and prints a
-Markdown table. Exits with 1 if the best arm was dropped more often than promised.
+Markdown table. Exits with 1 if the best arm was dropped more often than promised. Given a run, its 0/1 scores are raced
+instead: rows drawn from its rows, and 64 arms, each of which answers as one of the run's arms on most of them and as
+another one on the rest.
 """
 
 import argparse
@@ -12,7 +14,7 @@ import sys
 import time
 from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")
@@ -22,6 +24,9 @@ from scipy import special
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
+from cluster.ledger_samples import planned_samples
+from evaluator.ledger import reader
+from evaluator.storage import open_store
 from stats import racing
 
 ALPHA = 0.05
@@ -46,6 +51,7 @@ class World:
         unit_sd: How much units differ, for each arm by itself: the data are sorted.
         told: Whether the race is told that scores lie between 0 and 1.
         promised: Whether the best arm must stay.
+        recorded_RA: Scores of a run, rows x its arms, that rows are drawn from instead of all the above.
     """
 
     words: str
@@ -55,6 +61,19 @@ class World:
     unit_sd: float = 0.0
     told: bool = True
     promised: bool = True
+    recorded_RA: np.ndarray | None = field(default=None, repr=False)
+
+
+def recorded(ledger: str, run_id: str) -> Iterator[World]:
+    """Worlds whose rows are those of a run."""
+    store = open_store(ledger)
+    run = reader.read_run(store, run_id)
+    files = reader.committed_files(store, run_id)
+    samples, _ = planned_samples(store, files, run, run.experiment.suite.plan, without=())
+    if not np.isin(samples.scores_RA, (0, 1)).all():
+        sys.exit(f"run '{run_id}' has other scores than 0 and 1")
+    for num_units in (16, 60, 200):
+        yield World(f"64 arms of the scores of {run.experiment.name}", num_units, recorded_RA=samples.scores_RA)
 
 
 def worlds() -> Iterator[World]:
@@ -82,6 +101,8 @@ def drawn(world: World, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarra
     """Sums of scores, units x arms, and the rows of each unit."""
     rows_U = np.full(world.num_units, UNIT_ROWS)
     rows_U[-1] //= 2
+    if world.recorded_RA is not None:
+        return _of_recorded(world.recorded_RA, rows_U, rng), rows_U
     gains_A = _gains(world, rng)
     shape = world.num_units, NUM_ARMS
     shift_UA = gains_A + world.unit_sd * rng.normal(size=shape)
@@ -101,6 +122,19 @@ def drawn(world: World, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarra
         else:
             sums_UA[unit] = (latent_RA < special.ndtri(chances_UA[unit])).sum(axis=0)
     return sums_UA, rows_U
+
+
+def _of_recorded(scores_RA: np.ndarray, rows_U: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """Sums of 64 arms, units x arms: each answers as one recorded arm, but as another one on some of the rows."""
+    num_recorded = scores_RA.shape[1]
+    most_A, rest_A = rng.integers(num_recorded, size=(2, NUM_ARMS))
+    share_A = rng.uniform(0, 0.5, size=NUM_ARMS)
+    sums_UA = np.empty((len(rows_U), NUM_ARMS))
+    for unit, num_rows in enumerate(rows_U):
+        rows_RA = scores_RA[rng.integers(len(scores_RA), size=num_rows)]
+        is_rest_RA = rng.random((num_rows, NUM_ARMS)) < share_A
+        sums_UA[unit] = np.where(is_rest_RA, rows_RA[:, rest_A], rows_RA[:, most_A]).sum(axis=0)
+    return sums_UA
 
 
 def _gains(world: World, rng: np.random.Generator) -> np.ndarray:
@@ -186,9 +220,12 @@ def main() -> None:
     parser.add_argument("--races", type=int, help="in each world: 1000; with --quick 60")
     parser.add_argument("--only", default="", help="only worlds with this in their words")
     parser.add_argument("--quick", action="store_true", help="every fourth world, 60 races")
+    parser.add_argument("--run", help="race the recorded scores of this run")
+    parser.add_argument("--ledger", default="ledger", help="the ledger of --run")
     options = parser.parse_args()
     started = time.monotonic()
-    chosen = [world for world in worlds() if options.only in world.words][:: 4 if options.quick else 1]
+    known = recorded(options.ledger, options.run) if options.run else worlds()
+    chosen = [world for world in known if options.only in world.words][:: 4 if options.quick else 1]
     code = simulated(options.races or (60 if options.quick else 1000), chosen=chosen)
     print(f"\n{time.monotonic() - started:.0f} s", file=sys.stderr)
     sys.exit(code)

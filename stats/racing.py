@@ -8,7 +8,7 @@ race, alpha is not divided.
 
 Sources: Waudby-Smith & Ramdas (2020, Confidence sequences for sampling without replacement, NeurIPS 33), for the
 expectation of the next unit given those drawn; Waudby-Smith & Ramdas (2024, Estimating means of bounded random
-variables by betting, J. R. Stat. Soc. B 86:1), for the stakes (section B.3, aGRAPA).
+variables by betting, J. R. Stat. Soc. B 86:1), for the stakes (its aGRAPA).
 
 Only additions, multiplications and divisions, each in the order of the units: a longer race begins with the same bits.
 

@@ -137,3 +137,16 @@ def test_a_race_by_a_metric_of_the_whole_dataset_is_refused(tmp_path):
     suite = {**builders.SUITE, "plan": {**builders.SUITE["plan"], "metric": "auroc", "scale": "continuous"}}
     with pytest.raises(ManifestError, match="mean of rows' scores"):
         pipeline.prepare(str(write(tmp_path, suite=suite, race=RACE)))
+
+
+def test_an_arm_that_fails_leaves_the_race_to_the_others(tmp_path):
+    arms = {name: ARMS[name] for name in ("control", "best", "bad-0")} | {
+        "broken": builders.variant("raises", above=0.5)
+    }
+    report = run(builders.write_experiment(tmp_path, arms=arms, num_rows=NUM_ROWS, race=RACE))
+    assert {name: arm["status"] for name, arm in by_arm(report).items()} == {
+        "control": "complete",
+        "best": "complete",
+        "bad-0": "dropped",
+        "broken": "failed",
+    }
