@@ -29,7 +29,9 @@ InProcess = Annotated[bool, typer.Option("--in-process", help="Run in this proce
 RunOrExperiment = Annotated[str, typer.Argument(metavar="RUN", help="A run's id, or the experiment's file.")]
 LedgerAt = Annotated[
     str | None,
-    typer.Option("--ledger", envvar="ASSAY_LEDGER", help="The ledger's folder or URI; default: ./ledger."),
+    typer.Option(
+        "--ledger", envvar="ASSAY_LEDGER", help="The ledger's folder or URI; default: ./ledger, or the experiment's."
+    ),
 ]
 
 
@@ -67,7 +69,7 @@ def demo(
         shard_rows=128,
         as_json=False,
     )
-    run(experiment, in_process=in_process, as_json=as_json)
+    run(experiment, ledger=None, in_process=in_process, as_json=as_json)
 
 
 @app.command()
@@ -97,6 +99,9 @@ def freeze(
 @app.command()
 def run(
     experiment: Annotated[Path, typer.Argument(help="The experiment's file.")],
+    ledger: Annotated[
+        str | None, typer.Option("--ledger", envvar="ASSAY_LEDGER", help="The ledger; default: the experiment's.")
+    ] = None,
     in_process: InProcess = False,
     no_reuse: Annotated[
         bool, typer.Option("--no-reuse", help="Evaluate also what other runs of the ledger have scored already.")
@@ -107,7 +112,7 @@ def run(
     from cluster import pipeline
     from cluster.report.document import document
 
-    prepared = pipeline.prepare(str(experiment))
+    prepared = pipeline.prepare(str(experiment), ledger=ledger)
     run_id = prepared.run.run_id
     if prepared.committed:
         typer.echo(f"run {run_id} is complete in the ledger: nothing is evaluated again", err=True)
@@ -338,7 +343,7 @@ def _run_and_ledger(run: str, ledger: str | None) -> tuple[str, str]:
         return run, ledger or "ledger"
     from cluster import pipeline
 
-    prepared = pipeline.prepare(run)
+    prepared = pipeline.prepare(run, ledger=ledger)
     return prepared.run.run_id, prepared.run.experiment.ledger
 
 

@@ -258,7 +258,7 @@ class _Drive:
     def _take_failure(self, told: Outcome, failure: Failure) -> None:
         task, words = told.task, _told(failure)
         if failure.scope == "run":
-            raise RunError(f"arm '{task.arm}', unit {task.unit}, {failure.where}: {failure.reason}")
+            raise RunError(f"arm '{task.arm}', unit {task.unit}: {words}")
         if failure.scope == "slot":
             if told.slot in self._slots:  # the first that is heard of it
                 self._driven.note(failure.cause, words, arm=task.arm, unit=task.unit)

@@ -26,7 +26,7 @@ from evaluator.storage import Store, open_store
 from evaluator.wobble import Wobble
 from manifests import Dataset, Experiment, InvalidInput, Plan
 from manifests.errors import did_you_mean
-from manifests.ledger import SCORE_COLUMN_PREFIX, SUBMISSION_VARIABLE, Lineage, Run, Spent, submission_key
+from manifests.ledger import SUBMISSION_VARIABLE, Lineage, Run, Spent, submission_key
 from stats import analysis, gate
 from stats.analysis import Analysis
 from stats.gate import Decision
@@ -63,14 +63,21 @@ class Prepared:
         return len(self.units)
 
 
-def prepare(experiment_file: str) -> Prepared:
+def prepare(experiment_file: str, *, ledger: str | None = None) -> Prepared:
     """Reads and resolves an experiment; writes nothing but, in a submitted job, which run it is.
+
+    Args:
+        experiment_file: Its path.
+        ledger: Where evidence is kept; None: where the experiment says.
 
     Raises:
         InvalidInput: Something in it cannot be used.
     """
     paths = resolve.import_paths(experiment_file)
-    experiment, dataset = resolve.resolved(resolve.read_experiment(experiment_file), paths)
+    asked = resolve.read_experiment(experiment_file)
+    if ledger is not None:
+        asked = asked.model_copy(update={"ledger": ledger})
+    experiment, dataset = resolve.resolved(asked, paths)
     store = open_store(experiment.ledger)
     run = _run(experiment, dataset)
     while reader.is_committed(store, run.run_id) and _unfinished_arms(store, run.run_id):
@@ -113,10 +120,10 @@ def run(prepared: Prepared, *, in_process: bool, on_progress: Progress, reuses: 
         submission_id=os.environ.get(SUBMISSION_VARIABLE, ""),
     )
     with progress.watched(watch):
+        watch.found(published)
         cancelled = watch.look()
         if cancelled:
             raise StoppedError(f"nothing was begun: {cancelled}; submit it again to go on")
-        watch.found(published)
         with _place(in_process=in_process) as executor, stopping.on_sigterm() as stop:
             if not in_process:
                 from cluster.metrics import Meters
@@ -265,7 +272,7 @@ def _finish(run: Run, driven: Driven, *, dataset: Dataset, store: Store, num_uni
                 driven.note("wobble", wobble.told(suite), arm=arm.name)
             summary["devices"] = ",".join(sorted({str(receipt.facts["device"]) for receipt in in_order}))
             rows["units"] += [_unit_row(receipt) for receipt in in_order]
-            rows["metrics"] += _metric_rows(run, arm.name, files, store)
+            rows["metrics"] += _metric_rows(run, arm.name, in_order, store)
         rows["arms"].append(summary)
     if driven.dropped:
         driven.note("race", _saved(run, driven, num_units=num_units))
@@ -322,20 +329,22 @@ def _status(arm: str, driven: Driven, stopped: Container[str]) -> str:
     return "complete"
 
 
-def _metric_rows(run: Run, arm: str, files: Sequence[LedgerFile], store: Store) -> list[dict[str, object]]:
-    """Every metric of one arm, read back from the ledger unit by unit."""
+def _metric_rows(run: Run, arm: str, receipts: Sequence[reader.UnitReceipt], store: Store) -> list[dict[str, object]]:
+    """Every metric of one arm: means from its units' sums; those of the whole dataset from the rows in the ledger."""
     suite = run.experiment.suite
     counters = {
         metric.name: corpus.CorpusMetric(metric.corpus_measure, label=run.label)
         for metric in suite.metrics
         if metric.corpus_measure is not None
     }
-    sums = {metric.name: 0.0 for metric in suite.metrics if metric.row_measure is not None}
-    num_rows = 0
+    num_rows = sum(receipt.num_rows for receipt in receipts)
+    sums = {
+        metric.name: sum(receipt.facts["score_sums"][metric.name] for receipt in receipts)
+        for metric in suite.metrics
+        if metric.row_measure is not None
+    }
+    files = [receipt.file for receipt in receipts] if counters else []
     for table in reader.score_tables(store, files, arm):
-        num_rows += len(table)
-        for name in sums:
-            sums[name] += float(table[SCORE_COLUMN_PREFIX + name].to_numpy().sum())
         for counter in counters.values():
             has_probabilities = "probabilities" in table.column_names
             counter.update(

@@ -79,7 +79,6 @@ class Watch:
         """These units were in the ledger already, or were taken over."""
         for receipt in receipts:
             self._rows[receipt.arm][receipt.unit] = receipt.num_rows
-        self.look()
 
     def published(self, receipt: UnitReceipt) -> None:
         """This unit was evaluated now."""

@@ -433,3 +433,18 @@ def test_the_image_is_rays_own_in_the_same_version_and_takes_what_the_package_ne
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())
     packages = project["tool"]["hatch"]["build"]["targets"]["wheel"]["packages"]
     assert {*packages, "pyproject.toml", project["project"]["readme"], *project["project"]["license-files"]} <= copied
+
+
+def test_the_readmes_five_commands_name_what_the_files_say():
+    text = (ROOT / "README.md").read_text()
+    commands = next(block for block in re.findall(r"```sh\n(.*?)```", text, re.DOTALL) if "kubectl" in block)
+    files = re.findall(r"--file(?:name)? (\S+)", commands)
+    assert len(commands.strip().splitlines()) == 5
+    assert len(files) == 3
+    assert all((ROOT / file).is_file() for file in files)
+    cluster = read("raycluster.yaml")
+    name, secret = cluster["metadata"]["name"], cluster["spec"]["authOptions"]["secretName"]
+    assert f"service/{name}-head-svc 8265" in commands
+    assert f"create secret generic {secret} --from-literal=auth_token=" in commands
+    assert f"get secret {secret} " in commands
+    assert f"--tag {cluster['spec']['headGroupSpec']['template']['spec']['containers'][0]['image']} " in commands
