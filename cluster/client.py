@@ -15,7 +15,7 @@ from cluster.ray_jobs import Jobs, checked_address, checked_id, token_of_environ
 from cluster.submission import STOP_WAIT_S, Submission
 from evaluator.storage import Store, open_store, split_uri
 from manifests import Experiment, InvalidInput
-from manifests.ledger import SUBMISSION_VARIABLE
+from manifests.ledger import LEDGER_VARIABLE, SUBMISSION_VARIABLE
 
 _OUR_METADATA = ("assay_name", "assay_digest", "assay_ledger")
 _EXPERIMENT_FILE = "assay-experiment.json"
@@ -94,7 +94,7 @@ class Client:
                     continue
                 job = self._jobs.job(submission_id)
                 if job is None:
-                    variables = self._variables(environment, submission_id)
+                    variables = self._variables(environment, submission_id, ledger=wanted.ledger)
                     whole = {**environment, "working_dir": folder, "env_vars": variables}
                     if self._jobs.submit(submission_id, entrypoint=_ENTRYPOINT, runtime_env=whole, metadata=told):
                         return submission
@@ -129,13 +129,14 @@ class Client:
             self._jobs, str(newest.submission_id), name=metadata["assay_name"], ledger=metadata["assay_ledger"]
         )
 
-    def _variables(self, runtime_env: Mapping[str, Any], submission_id: str) -> dict[str, str]:
+    def _variables(self, runtime_env: Mapping[str, Any], submission_id: str, *, ledger: str) -> dict[str, str]:
         """The driver's environment variables. The token is not among them: drivers inherit that of the head."""
         return {
             "RAY_AUTH_MODE": "token" if self._jobs.token else "disabled",
             "RAY_JOB_STOP_WAIT_TIME_S": str(STOP_WAIT_S),
             **runtime_env.get("env_vars", {}),
             SUBMISSION_VARIABLE: submission_id,
+            LEDGER_VARIABLE: ledger,  # the head may have one of its own
         }
 
     def _refuse_unusable(self, runtime_env: Mapping[str, Any], metadata: Mapping[str, str]) -> None:

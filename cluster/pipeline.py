@@ -116,7 +116,7 @@ def run(prepared: Prepared, *, in_process: bool, on_progress: Progress, reuses: 
         opened,
         num_units=prepared.num_units,
         num_rows=prepared.dataset.num_rows,
-        store=store,
+        store=prepared.store,  # not the patient one: who tells how far a run is does not hold it up
         submission_id=os.environ.get(SUBMISSION_VARIABLE, ""),
     )
     with progress.watched(watch):

@@ -15,6 +15,10 @@ class StoreError(AssayError):
     """A store cannot keep its promises, or cannot be reached."""
 
 
+class OutageError(StoreError):
+    """A store does not answer, or answers that it is in trouble: the same may succeed later."""
+
+
 class DamageError(AssayError):
     """Stored bytes are missing, or are not what was recorded."""
 

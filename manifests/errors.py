@@ -8,6 +8,7 @@
     |  `- SamplesError         ... in a table of scores                  (stats.errors)
     |- DamageError             stored bytes are not what was recorded    (evaluator.errors)
     |- StoreError              a store cannot keep its promises          (evaluator.errors)
+    |  `- OutageError          ... now; it may later                     (evaluator.errors)
     |- LedgerError             the ledger refuses                        (evaluator.errors)
     `- RunError                a run could not be finished               (cluster.errors)
        |- StoppedError         ... because it was told to stop           (cluster.errors)

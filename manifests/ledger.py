@@ -1,8 +1,8 @@
 """The ledger's contract: which tables there are, where their files lie, what the opened run and its scores say."""
 
-from typing import Literal
+from typing import Literal, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from manifests.base import CIRCUMSTANCE, Digest, Manifest, Name, Parameters
 from manifests.contract import Column
@@ -18,6 +18,9 @@ comparisons, decisions: what their names say. analyses: the planned analysis as 
 
 SUBMISSION_VARIABLE = "ASSAY_SUBMISSION"
 """The environment variable that tells a driver which submission it carries out."""
+
+LEDGER_VARIABLE = "ASSAY_LEDGER"
+"""The environment variable that says where the ledger is, unless a command is told otherwise."""
 
 FORMAT_KEY = f"{LAYOUT}/FORMAT.json"
 
@@ -203,3 +206,59 @@ class Progress(Manifest):
     def num_rows_done(self) -> int:
         """Rows of all arms that are in the ledger."""
         return sum(arm.num_rows_done for arm in self.arms)
+
+
+LOG_PREFIX = f"{LAYOUT}/log/"
+"""Where the version ledger lies: decisions that somebody acted on, in order."""
+
+
+def log_key(number: int) -> str:
+    """The key of one entry of the version ledger."""
+    return f"{LOG_PREFIX}{number:06d}.json"
+
+
+class LogEntry(Manifest):
+    """One entry of the version ledger. Its file is its canonical JSON with the seal, so that every byte counts."""
+
+    version: Literal[1] = 1
+    """The version of this form."""
+    number: int = Field(ge=1)
+    """Its place in the log: 1 for the first."""
+    previous: Digest | None
+    """The seal of the entry before it. Null in the first."""
+    kind: Literal["promote", "hold", "reject", "override"]
+    """What happened: the gate's decision, or a person's in its place."""
+    at: str
+    """When: UTC, ISO 8601."""
+    run_id: Name
+    """The run it is about."""
+    arm: Name
+    """The arm it is about."""
+    decision: Literal["promote", "hold", "reject"]
+    """What is to be done with the arm from now on; for the gate's decisions, the same as `kind`."""
+    reasons: tuple[str, ...]
+    """What the gate said of the arm."""
+    by: str = Field(min_length=1, max_length=100)
+    """Who decided: `gate`, or the name that a person gave. A label that everyone may read."""
+    reason: str | None = Field(min_length=1)
+    """Why a person decided otherwise. Null for the gate's own decisions."""
+    record_digest: Digest
+    """The sha256 of the opened run's record as it is stored."""
+    commit_digest: Digest
+    """The sha256 of the commit record as it is stored: with it the entry vouches for every file of the run."""
+    analysis_digest: Digest
+    """The sha256 of the run's file with the planned analysis."""
+    plan_digest: Digest
+    """Digest of the analysis plan."""
+    policy_digest: Digest
+    """Digest of the gate's policy."""
+    seal: Digest = Field(json_schema_extra=CIRCUMSTANCE)
+    """The digest of all the rest: a changed entry shows by itself, the newest one, too."""
+
+    @model_validator(mode="after")
+    def _is_consistent(self) -> Self:
+        if (self.kind == "override") != (self.reason is not None):
+            raise ValueError("an override has a reason, and nothing else has one")
+        if self.kind not in ("override", self.decision):
+            raise ValueError(f"the gate's '{self.kind}' cannot decide '{self.decision}'")
+        return self

@@ -15,7 +15,7 @@ from pathlib import Path
 
 ACCESS_KEY, SECRET_KEY, BUCKET = "assay-test", "assay-test-secret", "assay"
 _START_LIMIT_S = 90
-_STOP_LIMIT_S = 10
+_STOP_LIMIT_S = 1
 
 
 @dataclass(frozen=True)

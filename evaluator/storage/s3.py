@@ -3,7 +3,7 @@
 import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any
 
 import boto3
@@ -12,12 +12,14 @@ from botocore.config import Config
 from botocore.exceptions import (
     BotoCoreError,
     ClientError,
+    ConnectionError,  # noqa: A004  # botocore's own
+    HTTPClientError,
     IncompleteReadError,
     ReadTimeoutError,
     ResponseStreamingError,
 )
 
-from evaluator.errors import StoreError
+from evaluator.errors import OutageError, StoreError
 from evaluator.storage.store import StoredObject
 
 _PART_BYTES = 64 * 1024 * 1024
@@ -27,8 +29,8 @@ _TAKEN = frozenset({"PreconditionFailed", "412"})
 _CONFLICT = frozenset({"ConditionalRequestConflict", "409"})
 _MAX_CONFLICTS = 8
 _MAX_BROKEN_ANSWERS = 4
-_NUM_ATTEMPTS = 6  # boto3 pauses up to 1, 2, 4, 8, 16 and then 20 seconds, half of that on average
-_NUM_PATIENT_ATTEMPTS = 12
+_NUM_ATTEMPTS = 6
+_TROUBLE = frozenset({"RequestTimeout", "RequestTimeoutException", "PriorRequestNotComplete", "SlowDown", "Throttling"})
 
 
 class S3Store:
@@ -39,26 +41,24 @@ class S3Store:
     that the server verifies.
     """
 
-    def __init__(self, bucket: str, prefix: str, *, patient: bool = False) -> None:
+    def __init__(self, bucket: str, prefix: str) -> None:
         self._bucket = bucket
         self._prefix = f"{prefix.strip('/')}/" if prefix.strip("/") else ""
         self.uri = f"s3://{bucket}/{self._prefix}".rstrip("/")
-        self._client = _client(_NUM_PATIENT_ATTEMPTS if patient else _NUM_ATTEMPTS)
+        self._client = _client()
 
     @classmethod
-    def at(cls, rest: str, *, patient: bool = False) -> "S3Store":
+    def at(cls, rest: str) -> "S3Store":
         """The store of what stands behind `s3://`."""
         bucket, _, prefix = rest.partition("/")
-        return cls(bucket, prefix, patient=patient)
+        return cls(bucket, prefix)
 
     def get(self, key: str) -> pa.Buffer:
         """The object, in one request; in another one if the answer breaks off, which boto3 does not mend."""
         with self._explained("read", key):
-            for _ in range(_MAX_BROKEN_ANSWERS):
-                try:
+            for _ in range(_MAX_BROKEN_ANSWERS - 1):
+                with suppress(ResponseStreamingError, IncompleteReadError, ReadTimeoutError):
                     return pa.py_buffer(self._client.get_object(**self._object(key))["Body"].read())
-                except (ResponseStreamingError, IncompleteReadError, ReadTimeoutError):
-                    continue
             return pa.py_buffer(self._client.get_object(**self._object(key))["Body"].read())
 
     def put_if_absent(self, key: str, content: bytes | pa.Buffer) -> bool:
@@ -144,7 +144,11 @@ class S3Store:
                 raise _TakenError from None
             if code in _CONFLICT:
                 raise _ConflictError from None
-            raise StoreError(f"{self.uri}: '{key}' cannot be {what}: {error}") from error
+            status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
+            kind = OutageError if status >= 500 or status == 429 or code in _TROUBLE else StoreError
+            raise kind(f"{self.uri}: '{key}' cannot be {what}: {error}") from error
+        except (ConnectionError, HTTPClientError, IncompleteReadError) as error:
+            raise OutageError(f"{self.uri}: '{key}' cannot be {what}: {error}") from error
         except BotoCoreError as error:
             raise StoreError(f"{self.uri}: '{key}' cannot be {what}: {error}") from error
 
@@ -160,7 +164,7 @@ class _ConflictError(Exception):
 _making = threading.Lock()
 
 
-def _client(num_attempts: int) -> Any:
+def _client() -> Any:
     """A client of its own for each store: boto3's default session is not safe to share while it is set up."""
     with _making:
         session = boto3.Session()
@@ -169,7 +173,7 @@ def _client(num_attempts: int) -> Any:
         return session.client(
             "s3",
             config=Config(
-                retries={"mode": "standard", "total_max_attempts": num_attempts},
+                retries={"mode": "standard", "total_max_attempts": _NUM_ATTEMPTS},
                 connect_timeout=5,
                 read_timeout=60,
                 max_pool_connections=32,

@@ -9,7 +9,7 @@ def open_store(uri: str, *, patient: bool = False) -> Store:
 
     Args:
         uri: Where it is.
-        patient: Whether to wait through an outage of about a minute, as a run does. Who waits at a prompt would
+        patient: Whether to wait through outages of up to two minutes, as a run does. Who waits at a prompt would
             rather hear of it.
 
     Raises:
@@ -25,9 +25,10 @@ def open_store(uri: str, *, patient: bool = False) -> Store:
 
         return MemoryStore.named(rest)
     if scheme == "s3":
+        from evaluator.storage.patient import PatientStore
         from evaluator.storage.s3 import S3Store
 
-        return S3Store.at(rest, patient=patient)
+        return PatientStore(S3Store.at(rest)) if patient else S3Store.at(rest)
     raise InvalidInput("no store has this scheme", place=uri, value=scheme, bound="a path, file://, s3://, memory://")
 
 

@@ -514,6 +514,17 @@ def test_a_driver_that_is_told_to_end_has_a_minute(tmp_path, faked, jobs):
     assert jobs.submitted[0]["runtime_env"]["env_vars"]["RAY_JOB_STOP_WAIT_TIME_S"] == "60"
 
 
+def test_a_driver_keeps_to_the_ledger_of_its_submission_whatever_the_heads_is(tmp_path, faked, jobs, monkeypatch):
+    experiment = builders.write_experiment(tmp_path)
+    faked.submit(experiment, ledger=str(tmp_path / "told"))
+    monkeypatch.setenv("ASSAY_LEDGER", str(tmp_path / "of-the-head"))
+    for name, value in jobs.submitted[0]["runtime_env"]["env_vars"].items():
+        monkeypatch.setenv(name, value)
+    assert CliRunner().invoke(cli.app, ["run", str(experiment), "--in-process"]).exit_code == 0
+    assert (tmp_path / "told" / "v1" / "commits").is_dir()
+    assert not (tmp_path / "of-the-head").exists()
+
+
 def test_the_words_of_a_failed_driver_begin_with_ours(tmp_path, faked, jobs):
     first = faked.submit(builders.write_experiment(tmp_path))
     jobs.jobs[first.submission_id] = "FAILED"
