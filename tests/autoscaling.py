@@ -1,26 +1,28 @@
 """A Ray of one machine that grows and shrinks: the real autoscaler, and a real raylet for every node it asks for."""
 
 import json
-import os
-import shutil
-import signal
 import socket
-import subprocess
-import sys
-import tempfile
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 import ray.util
 from ray.autoscaler.v2 import sdk
 
+from tests.ray_start import Place, ray_start
+
 _HEAD = "f" * 51 + "00000"  # the provider's counter goes on from here: its nodes end in 00001, 00002, …
-_START_WITHIN_S = 60.0
-_END_WITHIN_S = 20.0
 _OBJECT_STORE_BYTES = 100 << 20
+_VARIABLES = {
+    "AUTOSCALER_UPDATE_INTERVAL_S": "1",
+    "RAY_AUTH_MODE": "disabled",
+    "RAY_CLOUD_INSTANCE_ID": _HEAD,
+    "RAY_FAKE_CLUSTER": "1",
+    "RAY_OVERRIDE_NODE_ID_FOR_TESTING": _HEAD,
+    "RAY_enable_autoscaler_v2": "1",
+}
 
 
 @dataclass(frozen=True)
@@ -69,46 +71,30 @@ def autoscaled_ray(*, max_nodes: int = 4, idle_s: float = 6.0) -> Iterator[Autos
         max_nodes: The most nodes.
         idle_s: How long a node without work stays.
     """
-    for attempt in (1, 2):  # under load, Ray gives up on its own start after 30 s
-        with _started(max_nodes, idle_s) as found:
-            if found is not None:
-                yield found
-                return
-            assert attempt == 1, "Ray did not start"
+
+    def arguments(place: Place) -> Sequence[str]:
+        config = place.folder / "autoscaling.json"
+        config.write_text(json.dumps(_autoscaling(_address(place), max_nodes, idle_s)))
+        return ["--num-cpus=0", "--num-gpus=0", f"--autoscaling-config={config}"]
+
+    with ray_start(arguments, variables=_VARIABLES, is_up=_is_up) as place:
+        yield _autoscaled(place)
 
 
-@contextmanager
-def _started(max_nodes: int, idle_s: float) -> Iterator[Autoscaled | None]:
-    folder = Path(tempfile.mkdtemp(prefix="assay-ray-", dir="/tmp"))  # Ray's socket names must stay short
-    port, dashboard_port, *other_ports = _free_ports(4)
-    found = Autoscaled(f"{ray.util.get_node_ip_address()}:{port}", f"http://127.0.0.1:{dashboard_port}", folder)
-    (folder / "autoscaling.json").write_text(json.dumps(_autoscaling(found.address, max_nodes, idle_s)))
-    environment = {name: value for name, value in os.environ.items() if not name.startswith("RAY_")} | {
-        "AUTOSCALER_UPDATE_INTERVAL_S": "1",
-        "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
-        "RAY_AUTH_MODE": "disabled",
-        "RAY_CLOUD_INSTANCE_ID": _HEAD,
-        "RAY_FAKE_CLUSTER": "1",
-        "RAY_OVERRIDE_NODE_ID_FOR_TESTING": _HEAD,
-        "RAY_enable_autoscaler_v2": "1",
-        "RAY_memory_monitor_refresh_ms": "0",  # a shared machine: others fill its memory
-    }
-    command = [Path(sys.executable).parent / "ray", "start", "--head", "--block", "--disable-usage-stats"]
-    command += ["--num-cpus=0", "--num-gpus=0", f"--object-store-memory={_OBJECT_STORE_BYTES}"]
-    command += [f"--port={port}", "--min-worker-port=0", "--max-worker-port=0"]
-    command += ["--dashboard-host=127.0.0.1", f"--dashboard-port={dashboard_port}"]
-    command += [f"--{name}={other_ports.pop()}" for name in ("dashboard-agent-listen-port", "ray-client-server-port")]
-    command += [f"--temp-dir={folder}", f"--autoscaling-config={folder / 'autoscaling.json'}"]
-    with (folder / "start.log").open("w") as log:
-        process = subprocess.Popen(command, env=environment, stdout=log, stderr=log, start_new_session=True)
-    try:
-        yield found if _is_up(found, process) else None
-    finally:
-        process.send_signal(signal.SIGTERM)
-        with suppress(subprocess.TimeoutExpired):
-            process.wait(timeout=_END_WITHIN_S)
-        _end_session(process.pid)
-        shutil.rmtree(folder, ignore_errors=True)
+def _address(place: Place) -> str:
+    return f"{ray.util.get_node_ip_address()}:{place.port}"
+
+
+def _autoscaled(place: Place) -> Autoscaled:
+    return Autoscaled(_address(place), place.dashboard, place.folder)
+
+
+def _is_up(place: Place) -> bool:
+    host, _, port = _address(place).rpartition(":")
+    with socket.socket() as probe:
+        if probe.connect_ex((host, int(port))) != 0:
+            return False
+    return _autoscaled(place).num_nodes() == 0  # -1 before the head has joined itself
 
 
 def _autoscaling(address: str, max_nodes: int, idle_s: float) -> dict:
@@ -146,49 +132,3 @@ def _autoscaling(address: str, max_nodes: int, idle_s: float) -> dict:
         "head_start_ray_commands": [],
         "worker_start_ray_commands": [],
     }
-
-
-def _is_up(cluster: Autoscaled, process: subprocess.Popen) -> bool:
-    deadline = time.monotonic() + _START_WITHIN_S
-    while process.poll() is None and time.monotonic() < deadline:
-        places = (cluster.address, cluster.dashboard.removeprefix("http://"))
-        if all(map(_listens, places)) and cluster.num_nodes() == 0:  # -1 before the head has joined itself
-            return True
-        time.sleep(0.25)
-    return False
-
-
-def _listens(place: str) -> bool:
-    host, _, port = place.rpartition(":")
-    with socket.socket() as probe:
-        return probe.connect_ex((host, int(port))) == 0
-
-
-def _free_ports(count: int) -> list[int]:
-    probes = [socket.socket() for _ in range(count)]
-    for probe in probes:
-        probe.bind(("", 0))
-    ports = [probe.getsockname()[1] for probe in probes]
-    for probe in probes:
-        probe.close()
-    return ports
-
-
-def _end_session(session: int) -> None:
-    """Ends what this cluster has left behind: all its processes are of the session that its start began."""
-    while left := _processes_of(session):
-        for pid in left:
-            with suppress(ProcessLookupError):
-                os.kill(pid, signal.SIGKILL)
-        time.sleep(0.05)
-
-
-def _processes_of(session: int) -> list[int]:
-    found = []
-    for entry in Path("/proc").iterdir():
-        if entry.name.isdigit():
-            with suppress(OSError):
-                state, _, _, its_session = (entry / "stat").read_text().rpartition(")")[2].split()[:4]
-                if int(its_session) == session and state != "Z":
-                    found.append(int(entry.name))
-    return found
