@@ -9,7 +9,8 @@ from typing import Annotated, Any, Literal
 
 import typer
 
-from cluster import cli_jobs
+from cluster import cli_jobs, cli_ledger
+from cluster.cli_ledger import AsJson, LedgerAt, RunOrExperiment, run_and_ledger
 
 EXIT_CODES = {"promote": 0, "hold": 3, "reject": 4}
 
@@ -20,19 +21,10 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     epilog="Exit codes: 0 done, 1 failed, 2 invalid input; gate answers 0 promote, 3 hold, 4 reject.",
 )
-ledger_app = typer.Typer(help="Look into a ledger.", no_args_is_help=True)
-app.add_typer(ledger_app, name="ledger")
+app.add_typer(cli_ledger.app, name="ledger")
 app.add_typer(cli_jobs.app)  # no name: its verbs are ours
 
-AsJson = Annotated[bool, typer.Option("--json", help="Print the answer as JSON on standard output.")]
 InProcess = Annotated[bool, typer.Option("--in-process", help="Run in this process, without Ray: for debuggers.")]
-RunOrExperiment = Annotated[str, typer.Argument(metavar="RUN", help="A run's id, or the experiment's file.")]
-LedgerAt = Annotated[
-    str | None,
-    typer.Option(
-        "--ledger", envvar="ASSAY_LEDGER", help="The ledger's folder or URI; default: ./ledger, or the experiment's."
-    ),
-]
 
 
 def main() -> None:
@@ -137,7 +129,7 @@ def report(
     from cluster.report.timing import timing as timing_of
     from evaluator.storage import open_store
 
-    run_id, uri = _run_and_ledger(run, ledger)
+    run_id, uri = run_and_ledger(run, ledger)
     found = timing_of(open_store(uri), run_id)
     if as_json:
         _print_json(found)
@@ -154,6 +146,9 @@ def gate(
     run: RunOrExperiment,
     ledger: LedgerAt = None,
     arm: Annotated[str | None, typer.Option(help="Ask about one arm; default: promote if any arm is.")] = None,
+    record: Annotated[
+        bool, typer.Option("--record", help="Append the decisions to the ledger's log; each is recorded once.")
+    ] = False,
     as_json: AsJson = False,
 ) -> None:
     """Answer with an exit code: 0 promote, 3 hold, 4 reject."""
@@ -167,6 +162,11 @@ def gate(
         raise InvalidInput(
             "no decision about this arm", place=found["run_id"], value=arm, remedy=did_you_mean(arm or "", known)
         )
+    if record:
+        from evaluator.ledger import log
+        from evaluator.storage import open_store
+
+        log.record(open_store(found["ledger"]), found["run_id"], decisions)
     answer = gate_answer(decisions)
     if as_json:
         _print_json({"run_id": found["run_id"], "gate": answer, "decisions": decisions})
@@ -197,7 +197,7 @@ def analyze(
         from cluster import pipeline
         from evaluator.storage import open_store
 
-        run_id, uri = _run_and_ledger(scores, ledger)
+        run_id, uri = run_and_ledger(scores, ledger)
         found = pipeline.reanalysed(open_store(uri), run_id, planned)
     if as_json:
         _print_json(found.to_json())
@@ -287,35 +287,6 @@ def power(
     terminal.show_power(answer.to_json(), Console())
 
 
-@ledger_app.command("ls")
-def ledger_ls(ledger: LedgerAt = None, as_json: AsJson = False) -> None:
-    """List the runs of a ledger."""
-    from evaluator.ledger import reader
-    from evaluator.storage import open_store
-
-    rows = [
-        {"run_id": each.run_id, "committed": each.committed} for each in reader.runs(open_store(ledger or "ledger"))
-    ]
-    if as_json:
-        _print_json(rows)
-    for row in [] if as_json else rows:
-        typer.echo(f"{row['run_id']}  {'committed' if row['committed'] else 'incomplete'}")
-
-
-@ledger_app.command("show")
-def ledger_show(run: RunOrExperiment, ledger: LedgerAt = None) -> None:
-    """Print a run's record, its lineage and its files, as JSON."""
-    from evaluator.ledger import reader
-    from evaluator.storage import open_store
-
-    run_id, uri = _run_and_ledger(run, ledger)
-    store = open_store(uri)
-    record = reader.read_run(store, run_id).model_dump(mode="json")
-    committed = reader.is_committed(store, run_id)
-    files = [vars(file) for file in reader.committed_files(store, run_id)] if committed else []
-    _print_json({**record, "committed": committed, "files": files})
-
-
 @app.command()
 def schema(
     kind: Annotated[str, typer.Argument(help="Contract, Experiment, Plan, Policy, Suite, Variant, Dataset.")],
@@ -333,18 +304,8 @@ def _document(run: str, ledger: str | None) -> dict[str, Any]:
     from cluster.report.document import document
     from evaluator.storage import open_store
 
-    run_id, uri = _run_and_ledger(run, ledger)
+    run_id, uri = run_and_ledger(run, ledger)
     return document(open_store(uri), run_id)
-
-
-def _run_and_ledger(run: str, ledger: str | None) -> tuple[str, str]:
-    """A run's id and its ledger, of either form of RUN."""
-    if not run.endswith((".yaml", ".yml", ".json")):
-        return run, ledger or "ledger"
-    from cluster import pipeline
-
-    prepared = pipeline.prepare(run, ledger=ledger)
-    return prepared.run.run_id, prepared.run.experiment.ledger
 
 
 def _answer(report: dict[str, Any], *, as_json: bool) -> None:

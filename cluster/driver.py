@@ -8,9 +8,11 @@ from dataclasses import dataclass, field
 from cluster import spending
 from cluster.deadlines import Deadlines
 from cluster.errors import RunError
+from cluster.events import Event, event
 from cluster.executor import Executor, Outcome, Ready
-from cluster.progress import Pulse, Watch, now
+from cluster.progress import Pulse, Watch
 from cluster.race import Waves
+from cluster.reuse import is_reused
 from cluster.schedule import Schedule, Task
 from cluster.slot import Failure
 from cluster.spending import Spending
@@ -19,31 +21,6 @@ from evaluator.ledger.reader import UnitReceipt
 from manifests.ledger import Run
 
 _TICK_S = 1.0
-
-
-@dataclass(frozen=True)
-class Event:
-    """Something that happened on the way and stays in the ledger.
-
-    Attributes:
-        at: UTC, ISO 8601.
-        kind: `resumed`, `reused`, `reuse_refused`, `retried`, `arm_failed`, `arm_dropped`, `slot_lost`,
-            `out_of_memory`, `hung`, `straggler`, `race`, `published_elsewhere`, `nondeterminism`, `wobble` or `stopped`.
-        arm: The arm, if one is meant.
-        unit: The unit, or -1.
-        message: What happened.
-    """
-
-    at: str
-    kind: str
-    arm: str
-    unit: int
-    message: str
-
-
-def event(kind: str, message: str, *, arm: str = "", unit: int = -1) -> Event:
-    """Something that happens now."""
-    return Event(now(), kind, arm, unit, message)
 
 
 @dataclass
@@ -100,7 +77,7 @@ def drive(
     driven = Driven({arm.name: {} for arm in run.experiment.arms})
     for receipt in published:
         driven.receipts[receipt.arm][receipt.unit] = receipt
-    ours = [receipt for receipt in published if "reused_from" not in receipt.facts]
+    ours = [receipt for receipt in published if not is_reused(receipt)]
     if ours:
         driven.note("resumed", f"{len(ours)} units found in the ledger")
     _Drive(run, driven, executor, on_progress=on_progress, watch=watch, stop=stop or StopRequest()).through(
@@ -118,12 +95,14 @@ class _Held:
         tasks: What it has in hand, the oldest first: that one it works on.
         since_s: When it began with the oldest.
         lags: Whether that is so long ago that other slots may do its tasks, too.
+        has_done: The arm of its last unit: that one is loaded.
     """
 
     kind: str
     tasks: deque[Task] = field(default_factory=deque)
     since_s: float = 0.0
     lags: bool = False
+    has_done: str = ""
 
 
 class _Drive:
@@ -142,8 +121,9 @@ class _Drive:
         experiment = run.experiment
         self._run, self._driven, self._executor = run, driven, executor
         self._on_progress, self._watch, self._stop = on_progress, watch, stop
-        control = experiment.suite.plan.control
-        arms = sorted(experiment.arms, key=lambda arm: arm.name != control)  # a stopped run is nothing without it
+        self._control = experiment.suite.plan.control
+        # A stopped run is nothing without its control.
+        arms = sorted(experiment.arms, key=lambda arm: arm.name != self._control)
         self._schedule = Schedule(
             [arm.name for arm in arms],
             replicas=experiment.resources.replicas,
@@ -171,7 +151,7 @@ class _Drive:
                         has_started = True
                     self._work(is_last=waves.is_last)
                 driven.failed = schedule.failed
-                if driven.stopped:
+                if driven.stopped or self._control in schedule.failed:
                     break
                 left = [arm for arm in arms if arm not in schedule.failed]
                 for arm, reason in waves.beaten(driven.receipts, left).items():
@@ -183,23 +163,31 @@ class _Drive:
             for name in list(self._slots):
                 self._lose(name)
             self._beat()
+            self._watch.tell()
 
     def _work(self, *, is_last: bool) -> None:
-        """Until everything that waits is done."""
-        for kind, num_slots in self._schedule.num_useful_slots().items():
-            if num_slots:
-                self._executor.want(kind, num_slots)
-        while not self._schedule.finished:
-            self._fill(gives_back=is_last)
+        """Until everything that waits is done, or the control has failed, without which it is good for nothing."""
+        self._want()
+        # Between waves slots are kept, unless another kind may wait for the room that they take.
+        gives_back = is_last or self._schedule.num_kinds > 1
+        while not self._schedule.finished and self._control not in self._schedule.failed:
+            self._fill(gives_back=gives_back)
             for told in self._executor.wait(_TICK_S):
                 self._take(told)
             if time.monotonic() - self._looked_at_s >= _TICK_S:
                 self._looked_at_s = time.monotonic()
+                self._want()
                 self._mind_the_slow()
                 self._driven.stopped = self._wish_to_stop()
                 if self._driven.stopped:
                     self._driven.note("stopped", self._driven.stopped)
                     return
+
+    def _want(self) -> None:
+        """As many slots of each kind as work or could."""
+        for kind, num_openings in self._schedule.num_openings().items():
+            num_working = sum(bool(held.tasks) for held in self._slots.values() if held.kind == kind)
+            self._executor.want(kind, num_working + num_openings)
 
     def _fill(self, *, gives_back: bool) -> None:
         """Gives every slot one task before any gets its second, so that no slot starves at the end."""
@@ -233,6 +221,7 @@ class _Drive:
             took_s, held.since_s, held.lags = time.monotonic() - held.since_s, time.monotonic(), False
             if not isinstance(told.result, Failure):
                 self._deadlines.took(told.task.arm, took_s)
+                held.has_done = told.task.arm
         if isinstance(told.result, Failure):
             self._take_failure(told, told.result)
             return
@@ -263,6 +252,9 @@ class _Drive:
             if told.slot in self._slots:  # the first that is heard of it
                 self._driven.note(failure.cause, words, arm=task.arm, unit=task.unit)
             self._lose(told.slot)
+        if task.unit in self._driven.receipts[task.arm]:  # its copy came first
+            self._schedule.failed_once(task, words)
+            return
         has_failed = task.arm in self._schedule.failed
         again = self._schedule.failed_once(task, words, arm_is_lost=failure.scope == "arm", counts=failure.counts)
         if again:
@@ -296,7 +288,7 @@ class _Drive:
             if seconds > bound_s:
                 for outcome in self._executor.interrupt(name, f"no answer for {seconds:.0f} s, over {bound_s:.0f} s"):
                     self._take(outcome)
-            elif not held.lags and seconds > self._deadlines.lags_after_s(task.arm):
+            elif not held.lags and held.has_done == task.arm and seconds > self._deadlines.lags_after_s(task.arm):
                 held.lags = True
                 self._schedule.gone(name)  # its arm is anyone's
                 words = f"no answer from {name} for {seconds:.0f} s; other slots may try it, too"

@@ -54,6 +54,8 @@ class Executor(Protocol):
     def want(self, kind: str, num_slots: int) -> None:
         """Sees to it that there are, or will be, that many slots of a kind, as far as there is room for them.
 
+        Slots beyond that are withdrawn if they have no place yet; those that are ready stay.
+
         Raises:
             RunError: There is no room for even one, and there never will be.
         """

@@ -3,13 +3,13 @@
 import json
 import os
 from collections.abc import Callable, Container, Mapping, Sequence
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import AbstractContextManager, ExitStack, nullcontext
 from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
 
-from cluster import driver, progress, race, resolve, reuse, session, stopping
+from cluster import driver, progress, race, resolve, reuse, session, spending, stopping
 from cluster.driver import Driven
 from cluster.errors import RunError, StoppedError
 from cluster.executor import Executor
@@ -105,6 +105,16 @@ def run(prepared: Prepared, *, in_process: bool, on_progress: Progress, reuses: 
     if prepared.committed:
         return
     experiment = prepared.run.experiment
+    watch = progress.Watch(
+        prepared.run,
+        num_units=prepared.num_units,
+        num_rows=prepared.dataset.num_rows,
+        store=prepared.store,  # not a patient one: who tells how far a run is does not hold it up
+        submission_id=os.environ.get(SUBMISSION_VARIABLE, ""),
+    )
+    spent = spending.exceeded(experiment.budget, watch.spent)
+    if spent:
+        raise StoppedError(f"nothing was begun: {spent}; give it a larger budget to go on")
     store = open_store(experiment.ledger, patient=True)
     writer.open_ledger(store)
     # Where things lie and what may be spent is no part of a run's identity: today's word counts, not the record's.
@@ -112,19 +122,13 @@ def run(prepared: Prepared, *, in_process: bool, on_progress: Progress, reuses: 
     published = reader.published_units(store, opened.run_id)
     for receipt in published:
         on_progress(receipt.arm, 1)
-    watch = progress.Watch(
-        opened,
-        num_units=prepared.num_units,
-        num_rows=prepared.dataset.num_rows,
-        store=prepared.store,  # not the patient one: who tells how far a run is does not hold it up
-        submission_id=os.environ.get(SUBMISSION_VARIABLE, ""),
-    )
-    with progress.watched(watch):
+    with progress.watched(watch), ExitStack() as until_committed:
         watch.found(published)
         cancelled = watch.look()
         if cancelled:
             raise StoppedError(f"nothing was begun: {cancelled}; submit it again to go on")
-        with _place(in_process=in_process) as executor, stopping.on_sigterm() as stop:
+        with _place(in_process=in_process) as executor:
+            stop = until_committed.enter_context(stopping.on_sigterm())  # after Ray has set its own
             if not in_process:
                 from cluster.metrics import Meters
 
@@ -136,7 +140,7 @@ def run(prepared: Prepared, *, in_process: bool, on_progress: Progress, reuses: 
                     published=published,
                     num_units=prepared.num_units,
                     store=store,
-                    device_class=lambda: _device_class(opened, in_process=in_process),
+                    device_class=lambda kind: _device_class(experiment, kind, in_process=in_process),
                     on_progress=lambda arm: on_progress(arm, 1),
                 )
             watch.found(reused.receipts)
@@ -298,6 +302,8 @@ def _finish(run: Run, driven: Driven, *, dataset: Dataset, store: Store, num_uni
         if file is not None:
             files.append(file)
     writer.commit(store, run, files)
+    if not stopped and set(_unfinished_arms(store, run.run_id)) - set(failed):
+        raise RunError(f"run '{run.run_id}': another driver was first to commit it, with fewer arms: run it again")
     if stopped:
         raise StoppedError(
             f"run '{run.run_id}' was stopped: {driven.stopped}; {len(whole)} of {len(run.experiment.arms)} arms were "
@@ -448,12 +454,12 @@ def _unfinished_arms(store: Store, run_id: str) -> list[str]:
     return [row["arm"] for row in arms.to_pylist() if row["status"] in _UNFINISHED]
 
 
-def _device_class(run: Run, *, in_process: bool) -> str:
+def _device_class(experiment: Experiment, kind: str, *, in_process: bool) -> str:
     if in_process:
         return device_class(pick_device())
     from cluster.actors import slot_device_class
 
-    return slot_device_class(run.experiment.resources)
+    return slot_device_class(experiment.resources, kind)
 
 
 def _place(*, in_process: bool) -> AbstractContextManager[Executor]:

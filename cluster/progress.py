@@ -113,8 +113,12 @@ class Watch:
         if self._clock() - self._looked_at_s < _INTERVAL_S:
             return ""
         self._looked_at_s = self._clock()
-        self._tell("running", "")
+        self.tell()
         return f"submission '{self._submission_id}' was cancelled" if self.is_cancelled() else ""
+
+    def tell(self) -> None:
+        """Tells how far it is, now."""
+        self._tell("running", "")
 
     def is_cancelled(self) -> bool:
         """Whether the ledger holds the submission's cancel marker; no, if the ledger does not answer."""

@@ -72,17 +72,19 @@ class RaceWaves(Waves):
             alpha=self._race.alpha,
             bounds=(0.0, 1.0) if self._primary.is_binary else None,
         )
-        found: dict[str, str] = {}
-        for arm in look.arms:
-            if arm.beaten and arm.arm in arms and arm.arm != self._control:
-                found[arm.arm] = (
-                    f"beaten in the race after {look.num_units} of {len(self._units)} units: {self._primary.name} "
-                    f"{arm.mean:.6g}, behind '{look.leader}' by {arm.shortfall:.6g} and on the whole dataset behind "
-                    f"the best by at least {arm.shortfall_low:.6g} (sure at all looks together: p = {arm.p_value:.3g}, "
-                    f"{look.guarantee})"
-                )
-                self._left_after[arm.arm] = self._num_done
-        return found
+        beaten = {arm.arm: arm for arm in look.arms if arm.beaten and arm.arm in arms and arm.arm != self._control}
+        if not set(arms) - {*beaten, self._control}:  # the control leads: one stays to be compared with it
+            del beaten[min(beaten, key=lambda arm: beaten[arm].shortfall)]
+        self._left_after |= dict.fromkeys(beaten, self._num_done)
+        return {
+            arm.arm: (
+                f"beaten in the race after {look.num_units} of {len(self._units)} units: {self._primary.name} "
+                f"{arm.mean:.6g}, behind '{look.leader}' by {arm.shortfall:.6g} and on the whole dataset behind the "
+                f"best by at least {arm.shortfall_low:.6g} (sure at all looks together: p = {arm.p_value:.3g}, "
+                f"{look.guarantee})"
+            )
+            for arm in beaten.values()
+        }
 
     def _sum(self, receipts: Mapping[int, UnitReceipt], arm: str, position: int, unit: int) -> float:
         """The sum of a unit's scores; NaN where the arm was no longer in the race."""

@@ -67,6 +67,7 @@ class RayExecutor:
         self._resources = Resources()
         self._run_json, self._import_paths = "", list[str]()
         self._lost_in_a_row = 0
+        self._pause_until_s = 0.0
         self._has_worked = False
         self._alone_since_s = 0.0
         self._refused_since_s = float("inf")
@@ -86,13 +87,18 @@ class RayExecutor:
 
         Actors without a place are all the demand that Ray's autoscalers need.
         """
-        there = sum(slot.kind == kind for slot in self._slots.values())
-        others, limit = len(self._slots) - there, self._resources.max_slots
-        if num_slots <= there:
+        names = [name for name, slot in self._slots.items() if slot.kind == kind]
+        for name in [name for name in reversed(names) if not self._slots[name].is_ready][
+            : max(len(names) - num_slots, 0)
+        ]:
+            self.give_back(name)
+            names.remove(name)
+        others, limit = len(self._slots) - len(names), self._resources.max_slots
+        if num_slots <= len(names):
             return
         if limit is None or not self._can_grow:
             limit = min(self._room(kind), limit or num_slots)
-        for _ in range(max(min(num_slots, limit - others), 1) - there):  # one of each kind, if it has to wait for room
+        for _ in range(max(min(num_slots, limit - others), int(not self._slots)) - len(names)):
             name = f"slot-{next(self._numbers)}"
             self._slots[name] = _Slot(kind)
             self._make(name)
@@ -142,7 +148,10 @@ class RayExecutor:
             RunError: None does.
         """
         wanted, total = self._demand(kind), ray.cluster_resources()
-        room = min((int(total.get(name, 0.0) / amount + 1e-9) for name, amount in wanted.items()), default=1000)
+        room = min(
+            (int(total.get(name, 0.0) / amount + 1e-9) for name, amount in wanted.items()),
+            default=int(total.get("CPU", 1.0)),
+        )
         if room < 1:
             raise RunError(
                 f"a slot needs {_in_words(wanted)}, but the cluster has {_in_words(total, only=wanted)}; lower "
@@ -187,11 +196,13 @@ class RayExecutor:
         slot = self._slots[name]
         tasks = list(slot.in_hand.values())
         self._forget(name)
-        self._lost_in_a_row += 1
-        if self._lost_in_a_row > (_MAX_LOST_IN_A_ROW if self._has_worked else _MAX_FAILED_STARTS):
-            raise RunError(f"{self._lost_in_a_row} slots died one after the other without finishing a unit: {reason}")
-        pause_s = min(_FIRST_BACK_OFF_S * 2 ** (self._lost_in_a_row - 1), _LONGEST_BACK_OFF_S)
-        slot.make_at_s = time.monotonic() + pause_s
+        if time.monotonic() > self._pause_until_s:  # else it went with others: a node takes all its slots along
+            self._lost_in_a_row += 1
+            if self._lost_in_a_row > (_MAX_LOST_IN_A_ROW if self._has_worked else _MAX_FAILED_STARTS):
+                raise RunError(f"slots died {self._lost_in_a_row} times in a row without finishing a unit: {reason}")
+            pause_s = min(_FIRST_BACK_OFF_S * 2 ** (self._lost_in_a_row - 1), _LONGEST_BACK_OFF_S)
+            self._pause_until_s = time.monotonic() + pause_s
+        slot.make_at_s = self._pause_until_s
         return [
             Outcome(name, task, Failure("slot", reason, name, cause=cause, counts=counts and position == 0))
             for position, task in enumerate(tasks)

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 
 import rfc8785
 
-from cluster.driver import Event, event
+from cluster.events import Event, event
 from evaluator import batches, fingerprint
 from evaluator.errors import DamageError
 from evaluator.ledger import reader, writer
@@ -69,7 +69,7 @@ def take_over(
     published: Sequence[UnitReceipt],
     num_units: int,
     store: Store,
-    device_class: Callable[[], str],
+    device_class: Callable[[str], str],
     on_progress: Callable[[str], None],
 ) -> Reused:
     """Publishes the units of a run that other runs have scored already. One unit's rows are in memory at a time.
@@ -82,19 +82,25 @@ def take_over(
         published: What this run has already.
         num_units: Units per arm.
         store: The ledger.
-        device_class: Asks what slots of this run work on; called only if there is something to take over.
+        device_class: Asks what slots of an accelerator type (empty: any) work on, empty if nobody can tell; called
+            only if there is something to take over.
         on_progress: Called with the arm's name for each unit.
     """
     reused = Reused()
     missing = {arm.name: set(range(num_units)) for arm in run.experiment.arms}
     for receipt in published:
         missing[receipt.arm].discard(receipt.unit)
-    device: str | None = None
+    kinds = {arm.name: arm.accelerator_type or "" for arm in run.experiment.arms}
+    devices: dict[str, str] = {}
     for source, arms in _sources(store, run):
         wanted = {arm: theirs for arm, theirs in arms.items() if missing[arm]}
         if not wanted:
             continue
-        device = device_class() if device is None else device
+        for kind in {kinds[arm] for arm in wanted} - set(devices):
+            devices[kind] = device_class(kind)
+            if not devices[kind]:
+                words = f"no slot came to tell its device: units of run '{source.run_id}' are not taken over"
+                reused.events.append(event("reuse_refused", words))
         committed = _committed_sha256(store, source.run_id)
         for arm, theirs in wanted.items():
             found = 0
@@ -108,7 +114,7 @@ def take_over(
                     continue
                 if is_reused(receipt):
                     continue
-                if not _is_alike(receipt, run, device):
+                if not _is_alike(receipt, run, devices[kinds[arm]]):
                     break  # as good as always, what one unit of an arm was made on, all of them were
                 reused.receipts.append(writer.republish_unit(store, rows, receipt, run=run, arm=arm))
                 missing[arm].remove(unit)

@@ -146,12 +146,17 @@ class Schedule:
         """Whether nothing waits, and nothing runs that is not published already."""
         return not self._num_waiting and len(self._running) == len(self._published_once)
 
-    def num_useful_slots(self) -> dict[str, int]:
-        """How many slots of each kind could have something to do now, those that work included."""
-        useful = dict.fromkeys(self._kinds.values(), 0)
-        for arm, units in self._waiting.items():
-            useful[self._kinds[arm]] += min(len(units), self._replicas)
-        return useful
+    @property
+    def num_kinds(self) -> int:
+        """How many kinds of slots the arms need."""
+        return len(self._open)
+
+    def num_openings(self) -> dict[str, int]:
+        """How many more slots of each kind would have something to do now."""
+        found = dict.fromkeys(self._open, 0)
+        for kind, arms in self._open.items():
+            found[kind] = sum(min(len(self._waiting[arm]), self._replicas - self._num_slots[arm]) for arm in arms)
+        return found
 
     def _ended(self, key: tuple[str, int]) -> None:
         copies = self._running.pop(key) - 1

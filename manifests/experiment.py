@@ -3,7 +3,7 @@
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from difflib import get_close_matches
-from typing import Literal, Self
+from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
@@ -26,8 +26,8 @@ class Experiment(Manifest):
     """Always `Experiment`."""
     version: Literal[1]
     """The version of this manifest's form."""
-    name: Name
-    """The first part of the run's id."""
+    name: Annotated[Name, Field(max_length=80)]
+    """The first part of the run's id: at most 80 characters."""
     dataset: str = Field(min_length=1, json_schema_extra=LOCATION)
     """`STORE/name@version`: a frozen dataset in a store (a folder or URI)."""
     dataset_digest: Digest | None = None
@@ -56,8 +56,8 @@ class Experiment(Manifest):
                 f"a race needs a primary metric that is a mean of rows' scores; {self.suite.primary.measure} is made "
                 "of the whole dataset"
             )
-        if self.budget is not None and self.budget.price is not None and self.prices == Prices():
-            raise ValueError("budget.price bounds what things cost, but prices gives none")
+        if self.budget is not None:
+            self._check_that_slots_spend(self.budget)
         if self.sweep is None:
             self._check_arms(self.arms)
         elif self.sweep.weights is None:  # otherwise the arms are known only once the files are listed
@@ -81,6 +81,15 @@ class Experiment(Manifest):
         except ValueError as error:
             raise ManifestError(str(error), place=f"experiment '{self.name}'", field="sweep") from None
         return self.model_copy(update={"arms": arms, "sweep": None})
+
+    def _check_that_slots_spend(self, budget: Budget) -> None:
+        """A bound on what slots never use would never stop anything."""
+        prices, held = self.prices, self.resources
+        gpu_hour = max(prices.gpu_hour, *prices.gpu_hour_by_type.values(), 0.0)
+        if budget.gpu_hours is not None and not held.num_gpus:
+            raise ValueError("budget.gpu_hours bounds GPUs, but resources.num_gpus is 0")
+        if budget.price is not None and not held.num_cpus * prices.cpu_hour + held.num_gpus * gpu_hour:
+            raise ValueError("budget.price bounds what slots cost, but prices gives none for what resources hold")
 
     def _check_arms(self, arms: Sequence[Arm]) -> None:
         if not arms:

@@ -22,6 +22,9 @@ SUBMISSION_VARIABLE = "ASSAY_SUBMISSION"
 LEDGER_VARIABLE = "ASSAY_LEDGER"
 """The environment variable that says where the ledger is, unless a command is told otherwise."""
 
+FORMAT = f'{{"format": "assay-ledger", "layout": "{LAYOUT}"}}'
+"""What the object that makes a store a ledger says."""
+
 FORMAT_KEY = f"{LAYOUT}/FORMAT.json"
 
 LINEAGE_COLUMNS = (
@@ -115,7 +118,7 @@ class Run(Manifest):
     opened_at: str = Field(json_schema_extra=CIRCUMSTANCE)
     """When the run was opened: UTC, ISO 8601."""
     supersedes: str | None = None
-    """The run that this one repeats, because some of its arms failed."""
+    """The run that this one repeats, because some of its arms failed or were not finished when it was stopped."""
 
 
 ProgressState = Literal["running", "committed", "stopped", "failed", "cancelled"]

@@ -70,7 +70,7 @@ def _race_words(report: Document) -> list[Text]:
     return [
         Text(
             f"race: {race['num_dropped']} of {len(report['arms'])} arms dropped, {race['num_units_saved']} of "
-            f"{race['num_units']} units saved; why each: assay report {report['run_id']} --json"
+            f"{race['num_units']} units saved; why each: assay report {report['run_id']} --ledger {report['ledger']} --json"
         )
     ]
 

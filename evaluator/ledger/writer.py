@@ -25,6 +25,7 @@ from evaluator.ledger.reader import (
 from evaluator.results import UnitResult
 from evaluator.storage import Store, prove_put_if_absent
 from manifests.ledger import (
+    FORMAT,
     FORMAT_KEY,
     LAYOUT,
     LINEAGE_COLUMNS,
@@ -44,9 +45,7 @@ def open_ledger(store: Store) -> None:
     Raises:
         StoreError: The store overwrites what is there, and so cannot hold evidence.
     """
-    prove_put_if_absent(
-        store, key=FORMAT_KEY, content=json.dumps({"format": "assay-ledger", "layout": LAYOUT}).encode()
-    )
+    prove_put_if_absent(store, key=FORMAT_KEY, content=FORMAT.encode())
 
 
 def open_run(store: Store, run: Run) -> Run:

@@ -116,7 +116,7 @@ def always_looks(monkeypatch) -> None:
     monkeypatch.setattr(driver, "_TICK_S", 0.0)
 
 
-def driven(prepared, executor, *, stop=None, on_progress=lambda arm: None, **changes) -> Driven:
+def driven(prepared, executor, *, stop=None, waves=None, on_progress=lambda arm: None, **changes) -> Driven:
     experiment = prepared.run.experiment
     resources = experiment.resources.model_copy(update=changes.pop("resources", {}))
     run = prepared.run.model_copy(
@@ -125,7 +125,7 @@ def driven(prepared, executor, *, stop=None, on_progress=lambda arm: None, **cha
     watch = Watch(run, num_units=NUM_UNITS, num_rows=200, store=MemoryStore("w"), submission_id="")
     return drive(
         run,
-        waves=Waves(prepared.units),
+        waves=waves or Waves(prepared.units),
         published=(),
         executor=executor,
         import_paths=(),
@@ -150,7 +150,7 @@ def test_the_control_goes_first_and_slots_are_given_back_once_nothing_waits(prep
     assert is_whole(found)
     assert order[0] == "control"
     assert len(slots.given_back) == 2  # the last one ends with the run
-    assert slots.wanted == [("", len(builders.ARMS))]
+    assert slots.wanted[0] == ("", len(builders.ARMS))
 
 
 def test_what_a_dead_slot_had_not_begun_costs_no_attempt(prepared):
@@ -242,7 +242,44 @@ def test_arms_that_need_an_accelerator_get_slots_of_their_own(prepared):
     slots = PretendedSlots(num_slots=9)
     found = driven(prepared, slots, arms=arms)
     assert is_whole(found)
-    assert slots.wanted == [("", 3), ("H100", 1)]
+    assert slots.wanted[:2] == [("", 3), ("H100", 1)]
+
+
+class TwoWaves(Waves):
+    """As in a race: slots are looked at amid the units."""
+
+    def __iter__(self):
+        for self.is_last in (False, True):
+            yield range(NUM_UNITS if self.is_last else 3)
+
+
+def test_between_waves_a_kind_of_slot_does_not_keep_the_room_that_another_needs(prepared):
+    class OneRoom(PretendedSlots):
+        """Room for one slot, whatever its kind."""
+
+        def want(self, kind, num_slots) -> None:
+            if not self.slots:
+                super().want(kind, min(num_slots, 1))
+
+    arms = tuple(
+        arm.model_copy(update={"accelerator_type": "H100" if arm.name == "better" else None})
+        for arm in prepared.run.experiment.arms
+    )
+    assert is_whole(driven(prepared, OneRoom(), waves=TwoWaves(prepared.units), arms=arms))
+
+
+def test_between_waves_slots_of_one_kind_are_kept(prepared):
+    slots = PretendedSlots(num_slots=2)
+    assert is_whole(driven(prepared, slots, waves=TwoWaves(prepared.units)))
+    assert len(slots.given_back) <= 1
+    assert next(slots.numbers) == 2
+
+
+def test_when_the_control_fails_the_others_are_left(prepared):
+    script = {("control", 0, 1): Failure("arm", "cannot be loaded", "slot-0")}
+    found = driven(prepared, PretendedSlots(script, num_slots=1))
+    assert list(found.failed) == ["control"]
+    assert found.num_evaluated < NUM_UNITS
 
 
 def test_a_deadline_comes_from_the_arms_own_history():

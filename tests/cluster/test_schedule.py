@@ -128,7 +128,7 @@ def test_a_slot_gets_only_arms_of_its_kind():
     schedule = schedule_of({"a": [0], "b": [0], "c": [0]}, kinds={"b": "H100"})
     assert [schedule.next_task("s", "H100"), schedule.next_task("s", "H100")] == [Task("b", 0), None]
     assert [schedule.next_task("t").arm, schedule.next_task("t").arm] == ["a", "c"]
-    assert schedule_of({"a": [0, 1], "b": [0]}, replicas=3, kinds={"b": "H100"}).num_useful_slots() == {
+    assert schedule_of({"a": [0, 1], "b": [0]}, replicas=3, kinds={"b": "H100"}).num_openings() == {
         "": 2,
         "H100": 1,
     }

@@ -207,3 +207,12 @@ def test_the_gate_answers_with_its_exit_code(assay, tmp_path, arm, code):
     answer = assay("gate", "experiment.yaml", *chosen, "--json", folder=tmp_path)
     assert answer.returncode == code, answer.stderr
     assert json.loads(answer.stdout)["gate"] == {0: "promote", 3: "hold", 4: "reject"}[code]
+
+
+def test_the_gate_of_an_experiment_with_a_failed_arm_answers_by_the_run_that_there_is(assay, tmp_path):
+    arms = {**builders.ARMS, "broken": builders.variant("raises", above=0.5)}
+    builders.write_experiment(tmp_path, arms=arms)
+    assert assay("run", "experiment.yaml", "--in-process", folder=tmp_path).returncode == 0
+    answer = assay("gate", "experiment.yaml", folder=tmp_path)
+    assert answer.returncode == 0, answer.stderr
+    assert "broken: hold" in answer.stdout

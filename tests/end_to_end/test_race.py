@@ -150,3 +150,10 @@ def test_an_arm_that_fails_leaves_the_race_to_the_others(tmp_path):
         "bad-0": "dropped",
         "broken": "failed",
     }
+
+
+def test_where_the_control_is_the_best_one_arm_stays_to_be_compared_with_it(tmp_path):
+    arms = {"control": ARMS["best"], "bad-0": ARMS["bad-0"], "bad-10": ARMS["bad-10"]}
+    report = run(builders.write_experiment(tmp_path, arms=arms, num_rows=NUM_ROWS, race=RACE))
+    assert sorted(arm["status"] for arm in report["arms"]) == ["complete", "complete", "dropped"]
+    assert {row["decision"] for row in report["decisions"]} == {"reject"}

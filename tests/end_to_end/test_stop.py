@@ -10,9 +10,9 @@ from pathlib import Path
 import pytest
 
 from cluster import driver, pipeline, progress
-from cluster.errors import StoppedError
+from cluster.errors import RunError, StoppedError
 from cluster.report.document import document
-from evaluator.ledger import reader
+from evaluator.ledger import reader, writer
 from manifests.ledger import Progress, progress_key
 from tests import builders
 
@@ -92,8 +92,40 @@ def test_a_spent_budget_stops_the_run_and_a_larger_one_goes_on(tmp_path, monkeyp
     spent = told(prepared).spent
     assert spent.price >= 0.5
     assert spent.price == pytest.approx(spent.cpu_s)  # one a second
-    with pytest.raises(StoppedError):  # it is still spent
+    num_records = len(list((tmp_path / "ledger/v1/runs").iterdir()))
+    with pytest.raises(StoppedError, match=r"nothing was begun: the budget is spent.*a larger budget"):
         pipeline.run(pipeline.prepare(str(experiment)), in_process=True, on_progress=lambda arm, units: None)
+    assert len(list((tmp_path / "ledger/v1/runs").iterdir())) == num_records
     builders.write_experiment(tmp_path, arms=SLOW, budget={"price": 100.0}, prices={"cpu_hour": 3600.0})
     assert {arm["status"] for arm in run(experiment)["arms"]} == {"complete"}
     assert told(pipeline.prepare(str(experiment))).spent.price > spent.price
+
+
+def test_sigterm_after_the_last_unit_waits_for_the_commit(tmp_path, monkeypatch):
+    prepared = pipeline.prepare(str(builders.write_experiment(tmp_path)))
+    carried_out = pipeline.analysed
+
+    def interrupted(*arguments, **options):
+        os.kill(os.getpid(), signal.SIGTERM)
+        return carried_out(*arguments, **options)
+
+    monkeypatch.setattr(pipeline, "analysed", interrupted)
+    pipeline.run(prepared, in_process=True, on_progress=lambda arm, units: None)
+    assert reader.is_committed(prepared.store, prepared.run.run_id)
+    assert told(prepared).state == "committed"
+
+
+def test_a_driver_that_comes_second_does_not_take_a_commit_with_fewer_arms_for_its_own(tmp_path, monkeypatch):
+    experiment = builders.write_experiment(tmp_path)
+    prepared = pipeline.prepare(str(experiment))
+    commit = writer.commit
+
+    def second(store, run, files):
+        if not reader.is_committed(store, run.run_id):  # what the other driver had: an arm was stopped
+            arms = [{"arm": arm, "status": "stopped" if arm == "again" else "complete"} for arm in builders.ARMS]
+            commit(store, run, [writer.write_table(store, "arms", arms, run_id=run.run_id)])
+        return commit(store, run, files)
+
+    monkeypatch.setattr(writer, "commit", second)
+    with pytest.raises(RunError, match="another driver was first"):
+        pipeline.run(prepared, in_process=True, on_progress=lambda arm, units: None)

@@ -4,11 +4,12 @@ import json
 import shutil
 from pathlib import Path
 
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
 from cluster import pipeline
-from evaluator.ledger import log, reader
+from evaluator.ledger import log, reader, writer
 from evaluator.ledger.verify import verify
 from evaluator.storage import open_store
 from manifests.ledger import run_key
@@ -73,7 +74,7 @@ def names(whole) -> dict[str, str]:
 
 def found(ledger: Path, pattern: str, names: dict[str, str]) -> Path:
     """The first file that a pattern of a case means."""
-    return sorted((ledger / "v1").glob(pattern.format(**names)))[0]
+    return min((ledger / "v1").glob(pattern.format(**names)))
 
 
 def named(ledger: Path, **options) -> dict[str, str]:
@@ -84,14 +85,16 @@ def key_of(ledger: Path, path: Path) -> str:
     return path.relative_to(ledger).as_posix()
 
 
+UNNAMED = [  # units that no commit record names: their own receipts tell
+    "data/scores/run_id={run}/beaten/*.parquet",
+    "data/scores/run_id={run}/broken/*.parquet",
+    "data/scores/run_id={half}/control/*.parquet",
+]
 EVIDENCE = [
     "FORMAT.json",
     "runs/{run}.json",
     "commits/{run}.parquet",
     "data/scores/run_id={run}/control/*.parquet",
-    "data/scores/run_id={run}/beaten/*.parquet",  # in no commit record: its own receipt tells
-    "data/scores/run_id={run}/broken/*.parquet",
-    "data/scores/run_id={half}/control/*.parquet",
     *(
         f"data/{table}/run_id={{run}}/*.parquet"
         for table in ("units", "arms", "metrics", "comparisons", "decisions", "analyses", "events")
@@ -121,19 +124,36 @@ def test_a_changed_byte_is_named(ledger, names, pattern, part):
     assert key_of(ledger, path) in named(ledger)
 
 
-REMOVED = [
-    pattern
-    for pattern in EVIDENCE
-    # Nobody recorded what an arm or a driver that did not finish had written.
-    if pattern.split("/")[-2] not in ("beaten", "broken") and "{half}" not in pattern and "000004" not in pattern
+@pytest.mark.parametrize(("column", "value"), [("score_log_loss", 0.5), ("run_id", "another"), ("prediction", None)])
+@pytest.mark.parametrize("pattern", UNNAMED)
+def test_a_changed_row_of_an_unfinished_arm_is_named(ledger, names, pattern, column, value):
+    path = found(ledger, pattern, names)
+    table = pq.ParquetFile(path).read()
+    place = table.column_names.index(column)
+    path.unlink()  # the file is mapped
+    if value is None:
+        path.write_bytes(b"PAR1")
+    else:
+        pq.write_table(table.set_column(place, column, pa.array([value] * len(table))), path)
+    assert key_of(ledger, path) in named(ledger)
+
+
+# Nobody recorded what a driver that did not finish had written, and what the newest entry of the log is.
+REMOVED = [pattern for pattern in EVIDENCE if "000004" not in pattern] + [
+    *UNNAMED[:2],
+    "runs/{other}.json",
+    "commits/{other}.parquet",
+    "runs/{half}.json",
 ]
 
 
-@pytest.mark.parametrize("pattern", [*REMOVED, "runs/{other}.json", "commits/{other}.parquet", "runs/{half}.json"])
+@pytest.mark.parametrize("pattern", REMOVED)
 def test_a_removed_file_is_named(ledger, names, pattern):
     path = found(ledger, pattern, names)
     path.unlink()
-    assert "is missing" in named(ledger)[key_of(ledger, path)]
+    is_part_of_a_run = not {"beaten", "broken"} & set(path.parts)  # of these two, only the number of units is recorded
+    key = key_of(ledger, path) if is_part_of_a_run else f"{key_of(ledger, path.parent)}/"
+    assert "is missing" in named(ledger)[key]
 
 
 def test_the_newest_entry_is_missed_by_who_kept_its_seal(ledger):
@@ -196,22 +216,26 @@ def test_tables_of_a_driver_that_died_before_its_commit_are_no_problem(ledger, n
     store = open_store(str(ledger))
     arms = next((ledger / f"v1/data/arms/run_id={names['run']}").iterdir())
     table = pq.ParquetFile(arms).read().to_pylist()
-    from evaluator.ledger import writer
-
     assert writer.write_table(store, "arms", [{"arm": row["arm"]} for row in table], run_id=names["run"])
     assert named(ledger) == {}
 
 
-def test_a_plan_that_was_changed_with_its_digest_does_not_fit_the_commit(ledger, names):
+def test_a_run_record_that_was_changed_fits_neither_itself_nor_its_commit(ledger, names):
     path = ledger / run_key(names["other"])
     record = json.loads(path.read_text())
-    record["experiment"]["suite"]["plan"]["alpha"] = 0.5
+    record["experiment"]["suite"]["plan"]["alpha"] = 0.04
     path.write_text(json.dumps(record))
     assert "plan_digest is recorded as" in named(ledger)[run_key(names["other"])]
     record["experiment"]["suite"]["plan"]["alpha"] = 0.05
     record["unit_keys"]["best"] = record["unit_keys"]["control"]
     path.write_text(json.dumps(record))
     assert "does not fit" in named(ledger)[f"v1/commits/{names['other']}.parquet"]
+
+
+def test_the_log_vouches_also_for_what_no_digest_of_a_run_covers(ledger, names):
+    path = ledger / run_key(names["run"])
+    path.write_text(path.read_text().replace('"opened_at": "2', '"opened_at": "1'))
+    assert "in entry 1 of the log" in named(ledger)[run_key(names["run"])]
 
 
 def test_a_folder_that_is_no_ledger_says_so(tmp_path):

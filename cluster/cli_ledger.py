@@ -1,0 +1,133 @@
+"""The verbs about a ledger: what is in it, who decided what, and whether it is as it was recorded."""
+
+import json
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+import typer
+
+if TYPE_CHECKING:
+    from manifests.ledger import LogEntry
+
+app = typer.Typer(help="Look into a ledger, keep its log of decisions, and verify it.", no_args_is_help=True)
+
+AsJson = Annotated[bool, typer.Option("--json", help="Print the answer as JSON on standard output.")]
+RunOrExperiment = Annotated[str, typer.Argument(metavar="RUN", help="A run's id, or the experiment's file.")]
+LedgerAt = Annotated[
+    str | None,
+    typer.Option(
+        "--ledger", envvar="ASSAY_LEDGER", help="The ledger's folder or URI; default: ./ledger, or the experiment's."
+    ),
+]
+
+
+@app.command()
+def ls(ledger: LedgerAt = None, as_json: AsJson = False) -> None:
+    """List the runs of a ledger."""
+    from evaluator.ledger import reader
+    from evaluator.storage import open_store
+
+    rows = [
+        {"run_id": each.run_id, "committed": each.committed} for each in reader.runs(open_store(ledger or "ledger"))
+    ]
+    if as_json:
+        _print_json(rows)
+    for row in [] if as_json else rows:
+        typer.echo(f"{row['run_id']}  {'committed' if row['committed'] else 'incomplete'}")
+
+
+@app.command()
+def show(run: RunOrExperiment, ledger: LedgerAt = None) -> None:
+    """Print a run's record, its lineage and its files, as JSON."""
+    from evaluator.ledger import reader
+    from evaluator.storage import open_store
+
+    run_id, uri = run_and_ledger(run, ledger)
+    store = open_store(uri)
+    record = reader.read_run(store, run_id).model_dump(mode="json")
+    committed = reader.is_committed(store, run_id)
+    files = [vars(file) for file in reader.committed_files(store, run_id)] if committed else []
+    _print_json({**record, "committed": committed, "files": files})
+
+
+@app.command()
+def log(ledger: LedgerAt = None, as_json: AsJson = False) -> None:
+    """List the decisions that were recorded: those of `assay gate --record`, and overrides."""
+    from evaluator.ledger import log as ledger_log
+    from evaluator.storage import open_store
+
+    entries = ledger_log.entries(open_store(ledger or "ledger"))
+    if as_json:
+        _print_json([entry.model_dump(mode="json") for entry in entries])
+    for entry in () if as_json else entries:
+        typer.echo(_line(entry))
+
+
+@app.command()
+def override(
+    run: RunOrExperiment,
+    arm: Annotated[str, typer.Argument(metavar="ARM", help="The arm.")],
+    decision: Annotated[Literal["promote", "hold", "reject"], typer.Argument(help="What is to be done with it.")],
+    reason: Annotated[str, typer.Option(help="Why, for those who read the log later.")],
+    by: Annotated[str, typer.Option(help="Who decides: a name that everyone may read.")],
+    ledger: LedgerAt = None,
+    as_json: AsJson = False,
+) -> None:
+    """Record a decision of your own in place of the gate's. The gate's stays in the log and in the run."""
+    from evaluator.ledger import log as ledger_log
+    from evaluator.storage import open_store
+
+    run_id, uri = run_and_ledger(run, ledger)
+    entry = ledger_log.override(open_store(uri), run_id, arm, decision, reason=reason, by=by)
+    if as_json:
+        _print_json(entry.model_dump(mode="json"))
+    else:
+        typer.echo(_line(entry))
+
+
+@app.command()
+def verify(
+    ledger: LedgerAt = None,
+    log_head: Annotated[
+        str | None, typer.Option(help="A seal that an earlier verify printed: the log must still have it.")
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Read all of a ledger and name whatever is changed, missing, unexpected or out of order."""
+    from evaluator.ledger.verify import verify as verified
+    from evaluator.storage import open_store
+
+    found = verified(open_store(ledger or "ledger"), log_head=log_head)
+    counts = f"{found.num_runs} runs, {found.num_files} files, {found.num_entries} log entries"
+    if as_json:
+        _print_json({**vars(found), "problems": [vars(problem) for problem in found.problems]})
+    elif found.problems:
+        for problem in found.problems:
+            typer.echo(f"{problem.key}: {problem.problem}")
+        typer.echo(f"{counts}: {len(found.problems)} problems")
+    else:
+        typer.echo(f"{counts}: all as recorded")
+        if found.log_head is not None:
+            typer.echo(f"the log ends with {found.log_head}")
+    raise typer.Exit(1 if found.problems else 0)
+
+
+def run_and_ledger(run: str, ledger: str | None) -> tuple[str, str]:
+    """A run's id and its ledger, of either form of RUN."""
+    if not run.endswith((".yaml", ".yml", ".json")):
+        return run, ledger or "ledger"
+    from cluster import pipeline
+
+    prepared = pipeline.prepare(run, ledger=ledger)
+    # If some arms were not finished, the next run would be another one: asked about is the one that there is.
+    there = prepared.run.run_id if prepared.committed else prepared.run.supersedes or prepared.run.run_id
+    return there, prepared.run.experiment.ledger
+
+
+def _line(entry: "LogEntry") -> str:
+    why = entry.reason or "; ".join(entry.reasons)
+    what = f"override: {entry.decision}" if entry.kind == "override" else entry.decision
+    return f"{entry.number:06d}  {entry.at}  {entry.run_id}  {entry.arm}  {what}  by {entry.by}: {why}"
+
+
+def _print_json(answer: Any) -> None:
+    typer.echo(json.dumps(answer, indent=2, allow_nan=False))

@@ -1,0 +1,69 @@
+"""From the command line: decisions are logged when asked to be, and a ledger is verified with an exit code."""
+
+import json
+
+import pytest
+from typer.testing import CliRunner
+
+from cluster import cli, pipeline
+from manifests.errors import AssayError
+from tests import builders
+
+
+@pytest.fixture
+def run_id(tmp_path, monkeypatch) -> str:
+    """A committed run of the ledger in the folder one works in."""
+    prepared = pipeline.prepare(str(builders.write_experiment(tmp_path)))
+    pipeline.run(prepared, in_process=True, on_progress=lambda arm, units: None)
+    monkeypatch.chdir(tmp_path)
+    return prepared.run.run_id
+
+
+def assay(*arguments: str):
+    return CliRunner().invoke(cli.app, list(arguments))
+
+
+def test_gate_records_only_when_it_is_told_to_and_only_once(run_id):
+    assert assay("gate", run_id).exit_code == 0
+    assert json.loads(assay("ledger", "log", "--json").stdout) == []
+    for _ in range(2):
+        assert assay("gate", run_id, "--record").exit_code == 0
+    entries = json.loads(assay("ledger", "log", "--json").stdout)
+    assert {entry["arm"]: entry["decision"] for entry in entries} == {
+        "better": "promote",
+        "worse": "reject",
+        "again": "hold",
+    }
+    assert len(entries) == 3
+
+
+def test_an_override_is_logged_with_its_reason_and_refused_without(run_id):
+    assert assay("ledger", "override", run_id, "better", "hold", "--by", "someone").exit_code == 2
+    refused = assay("ledger", "override", run_id, "better", "hold", "--by", "someone", "--reason", "")
+    assert isinstance(refused.exception, AssayError)
+    assert refused.exception.exit_code == 2
+    assert assay("ledger", "override", "experiment.yaml", "better", "hold", "--by", "x", "--reason", "y").exit_code == 0
+    (line,) = assay("ledger", "log").stdout.splitlines()
+    assert line.endswith("better  override: hold  by x: y")
+
+
+def test_verify_answers_with_an_exit_code_and_names_what_is_wrong(run_id, tmp_path):
+    assay("gate", run_id, "--record")
+    fine = assay("ledger", "verify")
+    assert fine.exit_code == 0
+    assert fine.stdout.startswith("1 runs, ")
+    assert "files, 3 log entries: all as recorded" in fine.stdout
+    head = json.loads(assay("ledger", "verify", "--json").stdout)["log_head"]
+    assert f"the log ends with {head}" in fine.stdout
+    path = next((tmp_path / "ledger/v1/data/decisions").rglob("*.parquet"))
+    path.write_bytes(path.read_bytes().replace(b"worse", b"wurst"))
+    (tmp_path / "ledger/v1/log/000003.json").unlink()
+    damaged = assay("ledger", "verify", "--log-head", head)
+    assert damaged.exit_code == 1
+    lines = damaged.stdout.splitlines()
+    assert lines[0].startswith("v1/log/: has no entry with the seal")
+    assert lines[1].startswith(f"{path.relative_to(tmp_path / 'ledger').as_posix()}: was changed")
+    assert lines[2].endswith("2 problems")
+    answer = assay("ledger", "verify", "--json")
+    assert answer.exit_code == 1
+    assert len(json.loads(answer.stdout)["problems"]) == 1
