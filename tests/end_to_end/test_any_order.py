@@ -1,8 +1,10 @@
 """Any batch size, any shards, any slots, any order of completion, any failures: the same batches, the same scores."""
 
+import itertools
 import random
 import tempfile
 from contextlib import nullcontext
+from dataclasses import replace
 from pathlib import Path
 
 import pyarrow as pa
@@ -11,7 +13,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from cluster import pipeline
-from cluster.executor import Outcome
+from cluster.executor import Outcome, Ready
 from cluster.report.document import document
 from cluster.slot import Failure, Slot
 from evaluator.ledger import reader
@@ -31,27 +33,51 @@ class UnrulyExecutor:
         self._num_slots = num_slots
         self._in_hand = []
         self._slots = {}
+        self._ready = []
+        self._numbers = itertools.count()
 
-    def start(self, run, *, num_slots, import_paths):
+    def start(self, run, *, import_paths):
         self._make = lambda name: Slot(name, run.model_dump_json(), import_paths)
-        names = tuple(f"slot-{index}" for index in range(min(num_slots, self._num_slots)))
-        self._slots = {name: self._make(name) for name in names}
-        return names
+
+    def kind_of(self, arm):
+        return ""
+
+    def want(self, kind, num_slots):
+        for _ in range(len(self._slots), min(num_slots, self._num_slots)):
+            name = f"slot-{next(self._numbers)}"
+            self._slots[name] = self._make(name)
+            self._ready.append(Ready(name, kind))
 
     def submit(self, slot, task, upcoming):
         self._in_hand.append((slot, task, upcoming))
 
-    def wait(self):
+    def wait(self, timeout_s):
+        if self._ready:
+            return [self._ready.pop()]
         slot, task, upcoming = self._in_hand.pop(self._random.randrange(len(self._in_hand)))
         fate = self._random.random()
         if fate < 0.1:  # dies before it began
-            return [Outcome(slot, task, Failure("slot", "died", slot))]
+            return self._lost(slot, task)
         result = self._slots[slot].perform(task, upcoming)
         if fate < 0.2:  # dies after it published: the unit is tried again, and found
             self._slots[slot].close()
             self._slots[slot] = self._make(slot)
-            return [Outcome(slot, task, Failure("slot", "died", slot))]
+            return self._lost(slot, task)
         return [Outcome(slot, task, result)]
+
+    def _lost(self, slot, task):
+        """With a slot goes all that it had in hand; it is made anew at once."""
+        others = [other for each, other, _ in self._in_hand if each == slot]
+        self._in_hand = [each for each in self._in_hand if each[0] != slot]
+        self._ready.append(Ready(slot, ""))
+        died = Failure("slot", "died", slot)
+        return [Outcome(slot, task, died), *(Outcome(slot, each, replace(died, counts=False)) for each in others)]
+
+    def interrupt(self, slot, reason):
+        return []
+
+    def give_back(self, slot):
+        self._slots.pop(slot).close()
 
     def close(self):
         for slot in self._slots.values():
