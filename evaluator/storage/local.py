@@ -75,14 +75,15 @@ class LocalStore:
 
     def _write_aside(self, content: bytes | pa.Buffer) -> Path:
         folder = self._folder / _ASIDE
+        path = folder / secrets.token_hex(16)
         try:
             folder.mkdir(parents=True, exist_ok=True)
-            path = folder / secrets.token_hex(16)
             with path.open("xb") as file:
                 file.write(memoryview(content))
                 file.flush()
                 os.fsync(file.fileno())
         except OSError as error:
+            path.unlink(missing_ok=True)  # a part of it would keep a full disk full
             raise StoreError(f"{folder}: cannot be written: {error.strerror}") from error
         return path
 
