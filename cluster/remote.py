@@ -1,6 +1,7 @@
 """Slots as Ray actors: asked for, fed, and made again when their process dies."""
 
 import itertools
+import re
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -180,7 +181,7 @@ class RayExecutor:
             result = ray.get(ref)
         except RayError as error:
             cause = "out_of_memory" if isinstance(error, OutOfMemoryError) else "slot_lost"
-            return self._lost(name, _in_one_line(error), cause, counts=not _is_of_the_node(error))
+            return self._lost(name, reason_of(error), cause, counts=not _is_of_the_node(error))
         del self._owners[ref]
         task = slot.in_hand.pop(ref, None)
         if task is None:
@@ -249,8 +250,20 @@ def _in_words(amounts: Mapping[str, float], only: Iterable[str] | None = None) -
     return " and ".join(f"{amounts.get(name, 0.0):g} {name}" for name in (amounts if only is None else only))
 
 
-def _in_one_line(error: RayError) -> str:
-    return f"{type(error).__name__}: {' '.join(str(error).split())}"
+def reason_of(error: RayError) -> str:
+    """Why an actor was lost, in one line.
+
+    Of a node out of memory only the amounts: Ray's own words list the command lines of whatever else runs there, which
+    are nobody's business and may hold secrets.
+    """
+    words = " ".join(str(error).split())
+    if not isinstance(error, OutOfMemoryError):
+        return f"{type(error).__name__}: {words}"
+    of_node = re.search(r"was (\S+ used / \S+ limit)", words)
+    of_slot = re.search(r"actual memory used=([\d.]+\w+)", words)
+    amounts = [of_node[1]] if of_node else []
+    amounts += [f"{of_slot[1]} of it by the slot that was ended"] if of_slot else []
+    return ": ".join(["out of memory on the node", *([", ".join(amounts)] if amounts else [])])
 
 
 def _is_of_the_node(error: RayError) -> bool:
