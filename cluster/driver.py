@@ -17,7 +17,7 @@ from cluster.schedule import Schedule, Task
 from cluster.slot import Failure
 from cluster.spending import Spending
 from cluster.stopping import StopRequest
-from evaluator.ledger.reader import UnitReceipt
+from evaluator.ledger.reader import SLOT_SECONDS, UnitReceipt
 from manifests.ledger import Run
 
 _TICK_S = 1.0
@@ -313,7 +313,4 @@ def _told(failure: Failure) -> str:
 def arm_times(receipts: Mapping[int, UnitReceipt]) -> dict[str, float]:
     """Seconds and rows of one arm, summed over its units."""
     facts = [receipt.facts for receipt in receipts.values()]
-    return {
-        name: sum(float(fact.get(name, 0.0)) for fact in facts)
-        for name in ("load_s", "read_s", "predict_s", "score_s", "write_s", "cpu_s")
-    }
+    return {name: sum(float(fact.get(name, 0.0)) for fact in facts) for name in SLOT_SECONDS}

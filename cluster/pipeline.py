@@ -2,14 +2,14 @@
 
 import json
 import os
-from collections.abc import Callable, Container, Mapping, Sequence
+from collections.abc import Callable, Container, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack, nullcontext
 from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
 
-from cluster import driver, progress, race, resolve, reuse, session, spending, stopping
+from cluster import costs, driver, progress, race, resolve, reuse, session, spending, stopping
 from cluster.driver import Driven
 from cluster.errors import RunError, StoppedError
 from cluster.executor import Executor
@@ -155,7 +155,7 @@ def run(prepared: Prepared, *, in_process: bool, on_progress: Progress, reuses: 
                 stop=stop,
             )
         driven.events[:0] = reused.events
-        _finish(opened, driven, dataset=prepared.dataset, store=store, num_units=prepared.num_units)
+        _finish(opened, driven, dataset=prepared.dataset, store=store, num_units=prepared.num_units, spent=watch.spent)
 
 
 def analysed(
@@ -214,7 +214,7 @@ def reanalysed(store: Store, run_id: str, plan: Plan) -> Analysis:
     return analysed(recorded, files, store, plan=plan, failed=failed, dropped=dropped, noise_floors={})[0]
 
 
-def _finish(run: Run, driven: Driven, *, dataset: Dataset, store: Store, num_units: int) -> None:
+def _finish(run: Run, driven: Driven, *, dataset: Dataset, store: Store, num_units: int, spent: Spent) -> None:
     """Checks coverage, measures, analyses, decides, and commits all of it at once.
 
     Raises:
@@ -223,6 +223,11 @@ def _finish(run: Run, driven: Driven, *, dataset: Dataset, store: Store, num_uni
     """
     suite = run.experiment.suite
     control = suite.plan.control
+    for arm, receipts in driven.receipts.items():
+        mixed = _mixed_batch_sizes(receipts.values())
+        if mixed and arm not in {*driven.failed, *driven.dropped}:
+            driven.failed[arm] = mixed
+            driven.note("arm_failed", mixed, arm=arm)
     if control in driven.failed:
         raise RunError(
             f"run '{run.run_id}': the control '{control}' could not be measured, so nothing can be compared: "
@@ -254,6 +259,7 @@ def _finish(run: Run, driven: Driven, *, dataset: Dataset, store: Store, num_uni
             "num_units_done": len(receipts),
             "num_units_reused": sum(reuse.is_reused(receipt) for receipt in receipts.values()),
             "reused_from": ",".join(sorted({reuse.source_run(r) for r in receipts.values() if reuse.is_reused(r)})),
+            **costs.arm_cost(receipts.values(), run.experiment.prices),
         }
         if arm.name in whole:
             _check_coverage(receipts, arm.name, num_rows=dataset.num_rows, num_units=num_units)
@@ -265,10 +271,9 @@ def _finish(run: Run, driven: Driven, *, dataset: Dataset, store: Store, num_uni
             summary |= {"num_rows": dataset.num_rows, **times}
             evaluated = [receipt for receipt in in_order if not reuse.is_reused(receipt)]
             if evaluated:  # times of units that were taken over stand in the run that spent them
-                num_rows = sum(receipt.num_rows for receipt in evaluated)
-                summary["rows_per_s"] = num_rows / max(times["predict_s"], 1e-9)
+                summary["rows_per_s"] = summary["num_rows_evaluated"] / max(times["predict_s"], 1e-9)
                 summary["batch_p50_s"] = float(np.median([receipt.facts["batch_p50_s"] for receipt in evaluated]))
-            summary["batch_size"], wobble = _wobble(arm.name, in_order)
+            summary["batch_size"], wobble = in_order[0].facts["batch_size"], _wobble(in_order)
             summary |= {f"wobble_{name}": value for name, value in asdict(wobble).items()}
             # What the batch size alone can do to the primary metric: nothing where rows were scored one by one.
             noise_floors[arm.name] = 0.0 if summary["batch_size"] == 1 else wobble.floor
@@ -296,6 +301,7 @@ def _finish(run: Run, driven: Driven, *, dataset: Dataset, store: Store, num_uni
         "decisions": [{**asdict(decision), "reasons": list(decision.reasons)} for decision in decisions],
         "analyses": [{"plan_digest": run.plan_digest, "exploratory": False, "analysis": json.dumps(document)}],
         "events": [asdict(event) for event in driven.events],
+        "spending": [spent.model_dump()],
     }
     for name, table_rows in tables.items():
         file = writer.write_table(store, name, table_rows, run_id=run.run_id)  # pyright: ignore[reportArgumentType]
@@ -319,7 +325,7 @@ def _saved(run: Run, driven: Driven, *, num_units: int) -> str:
         if arm.name in driven.dropped:
             num_saved += num_units - len(receipts)
             times = driver.arm_times(receipts)
-            seconds = sum(times[name] for name in ("read_s", "predict_s", "score_s", "write_s"))
+            seconds = sum(times.values()) - times["load_s"] - times["probe_s"]
             cost += account.cost(arm.accelerator_type or "", seconds / len(receipts) * (num_units - len(receipts)))
     return (
         f"{num_saved} of {num_units * len(run.experiment.arms)} units saved: about {cost.slot_s:.0f} slot-seconds, "
@@ -393,21 +399,21 @@ def _unit_row(receipt: reader.UnitReceipt) -> dict[str, object]:
     }
 
 
-def _wobble(arm: str, receipts: Sequence[reader.UnitReceipt]) -> tuple[int, Wobble]:
-    """The batch size of an arm's units, and how far its scores depend on it: the most that a slot of it has found.
-
-    Raises:
-        RunError: Some slots scored its rows in batches and others one by one.
-    """
+def _mixed_batch_sizes(receipts: Iterable[reader.UnitReceipt]) -> str:
+    """Which batch sizes an arm's units were scored with, in words; empty if it is one."""
     sizes = {receipt.facts["batch_size"]: receipt for receipt in receipts}
-    if len(sizes) > 1:
-        places = ", ".join(f"{size} on {receipt.facts['host']}" for size, receipt in sorted(sizes.items()))
-        raise RunError(
-            f"arm '{arm}': its units were scored with different batch sizes ({places}), because hosts differ in whether "
-            "its scores depend on it; let the suite say 'on_wobble: warn' or 'fail', or run it on hosts of one kind"
-        )
-    found = max((Wobble(**receipt.facts["wobble"]) for receipt in receipts), key=lambda each: each.floor)
-    return next(iter(sizes)), found
+    if len(sizes) < 2:
+        return ""
+    places = ", ".join(f"{size} on {receipt.facts['host']}" for size, receipt in sorted(sizes.items()))
+    return (
+        f"its units were scored with different batch sizes ({places}), because hosts differ in whether its scores "
+        "depend on it; let the suite say 'on_wobble: warn' or 'fail', or run it on hosts of one kind"
+    )
+
+
+def _wobble(receipts: Sequence[reader.UnitReceipt]) -> Wobble:
+    """How far an arm's scores depend on the batch size: the most that a slot of it has found."""
+    return max((Wobble(**receipt.facts["wobble"]) for receipt in receipts), key=lambda each: each.floor)
 
 
 def _check_coverage(receipts: Mapping[int, reader.UnitReceipt], arm: str, *, num_rows: int, num_units: int) -> None:

@@ -76,6 +76,7 @@ class Slot:
         self._run = Run.model_validate_json(run_json)
         self._experiment: Experiment = self._run.experiment
         self._variants = {arm.name: arm.variant for arm in self._experiment.arms}
+        self._accelerator_types = {arm.name: arm.accelerator_type or "" for arm in self._experiment.arms}
         determinism.apply(self._experiment.suite.determinism)
         self._device = pick_device()
         self._ledger = open_store(self._experiment.ledger, patient=True)
@@ -93,7 +94,7 @@ class Slot:
         self._arm = ""
         self._predictor: Predictor | None = None
         self._wobble: Wobble | None = None
-        self._load_s = 0.0
+        self._preparing = {"load_s": 0.0, "probe_s": 0.0, "load_cpu_s": 0.0}
 
     def perform(self, task: Task, upcoming: int | None) -> Published | Failure:
         """Evaluates and publishes one unit; every outcome is an answer, so that it crosses processes whole.
@@ -134,7 +135,7 @@ class Slot:
         if self._predictor is not None:
             self._predictor.release()
         self._arm, self._predictor, self._wobble = "", None, None
-        started = time.perf_counter()
+        started, cpu_started = time.perf_counter(), time.process_time()
         variant = self._variant(arm)
         weights = read_weights(variant, patient=True)
         if weights is not None and fingerprint.sha256_digest(weights) != variant.weights_digest:
@@ -142,12 +143,14 @@ class Slot:
         determinism.seed_all(self._experiment.suite.seed)
         inputs = variant.inputs or self._reader.dataset.names("feature")
         self._predictor = load(variant, inputs=inputs, weights=weights, device=self._device)
-        self._arm, self._load_s = arm, time.perf_counter() - started
+        self._arm = arm
+        self._took("load_s", started, cpu_started)
 
     def _probed(self) -> Wobble:
         """How far the arm's scores depend on the batch size; probed once a load."""
         assert self._predictor is not None
         if self._wobble is None:
+            started, cpu_started = time.perf_counter(), time.process_time()
             self._wobble = probe(
                 self._units[0],
                 predictor=self._predictor,
@@ -155,7 +158,13 @@ class Slot:
                 suite=self._experiment.suite,
                 reader=self._reader,
             )
+            self._took("probe_s", started, cpu_started)
         return self._wobble
+
+    def _took(self, name: str, started: float, cpu_started: float) -> None:
+        """Notes what an arm's first unit in this slot will carry beside its own time."""
+        self._preparing[name] += time.perf_counter() - started
+        self._preparing["load_cpu_s"] += time.process_time() - cpu_started
 
     def _variant(self, arm: str) -> Variant:
         return self._variants[arm]
@@ -170,7 +179,7 @@ class Slot:
             suite=self._experiment.suite,
             reader=self._reader,
         )
-        load_s, self._load_s = self._load_s, 0.0  # the first unit after a load carries its cost
+        preparing, self._preparing = self._preparing, dict.fromkeys(self._preparing, 0.0)
         circumstance = {
             "slot": self._name,
             "host": self._environment.circumstance["host"],
@@ -179,7 +188,10 @@ class Slot:
             "attempt": task.attempt,
             "first_row": unit.first_row,
             "started_at": started_at,
-            "load_s": load_s,
+            **preparing,
+            "num_cpus": self._experiment.resources.num_cpus,
+            "num_gpus": self._experiment.resources.num_gpus,
+            "accelerator_type": self._accelerator_types[task.arm],
             "shard_cache": self._reader.problem or "shared",
             "environment_digest": self._environment.identity_digest,
             "determinism": asdict(determinism.found()),

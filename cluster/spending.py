@@ -34,14 +34,19 @@ class Spending:
 
     def cost(self, kind: str, seconds: float) -> Spent:
         """What a slot of an accelerator type costs in so many seconds."""
-        cpu_s, gpu_s = seconds * self._resources.num_cpus, seconds * self._resources.num_gpus
-        gpu_hour = self._prices.gpu_hour_by_type.get(kind, self._prices.gpu_hour)
-        price = (cpu_s * self._prices.cpu_hour + gpu_s * gpu_hour) / _HOUR_S
-        return Spent(slot_s=seconds, cpu_s=cpu_s, gpu_s=gpu_s, price=price)
+        held = self._resources
+        return cost(seconds, num_cpus=held.num_cpus, num_gpus=held.num_gpus, kind=kind, prices=self._prices)
 
     def _until_now(self, slot: str) -> Spent:
         kind, ready_at_s = self._ready_at_s[slot]
         return self.cost(kind, self._clock() - ready_at_s)
+
+
+def cost(seconds: float, *, num_cpus: float, num_gpus: float, kind: str, prices: Prices) -> Spent:
+    """What it costs to hold CPU cores, and GPUs of an accelerator type (empty: any), for so many seconds."""
+    gpu_hour = prices.gpu_hour_by_type.get(kind, prices.gpu_hour)
+    cpu_s, gpu_s = seconds * num_cpus, seconds * num_gpus
+    return Spent(slot_s=seconds, cpu_s=cpu_s, gpu_s=gpu_s, price=(cpu_s * prices.cpu_hour + gpu_s * gpu_hour) / _HOUR_S)
 
 
 def exceeded(budget: Budget | None, spent: Spent) -> str:

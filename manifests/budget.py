@@ -36,6 +36,8 @@ class Budget(Manifest):
     """Hours of GPUs that slots hold."""
     price: float | None = Field(default=None, gt=0)
     """What it may cost by `prices`."""
+    warn_at: float = Field(default=0.8, gt=0, le=1)
+    """The soft bound: the share of each bound past which the run says so, and goes on."""
 
     @model_validator(mode="after")
     def _bounds_something(self) -> Self:

@@ -4,6 +4,7 @@ import json
 from collections.abc import Sequence
 from typing import Any
 
+from cluster import costs
 from evaluator import fingerprint
 from evaluator.ledger import reader
 from evaluator.storage import Store
@@ -31,7 +32,8 @@ def document(store: Store, run_id: str) -> Document:
     metrics: dict[str, dict[str, Any]] = {}
     for row in rows("metrics"):
         metrics.setdefault(row["arm"], {})[row["metric"]] = row["value"]
-    decisions = rows("decisions")
+    decisions, suite = rows("decisions"), run.experiment.suite
+    found = json.loads(rows("analyses")[0]["analysis"])
     return {
         "run_id": run_id,
         "ledger": store.uri,
@@ -54,7 +56,16 @@ def document(store: Store, run_id: str) -> Document:
         "wobble_tolerance": run.experiment.suite.wobble_tolerance,
         "reused": _reused(list(arms.values())),
         "race": _race(list(arms.values())) if run.experiment.race is not None else None,
-        "analysis": json.loads(rows("analyses")[0]["analysis"]),
+        "cost": {
+            "spent": rows("spending")[0],
+            **costs.compared(
+                list(arms.values()),
+                found["comparisons"],
+                control=suite.plan.control,
+                direction=suite.primary.direction,
+            ),
+        },
+        "analysis": found,
         "decisions": decisions,
         "gate": gate_answer(decisions),
         "events": rows("events"),

@@ -59,7 +59,47 @@ def verdict(report: Document) -> RenderableType:
         style="dim",
     )
     simultaneous = Text("* simultaneous: all of them hold together with this confidence", style="dim")
-    return Group(table, simultaneous, Text(), reasons, *words, others, *reused, digests)
+    spent = _cost_table(report)
+    return Group(table, simultaneous, Text(), reasons, *words, others, *spent, *reused, digests)
+
+
+def _cost_table(report: Document) -> list[RenderableType]:
+    """What each arm cost beside the control, and what the slots cost in all."""
+    cost = report["cost"]
+    priced = cost["unit"] == "price"
+    table = _table("cost" if priced else "cost in slot-seconds: the experiment gives no prices")
+    table.add_column("arm", overflow="fold")
+    for name in ("price" if priced else "slot-s", "of control's", "points better", "per point"):
+        table.add_column(name, justify="right")
+    dropped = {arm["arm"] for arm in report["arms"] if arm["status"] == "dropped"}
+    for row in cost["arms"]:
+        if row["arm"] in dropped:
+            continue
+        table.add_row(
+            row["arm"],
+            _amount(row["cost"]),
+            "–" if row["ratio_to_control"] is None else f"{row['ratio_to_control']:.3g}x",
+            "–" if row["points"] is None else f"{row['points']:+.2f}",
+            _amount(row["cost_per_point"]),
+        )
+    spent = cost["spent"]
+    in_all = f"the run's slots in all, idle ones too: {_amount(spent['slot_s'])} s"
+    if spent["gpu_s"]:
+        in_all += f", {_amount(spent['gpu_s'])} GPU-s"
+    if priced:
+        in_all += f", price {_amount(spent['price'])}"
+    if report["reused"]["num_units"]:
+        in_all += "; arms that were taken over show what they had cost in the run that scored them"
+    words = [Text(in_all, style="dim")]
+    words += [
+        Text(f"warning: {event['message']}", style="yellow") for event in report["events"] if event["kind"] == "budget"
+    ]
+    return [table, *words]
+
+
+def _amount(value: float | None) -> str:
+    """Four significant digits, and thousands as such."""
+    return "–" if value is None else f"{value:,.0f}" if value >= 1000 else f"{value:.4g}"
 
 
 def _race_words(report: Document) -> list[Text]:

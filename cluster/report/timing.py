@@ -60,7 +60,8 @@ def _span(units: Sequence[Row]) -> dict[str, Any]:
     """From the start of a slot's first unit to the end of its last, and how much of that it worked."""
     if any(row.get("started_at") is None for row in units):
         return {"started_at": None, "span_s": None, "busy": None}
-    begins = [_at(row) - _seconds(row, "load_s") for row in units]  # a unit starts when its variant is loaded
+    # A unit starts when its variant is loaded and probed.
+    begins = [_at(row) - _seconds(row, "load_s") - _seconds(row, "probe_s") for row in units]
     ends = [begin + _busy_s(row) for begin, row in zip(begins, units, strict=True)]
     span_s = max(ends) - min(begins)
     started_at = min(row["started_at"] for row in units)
@@ -73,7 +74,7 @@ def _at(unit: Row) -> float:
 
 def _busy_s(unit: Row) -> float:
     """The wall time that one unit kept its slot busy."""
-    return sum(_seconds(unit, name) for name in ("load_s", "read_s", "predict_s", "score_s", "write_s"))
+    return sum(_seconds(unit, name) for name in reader.SLOT_SECONDS)
 
 
 def _seconds(unit: Row, name: str) -> float:

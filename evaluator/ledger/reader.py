@@ -18,6 +18,9 @@ from manifests.ledger import LAYOUT, LINEAGE_COLUMNS, Run, Table, commit_key, ru
 RECEIPT_METADATA = b"assay.receipt"
 """Where a unit file keeps its own receipt, so that a resumed run needs no other state."""
 
+SLOT_SECONDS = ("load_s", "probe_s", "read_s", "predict_s", "score_s", "write_s")
+"""The parts of a unit's time in its slot, one after the other. The first unit after a load carries load and probe."""
+
 COMMIT_SCHEMA = pa.schema(
     [
         ("run_id", pa.string()),
@@ -76,6 +79,11 @@ class UnitReceipt:
     sha256: str
     scores_digest: str
     facts: dict[str, Any]
+
+    @property
+    def slot_s(self) -> float:
+        """Seconds that the unit has kept its slot. Of a unit that an earlier driver published, without its write."""
+        return sum(self.facts.get(name, 0.0) for name in SLOT_SECONDS)
 
     @property
     def file(self) -> LedgerFile:

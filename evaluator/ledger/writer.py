@@ -96,7 +96,8 @@ def publish_unit(
 def republish_unit(store: Store, rows: pa.Table, source: UnitReceipt, *, run: Run, arm: str) -> UnitReceipt:
     """Stores the rows of a unit of another run as those of this one, if nobody has published the unit yet.
 
-    The receipt says where and on what they were scored, and no times but its own: those were spent once.
+    The receipt says where and on what they were scored and, as `reused_slot_s`, what that had taken; it has no times
+    but its own, for those were spent once.
 
     Args:
         store: The ledger's store.
@@ -109,6 +110,7 @@ def republish_unit(store: Store, rows: pa.Table, source: UnitReceipt, *, run: Ru
         The receipt of what is stored.
     """
     facts = {name: source.facts[name] for name in _LASTING_FACTS if name in source.facts}
+    facts["reused_slot_s"] = source.slot_s
     facts["reused_from"] = source.key.removeprefix(f"{LAYOUT}/")
     return _publish(store, rows, source.scores_digest, facts=facts, run=run, arm=arm, unit=source.unit)[0]
 
@@ -117,6 +119,9 @@ _LASTING_FACTS = (
     "host",
     "device",
     "device_class",
+    "num_cpus",
+    "num_gpus",
+    "accelerator_type",
     "first_row",
     "environment_digest",
     "determinism",
@@ -128,7 +133,7 @@ _LASTING_FACTS = (
 def _publish(
     store: Store, table: pa.Table, digest: str, *, facts: dict[str, Any], run: Run, arm: str, unit: int
 ) -> tuple[UnitReceipt, bool]:
-    started = time.perf_counter()
+    started, cpu_started = time.perf_counter(), time.process_time()
     key = unit_key(run.run_id, arm, unit)
     facts = {**facts, "score_sums": _score_sums(table), "nonce": secrets.token_hex(16)}
     lineage = (
@@ -148,7 +153,8 @@ def _publish(
     if not store.put_if_absent(key, content):  # a rival, or our own retry whose answer was lost: what is stored counts
         stored = read_receipt(store, key)
         return stored, stored.facts.get("nonce") == facts["nonce"]
-    write_s = time.perf_counter() - started  # known too late to stand in the file: the units table has it
+    # Known too late to stand in the file: the units table has it.
+    written = {"write_s": time.perf_counter() - started, "write_cpu_s": time.process_time() - cpu_started}
     return (
         UnitReceipt(
             arm=arm,
@@ -158,7 +164,7 @@ def _publish(
             size_bytes=len(content),
             sha256=fingerprint.sha256_digest(content),
             scores_digest=digest,
-            facts={**facts, "write_s": write_s},
+            facts={**facts, **written},
         ),
         True,
     )
