@@ -5,7 +5,6 @@ from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from cluster import spending
 from cluster.deadlines import Deadlines
 from cluster.errors import RunError
 from cluster.events import Event, event
@@ -15,7 +14,7 @@ from cluster.race import Waves
 from cluster.reuse import is_reused
 from cluster.schedule import Schedule, Task
 from cluster.slot import Failure
-from cluster.spending import Spending
+from cluster.spending import Allowance, Spending
 from cluster.stopping import StopRequest
 from evaluator.ledger.reader import SLOT_SECONDS, UnitReceipt
 from manifests.ledger import Run
@@ -57,6 +56,8 @@ def drive(
     import_paths: tuple[str, ...],
     on_progress: Callable[[str], None],
     watch: Watch,
+    order: Sequence[str] = (),
+    allowance: Allowance | None = None,
     stop: StopRequest | None = None,
 ) -> Driven:
     """Brings every unit of every arm into the ledger, or marks the arm failed or dropped, until it is told to stop.
@@ -69,6 +70,8 @@ def drive(
         import_paths: Where entrypoints may be imported from.
         on_progress: Called with the arm's name for each unit that gets published.
         watch: Told how far it is; hears that the submission was cancelled.
+        order: The arms in the order in which they are begun, the control aside, which is first; none: as given.
+        allowance: What may be spent.
         stop: Filled when the run shall stop.
 
     Raises:
@@ -80,9 +83,17 @@ def drive(
     ours = [receipt for receipt in published if not is_reused(receipt)]
     if ours:
         driven.note("resumed", f"{len(ours)} units found in the ledger")
-    _Drive(run, driven, executor, on_progress=on_progress, watch=watch, stop=stop or StopRequest()).through(
-        waves, import_paths
+    drive = _Drive(
+        run,
+        driven,
+        executor,
+        on_progress=on_progress,
+        watch=watch,
+        order=order,
+        allowance=allowance or Allowance(),
+        stop=stop or StopRequest(),
     )
+    drive.through(waves, import_paths)
     return driven
 
 
@@ -116,16 +127,21 @@ class _Drive:
         *,
         on_progress: Callable[[str], None],
         watch: Watch,
+        order: Sequence[str],
+        allowance: Allowance,
         stop: StopRequest,
     ) -> None:
         experiment = run.experiment
         self._run, self._driven, self._executor = run, driven, executor
-        self._on_progress, self._watch, self._stop = on_progress, watch, stop
+        self._on_progress, self._watch, self._allowance, self._stop = on_progress, watch, allowance, stop
+        self._warned: set[str] = set()
         self._control = experiment.suite.plan.control
         # A stopped run is nothing without its control.
-        arms = sorted(experiment.arms, key=lambda arm: arm.name != self._control)
+        place = {arm: index for index, arm in enumerate(order)}
+        arms = sorted(experiment.arms, key=lambda arm: (arm.name != self._control, place.get(arm.name, len(place))))
+        self._arms = [arm.name for arm in arms]
         self._schedule = Schedule(
-            [arm.name for arm in arms],
+            self._arms,
             replicas=experiment.resources.replicas,
             max_attempts=experiment.resources.max_attempts,
             kinds={arm.name: executor.kind_of(arm) for arm in arms},
@@ -143,7 +159,7 @@ class _Drive:
         has_started = False
         try:
             for units in waves:
-                arms = [arm for arm in driven.receipts if arm not in schedule.failed and arm not in driven.dropped]
+                arms = [arm for arm in self._arms if arm not in schedule.failed and arm not in driven.dropped]
                 schedule.add({arm: [unit for unit in units if unit not in driven.receipts[arm]] for arm in arms})
                 if not schedule.finished:
                     if not has_started:
@@ -163,6 +179,7 @@ class _Drive:
             for name in list(self._slots):
                 self._lose(name)
             self._beat()
+            self._warn()
             self._watch.tell()
 
     def _work(self, *, is_last: bool) -> None:
@@ -298,8 +315,15 @@ class _Drive:
     def _wish_to_stop(self) -> str:
         """Why to stop, if someone wishes it; the watch is told at the same time how far this driver is."""
         self._beat()
-        budget = self._run.experiment.budget
-        return self._watch.look() or self._stop.reason or spending.exceeded(budget, self._watch.spent)
+        self._warn()
+        return self._watch.look() or self._stop.reason or self._allowance.exceeded(self._watch.spent)
+
+    def _warn(self) -> None:
+        """Says once of each budget that its soft bound is passed."""
+        for bound, words in self._allowance.warnings(self._watch.spent).items():
+            if bound not in self._warned:
+                self._warned.add(bound)
+                self._driven.note("budget", words)
 
     def _beat(self) -> None:
         busy = sum(1 for held in self._slots.values() if held.tasks)

@@ -9,13 +9,13 @@ from typing import Any
 
 import numpy as np
 
-from cluster import costs, driver, progress, race, resolve, reuse, session, spending, stopping
+from cluster import costs, driver, history, progress, projects, race, resolve, reuse, session, stopping
 from cluster.driver import Driven
 from cluster.errors import RunError, StoppedError
 from cluster.executor import Executor
 from cluster.ledger_samples import planned_samples
 from cluster.local import LocalExecutor
-from cluster.spending import Spending
+from cluster.spending import Allowance, Spending
 from evaluator import batches, environment, fingerprint, source
 from evaluator.batches import Unit
 from evaluator.ledger import reader, writer
@@ -48,6 +48,7 @@ class Prepared:
         units: The dataset's units.
         import_paths: Where entrypoints may be imported from.
         committed: Whether the ledger has the whole run already.
+        weights_bytes: Per arm, the size of its weights.
     """
 
     run: Run
@@ -56,6 +57,7 @@ class Prepared:
     units: tuple[Unit, ...]
     import_paths: tuple[str, ...]
     committed: bool
+    weights_bytes: Mapping[str, int]
 
     @property
     def num_units(self) -> int:
@@ -77,7 +79,7 @@ def prepare(experiment_file: str, *, ledger: str | None = None) -> Prepared:
     asked = resolve.read_experiment(experiment_file)
     if ledger is not None:
         asked = asked.model_copy(update={"ledger": ledger})
-    experiment, dataset = resolve.resolved(asked, paths)
+    experiment, dataset, weights_bytes = resolve.resolved(asked, paths)
     store = open_store(experiment.ledger)
     run = _run(experiment, dataset)
     while reader.is_committed(store, run.run_id) and _unfinished_arms(store, run.run_id):
@@ -86,7 +88,7 @@ def prepare(experiment_file: str, *, ledger: str | None = None) -> Prepared:
     if submission_id:
         store.replace(submission_key(submission_id), json.dumps({"run_id": run.run_id}).encode())
     units = batches.units(dataset.num_rows, shard_rows=dataset.shard_rows, batch_size=experiment.suite.batch_size)
-    return Prepared(run, dataset, store, tuple(units), paths, reader.is_committed(store, run.run_id))
+    return Prepared(run, dataset, store, tuple(units), paths, reader.is_committed(store, run.run_id), weights_bytes)
 
 
 def run(prepared: Prepared, *, in_process: bool, on_progress: Progress, reuses: bool = True) -> None:
@@ -112,10 +114,17 @@ def run(prepared: Prepared, *, in_process: bool, on_progress: Progress, reuses: 
         store=prepared.store,  # not a patient one: who tells how far a run is does not hold it up
         submission_id=os.environ.get(SUBMISSION_VARIABLE, ""),
     )
-    spent = spending.exceeded(experiment.budget, watch.spent)
+    store = open_store(experiment.ledger, patient=True)
+    past = reader.opened_runs(store)
+    allowance = Allowance(
+        experiment.budget,
+        experiment.project or "",
+        experiment.project_budget,
+        projects.spent_elsewhere(store, prepared.run, runs=past),
+    )
+    spent = allowance.exceeded(watch.spent)
     if spent:
         raise StoppedError(f"nothing was begun: {spent}; give it a larger budget to go on")
-    store = open_store(experiment.ledger, patient=True)
     writer.open_ledger(store)
     # Where things lie and what may be spent is no part of a run's identity: today's word counts, not the record's.
     opened = writer.open_run(store, prepared.run).model_copy(update={"experiment": experiment})
@@ -140,6 +149,7 @@ def run(prepared: Prepared, *, in_process: bool, on_progress: Progress, reuses: 
                     published=published,
                     num_units=prepared.num_units,
                     store=store,
+                    sources=past,
                     device_class=lambda kind: _device_class(experiment, kind, in_process=in_process),
                     on_progress=lambda arm: on_progress(arm, 1),
                 )
@@ -152,6 +162,12 @@ def run(prepared: Prepared, *, in_process: bool, on_progress: Progress, reuses: 
                 import_paths=prepared.import_paths,
                 on_progress=lambda arm: on_progress(arm, 1),
                 watch=watch,
+                order=history.cheapest_first(
+                    [arm.name for arm in experiment.arms],
+                    paces=history.paces(store, opened, runs=past),
+                    weights_bytes=prepared.weights_bytes,
+                ),
+                allowance=allowance,
                 stop=stop,
             )
         driven.events[:0] = reused.events

@@ -170,12 +170,9 @@ class Watch:
     def _told_before(self) -> Spent:
         """What the last driver of the run, or of the one that this one supersedes, said that it had cost."""
         for run_id in (self._run.run_id, self._run.supersedes):
-            try:
-                if run_id is not None:
-                    told = self._store.get(progress_key(run_id)).to_pybytes()
-                    return Progress.model_validate_json(told).spent
-            except (FileNotFoundError, StoreError, OSError, ValueError):  # it informs, and is no evidence
-                continue
+            told = None if run_id is None else told_spent(self._store, run_id)
+            if told is not None:
+                return told
         return Spent()
 
     def _tell(self, state: ProgressState, reason: str) -> None:
@@ -185,6 +182,14 @@ class Watch:
             self._store.replace(progress_key(self._run.run_id), progress.model_dump_json().encode())
         except (StoreError, OSError):  # a run does not end because nobody could be told how far it is
             return
+
+
+def told_spent(store: Store, run_id: str) -> Spent | None:
+    """What a run's last driver said that it had cost, the runs included that it supersedes; None if nobody knows."""
+    try:
+        return Progress.model_validate_json(store.get(progress_key(run_id)).to_pybytes()).spent
+    except (FileNotFoundError, StoreError, OSError, ValueError):  # it informs, and is no evidence
+        return None
 
 
 @contextmanager

@@ -5,6 +5,7 @@ import sys
 from collections.abc import Callable
 from functools import cache
 from pathlib import Path
+from typing import NamedTuple
 
 from cluster import sweeps
 from evaluator import fingerprint
@@ -15,6 +16,20 @@ from evaluator.predictors.entrypoint import check_parameters
 from evaluator.storage import Store, open_store, split_uri
 from manifests import Arm, Dataset, Experiment, InvalidInput, parse
 from manifests.errors import did_you_mean
+
+
+class Resolved(NamedTuple):
+    """An experiment that was checked against what it names.
+
+    Attributes:
+        experiment: As it is recorded: every digest filled.
+        dataset: The dataset's manifest.
+        weights_bytes: Per arm, the size of its weights; 0 without any.
+    """
+
+    experiment: Experiment
+    dataset: Dataset
+    weights_bytes: dict[str, int]
 
 
 def read_text(path: str) -> str:
@@ -45,15 +60,12 @@ def import_paths(path: str) -> tuple[str, ...]:
     return tuple(dict.fromkeys((str(Path(path).absolute().parent), str(Path.cwd()))))
 
 
-def resolved(experiment: Experiment, paths: tuple[str, ...]) -> tuple[Experiment, Dataset]:
+def resolved(experiment: Experiment, paths: tuple[str, ...]) -> Resolved:
     """Writes out the arms of a sweep, fills and checks every digest.
 
     Args:
         experiment: As read from its file.
         paths: Folders to import entrypoints from.
-
-    Returns:
-        The experiment as it is recorded, and the dataset's manifest.
 
     Raises:
         InvalidInput: The dataset, an entrypoint, weights or a column is not what the experiment says.
@@ -74,11 +86,11 @@ def resolved(experiment: Experiment, paths: tuple[str, ...]) -> tuple[Experiment
     sys.path[:0] = [path for path in paths if path not in sys.path]
     # The arms of a sweep share code, weights and stores: each is read, and opened, once.
     code_digest_of, stores = cache(code_digest), cache(open_store)
-    weights_digest_of = cache(lambda location: _weights_digest(location, stores))
+    weights_of = cache(lambda location: _weights(location, stores))
     arms = []
     for arm in experiment.arms:
         try:
-            arms.append(_resolved_arm(arm, dataset, code_digest_of=code_digest_of, weights_digest_of=weights_digest_of))
+            arms.append(_resolved_arm(arm, dataset, code_digest_of=code_digest_of, weights_of=weights_of))
         except VariantError as error:
             raise VariantError(
                 error.problem,
@@ -94,11 +106,16 @@ def resolved(experiment: Experiment, paths: tuple[str, ...]) -> tuple[Experiment
         "dataset_digest": dataset.digest(),
         "ledger": open_store(experiment.ledger).uri,
     }
-    return experiment.model_copy(update=update), dataset
+    sizes = {arm.name: weights_of(arm.variant.weights)[1] if arm.variant.weights else 0 for arm in experiment.arms}
+    return Resolved(experiment.model_copy(update=update), dataset, sizes)
 
 
 def _resolved_arm(
-    arm: Arm, dataset: Dataset, *, code_digest_of: Callable[[str], str], weights_digest_of: Callable[[str], str]
+    arm: Arm,
+    dataset: Dataset,
+    *,
+    code_digest_of: Callable[[str], str],
+    weights_of: Callable[[str], tuple[str, int]],
 ) -> Arm:
     variant = arm.variant
     features = dataset.names("feature")
@@ -113,7 +130,7 @@ def _resolved_arm(
     function = resolve_entrypoint(variant.entrypoint)
     filled = {"code_digest": code_digest_of(variant.entrypoint)}
     if variant.weights is not None:
-        filled["weights_digest"] = weights_digest_of(variant.weights)
+        filled["weights_digest"] = weights_of(variant.weights)[0]
     for field, found in filled.items():
         pinned = getattr(variant, field)
         if pinned not in (None, found):
@@ -130,12 +147,14 @@ def _resolved_arm(
     return arm.model_copy(update={"variant": variant.model_copy(update=filled)})
 
 
-def _weights_digest(location: str, stores: Callable[[str], Store]) -> str:
+def _weights(location: str, stores: Callable[[str], Store]) -> tuple[str, int]:
+    """The digest and the size of a file of weights."""
     uri, key = split_uri(location)
     try:
-        return fingerprint.sha256_digest(stores(uri).get(key))
+        content = stores(uri).get(key)
     except FileNotFoundError:
         raise VariantError("there is no such file", place=location, field="weights") from None
+    return fingerprint.sha256_digest(content), content.size
 
 
 def _check_columns(experiment: Experiment, dataset: Dataset) -> None:

@@ -9,7 +9,7 @@ from cluster.events import Event, event
 from evaluator import batches, fingerprint
 from evaluator.errors import DamageError
 from evaluator.ledger import reader, writer
-from evaluator.ledger.reader import UnitKeys, UnitReceipt
+from evaluator.ledger.reader import OpenedRun, UnitReceipt
 from evaluator.storage import Store
 from manifests import Experiment
 from manifests.ledger import Run
@@ -69,6 +69,7 @@ def take_over(
     published: Sequence[UnitReceipt],
     num_units: int,
     store: Store,
+    sources: Sequence[OpenedRun],
     device_class: Callable[[str], str],
     on_progress: Callable[[str], None],
 ) -> Reused:
@@ -82,6 +83,7 @@ def take_over(
         published: What this run has already.
         num_units: Units per arm.
         store: The ledger.
+        sources: Its runs, the oldest first.
         device_class: Asks what slots of an accelerator type (empty: any) work on, empty if nobody can tell; called
             only if there is something to take over.
         on_progress: Called with the arm's name for each unit.
@@ -92,7 +94,7 @@ def take_over(
         missing[receipt.arm].discard(receipt.unit)
     kinds = {arm.name: arm.accelerator_type or "" for arm in run.experiment.arms}
     devices: dict[str, str] = {}
-    for source, arms in _sources(store, run):
+    for source, arms in _alike(sources, run):
         wanted = {arm: theirs for arm, theirs in arms.items() if missing[arm]}
         if not wanted:
             continue
@@ -136,13 +138,13 @@ def source_run(receipt: UnitReceipt) -> str:
     return receipt.facts["reused_from"].partition("run_id=")[2].partition("/")[0]
 
 
-def _sources(store: Store, run: Run) -> Iterator[tuple[UnitKeys, dict[str, str]]]:
+def _alike(sources: Sequence[OpenedRun], run: Run) -> Iterator[tuple[OpenedRun, dict[str, str]]]:
     """The runs that have arms of the same key, the oldest first, and which of their arms is which of ours.
 
     An arm's namesake comes first. Otherwise the arm may have been renamed; but what bears the name of another arm of
     ours, or was given to one, is not given twice: two equal arms in one run are there to be compared.
     """
-    for source in reader.unit_keys(store):
+    for source in sources:
         if source.run_id == run.run_id:
             continue
         arms: dict[str, str] = {}
@@ -170,7 +172,7 @@ def _is_alike(receipt: UnitReceipt, run: Run, device: str) -> bool:
     return (facts.get("device_class"), facts["environment_digest"]) == (device, environment)
 
 
-def _changes(source: UnitKeys, run: Run) -> str:
+def _changes(source: OpenedRun, run: Run) -> str:
     """What of the repository is another now. It is said, and hinders nothing: most changes are of other files."""
     now = run.lineage.circumstance.get("source")
     fields = ("commit", "diff_digest")

@@ -1,7 +1,9 @@
-"""What slots cost, from when each is ready until it is gone, and whether that is more than a budget allows."""
+"""What slots cost, from when each is ready until it is gone, and whether that is more than budgets allow."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from manifests import Budget, Prices, Resources
 from manifests.ledger import Spent
@@ -49,15 +51,57 @@ def cost(seconds: float, *, num_cpus: float, num_gpus: float, kind: str, prices:
     return Spent(slot_s=seconds, cpu_s=cpu_s, gpu_s=gpu_s, price=(cpu_s * prices.cpu_hour + gpu_s * gpu_hour) / _HOUR_S)
 
 
-def exceeded(budget: Budget | None, spent: Spent) -> str:
-    """Which bound is spent, in words; empty if none is."""
-    if budget is None:
-        return ""
-    for name, bound, found in (
-        ("slot_hours", budget.slot_hours, spent.slot_s / _HOUR_S),
-        ("gpu_hours", budget.gpu_hours, spent.gpu_s / _HOUR_S),
-        ("price", budget.price, spent.price),
-    ):
-        if bound is not None and found >= bound:
-            return f"the budget is spent: budget.{name} is {bound:g}, and {found:.4g} is gone"
-    return ""
+@dataclass(frozen=True)
+class Allowance:
+    """What a run may spend: no more than its own budget, nor than other runs leave of its project's.
+
+    Attributes:
+        budget: The run's.
+        project: The project's name; empty if it has none.
+        project_budget: The project's.
+        elsewhere: What other runs of the project have cost.
+    """
+
+    budget: Budget | None = None
+    project: str = ""
+    project_budget: Budget | None = None
+    elsewhere: Spent = field(default_factory=Spent)
+
+    def exceeded(self, spent: Spent) -> str:
+        """Which bound a run that has cost so much has reached, in words; empty if none."""
+        return next((bound.told("is spent") for bound in self._bounds(spent) if bound.found >= bound.most), "")
+
+    def warnings(self, spent: Spent) -> dict[str, str]:
+        """The bounds whose soft part a run that has cost so much has reached, by field, in words."""
+        return {
+            bound.field: bound.told(f"is {100 * bound.found / bound.most:.0f} % spent")
+            for bound in self._bounds(spent)
+            if bound.warn_at < 1 and bound.found >= bound.warn_at * bound.most
+        }
+
+    def _bounds(self, spent: Spent) -> Iterator["_Bound"]:
+        project = f"the budget of project '{self.project}'"
+        for what, name, budget, cost in (
+            ("the budget", "budget", self.budget, spent),
+            (project, "project_budget", self.project_budget, spent + self.elsewhere),
+        ):
+            if budget is None:
+                continue
+            for unit, bound, found in (
+                ("slot_hours", budget.slot_hours, cost.slot_s / _HOUR_S),
+                ("gpu_hours", budget.gpu_hours, cost.gpu_s / _HOUR_S),
+                ("price", budget.price, cost.price),
+            ):
+                if bound is not None:
+                    yield _Bound(what, f"{name}.{unit}", bound, found, budget.warn_at)
+
+
+class _Bound(NamedTuple):
+    what: str
+    field: str
+    most: float
+    found: float
+    warn_at: float
+
+    def told(self, state: str) -> str:
+        return f"{self.what} {state}: {self.field} is {self.most:g}, and {self.found:.4g} is gone"

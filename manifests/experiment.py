@@ -46,6 +46,10 @@ class Experiment(Manifest):
     """What slots cost an hour."""
     budget: Budget | None = Field(default=None, json_schema_extra=CIRCUMSTANCE)
     """What may be spent. Null: no bound."""
+    project: Name | None = Field(default=None, json_schema_extra=CIRCUMSTANCE)
+    """Who pays: runs of the ledger that name the same project share its budget. As recorded when a run is opened."""
+    project_budget: Budget | None = Field(default=None, json_schema_extra=CIRCUMSTANCE)
+    """What all runs of the project in this ledger may spend together; what the others leave bounds this run."""
     ledger: str = Field(min_length=1, json_schema_extra=LOCATION)
     """The store (a folder or URI) where evidence is kept."""
 
@@ -56,8 +60,12 @@ class Experiment(Manifest):
                 f"a race needs a primary metric that is a mean of rows' scores; {self.suite.primary.measure} is made "
                 "of the whole dataset"
             )
+        if self.project_budget is not None and self.project is None:
+            raise ValueError("project_budget bounds a project's runs: say which with 'project: NAME'")
         if self.budget is not None:
-            self._check_that_slots_spend(self.budget)
+            self._check_that_slots_spend("budget", self.budget)
+        if self.project_budget is not None:
+            self._check_that_slots_spend("project_budget", self.project_budget.model_copy(update={"gpu_hours": None}))
         if self.sweep is None:
             self._check_arms(self.arms)
         elif self.sweep.weights is None:  # otherwise the arms are known only once the files are listed
@@ -82,14 +90,14 @@ class Experiment(Manifest):
             raise ManifestError(str(error), place=f"experiment '{self.name}'", field="sweep") from None
         return self.model_copy(update={"arms": arms, "sweep": None})
 
-    def _check_that_slots_spend(self, budget: Budget) -> None:
+    def _check_that_slots_spend(self, field: str, budget: Budget) -> None:
         """A bound on what slots never use would never stop anything."""
         prices, held = self.prices, self.resources
         gpu_hour = max(prices.gpu_hour, *prices.gpu_hour_by_type.values(), 0.0)
         if budget.gpu_hours is not None and not held.num_gpus:
-            raise ValueError("budget.gpu_hours bounds GPUs, but resources.num_gpus is 0")
+            raise ValueError(f"{field}.gpu_hours bounds GPUs, but resources.num_gpus is 0")
         if budget.price is not None and not held.num_cpus * prices.cpu_hour + held.num_gpus * gpu_hour:
-            raise ValueError("budget.price bounds what slots cost, but prices gives none for what resources hold")
+            raise ValueError(f"{field}.price bounds what slots cost, but prices gives none for what resources hold")
 
     def _check_arms(self, arms: Sequence[Arm]) -> None:
         if not arms:

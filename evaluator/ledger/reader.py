@@ -105,20 +105,30 @@ class RunState:
 
 
 @dataclass(frozen=True)
-class UnitKeys:
-    """What the record of an opened run says of units that others may take over.
+class OpenedRun:
+    """What the record of an opened run says to other runs.
 
     Attributes:
         run_id: The run.
         opened_at: When it was opened: UTC, ISO 8601.
         keys: Per arm, the digest of all that its units' scores depend on.
         source: The repository's state, as the driver found it.
+        variant_digests: Per arm, its variant's digest.
+        entrypoints: Per arm, the code that it runs.
+        has_gpus: Whether its slots held GPUs.
+        project: The project that it is paid by; empty if none.
+        supersedes: The run that it repeats in part.
     """
 
     run_id: str
     opened_at: str
     keys: Mapping[str, str]
     source: Mapping[str, Any]
+    variant_digests: Mapping[str, str]
+    entrypoints: Mapping[str, str]
+    has_gpus: bool
+    project: str
+    supersedes: str | None
 
 
 def runs(store: Store) -> tuple[RunState, ...]:
@@ -142,16 +152,28 @@ def read_run(store: Store, run_id: str) -> Run:
         raise LedgerError(f"{store.uri}: the ledger has no run '{run_id}'; {hint}") from None
 
 
-def unit_keys(store: Store) -> tuple[UnitKeys, ...]:
-    """The unit keys of every opened run, the oldest first: one small file a run.
+def opened_runs(store: Store) -> tuple[OpenedRun, ...]:
+    """What every opened run says to others, the oldest first: one small file a run.
 
     The rest of a record is not looked at: another release may have written it.
     """
     found = []
     for entry in store.listing(f"{LAYOUT}/runs/"):
         record = json.loads(store.get(entry.key).to_pybytes())
-        source = record["lineage"]["circumstance"]["source"]
-        found.append(UnitKeys(record["run_id"], record["opened_at"], record["unit_keys"], source))
+        experiment = record["experiment"]
+        found.append(
+            OpenedRun(
+                run_id=record["run_id"],
+                opened_at=record["opened_at"],
+                keys=record["unit_keys"],
+                source=record["lineage"]["circumstance"]["source"],
+                variant_digests=record["variant_digests"],
+                entrypoints={arm["name"]: arm["variant"]["entrypoint"] for arm in experiment["arms"]},
+                has_gpus=experiment["resources"]["num_gpus"] > 0,
+                project=experiment["project"] or "",
+                supersedes=record["supersedes"],
+            )
+        )
     return tuple(sorted(found, key=lambda each: (each.opened_at, each.run_id)))
 
 

@@ -13,6 +13,7 @@ from cluster.executor import Outcome, Ready
 from cluster.progress import Watch
 from cluster.race import Waves
 from cluster.slot import Failure, Published
+from cluster.spending import Allowance
 from cluster.stopping import StopRequest
 from evaluator.ledger.reader import UnitReceipt
 from evaluator.storage.memory import MemoryStore
@@ -116,7 +117,9 @@ def always_looks(monkeypatch) -> None:
     monkeypatch.setattr(driver, "_TICK_S", 0.0)
 
 
-def driven(prepared, executor, *, stop=None, waves=None, on_progress=lambda arm: None, **changes) -> Driven:
+def driven(
+    prepared, executor, *, stop=None, waves=None, on_progress=lambda arm: None, order=(), allowance=None, **changes
+) -> Driven:
     experiment = prepared.run.experiment
     resources = experiment.resources.model_copy(update=changes.pop("resources", {}))
     run = prepared.run.model_copy(
@@ -131,6 +134,8 @@ def driven(prepared, executor, *, stop=None, waves=None, on_progress=lambda arm:
         import_paths=(),
         on_progress=on_progress,
         watch=watch,
+        order=order,
+        allowance=allowance,
         stop=stop,
     )
 
@@ -230,8 +235,28 @@ def test_a_request_to_stop_ends_it_between_two_units(prepared):
 
 
 def test_a_spent_budget_stops_it_and_says_which_bound(prepared):
-    found = driven(prepared, PretendedSlots(), budget=Budget(price=1e-9), prices=Prices(cpu_hour=1.0))
+    allowance = Allowance(Budget(price=1e-9))
+    found = driven(prepared, PretendedSlots(), allowance=allowance, prices=Prices(cpu_hour=1.0))
     assert found.stopped.startswith("the budget is spent: budget.price is 1e-09")
+
+
+def test_a_soft_bound_is_told_once_and_stops_nothing(prepared):
+    allowance = Allowance(Budget(price=1e6, slot_hours=1e6, warn_at=1e-15))
+    found = driven(prepared, PretendedSlots(), allowance=allowance, prices=Prices(cpu_hour=1.0))
+    assert is_whole(found)
+    told = [event.message for event in found.events if event.kind == "budget"]
+    assert [words.partition(" is ")[0] for words in told] == ["the budget", "the budget"]
+    assert {words.split(": ")[1].split(" ")[0] for words in told} == {"budget.price", "budget.slot_hours"}
+
+
+@pytest.mark.parametrize("order", [("again", "worse", "better", "control"), ("better", "worse")])
+def test_arms_are_begun_in_the_order_that_is_asked_for_after_the_control(prepared, order):
+    begun = []
+    found = driven(prepared, PretendedSlots(num_slots=1), order=order, on_progress=begun.append)
+    assert is_whole(found)
+    rest = [arm for arm in order if arm != "control"]
+    unnamed = [arm for arm in builders.ARMS if arm not in {"control", *rest}]
+    assert list(dict.fromkeys(begun)) == ["control", *rest, *unnamed]
 
 
 def test_arms_that_need_an_accelerator_get_slots_of_their_own(prepared):

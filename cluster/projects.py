@@ -1,0 +1,40 @@
+"""What the runs of one project have cost together, as far as their drivers could tell."""
+
+from collections.abc import Sequence
+
+from cluster.progress import told_spent
+from evaluator.ledger.reader import OpenedRun
+from evaluator.storage import Store
+from manifests.ledger import Run, Spent
+
+
+def spent_elsewhere(store: Store, run: Run, *, runs: Sequence[OpenedRun]) -> Spent:
+    """What other runs of a run's project have cost: committed, stopped, failed, or still going on.
+
+    A run that repeats another one in part has told the cost of both, so only the last of such a chain counts.
+
+    Args:
+        store: The ledger.
+        run: The run that shall begin, or go on.
+        runs: The ledger's runs.
+    """
+    project = run.experiment.project
+    if project is None:
+        return Spent()
+    before = {each.run_id: each.supersedes for each in runs} | {run.run_id: run.supersedes}
+    superseded = set(before.values())
+    found = Spent()
+    for each in runs:
+        if each.project == project and each.run_id not in (superseded | {run.run_id}):
+            found += _spent(store, each.run_id, before)
+    return found
+
+
+def _spent(store: Store, run_id: str | None, before: dict[str, str | None]) -> Spent:
+    """What a run, or if it has told nothing yet the one before it, said that it had cost."""
+    while run_id is not None:
+        told = told_spent(store, run_id)
+        if told is not None:
+            return told
+        run_id = before.get(run_id)
+    return Spent()
