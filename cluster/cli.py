@@ -5,12 +5,15 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
 from cluster import cli_jobs, cli_ledger
 from cluster.cli_ledger import AsJson, LedgerAt, RunOrExperiment, run_and_ledger
+
+if TYPE_CHECKING:
+    from cluster.pipeline import Prepared
 
 EXIT_CODES = {"promote": 0, "hold": 3, "reject": 4}
 
@@ -98,6 +101,9 @@ def run(
     no_reuse: Annotated[
         bool, typer.Option("--no-reuse", help="Evaluate also what other runs of the ledger have scored already.")
     ] = False,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Check everything and estimate time and cost; write nothing.")
+    ] = False,
     as_json: AsJson = False,
 ) -> None:
     """Evaluate every arm, analyse as planned, and decide. Goes on where an earlier run stopped."""
@@ -105,6 +111,9 @@ def run(
     from cluster.report.document import document
 
     prepared = pipeline.prepare(str(experiment), ledger=ledger)
+    if dry_run:
+        _estimate(prepared, in_process=in_process, reuses=not no_reuse, as_json=as_json)
+        return
     run_id = prepared.run.run_id
     if prepared.committed:
         typer.echo(f"run {run_id} is complete in the ledger: nothing is evaluated again", err=True)
@@ -298,6 +307,20 @@ def schema(
     if kind not in KINDS:
         raise InvalidInput("no known kind of manifest", value=kind, remedy=did_you_mean(kind, list(KINDS)))
     _print_json(KINDS[kind].model_json_schema())
+
+
+def _estimate(prepared: "Prepared", *, in_process: bool, reuses: bool, as_json: bool) -> None:
+    from cluster.estimate import estimate
+
+    found = estimate(prepared, in_process=in_process, reuses=reuses)
+    if as_json:
+        _print_json(found.to_json())
+        return
+    from rich.console import Console
+
+    from cluster.report import estimate as shown
+
+    shown.show(found.to_json(), Console())
 
 
 def _document(run: str, ledger: str | None) -> dict[str, Any]:

@@ -128,6 +128,16 @@ def take_over(
     return reused
 
 
+def available(run: Run, arm: str, *, store: Store, sources: Sequence[OpenedRun]) -> set[int]:
+    """The units of an arm that other runs have scored under its key: by a listing, no file is read."""
+    return {
+        unit
+        for source, arms in _alike(sources, run)
+        if arm in arms
+        for unit in reader.stored_units(store, source.run_id, arms[arm])
+    }
+
+
 def is_reused(receipt: UnitReceipt) -> bool:
     """Whether the unit was taken over from another run."""
     return "reused_from" in receipt.facts

@@ -40,6 +40,23 @@ class Published:
 
 
 @dataclass(frozen=True)
+class Rehearsal:
+    """How long a few batches of an arm took.
+
+    Attributes:
+        num_rows: Their rows.
+        seconds: From their rows to their scores, the second time; without the writing of a unit.
+        setup_s: Loading, the probe of the batch size, and what the first time took longer.
+        device: On what.
+    """
+
+    num_rows: int
+    seconds: float
+    setup_s: float
+    device: str
+
+
+@dataclass(frozen=True)
 class Failure:
     """A task that ended without a unit in the ledger.
 
@@ -124,8 +141,34 @@ class Slot:
         except PredictionError as error:
             # What the variant's code raised may pass, as a busy device does; a wrong form of output would come again.
             return self._failure("unit" if error.__cause__ else "arm", str(error), error.__cause__)
-        except Exception as error:  # noqa: BLE001  # likewise
+        except Exception as error:  # noqa: BLE001  # likewise, a variant's
             return self._failure("unit", _in_one_line(error), error)
+
+    def rehearse(self, arm: str, *, num_batches: int) -> Rehearsal | str:
+        """Evaluates the first batches twice and publishes nothing; in words, why it could not."""
+        whole = self._units[0]
+        unit = replace(whole, num_rows=min(whole.num_rows, num_batches * whole.batch_size))
+        try:
+            self._load(arm)
+            self._probed()
+            first_s, second_s = self._timed(arm, unit), self._timed(arm, unit)
+        except Exception as error:  # noqa: BLE001  # likewise
+            return _in_one_line(error)
+        setup_s = self._preparing["load_s"] + self._preparing["probe_s"] + max(first_s - second_s, 0.0)
+        self._preparing = dict.fromkeys(self._preparing, 0.0)
+        return Rehearsal(unit.num_rows, second_s, setup_s, self._device.type)
+
+    def _timed(self, arm: str, unit: Unit) -> float:
+        assert self._predictor is not None
+        started = time.perf_counter()
+        evaluate(
+            unit,
+            predictor=self._predictor,
+            variant=self._variant(arm),
+            suite=self._experiment.suite,
+            reader=self._reader,
+        )
+        return time.perf_counter() - started
 
     def close(self) -> None:
         """Gives back what the slot holds beside its memory."""
