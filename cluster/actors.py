@@ -9,8 +9,14 @@ from cluster.slot import Slot
 from evaluator.predictors import device_class, pick_device
 from manifests.resources import Resources
 
-# max_restarts=0: the driver makes a new slot itself, since only it knows which units were in hand.
-SlotActor = ray.remote(max_restarts=0)(Slot)
+
+def actor_type(slot_type: type[Slot]) -> Any:
+    """Slots of a type as Ray actors."""
+    # max_restarts=0: the driver makes a new slot itself, since only it knows which units were in hand.
+    return ray.remote(max_restarts=0)(slot_type)
+
+
+SlotActor = actor_type(Slot)
 
 
 def slot_device_class(resources: Resources, kind: str) -> str:

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
-from cluster import cli_jobs, cli_ledger
-from cluster.cli_ledger import AsJson, LedgerAt, RunOrExperiment, run_and_ledger
+from cluster import cli_jobs, cli_ledger, cli_verify
+from cluster.cli_ledger import AsJson, InProcess, LedgerAt, RunOrExperiment, run_and_ledger
 
 if TYPE_CHECKING:
     from cluster.pipeline import Prepared
@@ -26,8 +26,7 @@ app = typer.Typer(
 )
 app.add_typer(cli_ledger.app, name="ledger")
 app.add_typer(cli_jobs.app)  # no name: its verbs are ours
-
-InProcess = Annotated[bool, typer.Option("--in-process", help="Run in this process, without Ray: for debuggers.")]
+app.add_typer(cli_verify.app)
 
 
 def main() -> None:

@@ -12,6 +12,7 @@ app = typer.Typer(help="Look into a ledger, keep its log of decisions, and verif
 
 AsJson = Annotated[bool, typer.Option("--json", help="Print the answer as JSON on standard output.")]
 RunOrExperiment = Annotated[str, typer.Argument(metavar="RUN", help="A run's id, or the experiment's file.")]
+InProcess = Annotated[bool, typer.Option("--in-process", help="Run in this process, without Ray: for debuggers.")]
 LedgerAt = Annotated[
     str | None,
     typer.Option(
@@ -51,7 +52,7 @@ def show(run: RunOrExperiment, ledger: LedgerAt = None) -> None:
 
 @app.command()
 def log(ledger: LedgerAt = None, as_json: AsJson = False) -> None:
-    """List the decisions that were recorded: those of `assay gate --record`, and overrides."""
+    """List what was recorded: decisions of `assay gate --record`, overrides, and what `assay verify` found."""
     from evaluator.ledger import log as ledger_log
     from evaluator.storage import open_store
 
@@ -124,6 +125,10 @@ def run_and_ledger(run: str, ledger: str | None) -> tuple[str, str]:
 
 
 def _line(entry: "LogEntry") -> str:
+    if entry.verification is not None:
+        found = entry.verification
+        arms = ", ".join(f"{arm.arm} {arm.num_rows_different} of {arm.num_rows} rows differ" for arm in found.arms)
+        return f"{entry.number:06d}  {entry.at}  {entry.run_id}  {found.outcome} (against {found.against}): {arms}"
     why = entry.reason or "; ".join(entry.reasons)
     what = f"override: {entry.decision}" if entry.kind == "override" else entry.decision
     return f"{entry.number:06d}  {entry.at}  {entry.run_id}  {entry.arm}  {what}  by {entry.by}: {why}"

@@ -16,14 +16,20 @@ class LocalExecutor:
 
     depth = 1
 
-    def __init__(self) -> None:
+    def __init__(self, *, slot_type: type[Slot] | None = None) -> None:
+        """Makes no slot yet.
+
+        Args:
+            slot_type: What does the tasks; None: slots that publish.
+        """
+        self._slot_type = slot_type
         self._slot: Slot | None = None
         self._is_told = False
         self._queue: deque[tuple[Task, int | None]] = deque()
 
     def start(self, run: Run, *, import_paths: tuple[str, ...]) -> None:
         """Makes the one slot there is."""
-        self._slot = Slot(_NAME, run.model_dump_json(), import_paths)
+        self._slot = (self._slot_type or Slot)(_NAME, run.model_dump_json(), import_paths)
 
     def kind_of(self, arm: Arm) -> str:  # noqa: ARG002
         """There is one machine, whatever the arm asks for."""

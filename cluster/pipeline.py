@@ -15,10 +15,11 @@ from cluster.errors import RunError, StoppedError
 from cluster.executor import Executor
 from cluster.ledger_samples import planned_samples
 from cluster.local import LocalExecutor
+from cluster.slot import Slot
 from cluster.spending import Allowance, Spending
-from evaluator import batches, environment, fingerprint, source
+from evaluator import batches, fingerprint
 from evaluator.batches import Unit
-from evaluator.ledger import reader, writer
+from evaluator.ledger import lineage, reader, writer
 from evaluator.ledger.reader import LedgerFile
 from evaluator.metrics import corpus
 from evaluator.predictors import device_class, pick_device
@@ -26,7 +27,7 @@ from evaluator.storage import Store, open_store
 from evaluator.wobble import Wobble
 from manifests import Dataset, Experiment, InvalidInput, Plan
 from manifests.errors import did_you_mean
-from manifests.ledger import SUBMISSION_VARIABLE, Lineage, Run, Spent, submission_key
+from manifests.ledger import SUBMISSION_VARIABLE, Run, Spent, submission_key
 from stats import analysis, gate
 from stats.analysis import Analysis
 from stats.gate import Decision
@@ -81,7 +82,7 @@ def prepare(experiment_file: str, *, ledger: str | None = None) -> Prepared:
         asked = asked.model_copy(update={"ledger": ledger})
     experiment, dataset, weights_bytes = resolve.resolved(asked, paths)
     store = open_store(experiment.ledger)
-    run = _run(experiment, dataset)
+    run = _run(experiment, dataset, paths)
     while reader.is_committed(store, run.run_id) and _unfinished_arms(store, run.run_id):
         run = _superseding(run)
     submission_id = os.environ.get(SUBMISSION_VARIABLE)
@@ -127,7 +128,8 @@ def run(prepared: Prepared, *, in_process: bool, on_progress: Progress, reuses: 
         raise StoppedError(f"nothing was begun: {spent}; give it a larger budget to go on")
     writer.open_ledger(store)
     # Where things lie and what may be spent is no part of a run's identity: today's word counts, not the record's.
-    opened = writer.open_run(store, prepared.run).model_copy(update={"experiment": experiment})
+    opened = writer.open_run(store, _placed(prepared.run, in_process=in_process))
+    opened = opened.model_copy(update={"experiment": experiment})
     published = reader.published_units(store, opened.run_id)
     for receipt in published:
         on_progress(receipt.arm, 1)
@@ -136,7 +138,7 @@ def run(prepared: Prepared, *, in_process: bool, on_progress: Progress, reuses: 
         cancelled = watch.look()
         if cancelled:
             raise StoppedError(f"nothing was begun: {cancelled}; submit it again to go on")
-        with _place(in_process=in_process) as executor:
+        with place(in_process=in_process) as executor:
             stop = until_committed.enter_context(stopping.on_sigterm())  # after Ray has set its own
             if not in_process:
                 from cluster.metrics import Meters
@@ -442,8 +444,9 @@ def _check_coverage(receipts: Mapping[int, reader.UnitReceipt], arm: str, *, num
         )
 
 
-def _run(experiment: Experiment, dataset: Dataset) -> Run:
-    where = environment.capture()
+def _run(experiment: Experiment, dataset: Dataset, import_paths: Sequence[str]) -> Run:
+    found = lineage.captured(import_paths=import_paths)
+    environment: dict[str, Any] = dict(found.identity)
     digest = experiment.digest()
     return Run(
         run_id=f"{experiment.name}-{digest.removeprefix('sha256:')[:12]}",
@@ -455,13 +458,21 @@ def _run(experiment: Experiment, dataset: Dataset) -> Run:
         policy_digest=experiment.suite.policy.digest(),
         variant_digests={arm.name: arm.variant.digest() for arm in experiment.arms},
         label=dataset.label,
-        unit_keys=reuse.unit_keys(experiment, dataset_digest=dataset.digest(), environment=where.identity),
-        lineage=Lineage(
-            identity=dict(where.identity),
-            circumstance=json.loads(json.dumps({**where.circumstance, "source": asdict(source.capture())})),
-        ),
+        unit_keys=reuse.unit_keys(experiment, dataset_digest=dataset.digest(), environment=environment),
+        lineage=found,
         opened_at=progress.now(),
     )
+
+
+def _placed(run: Run, *, in_process: bool) -> Run:
+    """The run with the word, in its lineage, where its slots live."""
+    circumstance = {**run.lineage.circumstance, "executor": executor_name(in_process=in_process)}
+    return run.model_copy(update={"lineage": run.lineage.model_copy(update={"circumstance": circumstance})})
+
+
+def executor_name(*, in_process: bool) -> str:
+    """Where slots live, as lineages call it."""
+    return "in_process" if in_process else "ray"
 
 
 def _superseding(run: Run) -> Run:
@@ -484,10 +495,11 @@ def _device_class(experiment: Experiment, kind: str, *, in_process: bool) -> str
     return slot_device_class(experiment.resources, kind)
 
 
-def _place(*, in_process: bool) -> AbstractContextManager[Executor]:
+def place(*, in_process: bool, slot_type: type[Slot] | None = None) -> AbstractContextManager[Executor]:
+    """Where slots live; None: slots that publish."""
     if in_process:
-        return nullcontext(LocalExecutor())
+        return nullcontext(LocalExecutor(slot_type=slot_type))
     session.secure()
     from cluster.remote import ray_executor
 
-    return ray_executor()
+    return ray_executor(slot_type)

@@ -12,12 +12,12 @@ import ray
 from ray.exceptions import ActorUnavailableError, OutOfMemoryError, RayActorError, RayError
 
 from cluster import autoscaler
-from cluster.actors import SlotActor
+from cluster.actors import SlotActor, actor_type
 from cluster.errors import RunError
 from cluster.executor import Outcome, Ready
 from cluster.schedule import Task
 from cluster.session import connected
-from cluster.slot import Failure
+from cluster.slot import Failure, Slot
 from manifests import Arm, Resources
 from manifests.ledger import Run
 
@@ -55,13 +55,15 @@ class RayExecutor:
 
     depth = 2
 
-    def __init__(self, *, can_grow: bool) -> None:
+    def __init__(self, *, can_grow: bool, slot_type: type[Slot] | None = None) -> None:
         """Makes no slot yet.
 
         Args:
             can_grow: Whether nodes may join the cluster. Nothing in Ray says whether an autoscaler is there.
+            slot_type: What does the tasks; None: slots that publish.
         """
         self._can_grow = can_grow
+        self._actor_type = SlotActor if slot_type is None else actor_type(slot_type)
         self._slots: dict[str, _Slot] = {}
         self._owners: dict[ray.ObjectRef, str] = {}  # which slot answers: to a task, or that it is ready
         self._numbers = itertools.count()
@@ -171,7 +173,7 @@ class RayExecutor:
         slot = self._slots[name]
         options = {"num_cpus": self._resources.num_cpus, "num_gpus": self._resources.num_gpus}
         kind = {"accelerator_type": slot.kind} if slot.kind else {}
-        slot.actor = SlotActor.options(**options, **kind).remote(name, self._run_json, self._import_paths)
+        slot.actor = self._actor_type.options(**options, **kind).remote(name, self._run_json, self._import_paths)
         self._owners[slot.actor.__ray_ready__.remote()] = name
 
     def _answer(self, ref: ray.ObjectRef) -> Sequence[Ready | Outcome]:
@@ -275,7 +277,7 @@ def _is_of_the_node(error: RayError) -> bool:
 
 
 @contextmanager
-def ray_executor() -> Iterator[RayExecutor]:
+def ray_executor(slot_type: type[Slot] | None = None) -> Iterator[RayExecutor]:
     """An executor on the Ray that can be reached, or on a local one started for it."""
     with connected() as is_own:
-        yield RayExecutor(can_grow=not is_own)
+        yield RayExecutor(can_grow=not is_own, slot_type=slot_type)

@@ -6,7 +6,9 @@ import time
 import traceback
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
-from typing import Literal
+from typing import Any, Literal
+
+import pyarrow as pa
 
 from cluster.schedule import Task
 from evaluator import batches, determinism, environment, fingerprint
@@ -18,6 +20,7 @@ from evaluator.evaluate import evaluate
 from evaluator.ledger.reader import UnitReceipt
 from evaluator.ledger.writer import publish_unit
 from evaluator.predictors import PredictionError, Predictor, device_class, load, pick_device, read_weights
+from evaluator.results import UnitResult
 from evaluator.storage import open_store
 from evaluator.wobble import Wobble, probe
 from manifests import Experiment, Variant
@@ -151,23 +154,16 @@ class Slot:
         try:
             self._load(arm)
             self._probed()
-            first_s, second_s = self._timed(arm, unit), self._timed(arm, unit)
+            first_s, second_s = self._timed(unit), self._timed(unit)
         except Exception as error:  # noqa: BLE001  # likewise
             return _in_one_line(error)
         setup_s = self._preparing["load_s"] + self._preparing["probe_s"] + max(first_s - second_s, 0.0)
         self._preparing = dict.fromkeys(self._preparing, 0.0)
         return Rehearsal(unit.num_rows, second_s, setup_s, self._device.type)
 
-    def _timed(self, arm: str, unit: Unit) -> float:
-        assert self._predictor is not None
+    def _timed(self, unit: Unit) -> float:
         started = time.perf_counter()
-        evaluate(
-            unit,
-            predictor=self._predictor,
-            variant=self._variant(arm),
-            suite=self._experiment.suite,
-            reader=self._reader,
-        )
+        self._scored(unit)
         return time.perf_counter() - started
 
     def close(self) -> None:
@@ -180,14 +176,18 @@ class Slot:
         self._arm, self._predictor, self._wobble = "", None, None
         started, cpu_started = time.perf_counter(), time.process_time()
         variant = self._variant(arm)
-        weights = read_weights(variant, patient=True)
-        if weights is not None and fingerprint.sha256_digest(weights) != variant.weights_digest:
-            raise VariantError("the weights are not those that the run was opened with", place=variant.weights or "")
+        weights = self._read_weights(variant)
         determinism.seed_all(self._experiment.suite.seed)
         inputs = variant.inputs or self._reader.dataset.names("feature")
         self._predictor = load(variant, inputs=inputs, weights=weights, device=self._device)
         self._arm = arm
         self._took("load_s", started, cpu_started)
+
+    def _read_weights(self, variant: Variant) -> pa.Buffer | None:
+        weights = read_weights(variant, patient=True)
+        if weights is not None and fingerprint.sha256_digest(weights) != variant.weights_digest:
+            raise VariantError("the weights are not those that the run was opened with", place=variant.weights or "")
+        return weights
 
     def _probed(self) -> Wobble:
         """How far the arm's scores depend on the batch size; probed once a load."""
@@ -213,21 +213,12 @@ class Slot:
         return self._variants[arm]
 
     def _evaluate(self, task: Task, unit: Unit, wobble: Wobble) -> Published:
-        assert self._predictor is not None
         started_at = dt.datetime.now(dt.UTC).isoformat(timespec="microseconds")
-        result = evaluate(
-            unit,
-            predictor=self._predictor,
-            variant=self._variant(task.arm),
-            suite=self._experiment.suite,
-            reader=self._reader,
-        )
+        result = self._scored(unit)
         preparing, self._preparing = self._preparing, dict.fromkeys(self._preparing, 0.0)
         circumstance = {
             "slot": self._name,
-            "host": self._environment.circumstance["host"],
             "device": self._device.type,
-            "device_class": device_class(self._device),
             "attempt": task.attempt,
             "first_row": unit.first_row,
             "started_at": started_at,
@@ -237,7 +228,7 @@ class Slot:
             "accelerator_type": self._accelerator_types[task.arm],
             "shard_cache": self._reader.problem or "shared",
             "environment_digest": self._environment.identity_digest,
-            "determinism": asdict(determinism.found()),
+            **self._place(),
             "batch_size": unit.batch_size,
             "wobble": asdict(wobble),
         }
@@ -245,6 +236,26 @@ class Slot:
             self._ledger, result, run=self._run, arm=task.arm, unit=task.unit, circumstance=circumstance
         )
         return Published(receipt, is_ours, result.digest)
+
+    def _scored(self, unit: Unit) -> UnitResult:
+        assert self._predictor is not None
+        return evaluate(
+            unit,
+            predictor=self._predictor,
+            variant=self._variant(self._arm),
+            suite=self._experiment.suite,
+            reader=self._reader,
+        )
+
+    def _place(self) -> dict[str, Any]:
+        """Where and under what scores are made. Ask after a variant is loaded: its code may change flags."""
+        return {
+            "host": self._environment.circumstance["host"],
+            "cpu": self._environment.circumstance["cpu"],
+            "device_class": device_class(self._device),
+            "environment": dict(self._environment.identity),
+            "determinism": asdict(determinism.found()),
+        }
 
     def _failure(
         self, scope: Literal["unit", "arm", "run"], reason: str, error: BaseException | None = None

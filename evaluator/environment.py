@@ -12,12 +12,14 @@ from types import MappingProxyType
 
 import rfc8785
 import torch
+from torch.cuda import nccl
 
 Value = str | int | None
 
 _IDENTITY_PACKAGES = ("assay", "numpy", "pyarrow", "torch", "torchmetrics")
 _NVIDIA = Path("/proc/driver/nvidia")
 _CPU = Path("/proc/cpuinfo")
+_CONTAINER_VARIABLE = "ASSAY_CONTAINER_IMAGE"
 _THREAD_VARIABLES = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
 
 
@@ -30,11 +32,15 @@ class Environment:
             of each package that scores pass through, None where it is not installed as a package. torch's names its
             build too, such as `2.13.0+cpu`.
         circumstance: What is recorded beside it: `host`, `os`, `machine`, `python_build`, `cpu`, `num_cpus`, `gpus` (the
-            machine's, seen or not), `cuda_visible_devices`, `cuda`, `cudnn`, `gpu_driver`, the thread settings, and `packages_digest` over all installed packages.
+            machine's, seen or not), `cuda_visible_devices`, `cuda`, `cudnn`, `nccl`, `gpu_driver`, `torch_commit`,
+            `kernel`, `container_image` (if `ASSAY_CONTAINER_IMAGE` tells it), the thread settings, and
+            `packages_digest` over all installed packages.
+        packages: The version of every installed package.
     """
 
     identity: Mapping[str, str | None]
     circumstance: Mapping[str, Value]
+    packages: Mapping[str, str]
 
     @property
     def identity_digest(self) -> str:
@@ -51,6 +57,8 @@ def capture() -> Environment:
     circumstance: dict[str, Value] = {
         "host": socket.gethostname(),
         "os": platform.platform(),
+        "kernel": f"{platform.release()} {platform.version()}",
+        "container_image": os.environ.get(_CONTAINER_VARIABLE),
         "machine": platform.machine(),
         "python_build": f"{platform.python_implementation()} {platform.python_version()}",
         "cpu": _cpu_model(),
@@ -59,6 +67,8 @@ def capture() -> Environment:
         "cuda_visible_devices": os.environ.get("CUDA_VISIBLE_DEVICES"),
         "cuda": torch.version.cuda,
         "cudnn": _cudnn_version(),
+        "nccl": _nccl_version(),
+        "torch_commit": torch.version.git_version,
         "gpu_driver": _gpu_driver(),
         "num_threads": torch.get_num_threads(),
         "num_interop_threads": torch.get_num_interop_threads(),
@@ -66,7 +76,7 @@ def capture() -> Environment:
         "num_packages": len(packages),
         "packages_digest": f"sha256:{hashlib.sha256(lines.encode()).hexdigest()}",
     }
-    return Environment(MappingProxyType(identity), MappingProxyType(circumstance))
+    return Environment(MappingProxyType(identity), MappingProxyType(circumstance), MappingProxyType(packages))
 
 
 def _packages() -> dict[str, str]:
@@ -89,6 +99,10 @@ def _cpu_model() -> str:
 
 def _cudnn_version() -> int | None:
     return torch.backends.cudnn.version() if torch.cuda.is_available() else None
+
+
+def _nccl_version() -> str | None:
+    return ".".join(map(str, nccl.version())) if torch.cuda.is_available() else None
 
 
 def _gpu_models() -> str | None:

@@ -7,6 +7,7 @@ from pydantic import Field, model_validator
 from manifests.base import CIRCUMSTANCE, Digest, Manifest, Name, Parameters
 from manifests.contract import Column
 from manifests.experiment import Experiment
+from manifests.verification import Outcome, Verification
 
 LAYOUT = "v1"
 """The folder of this layout inside a ledger."""
@@ -22,6 +23,9 @@ SUBMISSION_VARIABLE = "ASSAY_SUBMISSION"
 
 LEDGER_VARIABLE = "ASSAY_LEDGER"
 """The environment variable that says where the ledger is, unless a command is told otherwise."""
+
+SUBMITTER_VARIABLE = "ASSAY_SUBMITTED_BY"
+"""The environment variable that says who starts a run, as a label that everyone may read; else it is the user's name."""
 
 FORMAT = f'{{"format": "assay-ledger", "layout": "{LAYOUT}"}}'
 """What the object that makes a store a ledger says."""
@@ -230,20 +234,23 @@ class LogEntry(Manifest):
     """Its place in the log: 1 for the first."""
     previous: Digest | None
     """The seal of the entry before it. Null in the first."""
-    kind: Literal["promote", "hold", "reject", "override"]
-    """What happened: the gate's decision, or a person's in its place."""
+    kind: Literal["promote", "hold", "reject", "override", "verification"]
+    """What happened: the gate's decision, a person's in its place, or that rows were scored again."""
     at: str
     """When: UTC, ISO 8601."""
     run_id: Name
     """The run it is about."""
-    arm: Name
-    """The arm it is about."""
-    decision: Literal["promote", "hold", "reject"]
-    """What is to be done with the arm from now on; for the gate's decisions, the same as `kind`."""
+    arm: Name | None
+    """The arm it is about. Null for a verification, which names its arms."""
+    decision: Literal["promote", "hold", "reject"] | None
+    """What is to be done with the arm from now on; for the gate's decisions, the same as `kind`. Null for a
+    verification, which decides nothing."""
+    verification: Verification | None
+    """What came of scoring rows again. Null for anything else."""
     reasons: tuple[str, ...]
     """What the gate said of the arm."""
     by: str = Field(min_length=1, max_length=100)
-    """Who decided: `gate`, or the name that a person gave. A label that everyone may read."""
+    """Who decided: `gate`, or the name that a person gave. A label that everyone may read. `verify`: nobody."""
     reason: str | None = Field(min_length=1)
     """Why a person decided otherwise. Null for the gate's own decisions."""
     record_digest: Digest
@@ -263,6 +270,15 @@ class LogEntry(Manifest):
     def _is_consistent(self) -> Self:
         if (self.kind == "override") != (self.reason is not None):
             raise ValueError("an override has a reason, and nothing else has one")
-        if self.kind not in ("override", self.decision):
+        of_rows = (self.verification is not None, self.arm is None, self.decision is None)
+        if any(of_rows) or self.kind == "verification":
+            if not all(of_rows) or self.kind != "verification":
+                raise ValueError("a verification has what it found, no arm and no decision")
+        elif self.kind not in ("override", self.decision):
             raise ValueError(f"the gate's '{self.kind}' cannot decide '{self.decision}'")
         return self
+
+    @property
+    def outcome(self) -> Outcome | None:
+        """Whether the rows that were scored again are the same. Null for what is no verification."""
+        return None if self.verification is None else self.verification.outcome

@@ -15,6 +15,7 @@ from evaluator.ledger import reader
 from evaluator.storage import Store
 from manifests.errors import InvalidInput, did_you_mean
 from manifests.ledger import LOG_PREFIX, LogEntry, commit_key, log_key, run_key
+from manifests.verification import Against, ArmVerified, Outcome, Verification
 
 Verdict = Literal["promote", "hold", "reject"]
 
@@ -96,7 +97,10 @@ def record(store: Store, run_id: str, decisions: Sequence[Mapping[str, Any]]) ->
         DamageError: The log was changed.
     """
     evidence = _evidence(store, run_id)
-    appended = [_append(store, evidence, row, by="gate", reason=None) for row in decisions]
+    appended = []
+    for row in decisions:
+        told = {"kind": row["decision"], "arm": row["arm"], "decision": row["decision"], "by": "gate"}
+        appended.append(_append(store, {**evidence, **told, "reasons": tuple(row["reasons"])}, once=True))
     return tuple(entry for entry in appended if entry is not None)
 
 
@@ -117,33 +121,67 @@ def override(store: Store, run_id: str, arm: str, decision: Verdict, *, reason: 
         raise InvalidInput(
             "no decision about this arm", place=run_id, value=arm, remedy=did_you_mean(arm, list(of_gate))
         )
-    row = {**of_gate[arm], "decision": decision}
-    appended = _append(store, _evidence(store, run_id), row, by=by, reason=reason)
-    assert appended is not None
-    return appended
+    told = {"kind": "override", "arm": arm, "decision": decision, "by": by, "reason": reason}
+    entry = _append(store, {**_evidence(store, run_id), **told, "reasons": tuple(of_gate[arm]["reasons"])})
+    assert entry is not None
+    return entry
 
 
-def _append(
-    store: Store, evidence: Mapping[str, Any], row: Mapping[str, Any], *, by: str, reason: str | None
-) -> LogEntry | None:
+def verified(store: Store, run_id: str, found: Verification) -> LogEntry:
+    """Appends what came of scoring a run's rows again.
+
+    Raises:
+        LedgerError: The run is unknown or not committed.
+        DamageError: The log was changed.
+    """
+    told = {"kind": "verification", "by": "verify", "verification": found}
+    entry = _append(store, {**_evidence(store, run_id), **told})
+    assert entry is not None
+    return entry
+
+
+def verification(store: Store, run_id: str) -> Outcome | None:
+    """What is known of whether a run can be repeated.
+
+    Of each arm and each form of verification the newest word counts; but a difference that was found on some rows is
+    outweighed only by a match on at least as many: smaller samples are parts of larger ones.
+
+    Returns:
+        `differs` if any such word is a difference; `matched` if every arm that the run has measured matched what the
+        ledger holds, be it on a sample; None as long as neither is known.
+
+    Raises:
+        LedgerError: The run is unknown or not committed.
+        DamageError: The log, or the table of arms, was changed.
+    """
+    found: dict[tuple[Against, str], ArmVerified] = {}
+    for entry in entries(store):
+        if entry.run_id == run_id and entry.verification is not None:
+            for arm in entry.verification.arms:
+                key = (entry.verification.against, arm.arm)
+                before = found.get(key)
+                if before is None or arm.num_rows_different or arm.num_rows >= before.num_rows:
+                    found[key] = arm
+    if any(arm.num_rows_different for arm in found.values()):
+        return "differs"
+    rows = reader.read_table(store, reader.committed_files(store, run_id), "arms", ["arm", "status"]).to_pylist()
+    measured = [row["arm"] for row in rows if row["status"] == "complete"]
+    return "matched" if all(("ledger", arm) in found for arm in measured) else None
+
+
+def _append(store: Store, told: Mapping[str, Any], *, once: bool = False) -> LogEntry | None:
     """Takes the next free place: put-if-absent decides between two writers, and who loses reads on. None: it is there."""
-    kind = row["decision"] if reason is None else "override"
+    nothing = {"arm": None, "decision": None, "verification": None, "reasons": (), "reason": None}
     while True:
         log = entries(store)
-        if reason is None and (evidence["run_id"], row["arm"], kind) in {(e.run_id, e.arm, e.kind) for e in log}:
+        if once and (told["run_id"], told["arm"], told["kind"]) in {(e.run_id, e.arm, e.kind) for e in log}:
             return None
         draft = LogEntry(
             number=len(log) + 1,
             previous=log[-1].seal if log else None,
-            kind=kind,
             at=dt.datetime.now(dt.UTC).isoformat(timespec="milliseconds"),
-            arm=row["arm"],
-            decision=row["decision"],
-            reasons=tuple(row["reasons"]),
-            by=by,
-            reason=reason,
             seal=_UNSEALED,
-            **evidence,
+            **{**nothing, **told},
         )
         entry = draft.model_copy(update={"seal": draft.digest()})
         content, key = rfc8785.dumps(entry.model_dump(mode="json")), log_key(entry.number)

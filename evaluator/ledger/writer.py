@@ -117,6 +117,7 @@ def republish_unit(store: Store, rows: pa.Table, source: UnitReceipt, *, run: Ru
 
 _LASTING_FACTS = (
     "host",
+    "cpu",
     "device",
     "device_class",
     "num_cpus",
@@ -124,6 +125,7 @@ _LASTING_FACTS = (
     "accelerator_type",
     "first_row",
     "environment_digest",
+    "environment",
     "determinism",
     "batch_size",
     "wobble",

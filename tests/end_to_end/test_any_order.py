@@ -101,7 +101,7 @@ def run(folder: Path, monkeypatch, *, batch_size: int, shard_rows: int, replicas
     prepared = pipeline.prepare(str(builders.write_experiment(folder, arms=ARMS, suite=suite, resources=resources)))
     with monkeypatch.context() as patched:
         if executor is not None:
-            patched.setattr(pipeline, "_place", lambda **_: nullcontext(executor))
+            patched.setattr(pipeline, "place", lambda **_: nullcontext(executor))
         pipeline.run(prepared, in_process=True, on_progress=lambda arm, units: None)
     return prepared
 

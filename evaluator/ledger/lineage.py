@@ -1,0 +1,75 @@
+"""Lineage: where a run came from, captured before its first unit and compared with what is found later."""
+
+import getpass
+import json
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict
+from typing import Any
+
+from evaluator import environment, source
+from manifests.ledger import SUBMITTER_VARIABLE, Lineage
+from manifests.verification import Change
+
+_SAID_BETTER = ("num_packages", "packages_digest", "num_threads", "num_interop_threads")  # by packages, and by slots
+
+
+def captured(*, import_paths: Sequence[str], executor: str | None = None) -> Lineage:
+    """What is found now, around this process and in the folder that it works in.
+
+    Args:
+        import_paths: Where entrypoints may be imported from.
+        executor: Where slots live; None if that is not known yet.
+    """
+    found = environment.capture()
+    circumstance = {
+        **found.circumstance,
+        "packages": dict(found.packages),
+        "source": asdict(source.capture()),
+        "import_paths": list(import_paths),
+        "executor": executor,
+        "submitted_by": os.environ.get(SUBMITTER_VARIABLE) or _user(),
+    }
+    return Lineage(identity=dict(found.identity), circumstance=json.loads(json.dumps(circumstance)))
+
+
+def flat(values: Mapping[str, Any], *, prefix: str = "") -> dict[str, Any]:
+    """Nested mappings as one, by dotted names; lists stay whole."""
+    return dict(_leaves(values, prefix))
+
+
+def changes(recorded: Mapping[str, Any], now: Mapping[str, Any]) -> tuple[Change, ...]:
+    """The fields that differ between two flat mappings, in the order of the names. A field that one lacks is null there."""
+    return tuple(
+        Change(field=name, recorded=recorded.get(name), now=now.get(name))
+        for name in sorted({*recorded, *now})
+        if recorded.get(name) != now.get(name)
+    )
+
+
+def lineage_fields(lineage: Lineage) -> dict[str, Any]:
+    """A lineage as one flat mapping that says everything once: a digest of packages says less than the packages do."""
+    circumstance = {name: value for name, value in lineage.circumstance.items() if name not in _SAID_BETTER}
+    packages: Any = circumstance.pop("packages", {})
+    others = {name: version for name, version in packages.items() if name not in lineage.identity}
+    return (
+        flat({"environment": dict(lineage.identity)})
+        | flat(circumstance)
+        | {f"packages.{name}": version for name, version in others.items()}
+    )
+
+
+def _leaves(values: Mapping[str, Any], prefix: str) -> Iterator[tuple[str, Any]]:
+    for name, value in values.items():
+        if isinstance(value, Mapping):
+            yield from _leaves(value, f"{prefix}{name}.")
+        else:
+            yield f"{prefix}{name}", value
+
+
+def _user() -> str | None:
+    """The user's name, where this process has one."""
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):  # a container's user often has none
+        return None

@@ -1,0 +1,77 @@
+"""Rows compared: two scorings of the same rows, bit by bit."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+NUM_SHOWN = 5
+"""How many rows that differ are named."""
+
+
+@dataclass(frozen=True)
+class Difference:
+    """How two tables of the same rows differ.
+
+    Attributes:
+        num_rows: Rows of which any bit differs.
+        row_ids: The first few of them.
+        columns: The columns that differ, and the largest distance in each; None where that is no number: labels,
+            texts, NaN against a number, a column that only one of the two has.
+    """
+
+    num_rows: int
+    row_ids: tuple[str, ...]
+    columns: Mapping[str, float | None]
+
+
+def difference(recorded: pa.Table, found: pa.Table) -> Difference:
+    """Compares two scorings of one unit. Bits are compared, so that 0.0 is not -0.0 and a NaN equals itself.
+
+    Args:
+        recorded: Rows as `UnitResult.table` has them.
+        found: The same rows, scored again.
+    """
+    if recorded.num_rows != found.num_rows or recorded.column_names != found.column_names:
+        names = set(recorded.column_names) ^ set(found.column_names) or {"row_index"}
+        ids = _ids(recorded, np.arange(min(recorded.num_rows, NUM_SHOWN)))
+        return Difference(max(recorded.num_rows, found.num_rows), ids, dict.fromkeys(sorted(names)))
+    differs_R = np.zeros(recorded.num_rows, dtype=bool)
+    columns: dict[str, float | None] = {}
+    for name in recorded.column_names:
+        before, after = _values(recorded[name]), _values(found[name])
+        if before.shape != after.shape or before.dtype != after.dtype:
+            columns[name] = None
+            differs_R[:] = True
+            continue
+        unequal = _bits(before) != _bits(after)
+        if unequal.any():
+            columns[name] = _distance(before, after)
+            differs_R |= unequal.reshape(len(differs_R), -1).any(axis=1)
+    return Difference(int(differs_R.sum()), _ids(recorded, np.flatnonzero(differs_R)[:NUM_SHOWN]), columns)
+
+
+def _ids(rows: pa.Table, places: np.ndarray) -> tuple[str, ...]:
+    return tuple(str(rows["row_id"][place]) for place in places.tolist())
+
+
+def _values(column: pa.ChunkedArray) -> np.ndarray:
+    """A column as rows, or as rows x the length of its lists."""
+    whole: Any = column.combine_chunks()
+    if pa.types.is_fixed_size_list(whole.type):
+        return whole.flatten().to_numpy(zero_copy_only=False).reshape(len(whole), whole.type.list_size)
+    return whole.to_numpy(zero_copy_only=False)
+
+
+def _bits(values: np.ndarray) -> np.ndarray:
+    return np.ascontiguousarray(values).view(f"u{values.dtype.itemsize}") if values.dtype.kind == "f" else values
+
+
+def _distance(before: np.ndarray, after: np.ndarray) -> float | None:
+    """The largest absolute difference; None where there is none that is a number."""
+    if before.dtype.kind != "f":
+        return None
+    apart = np.where(_bits(before) == _bits(after), 0.0, np.abs(before.astype(np.float64) - after.astype(np.float64)))
+    return float(apart.max()) if np.isfinite(apart).all() else None
