@@ -37,17 +37,98 @@ def ls(ledger: LedgerAt = None, as_json: AsJson = False) -> None:
 
 
 @app.command()
-def show(run: RunOrExperiment, ledger: LedgerAt = None) -> None:
-    """Print a run's record, its lineage and its files, as JSON."""
-    from evaluator.ledger import reader
+def show(
+    run: RunOrExperiment,
+    ledger: LedgerAt = None,
+    lineage: Annotated[
+        bool, typer.Option("--lineage", help="Show where a committed run came from, in lines that people read.")
+    ] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Print a run's record and its files, as JSON; or its lineage: identity, arms, circumstances."""
+    from evaluator.ledger import reader, trace
+    from evaluator.ledger.lineage import flat
     from evaluator.storage import open_store
 
     run_id, uri = run_and_ledger(run, ledger)
     store = open_store(uri)
+    if lineage:
+        found = trace.run_lineage(store, run_id)
+        if as_json:
+            _print_json(found)
+            return
+        typer.echo(f"run {run_id}")
+        for group in ("identity", "arms", "circumstance"):
+            typer.echo(f"{group}:")
+            for name, value in flat(found[group]).items():
+                typer.echo(f"  {name}: {_told(value)}")
+        return
     record = reader.read_run(store, run_id).model_dump(mode="json")
     committed = reader.is_committed(store, run_id)
     files = [vars(file) for file in reader.committed_files(store, run_id)] if committed else []
     _print_json({**record, "committed": committed, "files": files})
+
+
+@app.command()
+def trace(
+    run: RunOrExperiment,
+    arm: Annotated[str, typer.Argument(metavar="ARM", help="The arm.")],
+    metric: Annotated[str, typer.Argument(metavar="METRIC", help="The metric.")],
+    ledger: LedgerAt = None,
+    as_json: AsJson = False,
+) -> None:
+    """Go from a published number back to its rows, shards, weights and commit; every file is checked on the way."""
+    from evaluator.ledger import trace as tracing
+    from evaluator.ledger.lineage import flat
+    from evaluator.storage import open_store
+
+    run_id, uri = run_and_ledger(run, ledger)
+    found = tracing.number(open_store(uri), run_id, arm, metric)
+    if as_json:
+        _print_json(found)
+        return
+    value = found["not_testable"] if found["value"] is None else repr(found["value"])
+    typer.echo(f"{found['metric']} of {found['arm']} in run {run_id}: {value} ({found['measure']})")
+    for name, files in (("published in", found["published_in"]), ("made from", found["made_from"])):
+        for file in files:
+            typer.echo(f"{name}: {file['key']}  {file['num_rows']} rows  {file['sha256']}")
+    typer.echo(f"dataset: {found['dataset']['reference']}  {found['dataset']['digest']}")
+    shards = found["dataset"]["shards"]
+    for shard in [] if isinstance(shards, str) else shards:
+        typer.echo(f"shard: {shard['key']}  {shard['num_rows']} rows  {shard['sha256']}")
+    if isinstance(shards, str):
+        typer.echo(f"shards: {shards}")
+    for name, value in flat({key: found[key] for key in ("variant", "source", "environment")}).items():
+        typer.echo(f"{name}: {_told(value)}")
+    typer.echo(f"suite: {found['suite_digest']}\nplan: {found['plan_digest']}")
+
+
+@app.command()
+def diff(
+    first: Annotated[str, typer.Argument(metavar="RUN", help="A run's id.")],
+    second: Annotated[str, typer.Argument(metavar="RUN", help="Another run's id.")],
+    ledger: LedgerAt = None,
+    as_json: AsJson = False,
+) -> None:
+    """Say what differs between two runs: lineage first, then numbers, and what of the one could explain the other."""
+    from evaluator.ledger import trace as tracing
+    from evaluator.storage import open_store
+
+    found = tracing.differences(open_store(ledger or "ledger"), first, second)
+    if as_json:
+        changes = [change.model_dump(mode="json") for change in found.lineage]
+        _print_json({"first": first, "second": second, "lineage": changes, "numbers": [*map(vars, found.numbers)]})
+        return
+    typer.echo("lineage:" if found.lineage else "lineage: the same")
+    for change in found.lineage:
+        typer.echo(f"  {change.field}: {_told(change.recorded)} -> {_told(change.now)}")
+    typer.echo("numbers:" if found.numbers else "numbers: the same")
+    for each in found.numbers:
+        typer.echo(f"  {each.arm} {each.metric}: {_told(each.first)} -> {_told(each.second)}")
+        why = ", ".join(each.explained_by) or (
+            "nothing in the lineage that numbers hang on; 'assay verify RUN --same-rows-twice' looks for hidden state"
+        )
+        typer.echo(f"    explained by: {why}" if not each.same_scores else "    from the same scores")
 
 
 @app.command()
@@ -136,3 +217,7 @@ def _line(entry: "LogEntry") -> str:
 
 def _print_json(answer: Any) -> None:
     typer.echo(json.dumps(answer, indent=2, allow_nan=False))
+
+
+def _told(value: Any) -> str:
+    return "nothing" if value is None else value if isinstance(value, str) else json.dumps(value)

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from cluster import costs, driver, history, progress, projects, race, resolve, reuse, session, stopping
+from cluster import confounding, costs, driver, history, progress, projects, race, resolve, reuse, session, stopping
 from cluster.driver import Driven
 from cluster.errors import RunError, StoppedError
 from cluster.executor import Executor
@@ -17,7 +17,7 @@ from cluster.ledger_samples import planned_samples
 from cluster.local import LocalExecutor
 from cluster.slot import Slot
 from cluster.spending import Allowance, Spending
-from evaluator import batches, fingerprint
+from evaluator import batches, fingerprint, source
 from evaluator.batches import Unit
 from evaluator.ledger import lineage, reader, writer
 from evaluator.ledger.reader import LedgerFile
@@ -108,6 +108,8 @@ def run(prepared: Prepared, *, in_process: bool, on_progress: Progress, reuses: 
     if prepared.committed:
         return
     experiment = prepared.run.experiment
+    if experiment.require_clean:
+        lineage.check_clean(prepared.run.lineage)
     watch = progress.Watch(
         prepared.run,
         num_units=prepared.num_units,
@@ -128,7 +130,9 @@ def run(prepared: Prepared, *, in_process: bool, on_progress: Progress, reuses: 
         raise StoppedError(f"nothing was begun: {spent}; give it a larger budget to go on")
     writer.open_ledger(store)
     # Where things lie and what may be spent is no part of a run's identity: today's word counts, not the record's.
-    opened = writer.open_run(store, _placed(prepared.run, in_process=in_process))
+    opened = writer.open_run(store, _with_lineage(prepared.run, store, in_process=in_process))
+    if experiment.require_clean:  # its first units may have been made without this wish
+        lineage.check_clean(opened.lineage)
     opened = opened.model_copy(update={"experiment": experiment})
     published = reader.published_units(store, opened.run_id)
     for receipt in published:
@@ -301,6 +305,8 @@ def _finish(run: Run, driven: Driven, *, dataset: Dataset, store: Store, num_uni
             rows["units"] += [_unit_row(receipt) for receipt in in_order]
             rows["metrics"] += _metric_rows(run, arm.name, in_order, store)
         rows["arms"].append(summary)
+    for arm, words in confounding.confounded(driven.receipts, whole, control=control).items():
+        driven.note("confounded", words, arm=arm)
     if driven.dropped:
         driven.note("race", _saved(run, driven, num_units=num_units))
     found, decisions = analysed(
@@ -464,10 +470,12 @@ def _run(experiment: Experiment, dataset: Dataset, import_paths: Sequence[str]) 
     )
 
 
-def _placed(run: Run, *, in_process: bool) -> Run:
-    """The run with the word, in its lineage, where its slots live."""
-    circumstance = {**run.lineage.circumstance, "executor": executor_name(in_process=in_process)}
-    return run.model_copy(update={"lineage": run.lineage.model_copy(update={"circumstance": circumstance})})
+def _with_lineage(run: Run, store: Store, *, in_process: bool) -> Run:
+    """The run with what its lineage lacks until it begins: where slots live and, if asked for, uncommitted changes."""
+    found: dict[str, Any] = {**run.lineage.circumstance, "executor": executor_name(in_process=in_process)}
+    if run.experiment.store_patch and found["source"]["is_dirty"]:
+        found["source"] = {**found["source"], "patch": writer.keep_patch(store, source.patch())}
+    return run.model_copy(update={"lineage": run.lineage.model_copy(update={"circumstance": found})})
 
 
 def executor_name(*, in_process: bool) -> str:

@@ -171,9 +171,8 @@ def _drawn(units: Sequence[Unit], num_rows: int | None, *, digest: str) -> list[
 
 def _fields(run: Run, found: Lineage) -> dict[str, Any]:
     """What is compared of a run's lineage; where entrypoints were looked for is the same by making."""
-    fields = lineage.lineage_fields(found)
-    del fields["import_paths"]
-    return {**fields, "dataset": run.dataset_digest}
+    circumstance = {name: value for name, value in lineage.plain(found).items() if name != "import_paths"}
+    return lineage.flat({"environment": dict(found.identity), **circumstance, "dataset": run.dataset_digest})
 
 
 def _summed(arm: str, compared: Mapping[int, Compared], receipts: Mapping[int, UnitReceipt]) -> ArmVerified:

@@ -23,5 +23,9 @@ class DamageError(AssayError):
     """Stored bytes are missing, or are not what was recorded."""
 
 
+class SourceError(AssayError):
+    """The repository that one works in is not as a run needs it."""
+
+
 class LedgerError(AssayError):
     """The ledger refuses: what was asked would contradict what it holds."""

@@ -9,6 +9,8 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
+from evaluator.errors import SourceError
+
 
 @dataclass(frozen=True)
 class RepositoryState:
@@ -60,6 +62,30 @@ def capture(folder: str | Path = ".", *, timeout_s: float = 10.0) -> RepositoryS
     return RepositoryState(commit, branch, is_dirty, diff_digest, problem)
 
 
+def patch(folder: str | Path = ".", *, timeout_s: float = 10.0) -> bytes:
+    """What `git apply` makes the working copy of its commit with; new files are in it, ignored ones are not.
+
+    Args:
+        folder: Any folder of the working copy, which is left untouched.
+        timeout_s: Seconds for all of it.
+
+    Raises:
+        SourceError: Git cannot tell it in time.
+    """
+    git = _Git(folder, deadline=time.monotonic() + timeout_s)
+    try:
+        git = _Git(git.lines("rev-parse", "--show-toplevel")[0], deadline=git.deadline)
+        with tempfile.TemporaryDirectory() as aside:
+            git.use_index_copy(aside)
+            git.use_objects_aside(aside)
+            git.bytes("add", "--intent-to-add", "--all")
+            return git.bytes(*_DIFF)
+    except (subprocess.SubprocessError, OSError) as error:
+        said = getattr(error, "stderr", None)
+        words = said.decode(errors="replace").strip().splitlines()[0] if said else str(error)
+        raise SourceError(f"{Path(folder).absolute()}: its uncommitted changes cannot be kept: {words}") from error
+
+
 _OPTIONS = ("git", "--no-pager", "-c", "core.fsmonitor=false", "-c", "core.quotePath=false")
 # Each word overrules a setting that would change the difference's text from one user to the next, or run a program.
 _DIFF = (
@@ -83,6 +109,13 @@ class _Git:
         index = Path(self._folder, self.lines("rev-parse", "--git-path", "index")[0])
         if index.is_file():  # there is none before the first `git add`
             self._environ["GIT_INDEX_FILE"] = shutil.copy2(index, folder)  # its time too: git tells racy files by it
+
+    def use_objects_aside(self, folder: str) -> None:
+        """Makes git write objects there: even the empty one that stands for a new file."""
+        self._environ["GIT_ALTERNATE_OBJECT_DIRECTORIES"] = str(
+            Path(self._folder, self.lines("rev-parse", "--git-path", "objects")[0]).absolute()
+        )
+        self._environ["GIT_OBJECT_DIRECTORY"] = folder
 
     def bytes(self, *arguments: str, given: bytes = b"") -> bytes:
         return subprocess.run(  # noqa: S603  # fixed words, no shell

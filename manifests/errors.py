@@ -9,6 +9,7 @@
     |- DamageError             stored bytes are not what was recorded    (evaluator.errors)
     |- StoreError              a store cannot keep its promises          (evaluator.errors)
     |  `- OutageError          ... now; it may later                     (evaluator.errors)
+    |- SourceError             the repository is not as a run needs it    (evaluator.errors)
     |- LedgerError             the ledger refuses                        (evaluator.errors)
     `- RunError                a run could not be finished               (cluster.errors)
        |- StoppedError         ... because it was told to stop           (cluster.errors)

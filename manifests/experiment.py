@@ -50,6 +50,11 @@ class Experiment(Manifest):
     """Who pays: runs of the ledger that name the same project share its budget. As recorded when a run is opened."""
     project_budget: Budget | None = Field(default=None, json_schema_extra=CIRCUMSTANCE)
     """What all runs of the project in this ledger may spend together; what the others leave bounds this run."""
+    require_clean: bool = Field(default=False, json_schema_extra=CIRCUMSTANCE)
+    """Refuse to evaluate anything unless the folder that one works in is a repository without uncommitted changes."""
+    store_patch: bool = Field(default=False, json_schema_extra=CIRCUMSTANCE)
+    """Keep uncommitted changes in the ledger as a patch, new files included: whatever stands in them, anyone who reads
+    the ledger can read. Otherwise the lineage has only a digest of them."""
     ledger: str = Field(min_length=1, json_schema_extra=LOCATION)
     """The store (a folder or URI) where evidence is kept."""
 

@@ -216,6 +216,15 @@ class Progress(Manifest):
         return sum(arm.num_rows_done for arm in self.arms)
 
 
+PATCH_PREFIX = f"{LAYOUT}/patches/"
+"""Where uncommitted changes lie that runs were made with, if their experiments asked for it."""
+
+
+def patch_key(digest: str) -> str:
+    """The key of a patch, by its digest."""
+    return f"{PATCH_PREFIX}{digest.removeprefix('sha256:')}.patch"
+
+
 LOG_PREFIX = f"{LAYOUT}/log/"
 """Where the version ledger lies: decisions that somebody acted on, in order."""
 

@@ -68,6 +68,7 @@ def document(store: Store, run_id: str) -> Document:
         "analysis": found,
         "decisions": decisions,
         "gate": gate_answer(decisions),
+        "confounded": {row["arm"]: row["message"] for row in rows("events") if row["kind"] == "confounded"},
         "events": rows("events"),
     }
 

@@ -51,6 +51,10 @@ def verdict(report: Document) -> RenderableType:
         why = "; ".join(row["reasons"]) + (f". Next: {row['next_step']}" if row["next_step"] else "")
         reasons.add_row(Text(row["decision"], style=_STYLES[row["decision"]]), name, why)
     words = [Text(f"warning: {warning}", style="yellow") for warning in report["analysis"]["warnings"]]
+    words += [
+        Text(f"confounded: {arm} against {report['control']}: {why}", style="yellow")
+        for arm, why in report["confounded"].items()
+    ]
     words += _wobble_words(report)
     reused = [*_best_words(report), *_race_words(report), *_reuse_words(report)]
     digests = Text(

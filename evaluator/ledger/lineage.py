@@ -8,6 +8,7 @@ from dataclasses import asdict
 from typing import Any
 
 from evaluator import environment, source
+from evaluator.errors import SourceError
 from manifests.ledger import SUBMITTER_VARIABLE, Lineage
 from manifests.verification import Change
 
@@ -33,6 +34,20 @@ def captured(*, import_paths: Sequence[str], executor: str | None = None) -> Lin
     return Lineage(identity=dict(found.identity), circumstance=json.loads(json.dumps(circumstance)))
 
 
+def check_clean(lineage: Lineage) -> None:
+    """Checks that code came from a repository without uncommitted changes.
+
+    Raises:
+        SourceError: It did not, or nobody can tell.
+    """
+    found: Any = lineage.circumstance["source"]
+    if found["is_dirty"] is not False:
+        raise SourceError(
+            f"require_clean: {found['problem'] or 'there are uncommitted changes'} (commit {found['commit']}); "
+            "commit or stash what 'git status' shows, or take 'require_clean' out of the experiment"
+        )
+
+
 def flat(values: Mapping[str, Any], *, prefix: str = "") -> dict[str, Any]:
     """Nested mappings as one, by dotted names; lists stay whole."""
     return dict(_leaves(values, prefix))
@@ -47,16 +62,11 @@ def changes(recorded: Mapping[str, Any], now: Mapping[str, Any]) -> tuple[Change
     )
 
 
-def lineage_fields(lineage: Lineage) -> dict[str, Any]:
-    """A lineage as one flat mapping that says everything once: a digest of packages says less than the packages do."""
-    circumstance = {name: value for name, value in lineage.circumstance.items() if name not in _SAID_BETTER}
-    packages: Any = circumstance.pop("packages", {})
-    others = {name: version for name, version in packages.items() if name not in lineage.identity}
-    return (
-        flat({"environment": dict(lineage.identity)})
-        | flat(circumstance)
-        | {f"packages.{name}": version for name, version in others.items()}
-    )
+def plain(lineage: Lineage) -> dict[str, Any]:
+    """A lineage's circumstances with everything once: a digest of packages says less than the packages do."""
+    found: dict[str, Any] = {name: value for name, value in lineage.circumstance.items() if name not in _SAID_BETTER}
+    found["packages"] = {name: version for name, version in found["packages"].items() if name not in lineage.identity}
+    return found
 
 
 def _leaves(values: Mapping[str, Any], prefix: str) -> Iterator[tuple[str, Any]]:

@@ -200,6 +200,12 @@ def committed_files(store: Store, run_id: str) -> tuple[LedgerFile, ...]:
     )
 
 
+def committed_at(store: Store, run_id: str) -> str:
+    """When a committed run was committed: UTC, ISO 8601."""
+    record = pq.read_table(pa.BufferReader(store.get(commit_key(run_id))), columns=["committed_at"])
+    return record["committed_at"][0].as_py()
+
+
 def published_units(store: Store, run_id: str) -> tuple[UnitReceipt, ...]:
     """The receipts of every unit of a run that is in the ledger: what a resumed run need not do again."""
     return tuple(read_receipt(store, entry.key) for entry in store.listing(table_prefix("scores", run_id)))

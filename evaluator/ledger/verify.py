@@ -19,10 +19,12 @@ from manifests.ledger import (
     FORMAT_KEY,
     LAYOUT,
     LOG_PREFIX,
+    PATCH_PREFIX,
     LogEntry,
     Run,
     Table,
     commit_key,
+    patch_key,
     progress_key,
     run_key,
     table_prefix,
@@ -31,7 +33,7 @@ from manifests.ledger import (
 
 _UNREADABLE = (pa.ArrowException, OSError, ValueError, KeyError, TypeError)  # any byte may be wrong
 _PLACES = re.compile(
-    rf"{LAYOUT}/(FORMAT\.json|(log|progress|submissions|index)/.+|runs/[^/]+\.json|commits/(?P<committed>[^/]+)\.parquet"
+    rf"{LAYOUT}/(FORMAT\.json|(log|progress|submissions|index|patches)/.+|runs/[^/]+\.json|commits/(?P<committed>[^/]+)\.parquet"
     rf"|data/({'|'.join(get_args(Table))})/run_id=(?P<run>[^/]+)/.+\.parquet)"
 )
 """Where Assay writes."""
@@ -101,6 +103,7 @@ def verify(store: Store, *, log_head: str | None = None) -> Verified:
         check = _RunCheck(store, state.run_id)
         problems += check.problems()
         num_files += check.num_files
+    problems += _patches(store)
     problems += _strangers(store, {state.run_id for state in states})
     head = entries[-1].seal if entries else None
     return Verified(len(states), num_files, len(entries), head, tuple(problems))
@@ -131,6 +134,7 @@ class _RunCheck:
             yield Problem(run_key(run_id), f"cannot be read: {'; '.join(str(error).splitlines()[:3])}")
         if run is not None:
             yield from _record(run, run_id)
+            yield from _patch(store, run)
             if run.supersedes is not None and not reader.is_committed(store, run.supersedes):
                 yield Problem(commit_key(run.supersedes), f"is missing: run '{run_id}' supersedes a committed run")
         files: list[LedgerFile] = []
@@ -202,6 +206,21 @@ def _record(run: Run, run_id: str) -> Iterator[Problem]:
     for field, (told, made) in told_and_made.items():
         if told != made:
             yield Problem(run_key(run_id), f"was changed: {field} is recorded as {told}, but it is {made}")
+
+
+def _patch(store: Store, run: Run) -> Iterator[Problem]:
+    """The uncommitted changes that a run was made with, if it kept them."""
+    found = run.lineage.circumstance["source"]
+    digest = found.get("patch") if isinstance(found, dict) else None
+    if digest is not None and not store.exists(patch_key(str(digest))):
+        yield Problem(patch_key(str(digest)), f"is missing: run '{run.run_id}' was made with it")
+
+
+def _patches(store: Store) -> Iterator[Problem]:
+    """Every patch against the digest in its name."""
+    for found in store.listing(PATCH_PREFIX):
+        if patch_key(fingerprint.sha256_digest(store.get(found.key))) != found.key:
+            yield Problem(found.key, "was changed: its content is not what its name says")
 
 
 def _committed(store: Store, run_id: str, run: Run | None) -> tuple[list[LedgerFile], list[Problem]]:

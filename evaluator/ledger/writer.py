@@ -33,6 +33,7 @@ from manifests.ledger import (
     Run,
     Table,
     commit_key,
+    patch_key,
     run_key,
     table_prefix,
     unit_key,
@@ -179,6 +180,13 @@ def _score_sums(table: pa.Table) -> dict[str, float]:
         for name in table.column_names
         if name.startswith(SCORE_COLUMN_PREFIX)
     }
+
+
+def keep_patch(store: Store, content: bytes) -> str:
+    """Stores uncommitted changes, and gives the digest that they are found by."""
+    digest = fingerprint.sha256_digest(content)
+    store.put_if_absent(patch_key(digest), content)
+    return digest
 
 
 def write_table(store: Store, table: Table, rows: Sequence[Mapping[str, object]], *, run_id: str) -> LedgerFile | None:

@@ -1,0 +1,212 @@
+"""Trace: from a committed run, or from one number of it, back to what it was made from; and what differs between two."""
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from evaluator import batches
+from evaluator.data.shards import open_dataset
+from evaluator.errors import DataError, StoreError
+from evaluator.ledger import lineage, reader
+from evaluator.ledger.reader import LedgerFile
+from evaluator.storage import Store
+from manifests.errors import InvalidInput, did_you_mean
+from manifests.ledger import Run
+from manifests.verification import Change
+
+_OF_UNITS = ("host", "cpu", "device_class")
+_WORDS_ONLY = ("identity.plan_digest", "identity.policy_digest", "identity.dataset.reference")  # no score hangs on them
+
+
+@dataclass(frozen=True)
+class NumberChange:
+    """One published number that two runs do not agree on.
+
+    Attributes:
+        arm: The arm.
+        metric: The metric.
+        first: Its value in the first run; None if it is not there.
+        second: The same of the second run.
+        same_scores: Whether the rows' scores are nevertheless the same to the last bit.
+        explained_by: The fields of the lineage that differ and that the number hangs on; empty: nothing recorded
+            explains it.
+    """
+
+    arm: str
+    metric: str
+    first: float | None
+    second: float | None
+    same_scores: bool
+    explained_by: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Differences:
+    """What differs between two runs.
+
+    Attributes:
+        lineage: The fields that differ, identity first, then arms, then circumstances.
+        numbers: The numbers that differ.
+    """
+
+    lineage: tuple[Change, ...]
+    numbers: tuple[NumberChange, ...]
+
+
+def run_lineage(store: Store, run_id: str) -> dict[str, Any]:
+    """Everything that a committed run came from, as one document of plain JSON values.
+
+    Returns:
+        `identity`: what is the same for every arm, so that only their variants differ. `arms`: each arm's variant, and
+        on what its units were scored. `circumstance`: what was recorded beside it.
+
+    Raises:
+        LedgerError: The run is unknown or not committed.
+        DamageError: A file of it was changed.
+    """
+    files = reader.committed_files(store, run_id)
+    run = reader.read_run(store, run_id)
+    suite, experiment = run.experiment.suite, run.experiment
+    scored_on: dict[str, dict[str, list[str]]] = {}
+    units = reader.read_table(store, files, "units").to_pylist()
+    for name in _OF_UNITS:
+        for row in units:
+            found = scored_on.setdefault(row["arm"], {}).setdefault(name, [])
+            if str(row[name]) not in found:
+                found.append(str(row[name]))
+    return {
+        "run_id": run_id,
+        "identity": {
+            "environment": dict(run.lineage.identity),
+            "dataset": {"reference": experiment.dataset.rpartition("/")[2], "digest": run.dataset_digest},
+            "suite_digest": run.suite_digest,
+            "plan_digest": run.plan_digest,
+            "policy_digest": run.policy_digest,
+            "batch_size": suite.batch_size,
+            "batching": batches.BATCHING_RULE,
+            "seed": suite.seed,
+            "determinism": suite.determinism.model_dump(mode="json"),
+        },
+        "arms": {
+            arm.name: {
+                "variant_digest": run.variant_digests[arm.name],
+                **arm.variant.model_dump(mode="json", exclude={"kind", "version"}),
+                **{name: ", ".join(sorted(values)) for name, values in scored_on.get(arm.name, {}).items()},
+                "flags": _flags(store, files, arm.name),
+            }
+            for arm in experiment.arms
+        },
+        "circumstance": {
+            **lineage.plain(run.lineage),
+            "experiment_digest": run.experiment_digest,
+            "resources": experiment.resources.model_dump(mode="json"),
+            "opened_at": run.opened_at,
+            "committed_at": reader.committed_at(store, run_id),
+            "supersedes": run.supersedes,
+        },
+    }
+
+
+def number(store: Store, run_id: str, arm: str, metric: str) -> dict[str, Any]:
+    """One published number, and everything that it was made from, each file checked against its digest.
+
+    Raises:
+        InvalidInput: The run has no such arm or metric.
+        LedgerError: The run is unknown or not committed.
+        DamageError: A file that the number was made from was changed.
+    """
+    files = reader.committed_files(store, run_id)
+    run = reader.read_run(store, run_id)
+    rows = reader.read_table(store, files, "metrics").to_pylist()
+    for field, name, known in (
+        ("arm", arm, {row["arm"] for row in rows}),
+        ("metric", metric, {row["metric"] for row in rows}),
+    ):
+        if name not in known:
+            raise InvalidInput(
+                f"the run has no number of this {field}",
+                place=run_id,
+                value=name,
+                remedy=did_you_mean(name, sorted(known)),
+            )
+    row = next(each for each in rows if (each["arm"], each["metric"]) == (arm, metric))
+    scores = reader.score_files(files, arm)
+    for _ in reader.score_tables(store, scores, arm, ["row_index"]):  # read to be checked
+        pass
+    found = run_lineage(store, run_id)
+    return {
+        "run_id": run_id,
+        **{name: row[name] for name in ("arm", "metric", "measure", "direction", "value", "not_testable", "num_rows")},
+        "published_in": [asdict(file) for file in files if file.table == "metrics"],
+        "made_from": [asdict(file) for file in scores],
+        "dataset": {**found["identity"]["dataset"], "shards": _shards(run)},
+        "variant": found["arms"][arm],
+        "source": found["circumstance"]["source"],
+        "plan_digest": run.plan_digest,
+        "suite_digest": run.suite_digest,
+        "environment": found["identity"]["environment"],
+    }
+
+
+def differences(store: Store, first: str, second: str) -> Differences:
+    """What differs between two committed runs, and which of it a number hangs on.
+
+    Raises:
+        LedgerError: A run is unknown or not committed.
+        DamageError: A file was changed.
+    """
+    before, after = ({**run_lineage(store, run_id), "run_id": None} for run_id in (first, second))
+    groups = ("identity", "arms", "circumstance")
+    changes = [
+        change
+        for group in groups
+        for change in lineage.changes(lineage.flat({group: before[group]}), lineage.flat({group: after[group]}))
+    ]
+    numbers = [_numbers(store, run_id) for run_id in (first, second)]
+    scores = [_scores(store, run_id) for run_id in (first, second)]
+    found = []
+    for arm, metric in sorted({*numbers[0], *numbers[1]}):
+        values = [each.get((arm, metric)) for each in numbers]
+        if values[0] != values[1]:
+            found.append(
+                NumberChange(
+                    arm,
+                    metric,
+                    *values,
+                    same_scores=arm in scores[0] and scores[0][arm] == scores[1].get(arm),
+                    explained_by=tuple(
+                        change.field
+                        for change in changes
+                        if change.field.startswith(("identity.", f"arms.{arm}."))
+                        and change.field not in (*_WORDS_ONLY, f"arms.{arm}.host", f"arms.{arm}.weights")
+                    ),
+                )
+            )
+    return Differences(tuple(changes), tuple(found))
+
+
+def _flags(store: Store, files: Sequence[LedgerFile], arm: str) -> dict[str, Any] | None:
+    """The determinism flags that an arm's first unit was scored under, as they were read back; None if it has none."""
+    scores = reader.score_files(files, arm)
+    return reader.read_receipt(store, scores[0].key).facts["determinism"] if scores else None
+
+
+def _shards(run: Run) -> list[dict[str, Any]] | str:
+    """The dataset's shards; in words why they are not known."""
+    try:
+        dataset, _ = open_dataset(run.experiment.dataset)
+    except (DataError, StoreError, OSError) as error:
+        return f"cannot be read now: {error}"
+    if dataset.digest() != run.dataset_digest:
+        return f"another dataset lies there now: {dataset.digest()}"
+    return [shard.model_dump(mode="json", include={"key", "num_rows", "sha256"}) for shard in dataset.shards]
+
+
+def _numbers(store: Store, run_id: str) -> dict[tuple[str, str], float | None]:
+    rows = reader.read_table(store, reader.committed_files(store, run_id), "metrics").to_pylist()
+    return {(row["arm"], row["metric"]): row["value"] for row in rows}
+
+
+def _scores(store: Store, run_id: str) -> dict[str, str]:
+    rows: Sequence[dict[str, Any]] = reader.read_table(store, reader.committed_files(store, run_id), "arms").to_pylist()
+    return {row["arm"]: row["scores_digest"] for row in rows if row["status"] == "complete"}
