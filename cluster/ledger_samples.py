@@ -1,6 +1,6 @@
 """Samples straight from the ledger: what the statistics need of one metric, on identical rows of every arm."""
 
-from collections.abc import Container, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 import pyarrow as pa
@@ -10,39 +10,10 @@ from evaluator.ledger import reader
 from evaluator.ledger.reader import LedgerFile
 from evaluator.metrics.corpus import NUM_BINS
 from evaluator.storage import Store
-from manifests import Metric, Plan, PlanColumns
+from manifests import Metric, PlanColumns
 from manifests.ledger import SCORE_COLUMN_PREFIX, SEGMENT_COLUMN_PREFIX, Run
 from stats.corpus import CLASS_METRICS, Answers, Classes, Confidences, Errors, Ranked, corpus_samples
-from stats.guardrails import Guardrail
 from stats.samples import Samples
-
-
-def planned_samples(
-    store: Store, files: Sequence[LedgerFile], run: Run, plan: Plan, *, without: Container[str]
-) -> tuple[Samples, tuple[Guardrail, ...]]:
-    """What a plan compares: the primary metric and the guardrails that it has margins for, of every arm but those left out.
-
-    Raises:
-        RunError: An arm's rows are not the rows of the others.
-    """
-    suite = run.experiment.suite
-    arms = [arm.name for arm in run.experiment.arms if arm.name not in without]
-
-    def samples(metric: Metric) -> Samples:
-        return samples_of(store, files, run, metric, columns=plan.columns, arms=arms)
-
-    guardrails = tuple(
-        Guardrail(
-            metric=metric.name,
-            direction=metric.direction,
-            scale="binary" if metric.is_binary else "continuous",
-            margin=plan.margins[metric.name],
-            samples=samples(metric),
-        )
-        for metric in suite.metrics
-        if metric.name in plan.margins
-    )
-    return samples(suite.metric(plan.metric or suite.primary.name)), guardrails
 
 
 def samples_of(

@@ -13,8 +13,8 @@ from cluster import confounding, costs, driver, history, progress, projects, rac
 from cluster.driver import Driven
 from cluster.errors import RunError, StoppedError
 from cluster.executor import Executor
-from cluster.ledger_samples import planned_samples
 from cluster.local import LocalExecutor
+from cluster.planned import SIZES, Measured, latency_rows, planned_samples
 from cluster.slot import Slot
 from cluster.spending import Allowance, Spending
 from evaluator import batches, fingerprint, source
@@ -184,6 +184,7 @@ def analysed(
     run: Run,
     files: Sequence[LedgerFile],
     store: Store,
+    measured: Measured,
     *,
     plan: Plan,
     failed: Mapping[str, str],
@@ -197,7 +198,7 @@ def analysed(
     """
     num_variants = len(run.experiment.arms) - 1
     share = (num_variants - len(dropped)) / num_variants if dropped else 1.0
-    samples, guardrails = planned_samples(store, files, run, plan, without={*failed, *dropped})
+    samples, guardrails = planned_samples(store, files, run, plan, measured, without={*failed, *dropped})
     found = analysis.analyze(
         samples,
         plan.model_copy(update={"alpha": plan.alpha * share}),
@@ -220,20 +221,37 @@ def reanalysed(store: Store, run_id: str, plan: Plan) -> Analysis:
     """
     files = reader.committed_files(store, run_id)
     recorded = reader.read_run(store, run_id)
-    metrics = [metric.name for metric in recorded.experiment.suite.metrics]
-    for field, name in (("metric", plan.metric), *((f"margins.{name}", name) for name in plan.margins)):
-        if name is not None and name not in metrics:
-            raise InvalidInput(
-                "the run has not measured this",
-                place=run_id,
-                field=field,
-                value=name,
-                remedy=did_you_mean(name, metrics),
-            )
-    arms = reader.read_table(store, files, "arms", ["arm", "status", "reason"]).to_pylist()
+    _check_measured(recorded, files, store, plan)
+    arms = reader.read_table(store, files, "arms").to_pylist()
+    measured = Measured(reader.read_table(store, files, "latency").to_pylist(), arms)
     failed = {row["arm"]: row["reason"] for row in arms if row["status"] in _UNFINISHED}
     dropped = {row["arm"]: row["reason"] for row in arms if row["status"] == "dropped"}
-    return analysed(recorded, files, store, plan=plan, failed=failed, dropped=dropped, noise_floors={})[0]
+    return analysed(recorded, files, store, measured, plan=plan, failed=failed, dropped=dropped, noise_floors={})[0]
+
+
+def _check_measured(run: Run, files: Sequence[LedgerFile], store: Store, plan: Plan) -> None:
+    """Raises InvalidInput where a plan names a metric, an arm or a column that the run does not have."""
+    suite = run.experiment.suite
+    metrics, arms = [metric.name for metric in suite.metrics], [arm.name for arm in run.experiment.arms]
+    columns = reader.segment_columns(store, files, plan.control)
+    asked = [("metric", plan.metric, metrics)]
+    asked += [(f"margins.{name}", name, arms) for name in plan.margins]
+    for number, rule in enumerate(plan.guardrails):
+        known = {"metric": metrics, "column": columns}
+        asked += [
+            (f"guardrails[{number}].{field}", getattr(rule, field), names)
+            for field, names in known.items()
+            if hasattr(rule, field)
+        ]
+    for field, name, names in asked:
+        if name is not None and name not in names:
+            raise InvalidInput(
+                "the run has not measured this",
+                place=run.run_id,
+                field=field,
+                value=name,
+                remedy=did_you_mean(name, names),
+            )
 
 
 def _finish(run: Run, driven: Driven, *, dataset: Dataset, store: Store, num_units: int, spent: Spent) -> None:
@@ -269,7 +287,7 @@ def _finish(run: Run, driven: Driven, *, dataset: Dataset, store: Store, num_uni
         )
     files: list[LedgerFile] = []
     noise_floors: dict[str, float] = {}
-    rows: dict[str, list[dict[str, Any]]] = {"units": [], "arms": [], "metrics": []}
+    rows: dict[str, list[dict[str, Any]]] = {"units": [], "arms": [], "metrics": [], "latency": []}
     for arm in run.experiment.arms:
         receipts = driven.receipts[arm.name]
         summary: dict[str, Any] = {
@@ -301,6 +319,10 @@ def _finish(run: Run, driven: Driven, *, dataset: Dataset, store: Store, num_uni
             noise_floors[arm.name] = 0.0 if summary["batch_size"] == 1 else wobble.floor
             if wobble.exceeds(suite.wobble_tolerance):
                 driven.note("wobble", wobble.told(suite), arm=arm.name)
+            for size in SIZES:
+                told = [receipt.facts[size] for receipt in in_order if receipt.facts.get(size) is not None]
+                summary[size] = max(told, default=None)
+            rows["latency"] += latency_rows(arm.name, in_order)
             summary["devices"] = ",".join(sorted({str(receipt.facts["device"]) for receipt in in_order}))
             rows["units"] += [_unit_row(receipt) for receipt in in_order]
             rows["metrics"] += _metric_rows(run, arm.name, in_order, store)
@@ -313,6 +335,7 @@ def _finish(run: Run, driven: Driven, *, dataset: Dataset, store: Store, num_uni
         run,
         files,
         store,
+        Measured(rows["latency"], rows["arms"]),
         plan=suite.plan,
         failed=failed,
         dropped=driven.dropped,

@@ -56,6 +56,9 @@ class RescoringSlot(Slot):
         self._weights_digest = None if weights is None else fingerprint.sha256_digest(weights)
         return weights
 
+    def _timed_in_turn(self, arm: str) -> None:
+        """Scores are compared, not times."""
+
     def _evaluate(self, task: Task, unit: Unit, wobble: Wobble) -> Published:  # noqa: ARG002  # probed to be as a run is
         key = unit_key(self._run.run_id, task.arm, task.unit)
         receipt, rows = reader.read_unit(self._ledger, key, committed_sha256=self._committed[key])

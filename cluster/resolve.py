@@ -14,8 +14,9 @@ from evaluator.errors import DataError, VariantError
 from evaluator.predictors import code_digest, resolve_entrypoint
 from evaluator.predictors.entrypoint import check_parameters
 from evaluator.storage import Store, open_store, split_uri
-from manifests import Arm, Dataset, Experiment, InvalidInput, parse
+from manifests import Arm, Column, Dataset, Experiment, InvalidInput, parse
 from manifests.errors import did_you_mean
+from manifests.guardrail import GroupGapGuardrail, SelectionRatioGuardrail
 
 
 class Resolved(NamedTuple):
@@ -169,6 +170,9 @@ def _check_columns(experiment: Experiment, dataset: Dataset) -> None:
                 remedy=did_you_mean(name, list(dataset.names(role))) or f"no column has the role {role}",
             )
     label = dataset.label
+    for rule in experiment.suite.plan.guardrails:
+        if isinstance(rule, GroupGapGuardrail | SelectionRatioGuardrail):
+            _check_groups(rule, dataset)
     for metric in experiment.suite.metrics:
         if metric.of_two_classes and len(label.classes) not in (0, 2):
             raise DataError(
@@ -190,3 +194,25 @@ def _check_columns(experiment: Experiment, dataset: Dataset) -> None:
                 value=output,
                 bound="values" if regression else "logits, probabilities, labels",
             )
+
+
+def _check_groups(rule: GroupGapGuardrail | SelectionRatioGuardrail, dataset: Dataset) -> None:
+    """The column of the groups is there, and the class that is a selection is one of the label's."""
+    label, columns = dataset.label, list(dataset.names("segment"))
+    problem, value, remedy = "", rule.column, ""
+    if rule.column not in columns:
+        problem = "the dataset has no segment column of that name: groups of rows are named by one"
+        remedy = did_you_mean(rule.column, columns) or "no column has the role segment"
+    elif isinstance(rule, SelectionRatioGuardrail) and not _is_class(rule.positive, label):
+        problem, value = f"the label '{label.name}' has no such class to be selected", repr(rule.positive)
+        remedy = did_you_mean(str(rule.positive), list(label.classes)) or f"the label is {label.type}"
+    if problem:
+        raise DataError(
+            problem, place=dataset.reference, field=f"suite.plan.guardrails: {rule.name}", value=value, remedy=remedy
+        )
+
+
+def _is_class(positive: str | int, label: Column) -> bool:
+    if label.classes:
+        return positive in label.classes
+    return isinstance(positive, int) and label.type not in ("string", "float32", "float64")

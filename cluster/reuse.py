@@ -44,8 +44,15 @@ def unit_keys(experiment: Experiment, *, dataset_digest: str, environment: Mappi
         "probabilities": suite.stores_probabilities,
         "environment": dict(environment),
     }
+    control = next((arm.variant.digest() for arm in experiment.arms if arm.name == suite.plan.control), None)
+    # Of an arm that is timed beside the control, units come with those times: with another control they are no use.
+    timed = {"timed_beside": [control, suite.plan.num_timed_batches]} if suite.plan.num_timed_batches else {}
     return {
-        arm.name: fingerprint.sha256_digest(rfc8785.dumps({"variant": arm.variant.digest(), **shared}))
+        arm.name: fingerprint.sha256_digest(
+            rfc8785.dumps(
+                {"variant": arm.variant.digest(), **shared, **(timed if arm.name != suite.plan.control else {})}
+            )
+        )
         for arm in experiment.arms
     }
 

@@ -17,9 +17,19 @@ from evaluator.data.shard_cache import ShardCache
 from evaluator.data.shards import open_dataset
 from evaluator.errors import DamageError, StoreError, VariantError
 from evaluator.evaluate import evaluate
+from evaluator.latency import PairedTimes, time_in_turn
 from evaluator.ledger.reader import UnitReceipt
 from evaluator.ledger.writer import publish_unit
-from evaluator.predictors import PredictionError, Predictor, device_class, load, pick_device, read_weights
+from evaluator.predictors import (
+    PredictionError,
+    Predictor,
+    device_class,
+    load,
+    peak_memory_bytes,
+    pick_device,
+    read_weights,
+    reset_peak_memory,
+)
 from evaluator.results import UnitResult
 from evaluator.storage import open_store
 from evaluator.wobble import Wobble, probe
@@ -115,6 +125,8 @@ class Slot:
         self._predictor: Predictor | None = None
         self._wobble: Wobble | None = None
         self._preparing = {"load_s": 0.0, "probe_s": 0.0, "load_cpu_s": 0.0}
+        self._weights_bytes: int | None = None
+        self._times: PairedTimes | None = None  # of the arm and the control, until a unit of ours has carried it
 
     def perform(self, task: Task, upcoming: int | None) -> Published | Failure:
         """Evaluates and publishes one unit; every outcome is an answer, so that it crosses processes whole.
@@ -175,13 +187,18 @@ class Slot:
             self._predictor.release()
         self._arm, self._predictor, self._wobble = "", None, None
         started, cpu_started = time.perf_counter(), time.process_time()
+        self._predictor, self._weights_bytes = self._loaded(arm)
+        self._arm = arm
+        self._took("load_s", started, cpu_started)
+
+    def _loaded(self, arm: str) -> tuple[Predictor, int | None]:
+        """The arm's variant, ready, and the bytes of its weights file if it has one."""
         variant = self._variant(arm)
         weights = self._read_weights(variant)
         determinism.seed_all(self._experiment.suite.seed)
         inputs = variant.inputs or self._reader.dataset.names("feature")
-        self._predictor = load(variant, inputs=inputs, weights=weights, device=self._device)
-        self._arm = arm
-        self._took("load_s", started, cpu_started)
+        predictor = load(variant, inputs=inputs, weights=weights, device=self._device)
+        return predictor, None if weights is None else weights.size
 
     def _read_weights(self, variant: Variant) -> pa.Buffer | None:
         weights = read_weights(variant, patient=True)
@@ -189,11 +206,38 @@ class Slot:
             raise VariantError("the weights are not those that the run was opened with", place=variant.weights or "")
         return weights
 
+    def _timed_in_turn(self, arm: str) -> PairedTimes | None:
+        """The arm beside the control, loaded for as long as that takes; None where no guardrail asks for it."""
+        plan = self._experiment.suite.plan
+        if not plan.num_timed_batches or arm == plan.control:
+            return None
+        assert self._predictor is not None
+        control = None
+        try:
+            control, _ = self._loaded(plan.control)
+            return time_in_turn(
+                self._units[0],
+                arm=(self._predictor, self._variant(arm)),
+                control=(control, self._variant(plan.control)),
+                num_batches=plan.num_timed_batches,
+                suite=self._experiment.suite,
+                reader=self._reader,
+            )
+        except (DamageError, StoreError):
+            raise
+        except Exception as error:  # noqa: BLE001  # either variant's code, or too little memory for both
+            return PairedTimes(reason=f"the arm and the control could not be timed in turn: {_in_one_line(error)}")
+        finally:
+            if control is not None:
+                control.release()
+
     def _probed(self) -> Wobble:
-        """How far the arm's scores depend on the batch size; probed once a load."""
+        """How far the arm's scores depend on the batch size; probed, and timed beside the control, once a load."""
         assert self._predictor is not None
         if self._wobble is None:
             started, cpu_started = time.perf_counter(), time.process_time()
+            self._times = self._timed_in_turn(self._arm)
+            reset_peak_memory(self._device)
             self._wobble = probe(
                 self._units[0],
                 predictor=self._predictor,
@@ -213,6 +257,7 @@ class Slot:
         return self._variants[arm]
 
     def _evaluate(self, task: Task, unit: Unit, wobble: Wobble) -> Published:
+        assert self._predictor is not None
         started_at = dt.datetime.now(dt.UTC).isoformat(timespec="microseconds")
         result = self._scored(unit)
         preparing, self._preparing = self._preparing, dict.fromkeys(self._preparing, 0.0)
@@ -231,10 +276,17 @@ class Slot:
             **self._place(),
             "batch_size": unit.batch_size,
             "wobble": asdict(wobble),
+            "weights_bytes": self._weights_bytes,
+            "num_parameters": self._predictor.num_parameters,
+            "peak_memory_bytes": peak_memory_bytes(self._device),
         }
+        if self._times is not None:
+            circumstance["latency"] = asdict(self._times)
         receipt, is_ours = publish_unit(
             self._ledger, result, run=self._run, arm=task.arm, unit=task.unit, circumstance=circumstance
         )
+        if is_ours:
+            self._times = None  # once is enough, however many units follow
         return Published(receipt, is_ours, result.digest)
 
     def _scored(self, unit: Unit) -> UnitResult:

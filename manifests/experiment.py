@@ -114,11 +114,11 @@ class Experiment(Manifest):
         control = self.suite.plan.control
         if control not in names:
             raise ValueError(f"suite.plan.control is '{control}', but no arm has that name; {_nearest(control, names)}")
-        metrics = [metric.name for metric in self.suite.metrics]
+        metrics = {metric.name for metric in self.suite.metrics}
         for name in self.suite.plan.margins:
-            if (name in names) == (name in metrics):
-                why = "both an arm and a metric" if name in names else "neither an arm nor a metric"
-                raise ValueError(f"suite.plan.margins names '{name}', {why}; {_nearest(name, names + metrics)}")
+            if name not in names:
+                remedy = "write a metric under plan.guardrails" if name in metrics else _nearest(name, names)
+                raise ValueError(f"suite.plan.margins names '{name}', which is no arm; {remedy}")
         for arm in arms:
             for metric in self.suite.metrics:
                 if not metric.accepts(arm.variant.output):

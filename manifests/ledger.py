@@ -12,10 +12,13 @@ from manifests.verification import Outcome, Verification
 LAYOUT = "v1"
 """The folder of this layout inside a ledger."""
 
-Table = Literal["scores", "units", "arms", "metrics", "comparisons", "decisions", "analyses", "events", "spending"]
+Table = Literal[
+    "scores", "units", "arms", "metrics", "latency", "comparisons", "decisions", "analyses", "events", "spending"
+]
 """scores: a row per arm and dataset row. units: per unit evaluated: where, how long it took, and what its process read
 from the dataset's store since the unit before (`shards_fetched`, `bytes_fetched`, `fetch_s`). arms, metrics,
-comparisons, decisions: what their names say. analyses: the planned analysis as one JSON document. events: what happened
+comparisons, decisions: what their names say. latency: a row per batch that an arm and the control were timed on in
+turn, or one that says why they were not. analyses: the planned analysis as one JSON document. events: what happened
 on the way. spending: one row, what the run's slots had cost until the commit, work or not."""
 
 SUBMISSION_VARIABLE = "ASSAY_SUBMISSION"

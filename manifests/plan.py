@@ -7,6 +7,7 @@ from typing import Annotated, Literal, Self
 from pydantic import AfterValidator, Field, PlainSerializer, model_validator
 
 from manifests.base import Manifest
+from manifests.guardrail import Guardrail, LatencyGuardrail
 
 Margins = Annotated[
     Mapping[str, Annotated[float, Field(ge=0)]],
@@ -66,7 +67,9 @@ class Plan(Manifest):
     minimum_effect: float = Field(default=0.0, ge=0)
     """The smallest improvement worth shipping, in units of the score."""
     margins: Margins = Field(default_factory=dict, validate_default=True)
-    """Non-inferiority margins in units of the score: of a guardrail metric by name, or of an arm."""
+    """By arm: how much worse than the control it may be and still not be inferior, in units of the score."""
+    guardrails: tuple[Guardrail, ...] = ()
+    """What no arm may make worse, each with a bound of its own. In a suite's plan only."""
     columns: PlanColumns = PlanColumns()
     """Where a table of scores has what. In a suite: `segment` and `cluster` name columns of the dataset."""
 
@@ -74,6 +77,26 @@ class Plan(Manifest):
     def _is_consistent(self) -> Self:
         if self.design == "paired" and self.columns.row is None:
             raise ValueError("a paired design needs columns.row: without row ids nothing can be paired")
-        if self.metric is not None and self.metric in self.margins:
-            raise ValueError("margins name guardrails; the primary metric is held by minimum_effect")
+        self._check_guardrails()
         return self
+
+    def _check_guardrails(self) -> None:
+        names = [guardrail.name for guardrail in self.guardrails]
+        twice = sorted({name for name in names if names.count(name) > 1})
+        if twice:
+            raise ValueError(f"guardrails are held once each; twice: {', '.join(twice)}")
+        for guardrail in self.guardrails:
+            if guardrail.kind == "metric" and guardrail.metric == self.metric:
+                raise ValueError(f"guardrail '{self.metric}': the primary metric is held by minimum_effect")
+            if guardrail.kind == "segments" and self.columns.segment is None:
+                raise ValueError(f"guardrail '{guardrail.name}' needs columns.segment: the column that names segments")
+            if guardrail.kind == "latency" and self.num_timed_batches < guardrail.num_batches_needed:
+                raise ValueError(
+                    f"guardrail '{guardrail.name}' needs num_batches of at least {guardrail.num_batches_needed}: "
+                    f"{self.num_timed_batches} timed batches tell too little of it"
+                )
+
+    @property
+    def num_timed_batches(self) -> int:
+        """Batches that each slot times of the control and of an arm, for all guardrails that need it; 0: none does."""
+        return max((each.num_batches for each in self.guardrails if isinstance(each, LatencyGuardrail)), default=0)

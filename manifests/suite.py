@@ -45,7 +45,7 @@ class Suite(Manifest):
     metrics: tuple[Metric, ...] = Field(min_length=1)
     """Everything that is measured."""
     plan: Plan
-    """The analysis: its `metric` is the primary one, its `margins` name the guardrails."""
+    """The analysis: its `metric` is the primary one, its `guardrails` are what no arm may make worse."""
     policy: Policy
     """The rule of the gate."""
 
@@ -72,6 +72,12 @@ class Suite(Manifest):
                 f"plan.scale is {self.plan.scale}, but scores of '{self.plan.metric}' are "
                 f"{'0 or 1: binary' if self.primary.is_binary else 'numbers: continuous'}"
             )
+        for guardrail in self.plan.guardrails:
+            named = getattr(guardrail, "metric", self.plan.metric)
+            if named not in names:
+                raise ValueError(
+                    f"plan.guardrails names '{named}', but no metric has that name; {did_you_mean(named, names)}"
+                )
         if self.plan.design != "paired":
             raise ValueError("a suite's plan is paired: every arm scores the same rows")
         return self
@@ -89,8 +95,3 @@ class Suite(Manifest):
     def primary(self) -> Metric:
         """The metric that decides."""
         return self.metric(self.plan.metric or "")
-
-    @property
-    def guardrails(self) -> tuple[Metric, ...]:
-        """The metrics that must not get worse: those that the plan has a margin for."""
-        return tuple(metric for metric in self.metrics if metric.name in self.plan.margins)

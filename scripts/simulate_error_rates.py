@@ -24,13 +24,14 @@ from scipy import special
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from cluster.ledger_samples import planned_samples
+from cluster.planned import Measured, planned_samples
 from evaluator.ledger import reader
 from evaluator.storage import open_store
 from manifests.plan import Plan, PlanColumns
 from manifests.policy import Policy
 from stats import analysis, gate
 from stats.corpus import Answers, Classes, Ranked, corpus_samples
+from stats.guardrails import Guardrail
 from stats.samples import Samples
 
 ALPHA = 0.05
@@ -212,7 +213,12 @@ def permuted(ledger: str, run_id: str, num_replicates: int) -> int:
     store = open_store(ledger)
     run = reader.read_run(store, run_id)
     suite, plan = run.experiment.suite, run.experiment.suite.plan
-    samples, guardrails = planned_samples(store, reader.committed_files(store, run_id), run, plan, without=())
+    samples, guardrails = planned_samples(
+        store, reader.committed_files(store, run_id), run, plan, Measured((), ()), without=()
+    )
+    other = sorted({rule.kind for rule in plan.guardrails} - {"metric"})
+    if other:
+        sys.exit(f"only guardrails of kind 'metric' can be permuted; the plan has {', '.join(other)}")
     promoted = 0
     for replicate in range(num_replicates):
         order_RA = np.random.default_rng([20_260_102, replicate]).permuted(
@@ -221,7 +227,11 @@ def permuted(ledger: str, run_id: str, num_replicates: int) -> int:
         found = analysis.analyze(
             _shuffled(samples, order_RA),
             plan,
-            guardrails=[replace(each, samples=_shuffled(each.samples, order_RA)) for each in guardrails],
+            guardrails=[
+                replace(each, samples=_shuffled(each.samples, order_RA))
+                for each in guardrails
+                if isinstance(each, Guardrail)
+            ],
         )
         promoted += any(each.decision == "promote" for each in gate.decide(found, suite.policy, plan))
     rate = promoted / num_replicates

@@ -24,7 +24,7 @@ from scipy import special
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from cluster.ledger_samples import planned_samples
+from cluster.ledger_samples import samples_of
 from evaluator.ledger import reader
 from evaluator.storage import open_store
 from stats import racing
@@ -69,7 +69,8 @@ def recorded(ledger: str, run_id: str) -> Iterator[World]:
     store = open_store(ledger)
     run = reader.read_run(store, run_id)
     files = reader.committed_files(store, run_id)
-    samples, _ = planned_samples(store, files, run, run.experiment.suite.plan, without=())
+    suite, arms = run.experiment.suite, [arm.name for arm in run.experiment.arms]
+    samples = samples_of(store, files, run, suite.primary, columns=suite.plan.columns, arms=arms)
     if not np.isin(samples.scores_RA, (0, 1)).all():
         sys.exit(f"run '{run_id}' has other scores than 0 and 1")
     for num_units in (16, 60, 200):

@@ -10,7 +10,7 @@ from stats import cautions, checks, independent, margins, paired, posthoc
 from stats import guardrails as guards
 from stats.errors import SamplesError
 from stats.estimates import arm_estimates
-from stats.guardrails import Guardrail
+from stats.guardrails import Guardrail, Held
 from stats.letters import letters_of
 from stats.max_t import Pair
 from stats.missing import Complete, completed, completed_unpaired
@@ -41,7 +41,7 @@ def analyze(
     plan: Plan,
     *,
     metric: str = "score",
-    guardrails: Sequence[Guardrail] = (),
+    guardrails: Sequence[Held] = (),
     exploratory: bool = False,
 ) -> Analysis:
     """Carries out the plan.
@@ -50,7 +50,7 @@ def analyze(
         samples: Scores of the primary metric.
         plan: What to do.
         metric: The primary metric's name, for messages.
-        guardrails: Metrics that must not get worse, on the same rows.
+        guardrails: What was measured for the plan's guardrails, on the same rows.
         exploratory: Whether the plan is another than the recorded one.
 
     Returns:
@@ -85,7 +85,7 @@ def analyze(
         letters=_letters(design, plan),
         interaction=by_segment.interaction,
         segments=by_segment.segments,
-        guardrails=_guardrails(guardrails, plan, given),
+        guardrails=(*_guardrails(guardrails, plan, given), *_suspicious(design, plan, metric)),
         margins=_margins(design, plan, is_binary=is_binary),
         best=_best(design, plan),
         missing=complete.missingness,
@@ -251,12 +251,38 @@ def _letters(design: _Design, plan: Plan) -> tuple[tuple[str, str], ...]:
     return letters_of(design.comparisons, arms=[arm.arm for arm in best_first], alpha=plan.alpha)
 
 
-def _guardrails(given: Sequence[Guardrail], plan: Plan, primary: Samples) -> tuple[GuardrailResult, ...]:
+def _guardrails(given: Sequence[Held], plan: Plan, primary: Samples) -> tuple[GuardrailResult, ...]:
     if given and plan.design != "paired":
         raise SamplesError(
             "guardrails need every arm on the same rows", field="design", value=plan.design, bound="paired"
         )
-    return tuple(result for guardrail in given for result in guards.held(guardrail, plan, primary=primary))
+    return tuple(result for guardrail in given for result in guardrail.held(plan, primary=primary))
+
+
+def _suspicious(design: _Design, plan: Plan, metric: str) -> tuple[GuardrailResult, ...]:
+    """Arms against the bound of what is believed of the primary metric, by their estimates: nobody waits for proof."""
+    sign = 1.0 if plan.direction == "higher" else -1.0
+    return tuple(
+        GuardrailResult(
+            name=rule.name,
+            kind=rule.kind,
+            severity=rule.severity,
+            metric=metric,
+            direction="lower" if plan.direction == "higher" else "higher",
+            scale="difference",
+            bound=sign * rule.max_improvement,
+            comparison=comparison,
+            verdict="not_testable"
+            if comparison.estimate is None
+            else "breach"
+            if sign * comparison.estimate > rule.max_improvement
+            else "non_inferior",
+        )
+        for rule in plan.guardrails
+        if rule.kind == "suspicious_improvement"
+        for comparison in design.comparisons
+        if comparison.reference == plan.control
+    )
 
 
 def _margins(design: _Design, plan: Plan, *, is_binary: bool) -> tuple[Margin, ...]:
@@ -288,6 +314,6 @@ def _not_testable(analysis: Analysis) -> tuple[NotTestable, ...]:
                 found.append(NotTestable("segment", name, comparison.not_testable))
     for result in analysis.guardrails:
         if result.comparison.not_testable is not None:
-            name = f"{result.metric}: {result.comparison.arm} - {result.comparison.reference}"
+            name = f"{result.name}: {result.comparison.arm} - {result.comparison.reference or 'none'}"
             found.append(NotTestable("guardrail", name, result.comparison.not_testable))
     return tuple(found)

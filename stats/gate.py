@@ -7,7 +7,7 @@ from typing import Literal
 
 from manifests.plan import Plan
 from manifests.policy import Policy
-from stats import paired
+from stats import guardrail_words, paired
 from stats.prospects import rows_to_settle
 from stats.results import Analysis, Comparison, GuardrailResult
 
@@ -104,10 +104,9 @@ def _decided(analysis: Analysis, policy: Policy, plan: Plan, arm: str, *, noise_
 
 
 def _unguarded(analysis: Analysis, plan: Plan, arm: str) -> list[str]:
-    """Guardrails that the plan has a margin for and that were not analysed for this arm."""
-    arms = {estimate.arm for estimate in analysis.arms}
-    held = {found.metric for found in analysis.guardrails if found.comparison.arm == arm}
-    return sorted(set(plan.margins) - arms - held)
+    """Critical guardrails of the plan that were not analysed for this arm."""
+    held = {found.name for found in analysis.guardrails if found.comparison.arm == arm}
+    return sorted({rule.name for rule in plan.guardrails if rule.severity == "critical"} - held)
 
 
 def _primary(analysis: Analysis, policy: Policy, plan: Plan, arm: str) -> _Finding:
@@ -139,7 +138,7 @@ def _above_noise(primary: _Finding, analysis: Analysis, policy: Policy, arm: str
 
 
 def _improvement(comparison: Comparison, analysis: Analysis, plan: Plan) -> _Finding:
-    words = _with_interval(analysis.metric, comparison, alpha=plan.alpha)
+    words = guardrail_words.with_interval(analysis.metric, comparison, alpha=plan.alpha)
     low, high = _gain(comparison, plan.direction)
     least = plan.minimum_effect
     wanted = "better than the control" + (f" by more than {least:.4g}" if least else "")
@@ -159,11 +158,11 @@ def _improvement(comparison: Comparison, analysis: Analysis, plan: Plan) -> _Fin
 def _non_inferiority(comparison: Comparison, analysis: Analysis, plan: Plan) -> _Finding:
     margin = next((found for found in analysis.margins if found.arm == comparison.arm), None)
     if margin is None:
-        words = _with_interval(analysis.metric, comparison, alpha=plan.alpha)
+        words = guardrail_words.with_interval(analysis.metric, comparison, alpha=plan.alpha)
         step = f"record a plan with a margin for '{comparison.arm}'"
         return _Finding("hold", f"{words}: the plan has no non-inferiority margin for this arm", step)
     comparison = replace(comparison, ci_low=margin.ci_low, ci_high=margin.ci_high)
-    words = _with_interval(analysis.metric, comparison, alpha=plan.alpha)
+    words = guardrail_words.with_interval(analysis.metric, comparison, alpha=plan.alpha)
     wanted = f"within its margin of {margin.margin:.4g}"
     if margin.non_inferior:
         return _Finding("promote", f"{words}: {wanted}")
@@ -174,35 +173,34 @@ def _non_inferiority(comparison: Comparison, analysis: Analysis, plan: Plan) -> 
 
 
 def _guardrail(result: GuardrailResult, analysis: Analysis) -> _Finding:
-    comparison = result.comparison
+    """What a guardrail speaks for; an advisory one is told, and speaks against nothing."""
+    reason = guardrail_words.found(result, alpha=analysis.alpha)
+    if result.severity == "advisory" or result.verdict == "non_inferior":
+        return _Finding("promote", reason)
+    # An improvement that is too good is no harm: somebody has to look.
+    is_harm = result.verdict == "breach" and result.kind != "suspicious_improvement"
+    return _Finding("reject" if is_harm else "hold", reason, _guardrail_step(result, analysis))
+
+
+def _guardrail_step(result: GuardrailResult, analysis: Analysis) -> str:
+    """What would settle a guardrail that is open."""
+    if result.kind == "suspicious_improvement":
+        return "look for a leak: labels in the features, or rows of this dataset in training"
     if result.verdict == "not_testable":
-        why = comparison.not_testable or "it has no interval"
-        return _Finding("hold", f"guardrail {result.metric}: not testable, {why}", "find scores that can be tested")
-    words = _with_interval(f"guardrail {result.metric}", comparison, alpha=analysis.alpha)
-    margin = f"its margin of {result.margin:.4g}"
-    if result.verdict == "non_inferior":
-        return _Finding("promote", f"{words}: within {margin}")
-    if result.verdict == "breach":
-        return _Finding("reject", f"{words}: beyond {margin}")
-    sign = 1 if result.direction == "higher" else -1
-    bound = -sign * result.margin
-    step = _more_rows_for(comparison, bound=bound, num_rows=analysis.num_rows, what=f"guardrail {result.metric}")
-    return _Finding("hold", f"{words}: not shown to be within {margin}", step)
+        return guardrail_words.remedy(result)
+    if result.kind == "latency":
+        return f"time more batches for guardrail {result.name}: raise num_batches, or let nothing else run beside it"
+    num_rows = next((part.num_rows for part in result.parts if part.name == result.where), analysis.num_rows)
+    where = f" in '{result.where}'" if result.kind == "segments" else ""
+    return _more_rows_for(
+        result.comparison, bound=result.bound, num_rows=num_rows, what=f"guardrail {result.name}{where}"
+    )
 
 
 def _gain(comparison: Comparison, direction: str) -> tuple[float, float]:
     gain = paired.gains(comparison, direction)
     assert gain is not None
     return gain
-
-
-def _with_interval(metric: str, comparison: Comparison, *, alpha: float) -> str:
-    """`accuracy +0.024, 95 % interval [+0.012, +0.036]`."""
-    low, high = comparison.ci_low, comparison.ci_high
-    assert low is not None
-    assert high is not None
-    level = f"{100 * (1 - alpha):.4g} %"
-    return f"{metric} {comparison.estimate:+.4g}, {level} interval [{low:+.4g}, {high:+.4g}]"
 
 
 def _more_rows(comparison: Comparison, *, bound: float, analysis: Analysis) -> str:

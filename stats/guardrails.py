@@ -1,13 +1,13 @@
-"""Guardrails: metrics that must not get worse, each arm against the control on the same rows.
+"""Guardrails: what must not get worse, each arm against the control; here metrics over all rows, and what all share.
 
-The test of a guardrail is its interval: non-inferior where the whole interval is within the margin. All guardrails
+The test of a guardrail is its interval: non-inferior where the whole interval is within the bound. All guardrails
 must pass, which is an intersection-union test and needs no correction (Berger 1982, Technometrics 24:295). With the
 two-sided interval at 1 - alpha, each is tested at alpha / 2 one-sided.
 """
 
 from collections.abc import Iterable
-from dataclasses import dataclass
-from typing import Literal
+from dataclasses import dataclass, replace
+from typing import Literal, Protocol
 
 import numpy as np
 
@@ -15,8 +15,24 @@ from manifests.plan import Plan
 from stats import paired, posthoc
 from stats.errors import SamplesError
 from stats.missing import completed
-from stats.results import GuardrailResult
+from stats.results import Comparison, GuardrailResult, GuardrailVerdict
 from stats.samples import Samples, refuse_out_of_range
+
+
+class Held(Protocol):
+    """A guardrail with what was measured for it."""
+
+    def held(self, plan: Plan, *, primary: Samples) -> tuple[GuardrailResult, ...]:
+        """Every arm of the primary metric but the control, held against the guardrail's bound.
+
+        Args:
+            plan: The plan: control, alpha, rule for missing scores.
+            primary: Scores of the primary metric: the rows and arms that must be covered.
+
+        Raises:
+            SamplesError: What was measured is not of the primary metric's rows and arms.
+        """
+        ...
 
 
 @dataclass(frozen=True, eq=False)
@@ -29,6 +45,7 @@ class Guardrail:
         scale: What its scores are, as in a plan.
         margin: How much worse is still acceptable, in units of the metric.
         samples: Its scores, on the same rows as the primary metric's.
+        severity: Whether a breach blocks.
     """
 
     metric: str
@@ -36,47 +53,105 @@ class Guardrail:
     scale: str
     margin: float
     samples: Samples
+    severity: Literal["critical", "advisory"] = "critical"
+
+    def held(self, plan: Plan, *, primary: Samples) -> tuple[GuardrailResult, ...]:
+        """See `Held.held`; scores that are missing where the plan refuses that, or out of range, raise too."""
+        samples = on_rows_of(self, primary)
+        return tuple(
+            self._result(comparison)
+            for comparison in compared(self, samples, plan, alphas=(plan.alpha,), arms=primary.arms)[0]
+        )
+
+    def _result(self, comparison: Comparison) -> GuardrailResult:
+        bound = bound_of(self)
+        return GuardrailResult(
+            name=self.metric,
+            kind="metric",
+            severity=self.severity,
+            metric=self.metric,
+            direction=self.direction,
+            scale="difference",
+            bound=bound,
+            comparison=comparison,
+            verdict=verdict_of(comparison, bound=bound, direction=self.direction),
+        )
 
 
-def held(guardrail: Guardrail, plan: Plan, *, primary: Samples) -> tuple[GuardrailResult, ...]:
-    """Every arm of the primary metric on one guardrail.
+def bound_of(guardrail: Guardrail) -> float:
+    """The margin as the difference from the control that must not be passed."""
+    return -guardrail.margin if guardrail.direction == "higher" else guardrail.margin
 
-    Args:
-        guardrail: The guardrail.
-        plan: The plan: control, alpha, design, rule for missing scores.
-        primary: Scores of the primary metric: the rows and arms that must be covered.
+
+def verdict_of(comparison: Comparison, *, bound: float, direction: str) -> GuardrailVerdict:
+    """What an interval says of a bound: on its good side, beyond it, or about it. A known number may lie on it."""
+    gain = paired.gains(comparison, direction)
+    if gain is None:
+        return "not_testable"
+    least = bound if direction == "higher" else -bound
+    if gain[0] > least or gain[0] == gain[1] >= least:
+        return "non_inferior"
+    return "breach" if gain[1] < least else "undecided"
+
+
+def on_rows_of(guardrail: Guardrail, primary: Samples) -> Samples:
+    """The guardrail's scores with the clusters of the primary metric.
 
     Raises:
-        SamplesError: Its rows or arms are not those of the primary metric, or scores are missing and the plan
-            refuses that, or scores are out of range.
+        SamplesError: Its rows are not those of the primary metric.
     """
     _check_same_rows(guardrail, primary)
-    control = primary.index(plan.control)
-    order = [guardrail.samples.index(arm) for arm in primary.arms]
-    samples = Samples(
-        arms=primary.arms,
-        scores_RA=guardrail.samples.scores_RA[:, order],
-        row_ids=guardrail.samples.row_ids,
-        clusters_R=primary.clusters_R,
-        num_repeats=guardrail.samples.num_repeats,
-        corpus=guardrail.samples.corpus,
-    )
-    others = [index for index in range(len(samples.arms)) if index != control]
-    if guardrail.samples.undefined is not None:
-        reason = guardrail.samples.undefined
-        return tuple(_untestable(guardrail, samples.arms[index], plan.control, reason) for index in others)
-    refuse_out_of_range(samples.scores_RA, samples.arms, samples.row_ids)
-    complete = completed(
-        samples, rule=plan.missing, direction=guardrail.direction, scale=guardrail.scale, control=plan.control
-    ).samples
-    if complete.num_rows < 2:
-        reason = "fewer than two rows have scores"
-        return tuple(_untestable(guardrail, samples.arms[index], plan.control, reason) for index in others)
-    is_binary = guardrail.scale == "binary" and complete.num_repeats == 1
+    refuse_out_of_range(guardrail.samples.scores_RA, guardrail.samples.arms, guardrail.samples.row_ids)
+    return replace(guardrail.samples, clusters_R=primary.clusters_R)
+
+
+def compared(
+    guardrail: Guardrail, samples: Samples, plan: Plan, *, alphas: tuple[float, ...], arms: tuple[str, ...]
+) -> tuple[tuple[Comparison, ...], ...]:
+    """Every arm but the control against it on some rows, with an interval of its own: once for each alpha.
+
+    Args:
+        guardrail: Its metric, direction and scale.
+        samples: Its scores on those rows.
+        plan: The plan: control, rule for missing scores.
+        alphas: Levels of the intervals.
+        arms: The arms, in the order that is wanted.
+    """
+    others = [arm for arm in arms if arm != plan.control]
+    order = [samples.index(arm) for arm in arms]
+    reason = samples.undefined
+    if reason is None:
+        plain = Samples(
+            arms=arms,
+            scores_RA=samples.scores_RA[:, order],
+            row_ids=samples.row_ids,
+            clusters_R=samples.clusters_R,
+            num_repeats=samples.num_repeats,
+            corpus=samples.corpus,
+        )
+        rule = completed(
+            plain, rule=plan.missing, direction=guardrail.direction, scale=guardrail.scale, control=plan.control
+        )
+        samples = rule.samples
+        reason = "fewer than two rows have scores" if samples.num_rows < 2 else None
+    if reason is not None:
+        untold = tuple(posthoc.untestable(arm, plan.control, method="paired_t", reason=reason) for arm in others)
+        return (untold,) * len(alphas)
+    is_binary = guardrail.scale == "binary" and samples.num_repeats == 1
     if is_binary:
-        check_binary(complete, metric=guardrail.metric)
-    arms = paired.measured(complete, control=control)
-    return tuple(_held(guardrail, arms, (index, control), alpha=plan.alpha, is_binary=is_binary) for index in others)
+        check_binary(samples, metric=guardrail.metric)
+    control = samples.index(plan.control)
+    measured = paired.measured(samples, control=control)
+
+    def alone(arm: str, alpha: float) -> Comparison:
+        pair = (samples.index(arm), control)
+        comparison = paired.alone(measured, pair, alpha=alpha, is_binary=is_binary)
+        if is_binary:
+            # Rows that agree are evidence only as far as their number goes: no discordant row of 5 proves little.
+            comparison = paired.with_score_interval(comparison, measured, pair, alpha=alpha)
+        return comparison
+
+    return tuple(tuple(alone(arm, alpha) for arm in others) for alpha in alphas)
 
 
 def check_binary(samples: Samples, *, metric: str) -> None:
@@ -92,28 +167,6 @@ def check_binary(samples: Samples, *, metric: str) -> None:
             bound="0 or 1 on the scale 'binary'",
             remedy="use the scale 'continuous' for scores in between",
         )
-
-
-def _held(
-    guardrail: Guardrail, arms: paired.Measured, pair: tuple[int, int], *, alpha: float, is_binary: bool
-) -> GuardrailResult:
-    comparison = paired.alone(arms, pair, alpha=alpha, is_binary=is_binary)
-    if is_binary:
-        # Rows that agree are evidence only as far as their number goes: no discordant row of 5 proves little.
-        comparison = paired.with_score_interval(comparison, arms, pair, alpha=alpha)
-    gain = paired.gains(comparison, guardrail.direction)
-    if gain is None:
-        verdict = "not_testable"
-    elif gain[0] > -guardrail.margin or gain == (0.0, 0.0):
-        verdict = "non_inferior"
-    else:
-        verdict = "breach" if gain[1] < -guardrail.margin else "undecided"
-    return GuardrailResult(guardrail.metric, guardrail.direction, guardrail.margin, comparison, verdict)
-
-
-def _untestable(guardrail: Guardrail, arm: str, control: str, reason: str) -> GuardrailResult:
-    comparison = posthoc.untestable(arm, control, method="paired_t", reason=reason)
-    return GuardrailResult(guardrail.metric, guardrail.direction, guardrail.margin, comparison, "not_testable")
 
 
 def _check_same_rows(guardrail: Guardrail, primary: Samples) -> None:

@@ -170,24 +170,65 @@ class Margin:
     equivalent: bool
 
 
+GuardrailVerdict = Literal["non_inferior", "breach", "undecided", "not_testable"]
+"""`non_inferior`: the interval is within the bound. `breach`: it is wholly beyond it. `undecided`: the bound is inside
+the interval. `not_testable`: there is no interval."""
+
+
 @dataclass(frozen=True)
-class GuardrailResult:
-    """One arm on one metric that must not get worse.
+class GuardrailPart:
+    """One segment or group of a guardrail that looks at several.
 
     Attributes:
-        metric: The metric.
-        direction: Which direction of it is better.
-        margin: How much worse is still acceptable, in units of the metric.
-        comparison: Arm against control; its interval is not simultaneous (intersection-union).
-        verdict: `non_inferior`: the interval is within the margin. `breach`: it is wholly beyond it. `undecided`:
-            the margin is inside the interval. `not_testable`: there is no interval.
+        name: The segment or group.
+        num_rows: Its rows.
+        estimate: What was found in it: of a segment the difference from the control, of a group the arm's own mean.
+        ci_low: Lower end of the segment's own interval; None for a group.
+        ci_high: Upper end.
+        verdict: Of the segment; None for a group.
     """
 
+    name: str
+    num_rows: int
+    estimate: float | None
+    ci_low: float | None = None
+    ci_high: float | None = None
+    verdict: GuardrailVerdict | None = None
+
+
+@dataclass(frozen=True)
+class GuardrailResult:
+    """One arm on one guardrail of the plan.
+
+    Attributes:
+        name: What the guardrail is called: one of the plan's.
+        kind: Which kind of guardrail, as in the plan.
+        severity: `critical`, or `advisory`: that one is told and blocks nothing.
+        metric: The metric or quantity.
+        direction: Which direction of the estimate is better.
+        scale: `difference`: the estimate is arm minus control. `ratio`: it is a ratio, and so are its interval and the
+            bound; of the arm to the control, but of a selection between groups of the arm itself.
+        bound: What the estimate must not pass: on the other side of it lies a breach.
+        comparison: What was found; its interval is not simultaneous over arms (intersection-union). Of segments the
+            one that decides: the worst.
+        verdict: What its interval says.
+        where: The segment or the groups that decide; None where all rows do.
+        parts: Segment by segment, or group by group; empty where all rows are looked at together.
+        not_judged: Segments or groups that are too small.
+    """
+
+    name: str
+    kind: str
+    severity: Literal["critical", "advisory"]
     metric: str
-    direction: str
-    margin: float
+    direction: Literal["higher", "lower"]
+    scale: Literal["difference", "ratio"]
+    bound: float
     comparison: Comparison
-    verdict: Literal["non_inferior", "breach", "undecided", "not_testable"]
+    verdict: GuardrailVerdict
+    where: str | None = None
+    parts: tuple[GuardrailPart, ...] = ()
+    not_judged: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -323,7 +364,7 @@ class Analysis:
         letters: All pairs: arms that share a letter are not told apart. Empty for `dunnett`.
         interaction: Whether differences between arms depend on the segment; None without segments.
         segments: Comparisons by segment; exploratory always.
-        guardrails: Each arm on each guardrail.
+        guardrails: Each arm on each guardrail of the plan.
         margins: Each arm with a margin on the primary metric.
         best: The best variant, corrected for selection.
         missing: What was missing, by arm; None if nothing was.

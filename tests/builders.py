@@ -80,7 +80,7 @@ SUITE = {
         "metric": "accuracy",
         "scale": "binary",
         "control": "control",
-        "margins": {"log_loss": 0.5},
+        "guardrails": [{"kind": "metric", "metric": "log_loss", "margin": 0.5}],
         "columns": {"segment": "group"},
     },
     "policy": {"kind": "Policy", "version": 1},

@@ -13,7 +13,16 @@ from evaluator import fingerprint
 from evaluator.errors import DamageError, LedgerError
 from evaluator.storage import Store
 from manifests.errors import did_you_mean
-from manifests.ledger import LAYOUT, LINEAGE_COLUMNS, Run, Table, commit_key, run_key, table_prefix
+from manifests.ledger import (
+    LAYOUT,
+    LINEAGE_COLUMNS,
+    SEGMENT_COLUMN_PREFIX,
+    Run,
+    Table,
+    commit_key,
+    run_key,
+    table_prefix,
+)
 
 RECEIPT_METADATA = b"assay.receipt"
 """Where a unit file keeps its own receipt, so that a resumed run needs no other state."""
@@ -271,6 +280,13 @@ def score_tables(
     """One arm's scores unit by unit, in row order, so that nobody has to hold them all."""
     for file in score_files(files, arm):
         yield _verified(store, file, columns)
+
+
+def segment_columns(store: Store, files: Sequence[LedgerFile], arm: str) -> list[str]:
+    """The dataset's columns that group the rows of an arm's scores."""
+    files = score_files(files, arm)[:1]
+    names = pq.read_schema(pa.BufferReader(store.get(files[0].key))).names if files else []
+    return [name.removeprefix(SEGMENT_COLUMN_PREFIX) for name in names if name.startswith(SEGMENT_COLUMN_PREFIX)]
 
 
 def matrix(lists: pa.ChunkedArray) -> np.ndarray:

@@ -130,6 +130,10 @@ _LASTING_FACTS = (
     "determinism",
     "batch_size",
     "wobble",
+    "weights_bytes",
+    "num_parameters",
+    "peak_memory_bytes",
+    "latency",
 )
 
 

@@ -1,7 +1,7 @@
 """Loaded variants: what turns a batch into predictions."""
 
 from evaluator.predictors.base import Answers, Batch, PredictionError, Predictor
-from evaluator.predictors.device import device_class, pick_device
+from evaluator.predictors.device import device_class, peak_memory_bytes, pick_device, reset_peak_memory
 from evaluator.predictors.entrypoint import code_digest, resolve_entrypoint
 from evaluator.predictors.load import load, read_weights
 
@@ -13,7 +13,9 @@ __all__ = [
     "code_digest",
     "device_class",
     "load",
+    "peak_memory_bytes",
     "pick_device",
     "read_weights",
+    "reset_peak_memory",
     "resolve_entrypoint",
 ]

@@ -63,6 +63,9 @@ class Answers:
 class Predictor(Protocol):
     """A variant, loaded on a device and ready to be asked."""
 
+    num_parameters: int | None
+    """Numbers that its module holds as parameters; None where nobody can count them."""
+
     def predict(self, batches: Iterable[Batch]) -> Answers:
         """Answers for the rows of a run of batches, such as a unit's, in their order.
 

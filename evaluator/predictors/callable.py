@@ -19,6 +19,8 @@ class CallablePredictor:
     comes back is array-like, one entry a row.
     """
 
+    num_parameters: int | None = None
+
     def __init__(self, variant: Variant, *, function: Callable[..., Any], inputs: tuple[str, ...]) -> None:
         """Checks the parameters against the function's signature.
 

@@ -23,3 +23,14 @@ def empty_cache(device: torch.device) -> None:
         torch.cuda.empty_cache()
     elif device.type == "mps":
         torch.mps.empty_cache()
+
+
+def reset_peak_memory(device: torch.device) -> None:
+    """From here on `peak_memory_bytes` counts."""
+    if device.type == "cuda":
+        torch.cuda.reset_peak_memory_stats(device)
+
+
+def peak_memory_bytes(device: torch.device) -> int | None:
+    """The most bytes that tensors have taken of a GPU at once; None elsewhere, where nothing tells a variant's from ours."""
+    return torch.cuda.max_memory_allocated(device) if device.type == "cuda" else None

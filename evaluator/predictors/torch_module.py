@@ -38,6 +38,7 @@ class TorchPredictor:
         if weights is not None:
             file = variant.weights or "weights"
             fill(module, tensors_by_name(weights, file=file), file=file)
+        self.num_parameters: int | None = sum(parameter.numel() for parameter in module.parameters())
         self._module: nn.Module | None = module.to(device).eval().requires_grad_(requires_grad=False)
         self._inputs, self._device = inputs, device
         self._lane: lanes.Lane = lanes.CudaLane(device) if device.type == "cuda" else lanes.DirectLane(device)

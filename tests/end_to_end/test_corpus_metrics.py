@@ -32,7 +32,7 @@ def suite(measure, *, guardrails=(), direction="higher", **plan):
             "metric": measure,
             "direction": direction,
             "scale": "binary" if measure == "accuracy" else "continuous",
-            "margins": dict.fromkeys(guardrails, 0.02),
+            "guardrails": [{"kind": "metric", "metric": name, "margin": 0.02} for name in guardrails],
             **plan,
         },
     }

@@ -78,7 +78,7 @@ def probed(place, entrypoint, *, measure="correct", predictor="torch", output="l
     planned = {
         **builders.SUITE["plan"],
         "metric": "m",
-        "margins": {},
+        "guardrails": [],
         "scale": "binary" if measure in ("correct", "accuracy") else "continuous",
         "direction": "lower" if measure in ("log_loss", "rmse", "mae", "calibration_error") else "higher",
     }

@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from manifests.guardrail import MetricGuardrail
 from manifests.plan import Plan, PlanColumns
 from manifests.policy import Policy
 from stats.samples import from_wide
@@ -13,6 +14,11 @@ NON_INFERIORITY = Policy(kind="Policy", version=1, promote_on="non_inferiority")
 def plan(*, columns=None, **changes):
     """A plan with control `control`, changed as asked."""
     return Plan(kind="Plan", version=1, control="control", columns=PlanColumns(**columns or {}), **changes)
+
+
+def holding(*metrics, margin=0.1):
+    """Guardrails of a plan: metrics with one margin."""
+    return tuple(MetricGuardrail(kind="metric", metric=metric, margin=margin) for metric in metrics)
 
 
 def samples_of(scores_RA, **columns):

@@ -13,7 +13,7 @@ from stats import analysis, gate
 from stats.guardrails import Guardrail
 from stats.samples import from_long, from_wide
 from stats.schema import ANALYSIS_SCHEMA
-from tests.stats.plans import IMPROVEMENT, NON_INFERIORITY, plan
+from tests.stats.plans import IMPROVEMENT, NON_INFERIORITY, holding, plan
 
 SCHEMA = json.loads(ANALYSIS_SCHEMA.read_text())
 VALUES = {
@@ -62,10 +62,11 @@ def questions(draw):
         missing=draw(st.sampled_from(["refuse", "worst", "listwise"])),
         omnibus=draw(st.sampled_from(["auto"] * 9 + list(Omnibus.__args__))),
         posthoc=draw(st.sampled_from(["auto"] * 9 + list(Posthoc.__args__))),
-        margins=draw(st.sampled_from([{}, {"a": 0.1}, {"a": 0.0, "g": 0.1}])),
+        margins=draw(st.sampled_from([{}, {"a": 0.1}, {"a": 0.0}])),
+        guardrails=draw(st.sampled_from([(), holding("g")])),
     )
     guardrails = ()
-    if design == "paired" and "g" in planned.margins:
+    if design == "paired" and planned.guardrails:
         guardrails = (Guardrail("g", "lower", "continuous", 0.1, samples),)
     return samples, planned, guardrails
 

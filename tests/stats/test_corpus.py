@@ -10,7 +10,7 @@ from stats.corpus import CLASS_METRICS, Classes, Confidences, Errors, Ranked, co
 from stats.guardrails import Guardrail
 from stats.moments import moments_of
 from stats.paired import measured
-from tests.stats.plans import IMPROVEMENT, plan
+from tests.stats.plans import IMPROVEMENT, holding, plan
 
 ARMS = ("control", "a", "b")
 
@@ -166,7 +166,7 @@ def test_an_undefined_metric_is_a_hold_and_an_undefined_guardrail_too():
     undefined = samples_of(classes("recall", np.zeros_like(labels), predictions), 100)
     found = analyze(undefined, plan())
     assert [decision.decision for decision in gate.decide(found, IMPROVEMENT, plan())] == ["hold", "hold"]
-    planned = plan(margins={"recall": 0.1})
+    planned = plan(guardrails=holding("recall"))
     guarded = analyze(
         samples_of(classes("f1", labels, predictions), 100),
         planned,

@@ -8,7 +8,7 @@ import pytest
 from stats import analysis, gate
 from stats.errors import SamplesError
 from stats.guardrails import Guardrail
-from tests.stats.plans import IMPROVEMENT, NON_INFERIORITY, correlated, plan, samples_of
+from tests.stats.plans import IMPROVEMENT, NON_INFERIORITY, correlated, holding, plan, samples_of
 
 
 def _with_mean(mean, *, num_rows=400, sd=1.0, seed=0):
@@ -20,8 +20,8 @@ def _with_mean(mean, *, num_rows=400, sd=1.0, seed=0):
     return samples_of(np.stack([control, control + difference], axis=1))
 
 
-def _decide(samples, policy=IMPROVEMENT, *, guardrails=(), failed=None, exploratory=False, **changes):
-    planned = plan(**changes)
+def _decide(samples, policy=IMPROVEMENT, *, guardrails=(), planned=(), failed=None, exploratory=False, **changes):
+    planned = plan(guardrails=planned, **changes)
     found = analysis.analyze(samples, planned, guardrails=guardrails, exploratory=exploratory)
     return gate.decide(found, policy, planned, failed=failed or {})
 
@@ -67,7 +67,7 @@ def test_every_guardrail_must_hold(loss, margin, decision, words, direction):
     sign = 1 if direction == "higher" else -1
     fine = Guardrail("fine", "higher", "continuous", 0.5, _with_mean(0.0, seed=1))
     guard = Guardrail("guard", direction, "continuous", margin, _with_mean(sign * loss, seed=2))
-    (found,) = _decide(_with_mean(0.2), guardrails=(fine, guard), margins={"fine": 0.5, "guard": margin})
+    (found,) = _decide(_with_mean(0.2), guardrails=(fine, guard), planned=holding("fine", "guard"))
     assert found.decision == decision
     assert words in found.reasons[2]
     if decision == "hold":
@@ -75,7 +75,7 @@ def test_every_guardrail_must_hold(loss, margin, decision, words, direction):
 
 
 def test_a_guardrail_that_was_not_measured_holds():
-    (found,) = _decide(_with_mean(0.2), margins={"latency": 0.1})
+    (found,) = _decide(_with_mean(0.2), planned=holding("latency"))
     assert found.decision == "hold"
     assert "guardrail latency was not measured" in found.reasons
 
@@ -127,7 +127,7 @@ def test_binary_arms_that_agree_everywhere_are_non_inferior_only_on_enough_rows(
     assert found.decision == decision
     guard = Guardrail("guard", "higher", "binary", 0.02, samples_of(scores))
     better = _with_mean(1.0, num_rows=num_rows)
-    (guarded,) = _decide(better, guardrails=(guard,), margins={"guard": 0.02})
+    (guarded,) = _decide(better, guardrails=(guard,), planned=holding("guard"))
     assert guarded.decision == decision
 
 
@@ -161,7 +161,7 @@ def test_guardrails_may_list_arms_in_another_order():
     samples = _with_mean(-0.5, seed=1)
     turned = replace(samples, arms=("a", "control"), scores_RA=samples.scores_RA[:, ::-1])
     guard = Guardrail("guard", "higher", "continuous", 0.1, turned)
-    (found,) = _decide(_with_mean(0.5), guardrails=(guard,), margins={"guard": 0.1})
+    (found,) = _decide(_with_mean(0.5), guardrails=(guard,), planned=holding("guard"))
     assert found.decision == "reject"
 
 

@@ -13,6 +13,7 @@ from stats import analysis, gate
 from stats.analysis import Guardrail
 from stats.moments import blocks_of, moments_of
 from stats.samples import Samples
+from tests.stats.plans import holding
 
 POLICY = Policy(kind="Policy", version=1)
 
@@ -111,7 +112,7 @@ def test_family_wise_error_is_held_where_no_arm_differs():
 def test_the_gate_decides_by_intervals(gain, guard_loss, expected):
     primary = samples(correlated(400, [0.0, gain]))
     guard = samples(correlated(400, [0.0, guard_loss], seed=6))
-    margined = plan(margins={"loss": 0.5})
+    margined = plan(guardrails=holding("loss"))
     guardrail = Guardrail(metric="loss", direction="lower", scale="continuous", margin=0.5, samples=guard)
     found = analysis.analyze(primary, margined, guardrails=(guardrail,))
     (decision,) = gate.decide(found, POLICY, margined)
