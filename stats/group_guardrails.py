@@ -2,20 +2,21 @@
 
 A largest difference and a smallest ratio have no delta method where two groups are equally far out; in a replicate
 they are found anew, groups included. The interval is the estimate -+ the 1 - alpha quantile of how far replicates are
-away from it, so that their bias (the gap of a replicate is too large where groups are alike) widens it.
+away from it, so that their bias (the gap of a replicate is too large where groups are alike) widens it. Ratios go by
+their logarithms.
 
 Axes: R rows, A arms, G groups, B replicates.
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 from manifests.plan import Plan
-from stats import posthoc, resampling
+from stats import latency, posthoc, resampling
 from stats.errors import SamplesError
 from stats.guardrails import Guardrail, on_rows_of, verdict_of
 from stats.moments import Floats
@@ -92,15 +93,15 @@ class SelectionRatioGuardrail:
     def held(self, plan: Plan, *, primary: Samples) -> tuple[GuardrailResult, ...]:
         """See `Held.held`. The comparisons have no reference."""
         found = _measured(self.selection, self.groups, primary=primary)
-        ratios = found.replicates(_smallest_over_largest)
+        logs = found.replicates(_log_smallest_over_largest)
 
         def alone(arm: int) -> Comparison:
-            # The difference from nothing, a reference that is 0 in every replicate, is the ratio itself.
-            told = found.compared(ratios, arm, None, plan)
-            if not told.std_error and told.estimate is not None:  # resampled, none is none and all is all
-                reason = "no row of a group is selected, or every row of each: replicates do not vary"
-                return posthoc.untestable(told.arm, "", method=_METHOD, reason=reason, estimate=told.estimate)
-            return replace(told, statistic=None, p_value=None, p_adjusted=None)
+            # The difference from nothing, a reference that is 0 in every replicate, is the logarithm itself.
+            told = found.compared(logs, arm, None, plan)
+            if told.degenerate is not None:  # resampled, all is all
+                reason = "the groups are alike in every replicate: there is no variation to test with"
+                return posthoc.untestable(told.arm, "", method=_METHOD, reason=reason, estimate=1.0)
+            return latency.exponentiated(told)
 
         return tuple(
             found.result(
@@ -135,7 +136,7 @@ class _Found:
             return None
         with np.errstate(all="ignore"):
             estimate_A = of_groups(np.stack([each.estimate_A for each in self.means]))
-            return Replicates.of(estimate_A, of_groups(np.stack([each.replicates_BA for each in self.means])))
+            return Replicates(estimate_A, of_groups(np.stack([each.replicates_BA for each in self.means])))
 
     def compared(self, replicates: Replicates | None, arm: int, control: int | None, plan: Plan) -> Comparison:
         """An arm against the control, or against 0."""
@@ -147,7 +148,8 @@ class _Found:
             first_x = np.zeros_like(values_xA[..., arm]) if control is None else values_xA[..., control]
             return np.stack([first_x, values_xA[..., arm]], axis=-1)
 
-        both = Replicates(pair(replicates.estimate_A), pair(replicates.replicates_BA), replicates.num_undefined)
+        # What is undefined for another arm is no matter of this one.
+        both = Replicates.of(pair(replicates.estimate_A), pair(replicates.replicates_BA))
         (comparison,) = resampling.comparisons(
             both, arms=(reference, name), control=reference, family="dunnett", alpha=plan.alpha, method=_METHOD
         )
@@ -183,9 +185,9 @@ class _Found:
         )
 
 
-def _smallest_over_largest(means_GxA: Floats) -> Floats:
-    """NaN where nothing is selected in any group."""
-    return means_GxA.min(axis=0) / means_GxA.max(axis=0)
+def _log_smallest_over_largest(means_GxA: Floats) -> Floats:
+    """Not finite where in some group nothing is selected."""
+    return np.log(means_GxA.min(axis=0)) - np.log(means_GxA.max(axis=0))
 
 
 def _measured(guardrail: Guardrail, groups: Groups, *, primary: Samples) -> _Found:

@@ -4,7 +4,7 @@ Axes: R rows, A arms, B replicates.
 """
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -66,6 +66,20 @@ def as_ratio(comparison: Comparison) -> GeometricRatio:
         ci_high=_exp(comparison.ci_high),
         p_adjusted=comparison.p_adjusted,
         not_testable=comparison.not_testable,
+    )
+
+
+def exponentiated(comparison: Comparison) -> Comparison:
+    """A comparison of logarithms as one of ratios: only the estimate and its interval have a meaning there."""
+    return replace(
+        comparison,
+        estimate=_exp(comparison.estimate),
+        ci_low=_exp(comparison.ci_low),
+        ci_high=_exp(comparison.ci_high),
+        std_error=None,
+        statistic=None,
+        p_value=None,
+        p_adjusted=None,
     )
 
 

@@ -80,10 +80,7 @@ def _quantile_ratio(pairs_s: Seconds, share_below: float, arm: str, plan: Plan) 
         alpha=plan.alpha,
         method="paired_bootstrap_log",
     )
-    ratio = latency.as_ratio(found)
-    return replace(
-        found, estimate=ratio.ratio, ci_low=ratio.ci_low, ci_high=ratio.ci_high, std_error=None, statistic=None
-    )
+    return latency.exponentiated(found)
 
 
 @dataclass(frozen=True, eq=False)
