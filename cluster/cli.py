@@ -9,13 +9,11 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
-from cluster import cli_jobs, cli_ledger, cli_verify
+from cluster import cli_gate, cli_jobs, cli_ledger, cli_verify
 from cluster.cli_ledger import AsJson, InProcess, LedgerAt, RunOrExperiment, run_and_ledger
 
 if TYPE_CHECKING:
     from cluster.pipeline import Prepared
-
-EXIT_CODES = {"promote": 0, "hold": 3, "reject": 4}
 
 app = typer.Typer(
     help="Evaluate many model variants on one frozen dataset, and decide which one to ship.",
@@ -24,6 +22,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     epilog="Exit codes: 0 done, 1 failed, 2 invalid input; gate answers 0 promote, 3 hold, 4 reject.",
 )
+app.add_typer(cli_gate.app, name="gate")
 app.add_typer(cli_ledger.app, name="ledger")
 app.add_typer(cli_jobs.app)  # no name: its verbs are ours
 app.add_typer(cli_verify.app)
@@ -147,42 +146,6 @@ def report(
     from cluster.report import terminal
 
     terminal.show_timing(found, Console())
-
-
-@app.command()
-def gate(
-    run: RunOrExperiment,
-    ledger: LedgerAt = None,
-    arm: Annotated[str | None, typer.Option(help="Ask about one arm; default: promote if any arm is.")] = None,
-    record: Annotated[
-        bool, typer.Option("--record", help="Append the decisions to the ledger's log; each is recorded once.")
-    ] = False,
-    as_json: AsJson = False,
-) -> None:
-    """Answer with an exit code: 0 promote, 3 hold, 4 reject."""
-    from cluster.report.document import gate_answer
-    from manifests.errors import InvalidInput, did_you_mean
-
-    found = _document(run, ledger)
-    decisions = [row for row in found["decisions"] if arm in (None, row["arm"])]
-    if not decisions:
-        known = [row["arm"] for row in found["decisions"]]
-        raise InvalidInput(
-            "no decision about this arm", place=found["run_id"], value=arm, remedy=did_you_mean(arm or "", known)
-        )
-    if record:
-        from evaluator.ledger import log
-        from evaluator.storage import open_store
-
-        log.record(open_store(found["ledger"]), found["run_id"], decisions)
-    answer = gate_answer(decisions)
-    if as_json:
-        _print_json({"run_id": found["run_id"], "gate": answer, "decisions": decisions})
-    else:
-        typer.echo(f"{answer}: run {found['run_id']}")
-        for row in decisions:
-            typer.echo(f"  {row['arm']}: {row['decision']}: {'; '.join(row['reasons'])}")
-    raise typer.Exit(EXIT_CODES[answer])
 
 
 @app.command()

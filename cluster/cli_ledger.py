@@ -31,7 +31,7 @@ def ls(ledger: LedgerAt = None, as_json: AsJson = False) -> None:
         {"run_id": each.run_id, "committed": each.committed} for each in reader.runs(open_store(ledger or "ledger"))
     ]
     if as_json:
-        _print_json(rows)
+        print_json(rows)
     for row in [] if as_json else rows:
         typer.echo(f"{row['run_id']}  {'committed' if row['committed'] else 'incomplete'}")
 
@@ -55,7 +55,7 @@ def show(
     if lineage:
         found = trace.run_lineage(store, run_id)
         if as_json:
-            _print_json(found)
+            print_json(found)
             return
         typer.echo(f"run {run_id}")
         for group in ("identity", "arms", "circumstance"):
@@ -66,7 +66,7 @@ def show(
     record = reader.read_run(store, run_id).model_dump(mode="json")
     committed = reader.is_committed(store, run_id)
     files = [vars(file) for file in reader.committed_files(store, run_id)] if committed else []
-    _print_json({**record, "committed": committed, "files": files})
+    print_json({**record, "committed": committed, "files": files})
 
 
 @app.command()
@@ -85,7 +85,7 @@ def trace(
     run_id, uri = run_and_ledger(run, ledger)
     found = tracing.number(open_store(uri), run_id, arm, metric)
     if as_json:
-        _print_json(found)
+        print_json(found)
         return
     value = found["not_testable"] if found["value"] is None else repr(found["value"])
     typer.echo(f"{found['metric']} of {found['arm']} in run {run_id}: {value} ({found['measure']})")
@@ -117,7 +117,7 @@ def diff(
     found = tracing.differences(open_store(ledger or "ledger"), first, second)
     if as_json:
         changes = [change.model_dump(mode="json") for change in found.lineage]
-        _print_json({"first": first, "second": second, "lineage": changes, "numbers": [*map(vars, found.numbers)]})
+        print_json({"first": first, "second": second, "lineage": changes, "numbers": [*map(vars, found.numbers)]})
         return
     typer.echo("lineage:" if found.lineage else "lineage: the same")
     for change in found.lineage:
@@ -139,7 +139,7 @@ def log(ledger: LedgerAt = None, as_json: AsJson = False) -> None:
 
     entries = ledger_log.entries(open_store(ledger or "ledger"))
     if as_json:
-        _print_json([entry.model_dump(mode="json") for entry in entries])
+        print_json([entry.model_dump(mode="json") for entry in entries])
     for entry in () if as_json else entries:
         typer.echo(_line(entry))
 
@@ -161,7 +161,7 @@ def override(
     run_id, uri = run_and_ledger(run, ledger)
     entry = ledger_log.override(open_store(uri), run_id, arm, decision, reason=reason, by=by)
     if as_json:
-        _print_json(entry.model_dump(mode="json"))
+        print_json(entry.model_dump(mode="json"))
     else:
         typer.echo(_line(entry))
 
@@ -181,7 +181,7 @@ def verify(
     found = verified(open_store(ledger or "ledger"), log_head=log_head)
     counts = f"{found.num_runs} runs, {found.num_files} files, {found.num_entries} log entries"
     if as_json:
-        _print_json({**vars(found), "problems": [vars(problem) for problem in found.problems]})
+        print_json({**vars(found), "problems": [vars(problem) for problem in found.problems]})
     elif found.problems:
         for problem in found.problems:
             typer.echo(f"{problem.key}: {problem.problem}")
@@ -215,7 +215,8 @@ def _line(entry: "LogEntry") -> str:
     return f"{entry.number:06d}  {entry.at}  {entry.run_id}  {entry.arm}  {what}  by {entry.by}: {why}"
 
 
-def _print_json(answer: Any) -> None:
+def print_json(answer: Any) -> None:
+    """Prints an answer as JSON on standard output."""
     typer.echo(json.dumps(answer, indent=2, allow_nan=False))
 
 

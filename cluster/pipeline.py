@@ -9,7 +9,20 @@ from typing import Any
 
 import numpy as np
 
-from cluster import confounding, costs, driver, history, progress, projects, race, resolve, reuse, session, stopping
+from cluster import (
+    confounding,
+    costs,
+    driver,
+    history,
+    progress,
+    projects,
+    promotion,
+    race,
+    resolve,
+    reuse,
+    session,
+    stopping,
+)
 from cluster.driver import Driven
 from cluster.errors import RunError, StoppedError
 from cluster.executor import Executor
@@ -28,11 +41,8 @@ from evaluator.wobble import Wobble
 from manifests import Dataset, Experiment, InvalidInput, Plan
 from manifests.errors import did_you_mean
 from manifests.ledger import SUBMISSION_VARIABLE, Run, Spent, submission_key
-from stats import analysis, gate
+from stats import analysis
 from stats.analysis import Analysis
-from stats.gate import Decision
-
-_UNFINISHED = ("failed", "stopped")  # running the experiment once more does these arms again
 
 Progress = Callable[[str, int], None]
 """Called with an arm's name and how many of its units are published more than before."""
@@ -189,27 +199,20 @@ def analysed(
     plan: Plan,
     failed: Mapping[str, str],
     dropped: Mapping[str, str],
-    noise_floors: Mapping[str, float],
-) -> tuple[Analysis, tuple[Decision, ...]]:
-    """Carries out a plan and the recorded policy on the arms that were measured.
+) -> Analysis:
+    """Carries out a plan on the arms that were measured.
 
     A plan other than the recorded one makes the analysis exploratory: it can promote nothing. Arms that a race has
     dropped keep their share of alpha, for those that are left were chosen by the same scores.
     """
-    num_variants = len(run.experiment.arms) - 1
-    share = (num_variants - len(dropped)) / num_variants if dropped else 1.0
     samples, guardrails = planned_samples(store, files, run, plan, measured, without={*failed, *dropped})
-    found = analysis.analyze(
+    return analysis.analyze(
         samples,
-        plan.model_copy(update={"alpha": plan.alpha * share}),
+        promotion.shared(plan, run, dropped),
         metric=plan.metric or run.experiment.suite.primary.name,
         guardrails=guardrails,
         exploratory=plan.digest() != run.plan_digest,
     )
-    decisions = gate.decide(
-        found, run.experiment.suite.policy, plan, failed=failed, dropped=dropped, noise_floors=noise_floors
-    )
-    return found, decisions
 
 
 def reanalysed(store: Store, run_id: str, plan: Plan) -> Analysis:
@@ -224,9 +227,8 @@ def reanalysed(store: Store, run_id: str, plan: Plan) -> Analysis:
     _check_measured(recorded, files, store, plan)
     arms = reader.read_table(store, files, "arms").to_pylist()
     measured = Measured(reader.read_table(store, files, "latency").to_pylist(), arms)
-    failed = {row["arm"]: row["reason"] for row in arms if row["status"] in _UNFINISHED}
-    dropped = {row["arm"]: row["reason"] for row in arms if row["status"] == "dropped"}
-    return analysed(recorded, files, store, measured, plan=plan, failed=failed, dropped=dropped, noise_floors={})[0]
+    failed, dropped = promotion.left_out(arms)
+    return analysed(recorded, files, store, measured, plan=plan, failed=failed, dropped=dropped)
 
 
 def _check_measured(run: Run, files: Sequence[LedgerFile], store: Store, plan: Plan) -> None:
@@ -286,7 +288,6 @@ def _finish(run: Run, driven: Driven, *, dataset: Dataset, store: Store, num_uni
             f"{sum(map(len, driven.receipts.values()))} units stay in the ledger: run the same again to go on"
         )
     files: list[LedgerFile] = []
-    noise_floors: dict[str, float] = {}
     rows: dict[str, list[dict[str, Any]]] = {"units": [], "arms": [], "metrics": [], "latency": []}
     for arm in run.experiment.arms:
         receipts = driven.receipts[arm.name]
@@ -315,8 +316,6 @@ def _finish(run: Run, driven: Driven, *, dataset: Dataset, store: Store, num_uni
                 summary["batch_p50_s"] = float(np.median([receipt.facts["batch_p50_s"] for receipt in evaluated]))
             summary["batch_size"], wobble = in_order[0].facts["batch_size"], _wobble(in_order)
             summary |= {f"wobble_{name}": value for name, value in asdict(wobble).items()}
-            # What the batch size alone can do to the primary metric: nothing where rows were scored one by one.
-            noise_floors[arm.name] = 0.0 if summary["batch_size"] == 1 else wobble.floor
             if wobble.exceeds(suite.wobble_tolerance):
                 driven.note("wobble", wobble.told(suite), arm=arm.name)
             for size in SIZES:
@@ -331,21 +330,16 @@ def _finish(run: Run, driven: Driven, *, dataset: Dataset, store: Store, num_uni
         driven.note("confounded", words, arm=arm)
     if driven.dropped:
         driven.note("race", _saved(run, driven, num_units=num_units))
-    found, decisions = analysed(
-        run,
-        files,
-        store,
-        Measured(rows["latency"], rows["arms"]),
-        plan=suite.plan,
-        failed=failed,
-        dropped=driven.dropped,
-        noise_floors=noise_floors,
+    measured = Measured(rows["latency"], rows["arms"])
+    found = analysed(run, files, store, measured, plan=suite.plan, failed=failed, dropped=driven.dropped)
+    decisions = promotion.reviewed(
+        run, found, arms=rows["arms"], metrics=rows["metrics"], spent=spent, policy=suite.policy, verification=None
     )
     document = found.to_json()
     tables = {
         **rows,
         "comparisons": [{"metric": found.metric, **asdict(comparison)} for comparison in found.comparisons],
-        "decisions": [{**asdict(decision), "reasons": list(decision.reasons)} for decision in decisions],
+        "decisions": promotion.as_rows(decisions),
         "analyses": [{"plan_digest": run.plan_digest, "exploratory": False, "analysis": json.dumps(document)}],
         "events": [asdict(event) for event in driven.events],
         "spending": [spent.model_dump()],
@@ -515,7 +509,7 @@ def _superseding(run: Run) -> Run:
 
 def _unfinished_arms(store: Store, run_id: str) -> list[str]:
     arms = reader.read_table(store, reader.committed_files(store, run_id), "arms", ["arm", "status"])
-    return [row["arm"] for row in arms.to_pylist() if row["status"] in _UNFINISHED]
+    return [row["arm"] for row in arms.to_pylist() if row["status"] in promotion.UNFINISHED]
 
 
 def _device_class(experiment: Experiment, kind: str, *, in_process: bool) -> str:

@@ -10,6 +10,9 @@ from manifests.ledger import Spent
 
 _HOUR_S = 3600.0
 
+SPENT = "is spent"
+"""What the reason says of the budget that has stopped a run."""
+
 
 class Spending:
     """A running account of one driver's slots."""
@@ -69,7 +72,7 @@ class Allowance:
 
     def exceeded(self, spent: Spent) -> str:
         """Which bound a run that has cost so much has reached, in words; empty if none."""
-        return next((bound.told("is spent") for bound in self._bounds(spent) if bound.found >= bound.most), "")
+        return next((bound.told(SPENT) for bound in self._bounds(spent) if bound.found >= bound.most), "")
 
     def warnings(self, spent: Spent) -> dict[str, str]:
         """The bounds whose soft part a run that has cost so much has reached, by field, in words."""

@@ -238,7 +238,6 @@ class Submission:
         """
         from cluster.report.document import gate_answer
         from evaluator.ledger import reader
-        from stats.gate import Decision
 
         run_id = self.run_id
         if run_id is None or not reader.is_committed(self._store, run_id):
@@ -255,7 +254,7 @@ class Submission:
             record=posixpath.join(self.ledger, run_key(run_id)),
             report_command=f"assay report {run_id} --ledger {self.ledger}",
             gate=gate_answer(decisions),
-            decisions=tuple(Decision(**{**row, "reasons": tuple(row["reasons"])}) for row in decisions),
+            decisions=tuple(_decision(row) for row in decisions),
             missing=tuple(
                 MissingArm(row["arm"], row["status"], row["reason"])
                 for row in rows("arms")
@@ -333,3 +332,10 @@ def _last_words(job: JobDetails | None) -> str:
     ours = [index for index, line in enumerate(lines) if line.startswith("error: ")]
     told = lines[ours[-1] :] if ours else lines[-_MAX_REASON_LINES:]
     return "\n".join(told[:_MAX_REASON_LINES]).removeprefix("error: ")
+
+
+def _decision(row: dict[str, Any]) -> "Decision":
+    from stats.gate import Decision, Question
+
+    questions = tuple(Question(**question) for question in row["questions"])
+    return Decision(**{**row, "reasons": tuple(row["reasons"]), "questions": questions})

@@ -80,7 +80,16 @@ class Suite(Manifest):
                 )
         if self.plan.design != "paired":
             raise ValueError("a suite's plan is paired: every arm scores the same rows")
+        self.check_policy(self.policy)
         return self
+
+    def check_policy(self, policy: Policy) -> None:
+        """Raises ValueError where a policy speaks of metrics that the suite has not."""
+        names = [metric.name for metric in self.metrics]
+        for name in policy.tie_breakers:
+            if (name == "cost") == (name in names):
+                why = "both a metric and what an arm costs" if name == "cost" else "neither a metric nor 'cost'"
+                raise ValueError(f"policy.tie_breakers names '{name}', {why}; {did_you_mean(name, [*names, 'cost'])}")
 
     @property
     def stores_probabilities(self) -> bool:

@@ -12,8 +12,28 @@ from stats.prospects import rows_to_settle
 from stats.results import Analysis, Comparison, GuardrailResult
 
 Verdict = Literal["promote", "hold", "reject"]
+Answer = Literal["pass", "fail", "unknown"]
 _NONE: Mapping[str, str] = MappingProxyType({})
 _NO_FLOORS: Mapping[str, float] = MappingProxyType({})
+
+
+@dataclass(frozen=True)
+class Question:
+    """One question of a promotion review.
+
+    Attributes:
+        question: Which one.
+        answer: `unknown` where nobody has measured it, or not enough.
+        counts: Whether the policy lets it decide.
+        evidence: What the answer rests on, in words and numbers.
+        next_step: What would answer it, if it is open.
+    """
+
+    question: Literal["dataset", "benchmark", "cost", "reproducibility", "deployment"]
+    answer: Answer
+    counts: bool
+    evidence: str
+    next_step: str = ""
 
 
 @dataclass(frozen=True)
@@ -25,12 +45,16 @@ class Decision:
         decision: `promote`: everything the policy wants is shown. `reject`: harm is shown. `hold`: neither.
         reasons: Why, one fact each.
         next_step: What would change the decision, or what to do with it.
+        questions: The five questions of the review, in order; none where only the benchmark was asked about.
+        won_by: What makes it the winner among the promoted arms; empty if it is not.
     """
 
     arm: str
     decision: Verdict
     reasons: tuple[str, ...]
     next_step: str
+    questions: tuple[Question, ...] = ()
+    won_by: str = ""
 
 
 @dataclass(frozen=True)
@@ -51,7 +75,7 @@ def decide(
     dropped: Mapping[str, str] = _NONE,
     noise_floors: Mapping[str, float] = _NO_FLOORS,
 ) -> tuple[Decision, ...]:
-    """A decision for every arm but the control.
+    """What the benchmark says of every arm but the control; of the control where nothing is to be compared with it.
 
     Promote needs the primary metric's simultaneous interval beyond the minimum effect (or, for non-inferiority,
     within the arm's margin) and every guardrail's interval within its margin. Harm on any of them rejects: the
@@ -68,6 +92,8 @@ def decide(
     """
     out = {analysis.control, *failed, *dropped}
     variants = [arm.arm for arm in analysis.arms if arm.arm not in out]
+    if not (variants or failed or dropped):
+        return (_first(analysis, policy),)
     at_rest = noise_floors.get(analysis.control, 0.0)
     decisions = [
         _decided(analysis, policy, plan, arm, noise_floor=max(noise_floors.get(arm, 0.0), at_rest)) for arm in variants
@@ -82,6 +108,21 @@ def decide(
     ]
     decisions += [Decision(arm, "reject", (reason,), "look at the arm that leads") for arm, reason in dropped.items()]
     return tuple(decisions)
+
+
+def _first(analysis: Analysis, policy: Policy) -> Decision:
+    """The control alone: promoted as the first of its kind only if the policy means it."""
+    alone = f"nothing is compared: the control '{analysis.control}' is the only arm"
+    if not policy.bootstrap:
+        step = "add a variant; if this is the first of its kind on purpose, let the policy say 'bootstrap: true'"
+        return Decision(analysis.control, "hold", (alone,), step)
+    if analysis.exploratory:
+        step = "record this plan and run it"
+        return Decision(analysis.control, "hold", (alone, "exploratory: the plan is not the recorded one"), step)
+    mean = next(arm.mean for arm in analysis.arms if arm.arm == analysis.control)
+    scored = f"{analysis.metric} could not be told" if mean is None else f"{analysis.metric} {mean:.4g}"
+    reason = f"{alone}, {scored} on {analysis.num_rows:,} rows; the policy promotes it as the first: bootstrap"
+    return Decision(analysis.control, "promote", (reason,), "ship it; the next run compares with it")
 
 
 def _decided(analysis: Analysis, policy: Policy, plan: Plan, arm: str, *, noise_floor: float) -> Decision:

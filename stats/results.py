@@ -4,6 +4,8 @@ import math
 from dataclasses import dataclass, fields, is_dataclass
 from typing import Any, Literal
 
+from pydantic import TypeAdapter
+
 Rule = Literal["refuse", "worst", "listwise"]
 
 Degenerate = Literal["identical", "constant_difference"]
@@ -411,6 +413,15 @@ class Analysis:
         """Plain JSON values. Numbers are in full; a number that is none is null, and its reason stands beside it."""
         return _plain(self)
 
+    @classmethod
+    def from_json(cls, plain: Any) -> "Analysis":
+        """The analysis that `to_json` made these values of.
+
+        Raises:
+            ValueError: They are no analysis.
+        """
+        return TypeAdapter(cls).validate_python(_fields(plain))
+
 
 NAMED_VALUES = frozenset({"details", "letters"})
 """Fields of names with values: objects in JSON."""
@@ -419,6 +430,20 @@ NAMED_VALUES = frozenset({"details", "letters"})
 def json_name(field: str) -> str:
     """What a field is called in JSON: counts begin with `n_`."""
     return f"n_{field.removeprefix('num_')}" if field.startswith("num_") else field
+
+
+def _fields(value: Any) -> Any:
+    """Plain JSON values under the names of fields."""
+    if isinstance(value, list):
+        return tuple(_fields(item) for item in value)
+    if not isinstance(value, dict):
+        return value
+    return {
+        f"num_{name.removeprefix('n_')}" if name.startswith("n_") else name: tuple(item.items())
+        if name in NAMED_VALUES
+        else _fields(item)
+        for name, item in value.items()
+    }
 
 
 def _plain(value: Any) -> Any:

@@ -69,6 +69,7 @@ def document(store: Store, run_id: str) -> Document:
         "decisions": decisions,
         "gate": gate_answer(decisions),
         "confounded": {row["arm"]: row["message"] for row in rows("events") if row["kind"] == "confounded"},
+        "winner": winner_of(decisions),
         "events": rows("events"),
     }
 
@@ -116,3 +117,8 @@ def gate_answer(decisions: Sequence[dict[str, Any]]) -> str:
     if "promote" in found:
         return "promote"
     return "reject" if found == {"reject"} else "hold"
+
+
+def winner_of(decisions: Sequence[dict[str, Any]]) -> dict[str, str] | None:
+    """The arm that won among the promoted ones, and by what; None if none is promoted."""
+    return next(({"arm": row["arm"], "won_by": row["won_by"]} for row in decisions if row["won_by"]), None)

@@ -40,7 +40,7 @@ def verdict(report: Document) -> RenderableType:
         name = arm["arm"]
         if name in dropped:
             continue
-        word = "control" if name == report["control"] else decided[name]["decision"]
+        word = decided[name]["decision"] if name in decided else "control"
         score = _number(arm["metrics"].get(primary))
         table.add_row(name, score, *_difference(compared.get(name)), Text(word, style=_STYLES[word]))
         others.add_row(name, *(_number(arm["metrics"].get(each)) for each in names))
@@ -56,7 +56,7 @@ def verdict(report: Document) -> RenderableType:
         for arm, why in report["confounded"].items()
     ]
     words += _wobble_words(report)
-    reused = [*_best_words(report), *_race_words(report), *_reuse_words(report)]
+    reused = [*_winner_words(report), *_best_words(report), *_race_words(report), *_reuse_words(report)]
     digests = Text(
         f"run {report['run_id']}  scores {report['scores_digest'][:19]}…  plan {report['plan_digest'][:19]}… "
         f"(recorded before the first unit)\nledger {report['ledger']}",
@@ -143,6 +143,11 @@ def _wobble_words(report: Document) -> list[Text]:
         )
         words.append(Text(f"warning: {arm['arm']} depends on the batch size: {found}{scored}", style="yellow"))
     return words
+
+
+def _winner_words(report: Document) -> list[Text]:
+    winner = report["winner"]
+    return [] if winner is None else [Text(f"winner: {winner['arm']}: {winner['won_by']}", style=_STYLES["promote"])]
 
 
 def _best_words(report: Document) -> list[Text]:

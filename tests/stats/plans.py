@@ -32,3 +32,15 @@ def correlated(num_rows, gains, *, seed=0, shared=1.0):
     """Scores of arms that share each row's difficulty, moved by their gains."""
     rng = np.random.default_rng(seed)
     return shared * rng.normal(size=(num_rows, 1)) + rng.normal(size=(num_rows, len(gains))) + np.asarray(gains)
+
+
+def differing(*means, num_rows=400, seed=0):
+    """Control and variants whose differences have exactly these means and standard deviation 1.
+
+    Of 400 rows and one variant, the 95 % interval is the mean +- 1.9659 / 20 = 0.0983 (Student, 399 degrees).
+    """
+    rng = np.random.default_rng(seed)
+    control = rng.normal(size=num_rows)
+    drawn = [rng.normal(size=num_rows) for _ in means]
+    others = [control + (d - d.mean()) / d.std(ddof=1) + mean for d, mean in zip(drawn, means, strict=True)]
+    return samples_of(np.stack([control, *others], axis=1))

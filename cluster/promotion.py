@@ -1,0 +1,192 @@
+"""Promotion: a run's recorded analysis and all that its ledger knows by now, into the review of its arms."""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from cluster import spending
+from evaluator.ledger import log, reader
+from evaluator.storage import Store
+from manifests import InvalidInput, Plan, Policy
+from manifests.ledger import Run, Spent
+from manifests.verification import Outcome
+from stats import review
+from stats.evidence import ArmCost, Evidence
+from stats.gate import Decision
+from stats.results import Analysis
+
+UNFINISHED = ("failed", "stopped")
+"""How an arm ends that running the experiment once more does again."""
+
+Row = Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Asked:
+    """The answer of the gate about a run.
+
+    Attributes:
+        run: The run.
+        policy: The policy that decided.
+        is_recorded: Whether it is the one that was recorded before the scores.
+        analysis: The recorded analysis.
+        decisions: One an arm.
+    """
+
+    run: Run
+    policy: Policy
+    is_recorded: bool
+    analysis: Analysis
+    decisions: tuple[Decision, ...]
+
+
+def ask(store: Store, run_id: str, *, policy: Policy | None = None) -> Asked:
+    """Reviews a committed run by what the ledger knows now: a verification may have come since the run.
+
+    Args:
+        store: The ledger's store.
+        run_id: The run.
+        policy: Another policy than the recorded one; it may hold or reject, and promotes nothing.
+
+    Raises:
+        LedgerError: The run is unknown or not committed.
+        DamageError: A file of it, or the log, was changed.
+        InvalidInput: The policy speaks of metrics that the run has not.
+    """
+    files = reader.committed_files(store, run_id)
+    run = reader.read_run(store, run_id)
+    asked = policy or run.experiment.suite.policy
+    try:
+        run.experiment.suite.check_policy(asked)
+    except ValueError as error:
+        raise InvalidInput(str(error), place=run_id) from None
+
+    def rows(table: reader.Table) -> list[dict[str, Any]]:
+        return reader.read_table(store, files, table).to_pylist()
+
+    found = Analysis.from_json(json.loads(rows("analyses")[0]["analysis"]))
+    decisions = reviewed(
+        run,
+        found,
+        arms=rows("arms"),
+        metrics=rows("metrics"),
+        spent=Spent.model_validate({name: rows("spending")[0][name] for name in Spent.model_fields}),
+        policy=asked,
+        verification=log.verification(store, run_id),
+    )
+    return Asked(run, asked, asked.digest() == run.policy_digest, found, decisions)
+
+
+def reviewed(
+    run: Run,
+    found: Analysis,
+    *,
+    arms: Sequence[Row],
+    metrics: Sequence[Row],
+    spent: Spent,
+    policy: Policy,
+    verification: Outcome | None,
+) -> tuple[Decision, ...]:
+    """The review of a run's arms.
+
+    Args:
+        run: The run.
+        found: The analysis that its plan led to.
+        arms: Rows of the table of that name.
+        metrics: Rows of the table of that name.
+        spent: What the run's slots have cost.
+        policy: What promotes.
+        verification: What came of scoring the run again.
+    """
+    failed, dropped = left_out(arms)
+    return review.review(
+        found,
+        policy,
+        run.experiment.suite.plan,
+        _evidence(run, arms, metrics, spent=spent, policy=policy, verification=verification),
+        failed=failed,
+        dropped=dropped,
+        noise_floors=noise_floors(arms),
+    )
+
+
+def left_out(arms: Sequence[Row]) -> tuple[dict[str, str], dict[str, str]]:
+    """The arms that were not measured, and those that a race has dropped, each with its reason."""
+    failed = {row["arm"]: row["reason"] for row in arms if row["status"] in UNFINISHED}
+    dropped = {row["arm"]: row["reason"] for row in arms if row["status"] == "dropped"}
+    return failed, dropped
+
+
+def shared(plan: Plan, run: Run, dropped: Mapping[str, str]) -> Plan:
+    """The plan with the share of alpha that is left for the arms that a race has not dropped."""
+    num_variants = len(run.experiment.arms) - 1
+    share = (num_variants - len(dropped)) / num_variants if dropped else 1.0
+    return plan.model_copy(update={"alpha": plan.alpha * share})
+
+
+def noise_floors(arms: Sequence[Row]) -> dict[str, float]:
+    """What the batch size alone can do to an arm's primary metric: nothing where rows were scored one by one."""
+    floors = {}
+    for row in arms:
+        if row["status"] == "complete":
+            measured = row["wobble_noise_floor"]
+            floors[row["arm"]] = 0.0 if row["batch_size"] == 1 else float("inf") if measured is None else measured
+    return floors
+
+
+def _evidence(
+    run: Run,
+    arms: Sequence[Row],
+    metrics: Sequence[Row],
+    *,
+    spent: Spent,
+    policy: Policy,
+    verification: Outcome | None,
+) -> Evidence:
+    by_arm: dict[str, dict[str, float | None]] = {}
+    for row in metrics:
+        by_arm.setdefault(row["arm"], {})[row["metric"]] = row["value"]
+    budget, budget_words = _budget(run, arms, spent)
+    num_rows = next((row["num_rows"] for row in arms if row["status"] == "complete"), 0)
+    return Evidence(
+        dataset=f"{run.experiment.dataset.rpartition('/')[2]}, {num_rows:,} rows, {run.dataset_digest}",
+        costs={row["arm"]: _cost(run, row) for row in arms if row["status"] == "complete"},
+        budget=budget,
+        budget_words=budget_words,
+        verification=verification,
+        metrics=by_arm,
+        directions={metric.name: metric.direction for metric in run.experiment.suite.metrics},
+        policy_is_recorded=policy.digest() == run.policy_digest,
+    )
+
+
+def _cost(run: Run, row: Row) -> ArmCost:
+    """What the arm has cost: what was taken over from other runs, as much as there."""
+    held = run.experiment.resources
+
+    def of(name: str) -> float:
+        return row[name] + row[f"reused_{name}"]
+
+    return ArmCost(
+        price=of("price") or None,  # without prices it is 0, which is no price
+        gpu_s=of("gpu_s") if held.num_gpus else None,
+        cpu_s=None if held.num_gpus else of("cpu_s"),
+    )
+
+
+def _budget(run: Run, arms: Sequence[Row], spent: Spent) -> tuple[bool | None, str]:
+    """Whether the run kept its budget, and in words."""
+    if run.experiment.budget is None:
+        return None, "no budget was set"
+    stopped = [row["reason"] for row in arms if row["status"] == "stopped" and spending.SPENT in row["reason"]]
+    over = stopped[0] if stopped else spending.Allowance(run.experiment.budget).exceeded(spent)
+    return not over, over or "the budget was kept"
+
+
+def as_rows(decisions: Sequence[Decision]) -> list[dict[str, Any]]:
+    """The rows of the table `decisions`."""
+    return [
+        {**asdict(each), "reasons": list(each.reasons), "questions": [asdict(question) for question in each.questions]}
+        for each in decisions
+    ]
