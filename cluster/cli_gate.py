@@ -73,6 +73,30 @@ def review(
     raise typer.Exit(EXIT_CODES[answer["gate"]])
 
 
+@app.command()
+def calibrate(
+    run: RunOrExperiment,
+    ledger: LedgerAt = None,
+    num_permutations: Annotated[int, typer.Option("--permutations", min=1, help="Replicates of each row.")] = 200,
+    seed: Annotated[int, typer.Option(min=0, help="Of the permutations.")] = 0,
+    as_json: AsJson = False,
+) -> None:
+    """How often the gate would decide wrongly on this run's scores: labels permuted, effects planted. The ledger keeps it."""
+    from cluster import promotion
+    from evaluator.storage import open_store
+
+    run_id, uri = run_and_ledger(run, ledger)
+    found = promotion.calibrate(open_store(uri), run_id, num_permutations=num_permutations, seed=seed)
+    if as_json:
+        print_json(found.model_dump(mode="json"))
+        return
+    from rich.console import Console
+
+    from cluster.report import gate as report
+
+    Console().print(report.calibration_table(found))
+
+
 def _policy(path: Path) -> Any:
     from cluster.resolve import read_text
     from manifests import parse

@@ -79,6 +79,15 @@ def cancel_key(submission_id: str) -> str:
     return f"{LAYOUT}/submissions/{submission_id}/cancel.json"
 
 
+CALIBRATIONS_PREFIX = f"{LAYOUT}/calibrations/"
+"""Where calibrations of the gate lie."""
+
+
+def calibration_key(run_id: str, seed: int, num_permutations: int) -> str:
+    """The key of one calibration of the gate on a run's scores."""
+    return f"{CALIBRATIONS_PREFIX}{run_id}/seed{seed}-n{num_permutations}.json"
+
+
 def unit_key(run_id: str, arm: str, unit: int) -> str:
     """The key of one unit's scores: a pure function of the unit, so that nobody can publish it twice."""
     return f"{table_prefix('scores', run_id)}{arm}/u{unit:06d}.parquet"

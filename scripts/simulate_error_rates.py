@@ -1,11 +1,9 @@
 """Simulates what the analysis promises: family-wise error, simultaneous coverage, and false promotions.
 
     python scripts/simulate_error_rates.py [--quick] [--replicates N]
-    python scripts/simulate_error_rates.py --run RUN --ledger LEDGER [--replicates N]
 
-The first form draws scores from worlds that it knows, analyses each as a user would, and prints a Markdown table.
-The second permutes the labels of the arms within every row of a recorded run, so that no arm differs from another,
-and prints how often the gate would still promote one (A/A).
+Draws scores from worlds that it knows, analyses each as a user would, and prints a Markdown table. For the scores of a
+recorded run there is `assay gate calibrate RUN`.
 """
 
 import argparse
@@ -14,7 +12,7 @@ import sys
 import time
 from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")
@@ -24,14 +22,10 @@ from scipy import special
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from cluster.planned import Measured, planned_samples
-from evaluator.ledger import reader
-from evaluator.storage import open_store
 from manifests.plan import Plan, PlanColumns
 from manifests.policy import Policy
 from stats import analysis, gate
 from stats.corpus import Answers, Classes, Ranked, corpus_samples
-from stats.guardrails import Guardrail
 from stats.samples import Samples
 
 ALPHA = 0.05
@@ -208,64 +202,16 @@ def simulated(num_replicates: int, *, chosen: list[World]) -> int:
     return int(above > 0)
 
 
-def permuted(ledger: str, run_id: str, num_replicates: int) -> int:
-    """Prints how often arms with permuted labels are promoted; 1 if more often than alpha by more than chance."""
-    store = open_store(ledger)
-    run = reader.read_run(store, run_id)
-    suite, plan = run.experiment.suite, run.experiment.suite.plan
-    samples, guardrails = planned_samples(
-        store, reader.committed_files(store, run_id), run, plan, Measured((), ()), without=()
-    )
-    other = sorted({rule.kind for rule in plan.guardrails} - {"metric"})
-    if other:
-        sys.exit(f"only guardrails of kind 'metric' can be permuted; the plan has {', '.join(other)}")
-    promoted = 0
-    for replicate in range(num_replicates):
-        order_RA = np.random.default_rng([20_260_102, replicate]).permuted(
-            np.tile(np.arange(len(samples.arms)), (samples.num_rows, 1)), axis=1
-        )
-        found = analysis.analyze(
-            _shuffled(samples, order_RA),
-            plan,
-            guardrails=[
-                replace(each, samples=_shuffled(each.samples, order_RA))
-                for each in guardrails
-                if isinstance(each, Guardrail)
-            ],
-        )
-        promoted += any(each.decision == "promote" for each in gate.decide(found, suite.policy, plan))
-    rate = promoted / num_replicates
-    print(
-        f"A/A: {num_replicates} permutations of the labels of {len(samples.arms)} arms within {samples.num_rows} rows; "
-        f"an arm was promoted in {promoted}: {rate:.4f} (alpha {plan.alpha})"
-    )
-    return int(rate > plan.alpha + 3 * (plan.alpha * (1 - plan.alpha) / num_replicates) ** 0.5)
-
-
-def _shuffled(samples: Samples, order_RA: np.ndarray) -> Samples:
-    """The same scores under other arms' names: all metrics of an arm stay together."""
-    if samples.corpus is not None:
-        sys.exit(f"the labels of a corpus metric's rows cannot be permuted ({samples.num_rows} rows)")
-    return replace(samples, scores_RA=np.take_along_axis(samples.scores_RA, order_RA, axis=1))
-
-
 def main() -> None:
     """Reads the options."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--replicates", type=int, help="of each world: 2000; with --quick 100; permutations: 1000")
+    parser.add_argument("--replicates", type=int, help="of each world: 2000; with --quick 100")
     parser.add_argument("--only", default="", help="only worlds with this in their words")
     parser.add_argument("--quick", action="store_true", help="every fifth world, 100 replicates")
-    parser.add_argument("--run", help="a recorded run whose labels are permuted")
-    parser.add_argument("--ledger", help="the ledger that has it: a folder or URI")
     options = parser.parse_args()
-    if bool(options.run) != bool(options.ledger):
-        parser.error("--run and --ledger go together")
     started = time.monotonic()
-    if options.run:
-        code = permuted(options.ledger, options.run, options.replicates or 1000)
-    else:
-        chosen = [world for world in worlds() if options.only in world.words][:: 5 if options.quick else 1]
-        code = simulated(options.replicates or (100 if options.quick else 2000), chosen=chosen)
+    chosen = [world for world in worlds() if options.only in world.words][:: 5 if options.quick else 1]
+    code = simulated(options.replicates or (100 if options.quick else 2000), chosen=chosen)
     print(f"\n{time.monotonic() - started:.0f} s", file=sys.stderr)
     sys.exit(code)
 

@@ -3,8 +3,14 @@
 from collections.abc import Iterator
 from typing import Any
 
+from rich import box
+from rich.console import Group, RenderableType
+from rich.table import Table
+from rich.text import Text
+
 from cluster.promotion import Asked, as_rows
 from cluster.report.document import Document, gate_answer, winner_of
+from manifests.calibration import Calibration
 
 _MARKS = {"pass": "✅", "fail": "❌", "unknown": "❔"}
 _MAX_CHARACTERS = 60_000
@@ -69,6 +75,24 @@ def markdown(found: Document) -> str:
             break
         written.append(part)
     return "".join([*written, legend])
+
+
+def calibration_table(found: Calibration) -> RenderableType:
+    """The gate's error rates, a row an effect."""
+    columns = ("promote", "hold", "reject", "held_by_guardrails", "false_promote", "false_reject")
+    table = Table(box=box.SIMPLE_HEAD, collapse_padding=True, pad_edge=False)
+    for name in ("effect", *columns):
+        table.add_column(name.replace("_", " "), justify="right")
+    for row in found.rates:
+        size = "none" if row.multiple is None else f"{row.effect:+.4g} ({row.multiple:+g} sde)"
+        table.add_row(size, *(f"{100 * getattr(row, name):.1f} %" for name in columns))
+    words = (
+        f"{found.num_permutations} permutations (seed {found.seed}) of the labels of {len(found.arms)} arms within "
+        f"rows; effects planted in '{found.planted}', in smallest detectable effects (sde) beyond what the policy wants "
+        f"(harm: from no difference). none: any arm; false: any arm that is no better, or not worse. The plan's alpha "
+        f"is {found.alpha:g}. The benchmark alone decides."
+    )
+    return Group(table, Text(words), Text(f"run {found.run_id}  seal {found.seal}", style="dim"))
 
 
 def _row(found: Document, row: dict[str, Any]) -> str:

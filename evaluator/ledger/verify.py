@@ -11,7 +11,7 @@ import pyarrow.parquet as pq
 
 from evaluator import fingerprint
 from evaluator.errors import DamageError
-from evaluator.ledger import log, reader
+from evaluator.ledger import calibrations, log, reader
 from evaluator.ledger.reader import LedgerFile
 from evaluator.storage import Store
 from manifests.ledger import (
@@ -33,7 +33,8 @@ from manifests.ledger import (
 
 _UNREADABLE = (pa.ArrowException, OSError, ValueError, KeyError, TypeError)  # any byte may be wrong
 _PLACES = re.compile(
-    rf"{LAYOUT}/(FORMAT\.json|(log|progress|submissions|index|patches)/.+|runs/[^/]+\.json|commits/(?P<committed>[^/]+)\.parquet"
+    rf"{LAYOUT}/(FORMAT\.json|(log|progress|submissions|index|patches)/.+|runs/[^/]+\.json"
+    rf"|calibrations/(?P<calibrated>[^/]+)/[^/]+\.json|commits/(?P<committed>[^/]+)\.parquet"
     rf"|data/({'|'.join(get_args(Table))})/run_id=(?P<run>[^/]+)/.+\.parquet)"
 )
 """Where Assay writes."""
@@ -104,6 +105,9 @@ def verify(store: Store, *, log_head: str | None = None) -> Verified:
         problems += check.problems()
         num_files += check.num_files
     problems += _patches(store)
+    problems += [
+        Problem(key, problem) for key in calibrations.keys(store) if (problem := calibrations.read(store, key)[1])
+    ]
     problems += _strangers(store, {state.run_id for state in states})
     head = entries[-1].seal if entries else None
     return Verified(len(states), num_files, len(entries), head, tuple(problems))
@@ -316,7 +320,7 @@ def _strangers(store: Store, run_ids: set[str]) -> Iterator[Problem]:
         if place is None:
             yield Problem(found.key, "is nothing that Assay writes")
             continue
-        run_id = place["run"] or place["committed"]
+        run_id = place["run"] or place["committed"] or place["calibrated"]
         if run_id is not None and run_id not in known:
             known.add(run_id)
             if not store.exists(run_key(run_id)):  # it may have been opened since

@@ -129,3 +129,24 @@ def test_a_suite_refuses_tie_breakers_that_it_does_not_measure(assay, tmp_path):
     builders.write_experiment(tmp_path, suite=suite(tie_breakers=["acuracy"]))
     answer = assay("run", "experiment.yaml", "--in-process", folder=tmp_path)
     assert (answer.returncode, "did you mean 'accuracy'?" in answer.stderr) == (2, True)
+
+
+def test_a_calibration_is_kept_sealed_and_known_to_verify(assay, tmp_path):
+    run(assay, tmp_path)
+    asked = ("gate", "calibrate", "experiment.yaml", "--permutations", "5", "--json")
+    first = assay(*asked, folder=tmp_path)
+    assert first.returncode == 0, first.stderr
+    (path,) = (tmp_path / "ledger/v1/calibrations").rglob("*.json")
+    written = path.read_bytes()
+    assert json.loads(first.stdout) == json.loads(written)
+    assert [row["multiple"] for row in json.loads(written)["rates"]] == [None, -2, 1, 2]
+    assert assay(*asked, folder=tmp_path).stdout == first.stdout
+    assert "false" in assay(*asked[:-1], folder=tmp_path).stdout
+    assert assay("ledger", "verify", folder=tmp_path).returncode == 0
+    path.write_bytes(written.replace(b'"seed":0', b'"seed":1'))
+    broken = assay("ledger", "verify", folder=tmp_path)
+    assert (broken.returncode, f"calibrations/{path.parent.name}/seed0-n5.json: was changed" in broken.stdout) == (
+        1,
+        True,
+    )
+    assert assay(*asked, folder=tmp_path).returncode == 1
