@@ -85,15 +85,30 @@ def test_a_run_matches_to_the_last_bit_and_no_score_is_written(run):
     assert verify_ledger(store).problems == ()
 
 
-def test_a_sample_is_whole_units_and_part_of_a_larger_one(run):
+def test_a_sample_is_whole_units_no_more_than_needed_and_part_of_a_larger_one():
     units = batches.units(200, shard_rows=32, batch_size=8)
+    firsts = set()
+    for seed in range(20):
+        drawn = {
+            num_rows: verification._drawn(units, num_rows, digest=f"sha256:{seed:064x}")
+            for num_rows in (1, 32, 33, 100, 200, 999)
+        }
+        for num_rows, found in drawn.items():
+            covered = sum(units[index].num_rows for index in found)
+            assert min(num_rows, 200) <= covered < num_rows + 32
+        assert all(set(fewer) <= set(more) for fewer, more in pairwise(drawn.values()))
+        assert drawn[999] == list(range(7))
+        firsts.add(tuple(drawn[1]))
+    assert len(firsts) > 1
+
+
+def test_a_run_is_always_sampled_alike(run):
     digest = reader.read_run(open_store(run.experiment.ledger), run.run_id).digest()
-    drawn = {size: verification._drawn(units, size, digest=digest) for size in (1, 32, 33, 100, 200, 999)}
-    assert [len(each) for each in drawn.values()] == [1, 1, 2, 4, 7, 7]
-    assert all(set(fewer) <= set(more) for fewer, more in pairwise(drawn.values()))
-    assert len({tuple(verification._drawn(units, 1, digest=f"sha256:{seed:064x}")) for seed in range(9)}) > 1
-    (arm,) = verify(run, num_rows=33, arm="better").found.arms
-    assert (arm.num_units, arm.num_rows) == (2, sum(units[index].num_rows for index in drawn[33]))
+    units = batches.units(200, shard_rows=32, batch_size=8)
+    drawn = verification._drawn(units, 33, digest=digest)
+    for _ in range(2):
+        (arm,) = verify(run, num_rows=33, arm="better").found.arms
+        assert (arm.num_units, arm.num_rows) == (len(drawn), sum(units[index].num_rows for index in drawn))
 
 
 def test_every_row_is_really_scored_again(tmp_path):
@@ -222,9 +237,9 @@ def test_an_arm_that_was_not_measured_is_refused(run):
 def test_the_command_answers_with_an_exit_code_and_words(tmp_path, monkeypatch):
     run = committed(tmp_path, arms=linear_arms(tmp_path))
     monkeypatch.chdir(tmp_path)
-    fine = CliRunner().invoke(cli.app, ["verify", run.run_id, "--rows", "10", "--in-process"])
+    fine = CliRunner().invoke(cli.app, ["verify", run.run_id, "--rows", "199", "--in-process"])
     assert fine.exit_code == 0, fine.output
-    assert "  control: 32 of 200 rows, the same to the last bit" in fine.stdout
+    assert "  control: 200 of 200 rows, the same to the last bit" in fine.stdout
     assert fine.stdout.endswith(f"matched: run {run.run_id}, entry 1 of the log\n")
     path = tmp_path / "steeper.safetensors"
     weights = safetensors.torch.load_file(path)
@@ -240,7 +255,7 @@ def test_the_command_answers_with_an_exit_code_and_words(tmp_path, monkeypatch):
     told = json.loads(answer.stdout)
     assert (told["outcome"], told["entry"]["number"]) == ("differs", 3)
     lines = CliRunner().invoke(cli.app, ["ledger", "log"]).stdout.splitlines()
-    assert "matched (against ledger): control 0 of 32 rows differ, steeper 0 of 32 rows differ" in lines[0]
+    assert "matched (against ledger): control 0 of 200 rows differ, steeper 0 of 200 rows differ" in lines[0]
 
 
 def test_the_newest_word_on_enough_rows_counts(run):
