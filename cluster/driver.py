@@ -16,7 +16,7 @@ from cluster.schedule import Schedule, Task
 from cluster.slot import Failure
 from cluster.spending import Allowance, Spending
 from cluster.stopping import StopRequest
-from evaluator.ledger.reader import SLOT_SECONDS, UnitReceipt
+from evaluator.ledger.reader import SLOT_SECONDS, Sharing, UnitReceipt
 from manifests.ledger import Run
 
 _TICK_S = 1.0
@@ -135,6 +135,7 @@ class _Drive:
         self._run, self._driven, self._executor = run, driven, executor
         self._on_progress, self._watch, self._allowance, self._stop = on_progress, watch, allowance, stop
         self._warned: set[str] = set()
+        self._share = Sharing()
         self._control = experiment.suite.plan.control
         # A stopped run is nothing without its control.
         place = {arm: index for index, arm in enumerate(order)}
@@ -256,7 +257,7 @@ class _Drive:
             )
         if task.unit in self._driven.receipts[task.arm]:
             return  # a straggler's answer after its copy's
-        self._driven.receipts[task.arm][task.unit] = published.receipt
+        self._driven.receipts[task.arm][task.unit] = self._share(published.receipt)
         self._driven.num_evaluated += 1
         self._watch.published(published.receipt)
         self._on_progress(task.arm)

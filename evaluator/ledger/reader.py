@@ -1,8 +1,9 @@
 """Reading the ledger: committed runs only, and what is stored rather than what was sent."""
 
 import json
+import sys
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -98,6 +99,30 @@ class UnitReceipt:
     def file(self) -> LedgerFile:
         """The file as the commit record lists it."""
         return LedgerFile("scores", self.key, self.num_rows, self.size_bytes, self.sha256)
+
+
+class Sharing:
+    """Lets receipts share what they have in common: thousands of units of a slot say the same of it.
+
+    A unit's receipt takes about 2.2 kB of memory then instead of 6.6, and a driver holds hundreds of thousands of them.
+    """
+
+    def __init__(self) -> None:
+        self._known: dict[str, dict[str, Any]] = {}
+
+    def __call__(self, receipt: UnitReceipt) -> UnitReceipt:
+        """The same receipt, its names, words and repeated facts shared with those that were seen before."""
+        facts = {sys.intern(name): self._shared(name, value) for name, value in receipt.facts.items()}
+        return replace(receipt, arm=sys.intern(receipt.arm), facts=facts)
+
+    def _shared(self, name: str, value: Any) -> Any:
+        if isinstance(value, str):
+            return sys.intern(value)
+        if name in ("determinism", "wobble"):
+            return self._known.setdefault(repr(value), value)
+        if name == "score_sums":  # its names repeat, its numbers do not
+            return {sys.intern(metric): total for metric, total in value.items()}
+        return value
 
 
 @dataclass(frozen=True)
@@ -217,7 +242,8 @@ def committed_at(store: Store, run_id: str) -> str:
 
 def published_units(store: Store, run_id: str) -> tuple[UnitReceipt, ...]:
     """The receipts of every unit of a run that is in the ledger: what a resumed run need not do again."""
-    return tuple(read_receipt(store, entry.key) for entry in store.listing(table_prefix("scores", run_id)))
+    share = Sharing()
+    return tuple(share(read_receipt(store, entry.key)) for entry in store.listing(table_prefix("scores", run_id)))
 
 
 def read_receipt(store: Store, key: str) -> UnitReceipt:
