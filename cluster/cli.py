@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
-from cluster import cli_gate, cli_jobs, cli_ledger, cli_verify
+from cluster import cli_export, cli_gate, cli_jobs, cli_ledger, cli_verify
 from cluster.cli_ledger import AsJson, InProcess, LedgerAt, RunOrExperiment, run_and_ledger
 
 if TYPE_CHECKING:
@@ -24,6 +24,7 @@ app = typer.Typer(
 )
 app.add_typer(cli_gate.app, name="gate")
 app.add_typer(cli_ledger.app, name="ledger")
+app.add_typer(cli_export.app, name="export")
 app.add_typer(cli_jobs.app)  # no name: its verbs are ours
 app.add_typer(cli_verify.app)
 
