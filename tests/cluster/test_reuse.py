@@ -360,7 +360,7 @@ def test_looking_for_units_reads_one_record_a_run_and_no_rows_of_others(tmp_path
     assert len([key for key in others if "/data/scores/" in key]) == NUM_ARMS * NUM_UNITS
     # How long arms took, which orders them: of one run, since it knows them all.
     assert [key.split("/")[2] for key in others if "/data/" in key and "/data/scores/" not in key] == ["arms"]
-    assert {key.split("/")[3] for key in others if "/data/" in key} == {f"run_id={first['run_id']}"}
+    assert {key.split("/")[3] for key in others if "/data/scores/" in key} == {f"run_id={first['run_id']}"}
 
 
 @pytest.mark.ray
