@@ -128,17 +128,23 @@ def report(
     run: RunOrExperiment,
     ledger: LedgerAt = None,
     timing: Annotated[bool, typer.Option("--timing", help="Show where the time went, per arm and per slot.")] = False,
+    confusion: Annotated[
+        bool, typer.Option("--confusion", help="Show what was predicted of which label, and histograms, per arm.")
+    ] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Show what a committed run says, or where its time went."""
-    if not timing:
+    """Show what a committed run says, or where its time went, or what its arms predicted."""
+    if timing and confusion:
+        raise typer.BadParameter("--timing and --confusion show different things: give one of them")
+    if not timing and not confusion:
         _answer(_document(run, ledger), as_json=as_json)
         return
+    from cluster.report.outcomes import outcomes
     from cluster.report.timing import timing as timing_of
     from evaluator.storage import open_store
 
     run_id, uri = run_and_ledger(run, ledger)
-    found = timing_of(open_store(uri), run_id)
+    found = (timing_of if timing else outcomes)(open_store(uri), run_id)
     if as_json:
         _print_json(found)
         return
@@ -146,7 +152,7 @@ def report(
 
     from cluster.report import terminal
 
-    terminal.show_timing(found, Console())
+    (terminal.show_timing if timing else terminal.show_outcomes)(found, Console())
 
 
 @app.command()

@@ -1,18 +1,31 @@
 """Samples straight from the ledger: what the statistics need of one metric, on identical rows of every arm."""
 
 from collections.abc import Sequence
+from typing import Literal
 
 import numpy as np
 import pyarrow as pa
 
+from cluster import arm_metrics
 from cluster.errors import RunError
 from evaluator.ledger import reader
 from evaluator.ledger.reader import LedgerFile
-from evaluator.metrics.corpus import NUM_BINS
+from evaluator.metrics import operating_point, ranking, row
+from evaluator.metrics.corpus import NUM_BINS, CorpusValue
 from evaluator.storage import Store
 from manifests import Metric, PlanColumns
 from manifests.ledger import SCORE_COLUMN_PREFIX, SEGMENT_COLUMN_PREFIX, Run
-from stats.corpus import CLASS_METRICS, Answers, Classes, Confidences, Errors, Ranked, corpus_samples
+from stats.corpus import (
+    CLASS_METRICS,
+    Answers,
+    Classes,
+    Confidences,
+    Errors,
+    Explained,
+    QueryScores,
+    Ranked,
+    corpus_samples,
+)
 from stats.samples import Samples
 
 
@@ -56,7 +69,14 @@ def samples_of(
         "clusters_R": np.unique(rows["cluster"].to_numpy(), return_inverse=True)[1] if groups["clusters"] else None,
     }
     row_ids = rows["row_index"].to_numpy()
-    found = _answers(metric, run, rows["label"].to_numpy(), of_arms) if scores_RA is None else scores_RA
+    if scores_RA is not None:
+        found = scores_RA
+    elif metric.of_queries:
+        found = _query_scores(metric, rows, of_arms)
+    else:
+        found = _answers(
+            metric, run, rows["label"].to_numpy(), of_arms, arm_metrics.threshold(run, files, store, metric)
+        )
     if isinstance(found, np.ndarray):
         return Samples(tuple(arms), found, row_ids, **grouping)
     if isinstance(found, str):
@@ -71,28 +91,43 @@ def _read(metric: Metric) -> list[str]:
         return [SCORE_COLUMN_PREFIX + metric.name]
     if metric.measure == "calibration_error":
         return ["prediction", "probabilities"]
-    return ["probabilities" if metric.measure == "auroc" else "prediction"]
+    return ["probabilities" if metric.of_probabilities else "prediction"]
 
 
-def _answers(metric: Metric, run: Run, labels_R: np.ndarray, of_arms: Sequence[pa.Table]) -> np.ndarray | Answers | str:
+def _answers(
+    metric: Metric, run: Run, labels_R: np.ndarray, of_arms: Sequence[pa.Table], threshold: CorpusValue
+) -> np.ndarray | Answers | str:
     """Scores of rows, or what the arms answered, or in words why there is no metric."""
+    if threshold.reason:
+        return threshold.reason
     match metric.measure:
-        case "auroc":
-            return _ranked(run, labels_R, of_arms)
+        case "auroc" | "average_precision" as measure:
+            return _ranked(measure, run, labels_R, of_arms)
         case "calibration_error":
             return Confidences(
                 NUM_BINS,
                 _stacked([table["prediction"].to_numpy() == labels_R for table in of_arms]),
                 _stacked([reader.matrix(table["probabilities"]).max(axis=1) for table in of_arms]),
             )
-    predictions_RA = _stacked([table["prediction"].to_numpy() for table in of_arms])
+    if threshold.value is None:
+        predictions_RA = _stacked([table["prediction"].to_numpy() for table in of_arms])
+    else:
+        matrices = (reader.matrix(table["probabilities"]) for table in of_arms)
+        predictions_RA = _stacked(
+            [operating_point.predicted(each, threshold=threshold.value, label=run.label) for each in matrices]
+        )
     match metric.measure:
         case "accuracy":
             return (predictions_RA == labels_R[:, None]).astype(np.float64)
+        case "value_per_row":
+            assert metric.values is not None
+            return _stacked([row.values_of(metric.values, each, labels_R) for each in predictions_RA.T])
         case "mae":
             return np.abs(predictions_RA - labels_R[:, None])
         case "rmse":
             return Errors(predictions_RA - labels_R[:, None])
+        case "r2":
+            return Explained(predictions_RA - labels_R[:, None], labels_R.astype(np.float64))
     classes = run.label.classes or tuple(range(int(max(labels_R.max(), predictions_RA.max())) + 1))
     if metric.of_two_classes and not run.label.classes:
         if len(classes) > 2:
@@ -104,7 +139,23 @@ def _answers(metric: Metric, run: Run, labels_R: np.ndarray, of_arms: Sequence[p
     return Classes(metric.measure, classes, numbered(labels_R), numbered(predictions_RA))
 
 
-def _ranked(run: Run, labels_R: np.ndarray, of_arms: Sequence[pa.Table]) -> Ranked | str:
+def _query_scores(metric: Metric, rows: pa.Table, of_arms: Sequence[pa.Table]) -> QueryScores | str:
+    if "cluster" not in rows.column_names:
+        return f"'{metric.name}' is compared query by query: plan.columns.cluster must name the queries' column"
+    labels_R, names_R = rows["label"].to_numpy(), rows["cluster"].to_numpy()
+    columns, query_R = [], np.empty(0, dtype=np.int64)
+    for table in of_arms:
+        found = ranking.queries(metric, table["prediction"].to_numpy(), labels_R, names_R)
+        if isinstance(found, str):
+            return found
+        query_R = found.query_R
+        columns.append(found.scores_Q[query_R])
+    return QueryScores(_stacked(columns), query_R)
+
+
+def _ranked(
+    measure: Literal["auroc", "average_precision"], run: Run, labels_R: np.ndarray, of_arms: Sequence[pa.Table]
+) -> Ranked | str:
     scores_ARK = [reader.matrix(table["probabilities"]) for table in of_arms]
     widths = {scores_RK.shape[1] for scores_RK in scores_ARK}
     if len(widths) > 1:
@@ -115,6 +166,7 @@ def _ranked(run: Run, labels_R: np.ndarray, of_arms: Sequence[pa.Table]) -> Rank
     return Ranked(
         np.stack([_stacked([scores_RK[:, k] for scores_RK in scores_ARK]) for k in told]),
         np.stack([labels_R == names[k] for k in told]),
+        measure,
     )
 
 

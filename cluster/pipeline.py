@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from cluster import (
+    arm_metrics,
     confounding,
     costs,
     driver,
@@ -34,7 +35,6 @@ from evaluator import batches, fingerprint, source
 from evaluator.batches import Unit
 from evaluator.ledger import lineage, reader, writer
 from evaluator.ledger.reader import LedgerFile
-from evaluator.metrics import corpus
 from evaluator.predictors import device_class, pick_device
 from evaluator.storage import Store, open_store
 from evaluator.wobble import Wobble
@@ -288,7 +288,9 @@ def _finish(run: Run, driven: Driven, *, dataset: Dataset, store: Store, num_uni
             f"{sum(map(len, driven.receipts.values()))} units stay in the ledger: run the same again to go on"
         )
     files: list[LedgerFile] = []
-    rows: dict[str, list[dict[str, Any]]] = {"units": [], "arms": [], "metrics": [], "latency": []}
+    tables_of_arms = ("units", "arms", "metrics", "confusions", "histograms", "latency")
+    rows: dict[str, list[dict[str, Any]]] = {name: [] for name in tables_of_arms}
+    thresholds = arm_metrics.thresholds(run, [each.file for each in driven.receipts[control].values()], store)
     for arm in run.experiment.arms:
         receipts = driven.receipts[arm.name]
         summary: dict[str, Any] = {
@@ -324,7 +326,9 @@ def _finish(run: Run, driven: Driven, *, dataset: Dataset, store: Store, num_uni
             rows["latency"] += latency_rows(arm.name, in_order)
             summary["devices"] = ",".join(sorted({str(receipt.facts["device"]) for receipt in in_order}))
             rows["units"] += [_unit_row(receipt) for receipt in in_order]
-            rows["metrics"] += _metric_rows(run, arm.name, in_order, store)
+            found_of_arm = arm_metrics.of_arm(run, arm.name, in_order, store, thresholds=thresholds)
+            for name in ("metrics", "confusions", "histograms"):
+                rows[name] += getattr(found_of_arm, name)
         rows["arms"].append(summary)
     for arm, words in confounding.confounded(driven.receipts, whole, control=control).items():
         driven.note("confounded", words, arm=arm)
@@ -380,50 +384,6 @@ def _status(arm: str, driven: Driven, stopped: Container[str]) -> str:
         if arm in arms:
             return status
     return "complete"
-
-
-def _metric_rows(run: Run, arm: str, receipts: Sequence[reader.UnitReceipt], store: Store) -> list[dict[str, object]]:
-    """Every metric of one arm: means from its units' sums; those of the whole dataset from the rows in the ledger."""
-    suite = run.experiment.suite
-    counters = {
-        metric.name: corpus.CorpusMetric(metric.corpus_measure, label=run.label)
-        for metric in suite.metrics
-        if metric.corpus_measure is not None
-    }
-    num_rows = sum(receipt.num_rows for receipt in receipts)
-    sums = {
-        metric.name: sum(receipt.facts["score_sums"][metric.name] for receipt in receipts)
-        for metric in suite.metrics
-        if metric.row_measure is not None
-    }
-    files = [receipt.file for receipt in receipts] if counters else []
-    for table in reader.score_tables(store, files, arm):
-        for counter in counters.values():
-            has_probabilities = "probabilities" in table.column_names
-            counter.update(
-                prediction=table["prediction"].to_numpy(),
-                probabilities=reader.matrix(table["probabilities"]) if has_probabilities else None,
-                labels=table["label"].to_numpy(),
-            )
-    found = []
-    for metric in suite.metrics:
-        if metric.name in sums:
-            value, reason = sums[metric.name] / num_rows, ""
-        else:
-            computed = counters[metric.name].compute()
-            value, reason = computed.value, computed.reason
-        found.append(
-            {
-                "arm": arm,
-                "metric": metric.name,
-                "measure": metric.measure,
-                "direction": metric.direction,
-                "value": value,
-                "not_testable": reason,
-                "num_rows": num_rows,
-            }
-        )
-    return found
 
 
 def _unit_row(receipt: reader.UnitReceipt) -> dict[str, object]:

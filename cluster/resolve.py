@@ -14,7 +14,7 @@ from evaluator.errors import DataError, VariantError
 from evaluator.predictors import code_digest, resolve_entrypoint
 from evaluator.predictors.entrypoint import check_parameters
 from evaluator.storage import Store, open_store, split_uri
-from manifests import Arm, Column, Dataset, Experiment, InvalidInput, parse
+from manifests import Arm, Column, Dataset, Experiment, InvalidInput, Metric, parse
 from manifests.errors import did_you_mean
 from manifests.guardrail import GroupGapGuardrail, SelectionRatioGuardrail
 
@@ -88,6 +88,8 @@ def resolved(experiment: Experiment, paths: tuple[str, ...]) -> Resolved:
     # The arms of a sweep share code, weights and stores: each is read, and opened, once.
     code_digest_of, stores = cache(code_digest), cache(open_store)
     weights_of = cache(lambda location: _weights(location, stores))
+    suite = experiment.suite
+    suite = suite.model_copy(update={"metrics": tuple(_resolved_metric(metric) for metric in suite.metrics)})
     arms = []
     for arm in experiment.arms:
         try:
@@ -102,6 +104,7 @@ def resolved(experiment: Experiment, paths: tuple[str, ...]) -> Resolved:
                 remedy=error.remedy,
             ) from error
     update = {
+        "suite": suite,
         "arms": tuple(arms),
         "dataset": posixpath.join(store.uri, dataset.reference),
         "dataset_digest": dataset.digest(),
@@ -109,6 +112,30 @@ def resolved(experiment: Experiment, paths: tuple[str, ...]) -> Resolved:
     }
     sizes = {arm.name: weights_of(arm.variant.weights)[1] if arm.variant.weights else 0 for arm in experiment.arms}
     return Resolved(experiment.model_copy(update=update), dataset, sizes)
+
+
+def _resolved_metric(metric: Metric) -> Metric:
+    """The metric with the digest of its scorer's code, if it has a scorer."""
+    if metric.scorer is None:
+        return metric
+    place = f"metric '{metric.name}'"
+    try:
+        check_parameters(resolve_entrypoint(metric.scorer), {}, entrypoint=metric.scorer, num_leading=3)
+        found = code_digest(metric.scorer)
+    except VariantError as error:
+        raise VariantError(
+            error.problem, place=place, field="scorer", value=metric.scorer, bound=error.bound, remedy=error.remedy
+        ) from error
+    if metric.scorer_digest not in (None, found):
+        raise VariantError(
+            "the scorer's code differs from what was pinned",
+            place=place,
+            field="scorer_digest",
+            value=found,
+            bound=str(metric.scorer_digest),
+            remedy="restore what was pinned, or correct the digest",
+        )
+    return metric.model_copy(update={"scorer_digest": found})
 
 
 def _resolved_arm(
@@ -181,8 +208,36 @@ def _check_columns(experiment: Experiment, dataset: Dataset) -> None:
                 field="suite.metrics",
                 value=f"{metric.measure} of a label with {len(label.classes)} classes",
                 bound="a label with 2 classes",
-                remedy="measure balanced_accuracy or macro_f1",
+                remedy="measure balanced_accuracy or macro_f1"
+                if not metric.has_threshold
+                else "leave its threshold out",
             )
+        if metric.of_queries and not dataset.names("cluster"):
+            raise DataError(
+                f"metric '{metric.name}' ranks the rows of a query, which are those of one cluster",
+                place=dataset.reference,
+                field="suite.metrics",
+                value=metric.measure,
+                remedy="give the column that names the query the role cluster, and freeze the rows anew",
+            )
+        if metric.of_queries and label.type == "string":
+            raise DataError(
+                f"metric '{metric.name}' takes the label as relevance",
+                place=dataset.reference,
+                field="suite.metrics",
+                value=f"a label of type {label.type}",
+                bound="a number, 0 or above",
+            )
+        if metric.values is not None:
+            classes = label.classes or tuple(str(index) for index in range(len(metric.values)))
+            if set(classes) != set(metric.values):
+                raise DataError(
+                    f"metric '{metric.name}' must value every class of the label '{label.name}', and nothing else",
+                    place=dataset.reference,
+                    field="suite.metrics",
+                    value=", ".join(metric.values),
+                    bound=", ".join(classes),
+                )
     regression = label.type in ("float32", "float64")
     for arm in experiment.arms:
         output = arm.variant.output

@@ -34,7 +34,7 @@ def unit_keys(experiment: Experiment, *, dataset_digest: str, environment: Mappi
         "seed": suite.seed,
         "determinism": suite.determinism.content(),
         # Measures of the whole dataset are made from these rows later: they shape no score.
-        "scores": [[metric.name, metric.row_measure] for metric in suite.metrics if metric.row_measure is not None],
+        "scores": [metric.content() for metric in suite.metrics if metric.row_measure is not None],
         # The probe speaks of the primary metric; the tolerance decides of scores only where it does more than warn.
         "wobble": [
             suite.on_wobble,

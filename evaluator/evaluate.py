@@ -10,7 +10,7 @@ import pyarrow.compute as pc
 from evaluator import determinism, fingerprint
 from evaluator.batches import Unit
 from evaluator.data.shards import ShardReader, columns_as_numpy
-from evaluator.metrics import outputs, row
+from evaluator.metrics import operating_point, outputs, row
 from evaluator.predictors.base import Predictor
 from evaluator.predictors.chunks import batches_of
 from evaluator.results import UnitResult, UnitTiming
@@ -93,9 +93,11 @@ def scored(
     for name in dataset.names("cluster"):
         columns["cluster"] = pc.cast(rows[name], pa.string())
     for metric in suite.metrics:
+        if metric.has_threshold:
+            operating_point.check(metric, predictions, labels, label=dataset.label)
         if metric.row_measure is not None:
             columns[SCORE_COLUMN_PREFIX + metric.name] = pa.array(
-                row.score(metric.row_measure, predictions, labels, label=dataset.label)
+                row.score(metric, predictions, labels, label=dataset.label, batch_size=suite.batch_size)
             )
     return pa.table(columns)
 

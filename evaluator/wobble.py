@@ -30,8 +30,10 @@ class Wobble:
         num_flips: Rows with another prediction.
         max_abs_difference: The largest difference of a number in the variant's raw answer.
         noise_floor: How far the batch size moves the primary metric on these rows, in its units: the mean absolute
-            difference of its row scores, of a corpus metric the share of flipped rows, or the mean difference of
-            values or probabilities that it is made of. None where rows cannot be scored alone.
+            difference of its row scores; of a corpus metric the share of flipped rows, at its threshold if that is
+            fixed, or the mean difference of values or probabilities that it is made of; of a ranking the share of
+            pairs of rows that change places; of R2 the mean difference of squared errors over the labels' variance.
+            None where rows cannot be scored alone.
         reason: Why they cannot; empty if they can.
     """
 
@@ -115,18 +117,41 @@ def _compared(
 
 def _noise_floor(tables: list[pa.Table], flips_R: np.ndarray, suite: Suite) -> float:
     primary = suite.primary
+    if primary.row_measure is not None:
+        return float(_difference(tables, SCORE_COLUMN_PREFIX + primary.name).mean())
+    if primary.of_queries:
+        first, second = (np.sign(np.subtract.outer(*2 * [table["prediction"].to_numpy()])) for table in tables)
+        return float((first != second).mean())
+    if primary.threshold is not None:
+        first, second = (matrix(table["probabilities"])[:, -1] >= primary.threshold for table in tables)
+        return float((first != second).mean())
+    if primary.operating_point is not None:  # not known before the control has scored every row
+        span = 1.0
+        if primary.values is not None:
+            worth = [value for row in primary.values.values() for value in row.values()]
+            span = max(worth) - min(worth)
+        return span * float(_difference(tables, "probabilities").mean())
     match primary.measure:
-        case measure if primary.row_measure is not None:
-            name = SCORE_COLUMN_PREFIX + primary.name
-        case "mae" | "rmse":
-            name = "prediction"
-        case "auroc" | "calibration_error":
-            name = "probabilities"
+        case "mae":
+            return float(_difference(tables, "prediction").mean())
+        case "rmse":
+            return float(np.sqrt((_difference(tables, "prediction") ** 2).mean()))
+        case "r2":
+            labels = tables[0]["label"].to_numpy()
+            first, second = ((table["prediction"].to_numpy() - labels) ** 2 for table in tables)
+            moved = float(np.abs(first - second).mean())
+            spread = float(labels.var())
+            return moved / spread if spread else float("inf") if moved else 0.0
+        case "auroc" | "average_precision" | "calibration_error":
+            return float(_difference(tables, "probabilities").mean())
         case _:
             return float(flips_R.mean())
+
+
+def _difference(tables: list[pa.Table], name: str) -> np.ndarray:
+    """How far each row's number is moved, the farthest of several."""
     first, second = (_numbers(table[name]) for table in tables)
-    difference_R = np.abs(first - second).reshape(len(flips_R), -1).max(axis=1)
-    return float(np.sqrt((difference_R**2).mean()) if measure == "rmse" else difference_R.mean())
+    return np.abs(first - second).reshape(len(first), -1).max(axis=1)
 
 
 def _numbers(column: pa.ChunkedArray) -> np.ndarray:

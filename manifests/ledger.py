@@ -13,13 +13,26 @@ LAYOUT = "v1"
 """The folder of this layout inside a ledger."""
 
 Table = Literal[
-    "scores", "units", "arms", "metrics", "latency", "comparisons", "decisions", "analyses", "events", "spending"
+    "scores",
+    "units",
+    "arms",
+    "metrics",
+    "confusions",
+    "histograms",
+    "latency",
+    "comparisons",
+    "decisions",
+    "analyses",
+    "events",
+    "spending",
 ]
 """scores: a row per arm and dataset row. units: per unit evaluated: where, how long it took, and what its process read
 from the dataset's store since the unit before (`shards_fetched`, `bytes_fetched`, `fetch_s`). arms, metrics,
-comparisons, decisions: what their names say. latency: a row per batch that an arm and the control were timed on in
-turn, or one that says why they were not. analyses: the planned analysis as one JSON document. events: what happened
-on the way. spending: one row, what the run's slots had cost until the commit, work or not."""
+comparisons, decisions: what their names say. confusions: per arm, how many rows of each label have each prediction.
+histograms: per arm, how many rows have a probability of the predicted class, or a value, in each bin. latency: a row
+per batch that an arm and the control were timed on in turn, or one that says why they were not. analyses: the planned
+analysis as one JSON document. events: what happened on the way. spending: one row, what the run's slots had cost until
+the commit, work or not."""
 
 SUBMISSION_VARIABLE = "ASSAY_SUBMISSION"
 """The environment variable that tells a driver which submission it carries out."""

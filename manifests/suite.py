@@ -72,11 +72,19 @@ class Suite(Manifest):
                 f"plan.scale is {self.plan.scale}, but scores of '{self.plan.metric}' are "
                 f"{'0 or 1: binary' if self.primary.is_binary else 'numbers: continuous'}"
             )
+        compared = {self.primary.name}
         for guardrail in self.plan.guardrails:
             named = getattr(guardrail, "metric", self.plan.metric)
             if named not in names:
                 raise ValueError(
                     f"plan.guardrails names '{named}', but no metric has that name; {did_you_mean(named, names)}"
+                )
+            compared.add(named)
+        for metric in self.metrics:
+            if metric.name in compared and metric.of_queries and self.plan.columns.cluster is None:
+                raise ValueError(
+                    f"metric '{metric.name}' is compared query by query, so its rows are not independent: "
+                    "plan.columns.cluster must name the dataset's cluster column, which tells the queries"
                 )
         if self.plan.design != "paired":
             raise ValueError("a suite's plan is paired: every arm scores the same rows")

@@ -11,13 +11,13 @@ pseudo-values are DeLong's components, scaled so that the covariance is DeLong's
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from typing import Any, Protocol
+from dataclasses import dataclass, replace
+from typing import Any, Literal, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
-from stats import auroc, joint_table, resampling
+from stats import auroc, average_precision, joint_table, resampling
 from stats.joint_table import ClassMetric
 from stats.moments import Floats
 from stats.resampling import Replicates
@@ -200,31 +200,37 @@ class Classes:
 
 @dataclass(frozen=True, eq=False)
 class Ranked:
-    """Scores that rank rows, for AUROC: of one class against the rest, or the mean over several.
+    """Scores that rank rows, for AUROC and average precision: of one class against the rest, or the mean over several.
 
     Attributes:
         scores_KRA: For each class that is told from the rest: the arms' scores of the rows.
         positive_KR: Whether the row is of that class.
+        metric: Which of the two.
     """
 
     scores_KRA: Floats
     positive_KR: NDArray[np.bool_]
+    metric: Literal["auroc", "average_precision"] = "auroc"
     bounded: bool = True
 
     def taken(self, rows_R: NDArray[Any]) -> "Ranked":
         """Only some rows."""
-        return Ranked(self.scores_KRA[:, rows_R], self.positive_KR[:, rows_R])
+        return replace(self, scores_KRA=self.scores_KRA[:, rows_R], positive_KR=self.positive_KR[:, rows_R])
 
     def pseudo_values(self) -> Floats:
-        """DeLong's components, averaged over the classes."""
+        """DeLong's components, or the jackknife's of average precision, averaged over the classes."""
+        module = auroc if self.metric == "auroc" else average_precision
         of_classes = [
-            auroc.pseudo_values(scores_RA, positive_R)
+            module.pseudo_values(scores_RA, positive_R)
             for scores_RA, positive_R in zip(self.scores_KRA, self.positive_KR, strict=True)
         ]
         return np.mean(of_classes, axis=0)
 
     def replicates(self, clusters_R: NDArray[np.int64] | None, keys_R: Keys) -> Replicates | None:  # noqa: ARG002
-        """None: DeLong's covariance is that of a U-statistic, not an approximation that a bootstrap would check."""
+        """None: DeLong's covariance is that of a U-statistic, not an approximation that a bootstrap would check.
+
+        Average precision is no function of sums: every replicate would have to rank all rows anew.
+        """
         return None
 
 
@@ -312,6 +318,86 @@ class Errors:
         sums_RAS = np.stack([self.errors_RA**2, np.ones_like(self.errors_RA)], axis=2)
         root: Callable[[Floats], Floats] = lambda sums: np.sqrt(sums[..., 0] / sums[..., 1])  # noqa: E731
         return resampling.bootstrap_sums(sums_RAS, root, keys_R=keys_R, num_replicates=_NUM_REPLICATES)
+
+
+@dataclass(frozen=True, eq=False)
+class Explained:
+    """Errors of predicted values and the labels, for the share of the labels' variance that is explained: R2.
+
+    Attributes:
+        errors_RA: Predicted minus true value.
+        labels_R: The true value.
+    """
+
+    errors_RA: Floats
+    labels_R: Floats
+    bounded: bool = False
+
+    def taken(self, rows_R: NDArray[Any]) -> "Explained":
+        """Only some rows."""
+        return Explained(self.errors_RA[rows_R], self.labels_R[rows_R])
+
+    def pseudo_values(self) -> Floats:
+        """From both sums of squares without each row; NaN where the labels, all or all but one, are equal."""
+        num_rows = len(self.labels_R)
+        if len(np.unique(self.labels_R)) < 2 or np.unique(self.labels_R, return_counts=True)[1].max() >= num_rows - 1:
+            return np.full(self.errors_RA.shape, np.nan)
+        square_RA = self.errors_RA**2
+        total_A = square_RA.sum(axis=0)
+        deviation_R = self.labels_R - self.labels_R.mean()
+        spread = (deviation_R**2).sum()
+        # the mean without a row is another one: Welford's update, backwards
+        without_R = spread - deviation_R**2 * num_rows / (num_rows - 1)
+        without_RA = 1.0 - (total_A - square_RA) / without_R[:, None]
+        return _pseudo_values(1.0 - total_A / spread, without_RA, np.ones((num_rows, 1), dtype=np.int64))
+
+    def replicates(self, clusters_R: NDArray[np.int64] | None, keys_R: Keys) -> Replicates | None:  # noqa: ARG002
+        """Weighs the rows' squares and their labels' deviations from the mean of all."""
+        if self.errors_RA.size * 4 > _MOST_COUNTS:
+            return None
+        deviation_RA = np.broadcast_to((self.labels_R - self.labels_R.mean())[:, None], self.errors_RA.shape)
+        columns = [self.errors_RA**2, deviation_RA**2, deviation_RA, np.ones_like(self.errors_RA)]
+        return resampling.bootstrap_sums(
+            np.stack(columns, axis=2), _explained, keys_R=keys_R, num_replicates=_NUM_REPLICATES
+        )
+
+
+def _explained(sums: Floats) -> Floats:
+    return 1.0 - sums[..., 0] / (sums[..., 1] - sums[..., 2] ** 2 / sums[..., 3])
+
+
+@dataclass(frozen=True, eq=False)
+class QueryScores:
+    """Scores of queries, each of which is a cluster of rows: their mean, every query weighing the same.
+
+    Attributes:
+        scores_RA: The score of the row's query, the same for each row of it.
+        query_R: The number of the row's query.
+    """
+
+    scores_RA: Floats
+    query_R: NDArray[np.int64]
+    bounded: bool = True
+
+    def taken(self, rows_R: NDArray[Any]) -> "QueryScores":
+        """Only some rows; a query that has one of them keeps its whole score."""
+        return QueryScores(self.scores_RA[rows_R], renumbered(self.query_R[rows_R]))
+
+    def pseudo_values(self) -> Floats:
+        """Each query's deviation from the mean, shared out among its rows: `m + (R / (Q R_q)) (s_q - m)`.
+
+        Added up within queries, as clusters are, these have the mean over queries as mean, and the covariance over
+        queries as covariance, to the last factor.
+        """
+        num_rows = len(self.query_R)
+        num_rows_Q = np.bincount(self.query_R)
+        share_R = 1.0 / (len(num_rows_Q) * num_rows_Q[self.query_R])
+        mean_A = share_R @ self.scores_RA
+        return mean_A + num_rows * share_R[:, None] * (self.scores_RA - mean_A)
+
+    def replicates(self, clusters_R: NDArray[np.int64] | None, keys_R: Keys) -> Replicates | None:  # noqa: ARG002
+        """None: it is a mean of independent scores."""
+        return None
 
 
 def _pseudo_values(estimate: float | Floats, without: Floats, counts: NDArray[np.int64]) -> Floats:

@@ -30,8 +30,11 @@ def document(store: Store, run_id: str) -> Document:
 
     arms = {row["arm"]: row for row in rows("arms")}
     metrics: dict[str, dict[str, Any]] = {}
+    thresholds: dict[str, float] = {}
     for row in rows("metrics"):
         metrics.setdefault(row["arm"], {})[row["metric"]] = row["value"]
+        if row["threshold"] is not None:
+            thresholds[row["metric"]] = row["threshold"]
     decisions, suite = rows("decisions"), run.experiment.suite
     found = json.loads(rows("analyses")[0]["analysis"])
     return {
@@ -49,6 +52,7 @@ def document(store: Store, run_id: str) -> Document:
         "control": run.experiment.suite.plan.control,
         "primary": run.experiment.suite.plan.metric,
         "directions": {metric.name: metric.direction for metric in run.experiment.suite.metrics},
+        "thresholds": thresholds,
         "opened_at": run.opened_at,
         "supersedes": run.supersedes,
         "scores_digest": scores_digest(list(arms.values())),

@@ -9,6 +9,8 @@ from rich.text import Text
 
 from cluster.report.document import Document
 
+_MOST_CLASSES = 12
+_MOST_MISTAKES = 20
 _STYLES = {"promote": "bold green", "hold": "yellow", "reject": "bold red", "control": "dim"}
 
 
@@ -54,6 +56,10 @@ def verdict(report: Document) -> RenderableType:
     words += [
         Text(f"confounded: {arm} against {report['control']}: {why}", style="yellow")
         for arm, why in report["confounded"].items()
+    ]
+    words += [
+        Text(f"{name}: the second class is predicted from a probability of {at:.6g} on, in every arm")
+        for name, at in report["thresholds"].items()
     ]
     words += _wobble_words(report)
     reused = [*_winner_words(report), *_best_words(report), *_race_words(report), *_reuse_words(report)]
@@ -245,6 +251,52 @@ def show_power(answer: dict[str, Any], console: Console) -> None:
     console.print(Text(answer["method"], style="dim"))
     for assumption in answer["assumptions"]:
         console.print(Text(f"assumes: {assumption}", style="dim"))
+
+
+def show_outcomes(found: Document, console: Console) -> None:
+    """Prints each arm's confusion matrix, of many classes its fullest wrong cells, and its histogram.
+
+    Titles are lines of their own: a table folds its title to the width of its columns.
+    """
+    for arm in found["arms"]:
+        cells = {(row["label"], row["prediction"]): row["num_rows"] for row in arm["confusions"]}
+        names = sorted(
+            {name for cell in cells for name in cell if name is not None}, key=lambda name: (len(name), name)
+        )
+        if cells and len(names) <= _MOST_CLASSES:
+            console.print(f"{arm['arm']}: rows by label (down) and prediction (across)")
+            table = _table("")
+            table.add_column("")
+            for name in names:
+                table.add_column(name, justify="right")
+            for label in names:
+                table.add_row(label, *(f"{cells.get((label, said), 0):,}" for said in names))
+            console.print(table)
+        elif cells:
+            console.print(f"{arm['arm']}: most frequent mistakes of {len(names)} classes")
+            table = _table("")
+            for title in ("label", "prediction", "rows"):
+                table.add_column(title, justify="right" if title == "rows" else "left")
+            wrong = [(cell, count) for cell, count in cells.items() if cell[0] != cell[1]]
+            for (label, said), count in wrong[:_MOST_MISTAKES]:
+                table.add_row(label, said, f"{count:,}")
+            console.print(table)
+        bins = arm["histograms"]
+        if bins:
+            of = "probability of the predicted class" if bins[0]["of"] == "probability" else "values"
+            console.print(f"{arm['arm']}: {of}")
+            table = _table("")
+            for title in ("from", "to", "rows", "of them right"):
+                table.add_column(title, justify="right")
+            for row in bins:
+                if row["num_rows"]:
+                    right = "" if row["num_correct"] is None else f"{row['num_correct'] / row['num_rows']:.1%}"
+                    table.add_row(_bound(row["low"]), _bound(row["high"]), f"{row['num_rows']:,}", right)
+            console.print(table)
+
+
+def _bound(edge: float | None) -> str:
+    return "" if edge is None else f"{edge:.4g}"
 
 
 def show_timing(found: dict[str, Any], console: Console) -> None:

@@ -6,7 +6,7 @@ from sklearn import metrics as reference
 
 from stats import gate, ratio
 from stats.analysis import analyze
-from stats.corpus import CLASS_METRICS, Classes, Confidences, Errors, Ranked, corpus_samples
+from stats.corpus import CLASS_METRICS, Classes, Confidences, Errors, Explained, QueryScores, Ranked, corpus_samples
 from stats.guardrails import Guardrail
 from stats.moments import moments_of
 from stats.paired import measured
@@ -39,15 +39,22 @@ def answers_of(kind, num_rows, seed=1):
     shared = rng.normal(size=(num_rows, 1))
     if kind == "rmse":
         return Errors(shared + rng.normal(size=(num_rows, 3)) * [1, 0.9, 1.2])
+    if kind == "r2":
+        return Explained(rng.normal(size=(num_rows, 3)) * [1, 0.9, 1.2], 100 + 2 * rng.normal(size=num_rows))
     confidence = rng.uniform(0.5, 1, size=(num_rows, 3))
     if kind == "calibration_error":
         return Confidences(15, rng.random((num_rows, 3)) < confidence**2, confidence)
     labels = rng.integers(0, 3, num_rows)
     scores = np.stack([shared + rng.normal(size=(num_rows, 3)) + (labels == k)[:, None] for k in range(3)])
-    return Ranked(scores, np.stack([labels == k for k in range(3)]))
+    if kind == "average_precision":
+        scores = np.round(scores, 1)  # ties
+    return Ranked(
+        scores, np.stack([labels == k for k in range(3)]), "auroc" if kind == "auroc" else "average_precision"
+    )
 
 
-KINDS = [*CLASS_METRICS, "rmse", "calibration_error", "auroc"]
+RANKED = ("auroc", "average_precision")
+KINDS = [*CLASS_METRICS, "rmse", "r2", "calibration_error", *RANKED]
 SKLEARN = {
     "precision": reference.precision_score,
     "recall": reference.recall_score,
@@ -89,6 +96,44 @@ def test_scores_are_pseudo_values_of_the_jackknife(kind):
         assert scores == pytest.approx(expected, rel=1e-9, abs=1e-9)
 
 
+@pytest.mark.parametrize("ties", [False, True])
+def test_average_precision_and_r2_are_scikit_learns(ties):
+    rng = np.random.default_rng(4)
+    positive, scores = rng.random(150) < 0.3, rng.normal(size=(150, 3))
+    scores += positive[:, None]
+    scores = np.round(scores) if ties else scores
+    found = Ranked(scores[None], positive[None], "average_precision").pseudo_values().mean(axis=0)
+    assert found == pytest.approx([reference.average_precision_score(positive, each) for each in scores.T], rel=1e-12)
+    labels = 1e6 + rng.normal(size=150)
+    found = Explained(scores - labels[:, None], labels).pseudo_values().mean(axis=0)
+    assert found == pytest.approx([reference.r2_score(labels, each) for each in scores.T], rel=1e-9)
+
+
+def test_the_scores_of_queries_have_the_mean_and_the_variance_of_queries():
+    rng = np.random.default_rng(5)
+    query, of_query = rng.integers(0, 40, 500), rng.random((40, 3))
+    clustered = samples_of(QueryScores(of_query[query], query), 500, clusters_R=query)
+    by_row = measured(clustered, control=0)
+    assert by_row.moments.mean_A == pytest.approx(of_query.mean(axis=0), rel=1e-12)
+    by_query = analyze(samples_of(QueryScores(of_query, np.arange(40)), 40), plan())
+    found = analyze(clustered, plan(columns={"cluster": "q"}))
+    for ours, theirs in zip(found.comparisons, by_query.comparisons, strict=True):
+        assert ours.estimate == pytest.approx(theirs.estimate)
+        assert (ours.ci_low, ours.ci_high) == pytest.approx((theirs.ci_low, theirs.ci_high), abs=2e-3)
+
+
+@pytest.mark.parametrize(
+    "answers",
+    [
+        Ranked(np.zeros((1, 9, 3)), np.arange(9)[None] == 0, "average_precision"),  # one row of the class
+        Explained(np.ones((9, 3)), np.full(9, 7.0)),  # no spread
+        Explained(np.ones((9, 3)), (np.arange(9) == 0).astype(float)),  # none without one of the rows
+    ],
+)
+def test_what_one_row_decides_is_undefined(answers):
+    assert samples_of(answers, 9).undefined
+
+
 def test_f1_has_the_variance_of_the_delta_method():
     labels, predictions = made(2000)
     truth = labels[:, None] == 1
@@ -99,7 +144,7 @@ def test_f1_has_the_variance_of_the_delta_method():
     assert scores.difference_covariance_AA == pytest.approx(delta.difference_covariance_AA, rel=5e-3, abs=1e-6)
 
 
-@pytest.mark.parametrize("kind", [kind for kind in KINDS if kind != "auroc"])
+@pytest.mark.parametrize("kind", [kind for kind in KINDS if kind not in RANKED])
 @pytest.mark.parametrize("clustered", [False, True])
 def test_the_bootstrap_beside_it_has_the_same_estimates_and_errors(kind, clustered):
     num_rows = 900
@@ -184,8 +229,10 @@ def test_identical_arms_are_identical():
             same = Errors(answers.errors_RA[:, [0, 0, 0]])
         elif isinstance(answers, Confidences):
             same = Confidences(15, answers.hits_RA[:, [0, 0, 0]], answers.confidences_RA[:, [0, 0, 0]])
+        elif isinstance(answers, Explained):
+            same = Explained(answers.errors_RA[:, [0, 0, 0]], answers.labels_R)
         else:
-            same = Ranked(answers.scores_KRA[:, :, [0, 0, 0]], answers.positive_KR)
+            same = Ranked(answers.scores_KRA[:, :, [0, 0, 0]], answers.positive_KR, answers.metric)
         found = analyze(samples_of(same, 100), plan())
         assert {pair.degenerate for pair in found.comparisons} == {"identical"}
         assert found.omnibus.p_value == 1.0

@@ -12,7 +12,7 @@ from cluster.demo import digits
 from evaluator.metrics import outputs, row
 from evaluator.predictors.base import Batch
 from evaluator.predictors.load import load, read_weights
-from manifests import Column, Variant, parse
+from manifests import Column, Metric, Variant, parse
 
 REPOSITORY = Path(__file__).parents[3]
 DEMO = REPOSITORY / "cluster" / "demo"
@@ -43,7 +43,8 @@ def _answers(name: str, *, padding: int = 0) -> np.ndarray:
 def _scores(name: str, measure: str) -> np.ndarray:
     test = digits.test()
     said = outputs.predictions(_answers(name), output=_variant(name).output, label=LABEL)
-    return row.score(measure, said, test.labels, label=LABEL)
+    metric = Metric.model_validate({"name": measure, "measure": measure})
+    return row.score(metric, said, test.labels, label=LABEL, batch_size=BATCH_SIZE)
 
 
 def _gap(name: str, measure: str) -> tuple[float, float]:

@@ -1,8 +1,13 @@
-"""Label columns for the tests of this folder."""
+"""Label columns and metrics for the tests of this folder."""
 
-from manifests import Column
+from manifests import Column, Metric
 
 
 def label(*classes: str) -> Column:
     """A label column of whole numbers, or of these class names."""
     return Column(name="label", role="label", type="string" if classes else "int64", classes=classes)
+
+
+def metric(measure: str, **parameters: object) -> Metric:
+    """A metric of this measure."""
+    return Metric.model_validate({"name": "m", "measure": measure, **parameters})

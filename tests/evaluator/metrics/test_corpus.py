@@ -10,20 +10,22 @@ from sklearn.calibration import calibration_curve
 
 from evaluator.metrics.corpus import CorpusMetric
 from evaluator.metrics.outputs import predictions
+from tests.evaluator.metrics import builders
 from tests.evaluator.metrics.builders import label
 
 CLASSIFIED = ("accuracy", "balanced_accuracy", "macro_f1", "matthews", "auroc", "calibration_error")
 OF_TWO_CLASSES = ("precision", "recall", "f1")
 
 
-def _computed(measure, prediction, probabilities, labels, *, classes=(), piece=7):
-    metric = CorpusMetric(measure, label=label(*classes))
+def _computed(measure, prediction, probabilities, labels, *, classes=(), piece=7, queries=None, **parameters):
+    metric = CorpusMetric(builders.metric(measure, **parameters), label=label(*classes))
     for first in range(0, len(labels), piece):
         rows = slice(first, first + piece)
         metric.update(
             prediction=prediction[rows],
             probabilities=None if probabilities is None else probabilities[rows],
             labels=labels[rows],
+            queries=None if queries is None else queries[rows],
         )
     return metric.compute()
 

@@ -4,10 +4,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sklearn import metrics as sklearn_metrics
 
-from evaluator.metrics import outputs
-from evaluator.metrics.row import score
+from evaluator.metrics import outputs, row
 from evaluator.predictors.base import PredictionError
+from tests.evaluator.metrics import builders
 from tests.evaluator.metrics.builders import label
+
+
+def score(measure, predictions, labels, *, label, batch_size=8, **parameters):
+    return row.score(builders.metric(measure, **parameters), predictions, labels, label=label, batch_size=batch_size)
 
 
 def _classified(seed, num_classes, *, num_rows=40, spread=3.0):

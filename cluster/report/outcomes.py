@@ -1,0 +1,32 @@
+"""What the arms of a run said of which labels, and how sure they were: from the ledger, nothing is run again."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from evaluator.ledger import reader
+from evaluator.storage import Store
+
+
+def outcomes(store: Store, run_id: str) -> dict[str, Any]:
+    """Confusion matrices and histograms of every complete arm, as `cluster.measured.Measured` describes their rows.
+
+    Raises:
+        LedgerError: The run is unknown or not committed.
+        DamageError: A file of it was changed.
+    """
+    files = reader.committed_files(store, run_id)
+    found = {name: reader.read_table(store, files, name).to_pylist() for name in ("confusions", "histograms")}
+    arms = reader.read_table(store, files, "arms", ["arm", "status"]).to_pylist()
+    return {
+        "run_id": run_id,
+        "ledger": store.uri,
+        "arms": [
+            {"arm": row["arm"], **{name: _of_arm(rows, row["arm"]) for name, rows in found.items()}}
+            for row in arms
+            if row["status"] == "complete"
+        ],
+    }
+
+
+def _of_arm(rows: Sequence[dict[str, Any]], arm: str) -> list[dict[str, Any]]:
+    return [{name: row[name] for name in row if name not in ("run_id", "arm")} for row in rows if row["arm"] == arm]

@@ -1,0 +1,265 @@
+"""Operating points, values, own scorers and rankings through a whole run: decided on, recorded, refused in words."""
+
+import json
+import sys
+
+import numpy as np
+import pytest
+import yaml
+from sklearn import metrics as reference
+
+from cluster import pipeline
+from cluster.report.document import document
+from evaluator.data.freeze import freeze
+from evaluator.ledger import reader
+from evaluator.storage import open_store
+from manifests import InvalidInput, parse
+from tests import builders
+
+VALUES = {0: {0: 0.0, 1: -5.0}, 1: {0: -20.0, 1: 10.0}}
+POINT = {"false_positive_rate": 0.05}
+
+CODE = """
+import numpy as np
+
+
+def noisy(features, *, noise, slope):
+    \"\"\"Probability of class 1: rises with x, with noise that is a function of x.\"\"\"
+    x = features["x"]
+    return np.clip(0.5 + slope * (x - 0.5) + noise * np.sin(x * 1e6), 0, 1)
+
+
+def certainty(predictions, probabilities, labels):
+    return probabilities[np.arange(len(labels)), labels]
+
+
+def constant(predictions, probabilities, labels):
+    return [1.0] * (len(labels) - 1)
+
+
+def ranks(features, *, noise):
+    x = features["x"]
+    return x + noise * np.sin(x * 1e6)
+"""
+
+
+@pytest.fixture
+def place(tmp_path):
+    (tmp_path / "own_code.py").write_text(CODE)
+    sys.modules.pop("own_code", None)
+    return tmp_path
+
+
+def run(experiment):
+    prepared = pipeline.prepare(str(experiment))
+    pipeline.run(prepared, in_process=True, on_progress=lambda arm, units: None)
+    return prepared.store, prepared.run.run_id
+
+
+def noisy(noise, slope=1.0):
+    parameters = {"noise": noise, "slope": slope}
+    return builders.variant() | {"entrypoint": "own_code:noisy", "parameters": parameters}
+
+
+ARMS = {"control": noisy(0.3), "better": noisy(0.05, slope=5.0), "blunt": noisy(0.05)}
+
+
+def suite(primary, *others, margins=None, direction="higher", **plan):
+    return {
+        **builders.SUITE,
+        "metrics": [primary, *others],
+        "plan": {
+            **builders.SUITE["plan"],
+            "metric": primary["name"],
+            "direction": direction,
+            "scale": "continuous",
+            "margins": margins or {},
+            **plan,
+        },
+    }
+
+
+def scored(store, run_id, arm):
+    tables = reader.score_tables(store, reader.committed_files(store, run_id), arm)
+    labels, second = zip(
+        *((table["label"].to_numpy(), reader.matrix(table["probabilities"])[:, 1]) for table in tables), strict=True
+    )
+    return np.concatenate(labels), np.concatenate(second)
+
+
+def test_value_at_an_operating_point_decides_and_its_threshold_is_recorded(place):
+    planned = suite(
+        {"name": "value", "measure": "value_per_row", "values": VALUES, "operating_point": POINT},
+        {"name": "recall", "measure": "recall", "operating_point": POINT},
+        {"name": "accuracy", "measure": "accuracy", "threshold": 0.25},
+        {"name": "own", "measure": "custom", "scorer": "own_code:certainty", "direction": "higher"},
+        {"name": "ap", "measure": "average_precision"},
+        margins={"recall": 0.05, "accuracy": 0.5, "own": 0.2, "ap": 0.1},
+    )
+    store, run_id = run(builders.write_experiment(place, arms=ARMS, suite=planned))
+    report = document(store, run_id)
+    rows = reader.read_table(store, reader.committed_files(store, run_id), "metrics").to_pylist()
+    found = {(row["arm"], row["metric"]): row for row in rows}
+
+    labels, second = scored(store, run_id, "control")
+    rates, _, levels = reference.roc_curve(labels, second, drop_intermediate=False)
+    threshold = levels[np.flatnonzero(rates <= 0.05)[-1]]
+    assert {row["threshold"] for row in rows if row["metric"] in ("value", "recall")} == {threshold}
+    assert report["thresholds"] == {"value": threshold, "recall": threshold, "accuracy": 0.25}
+
+    for arm in ARMS:
+        labels, second = scored(store, run_id, arm)
+        said = second >= threshold
+        costs = reference.confusion_matrix(labels, said) * np.array([[0.0, -5.0], [-20.0, 10.0]])
+        expected = {
+            "value": costs.sum() / len(labels),
+            "recall": reference.recall_score(labels, said),
+            "accuracy": reference.accuracy_score(labels, second >= 0.25),
+            "own": np.where(labels == 1, second, 1 - second).mean(),
+            "ap": reference.average_precision_score(labels, second),
+        }
+        assert {name: found[arm, name]["value"] for name in expected} == pytest.approx(expected, rel=1e-9)
+        (estimate,) = (row for row in report["analysis"]["arms"] if row["arm"] == arm)
+        assert estimate["mean"] == pytest.approx(expected["value"], rel=1e-9)
+    # blunt ranks the rows nearly without fault, but few of its probabilities reach the control's threshold
+    assert found["blunt", "ap"]["value"] > found["control", "ap"]["value"]
+    decisions = {row["arm"]: row["decision"] for row in report["decisions"]}
+    assert decisions == {"better": "promote", "blunt": "hold"}
+    verdicts = {(row["metric"], row["comparison"]["arm"]): row["verdict"] for row in report["analysis"]["guardrails"]}
+    assert {verdicts[name, "better"] for name in ("recall", "accuracy", "ap", "own")} == {"non_inferior"}
+
+    recorded = {metric.name: metric for metric in reader.read_run(store, run_id).experiment.suite.metrics}
+    assert recorded["own"].scorer_digest is not None
+
+
+def test_units_are_taken_over_only_under_the_same_scorer_and_parameters(place):
+    def keys(values, code=CODE):
+        (place / "own_code.py").write_text(code)
+        sys.modules.pop("own_code", None)
+        planned = suite(
+            {"name": "value", "measure": "value_per_row", "values": values},
+            {"name": "own", "measure": "custom", "scorer": "own_code:certainty", "direction": "higher"},
+        )
+        arms = {name: builders.variant(flip_every=every) for name, every in (("control", 5), ("better", 0))}
+        return pipeline.prepare(str(builders.write_experiment(place, arms=arms, suite=planned))).run.unit_keys
+
+    first = keys(VALUES)
+    assert keys(VALUES) == first
+    assert not set(keys({**VALUES, 1: {0: -20.0, 1: 11.0}}).values()) & set(first.values())
+    assert not set(keys(VALUES, CODE + "\n# another\n").values()) & set(first.values())
+
+
+def ranked_experiment(place, *, cluster="query", role="cluster"):
+    rng = np.random.default_rng(1)
+    lines = [
+        {"key": row, "query": f"q{row // 6:03d}", "x": float(x), "y": int(x * 3), "half": "ab"[row // 6 % 2]}
+        for row, x in enumerate(rng.random(600))
+    ]
+    (place / "rows.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
+    columns = [
+        {"name": "key", "role": "id", "type": "int64"},
+        {"name": "query", "role": role, "type": "string"},
+        {"name": "x", "role": "feature", "type": "float64"},
+        {"name": "y", "role": "label", "type": "int64"},
+        {"name": "half", "role": "segment", "type": "string"},
+    ]
+    contract = parse(yaml.safe_dump({"kind": "Contract", "version": 1, "columns": columns}), file="c", kind="Contract")
+    (place / "datasets").mkdir()
+    store = open_store(str(place / "datasets"))
+    freeze([place / "rows.jsonl"], contract=contract, reference="small@v1", store=store, shard_rows=64)
+    planned = suite(
+        {"name": "ndcg", "measure": "ndcg", "k": 3},
+        {"name": "mrr", "measure": "mrr"},
+        {"name": "hits", "measure": "hit_rate", "k": 1},
+        {"name": "r2", "measure": "r2"},
+        {"name": "p90", "measure": "quantile_loss", "quantile": 0.9},
+        {"name": "mape", "measure": "absolute_percentage_error"},
+        margins={"mrr": 0.1, "r2": 0.5},
+        columns={"segment": "half", **({"cluster": cluster} if cluster else {})},
+    )
+    arms = {
+        name: builders.variant() | {"entrypoint": "own_code:ranks", "parameters": {"noise": noise}, "output": "values"}
+        for name, noise in (("control", 0.6), ("better", 0.1), ("worse", 2.0))
+    }
+    return builders.write_experiment(place, arms=arms, suite=planned)
+
+
+def test_rankings_are_compared_query_by_query(place):
+    store, run_id = run(ranked_experiment(place))
+    report = document(store, run_id)
+    metrics = {arm["arm"]: arm["metrics"] for arm in report["arms"]}
+    for arm in metrics:
+        tables = list(reader.score_tables(store, reader.committed_files(store, run_id), arm))
+        labels, values = (np.concatenate([t[name].to_numpy() for t in tables]) for name in ("label", "prediction"))
+        queries = [slice(first, first + 6) for first in range(0, 600, 6)]
+        expected = [reference.ndcg_score([labels[rows]], [values[rows]], k=3) for rows in queries]
+        assert metrics[arm]["ndcg"] == pytest.approx(np.mean(expected))
+        assert metrics[arm]["r2"] == pytest.approx(reference.r2_score(labels, values))
+        assert metrics[arm]["p90"] == pytest.approx(reference.mean_pinball_loss(labels, values, alpha=0.9))
+    estimates = {row["arm"]: row["mean"] for row in report["analysis"]["arms"]}
+    assert estimates == pytest.approx({arm: found["ndcg"] for arm, found in metrics.items()})
+    assert {row["arm"]: row["decision"] for row in report["decisions"]} == {"better": "promote", "worse": "reject"}
+    assert {row["segment"] for row in report["analysis"]["segments"]} == {"a", "b"}
+    histograms = reader.read_table(store, reader.committed_files(store, run_id), "histograms").to_pylist()
+    assert sum(row["num_rows"] for row in histograms if row["arm"] == "worse") == 600
+    assert [histograms[0]["low"], histograms[19]["high"]] == [None, None]
+
+
+@pytest.mark.parametrize(
+    ("more", "words"),
+    [
+        ({"cluster": None}, "plan.columns.cluster must name the dataset's cluster column"),
+        ({"cluster": None, "role": "segment"}, "plan.columns.cluster"),
+        ({"role": "segment"}, "the dataset has no cluster column of that name"),
+    ],
+)
+def test_a_ranking_needs_queries(place, more, words):
+    with pytest.raises(InvalidInput, match=words):
+        pipeline.prepare(str(ranked_experiment(place, **more)))
+
+
+@pytest.mark.parametrize(
+    ("metric", "words"),
+    [
+        ({"measure": "custom", "scorer": "own_code:certainly", "direction": "higher"}, "did you mean 'certainty'"),
+        ({"measure": "custom", "scorer": "nowhere:f", "direction": "higher"}, "metric 'm': scorer: there is no module"),
+        ({"measure": "custom", "scorer": "own_code:ranks", "direction": "higher"}, "cannot be called so"),
+        (
+            {
+                "measure": "custom",
+                "scorer": "own_code:certainty",
+                "direction": "higher",
+                "scorer_digest": "sha256:" + "0" * 64,
+            },
+            "the scorer's code differs from what was pinned",
+        ),
+        (
+            {"measure": "value_per_row", "values": {"no": {"no": 1, "yes": 0}, "yes": {"no": 0, "yes": 1}}},
+            "value every",
+        ),
+        ({"measure": "ndcg", "k": 3}, "from which metric 'm' .ndcg. cannot be made"),
+    ],
+)
+def test_what_cannot_be_measured_is_refused_before_anything_is_evaluated(place, metric, words):
+    planned = suite({"name": "log_loss", "measure": "log_loss"}, {"name": "m", **metric}, direction="lower")
+    with pytest.raises(InvalidInput, match=words):
+        pipeline.prepare(str(builders.write_experiment(place, arms=ARMS, suite=planned)))
+
+
+def test_an_operating_point_that_the_control_cannot_reach_is_not_testable(place):
+    planned = suite(
+        {"name": "log_loss", "measure": "log_loss"},
+        {"name": "f1", "measure": "f1", "operating_point": {"false_positive_rate": 0.0}},
+        direction="lower",
+        margins={"f1": 0.1},
+    )
+    arms = {"control": builders.variant(flip_every=5), "better": builders.variant()}  # its 0.9 is wrong at times
+    store, run_id = run(builders.write_experiment(place, arms=arms, suite=planned))
+    rows = reader.read_table(store, reader.committed_files(store, run_id), "metrics").to_pylist()
+    for row in rows:
+        if row["metric"] == "f1":
+            assert (row["value"], row["threshold"]) == (None, None)
+            assert "at no threshold has the control" in row["not_testable"]
+    report = document(store, run_id)
+    assert [row["decision"] for row in report["decisions"]] == ["hold"]
+    assert "at no threshold has the control" in json.dumps(report["analysis"]["guardrails"])

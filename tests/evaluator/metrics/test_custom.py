@@ -1,0 +1,75 @@
+import numpy as np
+import pytest
+
+from evaluator.errors import VariantError
+from evaluator.metrics import outputs, row
+from evaluator.predictors.base import PredictionError
+from tests.evaluator.metrics import builders
+from tests.evaluator.metrics.builders import label
+
+CODE = """
+import numpy as np
+
+calls = []
+
+def margin(predictions, probabilities, labels):
+    calls.append(len(labels))
+    assert not probabilities.flags.writeable and not labels.flags.writeable
+    return probabilities[np.arange(len(labels)), labels] - 0.5
+
+def raises(predictions, probabilities, labels):
+    raise KeyError("no such table")
+
+def too_few(predictions, probabilities, labels):
+    return np.zeros(len(labels) - 1)
+
+def one_number(predictions, probabilities, labels):
+    return 0.5
+
+def words(predictions, probabilities, labels):
+    return ["good"] * len(labels)
+
+def infinite(predictions, probabilities, labels):
+    return np.where(labels == 1, np.nan, 0.0)
+"""
+
+
+@pytest.fixture
+def place(tmp_path, monkeypatch):
+    (tmp_path / "own_scorers.py").write_text(CODE)
+    monkeypatch.syspath_prepend(tmp_path)
+
+
+def scored(function):
+    said = outputs.predictions(np.array([0.2, 0.9, 0.6, 0.1, 0.5]), output="probabilities", label=label(), first_row=40)
+    metric = builders.metric("custom", scorer=f"own_scorers:{function}", direction="higher")
+    return row.score(metric, said, np.array([0, 0, 0, 1, 0]), label=label(), batch_size=2)
+
+
+def test_a_scorer_is_given_batch_after_batch(place):
+    import own_scorers  # pyright: ignore[reportMissingImports]
+
+    own_scorers.calls.clear()
+    assert scored("margin") == pytest.approx([0.3, -0.4, -0.1, -0.4, 0.0])
+    assert own_scorers.calls == [2, 2, 1]
+
+
+@pytest.mark.parametrize(
+    ("function", "words"),
+    [
+        ("raises", "scorer own_scorers:raises, rows 40 to 41: KeyError: 'no such table'"),
+        ("too_few", "scorer own_scorers:too_few, rows 40 to 41: the scores have shape (1,); allowed: (2,)"),
+        ("one_number", "the scores have shape ()"),
+        ("words", "the scores are <U4; allowed: real numbers"),
+        ("infinite", "scorer own_scorers:infinite, row 43: the score is nan"),
+    ],
+)
+def test_an_error_names_the_scorer_and_the_rows(place, function, words):
+    with pytest.raises(PredictionError) as caught:
+        scored(function)
+    assert words in str(caught.value)
+
+
+def test_an_unknown_scorer_has_a_near_name(place):
+    with pytest.raises(VariantError, match="did you mean 'margin'"):
+        scored("margins")

@@ -1,0 +1,80 @@
+import pytest
+from pydantic import ValidationError
+
+from manifests import Metric
+
+VALUES = {"0": {"0": 1.0, "1": -5.0}, "1": {"0": -20.0, "1": 10.0}}
+POINT = {"false_positive_rate": 0.01}
+
+
+def metric(measure, **parameters):
+    return Metric.model_validate({"name": "m", "measure": measure, **parameters})
+
+
+@pytest.mark.parametrize(
+    ("measure", "parameters", "words"),
+    [
+        ("top_k_accuracy", {}, "needs 'k'"),
+        ("top_k_accuracy", {"k": 1}, "the measure is correct"),
+        ("ndcg", {}, "needs 'k'"),
+        ("hit_rate", {}, "needs 'k'"),
+        ("mrr", {"k": 3}, "mrr takes no k; it belongs to top_k_accuracy, ndcg, hit_rate"),
+        ("accuracy", {"k": 3}, "takes no k"),
+        ("quantile_loss", {}, "needs 'quantile'"),
+        ("mae", {"quantile": 0.5}, "takes no quantile"),
+        ("quantile_loss", {"quantile": 1.0}, "less than 1"),
+        ("correct", {"threshold": 0.5}, "correct takes no threshold; it belongs to accuracy"),
+        ("auroc", {"operating_point": POINT}, "auroc takes no operating_point"),
+        ("f1", {"operating_point": POINT, "threshold": 0.5}, "give one of them"),
+        ("f1", {"threshold": 1.5}, "less than or equal to 1"),
+        ("value_per_row", {}, "needs 'values'"),
+        ("accuracy", {"values": VALUES}, "takes no values"),
+        ("value_per_row", {"values": {"0": {"0": 1.0}, "1": {"0": 1.0, "1": 2.0}}}, "label 0 needs a value"),
+        ("value_per_row", {"values": {"0": {"0": 1.0}}}, "two classes at least"),
+        ("custom", {"direction": "higher"}, "needs 'scorer'"),
+        ("custom", {"scorer": "own:score"}, "add 'direction:'"),
+        ("custom", {"scorer": "no function", "direction": "higher"}, "pattern"),
+        ("correct", {"scorer": "own:score"}, "takes no scorer"),
+        ("correct", {"direction": "lower"}, "of correct, higher is better"),
+        ("rmse", {"direction": "higher"}, "of rmse, lower is better"),
+    ],
+)
+def test_a_parameter_is_given_exactly_where_the_measure_takes_it(measure, parameters, words):
+    with pytest.raises(ValidationError) as caught:
+        metric(measure, **parameters)
+    assert words in str(caught.value)
+
+
+def test_a_direction_is_the_measures_own_where_it_has_one():
+    assert metric("quantile_loss", quantile=0.9).direction == "lower"
+    assert metric("ndcg", k=10).direction == "higher"
+    assert metric("value_per_row", values=VALUES).direction == "higher"
+    assert metric("value_per_row", values=VALUES, direction="lower").direction == "lower"  # costs
+    assert metric("custom", scorer="own:score", direction="lower").direction == "lower"
+
+
+def test_a_slot_scores_rows_unless_the_threshold_is_chosen_later():
+    assert metric("value_per_row", values=VALUES, threshold=0.2).row_measure == "value_per_row"
+    at_point = metric("value_per_row", values=VALUES, operating_point=POINT)
+    assert (at_point.row_measure, at_point.of_probabilities) == (None, True)
+
+
+def test_classes_may_be_written_as_numbers():
+    by_number = {int(label): {int(said): value for said, value in row.items()} for label, row in VALUES.items()}
+    assert metric("value_per_row", values=by_number).digest() == metric("value_per_row", values=VALUES).digest()
+
+
+def test_every_parameter_is_part_of_the_digest_and_survives_the_record():
+    metrics = [
+        metric("value_per_row", values=VALUES),
+        metric("value_per_row", values=VALUES, threshold=0.3),
+        metric("value_per_row", values=VALUES, operating_point=POINT),
+        metric("value_per_row", values=VALUES, direction="lower"),
+        metric("ndcg", k=3),
+        metric("ndcg", k=4),
+        metric("custom", scorer="own:score", direction="higher"),
+        metric("custom", scorer="own:score", direction="higher", scorer_digest="sha256:" + "0" * 64),
+    ]
+    assert len({each.digest() for each in metrics}) == len(metrics)
+    for each in metrics:
+        assert Metric.model_validate_json(each.model_dump_json()) == each
