@@ -8,9 +8,7 @@ from cluster.spending import cost
 from evaluator.ledger.reader import UnitReceipt
 from manifests import Prices
 from manifests.ledger import Spent
-
-POINT = 0.01
-"""A point of a metric: a hundredth of its unit."""
+from stats.review import POINT
 
 
 def arm_cost(receipts: Iterable[UnitReceipt], prices: Prices) -> dict[str, float]:

@@ -8,7 +8,7 @@ from evaluator.storage import Store
 
 
 def outcomes(store: Store, run_id: str) -> dict[str, Any]:
-    """Confusion matrices and histograms of every complete arm, as `cluster.measured.Measured` describes their rows.
+    """Confusion matrices and histograms of every complete arm, as `cluster.arm_metrics.ArmMetrics` describes their rows.
 
     Raises:
         LedgerError: The run is unknown or not committed.

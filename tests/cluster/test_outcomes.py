@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from sklearn.metrics import confusion_matrix
 
-from cluster import measured, pipeline
+from cluster import arm_metrics, pipeline
 from cluster.cli import main
 from evaluator.ledger import reader
 from evaluator.ledger.verify import verify
@@ -54,10 +54,10 @@ def test_the_report_shows_what_scikit_learn_counts(run, monkeypatch, capsys):
 
 
 def test_only_the_fullest_cells_are_kept_and_the_rest_added_up(run, monkeypatch):
-    monkeypatch.setattr(measured, "MOST_CELLS", 2)
+    monkeypatch.setattr(arm_metrics, "MOST_CELLS", 2)
     files = reader.committed_files(run.store, run.run.run_id)
     receipts = [reader.read_receipt(run.store, file.key) for file in reader.score_files(files, "worse")]
-    found = measured.measured(run.run, "worse", receipts, run.store, thresholds={}).confusions
+    found = arm_metrics.of_arm(run.run, "worse", receipts, run.store, thresholds={}).confusions
     assert [row["label"] for row in found][2:] == [None]
     assert sum(row["num_rows"] for row in found) == 200
     assert found[0]["num_rows"] >= found[1]["num_rows"]

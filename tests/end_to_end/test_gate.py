@@ -21,7 +21,7 @@ def suite(**policy) -> dict:
 
 def run(assay, folder, *, arms=None, margins=None, **policy) -> None:
     given = suite(**policy)
-    given["plan"] = {**given["plan"], "margins": {**given["plan"]["margins"], **(margins or {})}}
+    given["plan"] = {**given["plan"], "margins": margins or {}}
     builders.write_experiment(folder, suite=given, arms=arms)
     answer = assay("run", "experiment.yaml", "--in-process", folder=folder)
     assert answer.returncode == 0, answer.stderr

@@ -6,7 +6,7 @@ import pytest
 from stats import calibration
 from stats.errors import SamplesError
 from stats.guardrails import Guardrail
-from tests.stats.plans import IMPROVEMENT, NON_INFERIORITY, correlated, differing, plan, samples_of
+from tests.stats.plans import IMPROVEMENT, NON_INFERIORITY, correlated, differing, holding, plan, samples_of
 
 NUM = 100
 
@@ -50,7 +50,8 @@ def test_at_the_margin_of_non_inferiority_promotions_are_false():
 
 def test_what_guardrails_hold_back_is_told_apart():
     guard = Guardrail("guard", "higher", "continuous", 0.01, differing(0.0, num_rows=200, seed=9))
-    found = rates(differing(0.0, num_rows=200), plan(margins={"guard": 0.01}), guardrails=[guard], num_permutations=40)
+    planned = plan(guardrails=holding("guard", margin=0.01))
+    found = rates(differing(0.0, num_rows=200), planned, guardrails=[guard], num_permutations=40)
     assert found[2.0].promote < 0.2
     assert found[2.0].held_by_guardrails > 0.8
 

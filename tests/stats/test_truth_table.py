@@ -10,9 +10,9 @@ from manifests.policy import Policy
 from stats import analysis, review
 from stats.evidence import ArmCost, Evidence
 from stats.guardrails import Guardrail
-from tests.stats.plans import differing, plan
+from tests.stats.plans import differing, holding, plan
 
-PLAN = plan(margins={"a": 0.1, "guard": 0.1})
+PLAN = plan(margins={"a": 0.1}, guardrails=holding("guard"))
 # The interval is the mean +- 0.0983, the arm's margin and the guardrail's are 0.1.
 PRIMARY = {"better": 0.2, "equal": 0.0, "worse": -0.2, "unclear": -0.05}
 GUARDRAIL = {"held": 0.0, "breached": -0.2, "unclear": -0.1}
