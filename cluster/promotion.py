@@ -98,7 +98,11 @@ def calibrate(store: Store, run_id: str, *, num_permutations: int, seed: int) ->
     arms = reader.read_table(store, files, "arms").to_pylist()
     failed, dropped = left_out(arms)
     plan = shared(suite.plan, run, dropped)
-    samples, guardrails = planned_samples(store, files, run, plan, Measured((), arms), without={*failed, *dropped})
+    # Arms that were shown to do harm are nobody's candidates: mixed into the others, they would hide what the gate can see.
+    decisions = reader.read_table(store, files, "decisions").to_pylist()
+    harmful = {row["arm"] for row in decisions if row["decision"] == "reject"}
+    without = {*failed, *dropped, *harmful}
+    samples, guardrails = planned_samples(store, files, run, plan, Measured((), arms), without=without)
     rates = calibration.calibrated(
         samples,
         guardrails,

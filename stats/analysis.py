@@ -90,7 +90,13 @@ def analyze(
         best=_best(design, plan),
         missing=complete.missingness,
         checks=design.checks,
-        power=power_of(design.comparisons, critical=design.critical),
+        power=power_of(
+            design.comparisons,
+            critical=design.critical,
+            num_binary_rows=complete.samples.num_rows
+            if is_binary and _is_of_independent_pairs(complete, plan)
+            else None,
+        ),
         warnings=(),
         not_testable=(),
         plan_digest=plan.digest(),
@@ -143,6 +149,10 @@ def _completed(given: Samples, plan: Plan) -> Complete:
     if plan.design == "unpaired":
         return completed_unpaired(given, rule=plan.missing, direction=plan.direction, scale=plan.scale)
     return completed(given, rule=plan.missing, direction=plan.direction, scale=plan.scale, control=plan.control)
+
+
+def _is_of_independent_pairs(complete: Complete, plan: Plan) -> bool:
+    return plan.design == "paired" and complete.samples.clusters_R is None
 
 
 def _best(design: _Design, plan: Plan) -> BestArm | None:

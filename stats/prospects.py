@@ -1,5 +1,6 @@
 """What the rows could have seen, and what the best variant's estimate is worth after it was picked as the best."""
 
+import math
 from collections.abc import Sequence
 from dataclasses import replace
 
@@ -14,21 +15,31 @@ POWER = 0.8
 """The probability with which a difference of the size of the mde would have been found."""
 
 
-def power_of(comparisons: Sequence[Comparison], *, critical: float | None) -> Power:
+def power_of(comparisons: Sequence[Comparison], *, critical: float | None, num_binary_rows: int | None = None) -> Power:
     """The smallest true difference that each comparison, and the whole family, would have found.
 
     `mde = (critical + z_power) * std_error`: a difference of that size exceeds the family's critical value with the
-    given probability (normal approximation of the noncentral t).
+    given probability (normal approximation of the noncentral t). Rows of 0 and 1 that make a difference vary more
+    themselves: there `mde = (critical + z_power) * sqrt((d + mde - mde^2) / n)`, with the share d of rows that differ
+    already, which is Connor's formula (1987, Biometrics 43:207) with one standard error for both hypotheses.
 
     Args:
         comparisons: The family.
         critical: Its critical value; None takes each comparison's own from its interval.
+        num_binary_rows: The rows, where they are independent and score 0 or 1; None for other scores.
     """
     z_power = float(stats.norm.ppf(POWER))
     pairs = []
     for found in comparisons:
         own = own_critical(found) if critical is None else critical
         mde = None if own is None or not found.std_error else (own + z_power) * found.std_error
+        if mde is not None and num_binary_rows is not None:
+            assert found.estimate is not None
+            assert found.std_error is not None
+            assert own is not None
+            squared = (own + z_power) ** 2 / num_binary_rows
+            discordant = num_binary_rows * found.std_error**2 + found.estimate**2
+            mde = (squared + math.sqrt(squared**2 + 4 * (1 + squared) * squared * discordant)) / (2 * (1 + squared))
         pairs.append(PairPower(found.arm, found.reference, mde))
     known = [pair.mde for pair in pairs if pair.mde is not None]
     return Power(max(known) if known else None, POWER, critical, tuple(pairs))

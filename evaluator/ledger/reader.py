@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
+from pydantic import ValidationError
 
 from evaluator import fingerprint
 from evaluator.errors import DamageError, LedgerError
@@ -177,9 +178,16 @@ def read_run(store: Store, run_id: str) -> Run:
 
     Raises:
         LedgerError: There is no such run.
+        DamageError: Its record is not one that this release writes.
     """
     try:
         return Run.model_validate_json(store.get(run_key(run_id)).to_pybytes())
+    except ValidationError as error:
+        first = error.errors()[0]
+        field = ".".join(map(str, first["loc"]))
+        raise DamageError(
+            f"{store.uri}: the record of run '{run_id}' was changed, or is of another release: {field}: {first['msg']}"
+        ) from None
     except FileNotFoundError:
         known = [run.run_id for run in runs(store)]
         hint = did_you_mean(run_id, known) or "it holds no run yet: 'assay run EXPERIMENT' makes one"

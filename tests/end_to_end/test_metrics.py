@@ -73,7 +73,9 @@ def suite(primary, *others, margins=None, direction="higher", **plan):
             "metric": primary["name"],
             "direction": direction,
             "scale": "continuous",
-            "margins": margins or {},
+            "guardrails": [
+                {"kind": "metric", "metric": name, "margin": margin} for name, margin in (margins or {}).items()
+            ],
             **plan,
         },
     }

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from stats import analysis
+from stats import analysis, binary
 from stats.errors import SamplesError
 from stats.samples import from_long
 from stats.schema import ANALYSIS_SCHEMA, analysis_schema_text
@@ -216,6 +216,19 @@ def test_the_mde_is_found_with_its_power():
         for seed in range(150)
     ]
     assert np.mean(hits) == pytest.approx(0.8, abs=0.13)
+
+
+@pytest.mark.parametrize("discordant", [0.004, 0.02, 0.1])
+def test_the_mde_of_rows_of_0_and_1_counts_the_rows_that_make_the_difference(discordant):
+    """By McNemar's own power: what one row in a few hundred could hide is not found by the spread of the others."""
+    num_rows, rng = 1000, np.random.default_rng(5)
+    few = round(discordant * num_rows / 2)
+    control, arm = np.zeros(num_rows), np.zeros(num_rows)
+    control[:few], arm[few : 2 * few] = 1, 1
+    mde = analysis.analyze(samples_of(np.column_stack([control, arm])), plan(scale="binary")).power.mde
+    better, worse = rng.binomial(num_rows, [[discordant / 2 + mde], [discordant / 2]], size=(2, 4000))
+    hits = [binary.mcnemar_midp(int(b), int(c)) <= 0.05 for b, c in zip(better, worse, strict=True)]
+    assert np.mean(hits) == pytest.approx(0.82, abs=0.06)
 
 
 def test_margins_answer_non_inferiority_and_equivalence():
