@@ -57,3 +57,11 @@ def test_the_examples_speak_of_the_same_columns():
         assert {role[name] for name in arm.variant.inputs} == {"feature"}
     assert role[experiment.suite.plan.columns.segment or ""] == "segment"
     assert role[experiment.suite.plan.columns.cluster or ""] == "cluster"
+
+
+def test_the_readmes_suite_is_one():
+    readme = (FOLDER.parents[1] / "README.md").read_text()
+    section = readme[readme.index("## From numbers to a decision") :]
+    suite = parse(section.split("```yaml")[1].split("```")[0], file="README.md")
+    assert isinstance(suite, Suite)
+    assert {rule.kind for rule in suite.plan.guardrails} >= {"segments", "latency", "group_gap"}

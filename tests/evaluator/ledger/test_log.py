@@ -149,3 +149,18 @@ def test_an_entry_that_was_sealed_anew_does_not_fit_the_next(ledger):
     (wrong,) = [link for link in log.links(store) if link.problem]
     assert wrong.key == "v1/log/000002.json"
     assert "that was replaced" in wrong.problem
+
+
+def test_an_entry_that_only_looks_different_was_changed(ledger):
+    store, run_id = ledger
+    log.record(store, run_id, decisions(store, run_id))
+    path = store.path("v1/log/000001.json")
+    path.write_text(json.dumps(json.loads(path.read_text()), indent=1))
+    assert "was changed" in next(log.links(store)).problem
+
+
+def test_a_second_name_of_a_number_is_no_entry(ledger):
+    store, run_id = ledger
+    log.record(store, run_id, decisions(store, run_id))
+    store.put_if_absent("v1/log/0000001.json", store.get("v1/log/000001.json"))
+    assert [link.problem for link in log.links(store) if link.problem] == ["is no entry of the log"]
