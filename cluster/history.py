@@ -12,7 +12,7 @@ from manifests.ledger import Run
 _MAX_RUNS = 20
 """The most runs that are looked into, the newest first: each is three small files."""
 
-_COLUMNS = ["arm", "status", "slot_s", "load_s", "probe_s", "num_rows_evaluated", "devices"]
+_COLUMNS = ["arm", "status", "slot_s", "load_s", "probe_s", "write_s", "num_rows_evaluated", "devices"]
 
 
 @dataclass(frozen=True)
@@ -86,5 +86,7 @@ def _paces_of(store: Store, past: OpenedRun) -> dict[str, Pace]:
         if row["status"] == "complete" and row["num_rows_evaluated"]:
             setup_s = row["load_s"] + row["probe_s"]
             words = f"run {past.run_id} on {row['devices']}"
-            found[row["arm"]] = Pace((row["slot_s"] - setup_s) / row["num_rows_evaluated"], setup_s, words)
+            found[row["arm"]] = Pace(
+                (row["slot_s"] - setup_s + row["write_s"]) / row["num_rows_evaluated"], setup_s, words
+            )
     return found

@@ -336,8 +336,10 @@ def _finish(run: Run, driven: Driven, *, dataset: Dataset, store: Store, num_uni
         driven.note("race", _saved(run, driven, num_units=num_units))
     measured = Measured(rows["latency"], rows["arms"])
     found = analysed(run, files, store, measured, plan=suite.plan, failed=failed, dropped=driven.dropped)
+    budget = promotion.budget_of(run, rows["arms"], spent)
+    events = [asdict(event) for event in driven.events]
     decisions = promotion.reviewed(
-        run, found, arms=rows["arms"], metrics=rows["metrics"], spent=spent, policy=suite.policy, verification=None
+        run, found, arms=rows["arms"], metrics=rows["metrics"], events=events, budget=budget, policy=suite.policy
     )
     document = found.to_json()
     tables = {
@@ -345,8 +347,8 @@ def _finish(run: Run, driven: Driven, *, dataset: Dataset, store: Store, num_uni
         "comparisons": [{"metric": found.metric, **asdict(comparison)} for comparison in found.comparisons],
         "decisions": promotion.as_rows(decisions),
         "analyses": [{"plan_digest": run.plan_digest, "exploratory": False, "analysis": json.dumps(document)}],
-        "events": [asdict(event) for event in driven.events],
-        "spending": [spent.model_dump()],
+        "events": events,
+        "spending": [{**spent.model_dump(), "budget_kept": budget.kept, "budget_words": budget.words}],
     }
     for name, table_rows in tables.items():
         file = writer.write_table(store, name, table_rows, run_id=run.run_id)  # pyright: ignore[reportArgumentType]
@@ -370,7 +372,7 @@ def _saved(run: Run, driven: Driven, *, num_units: int) -> str:
         if arm.name in driven.dropped:
             num_saved += num_units - len(receipts)
             times = driver.arm_times(receipts)
-            seconds = sum(times.values()) - times["load_s"] - times["probe_s"]
+            seconds = sum(times.values()) - sum(times[name] for name in ("load_s", "timing_s", "probe_s"))
             cost += account.cost(arm.accelerator_type or "", seconds / len(receipts) * (num_units - len(receipts)))
     return (
         f"{num_saved} of {num_units * len(run.experiment.arms)} units saved: about {cost.slot_s:.0f} slot-seconds, "
@@ -428,7 +430,7 @@ def _check_coverage(receipts: Mapping[int, reader.UnitReceipt], arm: str, *, num
 
 
 def _run(experiment: Experiment, dataset: Dataset, import_paths: Sequence[str]) -> Run:
-    found = lineage.captured(import_paths=import_paths)
+    found = lineage.captured(experiment, import_paths=import_paths)
     environment: dict[str, Any] = dict(found.identity)
     digest = experiment.digest()
     return Run(
@@ -451,7 +453,10 @@ def _with_lineage(run: Run, store: Store, *, in_process: bool) -> Run:
     """The run with what its lineage lacks until it begins: where slots live and, if asked for, uncommitted changes."""
     found: dict[str, Any] = {**run.lineage.circumstance, "executor": executor_name(in_process=in_process)}
     if run.experiment.store_patch and found["source"]["is_dirty"]:
-        found["source"] = {**found["source"], "patch": writer.keep_patch(store, source.patch())}
+        found["source"] = {
+            **found["source"],
+            "patch": writer.keep_patch(store, source.patch(without=lineage.stores_of(run.experiment))),
+        }
     return run.model_copy(update={"lineage": run.lineage.model_copy(update={"circumstance": found})})
 
 

@@ -9,11 +9,11 @@ from cluster import spending
 from cluster.planned import Measured, planned_samples
 from evaluator import fingerprint
 from evaluator.ledger import calibrations, log, reader
+from evaluator.ledger.log import Repetition
 from evaluator.storage import Store
 from manifests import InvalidInput, Plan, Policy
 from manifests.calibration import Calibration
 from manifests.ledger import Run, Spent, commit_key
-from manifests.verification import Outcome
 from stats import calibration, review
 from stats.evidence import ArmCost, Evidence
 from stats.gate import Decision
@@ -23,6 +23,19 @@ UNFINISHED = ("failed", "stopped")
 """How an arm ends that running the experiment once more does again."""
 
 Row = Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Budgeted:
+    """Whether a run kept its budget.
+
+    Attributes:
+        kept: Null: it had none.
+        words: The same in words.
+    """
+
+    kept: bool | None
+    words: str
 
 
 @dataclass(frozen=True)
@@ -74,9 +87,10 @@ def ask(store: Store, run_id: str, *, policy: Policy | None = None) -> Asked:
         found,
         arms=rows("arms"),
         metrics=rows("metrics"),
-        spent=Spent.model_validate({name: rows("spending")[0][name] for name in Spent.model_fields}),
+        events=rows("events"),
+        budget=Budgeted(rows("spending")[0]["budget_kept"], rows("spending")[0]["budget_words"]),
         policy=asked,
-        verification=log.verification(store, run_id),
+        repetition=log.repetition(store, run_id),
     )
     return Asked(run, asked, asked.digest() == run.policy_digest, found, decisions)
 
@@ -134,9 +148,10 @@ def reviewed(
     *,
     arms: Sequence[Row],
     metrics: Sequence[Row],
-    spent: Spent,
+    events: Sequence[Row],
+    budget: Budgeted,
     policy: Policy,
-    verification: Outcome | None,
+    repetition: Repetition | None = None,
 ) -> tuple[Decision, ...]:
     """The review of a run's arms.
 
@@ -145,16 +160,17 @@ def reviewed(
         found: The analysis that its plan led to.
         arms: Rows of the table of that name.
         metrics: Rows of the table of that name.
-        spent: What the run's slots have cost.
+        events: Rows of the table of that name.
+        budget: Whether the run kept its budget.
         policy: What promotes.
-        verification: What came of scoring the run again.
+        repetition: What came of scoring the run again; None: nobody has.
     """
     failed, dropped = left_out(arms)
     return review.review(
         found,
         policy,
         run.experiment.suite.plan,
-        _evidence(run, arms, metrics, spent=spent, policy=policy, verification=verification),
+        _evidence(run, arms, metrics, events=events, budget=budget, policy=policy, repetition=repetition),
         failed=failed,
         dropped=dropped,
         noise_floors=noise_floors(arms),
@@ -190,48 +206,47 @@ def _evidence(
     arms: Sequence[Row],
     metrics: Sequence[Row],
     *,
-    spent: Spent,
+    events: Sequence[Row],
+    budget: Budgeted,
     policy: Policy,
-    verification: Outcome | None,
+    repetition: Repetition | None,
 ) -> Evidence:
     by_arm: dict[str, dict[str, float | None]] = {}
     for row in metrics:
         by_arm.setdefault(row["arm"], {})[row["metric"]] = row["value"]
-    budget, budget_words = _budget(run, arms, spent)
     num_rows = next((row["num_rows"] for row in arms if row["status"] == "complete"), 0)
     return Evidence(
         dataset=f"{run.experiment.dataset.rpartition('/')[2]}, {num_rows:,} rows, {run.dataset_digest}",
-        costs={row["arm"]: _cost(run, row) for row in arms if row["status"] == "complete"},
-        budget=budget,
-        budget_words=budget_words,
-        verification=verification,
+        costs={row["arm"]: _cost(row) for row in arms if row["status"] == "complete"},
+        budget=budget.kept,
+        budget_words=budget.words,
+        verification=repetition.outcome if repetition else None,
+        verification_words=f"{repetition.num_rows:,} of {num_rows:,} rows of each arm" if repetition else "",
+        confounded={row["arm"]: row["message"] for row in events if row["kind"] == "confounded"},
         metrics=by_arm,
         directions={metric.name: metric.direction for metric in run.experiment.suite.metrics},
         policy_is_recorded=policy.digest() == run.policy_digest,
     )
 
 
-def _cost(run: Run, row: Row) -> ArmCost:
-    """What the arm has cost: what was taken over from other runs, as much as there."""
-    held = run.experiment.resources
+def _cost(row: Row) -> ArmCost:
+    """What the arm has cost: what was taken over from other runs, as much as there. What is 0 was not counted."""
 
-    def of(name: str) -> float:
-        return row[name] + row[f"reused_{name}"]
+    def of(name: str) -> float | None:
+        return row[name] + row[f"reused_{name}"] or None
 
-    return ArmCost(
-        price=of("price") or None,  # without prices it is 0, which is no price
-        gpu_s=of("gpu_s") if held.num_gpus else None,
-        cpu_s=None if held.num_gpus else of("cpu_s"),
-    )
+    return ArmCost(price=of("price"), gpu_s=of("gpu_s"), cpu_s=of("cpu_s"))
 
 
-def _budget(run: Run, arms: Sequence[Row], spent: Spent) -> tuple[bool | None, str]:
-    """Whether the run kept its budget, and in words."""
-    if run.experiment.budget is None:
-        return None, "no budget was set"
+def budget_of(run: Run, arms: Sequence[Row], spent: Spent) -> Budgeted:
+    """Whether a run kept the budget that it was finished under."""
+    experiment = run.experiment
+    if experiment.budget is None and experiment.project_budget is None:
+        return Budgeted(None, "no budget was set")
     stopped = [row["reason"] for row in arms if row["status"] == "stopped" and spending.SPENT in row["reason"]]
-    over = stopped[0] if stopped else spending.Allowance(run.experiment.budget).exceeded(spent)
-    return not over, over or "the budget was kept"
+    allowance = spending.Allowance(experiment.budget, experiment.project or "", experiment.project_budget)
+    over = stopped[0] if stopped else allowance.exceeded(spent)
+    return Budgeted(not over, over or "the budget was kept")
 
 
 def as_rows(decisions: Sequence[Decision]) -> list[dict[str, Any]]:

@@ -80,6 +80,10 @@ class RescoringSlot(Slot):
         artifacts[f"arms.{arm}.code ({variant.entrypoint})"] = (variant.code_digest, code_digest(variant.entrypoint))
         if variant.weights is not None:
             artifacts[f"arms.{arm}.weights ({variant.weights})"] = (variant.weights_digest, self._weights_digest)
+        for metric in self._experiment.suite.metrics:
+            if metric.scorer is not None:
+                name = f"metrics.{metric.name}.scorer ({metric.scorer})"
+                artifacts[name] = (metric.scorer_digest, code_digest(metric.scorer))
         recorded = {name: facts.get(name) for name in now}
         return (
             *lineage.changes(

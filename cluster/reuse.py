@@ -105,6 +105,10 @@ def take_over(
         wanted = {arm: theirs for arm, theirs in arms.items() if missing[arm]}
         if not wanted:
             continue
+        if not _is_clean_enough(source, run):
+            words = f"run '{source.run_id}' was not made from a clean repository: its units are not taken over"
+            reused.events.append(event("reuse_refused", words))
+            continue
         for kind in {kinds[arm] for arm in wanted} - set(devices):
             devices[kind] = device_class(kind)
             if not devices[kind]:
@@ -140,7 +144,7 @@ def available(run: Run, arm: str, *, store: Store, sources: Sequence[OpenedRun])
     return {
         unit
         for source, arms in _alike(sources, run)
-        if arm in arms
+        if arm in arms and _is_clean_enough(source, run)
         for unit in reader.stored_units(store, source.run_id, arms[arm])
     }
 
@@ -189,13 +193,22 @@ def _is_alike(receipt: UnitReceipt, run: Run, device: str) -> bool:
     return (facts.get("device_class"), facts["environment_digest"]) == (device, environment)
 
 
+def _is_clean_enough(source: OpenedRun, run: Run) -> bool:
+    """Whether a run that wants a clean repository may take over what another has made: more counts than a unit's key."""
+    return not run.experiment.require_clean or source.source.get("is_dirty") is False
+
+
 def _changes(source: OpenedRun, run: Run) -> str:
     """What of the repository is another now. It is said, and hinders nothing: most changes are of other files."""
     now = run.lineage.circumstance.get("source")
     fields = ("commit", "diff_digest")
     if not isinstance(now, dict) or all(source.source.get(name) == now.get(name) for name in fields):
         return ""
+    before, after = (
+        f"commit {each.get('commit')}" + (f" with changes {each['diff_digest']}" if each.get("diff_digest") else "")
+        for each in (source.source, now)
+    )
     return (
-        f"; the repository has changed since, from commit {source.source.get('commit')} to {now.get('commit')}, "
+        f"; the repository has changed since, from {before} to {after}, "
         "and of a variant's code only the entrypoint's module is part of the key"
     )

@@ -124,7 +124,7 @@ class Slot:
         self._arm = ""
         self._predictor: Predictor | None = None
         self._wobble: Wobble | None = None
-        self._preparing = {"load_s": 0.0, "probe_s": 0.0, "load_cpu_s": 0.0}
+        self._preparing = {"load_s": 0.0, "timing_s": 0.0, "probe_s": 0.0, "load_cpu_s": 0.0}
         self._weights_bytes: int | None = None
         self._times: PairedTimes | None = None  # of the arm and the control, until a unit of ours has carried it
 
@@ -194,6 +194,7 @@ class Slot:
     def _loaded(self, arm: str) -> tuple[Predictor, int | None]:
         """The arm's variant, ready, and the bytes of its weights file if it has one."""
         variant = self._variant(arm)
+        determinism.apply(self._experiment.suite.determinism)  # the code of the arm before may have changed it
         weights = self._read_weights(variant)
         determinism.seed_all(self._experiment.suite.seed)
         inputs = variant.inputs or self._reader.dataset.names("feature")
@@ -237,6 +238,8 @@ class Slot:
         if self._wobble is None:
             started, cpu_started = time.perf_counter(), time.process_time()
             self._times = self._timed_in_turn(self._arm)
+            self._took("timing_s", started, cpu_started)
+            started, cpu_started = time.perf_counter(), time.process_time()
             reset_peak_memory(self._device)
             self._wobble = probe(
                 self._units[0],

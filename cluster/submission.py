@@ -236,6 +236,7 @@ class Submission:
             RunError: Nothing is committed: it has not ended, was stopped or cancelled too early, or failed; then with
                 the driver's own words: arm, unit, node and traceback.
         """
+        from cluster import promotion
         from cluster.report.document import gate_answer
         from evaluator.ledger import reader
 
@@ -244,20 +245,17 @@ class Submission:
             raise RunError(self._why_not())
         files = reader.committed_files(self._store, run_id)
 
-        def rows(table: Literal["decisions", "arms"]) -> list[dict[str, Any]]:
-            return reader.read_table(self._store, files, table).drop_columns(["run_id"]).to_pylist()
-
-        decisions = rows("decisions")
+        decisions = promotion.ask(self._store, run_id).decisions
         return Result(
             run_id=run_id,
             ledger=self.ledger,
             record=posixpath.join(self.ledger, run_key(run_id)),
             report_command=f"assay report {run_id} --ledger {self.ledger}",
-            gate=gate_answer(decisions),
-            decisions=tuple(_decision(row) for row in decisions),
+            gate=gate_answer(promotion.as_rows(decisions)),
+            decisions=decisions,
             missing=tuple(
                 MissingArm(row["arm"], row["status"], row["reason"])
-                for row in rows("arms")
+                for row in reader.read_table(self._store, files, "arms").to_pylist()
                 if row["status"] != "complete"
             ),
             comparisons=reader.read_table(self._store, files, "comparisons").to_pandas(),
@@ -332,10 +330,3 @@ def _last_words(job: JobDetails | None) -> str:
     ours = [index for index, line in enumerate(lines) if line.startswith("error: ")]
     told = lines[ours[-1] :] if ours else lines[-_MAX_REASON_LINES:]
     return "\n".join(told[:_MAX_REASON_LINES]).removeprefix("error: ")
-
-
-def _decision(row: dict[str, Any]) -> "Decision":
-    from stats.gate import Decision, Question
-
-    questions = tuple(Question(**question) for question in row["questions"])
-    return Decision(**{**row, "reasons": tuple(row["reasons"]), "questions": questions})

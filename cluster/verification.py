@@ -94,7 +94,7 @@ def verify(
     paths = _import_paths(run, import_paths)
     sys.path[:0] = [path for path in paths if path not in sys.path]
     dataset, _ = open_dataset(run.experiment.dataset)
-    now = lineage.captured(import_paths=paths, executor=pipeline.executor_name(in_process=in_process))
+    now = lineage.captured(run.experiment, import_paths=paths, executor=pipeline.executor_name(in_process=in_process))
     units = batches.units(dataset.num_rows, shard_rows=dataset.shard_rows, batch_size=run.experiment.suite.batch_size)
     drawn = _drawn(units, num_rows, digest=recorded.digest())
     # What others need not do counts as done.
@@ -172,7 +172,9 @@ def _drawn(units: Sequence[Unit], num_rows: int | None, *, digest: str) -> list[
 def _fields(run: Run, found: Lineage) -> dict[str, Any]:
     """What is compared of a run's lineage; where entrypoints were looked for is the same by making."""
     circumstance = {name: value for name, value in lineage.plain(found).items() if name != "import_paths"}
-    return lineage.flat({"environment": dict(found.identity), **circumstance, "dataset": run.dataset_digest})
+    fields = lineage.flat({"environment": dict(found.identity), **circumstance, "dataset": run.dataset_digest})
+    fields.pop("source.patch", None)  # only a run keeps it; the digest of what is in it is there
+    return fields
 
 
 def _summed(arm: str, compared: Mapping[int, Compared], receipts: Mapping[int, UnitReceipt]) -> ArmVerified:

@@ -6,6 +6,7 @@ import shutil
 import subprocess
 import tempfile
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -31,11 +32,14 @@ class RepositoryState:
     problem: str = ""
 
 
-def capture(folder: str | Path = ".", *, timeout_s: float = 10.0) -> RepositoryState:
+def capture(
+    folder: str | Path = ".", *, without: Sequence[str | Path] = (), timeout_s: float = 10.0
+) -> RepositoryState:
     """Asks git about the repository around a folder and leaves it untouched.
 
     Args:
         folder: Any folder of the working copy.
+        without: Folders of which nothing is looked at, in the working copy or not: those that runs write to.
         timeout_s: Seconds for all questions together: a large new file takes long to digest.
     """
     git = _Git(folder, deadline=time.monotonic() + timeout_s)
@@ -48,8 +52,9 @@ def capture(folder: str | Path = ".", *, timeout_s: float = 10.0) -> RepositoryS
         branch = next(iter(git.lines("branch", "--show-current")), None)
         with tempfile.TemporaryDirectory() as aside:
             git.use_index_copy(aside)
-            difference = git.bytes(*_DIFF)
-            new_files = git.bytes("ls-files", "--others", "--exclude-standard", "-z")
+            looked_at = _all_but(without, top)
+            difference = git.bytes(*_DIFF, *looked_at)
+            new_files = git.bytes("ls-files", "--others", "--exclude-standard", "-z", *looked_at)
         is_dirty = bool(difference or new_files)
         diff_digest = _digest(difference, new_files, top=top, deadline=git.deadline) if is_dirty else None
     except (subprocess.TimeoutExpired, _OutOfTime):
@@ -62,11 +67,12 @@ def capture(folder: str | Path = ".", *, timeout_s: float = 10.0) -> RepositoryS
     return RepositoryState(commit, branch, is_dirty, diff_digest, problem)
 
 
-def patch(folder: str | Path = ".", *, timeout_s: float = 10.0) -> bytes:
+def patch(folder: str | Path = ".", *, without: Sequence[str | Path] = (), timeout_s: float = 10.0) -> bytes:
     """What `git apply` makes the working copy of its commit with; new files are in it, ignored ones are not.
 
     Args:
         folder: Any folder of the working copy, which is left untouched.
+        without: As for `capture`.
         timeout_s: Seconds for all of it.
 
     Raises:
@@ -74,12 +80,13 @@ def patch(folder: str | Path = ".", *, timeout_s: float = 10.0) -> bytes:
     """
     git = _Git(folder, deadline=time.monotonic() + timeout_s)
     try:
-        git = _Git(git.lines("rev-parse", "--show-toplevel")[0], deadline=git.deadline)
+        top = git.lines("rev-parse", "--show-toplevel")[0]
+        git, looked_at = _Git(top, deadline=git.deadline), _all_but(without, top)
         with tempfile.TemporaryDirectory() as aside:
             git.use_index_copy(aside)
             git.use_objects_aside(aside)
-            git.bytes("add", "--intent-to-add", "--all")
-            return git.bytes(*_DIFF)
+            git.bytes("add", "--intent-to-add", "--all", *looked_at)
+            return git.bytes(*_DIFF, *looked_at)
     except (subprocess.SubprocessError, OSError) as error:
         said = getattr(error, "stderr", None)
         words = said.decode(errors="replace").strip().splitlines()[0] if said else str(error)
@@ -130,6 +137,13 @@ class _Git:
 
     def lines(self, *arguments: str) -> list[str]:
         return self.bytes(*arguments).decode(errors="surrogateescape").splitlines()
+
+
+def _all_but(without: Sequence[str | Path], top: str) -> list[str]:
+    """The whole working copy but some folders, as git's arguments."""
+    inside = [Path(each).resolve() for each in without]
+    names = [each.relative_to(Path(top).resolve()) for each in inside if each.is_relative_to(Path(top).resolve())]
+    return ["--", ".", *(f":(exclude,top,literal){name.as_posix()}" for name in names)]
 
 
 def _digest(difference: bytes, new_files: bytes, *, top: str, deadline: float) -> str:

@@ -30,6 +30,8 @@ class Evidence:
         budget: Whether the run kept its budget; None: it has none, or nobody knows.
         budget_words: The same in words.
         verification: What came of scoring the run again; None: nobody has.
+        verification_words: Of how many rows.
+        confounded: Arms that were scored under another identity than the control's, each with what differs.
         leakage: Whether a search for leaks found none; None: nobody has looked.
         drift: Whether a look for unexplained changes found none; None: nobody has looked.
         metrics: Every arm's metrics by name, for tie-breakers.
@@ -42,6 +44,8 @@ class Evidence:
     budget: bool | None = None
     budget_words: str = "no budget was set"
     verification: Literal["matched", "differs"] | None = None
+    verification_words: str = ""
+    confounded: Mapping[str, str] = field(default_factory=dict)
     leakage: bool | None = None
     drift: bool | None = None
     metrics: Mapping[str, Mapping[str, float | None]] = field(default_factory=dict)

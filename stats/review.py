@@ -102,7 +102,10 @@ def _reviewed(
     step = "" if benchmark.decision == "promote" else benchmark.next_step
     parts: dict[str, tuple[_Part, ...]] = {
         "dataset": _dataset(policy, evidence),
-        "benchmark": (_Part(_OF_BENCHMARK[benchmark.decision], shown, True, step, "reject"),),
+        "benchmark": (
+            _Part(_OF_BENCHMARK[benchmark.decision], shown, True, step, "reject"),
+            *_like_with_like(benchmark.arm, evidence),
+        ),
         "cost": _cost(benchmark, analysis, policy, evidence, is_equal=is_equal),
         "reproducibility": (_reproducibility(policy, evidence),),
         "deployment": (_deployment(policy),),
@@ -111,7 +114,7 @@ def _reviewed(
     verdict: Verdict = "hold" if counted else "promote"
     if any(part.answer == "fail" and part.if_fails == "reject" for _, part in counted):
         verdict = "reject"
-    reasons = (*benchmark.reasons, *(part.words for name, part in counted if name != "benchmark"))
+    reasons = (*benchmark.reasons, *(part.words for _, part in counted if part.words != shown))
     steps = [part.next_step for _, part in counted if part.next_step]
     if verdict == "promote" and not evidence.policy_is_recorded:
         verdict = "hold"
@@ -122,6 +125,13 @@ def _reviewed(
         steps = [f"{stage.name}: {'; '.join(stage.criteria)}" if stage else benchmark.next_step]
     questions = tuple(_question(name, found) for name, found in parts.items())
     return Decision(benchmark.arm, verdict, reasons, "; ".join(dict.fromkeys(steps)), questions)
+
+
+def _like_with_like(arm: str, evidence: Evidence) -> tuple[_Part, ...]:
+    if arm not in evidence.confounded:
+        return ()
+    step = "score it and the control on machines of one kind, with one set of packages and flags"
+    return (_Part("unknown", f"not compared like with like: {evidence.confounded[arm]}", True, step),)
 
 
 def _question(name: str, parts: Sequence[_Part]) -> Question:
@@ -199,7 +209,7 @@ def _reproducibility(policy: Policy, evidence: Evidence) -> _Part:
     counts = "verification" in policy.require
     match evidence.verification:
         case "matched":
-            return _Part("pass", "scored again, it matched", counts)
+            return _Part("pass", f"scored again, it matched: {evidence.verification_words}", counts)
         case "differs":
             step = "find out why (assay verify names what has changed), then run it again"
             return _Part("fail", "scored again, it differs: the numbers do not repeat", counts, step)

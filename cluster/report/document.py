@@ -4,7 +4,7 @@ import json
 from collections.abc import Sequence
 from typing import Any
 
-from cluster import costs
+from cluster import costs, promotion
 from evaluator import fingerprint
 from evaluator.ledger import reader
 from evaluator.storage import Store
@@ -35,7 +35,7 @@ def document(store: Store, run_id: str) -> Document:
         metrics.setdefault(row["arm"], {})[row["metric"]] = row["value"]
         if row["threshold"] is not None:
             thresholds[row["metric"]] = row["threshold"]
-    decisions, suite = rows("decisions"), run.experiment.suite
+    decisions, suite = promotion.as_rows(promotion.ask(store, run_id).decisions), run.experiment.suite
     found = json.loads(rows("analyses")[0]["analysis"])
     return {
         "run_id": run_id,

@@ -30,7 +30,7 @@ def answer(asked: Asked, *, arm: str | None = None) -> Document:
     return {
         "run_id": asked.run.run_id,
         "gate": gate_answer(chosen),
-        "winner": winner_of(rows),
+        "winner": winner_of(chosen),
         "policy": {"digest": asked.policy.digest(), "recorded": asked.is_recorded},
         "metric": found.metric,
         "alpha": found.alpha,

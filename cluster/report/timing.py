@@ -60,8 +60,8 @@ def _span(units: Sequence[Row]) -> dict[str, Any]:
     """From the start of a slot's first unit to the end of its last, and how much of that it worked."""
     if any(row.get("started_at") is None for row in units):
         return {"started_at": None, "span_s": None, "busy": None}
-    # A unit starts when its variant is loaded and probed.
-    begins = [_at(row) - _seconds(row, "load_s") - _seconds(row, "probe_s") for row in units]
+    # A unit starts when its variant is loaded, timed and probed.
+    begins = [_at(row) - sum(_seconds(row, name) for name in ("load_s", "timing_s", "probe_s")) for row in units]
     ends = [begin + _busy_s(row) for begin, row in zip(begins, units, strict=True)]
     span_s = max(ends) - min(begins)
     started_at = min(row["started_at"] for row in units)

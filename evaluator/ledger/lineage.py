@@ -9,16 +9,18 @@ from typing import Any
 
 from evaluator import environment, source
 from evaluator.errors import SourceError
+from manifests import Experiment
 from manifests.ledger import SUBMITTER_VARIABLE, Lineage
 from manifests.verification import Change
 
 _SAID_BETTER = ("num_packages", "packages_digest", "num_threads", "num_interop_threads")  # by packages, and by slots
 
 
-def captured(*, import_paths: Sequence[str], executor: str | None = None) -> Lineage:
+def captured(experiment: Experiment, *, import_paths: Sequence[str], executor: str | None = None) -> Lineage:
     """What is found now, around this process and in the folder that it works in.
 
     Args:
+        experiment: Whose ledger and dataset are no part of the source.
         import_paths: Where entrypoints may be imported from.
         executor: Where slots live; None if that is not known yet.
     """
@@ -26,12 +28,18 @@ def captured(*, import_paths: Sequence[str], executor: str | None = None) -> Lin
     circumstance = {
         **found.circumstance,
         "packages": dict(found.packages),
-        "source": asdict(source.capture()),
+        "source": asdict(source.capture(without=stores_of(experiment))),
         "import_paths": list(import_paths),
         "executor": executor,
         "submitted_by": os.environ.get(SUBMITTER_VARIABLE) or _user(),
     }
     return Lineage(identity=dict(found.identity), circumstance=json.loads(json.dumps(circumstance)))
+
+
+def stores_of(experiment: Experiment) -> list[str]:
+    """The folders that a run reads its dataset from and writes to, if they are folders."""
+    stores = (experiment.ledger, experiment.dataset.rpartition("/")[0])
+    return [each for each in stores if each and "://" not in each]
 
 
 def check_clean(lineage: Lineage) -> None:

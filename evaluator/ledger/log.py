@@ -140,7 +140,20 @@ def verified(store: Store, run_id: str, found: Verification) -> LogEntry:
     return entry
 
 
-def verification(store: Store, run_id: str) -> Outcome | None:
+@dataclass(frozen=True)
+class Repetition:
+    """What came of scoring a run again.
+
+    Attributes:
+        outcome: `differs` if any word that counts is a difference; `matched` if every arm matched.
+        num_rows: How many rows of each arm that was said of: of the arm with the fewest.
+    """
+
+    outcome: Outcome
+    num_rows: int
+
+
+def repetition(store: Store, run_id: str) -> Repetition | None:
     """What is known of whether a run can be repeated.
 
     Of each arm and each form of verification the newest word counts; but a difference that was found on some rows is
@@ -163,10 +176,12 @@ def verification(store: Store, run_id: str) -> Outcome | None:
                 if before is None or arm.num_rows_different or arm.num_rows >= before.num_rows:
                     found[key] = arm
     if any(arm.num_rows_different for arm in found.values()):
-        return "differs"
+        return Repetition("differs", min(arm.num_rows for arm in found.values()))
     rows = reader.read_table(store, reader.committed_files(store, run_id), "arms", ["arm", "status"]).to_pylist()
     measured = [row["arm"] for row in rows if row["status"] == "complete"]
-    return "matched" if all(("ledger", arm) in found for arm in measured) else None
+    if not all(("ledger", arm) in found for arm in measured):
+        return None
+    return Repetition("matched", min(found["ledger", arm].num_rows for arm in measured))
 
 
 def _append(store: Store, told: Mapping[str, Any], *, once: bool = False) -> LogEntry | None:

@@ -29,8 +29,9 @@ from manifests.ledger import (
 RECEIPT_METADATA = b"assay.receipt"
 """Where a unit file keeps its own receipt, so that a resumed run needs no other state."""
 
-SLOT_SECONDS = ("load_s", "probe_s", "read_s", "predict_s", "score_s", "write_s")
-"""The parts of a unit's time in its slot, one after the other. The first unit after a load carries load and probe."""
+SLOT_SECONDS = ("load_s", "timing_s", "probe_s", "read_s", "predict_s", "score_s", "write_s")
+"""The parts of a unit's time in its slot, one after the other. The first unit after a load carries what went before."""
+_COST_SECONDS = ("load_s", "probe_s", "read_s", "predict_s", "score_s")
 
 COMMIT_SCHEMA = pa.schema(
     [
@@ -93,8 +94,11 @@ class UnitReceipt:
 
     @property
     def slot_s(self) -> float:
-        """Seconds that the unit has kept its slot. Of a unit that an earlier driver published, without its write."""
-        return sum(self.facts.get(name, 0.0) for name in SLOT_SECONDS)
+        """Seconds of a slot that its scores have cost: the same whether it was just made, found, or taken over.
+
+        So without its write, which no file can tell, and without timing the arm beside the control.
+        """
+        return sum(self.facts.get(name, 0.0) for name in _COST_SECONDS)
 
     @property
     def file(self) -> LedgerFile:
@@ -208,7 +212,7 @@ def opened_runs(store: Store) -> tuple[OpenedRun, ...]:
                 run_id=record["run_id"],
                 opened_at=record["opened_at"],
                 keys=record["unit_keys"],
-                source=record["lineage"]["circumstance"]["source"],
+                source=record["lineage"]["circumstance"].get("source") or {},
                 variant_digests=record["variant_digests"],
                 entrypoints={arm["name"]: arm["variant"]["entrypoint"] for arm in experiment["arms"]},
                 has_gpus=experiment["resources"]["num_gpus"] > 0,

@@ -15,7 +15,8 @@ from manifests.ledger import Run
 from manifests.verification import Change
 
 _OF_UNITS = ("host", "cpu", "device_class")
-_WORDS_ONLY = ("identity.plan_digest", "identity.policy_digest", "identity.dataset.reference")  # no score hangs on them
+# No score hangs on these; what does of the suite stands there by itself.
+_WORDS_ONLY = ("identity.suite_digest", "identity.plan_digest", "identity.policy_digest", "identity.dataset.reference")
 
 
 @dataclass(frozen=True)
@@ -86,6 +87,9 @@ def run_lineage(store: Store, run_id: str) -> dict[str, Any]:
             "batching": batches.BATCHING_RULE,
             "seed": suite.seed,
             "determinism": suite.determinism.model_dump(mode="json"),
+            "on_wobble": suite.on_wobble,
+            "wobble_tolerance": suite.wobble_tolerance,
+            "metrics": {metric.name: metric.model_dump(mode="json", exclude={"name"}) for metric in suite.metrics},
         },
         "arms": {
             arm.name: {
@@ -130,15 +134,24 @@ def number(store: Store, run_id: str, arm: str, metric: str) -> dict[str, Any]:
                 remedy=did_you_mean(name, sorted(known)),
             )
     row = next(each for each in rows if (each["arm"], each["metric"]) == (arm, metric))
+    suite = run.experiment.suite
     scores = reader.score_files(files, arm)
-    for _ in reader.score_tables(store, scores, arm, ["row_index"]):  # read to be checked
-        pass
+    chosen_on = reader.score_files(files, suite.plan.control) if _is_of_control(run, metric) else []
+    for name, of_arm in ((arm, scores), (suite.plan.control, chosen_on)):
+        for _ in reader.score_tables(store, of_arm, name, ["row_index"]):  # read to be checked
+            pass
+    sources = {reused_from.partition("run_id=")[2].partition("/")[0] for reused_from in _reused_from(store, files, arm)}
     found = run_lineage(store, run_id)
     return {
         "run_id": run_id,
         **{name: row[name] for name in ("arm", "metric", "measure", "direction", "value", "not_testable", "num_rows")},
         "published_in": [asdict(file) for file in files if file.table == "metrics"],
+        "threshold": row["threshold"],
+        "threshold_chosen_on": [asdict(file) for file in chosen_on],
         "made_from": [asdict(file) for file in scores],
+        "taken_over_from": {
+            source: reader.read_run(store, source).lineage.circumstance.get("source") for source in sorted(sources)
+        },
         "dataset": {**found["identity"]["dataset"], "shards": _shards(run)},
         "variant": found["arms"][arm],
         "source": found["circumstance"]["source"],
@@ -163,26 +176,48 @@ def differences(store: Store, first: str, second: str) -> Differences:
         for change in lineage.changes(lineage.flat({group: before[group]}), lineage.flat({group: after[group]}))
     ]
     numbers = [_numbers(store, run_id) for run_id in (first, second)]
+    runs = [reader.read_run(store, run_id) for run_id in (first, second)]
     scores = [_scores(store, run_id) for run_id in (first, second)]
     found = []
     for arm, metric in sorted({*numbers[0], *numbers[1]}):
         values = [each.get((arm, metric)) for each in numbers]
         if values[0] != values[1]:
+            control = next((run.experiment.suite.plan.control for run in runs if _is_of_control(run, metric)), None)
             found.append(
                 NumberChange(
                     arm,
                     metric,
                     *values,
                     same_scores=arm in scores[0] and scores[0][arm] == scores[1].get(arm),
-                    explained_by=tuple(
-                        change.field
-                        for change in changes
-                        if change.field.startswith(("identity.", f"arms.{arm}."))
-                        and change.field not in (*_WORDS_ONLY, f"arms.{arm}.host", f"arms.{arm}.weights")
-                    ),
+                    explained_by=_explaining(changes, arm, metric, control=control),
                 )
             )
     return Differences(tuple(changes), tuple(found))
+
+
+def _explaining(changes: Sequence[Change], arm: str, metric: str, *, control: str | None) -> tuple[str, ...]:
+    """The fields among those that differ that a number hangs on: also the control's where that chose its threshold."""
+    own = ("identity.", f"arms.{arm}.", *([f"arms.{control}."] if control else []))
+    arms = (arm, *([control] if control else []))
+    nothing = (*_WORDS_ONLY, *(f"arms.{name}.{field}" for name in arms for field in ("host", "weights")))
+    return tuple(
+        change.field
+        for change in changes
+        if change.field.startswith(own)
+        and change.field not in nothing
+        and (not change.field.startswith("identity.metrics.") or change.field.startswith(f"identity.metrics.{metric}."))
+    )
+
+
+def _is_of_control(run: Run, metric: str) -> bool:
+    """Whether the control has chosen the metric's threshold."""
+    found = [each for each in run.experiment.suite.metrics if each.name == metric]
+    return any(each.operating_point is not None for each in found)
+
+
+def _reused_from(store: Store, files: Sequence[LedgerFile], arm: str) -> set[str]:
+    rows = reader.read_table(store, files, "units").to_pylist()
+    return {row["reused_from"] for row in rows if row["arm"] == arm and row["reused_from"]}
 
 
 def _flags(store: Store, files: Sequence[LedgerFile], arm: str) -> dict[str, Any] | None:

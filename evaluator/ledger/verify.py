@@ -214,7 +214,7 @@ def _record(run: Run, run_id: str) -> Iterator[Problem]:
 
 def _patch(store: Store, run: Run) -> Iterator[Problem]:
     """The uncommitted changes that a run was made with, if it kept them."""
-    found = run.lineage.circumstance["source"]
+    found = run.lineage.circumstance.get("source")
     digest = found.get("patch") if isinstance(found, dict) else None
     if digest is not None and not store.exists(patch_key(str(digest))):
         yield Problem(patch_key(str(digest)), f"is missing: run '{run.run_id}' was made with it")

@@ -11,7 +11,8 @@ from manifests.metric import Metric, OperatingPoint
 def threshold(point: OperatingPoint, *, second_R: np.ndarray, positive_R: np.ndarray) -> float | str:
     """The lowest threshold that keeps the control at an operating point.
 
-    It is one of the thresholds of scikit-learn's `roc_curve`: the last whose false positive rate is within the bound.
+    It lies half way from the last threshold of scikit-learn's `roc_curve` whose false positive rate is within the bound
+    to the control's next lower probability: the control does the same there, and no arm is told apart by rounding.
 
     The control's own rows choose it, and every interval takes it as given. So intervals speak of arms *at this
     threshold*; how far another sample of rows would have moved it is not in them. The control lies just within the
@@ -37,7 +38,11 @@ def threshold(point: OperatingPoint, *, second_R: np.ndarray, positive_R: np.nda
             f"at no threshold has the control a false positive rate of at most {point.false_positive_rate:g}: at its "
             f"highest probability, {levels[-1]:.6g}, it is {reached[-1]:.4g}"
         )
-    return float(levels[within[0]])
+    first = int(within[0])
+    if first == 0:
+        return float(levels[0])
+    between = (levels[first - 1] + levels[first]) / 2
+    return float(between if between > levels[first - 1] else levels[first])
 
 
 def check(metric: Metric, predictions: Predictions, labels: np.ndarray, *, label: Column) -> None:

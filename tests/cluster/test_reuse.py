@@ -296,7 +296,7 @@ def test_a_copy_does_not_stand_in_for_a_damaged_original(tmp_path, evaluated):
 
 def test_a_changed_repository_is_said(tmp_path, monkeypatch):
     first = run(builders.write_experiment(tmp_path))
-    monkeypatch.setattr(source, "capture", lambda: source.RepositoryState("f" * 40, "main", False, None))
+    monkeypatch.setattr(source, "capture", lambda **_: source.RepositoryState("f" * 40, "main", False, None))
     second = run(builders.write_experiment(tmp_path, suite=changed_suite(plan=other_plan())))
     assert second["reused"]["runs"] == [first["run_id"]]
     assert f"the repository has changed since, from commit {source_commit(first)} to {'f' * 40}" in " ".join(

@@ -81,7 +81,7 @@ def test_a_run_matches_to_the_last_bit_and_no_score_is_written(run):
     assert scored_files(run) == before
     store = open_store(run.experiment.ledger)
     assert log.entries(store)[-1] == found.entry
-    assert log.verification(store, run.run_id) == "matched"
+    assert log.repetition(store, run.run_id).outcome == "matched"
     assert verify_ledger(store).problems == ()
 
 
@@ -144,7 +144,7 @@ def test_one_weight_changed_by_a_thousandth_differs_and_names_the_artifact(tmp_p
     assert change.now == f"sha256:{hashlib.sha256(path.read_bytes()).hexdigest()}"
     assert found.is_close == (set(steeper.columns) <= {"probabilities", "score_log_loss"})
     store = open_store(run.experiment.ledger)
-    assert log.verification(store, run.run_id) == "differs"
+    assert log.repetition(store, run.run_id).outcome == "differs"
 
 
 def test_a_package_of_another_version_is_named_though_the_scores_match(run, tmp_path, monkeypatch):
@@ -212,7 +212,7 @@ def test_the_same_rows_twice_catches_what_changes_with_use_and_hints_at_what_rem
     assert by_arm["remembering"].num_rows_different == 0
     (hint,) = found.hints
     assert hint.startswith("arm 'remembering' took")
-    assert log.verification(open_store(run.experiment.ledger), run.run_id) == "differs"
+    assert log.repetition(open_store(run.experiment.ledger), run.run_id).outcome == "differs"
 
 
 def test_an_arm_that_cannot_be_scored_again_is_unknown_rather_than_different(tmp_path):
@@ -223,7 +223,7 @@ def test_an_arm_that_cannot_be_scored_again_is_unknown_rather_than_different(tmp
     assert [arm.arm for arm in found.found.arms] == ["control"]
     assert found.found.outcome == "matched"
     assert "there is no such file" in found.failed["steeper"]
-    assert log.verification(store, run.run_id) is None
+    assert log.repetition(store, run.run_id) is None
     with pytest.raises(RunError, match="nothing is known"):
         verify(run, arm="steeper")
     assert len(log.entries(store)) == 1
@@ -270,9 +270,10 @@ def test_the_newest_word_on_enough_rows_counts(run):
         update = {"num_rows": num_rows, "num_rows_different": differ}
         told = tuple(arm.model_copy(update=update) for arm in found.arms if arm.arm in arms)
         log.verified(store, run.run_id, found.model_copy(update={"arms": told, "against": against}))
-        return log.verification(store, run.run_id)
+        repeated = log.repetition(store, run.run_id)
+        return repeated and repeated.outcome
 
-    assert log.verification(store, run.run_id) is None
+    assert log.repetition(store, run.run_id) is None
     assert say(200, differ=0, arms=("control", "better")) is None
     assert say(200, differ=0, arms=("worse", "again")) == "matched"
     assert say(64, differ=1, arms=("worse",)) == "differs"
