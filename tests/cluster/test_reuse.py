@@ -299,9 +299,27 @@ def test_a_changed_repository_is_said(tmp_path, monkeypatch):
     monkeypatch.setattr(source, "capture", lambda **_: source.RepositoryState("f" * 40, "main", False, None))
     second = run(builders.write_experiment(tmp_path, suite=changed_suite(plan=other_plan())))
     assert second["reused"]["runs"] == [first["run_id"]]
-    assert f"the repository has changed since, from commit {source_commit(first)} to {'f' * 40}" in " ".join(
-        event["message"] for event in second["events"]
-    )
+    said = " ".join(event["message"] for event in second["events"])
+    assert f"the repository has changed since, from commit {source_commit(first)}" in said
+    assert f" to commit {'f' * 40}, " in said
+
+
+def test_who_wants_a_clean_repository_takes_over_nothing_that_was_made_in_another(tmp_path, monkeypatch):
+    def found(is_dirty):
+        return lambda **_: source.RepositoryState(
+            "f" * 40, "main", is_dirty, "sha256:" + "0" * 64 if is_dirty else None
+        )
+
+    monkeypatch.setattr(source, "capture", found(is_dirty=True))
+    run(builders.write_experiment(tmp_path))
+    monkeypatch.setattr(source, "capture", found(is_dirty=False))
+    suite = changed_suite(plan=other_plan())
+    second = run(builders.write_experiment(tmp_path, suite=suite, require_clean=True))
+    assert second["reused"]["num_units"] == 0
+    assert any("was not made from a clean repository" in event["message"] for event in second["events"])
+    suite = changed_suite(plan={**other_plan(), "alpha": 0.02})
+    third = run(builders.write_experiment(tmp_path, suite=suite, require_clean=True))
+    assert third["reused"]["runs"] == [second["run_id"]]
 
 
 def source_commit(report: dict) -> object:
