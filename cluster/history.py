@@ -55,7 +55,7 @@ def paces(store: Store, run: Run, *, runs: Sequence[OpenedRun]) -> dict[str, Pac
         if num_read == _MAX_RUNS or set(digests.values()) <= set(by_digest):
             break
         num_read += 1
-        for arm, pace in _paces_of(store, past).items():
+        for arm, pace in _paces_of(store, past, repeats=experiment.suite.repeats).items():
             by_digest.setdefault(past.variant_digests[arm], pace)
             by_entrypoint.setdefault(past.entrypoints[arm], pace)
     found = {}
@@ -75,8 +75,8 @@ def cheapest_first(arms: Sequence[str], *, paces: Mapping[str, Pace], weights_by
     return sorted(arms, key=lambda arm: weights_bytes[arm])
 
 
-def _paces_of(store: Store, past: OpenedRun) -> dict[str, Pace]:
-    """Of the arms that a run has evaluated whole, or in part."""
+def _paces_of(store: Store, past: OpenedRun, *, repeats: int) -> dict[str, Pace]:
+    """Of the arms that a run has evaluated whole, or in part: what a row takes that is scored so often."""
     try:
         rows = reader.read_table(store, reader.committed_files(store, past.run_id), "arms", _COLUMNS).to_pylist()
     except (DamageError, LedgerError):  # it only hints at an order and an estimate: 'ledger verify' is for damage
@@ -86,7 +86,6 @@ def _paces_of(store: Store, past: OpenedRun) -> dict[str, Pace]:
         if row["status"] == "complete" and row["num_rows_evaluated"]:
             setup_s = row["load_s"] + row["probe_s"]
             words = f"run {past.run_id} on {row['devices']}"
-            found[row["arm"]] = Pace(
-                (row["slot_s"] - setup_s + row["write_s"]) / row["num_rows_evaluated"], setup_s, words
-            )
+            own_s = row["slot_s"] - setup_s + row["write_s"]
+            found[row["arm"]] = Pace(own_s / row["num_rows_evaluated"] * repeats / past.repeats, setup_s, words)
     return found

@@ -78,7 +78,7 @@ def samples_of(
             metric, run, rows["label"].to_numpy(), of_arms, arm_metrics.threshold(run, files, store, metric)
         )
     if isinstance(found, np.ndarray):
-        return Samples(tuple(arms), found, row_ids, **grouping)
+        return Samples(tuple(arms), found, row_ids, **grouping, num_repeats=run.experiment.suite.repeats)
     if isinstance(found, str):
         nothing_RA = np.full((len(row_ids), len(arms)), np.nan)
         return Samples(tuple(arms), nothing_RA, row_ids, **grouping, corpus="unbounded", undefined=found)

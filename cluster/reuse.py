@@ -32,6 +32,7 @@ def unit_keys(experiment: Experiment, *, dataset_digest: str, environment: Mappi
         "batch_size": suite.batch_size,
         "batching": batches.BATCHING_RULE,
         "seed": suite.seed,
+        "repeats": suite.repeats,
         "determinism": suite.determinism.content(),
         # Measures of the whole dataset are made from these rows later: they shape no score.
         "scores": [metric.content() for metric in suite.metrics if metric.row_measure is not None],

@@ -74,6 +74,16 @@ def seed_all(seed: int) -> None:
     torch.manual_seed(seed)
 
 
+def unit_seed(seed: int, *, unit: int) -> int:
+    """The seed of a unit: of neighbouring units and neighbouring seeds, none shares random numbers with another.
+
+    Args:
+        seed: The suite's, plus the number of the pass over its rows.
+        unit: The unit's index.
+    """
+    return int(np.random.SeedSequence((seed, unit)).generate_state(1, np.uint64)[0])
+
+
 def found() -> DeterminismFound:
     """Reads the flags back. Call it after a variant is loaded."""
     return DeterminismFound(

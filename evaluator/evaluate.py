@@ -7,7 +7,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from evaluator import determinism, fingerprint
+from evaluator import determinism, fingerprint, passes
 from evaluator.batches import Unit
 from evaluator.data.shards import ShardReader, columns_as_numpy
 from evaluator.metrics import operating_point, outputs, row
@@ -19,10 +19,10 @@ from manifests.ledger import SCORE_COLUMN_PREFIX, SEGMENT_COLUMN_PREFIX
 
 
 def evaluate(unit: Unit, *, predictor: Predictor, variant: Variant, suite: Suite, reader: ShardReader) -> UnitResult:
-    """Scores the rows of one unit, batch by batch.
+    """Scores the rows of one unit, batch by batch, as often as the suite says.
 
-    The result depends on the rows, the variant and the suite alone: seeds are set anew for every unit, so neither
-    the order of units nor a retry shows in it.
+    The result depends on the rows, the variant and the suite alone: seeds are set anew for every pass over a unit, so
+    neither the order of units nor a retry shows in it.
 
     Raises:
         DamageError: A shard is missing or not what was frozen.
@@ -33,15 +33,20 @@ def evaluate(unit: Unit, *, predictor: Predictor, variant: Variant, suite: Suite
     rows = reader.rows(unit.first_row, unit.num_rows)
     read, reads = time.perf_counter(), reader.reads()
 
-    determinism.seed_all(suite.seed + unit.index)
-    chunks = (
-        columns_as_numpy(pa.Table.from_batches([chunk]), dataset.columns)
-        for chunk in rows.select(inputs_of(variant, dataset)).to_batches()
-    )
-    answers = predictor.predict(batches_of(chunks, unit=unit))
-    predicted = time.perf_counter()
-
-    table = scored(rows, answers.raw, variant=variant, suite=suite, dataset=dataset, first_row=unit.first_row)
+    inputs = rows.select(inputs_of(variant, dataset)).to_batches()
+    tables: list[pa.Table] = []
+    batch_times_s: list[float] = []
+    predict_s = 0.0
+    for number in range(suite.repeats):
+        began = time.perf_counter()
+        determinism.seed_all(determinism.unit_seed(suite.seed + number, unit=unit.index))
+        chunks = (columns_as_numpy(pa.Table.from_batches([chunk]), dataset.columns) for chunk in inputs)
+        answers = predictor.predict(batches_of(chunks, unit=unit))
+        predict_s += time.perf_counter() - began
+        batch_times_s += answers.batch_times_s
+        table = scored(rows, answers.raw, variant=variant, suite=suite, dataset=dataset, first_row=unit.first_row)
+        tables.append(table.select(passes.score_columns(table)) if number else table)
+    table = passes.averaged(tables)
     digest = fingerprint.rows_digest(table)
     timing = UnitTiming(
         read_s=read - started,
@@ -49,13 +54,13 @@ def evaluate(unit: Unit, *, predictor: Predictor, variant: Variant, suite: Suite
         fetch_s=reads.fetch_s,
         shards_fetched=reads.shards_fetched,
         bytes_fetched=reads.bytes_fetched,
-        predict_s=predicted - read,
-        score_s=time.perf_counter() - predicted,
+        predict_s=predict_s,
+        score_s=time.perf_counter() - read - predict_s,
         cpu_s=time.process_time() - cpu_started,
-        batch_p50_s=float(np.median(answers.batch_times_s)),
-        batch_max_s=max(answers.batch_times_s),
+        batch_p50_s=float(np.median(batch_times_s)),
+        batch_max_s=max(batch_times_s),
     )
-    return UnitResult(table, digest, timing)
+    return UnitResult(table, digest, timing, passes.sums(tables) if suite.repeats > 1 else {})
 
 
 def scored(

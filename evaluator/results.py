@@ -1,6 +1,6 @@
 """What one evaluated unit is: its rows, their digest, and the time that was spent."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import pyarrow as pa
 
@@ -17,7 +17,7 @@ class UnitTiming:
         shards_fetched: Shards that this process read from the store since its last unit: none if they were on the
             host already.
         bytes_fetched: Their bytes.
-        predict_s: Copying to the device and the variant's own work, over all batches.
+        predict_s: Copying to the device and the variant's own work, over all batches of all passes.
         score_s: Making predictions and scores of raw outputs.
         cpu_s: CPU seconds of the whole unit, all threads of the process.
         batch_p50_s: Median time of a batch.
@@ -42,11 +42,14 @@ class UnitResult:
 
     Attributes:
         table: A row per dataset row: `row_index`, `row_id`, `label`, `prediction`, `probabilities` (if stored and the
-            variant gives them), `segment_*`, `cluster`, `score_*`.
+            variant gives them), `segment_*`, `cluster`, `score_*`. Scores are means over passes, the rest is the
+            first pass's.
         digest: Digest of the table's rows: equal for every executor, replica and retry.
         timing: Where the time went.
+        pass_sums: Of each metric, the sum of its scores in each pass; empty if there was one.
     """
 
     table: pa.Table
     digest: str
     timing: UnitTiming
+    pass_sums: dict[str, list[float]] = field(default_factory=dict)

@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 import pyarrow as pa
 
-from evaluator import determinism
+from evaluator import determinism, passes
 from evaluator.batches import Unit
 from evaluator.data.shards import ShardReader, columns_as_numpy
 from evaluator.evaluate import inputs_of, scored
@@ -25,10 +25,13 @@ ROWS_PER_BATCH = 16
 class Wobble:
     """What changes when rows are scored one by one instead of in their batches.
 
+    Where the suite scores rows several times, both ways are scored as often, and row scores are means as in a run; a
+    variant that draws random numbers draws others alone, so its floor holds that noise, too, and more passes lower it.
+
     Attributes:
         num_rows: Rows that were scored both ways.
-        num_flips: Rows with another prediction.
-        max_abs_difference: The largest difference of a number in the variant's raw answer.
+        num_flips: Rows with another prediction in the first pass.
+        max_abs_difference: The largest difference of a number in the variant's raw answer in the first pass.
         noise_floor: How far the batch size moves the primary metric on these rows, in its units: the mean absolute
             difference of its row scores; of a corpus metric the share of flipped rows, at its threshold if that is
             fixed, or the mean difference of values or probabilities that it is made of; of a ranking the share of
@@ -68,7 +71,7 @@ def probe(unit: Unit, *, predictor: Predictor, variant: Variant, suite: Suite, r
         unit: The dataset's first unit: every slot on every host probes the same rows.
         predictor: The loaded variant.
         variant: Says what its output is.
-        suite: Batch size, seed and primary metric.
+        suite: Batch size, seed, passes and primary metric.
         reader: Reads the rows.
 
     Raises:
@@ -76,39 +79,56 @@ def probe(unit: Unit, *, predictor: Predictor, variant: Variant, suite: Suite, r
     """
     spans = list(unit.batches())
     chosen = [spans[index] for index in np.unique(np.linspace(0, len(spans) - 1, NUM_BATCHES).round().astype(int))]
-    together, alone, rows = [], [], []
+    passes_P = range(suite.repeats)
+    together: list[list[np.ndarray]] = [[] for _ in passes_P]
+    alone: list[list[np.ndarray]] = [[] for _ in passes_P]
+    rows: list[pa.Table] = []
     try:
         for span in chosen:
             batch = replace(unit, first_row=unit.first_row + span.start, num_rows=span.stop - span.start)
             given = reader.rows(batch.first_row, batch.num_rows)
             picked = np.unique(np.linspace(0, batch.num_rows - 1, ROWS_PER_BATCH).round().astype(int))
             rows.append(given.take(picked))
-            together.append(_raw(given, batch, predictor, variant, suite, reader)[picked])
             single = replace(batch, num_rows=len(picked), batch_size=1)
-            try:
-                alone.append(_raw(rows[-1], single, predictor, variant, suite, reader))
-            except PredictionError as error:
-                return Wobble(0, 0, None, None, f"a row cannot be scored alone: {error}")
+            for number in passes_P:
+                seed = suite.seed + number
+                together[number].append(_raw(given, batch, predictor, variant, reader, seed=seed)[picked])
+                try:
+                    alone[number].append(_raw(rows[-1], single, predictor, variant, reader, seed=seed))
+                except PredictionError as error:
+                    return Wobble(0, 0, None, None, f"a row cannot be scored alone: {error}")
     finally:
         determinism.seed_all(suite.seed)
-    return _compared(pa.concat_tables(rows), np.concatenate(together), np.concatenate(alone), variant, suite, reader)
+    return _compared(pa.concat_tables(rows), _joined(together), _joined(alone), variant, suite, reader)
+
+
+def _joined(spans_P: list[list[np.ndarray]]) -> list[np.ndarray]:
+    return [np.concatenate(spans) for spans in spans_P]
 
 
 def _raw(
-    rows: pa.Table, unit: Unit, predictor: Predictor, variant: Variant, suite: Suite, reader: ShardReader
+    rows: pa.Table, unit: Unit, predictor: Predictor, variant: Variant, reader: ShardReader, *, seed: int
 ) -> np.ndarray:
-    determinism.seed_all(suite.seed)
+    determinism.seed_all(seed)
     chunk = columns_as_numpy(rows.select(inputs_of(variant, reader.dataset)), reader.dataset.columns)
     return predictor.predict(batches_of([chunk], unit=unit)).raw
 
 
 def _compared(
-    rows: pa.Table, together: np.ndarray, alone: np.ndarray, variant: Variant, suite: Suite, reader: ShardReader
+    rows: pa.Table,
+    together_P: list[np.ndarray],
+    alone_P: list[np.ndarray],
+    variant: Variant,
+    suite: Suite,
+    reader: ShardReader,
 ) -> Wobble:
     tables = [
-        scored(rows, raw, variant=variant, suite=suite, dataset=reader.dataset, first_row=0)
-        for raw in (together, alone)
+        passes.averaged(
+            [scored(rows, raw, variant=variant, suite=suite, dataset=reader.dataset, first_row=0) for raw in raw_P]
+        )
+        for raw_P in (together_P, alone_P)
     ]
+    together, alone = together_P[0], alone_P[0]
     flips_R = np.not_equal(*(table["prediction"].to_numpy() for table in tables))
     differs = together.dtype.kind == "f"
     largest = float(np.abs(together - alone).max()) if differs else float(flips_R.any())

@@ -33,6 +33,10 @@ class Suite(Manifest):
     """Rows scored together, the same for every arm. The last batch is padded to this size."""
     seed: int = Field(default=0, ge=0, le=2**32 - 1)
     """Seeds Python, NumPy and torch before every unit."""
+    repeats: int = Field(default=1, ge=1, le=1000)
+    """How often every row of every arm is scored, in one loaded variant, for variants that draw random numbers: pass
+    after pass, the first under `seed`, the next under `seed` + 1. A row's score is the mean over the passes; its
+    prediction and probabilities are those of the first."""
     determinism: Determinism = Determinism()
     """Determinism flags, set before a variant is loaded and recorded as found."""
     on_wobble: Literal["fail", "warn", "batch_size_1"] = "warn"
@@ -62,6 +66,7 @@ class Suite(Manifest):
                 f"plan.metric is '{self.plan.metric}', but no metric has that name; "
                 f"{did_you_mean(self.plan.metric, names)}"
             )
+        self._check_repeats()
         if self.primary.direction != self.plan.direction:
             raise ValueError(
                 f"plan.direction is {self.plan.direction}, but for '{self.plan.metric}' "
@@ -90,6 +95,14 @@ class Suite(Manifest):
             raise ValueError("a suite's plan is paired: every arm scores the same rows")
         self.check_policy(self.policy)
         return self
+
+    def _check_repeats(self) -> None:
+        whole = [f"'{metric.name}' ({metric.measure})" for metric in self.metrics if metric.row_measure is None]
+        if self.repeats > 1 and whole:
+            raise ValueError(
+                f"repeats is {self.repeats}, but {', '.join(whole)} give rows no scores that could be averaged over "
+                "passes; leave them out, or take 'repeats: 1'"
+            )
 
     def check_policy(self, policy: Policy) -> None:
         """Raises ValueError where a policy speaks of metrics that the suite has not."""

@@ -157,7 +157,7 @@ def _planted(samples: Samples, plan: Plan, arm: int, gain: float, rng: np.random
     """One arm better by so much, or by as much as its rows allow: numbers are moved, of 0 and 1 some are turned."""
     scores_RA = samples.scores_RA.copy()
     raised = gain if plan.direction == "higher" else -gain
-    if plan.scale != "binary":
+    if plan.scale != "binary" or samples.num_repeats > 1:
         scores_RA[:, arm] += raised
         return replace(samples, scores_RA=scores_RA), gain
     turnable = np.flatnonzero(scores_RA[:, arm] == (0 if raised > 0 else 1))

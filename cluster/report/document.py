@@ -30,9 +30,12 @@ def document(store: Store, run_id: str) -> Document:
 
     arms = {row["arm"]: row for row in rows("arms")}
     metrics: dict[str, dict[str, Any]] = {}
+    spreads: dict[str, dict[str, float]] = {}
     thresholds: dict[str, float] = {}
     for row in rows("metrics"):
         metrics.setdefault(row["arm"], {})[row["metric"]] = row["value"]
+        if row["pass_std"] is not None:
+            spreads.setdefault(row["arm"], {})[row["metric"]] = row["pass_std"]
         if row["threshold"] is not None:
             thresholds[row["metric"]] = row["threshold"]
     decisions, suite = promotion.as_rows(promotion.ask(store, run_id).decisions), run.experiment.suite
@@ -56,7 +59,11 @@ def document(store: Store, run_id: str) -> Document:
         "opened_at": run.opened_at,
         "supersedes": run.supersedes,
         "scores_digest": scores_digest(list(arms.values())),
-        "arms": [{**_nested(row), "metrics": metrics.get(name, {})} for name, row in arms.items()],
+        "repeats": suite.repeats,
+        "arms": [
+            {**_nested(row), "metrics": metrics.get(name, {}), "pass_std": spreads.get(name, {})}
+            for name, row in arms.items()
+        ],
         "wobble_tolerance": run.experiment.suite.wobble_tolerance,
         "reused": _reused(list(arms.values())),
         "race": _race(list(arms.values())) if run.experiment.race is not None else None,

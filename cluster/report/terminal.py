@@ -70,7 +70,21 @@ def verdict(report: Document) -> RenderableType:
     )
     simultaneous = Text("* simultaneous: all of them hold together with this confidence", style="dim")
     spent = _cost_table(report)
-    return Group(table, simultaneous, Text(), reasons, *words, others, *spent, *reused, digests)
+    return Group(table, simultaneous, Text(), reasons, *words, others, *_spread(report), *spent, *reused, digests)
+
+
+def _spread(report: Document) -> list[RenderableType]:
+    """How far one pass over the rows is from another, if there were several: the spread of the means is less."""
+    if report["repeats"] == 1:
+        return []
+    table = _table(f"std. deviation of {report['repeats']} passes")
+    table.add_column("arm", overflow="fold")
+    for name in report["directions"]:
+        table.add_column(name, justify="right", overflow="fold")
+    for arm in report["arms"]:
+        if arm["pass_std"]:
+            table.add_row(arm["arm"], *(_amount(arm["pass_std"][name]) for name in report["directions"]))
+    return [table]
 
 
 def _cost_table(report: Document) -> list[RenderableType]:

@@ -125,7 +125,7 @@ class Sharing:
             return sys.intern(value)
         if name in ("determinism", "wobble"):
             return self._known.setdefault(repr(value), value)
-        if name == "score_sums":  # its names repeat, its numbers do not
+        if name in ("score_sums", "pass_sums"):  # their names repeat, their numbers do not
             return {sys.intern(metric): total for metric, total in value.items()}
         return value
 
@@ -157,6 +157,7 @@ class OpenedRun:
         has_gpus: Whether its slots held GPUs.
         project: The project that it is paid by; empty if none.
         supersedes: The run that it repeats in part.
+        repeats: How often every row was scored.
     """
 
     run_id: str
@@ -168,6 +169,7 @@ class OpenedRun:
     has_gpus: bool
     project: str
     supersedes: str | None
+    repeats: int
 
 
 def runs(store: Store) -> tuple[RunState, ...]:
@@ -218,6 +220,7 @@ def opened_runs(store: Store) -> tuple[OpenedRun, ...]:
                 has_gpus=experiment["resources"]["num_gpus"] > 0,
                 project=experiment["project"] or "",
                 supersedes=record["supersedes"],
+                repeats=experiment["suite"]["repeats"],
             )
         )
     return tuple(sorted(found, key=lambda each: (each.opened_at, each.run_id)))

@@ -86,6 +86,7 @@ def run_lineage(store: Store, run_id: str) -> dict[str, Any]:
             "batch_size": suite.batch_size,
             "batching": batches.BATCHING_RULE,
             "seed": suite.seed,
+            "repeats": suite.repeats,
             "determinism": suite.determinism.model_dump(mode="json"),
             "on_wobble": suite.on_wobble,
             "wobble_tolerance": suite.wobble_tolerance,

@@ -91,6 +91,8 @@ def publish_unit(
         the receipt's digest differs from `result.digest`: the variant is not deterministic.
     """
     facts = {**circumstance, **asdict(result.timing)}
+    if result.pass_sums:
+        facts["pass_sums"] = result.pass_sums
     return _publish(store, result.table, result.digest, facts=facts, run=run, arm=arm, unit=unit)
 
 
@@ -129,6 +131,7 @@ _LASTING_FACTS = (
     "environment",
     "determinism",
     "batch_size",
+    "pass_sums",
     "wobble",
     "weights_bytes",
     "num_parameters",
