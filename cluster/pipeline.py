@@ -282,7 +282,7 @@ def _finish(run: Run, driven: Driven, *, dataset: Dataset, store: Store, num_uni
     }
     failed = {**driven.failed, **stopped}
     whole = [arm.name for arm in run.experiment.arms if arm.name not in {*failed, *driven.dropped}]
-    if stopped and (control not in whole or len(whole) == 1):
+    if stopped and (control not in whole or set(whole) <= {control, run.experiment.aa_arm}):
         raise StoppedError(
             f"run '{run.run_id}' was stopped before a variant could be compared: {driven.stopped}; "
             f"{sum(map(len, driven.receipts.values()))} units stay in the ledger: run the same again to go on"

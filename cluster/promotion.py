@@ -125,6 +125,7 @@ def calibrate(store: Store, run_id: str, *, num_permutations: int, seed: int) ->
         num_permutations=num_permutations,
         seed=seed,
         noise_floors=noise_floors(arms),
+        aa_arm=run.experiment.aa_arm,
     )
     made = Calibration(
         run_id=run_id,
@@ -135,7 +136,7 @@ def calibrate(store: Store, run_id: str, *, num_permutations: int, seed: int) ->
         seed=seed,
         num_permutations=num_permutations,
         arms=samples.arms,
-        planted=next(arm for arm in samples.arms if arm != plan.control),
+        planted=next(arm for arm in samples.arms if arm not in (plan.control, run.experiment.aa_arm)),
         rates=rates,
         seal=run.plan_digest,  # its own is made when it is kept
     )
@@ -174,6 +175,7 @@ def reviewed(
         failed=failed,
         dropped=dropped,
         noise_floors=noise_floors(arms),
+        aa_arm=run.experiment.aa_arm,
     )
 
 

@@ -39,7 +39,7 @@ class RaceWaves(Waves):
         super().__init__(units)
         assert experiment.race is not None
         self._race, self._primary = experiment.race, experiment.suite.primary
-        self._control = experiment.suite.plan.control
+        self._kept = {experiment.suite.plan.control, experiment.aa_arm}
         self._order = np.random.default_rng(self._race.seed).permutation(len(units)).tolist()
         self._num_before = self._num_done = 0
         self._left_after: dict[str, int] = {}
@@ -52,7 +52,7 @@ class RaceWaves(Waves):
             yield self._order[:num_done]
 
     def beaten(self, receipts: Receipts, arms: Sequence[str]) -> dict[str, str]:
-        """The arms that are surely not the best; never the control, which the others are compared with."""
+        """The arms that are surely not the best; never the control, which the others are compared with, or its A/A arm."""
         if self.is_last or len(arms) < 2:
             return {}
         # Who has led is part of the evidence, so whoever started stays in it, for as many units as it had.
@@ -72,8 +72,8 @@ class RaceWaves(Waves):
             alpha=self._race.alpha,
             bounds=(0.0, 1.0) if self._primary.is_binary else None,
         )
-        beaten = {arm.arm: arm for arm in look.arms if arm.beaten and arm.arm in arms and arm.arm != self._control}
-        if not set(arms) - {*beaten, self._control}:  # the control leads: one stays to be compared with it
+        beaten = {arm.arm: arm for arm in look.arms if arm.beaten and arm.arm in arms and arm.arm not in self._kept}
+        if beaten and not set(arms) - {*beaten, *self._kept}:  # the control leads: one stays to be compared with it
             del beaten[min(beaten, key=lambda arm: beaten[arm].shortfall)]
         self._left_after |= dict.fromkeys(beaten, self._num_done)
         return {

@@ -38,6 +38,10 @@ class Experiment(Manifest):
     """The variants that are compared; `suite.plan.control` names one of them or of the sweep's."""
     sweep: Sweep | None = None
     """More arms, from one variant. Null in the experiment that a run records: there all arms are written out."""
+    aa: bool = False
+    """Whether the control is scored once more, as the arm `CONTROL-again` behind all others. By how much it then
+    differs from itself on the primary metric is noise, and no arm is promoted for an improvement that is not larger.
+    The experiment that a run records has that arm written out."""
     resources: Resources = Field(default=Resources(), json_schema_extra=CIRCUMSTANCE)
     """What a slot holds. Changes time and cost, never a score: no part of the digest."""
     race: Race | None = None
@@ -72,13 +76,18 @@ class Experiment(Manifest):
         if self.project_budget is not None:
             self._check_that_slots_spend("project_budget", self.project_budget.model_copy(update={"gpu_hours": None}))
         if self.sweep is None:
-            self._check_arms(self.arms)
+            self._check_arms(self._with_aa(self.arms))
         elif self.sweep.weights is None:  # otherwise the arms are known only once the files are listed
-            self._check_arms((*self.arms, *self.sweep.arms()))
+            self._check_arms(self._with_aa((*self.arms, *self.sweep.arms())))
         return self
 
+    @property
+    def aa_arm(self) -> str | None:
+        """The name of the arm that is the control once more; None if none was asked for."""
+        return f"{self.suite.plan.control}-again" if self.aa else None
+
     def expanded(self, weights: Mapping[str, str] | None = None) -> Self:
-        """The same experiment with the arms of its sweep written out behind its own, and without the sweep.
+        """The same experiment with all arms written out: its own, those of its sweep, and the control once more.
 
         Args:
             weights: What `sweep.weights` stands for: each file's location by its name, in order.
@@ -86,14 +95,26 @@ class Experiment(Manifest):
         Raises:
             ManifestError: The arms are too many, or do not agree with each other or with the suite.
         """
-        if self.sweep is None:
-            return self
         try:
-            arms = (*self.arms, *self.sweep.arms(weights))
+            arms = self._with_aa((*self.arms, *(self.sweep.arms(weights) if self.sweep is not None else ())))
             self._check_arms(arms)
         except ValueError as error:
             raise ManifestError(str(error), place=f"experiment '{self.name}'", field="sweep") from None
         return self.model_copy(update={"arms": arms, "sweep": None})
+
+    def _with_aa(self, arms: tuple[Arm, ...]) -> tuple[Arm, ...]:
+        """The arms and, if asked for, the control once more: unless it is written out already, as a run records it."""
+        control = next((arm for arm in arms if arm.name == self.suite.plan.control), None)
+        if self.aa_arm is None or control is None:
+            return arms
+        again = Arm(name=self.aa_arm, variant=control.variant, accelerator_type=control.accelerator_type)
+        if again in arms:
+            return arms
+        if again.name in [arm.name for arm in arms]:
+            raise ValueError(
+                f"aa: true adds the control once more as '{again.name}', but another arm has that name; rename it"
+            )
+        return (*arms, again)
 
     def _check_that_slots_spend(self, field: str, budget: Budget) -> None:
         """A bound on what slots never use would never stop anything."""

@@ -33,6 +33,7 @@ def calibrated(
     num_permutations: int,
     seed: int,
     noise_floors: Mapping[str, float],
+    aa_arm: str | None = None,
     multiples: Sequence[float] = MULTIPLES,
 ) -> tuple[Rates, ...]:
     """The gate's error rates on these scores.
@@ -42,7 +43,7 @@ def calibrated(
     non-inferiority the arm's margin below the control. The benchmark alone decides: costs and the rest are not drawn.
 
     Args:
-        samples: Scores of the primary metric, two arms at least.
+        samples: Scores of the primary metric, of the control and a variant at least.
         guardrails: The guardrails. Those that are not made of rows' scores are left out: time and size are no arm's
             label, and an effect that is planted is no leak.
         plan: The recorded plan.
@@ -50,6 +51,7 @@ def calibrated(
         num_permutations: Replicates of each row of the answer.
         seed: Of the permutations.
         noise_floors: As for `gate.decide`.
+        aa_arm: As for `gate.decide`; nothing is planted in it.
         multiples: What is planted.
 
     Returns:
@@ -59,10 +61,10 @@ def calibrated(
         SamplesError: There is nothing to permute: one arm, or a metric of the whole dataset.
     """
     guards = [each for each in guardrails if isinstance(each, _OfScores)]
-    _check(samples, guards)
+    variants = [arm for arm in samples.arms if arm not in (plan.control, aa_arm)]
+    _check(samples, guards, variants)
     plan = plan.model_copy(update={"guardrails": tuple(rule for rule in plan.guardrails if rule.kind in _KINDS)})
-    control = samples.index(plan.control)
-    planted = next(index for index in range(len(samples.arms)) if index != control)
+    planted = samples.index(variants[0])
     bound = _bound(policy, plan, samples.arms[planted])
     worlds: tuple[float | None, ...] = (None, *([0.0] if bound else []), *multiples)
     counts, effects = np.zeros((len(worlds), len(_COUNTED))), np.zeros(len(worlds))
@@ -80,8 +82,9 @@ def calibrated(
                 wanted = multiple * smallest + (bound if multiple >= 0 else 0.0)
                 moved, gain = _planted(shuffled, plan, planted, wanted, rng)
                 found = analysis.analyze(moved, plan, guardrails=held)
-            decisions = gate.decide(found, policy, plan, noise_floors=noise_floors)
-            alone = gate.decide(replace(found, guardrails=()), policy, unguarded, noise_floors=noise_floors)
+            noise = {"noise_floors": noise_floors, "aa_arm": aa_arm}
+            decisions = gate.decide(found, policy, plan, **noise)
+            alone = gate.decide(replace(found, guardrails=()), policy, unguarded, **noise)
             arm = None if multiple is None else samples.arms[planted]
             counts[world] += _counted(decisions, alone, arm, gain=gain, bound=bound)
             effects[world] += gain
@@ -121,8 +124,8 @@ def _with_scores(guardrail: _OfScores, samples: Samples) -> _OfScores:
             return replace(guardrail, metric=scores)
 
 
-def _check(samples: Samples, guardrails: Sequence[_OfScores]) -> None:
-    if len(samples.arms) < 2:
+def _check(samples: Samples, guardrails: Sequence[_OfScores], variants: Sequence[str]) -> None:
+    if not variants:
         raise SamplesError("one arm cannot be permuted", remedy="calibrate a run with variants")
     for name, each in (("the primary metric", samples), *((g.metric, g.samples) for g in map(_scores, guardrails))):
         if each.corpus is not None or each.undefined is not None:

@@ -7,7 +7,8 @@ from typing import Literal
 
 from manifests.plan import Plan
 from manifests.policy import Policy
-from stats import guardrail_words, paired
+from stats import guardrail_words, noise, paired
+from stats.noise import Noise
 from stats.prospects import rows_to_settle
 from stats.results import Analysis, Comparison, GuardrailResult
 
@@ -47,6 +48,7 @@ class Decision:
         next_step: What would change the decision, or what to do with it.
         questions: The five questions of the review, in order; none where only the benchmark was asked about.
         won_by: What makes it the winner among the promoted arms; empty if it is not.
+        is_control: Whether the arm is the control once more, which is no candidate: its hold is not the run's.
     """
 
     arm: str
@@ -55,6 +57,7 @@ class Decision:
     next_step: str
     questions: tuple[Question, ...] = ()
     won_by: str = ""
+    is_control: bool = False
 
 
 @dataclass(frozen=True)
@@ -74,6 +77,7 @@ def decide(
     failed: Mapping[str, str] = _NONE,
     dropped: Mapping[str, str] = _NONE,
     noise_floors: Mapping[str, float] = _NO_FLOORS,
+    aa_arm: str | None = None,
 ) -> tuple[Decision, ...]:
     """What the benchmark says of every arm but the control; of the control where nothing is to be compared with it.
 
@@ -89,15 +93,17 @@ def decide(
         dropped: Arms that others have beaten in a race, with the reason. They are rejected.
         noise_floors: By how much an arm's primary metric depends on the batch size, in its units. An improvement that
             is not larger than the arm's or the control's is no improvement of the arm: it is held.
+        aa_arm: The arm that is the control once more, if there is one: by how much it differs from the control is a
+            noise floor of every arm. It is held itself.
     """
-    out = {analysis.control, *failed, *dropped}
+    again = () if aa_arm is None else (_once_more(analysis, aa_arm, failed={**dropped, **failed}.get(aa_arm)),)
+    failed, dropped = ({arm: why for arm, why in out.items() if arm != aa_arm} for out in (failed, dropped))
+    out = {analysis.control, *failed, *dropped, aa_arm}
     variants = [arm.arm for arm in analysis.arms if arm.arm not in out]
     if not (variants or failed or dropped):
-        return (_first(analysis, policy),)
-    at_rest = noise_floors.get(analysis.control, 0.0)
-    decisions = [
-        _decided(analysis, policy, plan, arm, noise_floor=max(noise_floors.get(arm, 0.0), at_rest)) for arm in variants
-    ]
+        return (_first(analysis, policy), *again)
+    floors = {arm: noise.of(analysis, arm, noise_floors=noise_floors, aa_arm=aa_arm) for arm in variants}
+    decisions = [_decided(analysis, policy, plan, arm, floor=floors[arm]) for arm in variants]
     if analysis.control in failed:
         reason = f"the control '{analysis.control}' could not be measured: {failed[analysis.control]}"
         decisions = [Decision(each.arm, "hold", (reason,), "measure the control") for each in decisions]
@@ -107,7 +113,20 @@ def decide(
         if arm != analysis.control
     ]
     decisions += [Decision(arm, "reject", (reason,), "look at the arm that leads") for arm, reason in dropped.items()]
-    return tuple(decisions)
+    return (*decisions, *again)
+
+
+def _once_more(analysis: Analysis, aa_arm: str, *, failed: str | None) -> Decision:
+    """The control once more is no candidate, however it came out."""
+    comparison = analysis.against_control(aa_arm)
+    if failed is not None:
+        found, step = f"and could not be measured: {failed}", "find out why it failed, then run it again"
+    elif comparison is None or comparison.estimate is None:
+        found, step = f"and {analysis.metric} cannot be compared", "find scores that can be tested"
+    else:
+        found, step = f"so {analysis.metric} {comparison.estimate:+.4g} is noise", "compare the variants with that"
+    reason = f"it is the control '{analysis.control}' once more, {found}"
+    return Decision(aa_arm, "hold", (reason,), step, is_control=True)
 
 
 def _first(analysis: Analysis, policy: Policy) -> Decision:
@@ -125,8 +144,8 @@ def _first(analysis: Analysis, policy: Policy) -> Decision:
     return Decision(analysis.control, "promote", (reason,), "ship it; the next run compares with it")
 
 
-def _decided(analysis: Analysis, policy: Policy, plan: Plan, arm: str, *, noise_floor: float) -> Decision:
-    findings = [_above_noise(_primary(analysis, policy, plan, arm), analysis, policy, arm, noise_floor=noise_floor)]
+def _decided(analysis: Analysis, policy: Policy, plan: Plan, arm: str, *, floor: Noise) -> Decision:
+    findings = [_above_noise(_primary(analysis, policy, plan, arm), analysis, policy, arm, floor=floor)]
     findings += [_guardrail(found, analysis) for found in analysis.guardrails if found.comparison.arm == arm]
     reasons = tuple(finding.reason for finding in findings)
     if any(finding.speaks_for == "reject" for finding in findings):
@@ -163,19 +182,15 @@ def _primary(analysis: Analysis, policy: Policy, plan: Plan, arm: str) -> _Findi
     return _non_inferiority(comparison, analysis, plan)
 
 
-def _above_noise(primary: _Finding, analysis: Analysis, policy: Policy, arm: str, *, noise_floor: float) -> _Finding:
-    """An improvement that a change of the batch size could have made is none."""
+def _above_noise(primary: _Finding, analysis: Analysis, policy: Policy, arm: str, *, floor: Noise) -> _Finding:
+    """An improvement that noise could have made is none."""
     comparison = analysis.against_control(arm)
     if primary.speaks_for != "promote" or policy.promote_on != "improvement" or comparison is None:
         return primary
-    if abs(comparison.estimate or 0.0) > noise_floor:
+    if abs(comparison.estimate or 0.0) > floor.size:
         return primary
-    reason = (
-        f"{primary.reason}, but not by more than the noise floor: the batch size alone moves it by {noise_floor:.4g}"
-    )
-    return _Finding(
-        "hold", reason, "find out why its scores depend on the batch, or let the suite score rows one by one"
-    )
+    reason = f"{primary.reason}, but not by more than the noise floor: {floor.reason}"
+    return _Finding("hold", reason, floor.next_step)
 
 
 def _improvement(comparison: Comparison, analysis: Analysis, plan: Plan) -> _Finding:

@@ -51,6 +51,7 @@ def review(
     failed: Mapping[str, str] = _NONE,
     dropped: Mapping[str, str] = _NONE,
     noise_floors: Mapping[str, float] = _NO_FLOORS,
+    aa_arm: str | None = None,
 ) -> tuple[Decision, ...]:
     """A decision for every arm but the control, with its questions; one promoted arm is the winner.
 
@@ -62,10 +63,13 @@ def review(
         failed: As for `gate.decide`.
         dropped: As for `gate.decide`.
         noise_floors: As for `gate.decide`.
+        aa_arm: As for `gate.decide`.
     """
 
     def decided(policy: Policy) -> tuple[Decision, ...]:
-        return gate.decide(analysis, policy, plan, failed=failed, dropped=dropped, noise_floors=noise_floors)
+        return gate.decide(
+            analysis, policy, plan, failed=failed, dropped=dropped, noise_floors=noise_floors, aa_arm=aa_arm
+        )
 
     equal: dict[str, Decision] = {}
     if policy.promote_equal_at_cost_ratio is not None:
@@ -73,6 +77,10 @@ def review(
         equal = {each.arm: each for each in decided(lenient) if each.decision == "promote"}
     decisions = []
     for benchmark in decided(policy):
+        if benchmark.is_control:
+            shown = Question("benchmark", "unknown", False, "; ".join(benchmark.reasons), benchmark.next_step)
+            decisions.append(replace(benchmark, questions=(shown,)))
+            continue
         cheap = equal.get(benchmark.arm) if benchmark.decision != "promote" else None
         rewarded = benchmark if cheap is None else _rewarded(benchmark, cheap, analysis, policy, evidence)
         decisions.append(_reviewed(rewarded, analysis, policy, evidence, is_equal=cheap is not None))

@@ -123,8 +123,11 @@ def scores_digest(arms: Sequence[dict[str, Any]]) -> str:
 
 
 def gate_answer(decisions: Sequence[dict[str, Any]]) -> str:
-    """The run's one word: promote if any arm is promoted, reject if every arm is rejected, else hold."""
-    found = {row["decision"] for row in decisions}
+    """The run's one word: promote if any arm is promoted, reject if every arm is rejected, else hold.
+
+    The control once more is no candidate, and does not count.
+    """
+    found = {row["decision"] for row in decisions if not row["is_control"]}
     if "promote" in found:
         return "promote"
     return "reject" if found == {"reject"} else "hold"
