@@ -10,7 +10,7 @@ import pytest
 from rich.console import Console
 from scipy import stats
 
-from cluster import pipeline, verification
+from cluster import history, pipeline, verification
 from cluster.report import terminal
 from cluster.report.document import document
 from evaluator.ledger import reader
@@ -173,3 +173,15 @@ def test_metrics_without_scores_of_rows_cannot_be_repeated(tmp_path):
     with pytest.raises(ManifestError, match=r"repeats is 3, but 'auroc' \(auroc\) give rows no scores") as refused:
         prepared(tmp_path, metrics=builders.SUITE["metrics"], repeats=3)
     assert "take 'repeats: 1'" in str(refused.value)
+
+
+def test_what_passes_cost_is_told_from_runs_with_fewer(tmp_path):
+    once = prepared(tmp_path)
+    run(once)
+    often = prepared(tmp_path, repeats=4)
+    of_one, of_four = (
+        history.paces(ready.store, ready.run, runs=reader.opened_runs(ready.store)) for ready in (once, often)
+    )
+    for arm in ARMS:
+        assert of_four[arm].seconds_per_row == pytest.approx(4 * of_one[arm].seconds_per_row)
+        assert of_four[arm].setup_s == of_one[arm].setup_s

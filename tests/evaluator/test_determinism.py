@@ -106,3 +106,13 @@ def test_one_seed_gives_one_sequence_from_every_generator():
 
 def test_what_is_found_can_be_written_as_json():
     assert all(isinstance(value, bool | int | str | None) for value in asdict(determinism.found()).values())
+
+
+def test_no_pass_over_a_unit_draws_what_another_draws():
+    drawn = set()
+    for seed in range(30):
+        for unit in range(30):
+            determinism.seed_all(determinism.unit_seed(seed, unit=unit))
+            of_numpy = float(np.random.random())  # noqa: NPY002  # what a variant draws from
+            drawn.add((random.random(), of_numpy, float(torch.rand(1, dtype=torch.float64))))
+    assert [len(set(each)) for each in zip(*drawn, strict=True)] == [900] * 3
