@@ -26,7 +26,7 @@ class Wobble:
     """What changes when rows are scored one by one instead of in their batches.
 
     Where the suite scores rows several times, both ways are scored as often, and row scores are means as in a run; a
-    variant that draws random numbers draws others alone, so its floor holds that noise, too, and more passes lower it.
+    variant that draws random numbers may draw others alone: its floor then holds that noise, too, and passes lower it.
 
     Attributes:
         num_rows: Rows that were scored both ways.
