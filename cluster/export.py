@@ -7,6 +7,7 @@ from typing import Any
 
 from cluster.report.document import Document
 from manifests.errors import InvalidInput
+from manifests.ledger import Spent
 
 _MAX_VALUE = 500
 """The longest value of a parameter or tag that every MLflow takes."""
@@ -40,8 +41,7 @@ def to_mlflow(report: Document) -> dict[str, str]:
     whole = client.create_run(experiment, tags=_tags(tags), run_name=report["run_id"]).info.run_id
     for name, value in (("dataset", report["dataset"]["reference"]), ("control", report["control"])):
         client.log_param(whole, name, value)
-    for name, value in report["cost"]["spent"].items():
-        client.log_metric(whole, f"spent.{name}", value)
+    _log(client, whole, {f"spent.{name}": report["cost"]["spent"][name] for name in Spent.model_fields})
     for file in ("analysis", "decisions", "cost", "events"):
         client.log_dict(whole, report[file] if isinstance(report[file], dict) else {file: report[file]}, f"{file}.json")
     client.log_dict(whole, {"comparisons": report["analysis"]["comparisons"]}, "comparisons.json")
@@ -76,11 +76,15 @@ def _arm(
             client.log_param(run, name, str(arm[name])[:_MAX_VALUE])
     measured = {**arm["metrics"], "cost": cost["cost"], "cost_ratio_to_control": cost["ratio_to_control"]}
     measured |= {name: arm[name] for name in ("slot_s", "cpu_s", "gpu_s", "price", "bytes_fetched")}
-    for name, value in measured.items():
-        if value is not None and math.isfinite(value):  # not testable is no number
-            client.log_metric(run, re.sub(r"[^\w\-./ ]", "_", name), value)
+    _log(client, run, measured)
     client.set_terminated(run, status="FINISHED" if arm["status"] == "complete" else "FAILED")
     return run
+
+
+def _log(client: Any, run: str, measured: dict[str, float | None]) -> None:
+    for name, value in measured.items():
+        if value is not None and math.isfinite(value):  # not testable, or without a price: no number
+            client.log_metric(run, re.sub(r"[^\w\-./ ]", "_", name), value)
 
 
 def _tags(tags: dict[str, str | None]) -> dict[str, str]:
