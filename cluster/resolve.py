@@ -14,7 +14,8 @@ from evaluator.errors import DataError, VariantError
 from evaluator.predictors import code_digest, resolve_entrypoint
 from evaluator.predictors.entrypoint import check_parameters
 from evaluator.storage import Store, open_store, split_uri
-from manifests import Arm, Column, Dataset, Experiment, InvalidInput, Metric, parse
+from manifests import Arm, Dataset, Experiment, InvalidInput, Metric, parse
+from manifests.column import FrozenColumn
 from manifests.errors import did_you_mean
 from manifests.guardrail import GroupGapGuardrail, SelectionRatioGuardrail
 
@@ -267,7 +268,7 @@ def _check_groups(rule: GroupGapGuardrail | SelectionRatioGuardrail, dataset: Da
         )
 
 
-def _is_class(positive: str | int, label: Column) -> bool:
+def _is_class(positive: str | int, label: FrozenColumn) -> bool:
     if label.classes:
         return positive in label.classes
     return isinstance(positive, int) and label.type not in ("string", "float32", "float64")

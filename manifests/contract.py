@@ -1,61 +1,210 @@
 """Contract: what the rows of a dataset must satisfy."""
 
-from typing import Literal, Self
+from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
-from manifests.base import Manifest
+from manifests.base import Manifest, Name
+from manifests.column import FrozenColumn, is_number
+from manifests.drift import DriftThresholds
 
-Role = Literal["id", "label", "feature", "segment", "cluster", "ignored"]
-ScalarType = Literal[
-    "bool", "int8", "int16", "int32", "int64", "uint8", "uint16", "uint32", "float32", "float64", "string"
+Severity = Literal["error", "warn"]
+"""`error`: rows that break the rule are not frozen. `warn`: they are, and the report says so."""
+
+ColumnRule = Literal[
+    "null_fraction", "minimum", "maximum", "allowed_values", "pattern", "min_length", "max_length", "unique"
 ]
+"""The rules of a column that may be told to warn only, by the name of their field; `null_fraction` is
+`max_null_fraction`."""
+
+Fraction = Annotated[float, Field(ge=0, le=1)]
 
 
-class Column(Manifest):
-    """One column: its name, its role and the exact type that it is frozen as."""
+class Column(FrozenColumn):
+    """One column of a contract: what it is frozen as, what it means, and what its values must be."""
 
-    name: str = Field(min_length=1, max_length=200)
-    """The column's name in the source files and in the frozen shards."""
-    role: Role
-    """`id` names the row, `label` is the truth, `feature` goes to the variants, `segment` groups rows for
-    separate estimates, `cluster` groups rows that are not independent, `ignored` is read past."""
-    type: ScalarType = "string"
-    """The type of a value, or of a tensor's elements. Conversion must lose nothing."""
-    shape: tuple[int, ...] = ()
-    """The shape of a tensor (an image, an embedding); empty for a plain value."""
-    classes: tuple[str, ...] = ()
-    """For a string label: the class names in the order of the variants' outputs."""
+    description: str = Field(default="", max_length=2000)
+    """What the column means, in words."""
+    unit: str = Field(default="", max_length=100)
+    """The unit of its numbers, such as `s`, `mmHg` or `EUR`."""
+    format: str = Field(default="", max_length=100)
+    """How text files write a date or timestamp, in `strptime`'s words, such as `%d.%m.%Y`; empty: ISO 8601."""
+    max_null_fraction: Fraction | None = None
+    """How many of the rows may have no value. Needs `nullable`."""
+    minimum: float | None = None
+    """The least number allowed; of a tensor, of any of its elements."""
+    maximum: float | None = None
+    """The greatest number allowed; of a tensor, of any of its elements."""
+    allowed_values: tuple[str | int | bool, ...] = ()
+    """The only values there may be; empty: any."""
+    pattern: str | None = None
+    """A regular expression (RE2) that the whole of each text matches."""
+    min_length: int | None = Field(default=None, ge=0)
+    """The least length of a text, in characters."""
+    max_length: int | None = Field(default=None, ge=0)
+    """The greatest length of a text, in characters."""
+    unique: bool = False
+    """Whether no value may stand twice. An id is unique without being told so."""
+    warn: tuple[ColumnRule, ...] = ()
+    """Which of this column's rules only warn."""
+    drift: DriftThresholds | None = None
+    """How far this column may move between versions; None: as far as the contract's `drift` says."""
 
     @model_validator(mode="after")
-    def _is_consistent(self) -> Self:
-        if any(size < 1 for size in self.shape):
-            raise ValueError("every size in shape is at least 1")
-        if self.shape and self.role != "feature":
-            raise ValueError("only a feature may be a tensor")
-        if self.shape and self.type == "string":
-            raise ValueError("a tensor holds numbers, not strings")
-        if self.role == "id" and self.type not in ("string", "int64"):
-            raise ValueError("an id is of type string or int64")
-        if self.role in ("segment", "cluster") and self.type not in ("string", "int64", "bool"):
-            raise ValueError(f"a {self.role} is of type string, int64 or bool")
-        string_label = self.role == "label" and self.type == "string"
-        if string_label != bool(self.classes):
-            raise ValueError("classes belong to a label of type string, and such a label needs them")
-        if len(set(self.classes)) != len(self.classes):
-            raise ValueError("classes name each class once")
+    def _has_rules_that_fit(self) -> Self:
+        is_text, is_numeric = self.type == "string", is_number(self.type)
+        plain = not self.shape
+        for field, given, fits, needs in (
+            ("minimum", self.minimum is not None, is_numeric, "a column of numbers"),
+            ("maximum", self.maximum is not None, is_numeric, "a column of numbers"),
+            ("pattern", self.pattern is not None, is_text, "a column of type string"),
+            ("min_length", self.min_length is not None, is_text, "a column of type string"),
+            ("max_length", self.max_length is not None, is_text, "a column of type string"),
+            (
+                "allowed_values",
+                bool(self.allowed_values),
+                plain and not self.type.startswith("float"),
+                "whole numbers, texts or bools",
+            ),
+            ("unique", self.unique, plain, "a plain column"),
+            ("format", bool(self.format), self.type in ("date", "timestamp"), "a column of type date or timestamp"),
+            ("max_null_fraction", self.max_null_fraction is not None, self.nullable, "nullable: true"),
+        ):
+            if given and not fits:
+                raise ValueError(f"{field} needs {needs}")
+        for least, most in (("minimum", "maximum"), ("min_length", "max_length")):
+            low, high = getattr(self, least), getattr(self, most)
+            if low is not None and high is not None and low > high:
+                raise ValueError(f"{least} {low} is over {most} {high}")
+        kind = {"string": str, "bool": bool}.get(self.type, int)
+        wrong = [value for value in self.allowed_values if type(value) is not kind]
+        if wrong:
+            raise ValueError(f"allowed_values of a column of type {self.type} holds {wrong[0]!r}")
+        if self.role == "ignored" and self.model_fields_set - {"name", "role", "type", "description", "unit"}:
+            raise ValueError("an ignored column is not read, so it has no rules; role: info is read and checked")
+        return self
+
+    @property
+    def frozen(self) -> FrozenColumn:
+        """The column as shards and variants know it, without rules and words."""
+        return FrozenColumn.model_validate({name: getattr(self, name) for name in FrozenColumn.model_fields})
+
+
+class RowCount(Manifest):
+    """How many rows there must be."""
+
+    minimum: int = Field(default=1, ge=1)
+    """At least so many."""
+    maximum: int | None = Field(default=None, ge=1)
+    """At most so many; None: any number."""
+    severity: Severity = "error"
+    """Whether breaking it refuses the rows."""
+
+    @model_validator(mode="after")
+    def _is_ordered(self) -> Self:
+        if self.maximum is not None and self.maximum < self.minimum:
+            raise ValueError(f"minimum {self.minimum} is over maximum {self.maximum}")
         return self
 
 
+class ClassBalance(Manifest):
+    """How often each class of the label must come."""
+
+    min_rows: int = Field(default=0, ge=0)
+    """Rows that each class has at least."""
+    min_fraction: Fraction = 0.0
+    """The part of the rows that each class has at least."""
+    max_fraction: Fraction = 1.0
+    """The part of the rows that each class has at most."""
+    severity: Severity = "error"
+    """Whether breaking it refuses the rows."""
+
+
+class Freshness(Manifest):
+    """How old the newest row may be. Looked at when rows are checked: a frozen dataset is not made stale by it."""
+
+    max_age_days: float = Field(gt=0)
+    """Days from the latest value of the column of role timestamp to now."""
+    severity: Severity = "error"
+    """Whether breaking it refuses the rows."""
+
+
+class UniqueTogether(Manifest):
+    """Columns whose values together stand at most once."""
+
+    columns: tuple[str, ...] = Field(min_length=2)
+    """Their names."""
+    severity: Severity = "error"
+    """Whether breaking it refuses the rows."""
+
+
+class Repeats(Manifest):
+    """How many rows may repeat what an earlier row says."""
+
+    max_fraction: Fraction = 0.0
+    """The part of the rows that may."""
+    severity: Severity = "warn"
+    """Whether more of them refuse the rows."""
+
+
+class Invariant(Manifest):
+    """Something that holds for every row, across its columns."""
+
+    name: Name
+    """What reports call it."""
+    sql: str = Field(min_length=1, max_length=10_000)
+    """A condition in DuckDB's SQL over the columns of one row, such as `ends >= starts`. As in a CHECK of SQL, a row
+    breaks it where it is false; where it is null, as with a missing value, it does not."""
+    description: str = Field(default="", max_length=2000)
+    """Why it holds, in words."""
+    severity: Severity = "error"
+    """Whether breaking it refuses the rows."""
+
+
+class Sample(Manifest):
+    """Which of the rows are frozen: a stratified sample that the same rows and seed give again."""
+
+    rows: int = Field(ge=1)
+    """How many rows are kept."""
+    stratify: tuple[str, ...] = ()
+    """Columns whose combinations of values keep their parts of the rows; empty: a plain sample."""
+    seed: int = Field(default=0, ge=0)
+    """Which sample."""
+
+
 class Contract(Manifest):
-    """The columns a dataset has, and what they are for."""
+    """The columns a dataset has, what they are for, and what their rows must satisfy."""
 
     kind: Literal["Contract"]
     """Always `Contract`."""
     version: Literal[1]
     """The version of this manifest's form."""
+    description: str = Field(default="", max_length=10_000)
+    """What a row is, and where the rows come from, in words."""
     columns: tuple[Column, ...] = Field(min_length=1)
     """Every column of the source, in the order in which they are frozen."""
+    encoding: Literal["utf-8", "utf-16", "latin-1", "cp1252"] = "utf-8"
+    """How text files are encoded. They are frozen as UTF-8."""
+    unicode: Literal["as_is", "nfc"] = "as_is"
+    """Whether texts are brought to Unicode's composed form NFC, in which equal characters have equal bytes."""
+    rows: RowCount = RowCount()
+    """How many rows there must be."""
+    class_balance: ClassBalance | None = None
+    """How often each class must come; for a label with classes, or of whole numbers or bools."""
+    freshness: Freshness | None = None
+    """How old the newest row may be."""
+    unique_together: tuple[UniqueTogether, ...] = ()
+    """Columns whose values together stand at most once."""
+    duplicates: Repeats = Repeats()
+    """Rows whose features and label are those of an earlier row."""
+    label_conflicts: Repeats = Repeats()
+    """Rows whose features are those of an earlier row with another label."""
+    invariants: tuple[Invariant, ...] = ()
+    """What holds across the columns of every row."""
+    sample: Sample | None = None
+    """Which of the rows are frozen; None: all."""
+    drift: DriftThresholds = DriftThresholds()
+    """How far columns may move from one version to the next."""
 
     @model_validator(mode="after")
     def _has_its_roles(self) -> Self:
@@ -64,12 +213,37 @@ class Contract(Manifest):
         if twice:
             raise ValueError(f"column names are unique; twice: {', '.join(twice)}")
         roles = [column.role for column in self.columns]
-        for role, least, most in (("id", 0, 1), ("label", 1, 1), ("cluster", 0, 1), ("feature", 1, len(roles))):
+        bounds = (
+            ("id", 0, 1), ("label", 1, 1), ("cluster", 0, 1), ("timestamp", 0, 1), ("weight", 0, 1), ("feature", 1, len(roles))
+        )  # fmt: skip
+        for role, least, most in bounds:
             if not least <= roles.count(role) <= most:
                 raise ValueError(f"{roles.count(role)} columns of role {role}; from {least} to {most} are allowed")
         return self
 
+    @model_validator(mode="after")
+    def _names_its_columns(self) -> Self:
+        known = {column.name: column for column in self.columns if column.role != "ignored"}
+        for field, named in (
+            *((f"unique_together[{at}]", each.columns) for at, each in enumerate(self.unique_together)),
+            ("sample.stratify", () if self.sample is None else self.sample.stratify),
+        ):
+            for name in named:
+                if name not in known:
+                    raise ValueError(f"{field} names '{name}', which is no column that is read")
+                if known[name].shape:
+                    raise ValueError(f"{field} names '{name}', which is a tensor")
+        label = next(column for column in self.columns if column.role == "label")
+        if self.class_balance is not None and label.type.startswith("float"):
+            raise ValueError("class_balance needs a label of classes, whole numbers or bools")
+        if self.freshness is not None and "timestamp" not in (column.role for column in self.columns):
+            raise ValueError("freshness needs a column of role timestamp")
+        invariants = [invariant.name for invariant in self.invariants]
+        if len(set(invariants)) < len(invariants):
+            raise ValueError("names of invariants are unique")
+        return self
+
     @property
-    def frozen_columns(self) -> tuple[Column, ...]:
+    def frozen_columns(self) -> tuple[FrozenColumn, ...]:
         """The columns that are stored: all but the ignored."""
-        return tuple(column for column in self.columns if column.role != "ignored")
+        return tuple(column.frozen for column in self.columns if column.role != "ignored")

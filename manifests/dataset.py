@@ -5,7 +5,10 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from manifests.base import CIRCUMSTANCE, Digest, Manifest, Reference
-from manifests.contract import Column
+from manifests.check_report import CheckReport
+from manifests.column import FrozenColumn
+from manifests.contract import Contract, Sample
+from manifests.profile import Profile
 
 Blake3 = Annotated[str, Field(pattern=r"^blake3:[0-9a-f]{64}$")]
 
@@ -40,11 +43,22 @@ class Source(Manifest):
     """How many rows it gave."""
 
 
+class Parent(Manifest):
+    """The rows that a sample was drawn from."""
+
+    num_rows: int = Field(ge=1)
+    """How many they were."""
+    rows_digest: Digest
+    """Their digest."""
+    sample: Sample
+    """Which of them were kept."""
+
+
 class Dataset(Manifest):
     """Frozen rows: which columns, which shards, in which order. Its digest is the identity of the rows.
 
-    `reference` and `sources` say what the rows are called and where they came from; they take no part in the
-    digest, so the same rows have the same digest under any name.
+    What the rows are called, where they came from and what was found in them takes no part in the digest, so the same
+    rows have the same digest under any name.
     """
 
     kind: Literal["Dataset"]
@@ -55,7 +69,7 @@ class Dataset(Manifest):
     """`name@version`: never moves to other rows."""
     num_rows: int = Field(ge=1)
     """How many rows the dataset has."""
-    columns: tuple[Column, ...] = Field(min_length=1)
+    columns: tuple[FrozenColumn, ...] = Field(min_length=1)
     """The stored columns, in order."""
     schema_digest: Digest
     """The digest of the Arrow schema."""
@@ -67,12 +81,20 @@ class Dataset(Manifest):
     """The shards in row order."""
     sources: tuple[Source, ...] = Field(json_schema_extra=CIRCUMSTANCE)
     """The files that were frozen, in order."""
+    contract: Contract = Field(json_schema_extra=CIRCUMSTANCE)
+    """What the rows were held to."""
+    check: CheckReport = Field(json_schema_extra=CIRCUMSTANCE)
+    """What that found: nothing that refuses rows, but perhaps warnings."""
+    profile: Profile | None = Field(json_schema_extra=CIRCUMSTANCE)
+    """How the values of each column are spread."""
+    parent: Parent | None = Field(default=None, json_schema_extra=CIRCUMSTANCE)
+    """The rows that these are a sample of."""
 
     def names(self, role: str) -> tuple[str, ...]:
         """The names of the columns of one role, in order."""
         return tuple(column.name for column in self.columns if column.role == role)
 
     @property
-    def label(self) -> Column:
+    def label(self) -> FrozenColumn:
         """The label column."""
         return next(column for column in self.columns if column.role == "label")

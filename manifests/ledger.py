@@ -5,7 +5,7 @@ from typing import Literal, Self
 from pydantic import Field, model_validator
 
 from manifests.base import CIRCUMSTANCE, Digest, Manifest, Name, Parameters
-from manifests.contract import Column
+from manifests.column import FrozenColumn
 from manifests.experiment import Experiment
 from manifests.verification import Outcome, Verification
 
@@ -138,7 +138,7 @@ class Run(Manifest):
     """Digest of the gate's policy."""
     variant_digests: Parameters
     """Digest of each arm's variant."""
-    label: Column
+    label: FrozenColumn
     """The dataset's label column: what the labels in the scores table mean."""
     unit_keys: Parameters
     """Digest, per arm, of all that the scores of its units depend on beside the device. Another run takes over units

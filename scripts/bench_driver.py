@@ -26,7 +26,7 @@ from evaluator.batches import Unit
 from evaluator.ledger.reader import UnitReceipt
 from evaluator.storage.memory import MemoryStore
 from manifests import Arm, Experiment, Metric, Plan, Policy, Resources, Suite, Variant
-from manifests.contract import Column
+from manifests.column import FrozenColumn
 from manifests.ledger import Lineage, Run
 
 NO_DIGEST = "sha256:" + "0" * 64
@@ -121,7 +121,7 @@ def pretended_run(num_arms: int) -> Run:
         plan_digest=NO_DIGEST,
         policy_digest=NO_DIGEST,
         variant_digests={},
-        label=Column(name="label", role="label", type="int64"),
+        label=FrozenColumn(name="label", role="label", type="int64"),
         unit_keys={},
         lineage=Lineage(identity={}, circumstance={}),
         opened_at="",

@@ -10,7 +10,9 @@ import pyarrow.compute as pc
 
 from evaluator.data.ingest import Chunk, Offence, Origin
 from evaluator.errors import DataError
-from manifests.contract import Column, Contract
+from manifests.check_report import CheckReport
+from manifests.column import FrozenColumn
+from manifests.contract import Contract
 from manifests.errors import InvalidInput, did_you_mean
 
 NUM_NAMED = 5
@@ -29,6 +31,7 @@ class Check:
         self._contract = contract
         self._named: list[Offence] = []
         self._num_offences = 0
+        self._num_rows = 0
         self._ids: list[pa.Array] = []
         self._origins: list[Origin] = []
 
@@ -44,6 +47,7 @@ class Check:
             DataError: More than `MAX_COUNTED` offenders have been found.
         """
         found = [*chunk.offences]
+        self._num_rows += chunk.table.num_rows
         for column in self._contract.frozen_columns:
             array = _one_array(chunk.table[column.name])
             found += _offences(array, column, chunk.origin)
@@ -54,7 +58,7 @@ class Check:
         if self._num_offences > MAX_COUNTED:
             raise self._refusal()
 
-    def finish(self) -> None:
+    def finish(self) -> CheckReport:
         """Looks for what only all rows together show, and gives the answer.
 
         Raises:
@@ -64,6 +68,7 @@ class Check:
             self._add(list(self._repeated_ids()))
         if not self.has_passed:
             raise self._refusal()
+        return CheckReport(num_rows=self._num_rows, is_complete=True, rules=(), changes=())
 
     def _add(self, offences: list[Offence]) -> None:
         self._named += offences[: NUM_NAMED - len(self._named)]
@@ -118,7 +123,7 @@ def _in_words(offence: Offence) -> str:
     )
 
 
-def _offences(array: pa.Array, column: Column, origin: Origin) -> Iterator[Offence]:
+def _offences(array: pa.Array, column: FrozenColumn, origin: Origin) -> Iterator[Offence]:
     """The rows of one column that break the contract."""
 
     def offence(row: int, problem: str, value: Any = None, bound: str = "", remedy: str = "") -> Offence:
@@ -146,14 +151,14 @@ def _offences(array: pa.Array, column: Column, origin: Origin) -> Iterator[Offen
             )
 
 
-def _allowed(column: Column) -> str:
+def _allowed(column: FrozenColumn) -> str:
     if column.classes:
         shown = ", ".join(column.classes[:20])
         return f"{shown}, …" if len(column.classes) > 20 else shown
     return f"values of type {column.type}"
 
 
-def _not_finite(array: Any, column: Column) -> Iterator[tuple[int, float]]:
+def _not_finite(array: Any, column: FrozenColumn) -> Iterator[tuple[int, float]]:
     """The rows that hold something not finite, and the first such value of each."""
     size = int(np.prod(column.shape, dtype=np.int64))
     elements = array.storage.flatten() if column.shape else array

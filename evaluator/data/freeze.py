@@ -20,6 +20,7 @@ from evaluator.errors import DataError, StoreError
 from evaluator.fingerprint import schema_digest
 from evaluator.storage import Store
 from manifests.base import Reference
+from manifests.check_report import CheckReport
 from manifests.contract import Contract
 from manifests.dataset import Dataset, Source
 
@@ -58,7 +59,7 @@ def freeze(
         require_source(path)
     with _room_for_staging() as folder:
         staging = Staging(folder, columns=contract.frozen_columns, shard_rows=shard_rows)
-        read = _stage(paths, contract, staging)
+        read, check = _stage(paths, contract, staging)
         staged = staging.finish()
         dataset = Dataset(
             kind="Dataset",
@@ -71,6 +72,9 @@ def freeze(
             shard_rows=staging.shard_rows,
             shards=tuple(each.shard for each in staged),
             sources=tuple(read),
+            contract=contract,
+            check=check,
+            profile=None,
         )
         return stored_dataset(store, reference, wanted=dataset) or _published(dataset, staged, store)
 
@@ -109,8 +113,8 @@ def _room_for_staging() -> Iterator[Path]:
         ) from error
 
 
-def _stage(paths: Sequence[Path], contract: Contract, staging: Staging) -> list[Source]:
-    """Reads, checks and stages every row; says what each file gave."""
+def _stage(paths: Sequence[Path], contract: Contract, staging: Staging) -> tuple[list[Source], CheckReport]:
+    """Reads, checks and stages every row; says what each file gave, and what the check found."""
     check = Check(contract)
     read: list[Source] = []
     for path in paths:
@@ -122,8 +126,7 @@ def _stage(paths: Sequence[Path], contract: Contract, staging: Staging) -> list[
                 if check.has_passed:
                     staging.add(chunk.table)
             read.append(Source(name=path.name, sha256=digest.result(), num_rows=num_rows))
-    check.finish()
-    return read
+    return read, check.finish()
 
 
 @contextmanager

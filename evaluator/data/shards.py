@@ -14,7 +14,7 @@ from evaluator.data.ingest import arrow_schema
 from evaluator.data.references import stored_dataset
 from evaluator.errors import DamageError, DataError
 from evaluator.storage import Store, open_store, split_uri
-from manifests.contract import Column
+from manifests.column import FrozenColumn
 from manifests.dataset import Dataset, Shard
 from manifests.errors import did_you_mean
 
@@ -185,7 +185,7 @@ class ShardReader:
         return self._last[1]
 
 
-def columns_as_numpy(table: pa.Table, columns: Iterable[Column]) -> dict[str, np.ndarray]:
+def columns_as_numpy(table: pa.Table, columns: Iterable[FrozenColumn]) -> dict[str, np.ndarray]:
     """The columns of a table as arrays, read-only views where Arrow's memory allows it.
 
     Args:
@@ -200,7 +200,7 @@ def columns_as_numpy(table: pa.Table, columns: Iterable[Column]) -> dict[str, np
     }
 
 
-def _as_numpy(values: pa.ChunkedArray, column: Column) -> np.ndarray:
+def _as_numpy(values: pa.ChunkedArray, column: FrozenColumn) -> np.ndarray:
     array: Any = values.chunk(0) if values.num_chunks == 1 else values.combine_chunks()
     if column.shape:
         return array.storage.flatten().to_numpy(zero_copy_only=False).reshape(-1, *column.shape)

@@ -14,7 +14,7 @@ import pyarrow.compute as pc
 from evaluator.data.ingest import arrow_schema
 from evaluator.data.ingest.schema import value_bytes
 from evaluator.fingerprint import RowsDigest
-from manifests.contract import Column
+from manifests.column import FrozenColumn
 from manifests.dataset import Shard
 
 BATCH_ROWS = 1024
@@ -39,7 +39,7 @@ class StagedShard:
 class Staging:
     """Writes rows into shard files. Equal rows give equal files, in whatever pieces they come."""
 
-    def __init__(self, folder: Path, *, columns: tuple[Column, ...], shard_rows: int | None) -> None:
+    def __init__(self, folder: Path, *, columns: tuple[FrozenColumn, ...], shard_rows: int | None) -> None:
         """Starts with no rows.
 
         Args:
@@ -128,7 +128,7 @@ class Staging:
         return pa.ipc.IpcWriteOptions(compression="zstd" if has_text else None, use_threads=False)
 
 
-def default_shard_rows(head: pa.Table, *, columns: tuple[Column, ...]) -> int:
+def default_shard_rows(head: pa.Table, *, columns: tuple[FrozenColumn, ...]) -> int:
     """Rows of a shard of at most about `SHARD_BYTES`: a multiple of `BATCH_ROWS`, at least one.
 
     Args:

@@ -18,7 +18,7 @@ import torchmetrics
 
 from evaluator.metrics import operating_point, ranking, row
 from evaluator.metrics.outputs import label_index
-from manifests.contract import Column
+from manifests.column import FrozenColumn
 from manifests.metric import Metric
 
 NUM_BINS = 15
@@ -43,7 +43,7 @@ class CorpusValue:
 class CorpusMetric:
     """Gathers rows and then answers. The order and the cut of the pieces belong to the caller."""
 
-    def __init__(self, metric: Metric, *, label: Column, chosen: CorpusValue | None = None) -> None:
+    def __init__(self, metric: Metric, *, label: FrozenColumn, chosen: CorpusValue | None = None) -> None:
         """Starts without rows.
 
         Args:
@@ -120,7 +120,7 @@ class _Gathered(Protocol):
         ...
 
 
-def _gathered(metric: Metric, label: Column) -> _Gathered:
+def _gathered(metric: Metric, label: FrozenColumn) -> _Gathered:
     match metric.measure:
         case "accuracy":
             return _Mean(lambda rows: rows.prediction == rows.labels)
@@ -214,7 +214,7 @@ class _Queries:
 class _ClassCounts:
     """Hits, labels and predictions of every class."""
 
-    def __init__(self, measure: str, label: Column) -> None:
+    def __init__(self, measure: str, label: FrozenColumn) -> None:
         self._measure = measure
         self._label = label
         self._hits: Counter[int | str] = Counter()
@@ -290,7 +290,7 @@ class _CalibrationError:
 class _Ranked:
     """Keeps every probability: what is made of ranks needs them all at once."""
 
-    def __init__(self, name: str, measure: "_OfRanks", label: Column) -> None:
+    def __init__(self, name: str, measure: "_OfRanks", label: FrozenColumn) -> None:
         self._what, self._measure, self._label = name, measure, label
         self._probabilities: list[np.ndarray] = []
         self._indices: list[np.ndarray] = []

@@ -4,7 +4,7 @@ import numpy as np
 
 from evaluator.metrics.outputs import Predictions, label_index
 from evaluator.predictors.base import PredictionError
-from manifests.contract import Column
+from manifests.column import FrozenColumn
 from manifests.metric import Metric, OperatingPoint
 
 
@@ -45,7 +45,7 @@ def threshold(point: OperatingPoint, *, second_R: np.ndarray, positive_R: np.nda
     return float(between if between > levels[first - 1] else levels[first])
 
 
-def check(metric: Metric, predictions: Predictions, labels: np.ndarray, *, label: Column) -> None:
+def check(metric: Metric, predictions: Predictions, labels: np.ndarray, *, label: FrozenColumn) -> None:
     """Checks, while rows are scored, that a threshold will tell them apart.
 
     Raises:
@@ -59,7 +59,7 @@ def check(metric: Metric, predictions: Predictions, labels: np.ndarray, *, label
     label_index(labels, label=label, num_classes=2, first_row=predictions.first_row)
 
 
-def predicted(probabilities_RC: np.ndarray, *, threshold: float, label: Column) -> np.ndarray:
+def predicted(probabilities_RC: np.ndarray, *, threshold: float, label: FrozenColumn) -> np.ndarray:
     """The classes at a threshold, as `Predictions.prediction`: the second of two from this probability on."""
     index = (probabilities_RC[:, 1] >= threshold).astype(np.int64)
     return np.array(label.classes, dtype=object)[index] if label.classes else index

@@ -10,7 +10,7 @@ from functools import cached_property
 import numpy as np
 
 from evaluator.predictors.base import PredictionError
-from manifests.contract import Column
+from manifests.column import FrozenColumn
 from manifests.variant import Output
 
 SUM_TOLERANCE = 1e-4
@@ -43,7 +43,7 @@ class Predictions:
         return None if self._made is None else self._made()
 
 
-def predictions(raw_RC: np.ndarray, *, output: Output, label: Column, first_row: int = 0) -> Predictions:
+def predictions(raw_RC: np.ndarray, *, output: Output, label: FrozenColumn, first_row: int = 0) -> Predictions:
     """Brings an answer into its one form.
 
     Logits become probabilities by softmax, or by the logistic function where there is one number a row, which
@@ -94,7 +94,7 @@ def _probabilities(raw_RC: np.ndarray, output: Output) -> np.ndarray:
     return np.stack([1.0 - second, second], axis=1)
 
 
-def label_index(labels: np.ndarray, *, label: Column, num_classes: int, first_row: int = 0) -> np.ndarray:
+def label_index(labels: np.ndarray, *, label: FrozenColumn, num_classes: int, first_row: int = 0) -> np.ndarray:
     """The column of the probabilities that belongs to each label.
 
     Args:

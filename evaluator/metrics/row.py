@@ -5,14 +5,14 @@ import numpy as np
 from evaluator.metrics import custom, operating_point
 from evaluator.metrics.outputs import Predictions, label_index
 from evaluator.predictors.base import PredictionError
-from manifests.contract import Column
+from manifests.column import FrozenColumn
 from manifests.metric import Metric, Values
 
 _EPSILON = np.finfo(np.float64).eps
 
 
 def score(
-    metric: Metric, predictions: Predictions, labels: np.ndarray, *, label: Column, batch_size: int
+    metric: Metric, predictions: Predictions, labels: np.ndarray, *, label: FrozenColumn, batch_size: int
 ) -> np.ndarray:
     """Scores each row.
 
@@ -84,7 +84,7 @@ def score(
     return scores
 
 
-def _correct(predictions: Predictions, labels: np.ndarray, label: Column) -> np.ndarray:
+def _correct(predictions: Predictions, labels: np.ndarray, label: FrozenColumn) -> np.ndarray:
     if predictions.num_classes is not None:
         _label_index(predictions, labels, label)  # a label that no answer could match is a mistake, not a wrong answer
     elif labels.dtype.kind not in ("OUT" if label.classes else "iub"):
@@ -92,7 +92,7 @@ def _correct(predictions: Predictions, labels: np.ndarray, label: Column) -> np.
     return (predictions.prediction == labels).astype(np.float64)
 
 
-def _among_likeliest(predictions: Predictions, labels: np.ndarray, label: Column, *, k: int) -> np.ndarray:
+def _among_likeliest(predictions: Predictions, labels: np.ndarray, label: FrozenColumn, *, k: int) -> np.ndarray:
     probabilities, index = _of_label(predictions, labels, label)
     of_label = probabilities[np.arange(len(index)), index][:, None]
     later = np.arange(probabilities.shape[1]) > index[:, None]
@@ -134,13 +134,13 @@ def _text(kind: object) -> str:
     return kind if isinstance(kind, str) else str(int(kind))  # pyright: ignore[reportArgumentType]
 
 
-def _log_loss(predictions: Predictions, labels: np.ndarray, label: Column) -> np.ndarray:
+def _log_loss(predictions: Predictions, labels: np.ndarray, label: FrozenColumn) -> np.ndarray:
     probabilities, index = _of_label(predictions, labels, label)
     of_label = probabilities[np.arange(len(index)), index]
     return -np.log(np.clip(of_label, _EPSILON, 1 - _EPSILON))
 
 
-def _brier(predictions: Predictions, labels: np.ndarray, label: Column) -> np.ndarray:
+def _brier(predictions: Predictions, labels: np.ndarray, label: FrozenColumn) -> np.ndarray:
     probabilities, index = _of_label(predictions, labels, label)
     difference = probabilities.copy()
     difference[np.arange(len(index)), index] -= 1.0
@@ -148,14 +148,14 @@ def _brier(predictions: Predictions, labels: np.ndarray, label: Column) -> np.nd
     return total / 2 if difference.shape[1] == 2 else total
 
 
-def _of_label(predictions: Predictions, labels: np.ndarray, label: Column) -> tuple[np.ndarray, np.ndarray]:
+def _of_label(predictions: Predictions, labels: np.ndarray, label: FrozenColumn) -> tuple[np.ndarray, np.ndarray]:
     """The probabilities, and the column of each row's label in them."""
     probabilities = predictions.probabilities
     assert probabilities is not None, "the suite allows this measure only for outputs with probabilities"
     return probabilities, _label_index(predictions, labels, label)
 
 
-def _label_index(predictions: Predictions, labels: np.ndarray, label: Column) -> np.ndarray:
+def _label_index(predictions: Predictions, labels: np.ndarray, label: FrozenColumn) -> np.ndarray:
     assert predictions.num_classes is not None
     return label_index(labels, label=label, num_classes=predictions.num_classes, first_row=predictions.first_row)
 

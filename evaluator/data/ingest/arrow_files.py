@@ -11,7 +11,8 @@ from evaluator.data.ingest.arrow_values import acceptable, from_arrow
 from evaluator.data.ingest.chunk import Chunk, Converted, Origin, chunk_of
 from evaluator.data.ingest.schema import arrow_type, require_columns, value_bytes
 from evaluator.errors import DataError
-from manifests.contract import Column, Contract
+from manifests.column import FrozenColumn
+from manifests.contract import Contract
 
 _CHUNK_BYTES = 1 << 23
 _TEXT_BYTES = 256
@@ -111,7 +112,7 @@ def _chunks(batches: Iterator[pa.RecordBatch], contract: Contract, name: str) ->
             first += piece.num_rows
 
 
-def _typed(array: pa.Array, column: Column) -> Converted:
+def _typed(array: pa.Array, column: FrozenColumn) -> Converted:
     if not column.shape:
         return from_arrow(array, type_name=column.type)
     return tensors.from_lists(array, column=column)

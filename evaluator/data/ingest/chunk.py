@@ -8,7 +8,7 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from evaluator.data.ingest.schema import arrow_schema
-from manifests.contract import Column
+from manifests.column import FrozenColumn
 
 
 @dataclass(frozen=True)
@@ -106,7 +106,11 @@ class Chunk:
 
 
 def chunk_of(
-    converted: dict[str, Converted], *, columns: tuple[Column, ...], origin: Origin, offences: tuple[Offence, ...] = ()
+    converted: dict[str, Converted],
+    *,
+    columns: tuple[FrozenColumn, ...],
+    origin: Origin,
+    offences: tuple[Offence, ...] = (),
 ) -> Chunk:
     """Puts converted columns together, and gives each refused cell its place."""
     refused = [

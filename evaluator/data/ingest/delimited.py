@@ -23,7 +23,8 @@ from evaluator.data.ingest.chunk import Chunk, Converted, Offence, Origin, chunk
 from evaluator.data.ingest.schema import require_columns
 from evaluator.data.ingest.text_values import from_texts
 from evaluator.errors import DataError
-from manifests.contract import Column, Contract
+from manifests.column import FrozenColumn
+from manifests.contract import Contract
 
 
 def delimited_chunks(file: BinaryIO, *, name: str, contract: Contract, delimiter: str) -> Iterator[Chunk]:
@@ -200,7 +201,7 @@ def _records(
     return starts, stops, block.first_line + np.searchsorted(positions(block.content, NEWLINE), starts)
 
 
-def _converted(texts: pa.ChunkedArray, column: Column) -> Converted:
+def _converted(texts: pa.ChunkedArray, column: FrozenColumn) -> Converted:
     array = texts.combine_chunks()
     array = pa.concat_arrays(array.chunks) if isinstance(array, pa.ChunkedArray) else array
     if not column.shape:
@@ -208,7 +209,7 @@ def _converted(texts: pa.ChunkedArray, column: Column) -> Converted:
     return _tensors(array, column)
 
 
-def _tensors(texts: pa.Array, column: Column) -> Converted:
+def _tensors(texts: pa.Array, column: FrozenColumn) -> Converted:
     """Cells that hold a JSON list each: read as the lines of a JSON file with one column."""
     if not texts.null_count and len(texts) and pc.all(pc.match_substring_regex(texts, r"^\[[^{}\n]*\]$")).as_py():
         content = "\n".join(f'{{"":{text}}}' for text in texts.to_pylist()).encode()

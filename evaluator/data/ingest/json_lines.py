@@ -11,7 +11,8 @@ from evaluator.data.ingest import json_values, tensors
 from evaluator.data.ingest.blocks import Block, blocks, positions, require_text, undecodable
 from evaluator.data.ingest.chunk import Chunk, Converted, Offence, Origin, chunk_of
 from evaluator.data.ingest.schema import SCALARS
-from manifests.contract import Column, Contract
+from manifests.column import FrozenColumn
+from manifests.contract import Contract
 from manifests.errors import did_you_mean
 
 _MAX_EXTRA_BRACKETS = 1000
@@ -74,13 +75,13 @@ def _num_plain_lines(content: bytes) -> int:
     return len(ends) if is_plain.all() else 0
 
 
-def _is_shallow(content: bytes, num_rows: int, columns: tuple[Column, ...]) -> bool:
+def _is_shallow(content: bytes, num_rows: int, columns: tuple[FrozenColumn, ...]) -> bool:
     """Whether the untyped rest of the objects has too few brackets to be nested deeply."""
     lists = sum(math.prod(column.shape[:level]) for column in columns for level in range(len(column.shape)))
     return content.count(b"{") + content.count(b"[") <= num_rows * (1 + lists) + _MAX_EXTRA_BRACKETS
 
 
-def _typed(values: pa.ChunkedArray, column: Column) -> Converted:
+def _typed(values: pa.ChunkedArray, column: FrozenColumn) -> Converted:
     array = values.combine_chunks()
     array = pa.concat_arrays(array.chunks) if isinstance(array, pa.ChunkedArray) else array
     return tensors.from_lists(array, column=column) if column.shape else Converted(array)

@@ -16,7 +16,7 @@ import pyarrow.json as pa_json
 from evaluator.data.ingest.chunk import Converted, Refusal
 from evaluator.data.ingest.tensors import from_nested
 from evaluator.data.ingest.text_values import from_texts
-from manifests.contract import Column
+from manifests.column import FrozenColumn
 
 
 class NumberText(str):
@@ -80,14 +80,14 @@ def quick(content: bytes, *, types: dict[str, pa.DataType], num_rows: int, stric
     return table if table.num_rows == num_rows else None
 
 
-def from_values(values: list[Any], *, column: Column) -> Converted:
+def from_values(values: list[Any], *, column: FrozenColumn) -> Converted:
     """Converts decoded values of one column, one each row; None stays null."""
     if column.shape:
         return from_nested(values, column=column, elements=_elements(column))
     return _scalars(values, column)
 
 
-def from_tensor_texts(texts: list[str | None], *, column: Column) -> Converted:
+def from_tensor_texts(texts: list[str | None], *, column: FrozenColumn) -> Converted:
     """Converts cells that hold a JSON list each; None stays null."""
     return from_values([_decoded_or_itself(text) for text in texts], column=column)
 
@@ -100,11 +100,11 @@ def _decoded_or_itself(text: str | None) -> Any:
         return text
 
 
-def _elements(column: Column) -> Callable[[list[Any]], Converted]:
+def _elements(column: FrozenColumn) -> Callable[[list[Any]], Converted]:
     return lambda flat: _scalars(flat, column)
 
 
-def _scalars(values: list[Any], column: Column) -> Converted:
+def _scalars(values: list[Any], column: FrozenColumn) -> Converted:
     refusals: list[Refusal] = []
     texts: list[str | None] = []
     placeholder = "" if column.type == "string" else "0"

@@ -7,7 +7,8 @@ from typing import Any
 import pyarrow as pa
 
 from evaluator.errors import DataError
-from manifests.contract import Column, Contract
+from manifests.column import FrozenColumn
+from manifests.contract import Contract
 from manifests.errors import did_you_mean
 
 AnyArray = Any
@@ -26,24 +27,26 @@ SCALARS: dict[str, pa.DataType] = {
     "float32": pa.float32(),
     "float64": pa.float64(),
     "string": pa.string(),
+    "date": pa.date32(),
+    "timestamp": pa.timestamp("us", "UTC"),
 }
 """The Arrow type of one value, by its name in a contract."""
 
 
-def arrow_type(column: Column) -> pa.DataType:
+def arrow_type(column: FrozenColumn) -> pa.DataType:
     """The type of a frozen column: a scalar, or a fixed-shape tensor that NumPy and torch read without a copy."""
     element = SCALARS[column.type]
     return pa.fixed_shape_tensor(element, column.shape) if column.shape else element
 
 
-def value_bytes(column: Column, *, text_bytes: int) -> int:
+def value_bytes(column: FrozenColumn, *, text_bytes: int) -> int:
     """How many bytes a value takes in memory, a text of `text_bytes` UTF-8 bytes counted with its offset."""
     if column.type == "string":
         return 4 + text_bytes
     return math.prod(column.shape) * max(1, SCALARS[column.type].bit_width // 8)
 
 
-def arrow_schema(columns: Iterable[Column]) -> pa.Schema:
+def arrow_schema(columns: Iterable[FrozenColumn]) -> pa.Schema:
     """The schema of the frozen rows, in the order of the columns."""
     return pa.schema([(column.name, arrow_type(column)) for column in columns])
 

@@ -11,13 +11,13 @@ import pyarrow.compute as pc
 from evaluator.data.ingest.arrow_values import acceptable, from_arrow
 from evaluator.data.ingest.chunk import Converted, Refusal
 from evaluator.data.ingest.schema import SCALARS, AnyArray, AnyType, arrow_type
-from manifests.contract import Column
+from manifests.column import FrozenColumn
 
 Elements = Callable[[list[Any]], Converted]
 """Converts the elements of many tensors, laid end to end, to the tensor's element type."""
 
 
-def list_type(column: Column, *, levels: int | None = None) -> pa.DataType:
+def list_type(column: FrozenColumn, *, levels: int | None = None) -> pa.DataType:
     """The nested list type that a reader gives for a tensor."""
     found = SCALARS[column.type]
     for _ in range(len(column.shape) if levels is None else levels):
@@ -25,7 +25,7 @@ def list_type(column: Column, *, levels: int | None = None) -> pa.DataType:
     return found
 
 
-def acceptable_tensor(found: AnyType, *, column: Column) -> bool:
+def acceptable_tensor(found: AnyType, *, column: FrozenColumn) -> bool:
     """Whether values of a type can be the tensors of a column: lists nested as the shape, or one flat list.
 
     A flat list holds the elements in row-major order, as NumPy lays them out.
@@ -44,7 +44,7 @@ def acceptable_tensor(found: AnyType, *, column: Column) -> bool:
     return False
 
 
-def from_lists(array: AnyArray, *, column: Column) -> Converted:
+def from_lists(array: AnyArray, *, column: FrozenColumn) -> Converted:
     """Converts lists, or tensors of another element type, of an acceptable type; null stays null.
 
     Args:
@@ -66,7 +66,7 @@ def from_lists(array: AnyArray, *, column: Column) -> Converted:
 
 
 def from_nested(
-    rows: Sequence[Any], *, column: Column, elements: Elements, shapes: Sequence[tuple[int, ...]] | None = None
+    rows: Sequence[Any], *, column: FrozenColumn, elements: Elements, shapes: Sequence[tuple[int, ...]] | None = None
 ) -> Converted:
     """Converts nested Python lists one by one, naming those that are not of the shape; None stays null.
 
@@ -102,7 +102,7 @@ def from_nested(
     return Converted(array, tuple(sorted(refusals, key=lambda refusal: refusal.row)))
 
 
-def tensor_array(elements: pa.Array, *, column: Column, null: Sequence[bool] | None = None) -> pa.Array:
+def tensor_array(elements: pa.Array, *, column: FrozenColumn, null: Sequence[bool] | None = None) -> pa.Array:
     """Elements laid end to end, as an array of tensors.
 
     Args:
@@ -116,7 +116,7 @@ def tensor_array(elements: pa.Array, *, column: Column, null: Sequence[bool] | N
     return pa.ExtensionArray.from_storage(kind, storage)
 
 
-def _elements(storage: AnyArray, column: Column) -> AnyArray | None:
+def _elements(storage: AnyArray, column: FrozenColumn) -> AnyArray | None:
     """All elements end to end, or None if any list is null or of another length than the shape's."""
     found, depth = storage.type, 0
     while _is_list(found):
@@ -141,7 +141,7 @@ def _is_list(found: AnyType) -> bool:
     return pa.types.is_list(found) or pa.types.is_large_list(found) or pa.types.is_fixed_size_list(found)
 
 
-def _shapes(column: Column) -> tuple[tuple[int, ...], ...]:
+def _shapes(column: FrozenColumn) -> tuple[tuple[int, ...], ...]:
     return tuple(dict.fromkeys((column.shape, (math.prod(column.shape),))))
 
 
