@@ -1,0 +1,47 @@
+"""Findings: what was found out about a frozen dataset after it was frozen, kept beside it and never replaced."""
+
+import rfc8785
+from pydantic import TypeAdapter, ValidationError
+
+from evaluator.errors import DamageError
+from evaluator.storage import Store
+from manifests.finding import Finding
+
+_FINDING: TypeAdapter[Finding] = TypeAdapter(Finding)
+
+
+def keep(store: Store, finding: Finding) -> str:
+    """Stores a finding beside its dataset; the same finding is stored once.
+
+    Returns:
+        Its digest.
+    """
+    digest = finding.digest()
+    key = f"{_prefix(finding.reference)}{finding.kind.lower()}-{digest.removeprefix('sha256:')}.json"
+    store.put_if_absent(key, rfc8785.dumps(finding.model_dump(mode="json")))
+    return digest
+
+
+def found(store: Store, reference: str) -> list[Finding]:
+    """What was found out about `name@version`, ordered by when it was.
+
+    Raises:
+        DamageError: A finding was changed.
+    """
+    findings: list[Finding] = []
+    for entry in store.listing(_prefix(reference)):
+        content = store.get(entry.key).to_pybytes()
+        try:
+            finding = _FINDING.validate_json(content)
+        except ValidationError as error:
+            raise DamageError(f"{store.uri}: '{entry.key}' was changed: {str(error).splitlines()[0]}") from None
+        name = entry.key.rpartition("-")[2].removesuffix(".json")
+        if finding.digest() != f"sha256:{name}" or finding.reference != reference:
+            raise DamageError(f"{store.uri}: '{entry.key}' was changed: it is not what its name says")
+        findings.append(finding)
+    return sorted(findings, key=lambda finding: (finding.found_at, finding.digest()))
+
+
+def _prefix(reference: str) -> str:
+    name, _, version = reference.partition("@")
+    return f"findings/{name}/{version}/"

@@ -1,0 +1,34 @@
+"""Findings beside a dataset: kept once, read back in order, and damage is seen."""
+
+import pytest
+
+from evaluator.data import findings
+from evaluator.errors import DamageError
+from evaluator.storage.memory import MemoryStore
+from manifests.finding import Withdrawal
+
+
+def withdrawal(reason: str, *, at: str = "2026-01-02T03:04:05+00:00", reference: str = "small@v1") -> Withdrawal:
+    return Withdrawal(
+        reference=reference, rows_digest=f"sha256:{'0' * 64}", found_at=at, found_by="someone", reason=reason
+    )
+
+
+def test_findings_are_read_back_in_the_order_of_time():
+    store = MemoryStore("findings")
+    late, early = withdrawal("late", at="2026-03-01T00:00:00+00:00"), withdrawal("early")
+    other = withdrawal("another dataset", reference="small@v11")
+    for finding in (late, early, late, other):
+        findings.keep(store, finding)
+    assert findings.found(store, "small@v1") == [early, late]
+    assert findings.found(store, "small@v2") == []
+
+
+@pytest.mark.parametrize("change", [(b"early", b"merry"), (b"Withdrawal", b"Withdrawa1"), (b"small@v1", b"small@v2")])
+def test_a_changed_finding_is_damage(change):
+    store = MemoryStore("findings")
+    findings.keep(store, withdrawal("early"))
+    (entry,) = store.listing("findings/")
+    store.replace(entry.key, store.get(entry.key).to_pybytes().replace(*change))
+    with pytest.raises(DamageError, match="was changed"):
+        findings.found(store, "small@v1")
