@@ -1,4 +1,4 @@
-"""One Ray for the whole session, started only if a test asks for it."""
+"""One Ray and one S3 server for the whole session, started only if a test asks for them."""
 
 import os
 import sys
@@ -14,6 +14,15 @@ settings.register_profile("assay", deadline=None, derandomize=bool(os.environ.ge
 settings.load_profile("assay")
 
 os.environ["RAY_AUTH_MODE"] = "disabled"  # one machine, one test session; token mode has tests of its own
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Tests that start Ray run one after the other, in one process of those that `scripts/test.sh` starts; the rest go
+    file by file to whoever is free. Ray's come first: they wait more than they work."""
+    for item in items:
+        has_ray = item.get_closest_marker("ray") is not None
+        item.add_marker(pytest.mark.xdist_group("ray" if has_ray else item.location[0]))
+    items.sort(key=lambda item: item.get_closest_marker("ray") is None)
 
 
 @pytest.fixture(scope="session")
