@@ -15,6 +15,7 @@ from evaluator.data.check import Check
 from evaluator.data.ingest import arrow_schema, read_chunks
 from evaluator.data.ingest.source import require_source
 from evaluator.data.references import manifest_key, stored_dataset
+from evaluator.data.side_thread import ahead, behind
 from evaluator.data.staging import BATCH_ROWS, StagedShard, Staging
 from evaluator.errors import DataError, StoreError
 from evaluator.fingerprint import schema_digest
@@ -117,15 +118,16 @@ def _stage(paths: Sequence[Path], contract: Contract, staging: Staging) -> tuple
     """Reads, checks and stages every row; says what each file gave, and what the check found."""
     check = Check(contract)
     read: list[Source] = []
-    for path in paths:
-        with _unchanged(path), _file_digest(path) as digest:
-            num_rows = 0
-            for chunk in read_chunks(path, contract=contract):
-                check.take(chunk)
-                num_rows += chunk.table.num_rows
-                if check.has_passed:
-                    staging.add(chunk.table)
-            read.append(Source(name=path.name, sha256=digest.result(), num_rows=num_rows))
+    with behind(staging.add) as stage:
+        for path in paths:
+            with _unchanged(path), _file_digest(path) as digest:
+                num_rows = 0
+                for chunk in ahead(read_chunks(path, contract=contract)):
+                    check.take(chunk)
+                    num_rows += chunk.table.num_rows
+                    if check.has_passed:
+                        stage(chunk.table)
+                read.append(Source(name=path.name, sha256=digest.result(), num_rows=num_rows))
     return read, check.finish()
 
 

@@ -2,10 +2,12 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cached_property
 from typing import BinaryIO
 
 import numpy as np
 import numpy.typing as npt
+import pyarrow as pa
 
 from evaluator.errors import DataError
 
@@ -32,6 +34,27 @@ class Block:
     content: bytes
     first_line: int
     first_byte: int
+
+    @cached_property
+    def newlines(self) -> npt.NDArray[np.int64]:
+        """Where all newlines stand, shape (newlines,)."""
+        return positions(self.content, NEWLINE)
+
+    @cached_property
+    def quotes(self) -> npt.NDArray[np.int64]:
+        """Where all double quotes stand, shape (quotes,)."""
+        return positions(self.content, QUOTE) if b'"' in self.content else np.empty(0, np.int64)
+
+    @cached_property
+    def row_ends(self) -> npt.NDArray[np.int64]:
+        """Where the newlines outside double quotes stand, shape (rows,)."""
+        return _outside(self.newlines, self.quotes)
+
+    def unquoted(self, byte: int) -> npt.NDArray[np.int64]:
+        """Where a byte stands outside double quotes, shape (occurrences,)."""
+        if byte not in self.content:
+            return np.empty(0, np.int64)
+        return _outside(positions(self.content, byte), self.quotes)
 
     def line(self, position: int) -> int:
         """The number of the line that a byte of the block stands in."""
@@ -65,7 +88,9 @@ def blocks(file: BinaryIO, *, name: str, quoted: bool) -> Iterator[Block]:
             return
         end = _end_of_records(content, quoted=quoted) if fresh else len(content)
         if end:
-            yield Block(content[:end], first_line, first_byte)
+            block = Block(content[:end], first_line, first_byte)
+            yield block
+            first_line += block.newlines.size
         elif len(content) > MAX_RECORD_BYTES:
             raise DataError(
                 "a row is too long",
@@ -76,7 +101,6 @@ def blocks(file: BinaryIO, *, name: str, quoted: bool) -> Iterator[Block]:
             )
         if not fresh:
             return
-        first_line += content.count(b"\n", 0, end)
         first_byte += end
         rest = content[end:]
 
@@ -118,17 +142,28 @@ def positions(content: bytes, byte: int) -> npt.NDArray[np.int64]:
     return np.flatnonzero(np.frombuffer(content, np.uint8) == byte)
 
 
-def unquoted(content: bytes, byte: int) -> npt.NDArray[np.int64]:
-    """Where a byte stands outside double quotes, shape (occurrences,)."""
-    if byte not in content:
-        return np.empty(0, np.int64)
-    found = positions(content, byte)
-    return found[np.searchsorted(positions(content, QUOTE), found) % 2 == 0] if b'"' in content else found
+def is_utf8(content: bytes) -> bool:
+    """Whether bytes are UTF-8; told several times faster than by decoding them."""
+    if content.isascii():
+        return True
+    edges = pa.array([0, len(content)], pa.int64()).buffers()[1]
+    text = pa.Array.from_buffers(pa.large_string(), 1, [None, edges, pa.py_buffer(content)])
+    try:
+        text.validate(full=True)
+    except pa.ArrowInvalid:
+        return False
+    return True
+
+
+def _outside(found: npt.NDArray[np.int64], quotes: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
+    """The positions with an even number of quotes before them."""
+    return found[np.searchsorted(quotes, found) % 2 == 0] if quotes.size else found
 
 
 def _end_of_records(content: bytes, *, quoted: bool) -> int:
     """The length of the whole records at the front of the content."""
-    if not quoted or b'"' not in content:
-        return content.rfind(b"\n") + 1
-    ends = unquoted(content, NEWLINE)
+    end = content.rfind(b"\n") + 1
+    if not quoted or content.count(b'"', 0, end) % 2 == 0:
+        return end
+    ends = Block(content, 1, 0).row_ends
     return int(ends[-1]) + 1 if ends.size else 0

@@ -105,6 +105,14 @@ class Chunk:
     offences: tuple[Offence, ...] = ()
 
 
+def one_array(column: pa.ChunkedArray) -> Any:
+    """A column as one array; without a copy where it is one already, which is the usual case."""
+    if column.num_chunks == 1:
+        return column.chunk(0)
+    joined = column.combine_chunks()
+    return pa.concat_arrays(joined.chunks) if isinstance(joined, pa.ChunkedArray) else joined
+
+
 def chunk_of(
     converted: dict[str, Converted],
     *,

@@ -8,6 +8,7 @@ Blank lines are read past, as Python's csv.DictReader does.
 
 import csv
 import io
+import re
 from collections.abc import Iterator
 from typing import BinaryIO, Literal
 
@@ -18,13 +19,15 @@ import pyarrow.compute as pc
 import pyarrow.csv as pa_csv
 
 from evaluator.data.ingest import json_values, quoting, tensors
-from evaluator.data.ingest.blocks import NEWLINE, RETURN, Block, blocks, positions, require_text, undecodable, unquoted
-from evaluator.data.ingest.chunk import Chunk, Converted, Offence, Origin, chunk_of
+from evaluator.data.ingest.blocks import RETURN, Block, blocks, is_utf8, require_text, undecodable
+from evaluator.data.ingest.chunk import Chunk, Converted, Offence, Origin, chunk_of, one_array
 from evaluator.data.ingest.schema import require_columns
 from evaluator.data.ingest.text_values import from_texts
 from evaluator.errors import DataError
 from manifests.column import FrozenColumn
 from manifests.contract import Contract
+
+_BLANK = re.compile(rb"[\r\n]*")
 
 
 def delimited_chunks(file: BinaryIO, *, name: str, contract: Contract, delimiter: str) -> Iterator[Chunk]:
@@ -57,16 +60,15 @@ class _Reader:
         """The rows of a block; the first block's first line is the header."""
         require_text(block, name=self._name)
         if not self._header:  # on its own, so that a wrong delimiter is not taken for wrong quotes
-            ends = unquoted(block.content, NEWLINE)
-            end = int(ends[0]) + 1 if ends.size else len(block.content)
+            end = int(block.row_ends[0]) + 1 if block.row_ends.size else len(block.content)
             self._read_header(Block(block.content[:end], block.first_line, block.first_byte))
             block = block.after(end)
-        ends = self._ends_of_well_formed(block)
-        if block.content.strip(b"\r\n"):
-            yield self._chunk(block, ends)
+        self._require_well_formed(block)
+        if not _BLANK.fullmatch(block.content):
+            yield self._chunk(block)
 
     def _read_header(self, block: Block) -> None:
-        self._ends_of_well_formed(block)
+        self._require_well_formed(block)
         text = block.content.decode("utf-8")
         place = f"{self._name}:1"
         try:
@@ -82,16 +84,16 @@ class _Reader:
             remedy = f"the line seems to be divided by {kind}"
         require_columns(self._header, contract=self._contract, place=place, remedy=remedy)
 
-    def _chunk(self, block: Block, ends: npt.NDArray[np.int64]) -> Chunk:
+    def _chunk(self, block: Block) -> Chunk:
         table, is_ragged = self._cells(block)
         numbers = None
         offences: tuple[Offence, ...] = ()
-        if is_ragged or _has_uneven_lines(block.content, len(ends)):
-            starts, stops, numbers = _records(block, ends)
+        if is_ragged or _has_uneven_lines(block):
+            starts, stops, numbers = _records(block)
             if is_ragged:
                 keep, offences = self._ragged(block, starts, stops, numbers)
                 numbers = numbers[keep]
-        num_records = len(ends) + (not block.content.endswith(b"\n")) if numbers is None else len(numbers)
+        num_records = len(block.row_ends) + (not block.content.endswith(b"\n")) if numbers is None else len(numbers)
         assert table.num_rows == num_records, "pyarrow and the positions of the quotes see the same rows"
         first = block.first_line if numbers is None or not numbers.size else int(numbers[0])
         steps = None if numbers is None else (numbers - first).astype(np.int32)
@@ -131,7 +133,7 @@ class _Reader:
         self, block: Block, starts: npt.NDArray[np.int64], stops: npt.NDArray[np.int64], numbers: npt.NDArray[np.int64]
     ) -> tuple[npt.NDArray[np.bool_], tuple[Offence, ...]]:
         """Which records have as many cells as the header, and an offence for each that has not."""
-        delimiters = unquoted(block.content, ord(self._delimiter))
+        delimiters = block.unquoted(ord(self._delimiter))
         num_cells = np.searchsorted(delimiters, stops) - np.searchsorted(delimiters, starts) + 1
         keep = num_cells == len(self._header)
         origin = Origin(self._name, "line", 1)
@@ -148,15 +150,18 @@ class _Reader:
         )
         return keep, offences
 
-    def _require_utf8(self, block: Block, ends: npt.NDArray[np.int64]) -> None:
+    def _require_utf8(self, block: Block) -> None:
+        if is_utf8(block.content):
+            return
         try:
             block.content.decode("utf-8")
         except UnicodeDecodeError as error:
-            column, cell = self._cell_at(block, ends, error.start)
+            column, cell = self._cell_at(block, error.start)
             raise undecodable(block, error, name=self._name, column=column, cell=cell) from None
 
-    def _cell_at(self, block: Block, ends: npt.NDArray[np.int64], position: int) -> tuple[str, bytes]:
+    def _cell_at(self, block: Block, position: int) -> tuple[str, bytes]:
         """The column and the cell that hold the first byte that is not UTF-8."""
+        ends = block.row_ends
         before = int(np.searchsorted(ends, position))
         start = int(ends[before - 1]) + 1 if before else 0
         stop = int(ends[before]) if before < len(ends) else len(block.content)
@@ -169,41 +174,37 @@ class _Reader:
         column = self._header[index] if index < len(self._header) else ""
         return column, cells[index].encode("utf-8", "surrogateescape")
 
-    def _ends_of_well_formed(self, block: Block) -> npt.NDArray[np.int64]:
-        """The ends of the records, once it is sure that they can be told."""
+    def _require_well_formed(self, block: Block) -> None:
+        """Refuses a block whose cells and rows cannot be told for sure."""
         quoting.require_quotes_in_place(block, name=self._name, delimiter=self._delimiter)
         self._line_end = quoting.line_end(block, name=self._name, so_far=self._line_end)
-        ends = unquoted(block.content, NEWLINE)
-        self._require_utf8(block, ends)
-        return ends
+        self._require_utf8(block)
 
 
-def _has_uneven_lines(content: bytes, num_ends: int) -> bool:
+def _has_uneven_lines(block: Block) -> bool:
     """Whether some row takes more than a line, or some line has no row."""
-    return (
-        content.count(b"\n") != num_ends
-        or content.startswith((b"\n", b"\r\n"))
-        or b"\n\n" in content
-        or b"\n\r\n" in content
-    )
+    ends, content = block.row_ends, block.content
+    if len(block.newlines) != len(ends) or content.startswith((b"\n", b"\r\n")):
+        return True
+    has_short_lines = bool((np.diff(ends) <= len(b"\r\n")).any())
+    return has_short_lines and (b"\n\n" in content or b"\n\r\n" in content)
 
 
 def _records(
-    block: Block, ends: npt.NDArray[np.int64]
+    block: Block,
 ) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64], npt.NDArray[np.int64]]:
     """Start, stop and line number of every record that is not blank, each of shape (records,)."""
     content = np.frombuffer(block.content, np.uint8)
-    starts = np.concatenate([[0], ends + 1])
-    stops = np.concatenate([ends, [content.size]])
+    starts = np.concatenate([[0], block.row_ends + 1])
+    stops = np.concatenate([block.row_ends, [content.size]])
     lengths = stops - starts
     is_blank = (lengths == 0) | ((lengths == 1) & (content[np.minimum(starts, content.size - 1)] == RETURN))
     starts, stops = starts[~is_blank], stops[~is_blank]
-    return starts, stops, block.first_line + np.searchsorted(positions(block.content, NEWLINE), starts)
+    return starts, stops, block.first_line + np.searchsorted(block.newlines, starts)
 
 
 def _converted(texts: pa.ChunkedArray, column: FrozenColumn) -> Converted:
-    array = texts.combine_chunks()
-    array = pa.concat_arrays(array.chunks) if isinstance(array, pa.ChunkedArray) else array
+    array = one_array(texts)
     if not column.shape:
         return from_texts(array, type_name=column.type)
     return _tensors(array, column)

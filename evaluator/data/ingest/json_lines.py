@@ -8,8 +8,8 @@ import numpy as np
 import pyarrow as pa
 
 from evaluator.data.ingest import json_values, tensors
-from evaluator.data.ingest.blocks import Block, blocks, positions, require_text, undecodable
-from evaluator.data.ingest.chunk import Chunk, Converted, Offence, Origin, chunk_of
+from evaluator.data.ingest.blocks import Block, blocks, is_utf8, require_text, undecodable
+from evaluator.data.ingest.chunk import Chunk, Converted, Offence, Origin, chunk_of, one_array
 from evaluator.data.ingest.schema import SCALARS
 from manifests.column import FrozenColumn
 from manifests.contract import Contract
@@ -32,18 +32,24 @@ def json_lines_chunks(file: BinaryIO, *, name: str, contract: Contract) -> Itera
     """
     for block in blocks(file, name=name, quoted=False):
         require_text(block, name=name)
-        try:
-            block.content.decode("utf-8")
-        except UnicodeDecodeError as error:
-            raise undecodable(block, error, name=name) from None
+        _require_utf8(block, name=name)
         chunk = _quick(block, name, contract) or _exact(block, name, contract)
         if chunk.table.num_rows or chunk.offences:
             yield chunk
 
 
+def _require_utf8(block: Block, *, name: str) -> None:
+    if is_utf8(block.content):
+        return
+    try:
+        block.content.decode("utf-8")
+    except UnicodeDecodeError as error:
+        raise undecodable(block, error, name=name) from None
+
+
 def _quick(block: Block, name: str, contract: Contract) -> Chunk | None:
     """The chunk if pyarrow reads every line as one object of the contract, else None."""
-    num_rows = _num_plain_lines(block.content)
+    num_rows = _num_plain_lines(block)
     columns = contract.frozen_columns
     strict = len(columns) == len(contract.columns)
     if not num_rows or not (strict or _is_shallow(block.content, num_rows, columns)):
@@ -58,21 +64,21 @@ def _quick(block: Block, name: str, contract: Contract) -> Chunk | None:
     return chunk_of(converted, columns=columns, origin=Origin(name, "line", block.first_line))
 
 
-def _num_plain_lines(content: bytes) -> int:
+def _num_plain_lines(block: Block) -> int:
     """How many lines there are if each starts with `{` and ends with `}`; 0 if any does not.
 
     With that, as many objects as lines means one object on each: an object that goes on over a line end would need
     a colon, a comma or a bracket there.
     """
-    if not content.endswith(b"\n"):
-        content += b"\n"
-    if b"\r\n" in content:
-        content = content.replace(b"\r\n", b"\n")
-    bytes_ = np.frombuffer(content, np.uint8)
-    ends = positions(content, ord("\n"))
+    if b"\r" in block.content:
+        block = Block(block.content.replace(b"\r\n", b"\n"), 1, 0)
+    ends = block.newlines if block.content.endswith(b"\n") else np.append(block.newlines, len(block.content))
+    content = np.frombuffer(block.content, np.uint8)
     starts = np.concatenate([[0], ends[:-1] + 1])
-    is_plain = (bytes_[starts] == ord("{")) & (bytes_[np.maximum(ends - 1, 0)] == ord("}"))
-    return len(ends) if is_plain.all() else 0
+    if not content.size:
+        return 0
+    is_plain = (content[starts] == ord("{")).all() and (content[np.maximum(ends - 1, 0)] == ord("}")).all()
+    return len(ends) if is_plain else 0
 
 
 def _is_shallow(content: bytes, num_rows: int, columns: tuple[FrozenColumn, ...]) -> bool:
@@ -82,8 +88,7 @@ def _is_shallow(content: bytes, num_rows: int, columns: tuple[FrozenColumn, ...]
 
 
 def _typed(values: pa.ChunkedArray, column: FrozenColumn) -> Converted:
-    array = values.combine_chunks()
-    array = pa.concat_arrays(array.chunks) if isinstance(array, pa.ChunkedArray) else array
+    array = one_array(values)
     return tensors.from_lists(array, column=column) if column.shape else Converted(array)
 
 

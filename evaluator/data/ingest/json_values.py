@@ -40,7 +40,9 @@ _DECODER = json.JSONDecoder(
 
 
 # pyarrow's JSON parser follows a null pointer where a null stands outside any object (apache/arrow#47409).
-_NULL_ALONE = re.compile(rb"(?:\A|\})\s*null")
+# Two expressions, since one that can only start with a brace is searched for many times faster.
+_NULL_FIRST = re.compile(rb"\s*null")
+_NULL_AFTER = re.compile(rb"\}\s*null")
 
 
 def decoded(text: str) -> Any:
@@ -64,7 +66,7 @@ def quick(content: bytes, *, types: dict[str, pa.DataType], num_rows: int, stric
         num_rows: How many rows must come out.
         strict: Whether a name that is not in `types` ends the attempt.
     """
-    if b"null" in content and _NULL_ALONE.search(content):
+    if b"null" in content and (_NULL_FIRST.match(content) or _NULL_AFTER.search(content)):
         return None
     try:
         table = pa_json.read_json(

@@ -7,7 +7,7 @@ that it needs no rule of its own. All of it is told from the positions of quotes
 
 import numpy as np
 
-from evaluator.data.ingest.blocks import NEWLINE, QUOTE, RETURN, Block, positions, unquoted
+from evaluator.data.ingest.blocks import NEWLINE, QUOTE, RETURN, Block
 from evaluator.errors import DataError
 
 _REMEDY = "write a quote inside a quoted cell twice, and quote a cell that holds one"
@@ -19,16 +19,19 @@ def require_quotes_in_place(block: Block, *, name: str, delimiter: str) -> None:
     Raises:
         DataError: With the line and an excerpt.
     """
-    if b'"' not in block.content:
+    quotes = block.quotes
+    if not quotes.size:
         return
     content = np.frombuffer(block.content, np.uint8)
-    quotes = positions(block.content, QUOTE)
     opening, closing = quotes[0::2], quotes[1::2]
-    around = (ord(delimiter), NEWLINE, QUOTE)
+    may_open = np.zeros(256, np.bool_)
+    may_open[[ord(delimiter), NEWLINE, QUOTE]] = True
+    may_close = may_open.copy()
+    may_close[RETURN] = True
     before = np.where(opening > 0, content[opening - 1], NEWLINE)
-    stray = opening[~np.isin(before, around)]
+    stray = opening[~may_open[before]]
     after = np.where(closing + 1 < content.size, content[np.minimum(closing + 1, content.size - 1)], NEWLINE)
-    torn = np.flatnonzero(~np.isin(after, (*around, RETURN)))
+    torn = np.flatnonzero(~may_close[after])
     if torn.size and (not stray.size or opening[torn[0]] <= stray[0]):
         start, stop = int(opening[torn[0]]), int(closing[torn[0]])
         problem = f"a quoted cell is followed by text (its closing quote stands in line {block.line(stop)})"
@@ -53,8 +56,7 @@ def line_end(block: Block, *, name: str, so_far: bytes) -> bytes:
     Raises:
         DataError: Some row ends in another way.
     """
-    returns = unquoted(block.content, RETURN)
-    newlines = unquoted(block.content, NEWLINE)
+    returns, newlines = block.unquoted(RETURN), block.row_ends
     alone = returns[~np.isin(returns + 1, newlines, assume_unique=True)]
     if alone.size:
         raise _refusal(
@@ -70,7 +72,7 @@ def line_end(block: Block, *, name: str, so_far: bytes) -> bytes:
     if returns.size:
         has_return = np.isin(newlines - 1, returns, assume_unique=True)
     end = so_far or (b"\r\n" if has_return[0] else b"\n")
-    other = newlines[has_return != (end == b"\r\n")]
+    other = newlines[has_return] if end == b"\n" else newlines[~has_return]
     if other.size:
         kinds = ("\\n", "\\r\\n")
         this, those = kinds if end == b"\r\n" else kinds[::-1]
