@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
-from cluster import cli_export, cli_gate, cli_jobs, cli_ledger, cli_verify
+from cluster import cli_dataset, cli_export, cli_gate, cli_jobs, cli_ledger, cli_verify
 from cluster.cli_ledger import AsJson, InProcess, LedgerAt, RunOrExperiment, run_and_ledger
 
 if TYPE_CHECKING:
@@ -22,6 +22,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     epilog="Exit codes: 0 done, 1 failed, 2 invalid input; gate answers 0 promote, 3 hold, 4 reject.",
 )
+app.add_typer(cli_dataset.app, name="dataset")
 app.add_typer(cli_gate.app, name="gate")
 app.add_typer(cli_ledger.app, name="ledger")
 app.add_typer(cli_export.app, name="export")
@@ -77,15 +78,20 @@ def freeze(
 ) -> None:
     """Check rows against a contract and freeze them as shards with a digest."""
     from cluster.resolve import read_text
+    from evaluator.data import findings
     from evaluator.data.freeze import freeze as freeze_rows
     from evaluator.storage import open_store
     from manifests import Contract, parse
 
     promised = parse(read_text(str(contract)), file=str(contract), kind="Contract")
     assert isinstance(promised, Contract)
-    dataset = freeze_rows(sources, contract=promised, reference=name, store=open_store(to), shard_rows=shard_rows)
+    store = open_store(to)
+    dataset = freeze_rows(sources, contract=promised, reference=name, store=store, shard_rows=shard_rows)
     shards = f"{len(dataset.shards)} shards"
     typer.echo(f"frozen {dataset.reference}: {dataset.num_rows:,} rows in {shards}, {dataset.digest()}", err=True)
+    withdrawal = findings.withdrawal_of(store, dataset.reference)
+    if withdrawal is not None:
+        typer.echo(f"warning: {name} was withdrawn on {withdrawal.found_at}: {withdrawal.reason}", err=True)
     if as_json:
         _print_json({**dataset.model_dump(mode="json"), "digest": dataset.digest()})
 
@@ -110,6 +116,8 @@ def run(
     from cluster.report.document import document
 
     prepared = pipeline.prepare(str(experiment), ledger=ledger)
+    if prepared.named_by_digest:
+        typer.echo(f"the dataset is {prepared.dataset.reference}, {prepared.dataset.digest()}", err=True)
     if dry_run:
         _estimate(prepared, in_process=in_process, reuses=not no_reuse, as_json=as_json)
         return

@@ -36,7 +36,7 @@ from evaluator.batches import Unit
 from evaluator.ledger import lineage, reader, writer
 from evaluator.ledger.reader import LedgerFile
 from evaluator.predictors import device_class, pick_device
-from evaluator.storage import Store, open_store
+from evaluator.storage import Store, open_store, split_uri
 from evaluator.wobble import Wobble
 from manifests import Dataset, Experiment, InvalidInput, Plan
 from manifests.errors import did_you_mean
@@ -60,6 +60,7 @@ class Prepared:
         import_paths: Where entrypoints may be imported from.
         committed: Whether the ledger has the whole run already.
         weights_bytes: Per arm, the size of its weights.
+        named_by_digest: Whether the experiment names its dataset by a digest, and not by a version.
     """
 
     run: Run
@@ -69,6 +70,7 @@ class Prepared:
     import_paths: tuple[str, ...]
     committed: bool
     weights_bytes: Mapping[str, int]
+    named_by_digest: bool
 
     @property
     def num_units(self) -> int:
@@ -99,7 +101,16 @@ def prepare(experiment_file: str, *, ledger: str | None = None) -> Prepared:
     if submission_id:
         store.replace(submission_key(submission_id), json.dumps({"run_id": run.run_id}).encode())
     units = batches.units(dataset.num_rows, shard_rows=dataset.shard_rows, batch_size=experiment.suite.batch_size)
-    return Prepared(run, dataset, store, tuple(units), paths, reader.is_committed(store, run.run_id), weights_bytes)
+    return Prepared(
+        run,
+        dataset,
+        store,
+        tuple(units),
+        paths,
+        committed=reader.is_committed(store, run.run_id),
+        weights_bytes=weights_bytes,
+        named_by_digest=split_uri(asked.dataset)[1] != dataset.reference,
+    )
 
 
 def run(prepared: Prepared, *, in_process: bool, on_progress: Progress, reuses: bool = True) -> None:

@@ -18,6 +18,9 @@ Reference = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,100}@[A-
 Digest = Annotated[str, Field(pattern=r"^sha256:[0-9a-f]{64}$")]
 """`sha256:` and 64 hexadecimal digits."""
 
+Instant = Annotated[str, Field(pattern=r"^\d{4}-\d{2}-\d{2}T\d{2}:\d{2}:\d{2}(\.\d+)?\+00:00$")]
+"""A moment in UTC, ISO 8601."""
+
 CIRCUMSTANCE: JsonDict = {"identity": False}
 """Marks a field that takes no part in the digest."""
 

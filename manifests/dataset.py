@@ -4,7 +4,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from manifests.base import CIRCUMSTANCE, Digest, Manifest, Reference
+from manifests.base import CIRCUMSTANCE, Digest, Instant, Manifest, Reference
 from manifests.check_report import CheckReport
 from manifests.column import FrozenColumn
 from manifests.contract import Contract, Sample
@@ -67,6 +67,8 @@ class Dataset(Manifest):
     """The version of this manifest's form."""
     reference: Reference = Field(json_schema_extra=CIRCUMSTANCE)
     """`name@version`: never moves to other rows."""
+    frozen_at: Instant = Field(json_schema_extra=CIRCUMSTANCE)
+    """When it was frozen."""
     num_rows: int = Field(ge=1)
     """How many rows the dataset has."""
     columns: tuple[FrozenColumn, ...] = Field(min_length=1)

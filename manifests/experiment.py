@@ -29,7 +29,8 @@ class Experiment(Manifest):
     name: Annotated[Name, Field(max_length=80)]
     """The first part of the run's id: at most 80 characters."""
     dataset: str = Field(min_length=1, json_schema_extra=LOCATION)
-    """`STORE/name@version`: a frozen dataset in a store (a folder or URI)."""
+    """A frozen dataset in a store (a folder or URI): `STORE/name@version`; or `STORE/name@sha256:...`, the version of
+    that name whose digest begins so (at least 12 digits)."""
     dataset_digest: Digest | None = None
     """The dataset's digest. Filled when a run is resolved; if given, it must match."""
     suite: Suite

@@ -1,13 +1,15 @@
 """Finding: what was found out about a frozen dataset after it was frozen."""
 
-from typing import Annotated, Literal
+from typing import Literal
 
 from pydantic import Field
 
-from manifests.base import Digest, Manifest, Reference
+from manifests.base import Digest, Instant, Manifest, Reference
 
-Instant = Annotated[str, Field(pattern=r"^\d{4}-\d{2}-\d{2}T\d{2}:\d{2}:\d{2}(\.\d+)?\+00:00$")]
-"""A moment in UTC, ISO 8601."""
+LONGEST_REASON = 2000
+"""Characters that a reason has at most."""
+LONGEST_NAME = 200
+"""Characters that the name of who found something has at most."""
 
 
 class Withdrawal(Manifest):
@@ -21,9 +23,9 @@ class Withdrawal(Manifest):
     """The rows that it stands for."""
     found_at: Instant
     """When it was withdrawn."""
-    found_by: str = Field(max_length=200)
+    found_by: str = Field(max_length=LONGEST_NAME)
     """Who says so: a label that everyone may read."""
-    reason: str = Field(min_length=1, max_length=2000)
+    reason: str = Field(min_length=1, max_length=LONGEST_REASON)
     """Why, in words."""
 
 

@@ -5,7 +5,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from evaluator.errors import DamageError
 from evaluator.storage import Store
-from manifests.finding import Finding
+from manifests.finding import Finding, Withdrawal
 
 _FINDING: TypeAdapter[Finding] = TypeAdapter(Finding)
 
@@ -40,6 +40,15 @@ def found(store: Store, reference: str) -> list[Finding]:
             raise DamageError(f"{store.uri}: '{entry.key}' was changed: it is not what its name says")
         findings.append(finding)
     return sorted(findings, key=lambda finding: (finding.found_at, finding.digest()))
+
+
+def withdrawal_of(store: Store, reference: str) -> Withdrawal | None:
+    """The withdrawal of `name@version`, the first if there are several; None if nobody withdrew it.
+
+    Raises:
+        DamageError: A finding was changed.
+    """
+    return next((finding for finding in found(store, reference) if isinstance(finding, Withdrawal)), None)
 
 
 def _prefix(reference: str) -> str:

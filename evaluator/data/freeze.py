@@ -1,5 +1,6 @@
 """Freeze: files of rows become content-addressed shards and one manifest `name@version` that never moves."""
 
+import datetime as dt
 import hashlib
 import tempfile
 from collections.abc import Iterator, Sequence
@@ -66,6 +67,7 @@ def freeze(
             kind="Dataset",
             version=1,
             reference=reference,
+            frozen_at=dt.datetime.now(dt.UTC).isoformat(timespec="seconds"),
             num_rows=sum(source.num_rows for source in read),
             columns=contract.frozen_columns,
             schema_digest=schema_digest(arrow_schema(contract.frozen_columns)),

@@ -1,7 +1,7 @@
 """Shards: frozen rows read back, every byte verified, nothing copied that need not be."""
 
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from threading import Lock
 from typing import Any
@@ -11,7 +11,7 @@ import pyarrow as pa
 
 from evaluator import fingerprint
 from evaluator.data.ingest import arrow_schema
-from evaluator.data.references import stored_dataset
+from evaluator.data.references import dataset_of_digest, manifest_key, references, stored_dataset
 from evaluator.errors import DamageError, DataError
 from evaluator.storage import Store, open_store, split_uri
 from manifests.column import FrozenColumn
@@ -20,10 +20,10 @@ from manifests.errors import did_you_mean
 
 
 def open_dataset(location: str, *, patient: bool = False) -> tuple[Dataset, Store]:
-    """Opens a frozen dataset by `STORE/name@version`.
+    """Opens a frozen dataset by `STORE/name@version` or `STORE/name@sha256:...`.
 
     Args:
-        location: Where it is.
+        location: Where it is. A digest may be cut to 12 of its digits or more.
         patient: Whether its store waits through an outage.
 
     Returns:
@@ -39,15 +39,16 @@ def open_dataset(location: str, *, patient: bool = False) -> tuple[Dataset, Stor
         raise DataError(
             "not the place of a dataset",
             place=location,
-            bound="STORE/name@version",
+            bound="STORE/name@version or STORE/name@sha256:...",
             remedy=f"write it like {uri}/{name or 'digits'}@v1",
         )
     store = open_store(uri, patient=patient)
+    if ":" in version:
+        return dataset_of_digest(store, name, version), store
     dataset = stored_dataset(store, reference)
     if dataset is not None:
         return dataset, store
-    known = [entry.key.removeprefix("refs/").removesuffix(".json").rpartition("/") for entry in store.listing("refs/")]
-    versions = [version for found, _, version in known if found == name]
+    versions = [found.partition("@")[2] for found in references(store, name=name)]
     if versions:
         raise DataError(
             "the dataset has no such version",
@@ -56,12 +57,11 @@ def open_dataset(location: str, *, patient: bool = False) -> tuple[Dataset, Stor
             bound=", ".join(versions),
             remedy=did_you_mean(version, versions) if len(versions) > 1 else "",
         )
-    references = [f"{found}@{version}" for found, _, version in known]
     raise DataError(
         "no such dataset in this store",
         place=location,
         value=reference,
-        remedy=did_you_mean(reference, references)
+        remedy=did_you_mean(reference, references(store))
         or "the store holds no dataset: freeze one, or correct the path of the store",
     )
 
@@ -207,29 +207,69 @@ def _as_numpy(values: pa.ChunkedArray, column: FrozenColumn) -> np.ndarray:
     return array.to_numpy(zero_copy_only=False)
 
 
-def verify(dataset: Dataset, store: Store) -> None:
+def verify(dataset: Dataset, store: Store, *, on_shard: Callable[[], None] = lambda: None) -> None:
     """Reads every shard again, and compares bytes, schema, order and rows with what the manifest says.
 
+    Args:
+        dataset: Its manifest.
+        store: Where its shards are.
+        on_shard: Called after each shard.
+
     Raises:
-        DamageError: Something is not as it was frozen.
+        DamageError: Something is not as it was frozen; every shard that is damaged is named.
     """
     reader = ShardReader(dataset, store)
     schema = arrow_schema(dataset.columns)
     digest = fingerprint.RowsDigest(schema)
-    first_row = 0
+    first_row, damage = 0, []
     for index, shard in enumerate(dataset.shards):
-        table = reader.table(reader.fetch(shard))
-        found = (index, first_row, table.num_rows)
-        if found != (shard.index, shard.first_row, shard.num_rows) or not table.schema.equals(schema):
-            raise DamageError(
-                f"{store.uri}/{shard.key}: shard {shard.index} of {dataset.reference} does not belong there; "
-                f"expected {shard.num_rows} rows from row {shard.first_row} on, found {table.num_rows} from {first_row} on"
-            )
-        digest.update(table)
-        first_row += table.num_rows
+        try:
+            table = _verified(reader, shard, index=index, first_row=first_row, schema=schema)
+            digest.update(table)
+        except DamageError as error:
+            damage.append(str(error))
+        first_row += shard.num_rows
+        on_shard()
+    if damage:
+        raise DamageError("\n".join(damage))
     expected = (dataset.num_rows, dataset.schema_digest, dataset.rows_digest)
     if (first_row, fingerprint.schema_digest(schema), digest.digest()) != expected:
         raise DamageError(
             f"{store.uri}: the shards of {dataset.reference} are whole, but not the rows of its manifest; "
             f"expected {dataset.num_rows} rows, {dataset.rows_digest}; found {first_row} rows, {digest.digest()}"
         )
+    misfits = _misfits(dataset)
+    if misfits:
+        raise DamageError(
+            f"{store.uri}/{manifest_key(dataset.reference)}: the manifest contradicts itself: {'; '.join(misfits)}"
+        )
+
+
+def _verified(reader: ShardReader, shard: Shard, *, index: int, first_row: int, schema: pa.Schema) -> pa.Table:
+    """The rows of a shard that is what the manifest says in every respect."""
+    buffer = reader.fetch(shard)
+    place = f"{reader.store.uri}/{shard.key}: shard {shard.index} of {reader.dataset.reference}"
+    if fingerprint.sha256_digest(buffer) != shard.sha256:
+        raise DamageError(f"{place} has not the sha256 of the manifest: {shard.sha256}")
+    table = reader.table(buffer)
+    found = (index, first_row, table.num_rows)
+    if found != (shard.index, shard.first_row, shard.num_rows) or not table.schema.equals(schema):
+        raise DamageError(
+            f"{place} does not belong there; "
+            f"expected {shard.num_rows} rows from row {shard.first_row} on, found {table.num_rows} from {first_row} on"
+        )
+    return table
+
+
+def _misfits(dataset: Dataset) -> list[str]:
+    """Where the manifest's own numbers do not fit each other, in words."""
+    given = dataset.num_rows if dataset.parent is None else dataset.parent.num_rows
+    pairs = (
+        ("rows of its sources", sum(source.num_rows for source in dataset.sources), given),
+        ("rows that were checked", dataset.check.num_rows, given),
+        ("rows of the sample", dataset.num_rows, dataset.parent.sample.rows if dataset.parent else dataset.num_rows),
+        ("rows of the profile", dataset.profile.num_rows if dataset.profile else dataset.num_rows, dataset.num_rows),
+        ("rows of a shard", {shard.num_rows for shard in dataset.shards[:-1]} or {dataset.shard_rows}, {dataset.shard_rows}),
+        ("columns", [column.name for column in dataset.columns], [each.name for each in dataset.contract.frozen_columns]),
+    )  # fmt: skip
+    return [f"{what}: {found}, expected {expected}" for what, found, expected in pairs if found != expected]

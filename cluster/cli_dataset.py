@@ -1,0 +1,126 @@
+"""The verbs about frozen datasets: what is there, what is in one, whether it is whole, and that one is withdrawn."""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Annotated
+
+import typer
+
+from cluster.cli_ledger import AsJson, print_json
+
+app = typer.Typer(help="Frozen datasets: what is there, what is in it, what changed.")
+
+Location = Annotated[
+    str, typer.Argument(metavar="STORE/NAME@VERSION", help="The dataset; also STORE/name@sha256:DIGITS.")
+]
+
+
+@app.command()
+def ls(
+    store: Annotated[str, typer.Argument(metavar="STORE", help="The dataset store: a folder or URI.")] = "datasets",
+    as_json: AsJson = False,
+) -> None:
+    """List the datasets of a store."""
+    from cluster import datasets
+    from evaluator.storage import open_store
+
+    opened = open_store(store)
+    rows = datasets.listed(opened)
+    if as_json:
+        print_json(rows)
+        return
+    from rich.console import Console
+
+    from cluster.report import datasets as report
+
+    if not rows:
+        typer.echo(f"{opened.uri} holds no dataset", err=True)
+        return
+    report.show_listed(rows, Console())
+
+
+@app.command()
+def show(dataset: Location, as_json: AsJson = False) -> None:
+    """Show all that is known of a dataset: columns, rules, profile, warnings, sources, findings."""
+    from cluster import datasets
+    from evaluator.data.shards import open_dataset
+
+    manifest, store = open_dataset(dataset)
+    found = datasets.described(store, manifest)
+    if as_json:
+        print_json(found)
+        return
+    from rich.console import Console
+
+    from cluster.report import datasets as report
+
+    report.show_described(found, Console())
+
+
+@app.command()
+def verify(dataset: Location, as_json: AsJson = False) -> None:
+    """Read every shard again and compare it with the manifest: 0 all as frozen, 1 damaged, by name."""
+    from evaluator.data import shards
+
+    manifest, store = shards.open_dataset(dataset)
+    with _progress(len(manifest.shards)) as advance:
+        shards.verify(manifest, store, on_shard=advance)
+    if as_json:
+        print_json({"reference": manifest.reference, "digest": manifest.digest(), "num_shards": len(manifest.shards)})
+        return
+    typer.echo(f"{manifest.reference}: {len(manifest.shards):,} shards, {manifest.num_rows:,} rows: all as frozen")
+
+
+@app.command()
+def withdraw(
+    dataset: Location,
+    reason: Annotated[str, typer.Option(help="Why nobody should use it any more.")],
+    by: Annotated[str, typer.Option(help="Who says so: a name that everyone may read.")] = "",
+    as_json: AsJson = False,
+) -> None:
+    """Say that a version should not be used any more. Its rows stay, and so does the word; runs on it say so."""
+    import datetime as dt
+
+    from cluster.report import datasets as report
+    from evaluator.data import findings
+    from evaluator.data.shards import open_dataset
+    from manifests.errors import InvalidInput
+    from manifests.finding import LONGEST_NAME, LONGEST_REASON, Withdrawal
+
+    manifest, store = open_dataset(dataset)
+    withdrawal = findings.withdrawal_of(store, manifest.reference)
+    if not reason.strip() or len(reason) > LONGEST_REASON or len(by) > LONGEST_NAME:
+        raise InvalidInput(
+            "a withdrawal has a reason, in a few words",
+            field="--reason",
+            value=reason,
+            bound=f"1 to {LONGEST_REASON:,} characters, and --by with at most {LONGEST_NAME}",
+            remedy="say why, for those who meet it later",
+        )
+    if withdrawal is None or withdrawal.reason != reason:
+        withdrawal = Withdrawal(
+            reference=manifest.reference,
+            rows_digest=manifest.rows_digest,
+            found_at=dt.datetime.now(dt.UTC).isoformat(timespec="seconds"),
+            found_by=by,
+            reason=reason,
+        )
+        findings.keep(store, withdrawal)
+    told = withdrawal.model_dump(mode="json")
+    if as_json:
+        print_json(told)
+        return
+    typer.echo(report.withdrawn_in_words({"reference": manifest.reference, "withdrawn": told}))
+
+
+@contextmanager
+def _progress(num_shards: int) -> Iterator[Callable[[], None]]:
+    """A bar on standard error; nothing where that is no terminal."""
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+    console = Console(stderr=True)
+    columns = (TextColumn("verifying"), BarColumn(), MofNCompleteColumn(), TextColumn("shards"), TimeRemainingColumn())
+    with Progress(*columns, console=console, disable=not console.is_terminal) as bar:
+        task = bar.add_task("", total=num_shards)
+        yield lambda: bar.advance(task)

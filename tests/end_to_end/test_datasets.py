@@ -1,0 +1,194 @@
+"""The verbs of `assay dataset`, through the command line: what is there, what is in it, and whether it is whole."""
+
+import json
+import sys
+from pathlib import Path
+from typing import NamedTuple
+
+import pytest
+import yaml
+
+from cluster.cli import main
+from evaluator.data import findings
+from evaluator.storage import open_store
+from manifests import Dataset
+from tests import builders
+
+
+class Answer(NamedTuple):
+    code: int
+    stdout: str
+    stderr: str
+
+
+@pytest.fixture
+def assay(monkeypatch, capsys, tmp_path):
+    """The console script's own function, in this process and in the test's folder."""
+
+    def call(*arguments: str) -> Answer:
+        monkeypatch.chdir(tmp_path)
+        monkeypatch.setenv("COLUMNS", "200")
+        monkeypatch.setattr(sys, "argv", ["assay", *arguments])
+        capsys.readouterr()
+        with pytest.raises(SystemExit) as ended:
+            main()
+        code = ended.value.code
+        assert code is None or isinstance(code, int)
+        return Answer(code or 0, *capsys.readouterr())
+
+    return call
+
+
+@pytest.fixture
+def dataset(tmp_path) -> Dataset:
+    return builders.freeze_rows(tmp_path)
+
+
+def edited_manifest(folder: Path, **changes: object) -> None:
+    path = folder / "datasets" / "refs" / "small" / "v1.json"
+    content = {**json.loads(path.read_text()), **changes}
+    path.write_text(json.dumps(content))
+
+
+def test_ls_lists_each_version_once_with_what_tells_it_apart(assay, dataset, tmp_path):
+    source = str(builders.write_rows(tmp_path, num_rows=30))
+    (tmp_path / "contract.yaml").write_text(yaml.safe_dump(builders.CONTRACT))
+    for name in ("small@v10", "other@v1"):
+        assert assay("freeze", source, "--contract", "contract.yaml", "--as", name).code == 0
+    rows = json.loads(assay("dataset", "ls", "--json").stdout)
+    assert [row["reference"] for row in rows] == ["other@v1", "small@v1", "small@v10"]
+    (first,) = (row for row in rows if row["reference"] == "small@v1")
+    assert (first["digest"], first["num_rows"]) == (dataset.digest(), 200)
+    assert first["size_bytes"] == sum(path.stat().st_size for path in tmp_path.glob("datasets/objects/*/*/*")) - next(
+        row["size_bytes"] for row in rows if row["reference"] == "other@v1"
+    )
+    assert first["frozen_at"] == dataset.frozen_at
+    told = assay("dataset", "ls", "datasets").stdout
+    assert dataset.digest()[:19] in told
+    assert told.count("withdrawn") == 0
+
+
+def test_an_empty_store_is_said_to_be_empty(assay):
+    answer = assay("dataset", "ls", "nowhere")
+    assert (answer.code, answer.stdout) == (0, "")
+    assert "holds no dataset" in answer.stderr
+    assert json.loads(assay("dataset", "ls", "nowhere", "--json").stdout) == []
+
+
+def test_show_tells_meaning_rules_sources_and_findings(assay, tmp_path):
+    contract = {**builders.CONTRACT, "description": "Rows of a test."}
+    contract["columns"] = [dict(column) for column in builders.CONTRACT["columns"]]
+    contract["columns"][1] |= {"minimum": 0, "maximum": 1, "unit": "m", "description": "how far", "warn": ["maximum"]}
+    contract["invariants"] = [{"name": "sound", "sql": "x >= 0", "severity": "warn"}]
+    (tmp_path / "contract.yaml").write_text(yaml.safe_dump(contract))
+    source = builders.write_rows(tmp_path)
+    assert assay("freeze", str(source), "--contract", "contract.yaml", "--as", "small@v1").code == 0
+    assay("dataset", "withdraw", "datasets/small@v1", "--reason", "wrong [labels]")
+    found = json.loads(assay("dataset", "show", "datasets/small@v1", "--json").stdout)
+    x = found["columns"][1]
+    assert (x["unit"], x["description"], x["rules"]) == ("m", "how far", ["at least 0", "at most 1 (warns only)"])
+    assert "sound: x >= 0 (warns only)" in found["rules"]
+    assert found["sources"][0]["num_rows"] == 200
+    assert [each["reason"] for each in found["findings"]] == ["wrong [labels]"]
+    told = assay("dataset", "show", "datasets/small@v1").stdout
+    for words in ("Rows of a test.", "how far", "sound: x >= 0", "rows.jsonl", "wrong [labels]", "withdrawn on"):
+        assert words in told
+
+
+def test_verify_finds_nothing_wrong_with_what_was_frozen(assay, dataset):
+    answer = assay("dataset", "verify", "datasets/small@v1")
+    assert answer.code == 0, answer.stderr
+    assert "7 shards, 200 rows: all as frozen" in answer.stdout
+
+
+def test_verify_names_every_damaged_shard(assay, dataset, tmp_path):
+    for index in (2, 5):
+        path = tmp_path / "datasets" / dataset.shards[index].key
+        content = bytearray(path.read_bytes())
+        content[len(content) // 2] ^= 1
+        path.write_bytes(content)
+    answer = assay("dataset", "verify", "datasets/small@v1")
+    assert answer.code == 1
+    assert "shard 2 of small@v1 is damaged" in answer.stderr
+    assert "shard 5 of small@v1 is damaged" in answer.stderr
+    assert "shard 3" not in answer.stderr
+
+
+@pytest.mark.parametrize(
+    ("field", "words"),
+    [
+        ("sources", "rows of its sources: 3, expected 200"),
+        ("check", "rows that were checked: 7, expected 200"),
+        ("contract", "columns"),
+        ("parent", "rows of the sample: 200, expected 9"),
+    ],
+)
+def test_verify_holds_the_manifests_numbers_against_each_other(assay, dataset, tmp_path, field, words):
+    plain = dataset.model_dump(mode="json")
+    other = {"name": "renamed", "role": "feature", "type": "float64"}
+    changes = {
+        "sources": [{**plain["sources"][0], "num_rows": 3}],
+        "check": {**plain["check"], "num_rows": 7},
+        "contract": {**plain["contract"], "columns": [*plain["contract"]["columns"], other]},
+        "parent": {"num_rows": 200, "rows_digest": dataset.rows_digest, "sample": {"rows": 9}},
+    }
+    edited_manifest(tmp_path, **{field: changes[field]})
+    answer = assay("dataset", "verify", "datasets/small@v1")
+    assert answer.code == 1
+    assert "contradicts itself" in answer.stderr
+    assert words in answer.stderr
+
+
+def test_verify_compares_the_sha256_too(assay, dataset, tmp_path):
+    shards = [shard.model_dump(mode="json") for shard in dataset.shards]
+    edited_manifest(tmp_path, shards=[{**shards[0], "sha256": f"sha256:{'0' * 64}"}, *shards[1:]])
+    answer = assay("dataset", "verify", "datasets/small@v1")
+    assert answer.code == 1
+    assert "shard 0 of small@v1 has not the sha256" in answer.stderr
+
+
+def test_a_withdrawn_version_stays_and_says_so_at_every_door(assay, dataset, tmp_path):
+    before = {path: path.read_bytes() for path in (tmp_path / "datasets").rglob("*") if path.is_file()}
+    answer = assay("dataset", "withdraw", "datasets/small@v1", "--reason", "labels of May are wrong", "--by", "Ada")
+    assert answer.code == 0
+    assert "by Ada: labels of May are wrong" in answer.stdout
+    store = open_store(str(tmp_path / "datasets"))
+    withdrawal = findings.withdrawal_of(store, "small@v1")
+    assert withdrawal is not None
+    assert (withdrawal.rows_digest, withdrawal.found_by) == (dataset.rows_digest, "Ada")
+    assert findings.withdrawal_of(store, "small@v2") is None
+    assert all(path.read_bytes() == content for path, content in before.items())
+    assert "withdrawn" in assay("dataset", "ls").stdout
+    (tmp_path / "contract.yaml").write_text(yaml.safe_dump(builders.CONTRACT))
+    frozen = assay("freeze", "rows.jsonl", "--contract", "contract.yaml", "--as", "small@v1")
+    assert frozen.code == 0
+    assert "small@v1 was withdrawn on" in frozen.stderr
+
+
+def test_withdrawing_again_for_the_same_reason_changes_nothing(assay, dataset, tmp_path):
+    for reason in ("old", "old", "older"):
+        assay("dataset", "withdraw", "datasets/small@v1", "--reason", reason)
+    assert len(list((tmp_path / "datasets" / "findings").rglob("*.json"))) == 2
+
+
+@pytest.mark.parametrize("reason", ["", "  ", "x" * 2001])
+def test_a_withdrawal_without_a_reason_is_refused(assay, dataset, tmp_path, reason):
+    answer = assay("dataset", "withdraw", "datasets/small@v1", "--reason", reason)
+    assert answer.code == 2
+    assert "a withdrawal has a reason" in answer.stderr
+    assert not (tmp_path / "datasets" / "findings").exists()
+
+
+def test_a_run_takes_a_dataset_by_digest_and_says_its_name(assay, dataset, tmp_path):
+    path = builders.write_experiment(tmp_path, dataset=f"datasets/small@{dataset.digest()[:19]}")
+    answer = assay("run", str(path), "--in-process", "--dry-run")
+    assert answer.code == 0, answer.stderr
+    assert f"the dataset is small@v1, {dataset.digest()}" in answer.stderr
+    assert "the dataset is" not in assay("run", str(builders.write_experiment(tmp_path)), "--dry-run").stderr
+
+
+def test_an_unknown_digest_is_invalid_input_that_lists_what_is_there(assay, dataset, tmp_path):
+    path = builders.write_experiment(tmp_path, dataset=f"datasets/small@sha256:{'0' * 64}")
+    answer = assay("run", str(path), "--in-process")
+    assert answer.code == 2
+    assert f"small@v1 {dataset.digest()}" in answer.stderr
