@@ -88,6 +88,8 @@ def freeze(
     store = open_store(to)
     dataset = freeze_rows(sources, contract=promised, reference=name, store=store, shard_rows=shard_rows)
     shards = f"{len(dataset.shards)} shards"
+    if dataset.parent is not None:
+        shards += f", a sample of {dataset.parent.num_rows:,}"
     typer.echo(f"frozen {dataset.reference}: {dataset.num_rows:,} rows in {shards}, {dataset.digest()}", err=True)
     withdrawal = findings.withdrawal_of(store, dataset.reference)
     if withdrawal is not None:

@@ -88,7 +88,6 @@ def withdraw(
     from manifests.finding import LONGEST_NAME, LONGEST_REASON, Withdrawal
 
     manifest, store = open_dataset(dataset)
-    withdrawal = findings.withdrawal_of(store, manifest.reference)
     if not reason.strip() or len(reason) > LONGEST_REASON or len(by) > LONGEST_NAME:
         raise InvalidInput(
             "a withdrawal has a reason, in a few words",
@@ -97,7 +96,9 @@ def withdraw(
             bound=f"1 to {LONGEST_REASON:,} characters, and --by with at most {LONGEST_NAME}",
             remedy="say why, for those who meet it later",
         )
-    if withdrawal is None or withdrawal.reason != reason:
+    known = [each for each in findings.found(store, manifest.reference) if isinstance(each, Withdrawal)]
+    withdrawal = next((each for each in known if each.reason == reason), None)
+    if withdrawal is None:
         withdrawal = Withdrawal(
             reference=manifest.reference,
             rows_digest=manifest.rows_digest,

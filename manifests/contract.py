@@ -162,12 +162,16 @@ class Invariant(Manifest):
 
 
 class Sample(Manifest):
-    """Which of the rows are frozen: a stratified sample that the same rows and seed give again."""
+    """Which of the rows are frozen: a stratified sample that the same rows in the same order and seed give again.
+
+    All rows are checked against the contract, whether they are kept or not; the profile is of those that are kept.
+    """
 
     rows: int = Field(ge=1)
     """How many rows are kept."""
     stratify: tuple[str, ...] = ()
-    """Columns whose combinations of values keep their parts of the rows; empty: a plain sample."""
+    """Columns whose combinations of values keep their parts of the rows, to the row: each gets its part rounded down,
+    and those with the largest remainders one more. Rows without a value are a stratum. Empty: a plain sample."""
     seed: int = Field(default=0, ge=0)
     """Which sample."""
 

@@ -16,6 +16,7 @@ from evaluator.data.check import Check
 from evaluator.data.ingest import arrow_schema, read_chunks
 from evaluator.data.ingest.source import require_source
 from evaluator.data.references import manifest_key, stored_dataset
+from evaluator.data.sample import SampledStaging
 from evaluator.data.side_thread import ahead, behind
 from evaluator.data.staging import BATCH_ROWS, StagedShard, Staging
 from evaluator.errors import DataError, StoreError
@@ -35,7 +36,7 @@ def freeze(
     store: Store,
     shard_rows: int | None = None,
 ) -> Dataset:
-    """Checks all rows, then stores them, then names them.
+    """Checks all rows, then stores them, or the sample of them that the contract asks for, then names them.
 
     The global order of the rows is the order of the files, then of the rows in each. Nothing reaches the store
     before every row has passed; the manifest is put last, so that a dataset is there whole or not at all. Freezing
@@ -52,7 +53,8 @@ def freeze(
         The dataset, as it is stored.
 
     Raises:
-        DataError: A source cannot be read, a row breaks the contract, or the reference names other rows already.
+        DataError: A source cannot be read, a row breaks the contract, the sample is larger than the rows are many, or
+            the reference names other rows already.
         StoreError: The store, or the folder for temporary files, cannot be written.
     """
     _require_arguments(sources, reference, shard_rows)
@@ -60,7 +62,7 @@ def freeze(
     for path in paths:
         require_source(path)
     with _room_for_staging() as folder:
-        staging = Staging(folder, columns=contract.frozen_columns, shard_rows=shard_rows)
+        staging = _staging(folder, contract, shard_rows)
         read, check = _stage(paths, contract, staging)
         staged = staging.finish()
         dataset = Dataset(
@@ -68,7 +70,7 @@ def freeze(
             version=1,
             reference=reference,
             frozen_at=dt.datetime.now(dt.UTC).isoformat(timespec="seconds"),
-            num_rows=sum(source.num_rows for source in read),
+            num_rows=staging.num_rows,
             columns=contract.frozen_columns,
             schema_digest=schema_digest(arrow_schema(contract.frozen_columns)),
             rows_digest=staging.rows_digest,
@@ -78,6 +80,7 @@ def freeze(
             contract=contract,
             check=check,
             profile=None,
+            parent=staging.parent,
         )
         return stored_dataset(store, reference, wanted=dataset) or _published(dataset, staged, store)
 
@@ -116,7 +119,16 @@ def _room_for_staging() -> Iterator[Path]:
         ) from error
 
 
-def _stage(paths: Sequence[Path], contract: Contract, staging: Staging) -> tuple[list[Source], CheckReport]:
+def _staging(folder: Path, contract: Contract, shard_rows: int | None) -> Staging | SampledStaging:
+    columns = contract.frozen_columns
+    if contract.sample is None:
+        return Staging(folder, columns=columns, shard_rows=shard_rows)
+    return SampledStaging(folder, columns=columns, shard_rows=shard_rows, sample=contract.sample)
+
+
+def _stage(
+    paths: Sequence[Path], contract: Contract, staging: Staging | SampledStaging
+) -> tuple[list[Source], CheckReport]:
     """Reads, checks and stages every row; says what each file gave, and what the check found."""
     check = Check(contract)
     read: list[Source] = []

@@ -53,6 +53,8 @@ class Staging:
         self._shard_rows = shard_rows
         self._waiting: list[pa.Table] = []
         self._num_waiting = 0
+        self.num_rows = 0
+        """Rows so far."""
         self._file: pa.OSFile | None = None
         self._writer: pa.RecordBatchFileWriter | None = None
         self._rows_in_shard = 0
@@ -69,9 +71,14 @@ class Staging:
         """The digest of the rows so far."""
         return self._digest.digest()
 
+    @property
+    def parent(self) -> None:
+        """The rows that these are a sample of: they are none."""
+
     def add(self, rows: pa.Table) -> None:
         """Takes the next rows, any number of them."""
         self._digest.update(rows)
+        self.num_rows += rows.num_rows
         self._waiting.append(rows)
         self._num_waiting += rows.num_rows
         if self._num_waiting >= BATCH_ROWS:
@@ -140,7 +147,7 @@ def default_shard_rows(head: pa.Table, *, columns: tuple[FrozenColumn, ...]) -> 
         text_bytes = 0
         if column.type == "string":
             texts: Any = head[column.name].combine_chunks()
-            lengths = pc.binary_length(texts)
+            lengths = pc.binary_length(texts).fill_null(0)
             text_bytes = -(-int(np.sum(lengths.to_numpy(), dtype=np.int64)) // head.num_rows)
         row_bytes += value_bytes(column, text_bytes=text_bytes)
     return max(1, SHARD_BYTES // row_bytes // BATCH_ROWS) * BATCH_ROWS

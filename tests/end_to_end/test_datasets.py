@@ -12,6 +12,7 @@ from cluster.cli import main
 from evaluator.data import findings
 from evaluator.storage import open_store
 from manifests import Dataset
+from manifests.finding import Withdrawal
 from tests import builders
 
 
@@ -166,9 +167,18 @@ def test_a_withdrawn_version_stays_and_says_so_at_every_door(assay, dataset, tmp
 
 
 def test_withdrawing_again_for_the_same_reason_changes_nothing(assay, dataset, tmp_path):
-    for reason in ("old", "old", "older"):
+    first = Withdrawal(
+        reference="small@v1",
+        rows_digest=dataset.rows_digest,
+        found_at="2026-01-02T03:04:05+00:00",
+        found_by="",
+        reason="old",
+    )
+    findings.keep(open_store(str(tmp_path / "datasets")), first)
+    for reason in ("old", "older", "older", "old"):
         assay("dataset", "withdraw", "datasets/small@v1", "--reason", reason)
     assert len(list((tmp_path / "datasets" / "findings").rglob("*.json"))) == 2
+    assert findings.withdrawal_of(open_store(str(tmp_path / "datasets")), "small@v1") == first
 
 
 @pytest.mark.parametrize("reason", ["", "  ", "x" * 2001])

@@ -27,6 +27,13 @@ def frozen(tmp_path) -> list[Dataset]:
     return found
 
 
+def test_versions_of_a_name_are_not_those_of_a_longer_one(frozen, tmp_path):
+    freeze([tmp_path / "v1.csv"], contract=CONTRACT, reference="tt@v1", store=MemoryStore.named("by-digest"))
+    store = MemoryStore.named("by-digest")
+    assert references.references(store, name="t") == ["t@v1", "t@v2", "t@v3"]
+    assert references.references(store) == ["t@v1", "t@v2", "t@v3", "tt@v1"]
+
+
 def test_a_digest_or_its_beginning_names_its_version(frozen):
     for digits in (64, 12, 20):
         dataset, _ = open_dataset(f"memory://by-digest/t@{frozen[0].digest()[: 7 + digits]}")
