@@ -104,7 +104,7 @@ class _Stream:
         elif not pa.types.is_primitive(kind):
             raise TypeError(f"rows of type {kind} have no digest")
         else:
-            values = _filled(array, pa.scalar(0).cast(kind)).to_numpy(zero_copy_only=False)
+            values = _filled(array, _zero(kind)).to_numpy(zero_copy_only=False)
             self._values.update(_bytes_of(values, values.dtype.newbyteorder("<")))
 
     def hexdigests(self) -> list[Any]:
@@ -115,6 +115,11 @@ class _Stream:
 def _filled(array: Any, value: Any) -> Any:
     """The array with a value in place of nulls; not even a copy where there are none."""
     return array.fill_null(value) if array.null_count else array
+
+
+def _zero(kind: Any) -> pa.Scalar:
+    # Arrow makes dates of whole numbers of their own width only.
+    return pa.scalar(0, pa.int32() if kind.bit_width == 32 else pa.int64()).cast(kind)
 
 
 def _bytes_of(values: Any, dtype: Any) -> memoryview:

@@ -28,7 +28,7 @@ from stats.results import (
     NotTestable,
     OmnibusTest,
 )
-from stats.samples import NO_SEGMENT, Samples, refuse_out_of_range
+from stats.samples import Samples, refuse_out_of_range, segment_names
 from stats.segments import BySegment, segments_of
 
 __all__ = ["Analysis", "Guardrail", "analyze"]
@@ -135,7 +135,7 @@ def _chosen(samples: Samples, plan: Plan) -> Samples:
             )
     segments_R = None
     if plan.columns.segment is not None and samples.segments_R is not None:
-        segments_R = np.array([NO_SEGMENT if name is None else str(name) for name in samples.segments_R.tolist()])
+        segments_R = segment_names(samples.segments_R)
     return replace(
         samples,
         segments_R=segments_R,

@@ -23,7 +23,7 @@ from stats.moments import Floats
 from stats.resampling import Replicates
 from stats.results import Comparison, GuardrailPart, GuardrailResult
 from stats.row_weights import Keys, poisson_weights, row_keys
-from stats.samples import NO_SEGMENT, Samples
+from stats.samples import Samples, segment_names
 from stats.segment_guardrail import small
 
 _NUM_REPLICATES = 4_000
@@ -199,7 +199,7 @@ def _measured(guardrail: Guardrail, groups: Groups, *, primary: Samples) -> _Fou
             remedy="give every row a score",
         )
     order = [samples.index(arm) for arm in primary.arms]
-    names_R = np.array([NO_SEGMENT if name is None else str(name) for name in groups.names_R.tolist()])
+    names_R = segment_names(groups.names_R)
     ids = samples.row_ids if samples.clusters_R is None else samples.clusters_R
     keys_R = row_keys(ids)  # the same row, or cluster, weighs the same in every group and arm
     names: list[str] = []

@@ -3,7 +3,7 @@
 Axes: R rows, A arms, N lines of a long table (one line for each score).
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Literal, cast
 
@@ -19,7 +19,7 @@ Column = pa.Array | pa.ChunkedArray | ArrayLike
 """One column of a table: Arrow, NumPy, pandas or a list."""
 
 NO_SEGMENT = "(none)"
-"""The segment of rows that name none."""
+"""The segment of rows that name none, unless a segment is called so: see `segment_names`."""
 SMALLEST = 1e-140
 """The largest |score| may be no smaller: differences in its 14th digit have squares that float64 holds in full."""
 LARGEST = 1e150
@@ -83,6 +83,24 @@ class Samples:
             segments_R=None if self.segments_R is None else self.segments_R[rows_R],
             clusters_R=None if self.clusters_R is None else renumbered(self.clusters_R[rows_R]),
         )
+
+
+def segment_names(values_R: NDArray[Any]) -> NDArray[Any]:
+    """The segment of each row as text.
+
+    Rows that name none are a segment of their own: `(none)`, in more brackets where a segment is called that.
+    """
+    values = values_R.tolist()
+    names = {value: str(value) for value in values if value is not None}
+    names[None] = _no_segment(list(names.values()))
+    return np.array([names[value] for value in values])
+
+
+def _no_segment(names: Collection[str | None]) -> str:
+    name = NO_SEGMENT
+    while name in names:
+        name = f"({name})"
+    return name
 
 
 def renumbered(clusters_R: NDArray[np.int64]) -> NDArray[np.int64]:
@@ -329,7 +347,8 @@ def _segments(column: Column) -> _Coded:
         array = array.cast(array.type.value_type)
     if not pa.types.is_null(array.type) and (pa.types.is_floating(array.type) or pa.types.is_boolean(array.type)):
         array = pa.array([None if value is None else str(value) for value in array.to_pylist()], pa.string())
-    return _coded(array.cast(pa.string()).fill_null(NO_SEGMENT))
+    array = array.cast(pa.string())
+    return _coded(array.fill_null(_no_segment(array.unique().to_pylist())) if array.null_count else array)
 
 
 def _clusters(column: Column) -> _Coded:

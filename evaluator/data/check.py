@@ -130,7 +130,7 @@ def _offences(array: pa.Array, column: FrozenColumn, origin: Origin) -> Iterator
         number = origin.number(row)
         return Offence(number, origin.place(number), column.name, problem, value, bound, remedy)
 
-    if array.null_count:
+    if array.null_count and not column.nullable:
         cell = "an empty cell" if origin.file.lower().endswith((".csv", ".tsv")) else "null"
         for row in np.flatnonzero(array.is_null().to_numpy(zero_copy_only=False)):
             yield offence(int(row), f"no value ({cell})", bound=_allowed(column))

@@ -193,7 +193,8 @@ def columns_as_numpy(table: pa.Table, columns: Iterable[FrozenColumn]) -> dict[s
         columns: The dataset's columns; those that the table has not are left out.
 
     Returns:
-        By name: tensors as (rows, *shape), numbers and bools as (rows,), texts as (rows,) of `str` objects.
+        By name: tensors as (rows, *shape), numbers and bools as (rows,), texts as (rows,) of `str` objects. Where a
+        row has no value: NaN in its column's own float type, None among texts.
     """
     return {
         column.name: _as_numpy(table[column.name], column) for column in columns if column.name in table.column_names

@@ -147,8 +147,7 @@ def default_shard_rows(head: pa.Table, *, columns: tuple[FrozenColumn, ...]) -> 
         text_bytes = 0
         if column.type == "string":
             texts: Any = head[column.name].combine_chunks()
-            lengths = pc.binary_length(texts).fill_null(0)
-            text_bytes = -(-int(np.sum(lengths.to_numpy(), dtype=np.int64)) // head.num_rows)
+            text_bytes = -(-(pc.sum(pc.binary_length(texts)).as_py() or 0) // head.num_rows)
         row_bytes += value_bytes(column, text_bytes=text_bytes)
     return max(1, SHARD_BYTES // row_bytes // BATCH_ROWS) * BATCH_ROWS
 

@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from stats.errors import SamplesError
-from stats.samples import from_long, from_wide, of_arms
+from stats.samples import from_long, from_wide, of_arms, segment_names
 
 LONG = {
     "arm": ["b", "a", "b", "a", "a", "b"],
@@ -144,3 +144,20 @@ def test_taken_rows_have_clusters_numbered_anew():
     found = from_wide(("a",), [1, 2, 3], [[1, 2, 3]], cluster=["p", "q", "r"]).taken(np.array([True, False, True]))
     assert found.clusters_R is not None
     assert found.clusters_R.tolist() == [0, 1]
+
+
+@pytest.mark.parametrize(
+    ("values", "names"),
+    [
+        (["a", None], ["a", "(none)"]),
+        (["(none)", None, "x"], ["(none)", "((none))", "x"]),
+        (["((none))", "(none)", None], ["((none))", "(none)", "(((none)))"]),
+        ([True, None], ["True", "(none)"]),
+        (["(none)"], ["(none)"]),
+    ],
+)
+def test_rows_of_no_segment_are_not_mixed_with_a_segment_of_that_name(values, names):
+    assert segment_names(np.array(values, dtype=object)).tolist() == names
+    found = from_wide(["a"], range(len(values)), np.zeros((len(values), 1)), segment=pa.array(values))
+    assert found.segments_R is not None
+    assert found.segments_R.tolist() == names

@@ -191,3 +191,25 @@ def test_a_damaged_manifest_is_named(dataset, store):
     path.write_text(path.read_text()[:-20])
     with pytest.raises(DamageError, match=r"refs/t/v1\.json: the dataset manifest is damaged"):
         open_dataset(f"{store.uri}/t@v1")
+
+
+def test_missing_values_are_read_back_as_nan_and_none(store, tmp_path):
+    columns = tables.contract(
+        Column(name="y", role="label", type="bool"),
+        Column(name="narrow", role="feature", type="float32", nullable=True),
+        Column(name="wide", role="feature", type="float64", nullable=True),
+        Column(name="text", role="feature", nullable=True),
+        Column(name="day", role="info", type="date", nullable=True),
+        Column(name="at", role="info", type="timestamp", nullable=True),
+    )
+    path = tmp_path / "rows.csv"
+    path.write_text("y,narrow,wide,text,day,at\ntrue,0.5,0.25,a,,\nfalse,,,,,\n")
+    dataset = freeze([path], contract=columns, reference="n@v1", store=store)
+    verify(dataset, store)
+    table = ShardReader(dataset, store).rows(0, 2)
+    assert table["text"].to_pylist() == ["a", None]
+    found = columns_as_numpy(table, dataset.columns[:4])
+    assert (found["narrow"].dtype, found["wide"].dtype) == (np.float32, np.float64)
+    np.testing.assert_array_equal(found["narrow"], [0.5, np.nan])
+    np.testing.assert_array_equal(found["wide"], [0.25, np.nan])
+    assert found["text"].tolist() == ["a", None]
