@@ -1,5 +1,6 @@
 """Contract: what the rows of a dataset must satisfy."""
 
+from datetime import UTC, datetime
 from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
@@ -28,7 +29,9 @@ class Column(FrozenColumn):
     unit: str = Field(default="", max_length=100)
     """The unit of its numbers, such as `s`, `mmHg` or `EUR`."""
     format: str = Field(default="", max_length=100)
-    """How text files write a date or timestamp, in `strptime`'s words, such as `%d.%m.%Y`; empty: ISO 8601."""
+    """How text files write a date or timestamp, in `strptime`'s words, such as `%d.%m.%Y`; empty: ISO 8601, and a
+    timestamp has a zone, `Z` or an offset. A timestamp's format without `%z` says that times without a zone, in text as
+    in Arrow files, are of UTC."""
     max_null_fraction: Fraction | None = None
     """How many of the rows may have no value. Needs `nullable`."""
     minimum: float | None = None
@@ -84,10 +87,40 @@ class Column(FrozenColumn):
             raise ValueError("an ignored column is not read, so it has no rules; role: info is read and checked")
         return self
 
+    @model_validator(mode="after")
+    def _has_a_format_that_loses_nothing(self) -> Self:
+        if self.format:
+            _require_format(self.format, is_date=self.type == "date")
+        return self
+
+    @property
+    def is_utc_without_zone(self) -> bool:
+        """Whether the contract says that timestamps without a zone are of UTC."""
+        return bool(self.format) and "%z" not in self.format
+
     @property
     def frozen(self) -> FrozenColumn:
         """The column as shards and variants know it, without rules and words."""
         return FrozenColumn.model_validate({name: getattr(self, name) for name in FrozenColumn.model_fields})
+
+
+_SOME_TIME = datetime(2026, 11, 21, 13, 45, 51, 123456, tzinfo=UTC)
+
+
+def _require_format(form: str, *, is_date: bool) -> None:
+    """Refuses a format in which a day, or an hour that is given, cannot be told from another."""
+    if any(word in form for word in ("%Z", "%c", "%x", "%X")):
+        raise ValueError("format may not hold %Z, %c, %x or %X: what they read differs between machines")
+    given = datetime(2026, 11, 21) if is_date else _SOME_TIME  # noqa: DTZ001 - a date has no zone
+    try:
+        found = datetime.strptime(given.strftime(form), form)  # noqa: DTZ007 - it may be a date's
+    except ValueError as error:
+        raise ValueError(f"format '{form}' cannot be read: {error}") from None
+    found = found.replace(tzinfo=given.tzinfo) if found.tzinfo is None else found
+    to_second = given.replace(microsecond=0)
+    to_minute = to_second.replace(second=0)
+    if found not in (given, to_second, to_minute, to_minute.replace(minute=0), to_minute.replace(minute=0, hour=0)):
+        raise ValueError(f"format '{form}' must give year, month and day, and %I needs %p: it reads {given} as {found}")
 
 
 class RowCount(Manifest):
@@ -251,3 +284,8 @@ class Contract(Manifest):
     def frozen_columns(self) -> tuple[FrozenColumn, ...]:
         """The columns that are stored: all but the ignored."""
         return tuple(column.frozen for column in self.columns if column.role != "ignored")
+
+    @property
+    def read_columns(self) -> tuple[Column, ...]:
+        """The same columns, with what the contract says of them."""
+        return tuple(column for column in self.columns if column.role != "ignored")

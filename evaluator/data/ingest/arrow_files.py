@@ -9,7 +9,7 @@ import pyarrow.parquet as pq
 from evaluator.data.ingest import tensors
 from evaluator.data.ingest.arrow_values import acceptable, from_arrow
 from evaluator.data.ingest.chunk import Chunk, Converted, Origin, chunk_of
-from evaluator.data.ingest.schema import arrow_type, require_columns, value_bytes
+from evaluator.data.ingest.schema import AnyType, arrow_type, require_columns, value_bytes
 from evaluator.errors import DataError
 from manifests.column import FrozenColumn
 from manifests.contract import Contract
@@ -75,8 +75,18 @@ def _unreadable(path: Path, kind: str, error: Exception) -> DataError:
 
 def _require_schema(schema: pa.Schema, contract: Contract, name: str) -> None:
     require_columns(schema.names, contract=contract, place=name)
-    for column in contract.frozen_columns:
+    for column in contract.read_columns:
         found = schema.field(column.name).type
+        if column.type == "timestamp" and _has_no_zone(found) and not column.is_utc_without_zone:
+            raise DataError(
+                "timestamps without a zone",
+                place=f"{name} row 1",
+                field=column.name,
+                value=str(found),
+                bound="timestamps with a zone",
+                remedy="store them with their zone; if all of them are of UTC, say so with a format in the contract: "
+                "'%Y-%m-%dT%H:%M:%S'",
+            )
         fits = (
             tensors.acceptable_tensor(found, column=column)
             if column.shape
@@ -93,6 +103,11 @@ def _require_schema(schema: pa.Schema, contract: Contract, name: str) -> None:
                 else f"{arrow_type(column)}, or lists of that shape",
                 remedy="declare the type that is there, or convert the column before",
             )
+
+
+def _has_no_zone(found: AnyType) -> bool:
+    found = found.value_type if pa.types.is_dictionary(found) else found
+    return pa.types.is_timestamp(found) and found.tz is None
 
 
 def _chunk_rows(contract: Contract) -> int:

@@ -5,6 +5,7 @@ from typing import Any, cast
 import numpy as np
 import pyarrow as pa
 
+from evaluator.data.ingest import dates
 from evaluator.data.ingest.chunk import Converted, Refusal
 from evaluator.data.ingest.schema import SCALARS, AnyArray, AnyType
 
@@ -19,6 +20,8 @@ def acceptable(found: AnyType, *, type_name: str) -> bool:
         return acceptable(found.value_type, type_name=type_name)
     if pa.types.is_null(found):
         return True
+    if dates.is_moment(type_name):
+        return dates.acceptable(found, type_name=type_name)
     target = SCALARS[type_name]
     if pa.types.is_integer(target):
         return pa.types.is_integer(found)
@@ -41,6 +44,8 @@ def from_arrow(array: AnyArray, *, type_name: str) -> Converted:
         array = array.dictionary_decode()
     if pa.types.is_null(array.type):
         return Converted(pa.nulls(len(array), target))
+    if dates.is_moment(type_name):
+        return dates.from_arrow(array, type_name=type_name)
     if type_name == "string":
         return _from_strings(array)
     if array.type == target:

@@ -46,12 +46,14 @@ class Refusal:
         problem: What is wrong, in words.
         value: What was found.
         bound: What would be accepted.
+        remedy: What to do about it.
     """
 
     row: int
     problem: str
     value: Any
     bound: str = ""
+    remedy: str = ""
 
 
 @dataclass(frozen=True)
@@ -129,6 +131,7 @@ def chunk_of(
             refusal.problem,
             refusal.value,
             refusal.bound,
+            refusal.remedy,
         )
         for name, column in converted.items()
         for refusal in column.refusals

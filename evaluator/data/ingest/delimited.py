@@ -24,8 +24,7 @@ from evaluator.data.ingest.chunk import Chunk, Converted, Offence, Origin, chunk
 from evaluator.data.ingest.schema import require_columns
 from evaluator.data.ingest.text_values import from_texts
 from evaluator.errors import DataError
-from manifests.column import FrozenColumn
-from manifests.contract import Contract
+from manifests.contract import Column, Contract
 
 _BLANK = re.compile(rb"[\r\n]*")
 
@@ -98,7 +97,7 @@ class _Reader:
         first = block.first_line if numbers is None or not numbers.size else int(numbers[0])
         steps = None if numbers is None else (numbers - first).astype(np.int32)
         origin = Origin(self._name, "line", first, steps)
-        columns = self._contract.frozen_columns
+        columns = self._contract.read_columns
         converted = {column.name: _converted(table[column.name], column) for column in columns}
         return chunk_of(converted, columns=columns, origin=origin, offences=offences)
 
@@ -110,7 +109,7 @@ class _Reader:
             ragged.append(row)
             return "skip"
 
-        wanted = [column.name for column in self._contract.frozen_columns]
+        wanted = [column.name for column in self._contract.read_columns]
         table = pa_csv.read_csv(
             pa.BufferReader(block.content),  # pyright: ignore[reportArgumentType]
             read_options=pa_csv.ReadOptions(
@@ -203,14 +202,14 @@ def _records(
     return starts, stops, block.first_line + np.searchsorted(block.newlines, starts)
 
 
-def _converted(texts: pa.ChunkedArray, column: FrozenColumn) -> Converted:
+def _converted(texts: pa.ChunkedArray, column: Column) -> Converted:
     array = one_array(texts)
     if not column.shape:
-        return from_texts(array, type_name=column.type)
+        return from_texts(array, type_name=column.type, form=column.format)
     return _tensors(array, column)
 
 
-def _tensors(texts: pa.Array, column: FrozenColumn) -> Converted:
+def _tensors(texts: pa.Array, column: Column) -> Converted:
     """Cells that hold a JSON list each: read as the lines of a JSON file with one column."""
     if not texts.null_count and len(texts) and pc.all(pc.match_substring_regex(texts, r"^\[[^{}\n]*\]$")).as_py():
         content = "\n".join(f'{{"":{text}}}' for text in texts.to_pylist()).encode()

@@ -7,12 +7,11 @@ from typing import Any, BinaryIO
 import numpy as np
 import pyarrow as pa
 
-from evaluator.data.ingest import json_values, tensors
+from evaluator.data.ingest import dates, json_values, tensors
 from evaluator.data.ingest.blocks import Block, blocks, is_utf8, require_text, undecodable
 from evaluator.data.ingest.chunk import Chunk, Converted, Offence, Origin, chunk_of, one_array
-from evaluator.data.ingest.schema import SCALARS
-from manifests.column import FrozenColumn
-from manifests.contract import Contract
+from evaluator.data.ingest.schema import written_type
+from manifests.contract import Column, Contract
 from manifests.errors import did_you_mean
 
 _MAX_EXTRA_BRACKETS = 1000
@@ -50,11 +49,11 @@ def _require_utf8(block: Block, *, name: str) -> None:
 def _quick(block: Block, name: str, contract: Contract) -> Chunk | None:
     """The chunk if pyarrow reads every line as one object of the contract, else None."""
     num_rows = _num_plain_lines(block)
-    columns = contract.frozen_columns
+    columns = contract.read_columns
     strict = len(columns) == len(contract.columns)
     if not num_rows or not (strict or _is_shallow(block.content, num_rows, columns)):
         return None
-    types = {column.name: tensors.list_type(column) if column.shape else SCALARS[column.type] for column in columns}
+    types = {column.name: tensors.list_type(column) if column.shape else written_type(column) for column in columns}
     table = json_values.quick(block.content, types=types, num_rows=num_rows, strict=strict)
     if table is None or not {column.name for column in contract.columns}.issuperset(table.column_names):
         return None
@@ -81,14 +80,16 @@ def _num_plain_lines(block: Block) -> int:
     return len(ends) if is_plain else 0
 
 
-def _is_shallow(content: bytes, num_rows: int, columns: tuple[FrozenColumn, ...]) -> bool:
+def _is_shallow(content: bytes, num_rows: int, columns: tuple[Column, ...]) -> bool:
     """Whether the untyped rest of the objects has too few brackets to be nested deeply."""
     lists = sum(math.prod(column.shape[:level]) for column in columns for level in range(len(column.shape)))
     return content.count(b"{") + content.count(b"[") <= num_rows * (1 + lists) + _MAX_EXTRA_BRACKETS
 
 
-def _typed(values: pa.ChunkedArray, column: FrozenColumn) -> Converted:
+def _typed(values: pa.ChunkedArray, column: Column) -> Converted:
     array = one_array(values)
+    if dates.is_moment(column.type):
+        return dates.from_texts(array, type_name=column.type, form=column.format)
     return tensors.from_lists(array, column=column) if column.shape else Converted(array)
 
 
@@ -109,7 +110,7 @@ def _exact(block: Block, name: str, contract: Contract) -> Chunk:
             rows.append(found)
         else:
             offences.append(Offence(number, origin.place(number), *found))
-    columns = contract.frozen_columns
+    columns = contract.read_columns
     converted = {
         column.name: json_values.from_values([row.get(column.name) for row in rows], column=column)
         for column in columns

@@ -13,10 +13,11 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.json as pa_json
 
+from evaluator.data.ingest import dates
 from evaluator.data.ingest.chunk import Converted, Refusal
 from evaluator.data.ingest.tensors import from_nested
 from evaluator.data.ingest.text_values import from_texts
-from manifests.column import FrozenColumn
+from manifests.contract import Column
 
 
 class NumberText(str):
@@ -82,14 +83,14 @@ def quick(content: bytes, *, types: dict[str, pa.DataType], num_rows: int, stric
     return table if table.num_rows == num_rows else None
 
 
-def from_values(values: list[Any], *, column: FrozenColumn) -> Converted:
+def from_values(values: list[Any], *, column: Column) -> Converted:
     """Converts decoded values of one column, one each row; None stays null."""
     if column.shape:
         return from_nested(values, column=column, elements=_elements(column))
     return _scalars(values, column)
 
 
-def from_tensor_texts(texts: list[str | None], *, column: FrozenColumn) -> Converted:
+def from_tensor_texts(texts: list[str | None], *, column: Column) -> Converted:
     """Converts cells that hold a JSON list each; None stays null."""
     return from_values([_decoded_or_itself(text) for text in texts], column=column)
 
@@ -102,28 +103,31 @@ def _decoded_or_itself(text: str | None) -> Any:
         return text
 
 
-def _elements(column: FrozenColumn) -> Callable[[list[Any]], Converted]:
+def _elements(column: Column) -> Callable[[list[Any]], Converted]:
     return lambda flat: _scalars(flat, column)
 
 
-def _scalars(values: list[Any], column: FrozenColumn) -> Converted:
+def _scalars(values: list[Any], column: Column) -> Converted:
     refusals: list[Refusal] = []
     texts: list[str | None] = []
-    placeholder = "" if column.type == "string" else "0"
+    placeholder = "" if column.type == "string" else None if dates.is_moment(column.type) else "0"
     for row, value in enumerate(values):
         text, problem = _text_of(value, column.type)
         if problem:
             refusals.append(Refusal(row, problem, _shown(value), f"a JSON {_json_word(column.type)}"))
         texts.append(placeholder if problem else text)
-    converted = from_texts(pa.array(texts, pa.string()), type_name=column.type)
-    return Converted(converted.array, tuple(sorted((*refusals, *converted.refusals), key=lambda refusal: refusal.row)))
+    converted = from_texts(pa.array(texts, pa.string()), type_name=column.type, form=column.format)
+    array = converted.array
+    if placeholder is None and refusals:  # what is refused is not missing as well
+        array = dates.filled(array, [refusal.row for refusal in refusals])
+    return Converted(array, tuple(sorted((*refusals, *converted.refusals), key=lambda refusal: refusal.row)))
 
 
 def _text_of(value: Any, type_name: str) -> tuple[str | None, str]:
     """The value as text for `from_texts`, or what is wrong with it."""
     if value is None:
         return None, ""
-    if type_name == "string":
+    if type_name == "string" or dates.is_moment(type_name):
         if not isinstance(value, str) or isinstance(value, NumberText):
             return None, "not a string"
         return (None, "half of a surrogate pair, which is no character") if _has_surrogate(value) else (value, "")
@@ -137,7 +141,8 @@ def _has_surrogate(text: str) -> bool:
 
 
 def _json_word(type_name: str) -> str:
-    return {"string": "string", "bool": "true or false"}.get(type_name, "number")
+    words = {"string": "string", "bool": "true or false", "date": "string", "timestamp": "string"}
+    return words.get(type_name, "number")
 
 
 def _shown(value: Any) -> Any:

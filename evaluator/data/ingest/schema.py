@@ -39,6 +39,11 @@ def arrow_type(column: FrozenColumn) -> pa.DataType:
     return pa.fixed_shape_tensor(element, column.shape) if column.shape else element
 
 
+def written_type(column: FrozenColumn) -> pa.DataType:
+    """The type in which JSON writes a plain value of a column: it has no dates, only texts of them."""
+    return pa.string() if column.type in ("date", "timestamp") else SCALARS[column.type]
+
+
 def value_bytes(column: FrozenColumn, *, text_bytes: int) -> int:
     """How many bytes a value takes in memory, a text of `text_bytes` UTF-8 bytes counted with its offset."""
     if column.type == "string":

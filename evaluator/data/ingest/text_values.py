@@ -11,6 +11,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from evaluator.data.ingest import dates
 from evaluator.data.ingest.chunk import Converted, Refusal
 from evaluator.data.ingest.schema import SCALARS
 
@@ -24,17 +25,20 @@ Problem = tuple[str, str]
 """What is wrong with a value, and what would be accepted."""
 
 
-def from_texts(texts: pa.Array, *, type_name: str) -> Converted:
+def from_texts(texts: pa.Array, *, type_name: str, form: str = "") -> Converted:
     """Converts texts; null stays null.
 
     A whole number is written as decimal digits without leading zeros, a float as decimal text and rounded to the
     nearest value of the type, a bool as true, false, 1 or 0. NaN and infinity are read as such, for the check to
-    refuse by name.
+    refuse by name. Dates and timestamps are read by `dates`.
 
     Args:
         texts: The texts, a string array of shape (rows,).
         type_name: The scalar type's name in a contract.
+        form: How dates and timestamps are written, in `strptime`'s words; empty: ISO 8601.
     """
+    if dates.is_moment(type_name):
+        return dates.from_texts(texts, type_name=type_name, form=form)
     target = SCALARS[type_name]
     if type_name == "string":
         return Converted(texts)
