@@ -13,6 +13,8 @@ class Offender(Manifest):
     """The file and the line or row in it."""
     value: str
     """What stands there, shortened."""
+    note: str = ""
+    """What else is known: where the earlier row stands, why a condition could not be told, the nearest known value."""
 
 
 class RuleReport(Manifest):

@@ -47,7 +47,7 @@ class Column(FrozenColumn):
     max_length: int | None = Field(default=None, ge=0)
     """The greatest length of a text, in characters."""
     unique: bool = False
-    """Whether no value may stand twice. An id is unique without being told so."""
+    """Whether no value may stand twice; rows without one do not count. An id is unique without being told so."""
     warn: tuple[ColumnRule, ...] = ()
     """Which of this column's rules only warn."""
     drift: DriftThresholds | None = None
@@ -66,7 +66,7 @@ class Column(FrozenColumn):
             (
                 "allowed_values",
                 bool(self.allowed_values),
-                plain and not self.type.startswith("float"),
+                plain and (is_text or self.type == "bool" or self.type.startswith(("int", "uint"))),
                 "whole numbers, texts or bools",
             ),
             ("unique", self.unique, plain, "a plain column"),
@@ -79,6 +79,14 @@ class Column(FrozenColumn):
             low, high = getattr(self, least), getattr(self, most)
             if low is not None and high is not None and low > high:
                 raise ValueError(f"{least} {low} is over {most} {high}")
+        if len(set(self.warn)) < len(self.warn):
+            raise ValueError("warn names each rule once")
+        for rule in self.warn:
+            field = "max_null_fraction" if rule == "null_fraction" else rule
+            if getattr(self, field) in (None, (), False):
+                raise ValueError(f"warn names {rule}, but the column has no {field}")
+        if self.role == "id" and "unique" in self.warn:
+            raise ValueError("an id is unique: that cannot only warn")
         kind = {"string": str, "bool": bool}.get(self.type, int)
         wrong = [value for value in self.allowed_values if type(value) is not kind]
         if wrong:
@@ -163,7 +171,7 @@ class Freshness(Manifest):
 
 
 class UniqueTogether(Manifest):
-    """Columns whose values together stand at most once."""
+    """Columns whose values together stand at most once. A row without a value in one of them repeats none."""
 
     columns: tuple[str, ...] = Field(min_length=2)
     """Their names."""
@@ -172,7 +180,7 @@ class UniqueTogether(Manifest):
 
 
 class Repeats(Manifest):
-    """How many rows may repeat what an earlier row says."""
+    """How many rows may repeat what an earlier row says. A null is equal to a null here."""
 
     max_fraction: Fraction = 0.0
     """The part of the rows that may."""
@@ -235,7 +243,7 @@ class Contract(Manifest):
     duplicates: Repeats = Repeats()
     """Rows whose features and label are those of an earlier row."""
     label_conflicts: Repeats = Repeats()
-    """Rows whose features are those of an earlier row with another label."""
+    """Rows whose features are those of an earlier row, and whose label is not that of the first such row."""
     invariants: tuple[Invariant, ...] = ()
     """What holds across the columns of every row."""
     sample: Sample | None = None

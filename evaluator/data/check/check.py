@@ -1,0 +1,136 @@
+"""Check: every rule of a contract, tried on chunks in row order."""
+
+import datetime as dt
+
+import numpy as np
+import numpy.typing as npt
+
+from evaluator.data.check.column_rules import ColumnRules
+from evaluator.data.check.invariants import Invariants
+from evaluator.data.check.key_rules import KeyRules
+from evaluator.data.check.refusal import MAX_COUNTED, ContractBroken
+from evaluator.data.check.table_rules import table_rules
+from evaluator.data.check.tally import NUM_NAMED, Tally
+from evaluator.data.ingest import Chunk, Offence, Origin
+from manifests.check_report import CheckReport
+from manifests.contract import Contract
+
+
+class Check:
+    """Follows chunks in row order; `finish` refuses them all if they break a rule of severity `error`.
+
+    Memory does not grow with the rows: what has to be known of all of them waits in temporary files.
+    """
+
+    def __init__(self, contract: Contract, *, now: dt.datetime | None = None) -> None:
+        """Makes the rules.
+
+        Args:
+            contract: What rows must satisfy.
+            now: What freshness is counted from; None: the clock.
+
+        Raises:
+            DataError: A pattern or an invariant of the contract cannot be used.
+        """
+        self._readable = Tally("readable", bound="rows and cells that can be read as what the contract says")
+        self._columns = {column.name: ColumnRules(column) for column in contract.columns if column.role != "ignored"}
+        self._keys = KeyRules(contract)
+        self._table = table_rules(contract, now=now or dt.datetime.now(dt.UTC))
+        self._invariants = Invariants(contract)
+        self._named: list[Offence] = []
+        self._num_rows = 0
+
+    @property
+    def has_passed(self) -> bool:
+        """Whether no row refuses the rows so far. What all rows together show is found only at the end."""
+        return not self._named
+
+    def take(self, chunk: Chunk) -> None:
+        """Looks at the next chunk.
+
+        Raises:
+            ContractBroken: More than `MAX_COUNTED` offenders have been found.
+            OSError: A temporary file cannot be written.
+        """
+        num_rows = chunk.table.num_rows
+        self._num_rows += num_rows
+        refused: dict[str, set[int]] = {}
+        for offence in chunk.offences:
+            refused.setdefault(offence.column, set()).add(offence.number)
+        found = sorted(chunk.offences, key=_number)
+        self._readable.add(num_checked=num_rows, num_broken=len(found), offences=found)
+        for name, rules in self._columns.items():
+            (array,) = chunk.table[name].chunks  # a chunk's table is made of arrays
+            is_readable = _is_readable(refused.get(name), chunk.origin, num_rows)
+            found += rules.take(array, origin=chunk.origin, is_readable=is_readable)
+        is_readable = _is_readable(set().union(*refused.values()), chunk.origin, num_rows)
+        found += self._invariants.take(chunk, is_readable=is_readable)
+        self._keys.take(chunk, is_readable=is_readable)
+        for rule in self._table:
+            rule.take(chunk.table)
+        self._named += sorted(found, key=_number)[: NUM_NAMED - len(self._named)]  # a line's columns keep their order
+        num_offences = sum(tally.num_broken for tally in self._broken() if not tally.max_fraction)
+        if num_offences > MAX_COUNTED:
+            raise ContractBroken(self._named, num_offences=num_offences, report=self._report(is_complete=False))
+
+    def finish(self) -> CheckReport:
+        """Looks for what only all rows together show, and gives the answer.
+
+        Raises:
+            ContractBroken: A rule of severity `error` is broken; the first few offenders are named, all are counted.
+            OSError: A temporary file cannot be read.
+        """
+        self._keys.finish()
+        for rule in self._table:
+            rule.finish()
+        report = self._report(is_complete=True)
+        if report.broken:
+            named = [*self._named, *self._late_offences()]
+            num_offences = sum(max(1, tally.num_broken) for tally in self._broken())
+            raise ContractBroken(named, num_offences=num_offences, report=report)
+        return report
+
+    @property
+    def _tallies(self) -> list[Tally]:
+        """Every rule's counts, in the contract's order."""
+        tallies = [self._readable]
+        for name, rules in self._columns.items():
+            tallies += [*rules.tallies, *self._keys.tallies_of(name)]
+        return [*tallies, *(rule.tally for rule in self._table), *self._keys.table_tallies, *self._invariants.tallies]
+
+    def _broken(self) -> list[Tally]:
+        return [tally for tally in self._tallies if tally.severity == "error" and tally.is_broken]
+
+    def _late_offences(self) -> list[Offence]:
+        """What is said of the rules that are judged at the end."""
+        said: list[Offence] = []
+        for tally in self._broken():
+            offences = [each for each in tally.offences if not any(each is other for other in self._named)]
+            found = tally.report().found
+            if found:  # of all rows together: the first offender is only an example
+                place = offences[0].place if offences else ""
+                problem = f"the rule '{tally.rule}' is broken"
+                said += [Offence(0, place, tally.column, problem, found, tally.bound), *offences[1:]]
+            else:
+                said += offences
+        return said
+
+    def _report(self, *, is_complete: bool) -> CheckReport:
+        return CheckReport(
+            num_rows=self._num_rows,
+            is_complete=is_complete,
+            rules=tuple(tally.report() for tally in self._tallies),
+            changes=(),
+        )
+
+
+def _number(offence: Offence) -> int:
+    return offence.number
+
+
+def _is_readable(refused: set[int] | None, origin: Origin, num_rows: int) -> npt.NDArray[np.bool_] | None:
+    """Which rows are not among some numbers, shape (rows,); None: all."""
+    if not refused:
+        return None
+    steps = np.arange(num_rows) if origin.steps is None else origin.steps
+    return ~np.isin(steps.astype(np.int64) + origin.first, np.fromiter(refused, np.int64))

@@ -1,0 +1,278 @@
+"""Column rules: what a contract says of the values of one column, tried on whole Arrow arrays."""
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from evaluator.data.check.tally import NUM_NAMED, Tally
+from evaluator.data.ingest import Offence, Origin
+from evaluator.data.ingest.schema import SCALARS
+from evaluator.errors import DataError
+from manifests.column import FrozenColumn
+from manifests.contract import Column
+from manifests.errors import did_you_mean
+
+Mask = Any
+"""An Arrow array of bools, one a row, true where a row breaks a rule. Null is false."""
+
+
+@dataclass(frozen=True)
+class _Rule:
+    """A rule, the rows that break it, and what is said of each of them.
+
+    Attributes:
+        tally: Its counts.
+        broken: Gives the rows of an array that break it.
+        problem: What is wrong with a value.
+        remedy: What to do about a value.
+        tries_nulls: Whether it is about rows without a value.
+    """
+
+    tally: Tally
+    broken: Callable[[Any], Mask]
+    problem: Callable[[Any], str]
+    remedy: Callable[[Any], str] = lambda _: ""
+    tries_nulls: bool = False
+
+
+class ColumnRules:
+    """The rules of one column that look at one row at a time; unique values are the business of `repeats`."""
+
+    def __init__(self, column: Column) -> None:
+        """Makes the rules.
+
+        Raises:
+            DataError: The column's pattern is no regular expression.
+        """
+        self._column = column
+        self._rules = [*_of_presence(column), *_of_numbers(column), *_of_sets(column), *_of_texts(column)]
+
+    @property
+    def tallies(self) -> list[Tally]:
+        """The counts of each rule, in the contract's order."""
+        return [rule.tally for rule in self._rules]
+
+    def take(self, array: pa.Array, *, origin: Origin, is_readable: npt.NDArray[np.bool_] | None) -> list[Offence]:
+        """Looks at the next rows.
+
+        Args:
+            array: The column's values.
+            origin: Where the rows stand.
+            is_readable: Which cells could be read, shape (rows,); None: all. The others hold something arbitrary.
+
+        Returns:
+            The first few offences of every rule that no row may break and that refuses rows.
+        """
+        found: list[Offence] = []
+        readable = None if is_readable is None else pa.array(is_readable)
+        num_present = len(array) - array.null_count
+        for rule in self._rules:
+            mask: Mask = rule.broken(array)
+            if readable is not None:
+                mask = pc.and_(mask, readable)
+            num_checked = len(array) if rule.tries_nulls else num_present
+            num_broken = pc.sum(mask).as_py() or 0
+            named = self._offences(rule, array, mask, origin) if num_broken else []
+            rule.tally.add(num_checked=num_checked, num_broken=num_broken, offences=named)
+            if rule.tally.severity == "error" and rule.tally.rule != "null_fraction":
+                found += named
+        return found
+
+    def _offences(self, rule: _Rule, array: pa.Array, mask: Mask, origin: Origin) -> list[Offence]:
+        rows = np.flatnonzero(mask.fill_null(False).to_numpy(zero_copy_only=False))[:NUM_NAMED]
+        offences: list[Offence] = []
+        for row in map(int, rows):
+            number, value = origin.number(row), array[row].as_py()
+            if self._column.shape and value is not None:
+                value = _culprit(value, rule, self._column)
+            problem = rule.problem(value)
+            if rule.tally.rule == "null":
+                is_cell = origin.file.lower().endswith((".csv", ".tsv"))
+                problem = f"{problem} ({'an empty cell' if is_cell else 'null'})"
+            bound = rule.tally.bound
+            offences.append(
+                Offence(number, origin.place(number), self._column.name, problem, value, bound, rule.remedy(value))
+            )
+        return offences
+
+
+def _culprit(values: Sequence[Any], rule: _Rule, column: FrozenColumn) -> Any:
+    """The first element of a tensor that breaks a rule."""
+    elements = pa.array(values, SCALARS[column.type])
+    one = _scalar_rule(rule)(elements).fill_null(False).to_numpy(zero_copy_only=False)
+    return elements[int(np.flatnonzero(one)[0])].as_py()
+
+
+def _scalar_rule(rule: _Rule) -> Callable[[Any], Mask]:
+    broken = rule.broken
+    return broken.on_elements if isinstance(broken, _OnElements) else broken
+
+
+@dataclass(frozen=True)
+class _OnElements:
+    """Tries a rule on the elements of a tensor: a row breaks it where any of its elements does."""
+
+    on_elements: Callable[[Any], Mask]
+    size: int
+
+    def __call__(self, array: Any) -> Mask:
+        elements = self.on_elements(array.storage.flatten()).fill_null(False).to_numpy(zero_copy_only=False)
+        if not elements.any():
+            return pa.array(np.zeros(len(array), bool))
+        # Flattening leaves out what lies under a null tensor, so rows are counted among those that are there.
+        present = np.flatnonzero(array.is_valid().to_numpy(zero_copy_only=False))
+        rows = np.zeros(len(array), bool)
+        rows[present[elements.reshape(-1, self.size).any(axis=1)]] = True
+        return pa.array(rows)
+
+
+def _on(column: Column, broken: Callable[[Any], Mask]) -> Callable[[Any], Mask]:
+    return _OnElements(broken, math.prod(column.shape)) if column.shape else broken
+
+
+def _tally(column: Column, rule: str, bound: str) -> Tally:
+    return Tally(rule, column=column.name, severity="warn" if rule in column.warn else "error", bound=bound)
+
+
+def _of_presence(column: Column) -> list[_Rule]:
+    def is_null(array: Any) -> Mask:
+        return array.is_null()
+
+    if not column.nullable:
+        tally = _tally(column, "null", _allowed(column))
+        return [_Rule(tally, is_null, lambda _: "no value", tries_nulls=True)]
+    if column.max_null_fraction is None:
+        return []
+    tally = _tally(column, "null_fraction", f"at most {column.max_null_fraction:g} of the rows without a value")
+    tally.max_fraction = column.max_null_fraction
+    return [_Rule(tally, is_null, lambda _: "no value", tries_nulls=True)]
+
+
+def _of_numbers(column: Column) -> list[_Rule]:
+    rules: list[_Rule] = []
+    if column.type.startswith("float"):
+        tally = _tally(column, "finite", f"finite numbers of type {column.type}")
+        rules.append(_Rule(tally, _on(column, lambda array: pc.invert(pc.is_finite(array))), _not_finite))
+    if column.role == "weight":
+        tally = _tally(column, "weight", "numbers that are not negative")
+        rules.append(_Rule(tally, lambda array: pc.less(array, pa.scalar(0.0)), lambda _: "a negative weight"))
+    if column.minimum is not None:
+        low, tally = (
+            _limit(column.minimum, column, math.ceil),
+            _tally(column, "minimum", f"at least {column.minimum:g}"),
+        )
+        rules.append(_Rule(tally, _on(column, lambda array: pc.less(array, low)), lambda _: "below the minimum"))
+    if column.maximum is not None:
+        high, tally = (
+            _limit(column.maximum, column, math.floor),
+            _tally(column, "maximum", f"at most {column.maximum:g}"),
+        )
+        rules.append(_Rule(tally, _on(column, lambda array: pc.greater(array, high)), lambda _: "above the maximum"))
+    return rules
+
+
+def _not_finite(value: float) -> str:
+    return "NaN, which is no value" if math.isnan(value) else "infinity, or past the range of the type"
+
+
+def _limit(bound: float, column: Column, rounded: Callable[[float], int]) -> Any:
+    """The bound as what values are compared with: 0.1 in float32 is not above a maximum of 0.1."""
+    if column.type == "float32":
+        with np.errstate(over="ignore"):
+            return pa.scalar(float(np.float32(bound)), pa.float32())
+    if column.type.startswith("float") or not -(2.0**63) <= bound < 2.0**63:
+        return pa.scalar(float(bound))
+    return pa.scalar(rounded(bound), pa.int64())
+
+
+def _of_sets(column: Column) -> list[_Rule]:
+    rules: list[_Rule] = []
+    if column.classes:
+        known = pa.array(column.classes, pa.string())
+        rules.append(
+            _Rule(
+                _tally(column, "classes", _allowed(column)),
+                lambda array: pc.and_(pc.invert(pc.is_in(array, value_set=known)), array.is_valid()),
+                lambda _: "not one of the label's classes",
+                remedy=lambda value: did_you_mean(value, list(column.classes)),
+            )
+        )
+    if column.allowed_values:
+        values = _value_set(column)
+        words = [str(value) for value in column.allowed_values]
+        rules.append(
+            _Rule(
+                _tally(column, "allowed_values", _listed(words)),
+                lambda array: pc.and_(pc.invert(pc.is_in(array.cast(values.type), value_set=values)), array.is_valid()),
+                lambda _: "not one of the allowed values",
+                remedy=lambda value: did_you_mean(value, words) if column.type == "string" else "",
+            )
+        )
+    return rules
+
+
+def _value_set(column: Column) -> pa.Array:
+    if column.type in ("string", "bool"):
+        return pa.array(column.allowed_values, SCALARS[column.type])
+    # No value of a column is past int64, so none can be equal to what is.
+    held = [value for value in column.allowed_values if isinstance(value, int) and -(2**63) <= value < 2**63]
+    return pa.array(held, pa.int64())
+
+
+def _of_texts(column: Column) -> list[_Rule]:
+    rules: list[_Rule] = []
+    if column.pattern is not None:
+        _require_pattern(column.pattern, column.name)
+        whole = rf"\A(?:{column.pattern})\z"
+        rules.append(
+            _Rule(
+                _tally(column, "pattern", f"texts that {column.pattern} matches as a whole"),
+                lambda array: pc.invert(pc.match_substring_regex(array, whole)),
+                lambda _: "does not match the pattern",
+            )
+        )
+    if column.min_length is not None:
+        least = pa.scalar(column.min_length)
+        tally = _tally(column, "min_length", f"at least {_characters(column.min_length)}")
+        rules.append(_Rule(tally, lambda array: pc.less(pc.utf8_length(array), least), _length("too short")))
+    if column.max_length is not None:
+        most = pa.scalar(column.max_length)
+        tally = _tally(column, "max_length", f"at most {_characters(column.max_length)}")
+        rules.append(_Rule(tally, lambda array: pc.greater(pc.utf8_length(array), most), _length("too long")))
+    return rules
+
+
+def _length(problem: str) -> Callable[[str], str]:
+    return lambda value: f"{problem}: {_characters(len(value))}"
+
+
+def _characters(count: int) -> str:
+    return f"{count:,} character{'' if count == 1 else 's'}"
+
+
+def _require_pattern(pattern: str, name: str) -> None:
+    try:
+        pc.match_substring_regex(pa.array([""]), pattern)
+    except pa.ArrowInvalid as error:
+        problem = str(error).rpartition("Invalid regular expression: ")[2]
+        raise DataError(
+            f"the contract's pattern is no regular expression that RE2 knows ({problem})",
+            field=f"{name}.pattern",
+            value=pattern,
+            remedy="RE2 has neither lookaround nor references back",
+        ) from None
+
+
+def _allowed(column: FrozenColumn) -> str:
+    return _listed(column.classes) if column.classes else f"values of type {column.type}"
+
+
+def _listed(words: Sequence[str]) -> str:
+    shown = ", ".join(words[:20])
+    return f"{shown}, …" if len(words) > 20 else shown

@@ -1,0 +1,52 @@
+"""Check files: files of rows held to a contract, with nothing frozen."""
+
+import tempfile
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from evaluator.data.check.check import Check
+from evaluator.data.check.refusal import ContractBroken
+from evaluator.data.ingest import read_chunks
+from evaluator.data.ingest.source import require_source
+from evaluator.errors import DataError, StoreError
+from manifests.check_report import CheckReport
+from manifests.contract import Contract
+
+
+def check_files(
+    sources: Sequence[str | Path], *, contract: Contract, on_rows: Callable[[Path, int], None] | None = None
+) -> CheckReport:
+    """Reads files as a stream and tries every rule of a contract on their rows.
+
+    Args:
+        sources: Files in any of the formats of `ingest`, in order.
+        contract: What rows must satisfy.
+        on_rows: Told after each chunk how many rows of which file it had.
+
+    Returns:
+        What came of every rule, whether or not any is broken.
+
+    Raises:
+        DataError: A source cannot be read, or the contract cannot be used.
+        StoreError: The folder for temporary files cannot be written.
+    """
+    if not sources:
+        raise DataError("there is nothing to check", remedy="name at least one file")
+    paths = [Path(source) for source in sources]
+    for path in paths:
+        require_source(path)
+    try:
+        check = Check(contract)
+        for path in paths:
+            for chunk in read_chunks(path, contract=contract):
+                check.take(chunk)
+                if on_rows is not None:
+                    on_rows(path, chunk.table.num_rows)
+        return check.finish()
+    except ContractBroken as broken:
+        return broken.report
+    except OSError as error:
+        raise StoreError(
+            f"{tempfile.gettempdir()}: what is known of the rows cannot be kept there ({error.strerror or error}); "
+            "set TMPDIR to a folder that has room"
+        ) from error

@@ -1,0 +1,141 @@
+"""Key digests: 128 bits for the values of some columns in each row; equal values have equal digests.
+
+Numbers are mixed by their bits, so that different ones differ for sure before columns are put together; texts and
+tensors are hashed by DuckDB twice, once behind a salt that moves them against the hash's words. Two different keys
+share a digest with a chance of about 2**-128 a pair: nothing is compared again. The digests are of this process
+only and are never stored.
+
+    Axes: W words of a digest, n rows.
+"""
+
+from collections.abc import Sequence
+from typing import Any
+
+import duckdb
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+
+from manifests.column import FrozenColumn
+
+Words = npt.NDArray[np.uint64]
+
+_SALT = "\x02key\x03"  # five bytes: no multiple of the hash's word
+_MULTIPLIERS = (np.uint64(0x9E3779B97F4A7C15), np.uint64(0xC2B2AE3D27D4EB4F))
+
+
+class KeyDigests:
+    """Digests of keys, each made of some columns; a column that stands in several keys is hashed once."""
+
+    def __init__(self, columns: Sequence[FrozenColumn]) -> None:
+        """Takes the columns that stand in any key."""
+        self._columns = columns
+        self._hashed = [column.name for column in columns if column.type == "string" or column.shape]
+        names = [f"c{at}" for at in range(len(self._hashed))]
+        salt = f"'{_SALT}'"
+        salts = [f"{salt}::BLOB" if self._is_tensor(name) else salt for name in self._hashed]
+        hashes = [f"hash({c}) AS a_{c}, hash({s} || {c}) AS b_{c}" for c, s in zip(names, salts, strict=True)]
+        self._sql = f"SELECT {', '.join(hashes)} FROM chunk"  # noqa: S608  # of our own names
+        self._connection = duckdb.connect(":memory:", config={"threads": 1, "memory_limit": "256MB"}) if names else None
+
+    def column_words(self, table: pa.Table) -> dict[str, tuple[Words, Words]]:
+        """Two words for each value of each column, each of shape (n,)."""
+        words = self._of_bytes(table)
+        for column in self._columns:
+            if column.name not in words:
+                array = _array(table, column.name)
+                mixed = _mixed(_bits(array))
+                # Any word stands for some number; two that differ stand for none, and so for a null.
+                is_null = array.is_null().to_numpy(zero_copy_only=False) if array.null_count else None
+                words[column.name] = (mixed, mixed if is_null is None else np.where(is_null, ~mixed, mixed))
+        return words
+
+    def _of_bytes(self, table: pa.Table) -> dict[str, tuple[Words, Words]]:
+        if self._connection is None:
+            return {}
+        arrays: list[Any] = [
+            _bytes(_array(table, name)) if self._is_tensor(name) else table[name] for name in self._hashed
+        ]
+        self._connection.register("chunk", pa.table(arrays, names=[f"c{at}" for at in range(len(arrays))]))
+        try:
+            found = self._connection.sql(self._sql).to_arrow_table()
+        finally:
+            self._connection.unregister("chunk")
+        pairs: dict[str, tuple[Words, Words]] = {}
+        for at, name in enumerate(self._hashed):
+            first, second = (_numpy(found[f"{lane}_c{at}"].combine_chunks()) for lane in "ab")
+            pairs[name] = (first, second)
+        return pairs
+
+    def _is_tensor(self, name: str) -> bool:
+        return bool(next(column.shape for column in self._columns if column.name == name))
+
+
+def together(columns: Sequence[tuple[Words, Words]]) -> tuple[Words, Words]:
+    """The digests of keys from the words of their columns, in order: two words for each row, of shape (n,) each."""
+    lanes: list[Words] = []
+    for lane, multiplier in enumerate(_MULTIPLIERS):
+        state = np.full(len(columns[0][0]), multiplier)
+        for words in columns:
+            # Reversible in either argument: keys that differ in one column alone never share a digest.
+            state ^= words[lane]
+            state *= multiplier
+            state ^= state >> np.uint64(29 + 3 * lane)
+        lanes.append(state)
+    return lanes[0], lanes[1]
+
+
+def _array(table: pa.Table, name: str) -> Any:
+    (array,) = table[name].chunks  # a chunk's table is made of arrays
+    return array
+
+
+def _bits(array: Any) -> Words:
+    """The values of a plain column as 64 bits that are equal where the values are."""
+    if pa.types.is_floating(array.type):
+        values = _numbers(array, np.nan).astype(np.float64) + 0.0  # a negative zero is zero
+        values[np.isnan(values)] = np.nan
+        return values.view(np.uint64)
+    if pa.types.is_date32(array.type):
+        array = array.view(pa.int32())
+    elif pa.types.is_timestamp(array.type):
+        array = array.view(pa.int64())
+    return _numbers(array, 0).astype(np.int64).view(np.uint64)
+
+
+def _numbers(array: Any, under_null: float) -> npt.NDArray[Any]:
+    if array.null_count:
+        array = array.fill_null(bool(under_null) if pa.types.is_boolean(array.type) else under_null)
+    return array.to_numpy(zero_copy_only=False)
+
+
+def _mixed(bits: Words) -> Words:
+    """Every bit of the words spread over all of them, reversibly (the finaliser of MurmurHash3)."""
+    mixed = bits ^ (bits >> np.uint64(33))
+    mixed *= np.uint64(0xFF51AFD7ED558CCD)
+    mixed ^= mixed >> np.uint64(33)
+    mixed *= np.uint64(0xC4CEB9FE1A85EC53)
+    mixed ^= mixed >> np.uint64(33)
+    return mixed
+
+
+def _bytes(tensors: Any) -> pa.Array:
+    """Tensors as the bytes of their elements; equal elements are equal bytes."""
+    storage = tensors.storage
+    elements = storage.flatten().to_numpy(zero_copy_only=False)  # without what lies under a null
+    if elements.dtype.kind == "f":
+        elements = elements + 0.0
+    present = len(tensors) - tensors.null_count
+    width = elements.nbytes // present if present else 1
+    content = pa.py_buffer(np.ascontiguousarray(elements).data)
+    there = pa.FixedSizeBinaryArray.from_buffers(pa.binary(width), present, [None, content])
+    if not tensors.null_count:
+        return there
+    is_there = tensors.is_valid().to_numpy(zero_copy_only=False)
+    places = np.where(is_there, np.cumsum(is_there) - 1, 0)
+    wanted: Any = pa.array(places, mask=~is_there)
+    return there.take(wanted)
+
+
+def _numpy(array: Any) -> Words:
+    return array.to_numpy(zero_copy_only=False)  # DuckDB's hash of null is a number too

@@ -1,0 +1,194 @@
+"""Key rules: what may stand only once: ids, unique columns, columns together, features with their label."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from evaluator.data.check.key_digests import KeyDigests, Words, together
+from evaluator.data.check.repeats import Repeat, Repeats
+from evaluator.data.check.row_log import RowLog
+from evaluator.data.check.tally import Tally
+from evaluator.data.ingest import Chunk, Offence
+from manifests.contract import Column, Contract, Severity
+from manifests.contract import Repeats as Limit
+
+_Kind = Literal["repeats", "conflicts"]
+_ROOM_BYTES = 160 << 20
+"""What all keys together may keep in memory."""
+
+
+@dataclass
+class _Key:
+    """Some columns whose values together make a key.
+
+    Attributes:
+        columns: Their names.
+        tallies: By what repeats: `repeats` alone, or `repeats` and `conflicts` where rows may differ in a variant.
+        problems: What is said of each.
+        skips_nulls: Whether a row without a value in one of them has no key.
+        variant: The column that rows of one key may differ in; empty: none.
+        named: The column that offences are said to be of; empty: the whole row.
+        index: The digests so far.
+    """
+
+    columns: tuple[str, ...]
+    tallies: dict[_Kind, Tally]
+    problems: dict[_Kind, str]
+    skips_nulls: bool
+    variant: str = ""
+    named: str = ""
+    index: Repeats = field(default_factory=lambda: Repeats(room_bytes=_ROOM_BYTES))
+
+
+class KeyRules:
+    """The rules about repeated values. They are judged in the end, from digests that are kept of every row."""
+
+    def __init__(self, contract: Contract) -> None:
+        """Starts with no rows."""
+        self._keys = [*_unique_columns(contract), *_unique_together(contract), _features(contract)]
+        for key in self._keys:
+            key.index = Repeats(room_bytes=_ROOM_BYTES // len(self._keys))
+        self._label = _only(contract.columns, "label")
+        used = {name for key in self._keys for name in key.columns}
+        if not self._label.classes:
+            used.add(self._label.name)
+        columns = [column for column in contract.columns if column.name in used]
+        self._id = next((column.name for column in contract.columns if column.role == "id"), "")
+        self._digests = KeyDigests(columns)
+        shown = [name for key in self._keys[:-1] for name in key.columns]
+        self._log = RowLog([*shown, self._keys[-1].variant, *([self._id] if self._id else [])])
+
+    def tallies_of(self, column: str) -> list[Tally]:
+        """The tallies about one column."""
+        return [key.tallies["repeats"] for key in self._keys if key.named == column]
+
+    @property
+    def table_tallies(self) -> list[Tally]:
+        """The tallies about rows as a whole, in the contract's order."""
+        return [tally for key in self._keys if not key.named for tally in key.tallies.values()]
+
+    def take(self, chunk: Chunk, *, is_readable: npt.NDArray[np.bool_] | None) -> None:
+        """Takes the next rows.
+
+        Args:
+            chunk: The rows.
+            is_readable: Which of them could be read in full, shape (rows,); None: all.
+
+        Raises:
+            OSError: A temporary file cannot be written.
+        """
+        num_rows = chunk.table.num_rows
+        if not num_rows:
+            return
+        words = self._digests.column_words(chunk.table)
+        rows = np.arange(num_rows) + self._log.num_rows
+        for key in self._keys:
+            keep = is_readable
+            if key.skips_nulls:
+                for name in key.columns:
+                    if chunk.table[name].null_count:
+                        present = chunk.table[name].is_valid().to_numpy()
+                        keep = present if keep is None else keep & present
+            columns = [words[name] for name in key.columns]
+            variants = self._labels(chunk.table, words) if key.variant else None
+            if keep is not None:
+                columns = [(first[keep], second[keep]) for first, second in columns]
+                variants = None if variants is None else variants[keep]
+            kept = rows if keep is None else rows[keep]
+            key.index.add(together(columns), kept, variants=variants)
+            for tally in key.tallies.values():
+                tally.add(num_checked=len(kept))
+        self._log.add(chunk)
+
+    def finish(self) -> None:
+        """Judges.
+
+        Raises:
+            OSError: A temporary file cannot be read.
+        """
+        for key in self._keys:
+            found = key.index.finish()
+            for kind, tally in key.tallies.items():
+                count = found.num_repeats if kind == "repeats" else found.num_conflicts
+                named = found.repeats if kind == "repeats" else found.conflicts
+                offences = [self._offence(each, key, kind) for each in named]
+                tally.add(num_checked=0, num_broken=count, offences=offences)
+
+    def _labels(self, table: pa.Table, words: dict[str, tuple[Words, Words]]) -> Words:
+        """A word that tells labels apart for sure: the place among the classes, or a number's own bits, mixed."""
+        if not self._label.classes:
+            return words[self._label.name][0]
+        (array,) = table[self._label.name].chunks
+        places: Any = pc.index_in(array, value_set=pa.array(self._label.classes, pa.string()))
+        return places.fill_null(-1).to_numpy(zero_copy_only=False).astype(np.int64).view(np.uint64)
+
+    def _offence(self, repeat: Repeat, key: _Key, kind: _Kind) -> Offence:
+        number, place = self._log.number_and_place(repeat.row)
+        where = f"it stands first at {self._log.number_and_place(repeat.first_row)[1]}"
+        bound = ""
+        if kind == "conflicts":
+            value: object = self._log.value(repeat.row, key.variant)
+            where += f", with {key.variant} {self._log.value(repeat.first_row, key.variant)}"
+        elif key.named:
+            value = self._log.value(repeat.row, key.named)
+        elif key.variant:
+            value = self._log.value(repeat.row, self._id) if self._id else None
+        else:
+            value = ", ".join(f"{name} = {self._log.value(repeat.row, name)}" for name in key.columns)
+        if key.tallies[kind].max_fraction or not key.named:
+            bound = key.tallies[kind].bound
+        return Offence(number, place, key.named, key.problems[kind], value, bound, remedy=where)
+
+
+def _unique_columns(contract: Contract) -> list[_Key]:
+    keys: list[_Key] = []
+    for column in contract.columns:
+        if column.role == "id" or column.unique:
+            severity: Severity = "warn" if "unique" in column.warn else "error"
+            tally = Tally("unique", column=column.name, severity=severity, bound="every value stands once")
+            problem = "the id is not unique" if column.role == "id" else "the value is not unique"
+            keys.append(_key((column.name,), tally, problem, named=column.name))
+    return keys
+
+
+def _key(columns: tuple[str, ...], tally: Tally, problem: str, *, named: str = "") -> _Key:
+    return _Key(columns, {"repeats": tally}, {"repeats": problem}, skips_nulls=True, named=named)
+
+
+def _unique_together(contract: Contract) -> list[_Key]:
+    return [
+        _key(
+            each.columns,
+            Tally("unique_together", severity=each.severity, bound=f"{', '.join(each.columns)} stand together once"),
+            "these values stand together in an earlier row",
+        )
+        for each in contract.unique_together
+    ]
+
+
+def _features(contract: Contract) -> _Key:
+    label = _only(contract.columns, "label")
+    features = tuple(column.name for column in contract.columns if column.role == "feature")
+    tallies: dict[_Kind, Tally] = {
+        "repeats": _limited("duplicates", contract.duplicates),
+        "conflicts": _limited("label_conflicts", contract.label_conflicts),
+    }
+    problems: dict[_Kind, str] = {
+        "repeats": "the features and the label are those of an earlier row",
+        "conflicts": "the features are those of an earlier row that has another label",
+    }
+    return _Key(features, tallies, problems, skips_nulls=False, variant=label.name)
+
+
+def _limited(rule: str, limit: Limit) -> Tally:
+    bound = f"at most {limit.max_fraction:g} of the rows" if limit.max_fraction else "none"
+    return Tally(rule, severity=limit.severity, bound=bound, max_fraction=limit.max_fraction)
+
+
+def _only(columns: Sequence[Column], role: str) -> Column:
+    return next(column for column in columns if column.role == role)

@@ -1,0 +1,217 @@
+"""Repeats: which keys stand in more than one row, found in bounded memory however many rows there are.
+
+Digests are kept in memory up to a bound and then divided by their first bits into parts of one temporary file; in the
+end the parts are sorted one by one. Where one key stands in very many rows, what is kept of them is a count and the
+first few, each time that memory is emptied.
+"""
+
+import tempfile
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import IO, Any
+
+import numpy as np
+import numpy.typing as npt
+
+NUM_KEPT = 6
+"""Rows that are kept of a key that stands in more: one to be named as the first, the rest as its repeats."""
+_NUM_PARTS = 256
+_WORDS = 5
+
+Records = npt.NDArray[np.uint64]
+"""Shape (n, 5): two words of a key's digest, a word of what the rows of one key may differ in, row, count."""
+_HIGH, _LOW, _VARIANT, _ROW, _COUNT = range(_WORDS)
+
+
+@dataclass(frozen=True)
+class Repeat:
+    """A row that repeats the key of an earlier one.
+
+    Attributes:
+        row: The row, counted over all files.
+        first_row: The first row with its key; where variants are told apart, with its key and variant.
+    """
+
+    row: int
+    first_row: int
+
+
+@dataclass(frozen=True)
+class Repeated:
+    """What the keys of all rows show.
+
+    Attributes:
+        num_repeats: Rows whose key and variant are those of an earlier row.
+        repeats: The first few of these.
+        num_conflicts: Rows whose key is that of an earlier row and whose variant is not that of the first such row.
+        conflicts: The first few of these, with the first row of the key.
+    """
+
+    num_repeats: int
+    repeats: tuple[Repeat, ...]
+    num_conflicts: int
+    conflicts: tuple[Repeat, ...]
+
+
+class Repeats:
+    """Takes the digests of keys in row order and finds those that stand in several rows."""
+
+    def __init__(self, *, room_bytes: int) -> None:
+        """Starts with no rows.
+
+        Args:
+            room_bytes: How much may wait in memory. Closing a part takes some more, of the size of a part.
+        """
+        self._room_bytes = room_bytes
+        self._waiting: list[Records] = []
+        self._waiting_bytes = 0
+        self._file: IO[bytes] | None = None
+        self._spilled: list[npt.NDArray[np.int64]] = []
+
+    def add(
+        self,
+        digest: tuple[npt.NDArray[np.uint64], npt.NDArray[np.uint64]],
+        rows: npt.NDArray[np.int64],
+        *,
+        variants: npt.NDArray[np.uint64] | None = None,
+    ) -> None:
+        """Takes the next rows.
+
+        Args:
+            digest: Two words of each row's key, each of shape (n,).
+            rows: The rows' numbers over all files, ascending, shape (n,).
+            variants: What rows of one key may differ in, shape (n,); None: nothing.
+
+        Raises:
+            OSError: The temporary file cannot be written.
+        """
+        records = np.empty((len(rows), _WORDS), np.uint64)
+        records[:, _HIGH], records[:, _LOW] = digest
+        records[:, _VARIANT] = 0 if variants is None else variants
+        records[:, _ROW] = rows.astype(np.uint64)
+        records[:, _COUNT] = 1
+        self._waiting.append(records)
+        self._waiting_bytes += records.nbytes
+        if self._waiting_bytes > self._room_bytes:
+            self._spill()
+
+    def finish(self) -> Repeated:
+        """Finds the repeats among all rows taken.
+
+        Raises:
+            OSError: The temporary file cannot be read.
+        """
+        num_repeats = num_conflicts = 0
+        repeats: list[Repeat] = []
+        conflicts: list[Repeat] = []
+        for records in self._parts():
+            candidates = _candidates(records)
+            if not len(candidates):
+                continue
+            found = _repeated(candidates)
+            num_repeats += found.num_repeats
+            num_conflicts += found.num_conflicts
+            repeats = _first_few([*repeats, *found.repeats])
+            conflicts = _first_few([*conflicts, *found.conflicts])
+        if self._file is not None:
+            self._file.close()
+        return Repeated(num_repeats, tuple(repeats), num_conflicts, tuple(conflicts))
+
+    def _spill(self) -> None:
+        """Empties memory into the file, ordered by part."""
+        records = _compressed(np.concatenate(self._waiting))
+        self._waiting, self._waiting_bytes = [], 0
+        part = _part(records)
+        order = np.argsort(part, kind="stable")
+        if self._file is None:
+            self._file = tempfile.TemporaryFile(prefix="assay-check-")  # noqa: SIM115  # lives as long as this does
+        start = self._file.tell()
+        self._file.write(records[order].tobytes())
+        sizes = np.bincount(part, minlength=_NUM_PARTS) * (_WORDS * 8)
+        self._spilled.append(start + np.concatenate([[0], np.cumsum(sizes)]))
+
+    def _parts(self) -> Iterator[Records]:
+        """All records, so that those of one key come together."""
+        if self._file is None:
+            if self._waiting:
+                yield np.concatenate(self._waiting)
+            return
+        if self._waiting:
+            self._spill()
+        for part in range(_NUM_PARTS):
+            pieces = [self._read(int(ends[part]), int(ends[part + 1])) for ends in self._spilled]
+            yield np.concatenate(pieces)
+
+    def _read(self, start: int, stop: int) -> Records:
+        assert self._file is not None
+        self._file.seek(start)
+        return np.frombuffer(self._file.read(stop - start), np.uint64).reshape(-1, _WORDS)
+
+
+def _part(records: Records) -> npt.NDArray[np.uint8]:
+    return (records[:, _HIGH] >> np.uint64(56)).astype(np.uint8)
+
+
+def _candidates(records: Records) -> Records:
+    """The records of which half a digest stands in several, ordered by digest, variant and row."""
+    sorted_high = np.sort(records[:, _HIGH])
+    again = np.unique(sorted_high[1:][sorted_high[1:] == sorted_high[:-1]])
+    if not again.size:
+        return records[:0]
+    found = records[np.isin(records[:, _HIGH], again)]
+    return found[np.lexsort(tuple(found[:, word] for word in (_ROW, _VARIANT, _LOW, _HIGH)))]
+
+
+def _starts(records: Records, words: tuple[int, ...]) -> npt.NDArray[np.int64]:
+    """Where in ordered records some of the words change, shape (groups,)."""
+    differs = np.zeros(len(records), bool)
+    differs[:1] = True
+    for word in words:
+        differs[1:] |= records[1:, word] != records[:-1, word]
+    return np.flatnonzero(differs)
+
+
+def _compressed(records: Records) -> Records:
+    """The records with no more than a few for each key and variant: the last of these counts for the rest."""
+    candidates = _candidates(records)
+    if not len(candidates):
+        return records
+    starts = _starts(candidates, (_HIGH, _LOW, _VARIANT))
+    sizes = np.diff([*starts, len(candidates)])
+    place = np.arange(len(candidates)) - np.repeat(starts, sizes)
+    counts = np.add.reduceat(candidates[:, _COUNT], starts)
+    many = sizes > NUM_KEPT
+    candidates[starts[many] + NUM_KEPT - 1, _COUNT] += counts[many] - np.add.reduceat(
+        np.where(place < NUM_KEPT, candidates[:, _COUNT], 0), starts
+    )[many].astype(np.uint64)
+    alone = records[~np.isin(records[:, _HIGH], candidates[:, _HIGH])]
+    return np.concatenate([alone, candidates[place < NUM_KEPT]])
+
+
+def _repeated(candidates: Records) -> Repeated:
+    """What ordered candidates show."""
+    keys, variants = _starts(candidates, (_HIGH, _LOW)), _starts(candidates, (_HIGH, _LOW, _VARIANT))
+    sizes = np.diff([*variants, len(candidates)])
+    first_of_variant = candidates[variants, _ROW]
+    counts = np.add.reduceat(candidates[:, _COUNT], variants)
+    of_record = np.repeat(np.arange(len(variants)), sizes)
+    is_first = np.zeros(len(candidates), bool)
+    is_first[variants] = True
+    repeats = _named(candidates[~is_first, _ROW], first_of_variant[of_record][~is_first])
+
+    key_of_variant = np.searchsorted(keys, variants, side="right") - 1
+    first_of_key = np.minimum.reduceat(first_of_variant, np.searchsorted(variants, keys))
+    is_other = first_of_variant != first_of_key[key_of_variant]
+    in_conflict = is_other[of_record]
+    firsts = first_of_key[key_of_variant][of_record]
+    conflicts = _named(candidates[in_conflict, _ROW], firsts[in_conflict])
+    return Repeated(int(counts.sum()) - len(variants), tuple(repeats), int(counts[is_other].sum()), tuple(conflicts))
+
+
+def _named(rows: npt.NDArray[Any], firsts: npt.NDArray[Any]) -> list[Repeat]:
+    order = np.argsort(rows)[: NUM_KEPT - 1]
+    return [Repeat(int(rows[at]), int(firsts[at])) for at in order]
+
+
+def _first_few(repeats: list[Repeat]) -> list[Repeat]:
+    return sorted(repeats, key=lambda each: each.row)[: NUM_KEPT - 1]

@@ -1,0 +1,78 @@
+"""Tally: what came of one rule so far: rows it was tried on, rows that break it, and the first few of those."""
+
+from collections.abc import Sequence
+
+from evaluator.data.ingest import Offence
+from manifests.check_report import Offender, RuleReport
+from manifests.contract import Severity
+from manifests.errors import shortened
+
+NUM_NAMED = 5
+"""How many offenders of a rule are named."""
+
+
+class Tally:
+    """Counts for one rule; chunks come in row order."""
+
+    def __init__(
+        self, rule: str, *, column: str = "", severity: Severity = "error", bound: str, max_fraction: float = 0.0
+    ) -> None:
+        """Starts with no rows.
+
+        Args:
+            rule: The contract's name for the rule.
+            column: The column that it is about; empty: the whole row or table.
+            severity: Whether breaking it refuses the rows.
+            bound: What is allowed, in words.
+            max_fraction: The part of the rows tried that may break it.
+        """
+        self.rule, self.column, self.bound = rule, column, bound
+        self.severity: Severity = severity
+        self.max_fraction = max_fraction
+        self.num_checked = self.num_broken = 0
+        self.offences: list[Offence] = []
+        self.found = ""
+        self.is_refuted = False
+
+    def add(self, *, num_checked: int, num_broken: int = 0, offences: Sequence[Offence] = ()) -> None:
+        """Adds rows.
+
+        Args:
+            num_checked: Rows that the rule was tried on.
+            num_broken: Those that break it.
+            offences: The first few of those, in row order.
+        """
+        self.num_checked += num_checked
+        self.num_broken += num_broken
+        self.offences += offences[: NUM_NAMED - len(self.offences)]
+
+    def judge(self, *, found: str, is_broken: bool) -> None:
+        """Says what was found of the whole table, where the rule is about that and not about rows."""
+        self.found, self.is_refuted = found, is_broken
+
+    @property
+    def is_broken(self) -> bool:
+        """Whether more rows break the rule than may, or the whole table does."""
+        return self.is_refuted or self.num_broken > self.max_fraction * self.num_checked
+
+    def report(self) -> RuleReport:
+        """What came of the rule, to be kept."""
+        found = self.found
+        if not found and self.max_fraction and self.num_checked:
+            found = f"{self.num_broken / self.num_checked:.4g} of the rows"
+        return RuleReport(
+            rule=self.rule,
+            column=self.column,
+            severity=self.severity,
+            bound=self.bound,
+            found=found,
+            num_rows_checked=self.num_checked,
+            num_rows_broken=self.num_broken,
+            is_broken=self.is_broken,
+            offenders=tuple(_offender(offence) for offence in self.offences),
+        )
+
+
+def _offender(offence: Offence) -> Offender:
+    value = "null" if offence.value is None else shortened(offence.value)
+    return Offender(place=offence.place, value=value, note=offence.remedy)
