@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
-from cluster import cli_dataset, cli_export, cli_gate, cli_jobs, cli_ledger, cli_verify
+from cluster import cli_check, cli_dataset, cli_export, cli_gate, cli_jobs, cli_ledger, cli_verify
 from cluster.cli_ledger import AsJson, InProcess, LedgerAt, RunOrExperiment, run_and_ledger
 
 if TYPE_CHECKING:
@@ -23,6 +23,7 @@ app = typer.Typer(
     epilog="Exit codes: 0 done, 1 failed, 2 invalid input; gate answers 0 promote, 3 hold, 4 reject.",
 )
 app.add_typer(cli_dataset.app, name="dataset")
+app.add_typer(cli_check.app)
 app.add_typer(cli_gate.app, name="gate")
 app.add_typer(cli_ledger.app, name="ledger")
 app.add_typer(cli_export.app, name="export")
@@ -77,6 +78,7 @@ def freeze(
     as_json: AsJson = False,
 ) -> None:
     """Check rows against a contract and freeze them as shards with a digest."""
+    from cluster.report import check
     from cluster.resolve import read_text
     from evaluator.data import findings
     from evaluator.data.freeze import freeze as freeze_rows
@@ -87,6 +89,8 @@ def freeze(
     assert isinstance(promised, Contract)
     store = open_store(to)
     dataset = freeze_rows(sources, contract=promised, reference=name, store=store, shard_rows=shard_rows)
+    for warning in check.warnings(dataset.check):
+        typer.echo(f"warning: {warning}", err=True)
     shards = f"{len(dataset.shards)} shards"
     if dataset.parent is not None:
         shards += f", a sample of {dataset.parent.num_rows:,}"

@@ -2,6 +2,7 @@
 
 import tempfile
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 
 from evaluator.data.check.check import Check
@@ -14,14 +15,14 @@ from manifests.contract import Contract
 
 
 def check_files(
-    sources: Sequence[str | Path], *, contract: Contract, on_rows: Callable[[Path, int], None] | None = None
+    sources: Sequence[str | Path], *, contract: Contract, on_bytes: Callable[[int], None] | None = None
 ) -> CheckReport:
     """Reads files as a stream and tries every rule of a contract on their rows.
 
     Args:
         sources: Files in any of the formats of `ingest`, in order.
         contract: What rows must satisfy.
-        on_rows: Told after each chunk how many rows of which file it had.
+        on_bytes: Told after each chunk about how many bytes of all files have been read; for a bar.
 
     Returns:
         What came of every rule, whether or not any is broken.
@@ -36,12 +37,12 @@ def check_files(
     for path in paths:
         require_source(path)
     try:
-        check = Check(contract)
+        check, before = Check(contract), 0
         for path in paths:
-            for chunk in read_chunks(path, contract=contract):
+            told = None if on_bytes is None else partial(_after, before, on_bytes)
+            for chunk in read_chunks(path, contract=contract, on_bytes=told):
                 check.take(chunk)
-                if on_rows is not None:
-                    on_rows(path, chunk.table.num_rows)
+            before += path.stat().st_size
         return check.finish()
     except ContractBroken as broken:
         return broken.report
@@ -50,3 +51,7 @@ def check_files(
             f"{tempfile.gettempdir()}: what is known of the rows cannot be kept there ({error.strerror or error}); "
             "set TMPDIR to a folder that has room"
         ) from error
+
+
+def _after(before: int, on_bytes: Callable[[int], None], num_bytes: int) -> None:
+    on_bytes(before + num_bytes)

@@ -1,6 +1,6 @@
 """Source: a file of rows, its format told by its suffix."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Literal
 
@@ -25,12 +25,15 @@ FORMATS: dict[str, Literal["csv", "tsv", "jsonl", "parquet", "ipc"]] = {
 """The format of a file, by its suffix."""
 
 
-def read_chunks(path: str | Path, *, contract: Contract) -> Iterator[Chunk]:
+def read_chunks(
+    path: str | Path, *, contract: Contract, on_bytes: Callable[[int], None] | None = None
+) -> Iterator[Chunk]:
     """Reads a file as a stream of typed chunks; memory does not grow with the file.
 
     Args:
         path: A file whose suffix is one of `FORMATS`.
         contract: Which columns there are, and their types.
+        on_bytes: Told after each chunk about how many of the file's bytes have been read; for a bar, not for sums.
 
     Raises:
         DataError: The file is missing, empty, not of its format, or its columns are not those of the contract.
@@ -38,7 +41,7 @@ def read_chunks(path: str | Path, *, contract: Contract) -> Iterator[Chunk]:
     path = Path(path)
     require_source(path)
     has_rows = False
-    for chunk in _chunks(path, contract):
+    for chunk in _chunks(path, contract, on_bytes or _deaf):
         has_rows = has_rows or chunk.table.num_rows > 0 or bool(chunk.offences)
         yield chunk
     if not has_rows:
@@ -67,12 +70,16 @@ def require_source(path: Path) -> None:
         raise DataError("the file is empty", place=str(path))
 
 
-def _chunks(path: Path, contract: Contract) -> Iterator[Chunk]:
+def _deaf(_: int) -> None:
+    pass
+
+
+def _chunks(path: Path, contract: Contract, on_bytes: Callable[[int], None]) -> Iterator[Chunk]:
     match FORMATS[path.suffix.lower()]:
         case "parquet":
-            yield from parquet_chunks(path, contract=contract)
+            yield from _followed(parquet_chunks(path, contract=contract), path, on_bytes)
         case "ipc":
-            yield from ipc_chunks(path, contract=contract)
+            yield from _followed(ipc_chunks(path, contract=contract), path, on_bytes)
         case kind:
             try:
                 file = path.open("rb")
@@ -80,7 +87,20 @@ def _chunks(path: Path, contract: Contract) -> Iterator[Chunk]:
                 raise DataError(f"the file cannot be read ({error.strerror})", place=str(path)) from None
             with file:
                 if kind == "jsonl":
-                    yield from json_lines_chunks(file, name=path.name, contract=contract)
+                    chunks = json_lines_chunks(file, name=path.name, contract=contract)
                 else:
                     delimiter = "," if kind == "csv" else "\t"
-                    yield from delimited_chunks(file, name=path.name, contract=contract, delimiter=delimiter)
+                    chunks = delimited_chunks(file, name=path.name, contract=contract, delimiter=delimiter)
+                for chunk in chunks:
+                    yield chunk
+                    on_bytes(file.tell())
+
+
+def _followed(chunks: Iterator[Chunk], path: Path, on_bytes: Callable[[int], None]) -> Iterator[Chunk]:
+    """Chunks of a binary file: what they hold in memory stands for what they took of the file."""
+    size_bytes, read_bytes = path.stat().st_size, 0
+    for chunk in chunks:
+        yield chunk
+        read_bytes += chunk.table.nbytes
+        on_bytes(min(read_bytes, size_bytes))
+    on_bytes(size_bytes)

@@ -1,0 +1,56 @@
+"""The verb that holds rows to a contract and freezes nothing."""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from cluster.cli_ledger import AsJson, print_json
+
+app = typer.Typer()
+
+
+@app.command()
+def check(
+    sources: Annotated[list[Path], typer.Argument(help="csv, tsv, jsonl, parquet or Arrow files, in row order.")],
+    contract: Annotated[Path, typer.Option(help="The contract: which columns there are, and what must hold.")],
+    as_json: AsJson = False,
+) -> None:
+    """Try every rule of a contract on rows, freeze nothing: 0 nothing refuses them, 2 something does."""
+    from cluster.resolve import read_text
+    from evaluator.data.check import check_files
+    from manifests import Contract, parse
+
+    promised = parse(read_text(str(contract)), file=str(contract), kind="Contract")
+    assert isinstance(promised, Contract)
+    with _progress(sources) as on_bytes:
+        report = check_files(sources, contract=promised, on_bytes=on_bytes)
+    if as_json:
+        print_json(report.model_dump(mode="json"))
+    else:
+        from rich.console import Console
+
+        from cluster.report import check as shown
+
+        shown.show(report, Console())
+    raise typer.Exit(2 if report.broken else 0)
+
+
+@contextmanager
+def _progress(sources: list[Path]) -> Iterator[Callable[[int], None] | None]:
+    """A bar of bytes on standard error; nothing where that is no terminal."""
+    from rich.console import Console
+
+    console = Console(stderr=True)
+    if not console.is_terminal:
+        yield None
+        return
+    from rich.progress import BarColumn, DownloadColumn, Progress, TimeRemainingColumn, TransferSpeedColumn
+
+    total = sum(source.stat().st_size for source in sources if source.is_file())
+    columns = (BarColumn(), DownloadColumn(), TransferSpeedColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=console, transient=True) as bars:
+        task = bars.add_task("check", total=total)
+        yield lambda num_bytes: bars.update(task, completed=num_bytes)
