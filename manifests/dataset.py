@@ -87,7 +87,7 @@ class Dataset(Manifest):
     """What the rows were held to."""
     check: CheckReport = Field(json_schema_extra=CIRCUMSTANCE)
     """What that found: nothing that refuses rows, but perhaps warnings."""
-    profile: Profile | None = Field(json_schema_extra=CIRCUMSTANCE)
+    profile: Profile = Field(json_schema_extra=CIRCUMSTANCE)
     """How the values of each column are spread."""
     parent: Parent | None = Field(default=None, json_schema_extra=CIRCUMSTANCE)
     """The rows that these are a sample of."""

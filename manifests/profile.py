@@ -46,8 +46,8 @@ class ColumnProfile(Manifest):
     histogram: Histogram | None = None
     """Of what `quantiles` is of."""
     top: tuple[ValueCount, ...] = ()
-    """The commonest values of a plain column, commonest first, then by value; exact where there are at most a few
-    thousand different ones, else empty."""
+    """The commonest values of a plain column, commonest first, then by value; of a label or segment all of them, a
+    label's classes that no row has too. Exact where there are at most a few thousand different ones, else empty."""
 
 
 class Profile(Manifest):

@@ -3,7 +3,7 @@
 import datetime as dt
 import hashlib
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
@@ -15,6 +15,7 @@ from pydantic import TypeAdapter, ValidationError
 from evaluator.data.check import Check
 from evaluator.data.ingest import arrow_schema, read_chunks
 from evaluator.data.ingest.source import require_source
+from evaluator.data.profile import Profiler
 from evaluator.data.references import manifest_key, stored_dataset
 from evaluator.data.sample import SampledStaging
 from evaluator.data.side_thread import ahead, behind
@@ -62,7 +63,8 @@ def freeze(
     for path in paths:
         require_source(path)
     with _room_for_staging() as folder:
-        staging = _staging(folder, contract, shard_rows)
+        profiler = Profiler(contract.frozen_columns)
+        staging = _staging(folder, contract, shard_rows, on_frozen=profiler.take)
         read, check = _stage(paths, contract, staging)
         staged = staging.finish()
         dataset = Dataset(
@@ -79,7 +81,7 @@ def freeze(
             sources=tuple(read),
             contract=contract,
             check=check,
-            profile=None,
+            profile=profiler.finish(),
             parent=staging.parent,
         )
         return stored_dataset(store, reference, wanted=dataset) or _published(dataset, staged, store)
@@ -119,11 +121,14 @@ def _room_for_staging() -> Iterator[Path]:
         ) from error
 
 
-def _staging(folder: Path, contract: Contract, shard_rows: int | None) -> Staging | SampledStaging:
+def _staging(
+    folder: Path, contract: Contract, shard_rows: int | None, *, on_frozen: Callable[[pa.Table], None]
+) -> Staging | SampledStaging:
     columns = contract.frozen_columns
     if contract.sample is None:
-        return Staging(folder, columns=columns, shard_rows=shard_rows)
-    return SampledStaging(folder, columns=columns, shard_rows=shard_rows, sample=contract.sample)
+        return Staging(folder, columns=columns, shard_rows=shard_rows, on_rows=on_frozen)
+    sample = contract.sample
+    return SampledStaging(folder, columns=columns, shard_rows=shard_rows, sample=sample, on_kept=on_frozen)
 
 
 def _stage(

@@ -42,7 +42,7 @@ class SampledStaging:
         columns: tuple[FrozenColumn, ...],
         shard_rows: int | None,
         sample: Sample,
-        on_kept: Callable[[pa.Table], None] = lambda _: None,
+        on_kept: Callable[[pa.Table], None],
     ) -> None:
         """Starts with no rows.
 
@@ -56,9 +56,8 @@ class SampledStaging:
         for name in ("all", "kept"):
             (folder / name).mkdir()
         self._all = Staging(folder / "all", columns=columns, shard_rows=None)
-        self._kept = Staging(folder / "kept", columns=columns, shard_rows=shard_rows)
+        self._kept = Staging(folder / "kept", columns=columns, shard_rows=shard_rows, on_rows=on_kept)
         self._sample, self._strata, self._codes = sample, _Strata(sample.stratify), folder / "strata"
-        self._on_kept = on_kept
 
     @property
     def shard_rows(self) -> int:
@@ -116,9 +115,7 @@ class SampledStaging:
                 codes_R = np.fromfile(self._codes, np.uint16, rows.num_rows, offset=2 * first_row)
                 keys_R = row_keys(first_row, rows.num_rows, seed=self._sample.seed)
                 is_kept_R = (keys_R <= last_H[codes_R]) & (wanted_H[codes_R] > 0)
-                kept = rows.take(np.flatnonzero(is_kept_R))
-                self._on_kept(kept)
-                self._kept.add(kept)
+                self._kept.add(rows.take(np.flatnonzero(is_kept_R)))
             staged.path.unlink()
         return self._kept.finish()
 

@@ -1,7 +1,7 @@
 """Staging: checked rows written as shard files in a folder of their own, before any of them goes to a store."""
 
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -39,15 +39,23 @@ class StagedShard:
 class Staging:
     """Writes rows into shard files. Equal rows give equal files, in whatever pieces they come."""
 
-    def __init__(self, folder: Path, *, columns: tuple[FrozenColumn, ...], shard_rows: int | None) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        *,
+        columns: tuple[FrozenColumn, ...],
+        shard_rows: int | None,
+        on_rows: Callable[[pa.Table], None] = lambda _: None,
+    ) -> None:
         """Starts with no rows.
 
         Args:
             folder: An empty folder.
             columns: The columns of the rows.
             shard_rows: Rows of each shard; None asks for shards of about `SHARD_BYTES`.
+            on_rows: Called with all rows, in their order.
         """
-        self._folder, self._columns = folder, columns
+        self._folder, self._columns, self._on_rows = folder, columns, on_rows
         self._schema = arrow_schema(columns)
         self._digest = RowsDigest(self._schema)
         self._shard_rows = shard_rows
@@ -78,6 +86,7 @@ class Staging:
     def add(self, rows: pa.Table) -> None:
         """Takes the next rows, any number of them."""
         self._digest.update(rows)
+        self._on_rows(rows)
         self.num_rows += rows.num_rows
         self._waiting.append(rows)
         self._num_waiting += rows.num_rows

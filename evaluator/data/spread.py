@@ -1,0 +1,135 @@
+"""Spread: how numbers are spread, learnt while they stream by, in memory that hardly grows with them."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from manifests.profile import Histogram
+
+PROFILE_BLOCK = 1 << 13
+"""Numbers of a block for profiles: fewer are kept exactly."""
+NUM_BINS = 32
+"""Bins of a histogram at most."""
+
+Numbers = npt.NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Distribution:
+    """Numbers, each with how often it comes.
+
+    Attributes:
+        values: Ascending, shape (values,); equal ones may stand in several places.
+        counts: How often each comes, int64 of the same shape.
+    """
+
+    values: Numbers
+    counts: npt.NDArray[np.int64]
+
+    @property
+    def num_values(self) -> int:
+        """How many numbers these are."""
+        return int(self.counts.sum())
+
+    def num_up_to(self, edges: npt.ArrayLike) -> npt.NDArray[np.int64]:
+        """How many numbers are at most each edge, in the shape of the edges."""
+        cumulative = np.concatenate(([0], np.cumsum(self.counts)))
+        return cumulative[np.searchsorted(self.values, edges, side="right")]
+
+    def quantiles(self, levels: Sequence[float]) -> Numbers:
+        """At each level the least number that at least this part of all are at most; shape (levels,)."""
+        cumulative = np.cumsum(self.counts)
+        wanted = np.ceil(np.asarray(levels) * cumulative[-1])
+        return self.values[np.minimum(np.searchsorted(cumulative, wanted), len(self.values) - 1)]
+
+    def histogram(self) -> Histogram:
+        """Counts in bins of equal width from the least to the greatest number."""
+        parts = np.linspace(0.0, 1.0, NUM_BINS + 1)
+        # Not least + parts * (greatest - least): that difference may be past the range of floats.
+        edges = np.unique((1 - parts) * self.values[0] + parts * self.values[-1])
+        edges[0], edges[-1] = self.values[0], self.values[-1]
+        if len(edges) == 1:
+            edges = np.repeat(edges, 2)
+        cumulative = np.concatenate(([0], np.cumsum(self.counts)))
+        below = cumulative[np.searchsorted(self.values, edges, side="left")]
+        below[-1] = cumulative[-1]
+        return Histogram(edges=tuple(edges.tolist()), counts=tuple(np.diff(below).tolist()))
+
+
+class Spread:
+    """Follows finite numbers in order; how they are cut into pieces leaves no trace, bit for bit.
+
+    Numbers are gathered in blocks. A full block is sorted and every second of its numbers goes on, standing for two,
+    to a block of the next level, where the same happens. One such step moves the rank of no number by more than the
+    weight of one: over n numbers in blocks of k all steps together by at most log2(n / k) / k of n, which is 0.002
+    for a billion numbers in blocks of 8,192. (Compactors, as in Manku, Rajagopalan and Lindsay 1998, "Approximate
+    medians and other quantiles in one pass and with limited memory".)
+    """
+
+    def __init__(self, *, block: int = PROFILE_BLOCK) -> None:
+        """Starts with no numbers.
+
+        Args:
+            block: Numbers of a block, an even number: more are more exact, and take more memory.
+        """
+        self._block = block
+        self._rest: Numbers = np.empty(0)
+        self._waiting: list[Numbers | None] = []
+        """By level: half a block, sorted, that waits for its other half; of level 0 there is none."""
+        self._turns: list[int] = []
+        """By level: which of two neighbours goes on next time."""
+        self._total = 0.0
+        self._minimum, self._maximum = np.inf, -np.inf
+        self.num_values = 0
+
+    def take(self, values: Numbers) -> None:
+        """Adds the next numbers, shape (values,)."""
+        self.num_values += len(values)
+        values = np.concatenate((self._rest, values))
+        whole = len(values) - len(values) % self._block
+        for start in range(0, whole, self._block):
+            block = values[start : start + self._block]
+            self._total += _sum(block)
+            block = np.sort(block)
+            self._minimum, self._maximum = min(self._minimum, block[0]), max(self._maximum, block[-1])
+            self._pass_on(block, level=0)
+        self._rest = values[whole:].copy()
+
+    @property
+    def mean(self) -> float | None:
+        """The mean; None of no numbers, or where their sum is past the range of floats."""
+        if not self.num_values:
+            return None
+        mean = (self._total + _sum(self._rest)) / self.num_values
+        return float(mean) if np.isfinite(mean) else None
+
+    def distribution(self) -> Distribution:
+        """How the numbers so far are spread: exactly, if they are fewer than a block."""
+        parts = [(self._rest, 1), *((half, 2**level) for level, half in enumerate(self._waiting) if half is not None)]
+        values = np.concatenate([part for part, _ in parts])
+        counts = np.concatenate([np.full(len(part), weight, np.int64) for part, weight in parts])
+        order = np.argsort(values, kind="stable")
+        values, counts = values[order], counts[order]
+        if self._waiting and len(values):  # the ends are known, whoever went on
+            values[0], values[-1] = min(self._minimum, values[0]), max(self._maximum, values[-1])
+        return Distribution(values, counts)
+
+    def _pass_on(self, block: Numbers, *, level: int) -> None:
+        if level == len(self._turns):
+            self._turns.append(0)
+            self._waiting += [None] * (level + 2 - len(self._waiting))
+        half = block[self._turns[level] :: 2]
+        self._turns[level] ^= 1
+        other = self._waiting[level + 1]
+        if other is None:
+            self._waiting[level + 1] = half.copy()
+            return
+        self._waiting[level + 1] = None
+        self._pass_on(np.sort(np.concatenate((other, half)), kind="stable"), level=level + 1)
+
+
+def _sum(values: Numbers) -> float:
+    with np.errstate(over="ignore", invalid="ignore"):
+        return float(np.sum(values))
