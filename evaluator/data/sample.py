@@ -42,7 +42,7 @@ class SampledStaging:
         columns: tuple[FrozenColumn, ...],
         shard_rows: int | None,
         sample: Sample,
-        on_kept: Callable[[pa.Table], None],
+        on_kept: Callable[[pa.Table], None] = lambda _: None,
     ) -> None:
         """Starts with no rows.
 
