@@ -1,10 +1,11 @@
 """Finding: what was found out about a frozen dataset after it was frozen."""
 
-from typing import Literal
+from typing import Annotated, Literal
 
 from pydantic import Field
 
 from manifests.base import Digest, Instant, Manifest, Reference
+from manifests.drift_report import DriftReport
 
 LONGEST_REASON = 2000
 """Characters that a reason has at most."""
@@ -29,5 +30,5 @@ class Withdrawal(Manifest):
     """Why, in words."""
 
 
-Finding = Withdrawal
+Finding = Annotated[Withdrawal | DriftReport, Field(discriminator="kind")]
 """Any finding; told apart by `kind`."""

