@@ -22,12 +22,12 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     epilog="Exit codes: 0 done, 1 failed, 2 invalid input; gate answers 0 promote, 3 hold, 4 reject.",
 )
+app.add_typer(cli_check.app)  # no name: its verbs are ours
 app.add_typer(cli_dataset.app, name="dataset")
-app.add_typer(cli_check.app)
 app.add_typer(cli_gate.app, name="gate")
 app.add_typer(cli_ledger.app, name="ledger")
 app.add_typer(cli_export.app, name="export")
-app.add_typer(cli_jobs.app)  # no name: its verbs are ours
+app.add_typer(cli_jobs.app)
 app.add_typer(cli_verify.app)
 
 

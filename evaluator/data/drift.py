@@ -49,7 +49,7 @@ class Follower:
         """Adds rows."""
         self.num_rows += rows.num_rows
         for name, column in self.columns.items():
-            for array in rows[name].chunks:
+            for array in rows.select([name]).combine_chunks()[name].chunks:  # shards are made of small batches
                 column.take(array)
 
 
@@ -68,7 +68,7 @@ class _Followed:
         if array.null_count:
             array = array.drop_null()
         self.spread.take(numbers(array, self.column))
-        if self.distinct is not None and self._may_be_categories:
+        if self.distinct is not None and self.distinct.counts is not None and self._may_be_categories:
             self.distinct.take(array)
 
     @property

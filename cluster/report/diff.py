@@ -1,0 +1,85 @@
+"""Diff for people: what changed between two versions of a dataset, in the terminal."""
+
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from manifests.dataset_diff import DatasetDiff, RowsDiff
+from manifests.drift_report import ColumnDrift, DriftStatistic
+
+_SHORT = {
+    "psi": "PSI",
+    "jensen_shannon": "JS",
+    "kolmogorov_smirnov": "KS",
+    "l_infinity": "L-inf",
+    "null_fraction": "nulls",
+}
+
+
+def show(found: DatasetDiff, console: Console) -> None:
+    """Prints the diff."""
+    console.print(f"[bold]{found.earlier} -> {found.later}[/bold]")
+    for line in _contract_lines(found):
+        console.print(escape(line), soft_wrap=True)
+    for line in _row_lines(found.rows):
+        console.print(escape(line), soft_wrap=True)
+    if found.drift.columns:
+        console.print(_drift_table(found.drift.columns))
+        console.print(
+            "nulls: how much the fraction of rows without a value moved; in brackets: what chance alone stays under",
+            style="dim",
+            soft_wrap=True,
+        )
+    console.print(escape(found.drift.words), style="green" if found.drift.is_fine else "red", soft_wrap=True)
+
+
+def _contract_lines(found: DatasetDiff) -> list[str]:
+    if not found.contract:
+        return ["contract: the same"]
+    return [
+        f"contract: {f'{each.column}: ' * bool(each.column)}{each.field}: {each.earlier or '-'} -> {each.later or '-'}"
+        for each in found.contract
+    ]
+
+
+def _row_lines(rows: RowsDiff) -> list[str]:
+    how = "by id" if rows.matched_by == "id" else "by what they hold, since they have no ids"
+    lines = [f"rows: {rows.num_earlier:,} -> {rows.num_later:,}, matched {how}"]
+    for word, number, names in (
+        ("added", rows.num_added, rows.added),
+        ("removed", rows.num_removed, rows.removed),
+        ("changed", rows.num_changed, rows.changed),
+    ):
+        lines.append(f"  {number:,} {word}{_named(names, number)}")
+    columns = [f"{each.column} in {each.num_rows:,}" for each in rows.changed_columns]
+    if columns:
+        lines.append(f"    {', '.join(columns)}")
+    if rows.num_relabelled is None:
+        lines.append("  labels are of different types, so they are not compared")
+    else:
+        names = tuple(f"{each.row}: {each.earlier} -> {each.later}" for each in rows.relabelled)
+        lines.append(f"  {rows.num_relabelled:,} relabelled{_named(names, rows.num_relabelled)}")
+    return lines
+
+
+def _named(names: tuple[str, ...], number: int) -> str:
+    return f": {', '.join(names)}{', …' * (number > len(names))}" if names else ""
+
+
+def _drift_table(columns: tuple[ColumnDrift, ...]) -> Table:
+    table = Table("column", "compared", *_SHORT.values(), "verdict")
+    for column in columns:
+        by_name = {each.name: each for each in column.statistics}
+        cells = [_cell(by_name[name]) if name in by_name else "" for name in _SHORT]
+        table.add_row(
+            escape(column.column),
+            column.compared,
+            *cells,
+            escape(column.words),
+            style="red" if column.has_drifted else None,
+        )
+    return table
+
+
+def _cell(statistic: DriftStatistic) -> str:
+    return f"{statistic.value:.3f} ({statistic.chance:.3f})"
