@@ -6,11 +6,12 @@ from typing import Annotated
 
 import typer
 
-from cluster import cli_diff
+from cluster import cli_diff, cli_leakage
 from cluster.cli_ledger import AsJson, print_json
 
 app = typer.Typer(help="Frozen datasets: what is there, what is in it, what changed.")
 app.add_typer(cli_diff.app)
+app.add_typer(cli_leakage.app)
 
 Location = Annotated[
     str, typer.Argument(metavar="STORE/NAME@VERSION", help="The dataset; also STORE/name@sha256:DIGITS.")

@@ -8,6 +8,7 @@ from pydantic import Field, model_validator
 from manifests.base import Manifest, Name
 from manifests.column import FrozenColumn, is_number
 from manifests.drift import DriftThresholds
+from manifests.leakage import LeakageCheck
 
 Severity = Literal["error", "warn"]
 """`error`: rows that break the rule are not frozen. `warn`: they are, and the report says so."""
@@ -250,6 +251,8 @@ class Contract(Manifest):
     """Which of the rows are frozen; None: all."""
     drift: DriftThresholds = DriftThresholds()
     """How far columns may move from one version to the next."""
+    leakage: LeakageCheck = LeakageCheck()
+    """What `assay dataset leakage` calls a leak."""
 
     @model_validator(mode="after")
     def _has_its_roles(self) -> Self:

@@ -6,6 +6,7 @@ from pydantic import Field
 
 from manifests.base import Digest, Instant, Manifest, Reference
 from manifests.drift_report import DriftReport
+from manifests.leakage import Leakage
 
 LONGEST_REASON = 2000
 """Characters that a reason has at most."""
@@ -29,6 +30,16 @@ class Withdrawal(Manifest):
     reason: str = Field(min_length=1, max_length=LONGEST_REASON)
     """Why, in words."""
 
+    @property
+    def is_fine(self) -> bool:
+        """Never: nobody should use it."""
+        return False
 
-Finding = Annotated[Withdrawal | DriftReport, Field(discriminator="kind")]
-"""Any finding; told apart by `kind`."""
+    @property
+    def words(self) -> str:
+        """The finding in one line."""
+        return f"withdrawn on {self.found_at[:10]} by {self.found_by}: {self.reason}"
+
+
+Finding = Annotated[Withdrawal | DriftReport | Leakage, Field(discriminator="kind")]
+"""Any finding; told apart by `kind`. Each says `is_fine`, and what was found in `words`."""

@@ -83,5 +83,5 @@ def test_drift_fails_only_where_it_is_told_to(store, later, exit_code):
 
 
 def test_an_unknown_version_is_named(store):
-    with pytest.raises(AssayError, match="no such version.*allowed: v1, v2, v3"):
+    with pytest.raises(AssayError, match=r"no such version.*allowed: v1, v2, v3"):
         ask("pets@v1", "pets@v9", "--store", store)

@@ -1,0 +1,248 @@
+"""Search: everything that is looked for, in as few passes over the training sets as memory allows."""
+
+import math
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from evaluator.data.leakage.hits import Hits
+from evaluator.data.leakage.moments import Moments, as_microseconds
+from evaluator.data.leakage.near_numbers import NearNumbers, Scales
+from evaluator.data.leakage.near_texts import NearTexts
+from evaluator.data.leakage.row_digest import one_array, row_digests
+from evaluator.data.leakage.same import Same
+from evaluator.data.leakage.single_feature import single_features
+from evaluator.data.leakage.training import Training, TrainingRows
+from evaluator.data.shards import ShardReader
+from evaluator.storage import Store
+from manifests.base import Instant
+from manifests.dataset import Dataset
+from manifests.leakage import NUM_PAIRS, Leakage, LeakageCheck, Overlap, OverlapKind, Pair
+
+BLOCK_BYTES = 1 << 29
+"""So much is kept of the dataset at once to find near rows; a larger one is searched in blocks, and the training sets
+are read once for each."""
+SAMPLE_ROWS = 1 << 18
+"""So many rows, evenly spread over the dataset, tell spreads, lengths of texts, and what one feature says."""
+LONG_TEXT = 32
+"""From this mean length in characters on, a row's texts say what the row is, whatever its numbers."""
+FEW_NUMBERS = 4
+"""With fewer numbers than this that vary, rows are near each other by chance."""
+_FIXED_BYTES = 700
+"""What a row takes beside its texts and numbers."""
+
+
+def leakage_of(
+    dataset: Dataset,
+    store: Store,
+    *,
+    training: Sequence[Training],
+    check: LeakageCheck | None = None,
+    cutoff: Instant | None = None,
+    block_bytes: int = BLOCK_BYTES,
+) -> Leakage:
+    """Looks for a dataset's rows in training sets, and for its label in its features.
+
+    Rows are near if their texts, where these are long, share most of their runs of five characters, whatever their
+    numbers; else if their numbers lie close together and their texts are the same but for case and white space.
+
+    Args:
+        dataset: The frozen dataset.
+        store: Where its shards lie.
+        training: The training sets; at least one.
+        check: What is called a leak; None: what the dataset's contract says.
+        cutoff: The moment before which training rows must be, and from which on the dataset's must be.
+        block_bytes: How much memory the search for near rows may take.
+
+    Raises:
+        DataError: A training set cannot be read with the dataset's columns.
+        DamageError: Frozen rows are damaged.
+    """
+    asked = _Search(dataset, store, check or dataset.contract.leakage, cutoff, block_bytes)
+    asked.look(training)
+    return asked.found(training)
+
+
+class _Search:
+    def __init__(
+        self, dataset: Dataset, store: Store, check: LeakageCheck, cutoff: Instant | None, block_bytes: int
+    ) -> None:
+        self._dataset, self._check, self._cutoff = dataset, check, cutoff
+        self._reader = ShardReader(dataset, store)
+        self._features = tuple(column for column in dataset.columns if column.role == "feature")
+        self._texts = tuple(column for column in self._features if column.type == "string")
+        self._id = next((column for column in dataset.columns if column.role == "id"), None)
+        self._timestamp = next((column.name for column in dataset.columns if column.role == "timestamp"), None)
+        parts = [row_digests(table, self._features) for table in self._tables()]
+        self._exact = Same(np.concatenate(parts))
+        self._normalised = self._ids = None
+        if self._texts:
+            parts = [row_digests(table, self._features, normalised=True) for table in self._tables()]
+            self._normalised = Same(np.concatenate(parts))
+        if self._id is not None:
+            self._ids = Same(np.concatenate([row_digests(table, (self._id,)) for table in self._tables()]))
+        self._has_ids = False
+        self._moments = Moments(cutoff)
+        self._near = Hits(dataset.num_rows)
+        self._sample = self._sampled()
+        self._scales = Scales(self._sample, self._features)
+        self._mean_length = self._text_length()
+        self._block_rows = self._rows_in(block_bytes)
+
+    def look(self, training: Sequence[Training]) -> None:
+        """Reads the training sets, once for each block of the dataset."""
+        for first_row in range(0, self._dataset.num_rows, self._block_rows):
+            near = self._near_search(first_row)
+            if first_row and near is None:
+                return
+            for each in training:
+                for rows in each.rows():
+                    numbers = rows.numbers()
+                    if first_row == 0:
+                        self._look_for_same(rows, numbers)
+                    if near is not None:
+                        near.look(rows.table, rows.origin, numbers)
+            if near is not None:
+                near.marked(self._near, first_row)
+
+    def found(self, training: Sequence[Training]) -> Leakage:
+        """What was found."""
+        telling = single_features(self._sample, self._features, self._dataset.label)
+        asked: dict[str, Any] = {
+            "reference": self._dataset.reference,
+            "rows_digest": self._dataset.rows_digest,
+            "num_rows": self._dataset.num_rows,
+            "found_at": datetime.now(UTC).isoformat(),
+            "check": self._check,
+            "cutoff": self._cutoff,
+            "training": tuple(each.manifest for each in training),
+            "overlaps": tuple(self._overlaps()),
+            "single_features": tuple(telling[:NUM_PAIRS]),
+        }
+        # The finding itself says what is over its bound.
+        return Leakage(**asked, is_fine=not Leakage.model_construct(**asked).leaks)
+
+    def _tables(self) -> Any:
+        for shard in self._dataset.shards:
+            yield self._reader.rows(shard.first_row, shard.num_rows)
+
+    def _look_for_same(self, rows: TrainingRows, numbers: np.ndarray) -> None:
+        self._exact.look(row_digests(rows.table, self._features), rows.origin, numbers)
+        if self._normalised is not None:
+            digests = row_digests(rows.table, self._features, normalised=True)
+            self._normalised.look(digests, rows.origin, numbers)
+        if self._ids is not None and self._id is not None and self._id.name in rows.table.column_names:
+            is_there = rows.table[self._id.name].is_valid().to_numpy()
+            self._has_ids |= bool(is_there.any())
+            self._ids.look(row_digests(rows.table, (self._id,))[is_there], rows.origin, numbers[is_there])
+        if self._timestamp is not None and self._timestamp in rows.table.column_names:
+            self._moments.look(rows.table[self._timestamp])
+
+    def _sampled(self) -> pa.Table:
+        step = math.ceil(self._dataset.num_rows / SAMPLE_ROWS)
+        names = [column.name for column in (*self._features, self._dataset.label)]
+        parts = []
+        for shard, table in zip(self._dataset.shards, self._tables(), strict=True):
+            rows = np.arange(-shard.first_row % step, table.num_rows, step)
+            parts.append(table.select(names).take(pa.array(rows)))
+        return pa.concat_tables(parts).combine_chunks()
+
+    def _text_length(self) -> float:
+        lengths = [pc.utf8_length(one_array(self._sample[column.name])).fill_null(0) for column in self._texts]
+        return float(sum(pc.mean(each).as_py() for each in lengths))
+
+    def _rows_in(self, block_bytes: int) -> int:
+        num_numbers = sum(math.prod(column.shape) for column in self._features if column.type != "string")
+        row_bytes = _FIXED_BYTES + (2 * self._mean_length if self._by_texts else 12 * num_numbers)
+        return max(1024, int(block_bytes / row_bytes))
+
+    @property
+    def _by_texts(self) -> bool:
+        return self._mean_length >= LONG_TEXT
+
+    @property
+    def _why_not_near(self) -> str:
+        """Why nothing near is looked for; empty if it is."""
+        if self._by_texts or self._scales.num_varied >= FEW_NUMBERS:
+            return ""
+        return (
+            f"not looked for: with texts under {LONG_TEXT} characters and fewer than {FEW_NUMBERS} numbers that vary, "
+            "rows are near each other by chance"
+        )
+
+    def _near_search(self, first_row: int) -> NearTexts | NearNumbers | None:
+        if self._why_not_near:
+            return None
+        num_rows = min(self._block_rows, self._dataset.num_rows - first_row)
+        table = self._reader.rows(first_row, num_rows).select([column.name for column in self._features])
+        if self._by_texts:
+            return NearTexts(table, self._texts, threshold=self._check.jaccard)
+        return NearNumbers(table, self._features, scales=self._scales, threshold=self._check.distance)
+
+    def _overlaps(self) -> list[Overlap]:
+        is_exact = self._exact.hits.found
+        found = [self._overlap("exact", self._exact.hits, is_exact, "rows with the same features")]
+        is_same = is_exact
+        if self._normalised is None:
+            found.append(self._unknown("normalised", "not looked for: there is no text among the features"))
+        else:
+            is_normalised = self._normalised.hits.found & ~is_exact
+            is_same = is_same | is_normalised
+            words = "rows with the same features but for case, white space and Unicode form"
+            found.append(self._overlap("normalised", self._normalised.hits, is_normalised, words))
+        if self._why_not_near:
+            found.append(self._unknown("near", self._why_not_near))
+        elif self._by_texts:
+            words = f"texts that share {self._check.jaccard:g} of their runs of five characters"
+            found.append(self._overlap("near", self._near, self._near.found & ~is_same, words, "jaccard"))
+        else:
+            words = f"numbers within {self._check.distance:g} of their spread, root mean square"
+            found.append(self._overlap("near", self._near, self._near.found & ~is_same, words, "distance"))
+        if self._ids is None or not self._has_ids:
+            whose = "rows have no id" if self._ids is None else "no training set has the column of ids"
+            found.append(self._unknown("ids", f"not looked for: {whose}"))
+        else:
+            found.append(self._overlap("ids", self._ids.hits, self._ids.hits.found, "rows with the same id"))
+        return [*found, self._in_time()]
+
+    def _overlap(self, kind: OverlapKind, hits: Hits, is_found: np.ndarray, words: str, measure: Any = None) -> Overlap:
+        first = np.flatnonzero(is_found)[:NUM_PAIRS].tolist()
+        return Overlap(
+            kind=kind,
+            num_rows=int(is_found.sum()),
+            bound=getattr(self._check, kind),
+            measure=measure,
+            pairs=tuple(
+                Pair(row=row, id=self._id_of(row), place=hits.place(row), value=hits.value(row)) for row in first
+            ),
+            words=words,
+        )
+
+    def _unknown(self, kind: OverlapKind, words: str) -> Overlap:
+        return Overlap(kind=kind, num_rows=None, bound=getattr(self._check, kind), pairs=(), words=words)
+
+    def _in_time(self) -> Overlap:
+        if self._timestamp is None:
+            return self._unknown("time", "not looked for: no column of the dataset has the role timestamp")
+        name = self._timestamp
+        is_old = self._moments.too_old(np.concatenate([as_microseconds(table[name]) for table in self._tables()]))
+        if is_old is None:
+            return self._unknown("time", f"not looked for: {self._moments.words}")
+        first = np.flatnonzero(is_old)[:NUM_PAIRS].tolist()
+        return Overlap(
+            kind="time",
+            num_rows=int(is_old.sum()),
+            bound=self._check.time if self._cutoff is None else 0.0,
+            pairs=tuple(Pair(row=row, id=self._id_of(row), place="", value=None) for row in first),
+            words=self._moments.words,
+            num_training_rows=self._moments.num_not_older,
+        )
+
+    def _id_of(self, row: int) -> str | None:
+        if self._id is None:
+            return None
+        return str(self._reader.rows(row, 1)[self._id.name][0].as_py())

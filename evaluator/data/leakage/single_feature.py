@@ -1,0 +1,116 @@
+"""Single feature: how well one feature alone tells the label, by what other rows say."""
+
+import re
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from evaluator.data.leakage.normal_text import normal
+from evaluator.data.leakage.row_digest import one_array
+from manifests.column import FrozenColumn
+from manifests.leakage import SingleFeature
+
+NUM_FOLDS = 5
+NUM_BINS = 100
+"""Quantile bins of numbers."""
+MAX_LABELS = 200
+"""A label with more different numbers is cut into tenths."""
+NUM_TENTHS = 10
+MAX_WORDS = 200
+"""So many class names are looked for in texts."""
+
+Codes = npt.NDArray[np.int64]
+
+
+def single_features(table: pa.Table, columns: tuple[FrozenColumn, ...], label: FrozenColumn) -> list[SingleFeature]:
+    """Every plain feature by how well it tells the label, best first.
+
+    The rows are dealt into folds, and the label of each is told by the rows of the others, so that an id, which has
+    another value in every row, tells nothing. A value that no other row has gets the commonest label.
+
+    Args:
+        table: Rows of the dataset, with these columns.
+        columns: All features; tensors are passed over.
+        label: The label.
+    """
+    labels = _label_codes(one_array(table[label.name]))
+    commonest = float(np.bincount(labels).max() / len(labels))
+    found = []
+    for column in columns:
+        if column.shape:
+            continue
+        array = one_array(table[column.name])
+        told: list[tuple[float, str]] = [
+            (_accuracy(codes, labels), how) for codes, how in _codings(array, is_text=column.type == "string")
+        ]
+        if column.type == "string" and 0 < len(label.classes) <= MAX_WORDS:
+            told.append((_by_words(array, one_array(table[label.name]), label.classes), "words"))
+        accuracy, how = max(told, key=lambda each: each[0])
+        found.append(SingleFeature(feature=column.name, how=how, accuracy=accuracy, commonest=commonest))  # pyright: ignore[reportArgumentType]
+    return sorted(found, key=lambda each: (-each.skill, each.feature))
+
+
+def _label_codes(array: Any) -> Codes:
+    codes, values = _value_codes(array)
+    if len(values) <= MAX_LABELS or pa.types.is_string(array.type):
+        return codes
+    return _bin_codes(array.to_numpy(zero_copy_only=False).astype(np.float64), NUM_TENTHS)
+
+
+def _codings(array: Any, *, is_text: bool) -> Iterator[tuple[Codes, str]]:
+    yield _value_codes(normal(array) if is_text else array)[0], "value"
+    if not is_text:
+        values = array.to_numpy(zero_copy_only=False).astype(np.float64)
+        yield _bin_codes(values, NUM_BINS), "bins"
+
+
+def _value_codes(array: Any) -> tuple[Codes, Any]:
+    """For each row which of the different values it has; no value is one of them."""
+    encoded = array.dictionary_encode("encode")
+    return encoded.indices.to_numpy(zero_copy_only=False).astype(np.int64), encoded.dictionary
+
+
+def _bin_codes(values: npt.NDArray[np.float64], num_bins: int) -> Codes:
+    """For each row in which quantile its value lies; no value has a bin of its own."""
+    is_there = np.isfinite(values)
+    edges = np.unique(np.quantile(values[is_there], np.linspace(0, 1, num_bins + 1)[1:-1])) if is_there.any() else []
+    return np.where(is_there, np.searchsorted(edges, values, side="right"), num_bins)
+
+
+def _accuracy(codes: Codes, labels: Codes) -> float:
+    """The part of rows whose label is the commonest beside their code in the other folds."""
+    num_labels, num_rows = int(labels.max()) + 1, len(labels)
+    cells, cell_R = np.unique(
+        codes * num_labels + labels, return_inverse=True
+    )  # only those that come: codes may be many
+    code_C, label_C = cells // num_labels, cells % num_labels
+    fold_R = np.random.default_rng(11).permutation(num_rows) % NUM_FOLDS
+    right = 0
+    for fold in range(NUM_FOLDS):
+        is_here = fold_R == fold
+        count_C = np.bincount(cell_R[~is_here], minlength=len(cells))
+        told = np.full(int(codes.max()) + 1, np.bincount(labels[~is_here], minlength=num_labels).argmax())
+        order = np.lexsort((-label_C, count_C))  # the last to be written stays: most rows, then the first label
+        order = order[count_C[order] > 0]
+        told[code_C[order]] = label_C[order]
+        right += int((told[codes[is_here]] == labels[is_here]).sum())
+    return right / num_rows
+
+
+def _by_words(texts: Any, labels: Any, classes: tuple[str, ...]) -> float:
+    """The part of rows whose label is the one class that their text names; without one it is the commonest."""
+    lower = pc.fill_null(normal(texts), "")
+    named = np.full(len(labels), -1, np.int64)
+    num_named = np.zeros(len(labels), np.int64)
+    for code, name in enumerate(normal(pa.array(classes)).to_pylist()):
+        pattern = rf"(^|[^\p{{L}}\p{{N}}]){re.escape(name)}($|[^\p{{L}}\p{{N}}])"
+        has = pc.match_substring_regex(lower, pattern).to_numpy(zero_copy_only=False)
+        named[has] = code
+        num_named += has
+    codes = pc.index_in(labels, value_set=pa.array(classes)).to_numpy(zero_copy_only=False).astype(np.int64)
+    commonest = int(np.bincount(codes[codes >= 0], minlength=1).argmax())
+    return float((np.where(num_named == 1, named, commonest) == codes).mean())
