@@ -124,6 +124,8 @@ def run(
     prepared = pipeline.prepare(str(experiment), ledger=ledger)
     if prepared.named_by_digest:
         typer.echo(f"the dataset is {prepared.dataset.reference}, {prepared.dataset.digest()}", err=True)
+    for warning in prepared.findings.warnings:
+        typer.echo(f"warning: {prepared.dataset.reference}: {warning}", err=True)
     if dry_run:
         _estimate(prepared, in_process=in_process, reuses=not no_reuse, as_json=as_json)
         return

@@ -13,6 +13,7 @@ from cluster import (
     arm_metrics,
     confounding,
     costs,
+    dataset_findings,
     driver,
     history,
     progress,
@@ -24,6 +25,7 @@ from cluster import (
     session,
     stopping,
 )
+from cluster.dataset_findings import KnownFindings
 from cluster.driver import Driven
 from cluster.errors import RunError, StoppedError
 from cluster.executor import Executor
@@ -61,6 +63,7 @@ class Prepared:
         committed: Whether the ledger has the whole run already.
         weights_bytes: Per arm, the size of its weights.
         named_by_digest: Whether the experiment names its dataset by a digest, and not by a version.
+        findings: What is known of the dataset.
     """
 
     run: Run
@@ -71,6 +74,7 @@ class Prepared:
     committed: bool
     weights_bytes: Mapping[str, int]
     named_by_digest: bool
+    findings: KnownFindings
 
     @property
     def num_units(self) -> int:
@@ -110,6 +114,7 @@ def prepare(experiment_file: str, *, ledger: str | None = None) -> Prepared:
         committed=reader.is_committed(store, run.run_id),
         weights_bytes=weights_bytes,
         named_by_digest=split_uri(asked.dataset)[1] != dataset.reference,
+        findings=dataset_findings.in_store(open_store(split_uri(experiment.dataset)[0]), dataset.reference),
     )
 
 
@@ -151,7 +156,7 @@ def run(prepared: Prepared, *, in_process: bool, on_progress: Progress, reuses: 
         raise StoppedError(f"nothing was begun: {spent}; give it a larger budget to go on")
     writer.open_ledger(store)
     # Where things lie and what may be spent is no part of a run's identity: today's word counts, not the record's.
-    opened = writer.open_run(store, _with_lineage(prepared.run, store, in_process=in_process))
+    opened = writer.open_run(store, _with_lineage(prepared, store, in_process=in_process))
     if experiment.require_clean:  # its first units may have been made without this wish
         lineage.check_clean(opened.lineage)
     opened = opened.model_copy(update={"experiment": experiment})
@@ -350,7 +355,14 @@ def _finish(run: Run, driven: Driven, *, dataset: Dataset, store: Store, num_uni
     budget = promotion.budget_of(run, rows["arms"], spent)
     events = [asdict(event) for event in driven.events]
     decisions = promotion.reviewed(
-        run, found, arms=rows["arms"], metrics=rows["metrics"], events=events, budget=budget, policy=suite.policy
+        run,
+        found,
+        arms=rows["arms"],
+        metrics=rows["metrics"],
+        events=events,
+        budget=budget,
+        policy=suite.policy,
+        findings=dataset_findings.at_opening(run),
     )
     document = found.to_json()
     tables = {
@@ -460,9 +472,14 @@ def _run(experiment: Experiment, dataset: Dataset, import_paths: Sequence[str]) 
     )
 
 
-def _with_lineage(run: Run, store: Store, *, in_process: bool) -> Run:
-    """The run with what its lineage lacks until it begins: where slots live and, if asked for, uncommitted changes."""
-    found: dict[str, Any] = {**run.lineage.circumstance, "executor": executor_name(in_process=in_process)}
+def _with_lineage(prepared: Prepared, store: Store, *, in_process: bool) -> Run:
+    """The run with what its lineage lacks until it begins: where slots live, findings and, if asked for, uncommitted changes."""
+    run = prepared.run
+    found: dict[str, Any] = {
+        **run.lineage.circumstance,
+        "executor": executor_name(in_process=in_process),
+        dataset_findings.LINEAGE_FIELD: dataset_findings.as_lineage(prepared.findings),
+    }
     if run.experiment.store_patch and found["source"]["is_dirty"]:
         found["source"] = {
             **found["source"],

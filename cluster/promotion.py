@@ -5,7 +5,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from cluster import spending
+from cluster import dataset_findings, spending
+from cluster.dataset_findings import KnownFindings
 from cluster.planned import Measured, planned_samples
 from evaluator import fingerprint
 from evaluator.ledger import calibrations, log, reader
@@ -48,6 +49,7 @@ class Asked:
         is_recorded: Whether it is the one that was recorded before the scores.
         analysis: The recorded analysis.
         decisions: One an arm.
+        findings: What is known of the run's dataset.
     """
 
     run: Run
@@ -55,10 +57,11 @@ class Asked:
     is_recorded: bool
     analysis: Analysis
     decisions: tuple[Decision, ...]
+    findings: KnownFindings
 
 
 def ask(store: Store, run_id: str, *, policy: Policy | None = None) -> Asked:
-    """Reviews a committed run by what the ledger knows now: a verification may have come since the run.
+    """Reviews a committed run by what the ledger knows now: a verification or a finding may have come since the run.
 
     Args:
         store: The ledger's store.
@@ -82,9 +85,11 @@ def ask(store: Store, run_id: str, *, policy: Policy | None = None) -> Asked:
         return reader.read_table(store, files, table).to_pylist()
 
     found = Analysis.from_json(json.loads(rows("analyses")[0]["analysis"]))
+    known = dataset_findings.now(run)
     decisions = reviewed(
         run,
         found,
+        findings=known,
         arms=rows("arms"),
         metrics=rows("metrics"),
         events=rows("events"),
@@ -92,7 +97,7 @@ def ask(store: Store, run_id: str, *, policy: Policy | None = None) -> Asked:
         policy=asked,
         repetition=log.repetition(store, run_id),
     )
-    return Asked(run, asked, asked.digest() == run.policy_digest, found, decisions)
+    return Asked(run, asked, asked.digest() == run.policy_digest, found, decisions, known)
 
 
 def calibrate(store: Store, run_id: str, *, num_permutations: int, seed: int) -> Calibration:
@@ -152,6 +157,7 @@ def reviewed(
     events: Sequence[Row],
     budget: Budgeted,
     policy: Policy,
+    findings: KnownFindings,
     repetition: Repetition | None = None,
 ) -> tuple[Decision, ...]:
     """The review of a run's arms.
@@ -164,6 +170,7 @@ def reviewed(
         events: Rows of the table of that name.
         budget: Whether the run kept its budget.
         policy: What promotes.
+        findings: What is known of its dataset.
         repetition: What came of scoring the run again; None: nobody has.
     """
     failed, dropped = left_out(arms)
@@ -171,7 +178,9 @@ def reviewed(
         found,
         policy,
         run.experiment.suite.plan,
-        _evidence(run, arms, metrics, events=events, budget=budget, policy=policy, repetition=repetition),
+        _evidence(
+            run, arms, metrics, events=events, budget=budget, policy=policy, findings=findings, repetition=repetition
+        ),
         failed=failed,
         dropped=dropped,
         noise_floors=noise_floors(arms),
@@ -211,14 +220,23 @@ def _evidence(
     events: Sequence[Row],
     budget: Budgeted,
     policy: Policy,
+    findings: KnownFindings,
     repetition: Repetition | None,
 ) -> Evidence:
     by_arm: dict[str, dict[str, float | None]] = {}
     for row in metrics:
         by_arm.setdefault(row["arm"], {})[row["metric"]] = row["value"]
     num_rows = next((row["num_rows"] for row in arms if row["status"] == "complete"), 0)
+    leakage, drift = findings.latest("Leakage"), findings.latest("Drift")
+    stale = f" (as known when the run was opened: {findings.problem})" if findings.problem else ""
     return Evidence(
-        dataset=f"{run.experiment.dataset.rpartition('/')[2]}, {num_rows:,} rows, {run.dataset_digest}",
+        dataset=f"{run.experiment.dataset.rpartition('/')[2]}, {num_rows:,} rows, {run.dataset_digest}{stale}",
+        dataset_location=run.experiment.dataset,
+        withdrawn=findings.withdrawn,
+        leakage=None if leakage is None else leakage.is_fine,
+        leakage_words="" if leakage is None else leakage.words,
+        drift=None if drift is None else drift.is_fine,
+        drift_words="" if drift is None else drift.words,
         costs={row["arm"]: _cost(row) for row in arms if row["status"] == "complete"},
         budget=budget.kept,
         budget_words=budget.words,

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from cluster import driver, pipeline
+from cluster.dataset_findings import LINEAGE_FIELD
 from cluster.errors import RunError
 from cluster.progress import Watch
 from cluster.race import Waves
@@ -170,8 +171,13 @@ def _drawn(units: Sequence[Unit], num_rows: int | None, *, digest: str) -> list[
 
 
 def _fields(run: Run, found: Lineage) -> dict[str, Any]:
-    """What is compared of a run's lineage; where entrypoints were looked for is the same by making."""
-    circumstance = {name: value for name, value in lineage.plain(found).items() if name != "import_paths"}
+    """What is compared of a run's lineage.
+
+    Where entrypoints were looked for is the same by making; what was found out about the dataset changes no row of it.
+    """
+    circumstance = {
+        name: value for name, value in lineage.plain(found).items() if name not in ("import_paths", LINEAGE_FIELD)
+    }
     fields = lineage.flat({"environment": dict(found.identity), **circumstance, "dataset": run.dataset_digest})
     fields.pop("source.patch", None)  # only a run keeps it; the digest of what is in it is there
     return fields

@@ -32,8 +32,12 @@ class Evidence:
         verification: What came of scoring the run again; None: nobody has.
         verification_words: Of how many rows.
         confounded: Arms that were scored under another identity than the control's, each with what differs.
+        dataset_location: Where the dataset lies, as commands are told.
+        withdrawn: That the dataset was withdrawn, and why; empty if it was not.
         leakage: Whether a search for leaks found none; None: nobody has looked.
+        leakage_words: What it found.
         drift: Whether a look for unexplained changes found none; None: nobody has looked.
+        drift_words: What it found.
         metrics: Every arm's metrics by name, for tie-breakers.
         directions: Which direction of a metric is better.
         policy_is_recorded: Whether the policy is the one that was recorded before the scores.
@@ -46,8 +50,12 @@ class Evidence:
     verification: Literal["matched", "differs"] | None = None
     verification_words: str = ""
     confounded: Mapping[str, str] = field(default_factory=dict)
+    dataset_location: str = "STORE/NAME@VERSION"
+    withdrawn: str = ""
     leakage: bool | None = None
+    leakage_words: str = ""
     drift: bool | None = None
+    drift_words: str = ""
     metrics: Mapping[str, Mapping[str, float | None]] = field(default_factory=dict)
     directions: Mapping[str, str] = field(default_factory=dict)
     policy_is_recorded: bool = True

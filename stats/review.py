@@ -1,7 +1,8 @@
 """The review: five questions about every arm, the benchmark's among them, into one decision and one winner.
 
     question         passes when                                                counts
-    dataset          frozen under a digest, its contract held; no leak, drift   always; leak and drift if required
+    dataset          frozen under a digest, its contract held, not withdrawn;   always; leak and drift if required
+                     no leak, no drift
     benchmark        the gate promotes: primary metric, guardrails, segments    always
     cost             within the policy's bounds; the budget was kept            where there is a bound; if required
     reproducibility  a verification scored the run again and it matched         if required
@@ -159,12 +160,19 @@ def _question(name: str, parts: Sequence[_Part]) -> Question:
 
 
 def _dataset(policy: Policy, evidence: Evidence) -> tuple[_Part, ...]:
-    looks = []
-    for name, found in (("leakage", evidence.leakage), ("drift", evidence.drift)):
+    where = evidence.dataset_location
+    parts = [_Part("pass", f"{evidence.dataset}; its contract held when it was frozen", True)]
+    if evidence.withdrawn:
+        step = "run the experiment on a version that was not withdrawn"
+        parts.append(_Part("fail", f"the dataset was {evidence.withdrawn}", True, step))
+    for name, found, told, command in (
+        ("leakage", evidence.leakage, evidence.leakage_words, f"assay dataset leakage {where} --training FILE"),
+        ("drift", evidence.drift, evidence.drift_words, f"assay dataset diff EARLIER {where}"),
+    ):
         words = {None: f"nobody has looked for {name}", True: f"no {name} found", False: f"{name} found"}[found]
-        step = {None: f"look for {name} in the dataset", True: "", False: "freeze a dataset without it"}[found]
-        looks.append(_Part(_answer(found), words, name in policy.require, step))
-    return (_Part("pass", f"{evidence.dataset}; its contract held when it was frozen", True), *looks)
+        step = {None: f"{command} looks for {name}", True: "", False: f"freeze a dataset without {name}"}[found]
+        parts.append(_Part(_answer(found), told if found is not None and told else words, name in policy.require, step))
+    return tuple(parts)
 
 
 _LEARN_COST = "have its cost measured: run it where every unit is evaluated (--no-reuse), with prices in the experiment"

@@ -4,7 +4,7 @@ import json
 from collections.abc import Sequence
 from typing import Any
 
-from cluster import costs, promotion
+from cluster import costs, dataset_findings, promotion
 from evaluator import fingerprint
 from evaluator.ledger import reader
 from evaluator.storage import Store
@@ -38,7 +38,8 @@ def document(store: Store, run_id: str) -> Document:
             spreads.setdefault(row["arm"], {})[row["metric"]] = row["pass_std"]
         if row["threshold"] is not None:
             thresholds[row["metric"]] = row["threshold"]
-    decisions, suite = promotion.as_rows(promotion.ask(store, run_id).decisions), run.experiment.suite
+    asked, suite = promotion.ask(store, run_id), run.experiment.suite
+    decisions = promotion.as_rows(asked.decisions)
     found = json.loads(rows("analyses")[0]["analysis"])
     return {
         "run_id": run_id,
@@ -47,6 +48,8 @@ def document(store: Store, run_id: str) -> Document:
         "dataset": {
             "reference": run.experiment.dataset.rpartition("/")[2],
             "digest": run.dataset_digest,
+            "findings": dataset_findings.as_lineage(asked.findings),
+            "withdrawn": asked.findings.withdrawn,
             "num_rows": next(row["num_rows"] for row in arms.values() if row["status"] == "complete"),
         },
         "suite_digest": run.suite_digest,

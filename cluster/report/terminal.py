@@ -53,6 +53,8 @@ def verdict(report: Document) -> RenderableType:
         why = "; ".join(row["reasons"]) + (f". Next: {row['next_step']}" if row["next_step"] else "")
         reasons.add_row(Text(row["decision"], style=_STYLES[row["decision"]]), name, why)
     words = [Text(f"warning: {warning}", style="yellow") for warning in report["analysis"]["warnings"]]
+    if report["dataset"]["withdrawn"]:
+        words.insert(0, Text(f"warning: the dataset was {report['dataset']['withdrawn']}", style="bold yellow"))
     words += [
         Text(f"confounded: {arm} against {report['control']}: {why}", style="yellow")
         for arm, why in report["confounded"].items()

@@ -1,0 +1,106 @@
+"""Dataset findings: what is known of the dataset of a run, from its store now and from when the run was opened."""
+
+from dataclasses import asdict, dataclass, field
+from typing import Any, Literal, get_args
+
+from evaluator.data import findings
+from evaluator.data.references import stored_dataset
+from evaluator.errors import StoreError
+from evaluator.storage import Store, open_store, split_uri
+from manifests.finding import Finding
+from manifests.ledger import Run
+
+LINEAGE_FIELD = "findings"
+"""The circumstance of a run's lineage that holds what was known when it was opened."""
+Kind = Literal["Withdrawal", "Leakage", "Drift"]
+
+
+@dataclass(frozen=True)
+class Known:
+    """A finding, as far as a run or its gate needs it.
+
+    Attributes:
+        kind: Such as `Leakage`.
+        digest: The finding's.
+        is_fine: Whether it says that all is well.
+        words: What was found.
+        found_at: When.
+    """
+
+    kind: str
+    digest: str
+    is_fine: bool
+    words: str
+    found_at: str
+
+
+@dataclass(frozen=True)
+class KnownFindings:
+    """What is known of a run's dataset.
+
+    Attributes:
+        all: In the order of time.
+        problem: Why the store was not asked; empty if it was.
+    """
+
+    all: tuple[Known, ...] = field(default=())
+    problem: str = ""
+
+    def latest(self, kind: Kind) -> Known | None:
+        """The newest of a kind."""
+        return next((each for each in reversed(self.all) if each.kind == kind), None)
+
+    @property
+    def withdrawn(self) -> str:
+        """That the version was withdrawn, in words; empty if it was not."""
+        found = self.latest("Withdrawal")
+        return "" if found is None else found.words
+
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        """What is not fine by the newest of each kind, in words."""
+        newest = [self.latest(kind) for kind in get_args(Kind)]
+        return tuple(each.words for each in newest if each is not None and not each.is_fine)
+
+
+def in_store(store: Store, reference: str) -> KnownFindings:
+    """What a dataset's store knows of `name@version` now.
+
+    Raises:
+        DamageError: A finding was changed.
+    """
+    return KnownFindings(tuple(_known(each) for each in findings.found(store, reference)))
+
+
+def as_lineage(known: KnownFindings) -> list[dict[str, Any]]:
+    """Findings as a run's lineage records them."""
+    return [asdict(each) for each in known.all]
+
+
+def at_opening(run: Run) -> KnownFindings:
+    """What was known when a run was opened."""
+    recorded: Any = run.lineage.circumstance.get(LINEAGE_FIELD) or ()
+    return KnownFindings(tuple(Known(**each) for each in recorded))
+
+
+def now(run: Run) -> KnownFindings:
+    """What is known of a run's dataset now; findings are never deleted, so what was known once still is.
+
+    Raises:
+        DamageError: A finding was changed.
+    """
+    uri, reference = split_uri(run.experiment.dataset)
+    recorded = at_opening(run).all
+    try:
+        store = open_store(uri)
+        dataset = stored_dataset(store, reference)
+        if dataset is None or dataset.digest() != run.dataset_digest:
+            return KnownFindings(recorded, f"{run.experiment.dataset} is not there any more")
+        found = {each.digest: each for each in (*recorded, *in_store(store, reference).all)}
+    except StoreError as error:
+        return KnownFindings(recorded, str(error))
+    return KnownFindings(tuple(sorted(found.values(), key=lambda each: (each.found_at, each.digest))))
+
+
+def _known(finding: Finding) -> Known:
+    return Known(finding.kind, finding.digest(), finding.is_fine, finding.words, finding.found_at)
