@@ -13,6 +13,7 @@ from evaluator.data.shards import open_dataset
 from evaluator.errors import DataError, VariantError
 from evaluator.predictors import code_digest, resolve_entrypoint
 from evaluator.predictors.entrypoint import check_parameters
+from evaluator.predictors.inputs import check_inputs
 from evaluator.storage import Store, open_store, split_uri
 from manifests import Arm, Dataset, Experiment, InvalidInput, Metric, parse
 from manifests.column import FrozenColumn
@@ -147,15 +148,7 @@ def _resolved_arm(
     weights_of: Callable[[str], tuple[str, int]],
 ) -> Arm:
     variant = arm.variant
-    features = dataset.names("feature")
-    for name in variant.inputs:
-        if name not in features:
-            raise VariantError(
-                "the dataset has no such feature",
-                field="inputs",
-                value=name,
-                remedy=did_you_mean(name, list(features)),
-            )
+    check_inputs(variant, dataset)
     function = resolve_entrypoint(variant.entrypoint)
     filled = {"code_digest": code_digest_of(variant.entrypoint)}
     if variant.weights is not None:
@@ -187,6 +180,15 @@ def _weights(location: str, stores: Callable[[str], Store]) -> tuple[str, int]:
 
 
 def _check_columns(experiment: Experiment, dataset: Dataset) -> None:
+    for name in dataset.names("weight"):
+        raise DataError(
+            "the rows have weights, and every estimate counts each row once",
+            place=dataset.reference,
+            field=name,
+            value="role weight",
+            remedy="give the column the role info or feature, and freeze the rows under a new version; "
+            "or freeze a sample in which rows are as frequent as they should count",
+        )
     columns = experiment.suite.plan.columns
     for role, name in (("segment", columns.segment), ("cluster", columns.cluster)):
         if name is not None and name not in dataset.names(role):

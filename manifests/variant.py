@@ -30,6 +30,13 @@ class Variant(Manifest):
     """The sha256 of the weights. Filled when a run is resolved; if given, it must match."""
     inputs: tuple[str, ...] = ()
     """The feature columns that the variant is given, in the order of its arguments. Empty: every feature."""
+    input_type: Literal["as_frozen", "float32", "float64", "float32_rounded"] = "as_frozen"
+    """What tensors a torch variant is given. `as_frozen`: of the type that each column was frozen as. `float32` and
+    `float64`: of that type, and columns whose values it may not hold exactly are refused before the run.
+    `float32_rounded`: numbers that float32 does not hold are rounded to the nearest that it does."""
+    takes_missing: bool = False
+    """Whether the variant takes columns that may have no value: NaN for a number, None for a text. Without it such a
+    column among its inputs is refused before the run."""
     output: Output
     """What comes back for each row: class `logits` or `probabilities` (rows x classes, or one number a row for
     the positive class of two), class `labels`, or `values` (one number a row)."""
@@ -38,6 +45,8 @@ class Variant(Manifest):
     def _is_consistent(self) -> Self:
         if self.predictor == "callable" and self.weights is not None:
             raise ValueError("a callable predictor loads its own weights; weights belong to predictor: torch")
+        if self.predictor == "callable" and self.input_type != "as_frozen":
+            raise ValueError("a callable predictor is given arrays as frozen; input_type belongs to predictor: torch")
         if self.weights is not None and not self.weights.endswith((".safetensors", ".pt", ".pth", ".bin")):
             raise ValueError("weights end in .safetensors, .pt, .pth or .bin")
         if self.weights is None and self.weights_digest is not None:

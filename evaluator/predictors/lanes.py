@@ -36,13 +36,16 @@ class Passed:
 class Lane(Protocol):
     """The way of batches through one device."""
 
-    def passed(self, batches: Iterable[Batch], *, inputs: tuple[str, ...], forward: Forward) -> Iterator[Passed]:
+    def passed(
+        self, batches: Iterable[Batch], *, inputs: tuple[str, ...], forward: Forward, dtype: torch.dtype | None = None
+    ) -> Iterator[Passed]:
         """Sends batches through, in their order.
 
         Args:
             batches: Taken one by one.
             inputs: The features that are sent, in the order of the module's arguments.
             forward: The module; given tensors that are its own to write to.
+            dtype: What they are of; None: what the features are of.
 
         Raises:
             PredictionError: A feature is unknown, or is no number.
@@ -56,11 +59,13 @@ class DirectLane:
     def __init__(self, device: torch.device) -> None:
         self._device = device
 
-    def passed(self, batches: Iterable[Batch], *, inputs: tuple[str, ...], forward: Forward) -> Iterator[Passed]:
+    def passed(
+        self, batches: Iterable[Batch], *, inputs: tuple[str, ...], forward: Forward, dtype: torch.dtype | None = None
+    ) -> Iterator[Passed]:
         """See `Lane.passed`."""
         ended = time.perf_counter()
         for batch in batches:
-            staged = _staged(batch, inputs, pinned=False)
+            staged = _staged(batch, inputs, dtype, pinned=False)
             returned = forward([tensor.to(self._device) for tensor in staged]).cpu()
             began, ended = ended, time.perf_counter()
             yield Passed(batch, returned, ended - began)
@@ -78,13 +83,15 @@ class CudaLane:
         self._device = device
         self._copying = torch.cuda.Stream(device)
 
-    def passed(self, batches: Iterable[Batch], *, inputs: tuple[str, ...], forward: Forward) -> Iterator[Passed]:
+    def passed(
+        self, batches: Iterable[Batch], *, inputs: tuple[str, ...], forward: Forward, dtype: torch.dtype | None = None
+    ) -> Iterator[Passed]:
         """See `Lane.passed`."""
         in_flight: deque[tuple[Batch, torch.Tensor, torch.cuda.Event]] = deque()
         computing = torch.cuda.current_stream(self._device)
         last = _mark(computing)
         for batch in batches:
-            tensors = self._sent(_staged(batch, inputs, pinned=True), computing)
+            tensors = self._sent(_staged(batch, inputs, dtype, pinned=True), computing)
             # To the CPU without waiting: torch takes page-locked memory for it, which no one else gets meanwhile.
             returned = forward(tensors).to("cpu", non_blocking=True)
             in_flight.append((batch, returned, _mark(computing)))
@@ -120,7 +127,7 @@ def _mark(stream: torch.cuda.Stream) -> torch.cuda.Event:
     return event
 
 
-def _staged(batch: Batch, inputs: tuple[str, ...], *, pinned: bool) -> list[torch.Tensor]:
+def _staged(batch: Batch, inputs: tuple[str, ...], dtype: torch.dtype | None, *, pinned: bool) -> list[torch.Tensor]:
     """One copy of each feature as a tensor in this process's memory.
 
     A copy even on the CPU: the arrays are views of a shard that other arms read, often mapped read-only, and a module
@@ -134,7 +141,7 @@ def _staged(batch: Batch, inputs: tuple[str, ...], *, pinned: bool) -> list[torc
                 f"feature '{name}' holds {'strings' if column.dtype == object else column.dtype}, which no tensor can; "
                 "name the numeric features in the variant's inputs, or write 'predictor: callable'"
             )
-        tensor = torch.empty(column.shape, dtype=_torch_dtype(column.dtype), pin_memory=pinned)
+        tensor = torch.empty(column.shape, dtype=dtype or _torch_dtype(column.dtype), pin_memory=pinned)
         np.copyto(tensor.numpy(), column)
         tensors.append(tensor)
     return tensors

@@ -16,6 +16,8 @@ from evaluator.predictors.entrypoint import check_parameters
 from evaluator.predictors.weights import fill, tensors_by_name
 from manifests.variant import Output, Variant
 
+_DTYPES = {"as_frozen": None, "float32": torch.float32, "float32_rounded": torch.float32, "float64": torch.float64}
+
 
 class TorchPredictor:
     """A `torch.nn.Module` in eval mode on one device, given its inputs as positional tensors."""
@@ -44,6 +46,7 @@ class TorchPredictor:
         self._lane: lanes.Lane = lanes.CudaLane(device) if device.type == "cuda" else lanes.DirectLane(device)
         self._entrypoint = variant.entrypoint
         self._output: Output = variant.output
+        self._input_dtype = _DTYPES[variant.input_type]
 
     def predict(self, batches: Iterable[Batch]) -> Answers:
         """Runs the module in inference mode; see `Predictor.predict`.
@@ -55,7 +58,8 @@ class TorchPredictor:
         assert self._module is not None, "a released predictor is not asked again"
         parts, times_s = [], []
         with torch.inference_mode():
-            for passed in self._lane.passed(batches, inputs=self._inputs, forward=self._forward):
+            lane = self._lane.passed(batches, inputs=self._inputs, forward=self._forward, dtype=self._input_dtype)
+            for passed in lane:
                 found = answer(
                     passed.returned.numpy(), output=self._output, num_rows=passed.batch.size, variant=self._entrypoint
                 )

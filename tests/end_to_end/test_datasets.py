@@ -202,3 +202,37 @@ def test_an_unknown_digest_is_invalid_input_that_lists_what_is_there(assay, data
     answer = assay("run", str(path), "--in-process")
     assert answer.code == 2
     assert f"small@v1 {dataset.digest()}" in answer.stderr
+
+
+def test_weights_are_refused_rather_than_ignored(assay, tmp_path):
+    contract = {**builders.CONTRACT, "columns": [*builders.CONTRACT["columns"]]}
+    contract["columns"].append({"name": "w", "role": "weight", "type": "float64"})
+    (tmp_path / "contract.yaml").write_text(yaml.safe_dump(contract))
+    rows = [json.dumps({**row, "w": 2.0}) + "\n" for row in builders.rows(200)]
+    (tmp_path / "rows.jsonl").write_text("".join(rows))
+    assert assay("freeze", "rows.jsonl", "--contract", "contract.yaml", "--as", "small@v1").code == 0
+    answer = assay("run", str(builders.write_experiment(tmp_path)), "--in-process")
+    assert answer.code == 2
+    assert "small@v1: w: the rows have weights, and every estimate counts each row once" in answer.stderr
+    assert not (tmp_path / "ledger").exists()
+
+
+def test_a_run_refuses_what_an_arm_cannot_be_given_before_it_begins(assay, dataset, tmp_path):
+    arms = {**builders.ARMS, "better": {**builders.variant(), "inputs": ["group"]}}
+    answer = assay("run", str(builders.write_experiment(tmp_path, arms=arms)), "--in-process")
+    assert answer.code == 2
+    assert "arm 'better': inputs: the column has the role segment" in answer.stderr
+    assert not (tmp_path / "ledger").exists()
+
+
+def test_freezing_a_sample_says_of_how_many(assay, tmp_path):
+    contract = {**builders.CONTRACT, "sample": {"rows": 50, "stratify": ["y", "group"], "seed": 4}}
+    (tmp_path / "contract.yaml").write_text(yaml.safe_dump(contract))
+    source = builders.write_rows(tmp_path)
+    answer = assay("freeze", str(source), "--contract", "contract.yaml", "--as", "few@v1")
+    assert answer.code == 0, answer.stderr
+    assert "50 rows in 1 shards, a sample of 200" in answer.stderr
+    found = json.loads(assay("dataset", "show", "datasets/few@v1", "--json").stdout)
+    assert found["parent"]["num_rows"] == 200
+    assert "a sample of 50 of 200 rows within y, group, seed 4" in assay("dataset", "show", "datasets/few@v1").stdout
+    assert assay("dataset", "verify", "datasets/few@v1").code == 0

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from evaluator.data import sample as sampling
+from evaluator.data import staging
 from evaluator.data.freeze import freeze
 from evaluator.data.ingest import arrow_schema
 from evaluator.data.sample import SampledStaging, allocation, row_keys
@@ -51,7 +52,7 @@ def drawn(folder: Path, rows: pa.Table, sample: Sample, *, pieces: list[int] | N
     """The keys of the rows that a sample keeps."""
     folder.mkdir(parents=True)
     kept: list[int] = []
-    staging = SampledStaging(
+    staged = SampledStaging(
         folder,
         columns=FROZEN,
         shard_rows=None,
@@ -60,8 +61,8 @@ def drawn(folder: Path, rows: pa.Table, sample: Sample, *, pieces: list[int] | N
     )
     ends = [0, *sorted(pieces or []), len(rows)]
     for first, end in pairwise(ends):
-        staging.add(rows.slice(first, end - first))
-    staging.finish()
+        staged.add(rows.slice(first, end - first))
+    staged.finish()
     return kept
 
 
@@ -113,10 +114,19 @@ def test_neither_the_size_of_blocks_nor_the_first_guess_shows(tmp_path, monkeypa
     expected = drawn(tmp_path / "usual", rows, sample)
     monkeypatch.setattr(sampling, "_BLOCK_ROWS", 17)
     assert drawn(tmp_path / "small", rows, sample) == expected
+    monkeypatch.setattr(staging, "SHARD_BYTES", 1)  # rows wait in three files
+    assert drawn(tmp_path / "three", rows, sample) == expected
     lexical = row_keys(0, 3000, seed=5)
     monkeypatch.setattr(sampling, "row_keys", lambda first, num, *, seed: lexical[first : first + num] >> np.uint64(9))
     # All keys lie where nobody expects them, but in the same order.
     assert drawn(tmp_path / "shifted", rows, sample) == expected
+
+
+def test_of_strata_with_equal_remainders_the_first_in_the_rows_is_kept(tmp_path):
+    rows = table(3).set_column(2, "y", pa.array([True, False, True]))
+    rows = rows.set_column(3, "group", pa.array(["a", "a", "b"])).cast(arrow_schema(FROZEN))
+    assert drawn(tmp_path / "whole", rows, Sample(rows=2, stratify=("y", "group"))) == [0, 1]
+    assert drawn(tmp_path / "cut", rows, Sample(rows=2, stratify=("y", "group")), pieces=[1]) == [0, 1]
 
 
 def test_the_sample_is_the_rows_of_the_smallest_keys(tmp_path):
