@@ -116,10 +116,13 @@ def test_neither_the_size_of_blocks_nor_the_first_guess_shows(tmp_path, monkeypa
     assert drawn(tmp_path / "small", rows, sample) == expected
     monkeypatch.setattr(staging, "SHARD_BYTES", 1)  # rows wait in three files
     assert drawn(tmp_path / "three", rows, sample) == expected
-    lexical = row_keys(0, 3000, seed=5)
-    monkeypatch.setattr(sampling, "row_keys", lambda first, num, *, seed: lexical[first : first + num] >> np.uint64(9))
-    # All keys lie where nobody expects them, but in the same order.
-    assert drawn(tmp_path / "shifted", rows, sample) == expected
+    usual, top = row_keys(0, 3000, seed=5) >> np.uint64(9), np.uint64(2**64 - 2**55)
+    # All keys lie where nobody expects them, below and above, but in the same order.
+    for name, keys_R in (("low", usual), ("high", usual | top)):
+        monkeypatch.setattr(
+            sampling, "row_keys", lambda first, num, *, seed, keys_R=keys_R: keys_R[first : first + num]
+        )
+        assert drawn(tmp_path / name, rows, sample) == expected
 
 
 def test_of_strata_with_equal_remainders_the_first_in_the_rows_is_kept(tmp_path):
