@@ -165,6 +165,7 @@ def normalised(rows: pa.Table) -> pa.RecordBatch:
     """The rows as one record batch whose buffers hold nothing else: equal rows are written as equal bytes."""
     (batch,) = rows.combine_chunks().to_batches()
     # Slices keep the buffers that they were cut from, and with them an offset; taking the rows makes new ones.
+    # The writer does not: it pads a text's bytes with those of the next row, and keeps what lies under a null.
     return batch.take(np.arange(batch.num_rows))
 
 
