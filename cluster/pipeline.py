@@ -466,6 +466,8 @@ def _run(experiment: Experiment, dataset: Dataset, import_paths: Sequence[str]) 
         policy_digest=experiment.suite.policy.digest(),
         variant_digests={arm.name: arm.variant.digest() for arm in experiment.arms},
         label=dataset.label,
+        dataset_description=dataset.contract.description,
+        dataset_check=dataset.check,
         unit_keys=reuse.unit_keys(experiment, dataset_digest=dataset.digest(), environment=environment),
         lineage=found,
         opened_at=progress.now(),

@@ -36,17 +36,17 @@ class Column(FrozenColumn):
     max_null_fraction: Fraction | None = None
     """How many of the rows may have no value. Needs `nullable`."""
     minimum: float | None = None
-    """The least number allowed; of a tensor, of any of its elements."""
+    """The least number allowed; of a tensor, for each of its elements."""
     maximum: float | None = None
-    """The greatest number allowed; of a tensor, of any of its elements."""
+    """The greatest number allowed; of a tensor, for each of its elements."""
     allowed_values: tuple[str | int | bool, ...] = ()
-    """The only values there may be; empty: any."""
+    """The only values there may be: whole numbers, texts or bools, as the column's type is; empty: any."""
     pattern: str | None = None
-    """A regular expression (RE2) that the whole of each text matches."""
+    """A regular expression that the whole of each text matches, in RE2's words: no lookaround, no back references."""
     min_length: int | None = Field(default=None, ge=0)
-    """The least length of a text, in characters."""
+    """The least length of a text, in characters (Unicode code points)."""
     max_length: int | None = Field(default=None, ge=0)
-    """The greatest length of a text, in characters."""
+    """The greatest length of a text, in characters (Unicode code points)."""
     unique: bool = False
     """Whether no value may stand twice; rows without one do not count. An id is unique without being told so."""
     warn: tuple[ColumnRule, ...] = ()
@@ -84,7 +84,8 @@ class Column(FrozenColumn):
             raise ValueError("warn names each rule once")
         for rule in self.warn:
             field = "max_null_fraction" if rule == "null_fraction" else rule
-            if getattr(self, field) in (None, (), False):
+            given = getattr(self, field)
+            if given is None or given is False or given == ():
                 raise ValueError(f"warn names {rule}, but the column has no {field}")
         if self.role == "id" and "unique" in self.warn:
             raise ValueError("an id is unique: that cannot only warn")
@@ -161,6 +162,12 @@ class ClassBalance(Manifest):
     severity: Severity = "error"
     """Whether breaking it refuses the rows."""
 
+    @model_validator(mode="after")
+    def _is_ordered(self) -> Self:
+        if self.min_fraction > self.max_fraction:
+            raise ValueError(f"min_fraction {self.min_fraction:g} is over max_fraction {self.max_fraction:g}")
+        return self
+
 
 class Freshness(Manifest):
     """How old the newest row may be. Looked at when rows are checked: a frozen dataset is not made stale by it."""
@@ -196,7 +203,10 @@ class Invariant(Manifest):
     """What reports call it."""
     sql: str = Field(min_length=1, max_length=10_000)
     """A condition in DuckDB's SQL over the columns of one row, such as `ends >= starts`. As in a CHECK of SQL, a row
-    breaks it where it is false; where it is null, as with a missing value, it does not."""
+    breaks it where it is false, or where it fails on a value, as a cast may; where it is null, as with a missing value,
+    it does not. Names of columns are exact; one that is a word of SQL stands in double quotes. Timestamps are in UTC,
+    without a zone. Only plain functions of the row's own values may be called: no query, file, setting, clock or random
+    number."""
     description: str = Field(default="", max_length=2000)
     """Why it holds, in words."""
     severity: Severity = "error"
@@ -236,7 +246,8 @@ class Contract(Manifest):
     rows: RowCount = RowCount()
     """How many rows there must be."""
     class_balance: ClassBalance | None = None
-    """How often each class must come; for a label with classes, or of whole numbers or bools."""
+    """How often each class must come; for a label with classes, or of whole numbers or bools, whose classes are the
+    values that come at all."""
     freshness: Freshness | None = None
     """How old the newest row may be."""
     unique_together: tuple[UniqueTogether, ...] = ()
@@ -281,6 +292,8 @@ class Contract(Manifest):
                     raise ValueError(f"{field} names '{name}', which is no column that is read")
                 if known[name].shape:
                     raise ValueError(f"{field} names '{name}', which is a tensor")
+                if named.count(name) > 1:
+                    raise ValueError(f"{field} names '{name}' twice")
         label = next(column for column in self.columns if column.role == "label")
         if self.class_balance is not None and label.type.startswith("float"):
             raise ValueError("class_balance needs a label of classes, whole numbers or bools")

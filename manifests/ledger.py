@@ -5,6 +5,7 @@ from typing import Literal, Self
 from pydantic import Field, model_validator
 
 from manifests.base import CIRCUMSTANCE, Digest, Manifest, Name, Parameters
+from manifests.check_report import CheckReport
 from manifests.column import FrozenColumn
 from manifests.experiment import Experiment
 from manifests.verification import Outcome, Verification
@@ -140,6 +141,10 @@ class Run(Manifest):
     """Digest of each arm's variant."""
     label: FrozenColumn
     """The dataset's label column: what the labels in the scores table mean."""
+    dataset_description: str = Field(default="", json_schema_extra=CIRCUMSTANCE)
+    """What a row of the dataset is, in its contract's words."""
+    dataset_check: CheckReport | None = Field(default=None, json_schema_extra=CIRCUMSTANCE)
+    """What the dataset's contract found when the rows were frozen."""
     unit_keys: Parameters
     """Digest, per arm, of all that the scores of its units depend on beside the device. Another run takes over units
     of an equal key."""

@@ -44,10 +44,11 @@ def summary(report: CheckReport) -> str:
 
 def warnings(report: CheckReport) -> list[str]:
     """A line for each rule that is broken and only warns: what, how often, and where first."""
-    return [_in_words(rule) for rule in report.rules if rule.is_broken and rule.severity == "warn"]
+    return [in_words(rule) for rule in report.rules if rule.is_broken and rule.severity == "warn"]
 
 
-def _in_words(rule: RuleReport) -> str:
+def in_words(rule: RuleReport) -> str:
+    """A broken rule in one line."""
     where = f" ({rule.column})" if rule.column else ""
     count = f", {rule.num_rows_broken:,} rows" if rule.num_rows_broken else ""
     found = f", found {rule.found}" if rule.found else ""

@@ -8,6 +8,7 @@ from cluster import costs, dataset_findings, promotion
 from evaluator import fingerprint
 from evaluator.ledger import reader
 from evaluator.storage import Store
+from manifests.check_report import CheckReport
 
 Document = dict[str, Any]
 
@@ -51,6 +52,8 @@ def document(store: Store, run_id: str) -> Document:
             "findings": dataset_findings.as_lineage(asked.findings),
             "withdrawn": asked.findings.withdrawn,
             "num_rows": next(row["num_rows"] for row in arms.values() if row["status"] == "complete"),
+            "description": run.dataset_description,
+            "check": _check(run.dataset_check),
         },
         "suite_digest": run.suite_digest,
         "plan_digest": run.plan_digest,
@@ -95,6 +98,17 @@ def _nested(arm: dict[str, Any]) -> dict[str, Any]:
         return {**plain, "wobble": None}
     found = {name: arm[f"wobble_{name}"] for name in ("max_abs_difference", "noise_floor", "reason")}
     return {**plain, "wobble": {"rows": arm["wobble_num_rows"], "flips": arm["wobble_num_flips"], **found}}
+
+
+def _check(report: CheckReport | None) -> dict[str, Any] | None:
+    """How many rules the dataset's rows were held to when they were frozen, which of them warned, what was changed."""
+    if report is None:
+        return None
+    return {
+        "num_rules": len(report.rules),
+        "warnings": [rule.model_dump(mode="json") for rule in report.rules if rule.is_broken],
+        "changes": list(report.changes),
+    }
 
 
 def _reused(arms: Sequence[dict[str, Any]]) -> dict[str, Any]:

@@ -1,5 +1,6 @@
 """A report as a table in the terminal."""
 
+import json
 from typing import Any
 
 from rich import box
@@ -7,7 +8,9 @@ from rich.console import Console, Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
+from cluster.report.check import in_words
 from cluster.report.document import Document
+from manifests.check_report import RuleReport
 
 _MOST_CLASSES = 12
 _MOST_MISTAKES = 20
@@ -63,6 +66,7 @@ def verdict(report: Document) -> RenderableType:
         Text(f"{name}: the second class is predicted from a probability of {at:.6g} on, in every arm")
         for name, at in report["thresholds"].items()
     ]
+    words += _dataset_words(report)
     words += _wobble_words(report)
     reused = [*_winner_words(report), *_best_words(report), *_race_words(report), *_reuse_words(report)]
     digests = Text(
@@ -139,6 +143,19 @@ def _race_words(report: Document) -> list[Text]:
             f"{race['num_units']} units saved; why each: assay report {report['run_id']} --ledger {report['ledger']} --json"
         )
     ]
+
+
+def _dataset_words(report: Document) -> list[Text]:
+    """What the rows are, how many rules they were held to, and a warning for each that they break all the same."""
+    dataset, check = report["dataset"], report["dataset"]["check"]
+    words = [Text(f"rows: {dataset['description']}")] if dataset["description"] else []
+    if check is not None:
+        held = check["num_rules"] - len(check["warnings"])
+        words.append(Text(f"{held} of the {check['num_rules']} rules of the dataset's contract hold"))
+        rules = [RuleReport.model_validate_json(json.dumps(rule)) for rule in check["warnings"]]
+        words += [Text(f"warning: the rows break {in_words(rule)}", style="yellow") for rule in rules]
+        words += [Text(f"changed when the rows were frozen: {change}") for change in check["changes"]]
+    return words
 
 
 def _wobble_words(report: Document) -> list[Text]:
