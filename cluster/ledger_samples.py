@@ -48,22 +48,27 @@ def samples_of(
         "clusters": "cluster" if columns.cluster else None,
     }
     shared = ["row_index", "row_id", "label", *(name for name in groups.values() if name)]
-    rows: pa.Table | None = None
-    of_arms: list[pa.Table] = []
-    scores_RA: np.ndarray | None = None  # filled arm by arm: together they may be the largest thing in memory
-    for index, arm in enumerate(arms):
-        table = pa.concat_tables(list(reader.score_tables(store, files, arm, [*shared, *_read(metric)])))
-        if rows is None:
-            rows = table.select(shared)
-        elif not table.select(shared).equals(rows):
-            raise RunError(f"run '{run.run_id}': the rows of arm '{arm}' are not those of arm '{arms[0]}'")
-        if metric.row_measure is None:
-            of_arms.append(table.select(_read(metric)))
-            continue
-        if scores_RA is None:
-            scores_RA = np.empty((len(table), len(arms)))
-        scores_RA[:, index] = table[SCORE_COLUMN_PREFIX + metric.name].to_numpy()
-    assert rows is not None
+    kept = [name for name in shared if name != "row_id" and (name != "label" or metric.row_measure is None)]
+    pieces: list[pa.Table] = []
+    of_arms: list[list[pa.Table]] = [[] for _ in arms]
+    # Scores are the largest thing in memory. Beside them stand no more than two files, of two arms for the same rows.
+    num_rows = _num_rows(files, run, arms)
+    scores_RA = np.empty((num_rows, len(arms))) if metric.row_measure is not None else None
+    streams = [reader.score_tables(store, files, arm, [*shared, *_read(metric)]) for arm in arms]
+    stop = 0
+    for first in streams[0]:
+        rows = first.select(shared)
+        pieces.append(first.select(kept))
+        start, stop = stop, stop + len(first)
+        for index, arm in enumerate(arms):
+            table = first if index == 0 else next(streams[index])
+            if not table.select(shared).equals(rows):
+                raise _other_rows(run, arm, arms)
+            if scores_RA is None:
+                of_arms[index].append(table.select(_read(metric)))
+            else:
+                scores_RA[start:stop, index] = table[SCORE_COLUMN_PREFIX + metric.name].to_numpy()
+    rows = pa.concat_tables(pieces)
     grouping = {
         "segments_R": rows[groups["segments"]].to_numpy() if groups["segments"] else None,
         "clusters_R": np.unique(rows["cluster"].to_numpy(), return_inverse=True)[1] if groups["clusters"] else None,
@@ -72,17 +77,29 @@ def samples_of(
     if scores_RA is not None:
         found = scores_RA
     elif metric.of_queries:
-        found = _query_scores(metric, rows, of_arms)
+        found = _query_scores(metric, rows, [pa.concat_tables(each) for each in of_arms])
     else:
-        found = _answers(
-            metric, run, rows["label"].to_numpy(), of_arms, arm_metrics.threshold(run, files, store, metric)
-        )
+        threshold = arm_metrics.threshold(run, files, store, metric)
+        found = _answers(metric, run, rows["label"].to_numpy(), [pa.concat_tables(each) for each in of_arms], threshold)
     if isinstance(found, np.ndarray):
         return Samples(tuple(arms), found, row_ids, **grouping, num_repeats=run.experiment.suite.repeats)
     if isinstance(found, str):
         nothing_RA = np.full((len(row_ids), len(arms)), np.nan)
         return Samples(tuple(arms), nothing_RA, row_ids, **grouping, corpus="unbounded", undefined=found)
     return corpus_samples(found, arms=arms, row_ids=row_ids, **grouping)
+
+
+def _num_rows(files: Sequence[LedgerFile], run: Run, arms: Sequence[str]) -> int:
+    """How many rows every arm has, in as many files, each as long as that of the other arms."""
+    lengths = [[file.num_rows for file in reader.score_files(files, arm)] for arm in arms]
+    for arm, found in zip(arms, lengths, strict=True):
+        if found != lengths[0]:
+            raise _other_rows(run, arm, arms)
+    return sum(lengths[0])
+
+
+def _other_rows(run: Run, arm: str, arms: Sequence[str]) -> RunError:
+    return RunError(f"run '{run.run_id}': the rows of arm '{arm}' are not those of arm '{arms[0]}'")
 
 
 def _read(metric: Metric) -> list[str]:
