@@ -90,8 +90,7 @@ def _fits(column: FrozenColumn, promised: Column | None, wanted: str) -> bool:
         return True
     if column.type == "float64":
         return False
-    unsigned = column.type.startswith("uint")
-    num_bits = int(column.type.removeprefix("u").removeprefix("int")) - (not unsigned)
+    num_bits = int(column.type.removeprefix("u").removeprefix("int"))  # the sign's decides nothing: none has 25 or 54
     if num_bits <= _EXACT_BITS[wanted]:
         return True
     if promised is None or promised.minimum is None or promised.maximum is None:
