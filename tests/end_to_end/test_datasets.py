@@ -94,6 +94,7 @@ def test_show_tells_meaning_rules_sources_and_findings(assay, tmp_path):
     told = assay("dataset", "show", "datasets/small@v1").stdout
     for words in ("Rows of a test.", "how far", "sound: x >= 0", "rows.jsonl", "wrong [labels]", "withdrawn on"):
         assert words in told
+    assert told.count("wrong [labels]") == 2  # above, and among the findings
 
 
 def test_verify_finds_nothing_wrong_with_what_was_frozen(assay, dataset):
