@@ -158,7 +158,7 @@ def measured(contenders: tuple[str, ...], path: Path, *, num_rounds: int) -> dic
 
 
 def main() -> None:
-    """Prints two Markdown tables; exits with 1 where a bound is missed."""
+    """Prints two Markdown tables; exits with 1 where a bound is missed, unless the look is quick."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--quick", action="store_true", help="50,000 rows, one round, for a look")
     parser.add_argument("--rows", type=int, help=f"rows of each file, otherwise {NUM_ROWS:,}")
@@ -202,7 +202,7 @@ def main() -> None:
         missed |= contender == "read" and many - few > MAX_GROWTH_BYTES
         print(f"| {contender}, {suffix} | {few / 1e6:,.0f} MB | {many / 1e6:,.0f} MB |")
     print(f"\nBounds: {MAX_RATIO:g} times pyarrow's CPU seconds, {MAX_PEAK_BYTES / 1e9:g} GB; reading does not grow.")
-    sys.exit(1 if missed else 0)
+    sys.exit(1 if missed and not options.quick else 0)  # of few rows, on a busy machine, times say nothing
 
 
 if __name__ == "__main__":
