@@ -22,6 +22,8 @@ _FULL = 32.0
 _LEAST_CELL = 8
 """The smallest cell, in units of the distance that counts as near."""
 _NORMAL_IQR = 1.349
+_LEAST_SPREAD = 0.1
+"""An element of a tensor that hardly varies, as in the corner of an image, has this part of the spread of all."""
 _FACTOR = np.uint64(0x9E3779B97F4A7C15)
 _SLICE = 1 << 14
 
@@ -105,22 +107,22 @@ class Scales:
 
         Args:
             table: With the columns.
-            columns: All features; texts are passed over. The elements of a tensor have one spread.
+            columns: All features; texts are passed over.
         """
         self._columns = tuple(column for column in columns if column.type != "string")
-        self._centre: dict[str, float] = {}
-        self._spread: dict[str, float] = {}
+        self._centre: dict[str, npt.NDArray[np.float64]] = {}
+        self._spread: dict[str, npt.NDArray[np.float64]] = {}
         self.num_varied = 0
         for column in self._columns:
-            values = _values(table, column)
-            known = values[np.isfinite(values)]
-            if not known.size:
-                known = np.zeros(1)
-            low, middle, high = np.quantile(known, [0.25, 0.5, 0.75])
-            spreads = [each for each in (float(known.std()), float(high - low) / _NORMAL_IQR) if each > 0]
-            self._centre[column.name] = float(middle)
-            self._spread[column.name] = min(spreads, default=1.0)
-            self.num_varied += int((np.ptp(np.nan_to_num(values), axis=0) > 0).sum())
+            values = np.where(np.isfinite(found := _values(table, column)), found, np.nan)
+            known = np.where(np.isnan(values).all(axis=0), 0.0, values)
+            low, middle, high = np.nanquantile(known, [0.25, 0.5, 0.75], axis=0)
+            deviation, quartiles = np.nanstd(known, axis=0), (high - low) / _NORMAL_IQR
+            own = np.where(quartiles > 0, np.minimum(quartiles, deviation), deviation)
+            own = np.maximum(own, _LEAST_SPREAD * float(np.nanstd(known)))
+            self._centre[column.name] = middle
+            self._spread[column.name] = np.where(own > 0, own, 1.0)
+            self.num_varied += int((deviation > 0).sum())
 
     def scaled(self, table: pa.Table) -> npt.NDArray[np.float32]:
         """Rows x numbers, in units of their spread; one that is missing is far from all that are not."""

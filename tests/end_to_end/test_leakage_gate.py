@@ -1,0 +1,125 @@
+"""What was found out about a dataset answers the gate: nobody looked, looked and fine, a leak, a withdrawn version."""
+
+import json
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from cluster import cli, pipeline, verification
+from evaluator.data import findings
+from evaluator.data.shards import open_dataset
+from evaluator.ledger import reader
+from evaluator.storage import open_store
+from manifests.finding import Withdrawal
+from tests import builders
+
+LOCATION = "datasets/small@v1"
+
+
+@pytest.fixture
+def folder(tmp_path, monkeypatch) -> Path:
+    """An experiment whose policy requires a search for leaks, and two files that variants may have learned from."""
+    policy = {"kind": "Policy", "version": 1, "require": ["leakage"]}
+    builders.write_experiment(tmp_path, suite={**builders.SUITE, "policy": policy})
+    ours, others = builders.rows(200), builders.rows(300, seed=8)
+    for number, row in enumerate(others):
+        row["key"], row["x"] = f"other-{number}", row["x"] + 3e-7  # ours have six digits
+    for name, rows in (("fine", others), ("leaking", [*others, ours[17]])):
+        (tmp_path / f"{name}.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def command(*args: str, code: int = 0) -> str:
+    answer = CliRunner().invoke(cli.app, args)
+    assert answer.exit_code == code, answer.output
+    return answer.output
+
+
+def run() -> pipeline.Prepared:
+    prepared = pipeline.prepare("experiment.yaml")
+    pipeline.run(prepared, in_process=True, on_progress=lambda arm, units: None)
+    return prepared
+
+
+def gate(*, code: int) -> dict:
+    found = json.loads(command("gate", "experiment.yaml", "--json", "--arm", "better", code=code))
+    (decision,) = found["decisions"]
+    return decision
+
+
+def withdraw() -> None:
+    dataset, store = open_dataset(LOCATION)
+    findings.keep(
+        store,
+        Withdrawal(
+            reference=dataset.reference,
+            rows_digest=dataset.rows_digest,
+            found_at="2026-01-02T03:04:05+00:00",
+            found_by="someone",
+            reason="labels were shuffled",
+        ),
+    )
+
+
+def test_the_gate_holds_until_somebody_looked_and_again_when_a_leak_is_found(folder):
+    run()
+    nobody = gate(code=3)
+    assert nobody["decision"] == "hold"
+    assert f"assay dataset leakage {folder / LOCATION} --training FILE" in nobody["next_step"]
+    command("dataset", "leakage", LOCATION, "--training", "fine.jsonl")
+    assert gate(code=0)["decision"] == "promote"
+    command("dataset", "leakage", LOCATION, "--training", "fine.jsonl", "--training", "leaking.jsonl")
+    held = gate(code=3)
+    assert held["decision"] == "hold"
+    words = "1 of 200 rows are in a training set (the first: row 17, leaking.jsonl:301)"
+    assert any(words in reason for reason in held["reasons"])
+    command("dataset", "leakage", LOCATION, "--training", "fine.jsonl")  # the newest counts
+    assert gate(code=0)["decision"] == "promote"
+
+
+def test_a_leak_is_an_exit_code_only_where_it_is_asked_for(folder):
+    asked = ("dataset", "leakage", LOCATION, "--training", "leaking.jsonl")
+    assert "leaking.jsonl:301" in command(*asked)
+    found = json.loads(CliRunner().invoke(cli.app, [*asked, "--fail-on-leak", "--json"]).stdout)
+    assert CliRunner().invoke(cli.app, [*asked, "--fail-on-leak"]).exit_code == 1
+    command("dataset", "leakage", LOCATION, "--training", "fine.jsonl", "--fail-on-leak")
+    assert found["is_fine"] is False
+    assert found["training"][0]["num_rows"] == 301
+    assert found["digest"] in {finding.digest() for finding in findings.found(open_store("datasets"), "small@v1")}
+
+
+def test_what_was_known_is_in_the_lineage_and_answers_when_the_dataset_is_gone(folder):
+    command("dataset", "leakage", LOCATION, "--training", "fine.jsonl")
+    prepared = run()
+    store = open_store("ledger")
+    (known,) = reader.read_run(store, prepared.run.run_id).lineage.circumstance["findings"]
+    assert (known["kind"], known["is_fine"]) == ("Leakage", True)
+    recorded = reader.read_table(store, reader.committed_files(store, prepared.run.run_id), "decisions").to_pylist()
+    assert {row["decision"] for row in recorded if row["arm"] == "better"} == {"promote"}
+    (folder / "datasets").rename(folder / "elsewhere")
+    decision = json.loads(command("gate", prepared.run.run_id, "--json", "--arm", "better"))["decisions"][0]
+    assert decision["decision"] == "promote"
+    assert "as known when the run was opened" in decision["questions"][0]["evidence"]
+
+
+def test_a_new_finding_makes_no_other_run(folder):
+    first = run()
+    command("dataset", "leakage", LOCATION, "--training", "fine.jsonl")
+    again = pipeline.prepare("experiment.yaml")
+    assert (again.run.run_id, again.committed) == (first.run.run_id, True)
+    found = verification.verify(open_store("ledger"), first.run.run_id, num_rows=1, in_process=True).found
+    assert (found.outcome, found.changed) == ("matched", ())
+
+
+def test_a_withdrawn_dataset_is_told_by_run_report_and_gate_and_holds(folder):
+    command("dataset", "leakage", LOCATION, "--training", "fine.jsonl")
+    withdraw()
+    told = CliRunner().invoke(cli.app, ["run", "experiment.yaml", "--in-process"])
+    words = "withdrawn on 2026-01-02 by someone: labels were shuffled"
+    assert words in told.stderr
+    assert json.loads(command("report", "experiment.yaml", "--json"))["dataset"]["withdrawn"] == words
+    assert words in " ".join(command("report", "experiment.yaml").split())
+    held = gate(code=3)
+    assert any(words in reason for reason in held["reasons"])
