@@ -39,18 +39,14 @@ def check(
 
 
 @contextmanager
-def _progress(sources: list[Path]) -> Iterator[Callable[[int], None] | None]:
+def _progress(sources: list[Path]) -> Iterator[Callable[[int], None]]:
     """A bar of bytes on standard error; nothing where that is no terminal."""
     from rich.console import Console
-
-    console = Console(stderr=True)
-    if not console.is_terminal:
-        yield None
-        return
     from rich.progress import BarColumn, DownloadColumn, Progress, TimeRemainingColumn, TransferSpeedColumn
 
+    console = Console(stderr=True)
     total = sum(source.stat().st_size for source in sources if source.is_file())
     columns = (BarColumn(), DownloadColumn(), TransferSpeedColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=console, transient=True) as bars:
+    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as bars:
         task = bars.add_task("check", total=total)
         yield lambda num_bytes: bars.update(task, completed=num_bytes)

@@ -2,6 +2,7 @@
 
 from datetime import UTC, datetime
 from typing import Annotated, Literal, Self
+from unicodedata import is_normalized
 
 from pydantic import Field, model_validator
 
@@ -278,6 +279,14 @@ class Contract(Manifest):
         for role, least, most in bounds:
             if not least <= roles.count(role) <= most:
                 raise ValueError(f"{roles.count(role)} columns of role {role}; from {least} to {most} are allowed")
+        return self
+
+    @model_validator(mode="after")
+    def _has_texts_in_its_form(self) -> Self:
+        for column in self.columns if self.unicode == "nfc" else ():
+            for text in (*column.classes, *column.allowed_values):
+                if isinstance(text, str) and not is_normalized("NFC", text):
+                    raise ValueError(f"{text!r} of column '{column.name}' is not in NFC, so no text would equal it")
         return self
 
     @model_validator(mode="after")

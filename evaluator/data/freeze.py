@@ -13,7 +13,7 @@ import pyarrow as pa
 from pydantic import TypeAdapter, ValidationError
 
 from evaluator.data.check import Check
-from evaluator.data.ingest import arrow_schema, read_chunks
+from evaluator.data.ingest import Changes, arrow_schema, read_chunks
 from evaluator.data.ingest.source import require_source
 from evaluator.data.profile import Profiler
 from evaluator.data.references import manifest_key, stored_dataset
@@ -135,19 +135,19 @@ def _stage(
     paths: Sequence[Path], contract: Contract, staging: Staging | SampledStaging
 ) -> tuple[list[Source], CheckReport]:
     """Reads, checks and stages every row; says what each file gave, and what the check found."""
-    check = Check(contract)
+    check, changes = Check(contract), Changes()
     read: list[Source] = []
     with behind(staging.add) as stage:
         for path in paths:
             with _unchanged(path), _file_digest(path) as digest:
                 num_rows = 0
-                for chunk in ahead(read_chunks(path, contract=contract)):
+                for chunk in ahead(read_chunks(path, contract=contract, changes=changes)):
                     check.take(chunk)
                     num_rows += chunk.table.num_rows
                     if check.has_passed:
                         stage(chunk.table)
                 read.append(Source(name=path.name, sha256=digest.result(), num_rows=num_rows))
-    return read, check.finish()
+    return read, check.finish().model_copy(update={"changes": changes.words()})
 
 
 @contextmanager

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from evaluator.data.check.check import Check
 from evaluator.data.check.refusal import ContractBroken
-from evaluator.data.ingest import read_chunks
+from evaluator.data.ingest import Changes, read_chunks
 from evaluator.data.ingest.source import require_source
 from evaluator.errors import DataError, StoreError
 from manifests.check_report import CheckReport
@@ -15,7 +15,7 @@ from manifests.contract import Contract
 
 
 def check_files(
-    sources: Sequence[str | Path], *, contract: Contract, on_bytes: Callable[[int], None] | None = None
+    sources: Sequence[str | Path], *, contract: Contract, on_bytes: Callable[[int], None] = lambda _: None
 ) -> CheckReport:
     """Reads files as a stream and tries every rule of a contract on their rows.
 
@@ -36,21 +36,23 @@ def check_files(
     paths = [Path(source) for source in sources]
     for path in paths:
         require_source(path)
+    changes = Changes()
     try:
         check, before = Check(contract), 0
         for path in paths:
-            told = None if on_bytes is None else partial(_after, before, on_bytes)
-            for chunk in read_chunks(path, contract=contract, on_bytes=told):
+            told = partial(_after, before, on_bytes)
+            for chunk in read_chunks(path, contract=contract, changes=changes, on_bytes=told):
                 check.take(chunk)
             before += path.stat().st_size
-        return check.finish()
+        report = check.finish()
     except ContractBroken as broken:
-        return broken.report
+        report = broken.report
     except OSError as error:
         raise StoreError(
             f"{tempfile.gettempdir()}: what is known of the rows cannot be kept there ({error.strerror or error}); "
             "set TMPDIR to a folder that has room"
         ) from error
+    return report.model_copy(update={"changes": changes.words()})
 
 
 def _after(before: int, on_bytes: Callable[[int], None], num_bytes: int) -> None:

@@ -1,7 +1,8 @@
-"""Ingest: files of five formats, read as a stream of typed chunks. `read_chunks(path, contract=...)` gives them."""
+"""Ingest: files of five formats, plain or compressed, read as a stream of typed chunks. `read_chunks(path, contract=...)` gives them."""
 
+from evaluator.data.ingest.changes import Changes
 from evaluator.data.ingest.chunk import Chunk, Offence, Origin
 from evaluator.data.ingest.schema import arrow_schema, arrow_type
 from evaluator.data.ingest.source import FORMATS, read_chunks
 
-__all__ = ["FORMATS", "Chunk", "Offence", "Origin", "arrow_schema", "arrow_type", "read_chunks"]
+__all__ = ["FORMATS", "Changes", "Chunk", "Offence", "Origin", "arrow_schema", "arrow_type", "read_chunks"]

@@ -21,24 +21,24 @@ _IPC_FILE_MARK = b"ARROW1"
 _FEATHER_V1_MARK = b"FEA1"
 
 
-def parquet_chunks(path: Path, *, contract: Contract) -> Iterator[Chunk]:
-    """Reads a Parquet file, row group by row group.
+def parquet_chunks(path: Path, *, name: str, contract: Contract) -> Iterator[Chunk]:
+    """Reads a Parquet file, row group by row group; messages call it `name`.
 
     Raises:
         DataError: It is not Parquet, is damaged, or its columns are not those of the contract.
     """
     try:
         with pq.ParquetFile(path) as file:
-            _require_schema(file.schema_arrow, contract, path.name)
-            names = [column.name for column in contract.frozen_columns]
-            batches = file.iter_batches(batch_size=_chunk_rows(contract), columns=names)
-            yield from _chunks(batches, contract, path.name)
+            _require_schema(file.schema_arrow, contract, name)
+            wanted = [column.name for column in contract.frozen_columns]
+            batches = file.iter_batches(batch_size=_chunk_rows(contract), columns=wanted)
+            yield from _chunks(batches, contract, name)
     except (pa.ArrowException, OSError) as error:
-        raise _unreadable(path, "Parquet", error) from None
+        raise _unreadable(name, "Parquet", error) from None
 
 
-def ipc_chunks(path: Path, *, contract: Contract) -> Iterator[Chunk]:
-    """Reads an Arrow IPC file or stream, mapped into memory.
+def ipc_chunks(path: Path, *, name: str, contract: Contract) -> Iterator[Chunk]:
+    """Reads an Arrow IPC file or stream, mapped into memory; messages call it `name`.
 
     Raises:
         DataError: It is not Arrow IPC, is damaged, or its columns are not those of the contract.
@@ -47,13 +47,13 @@ def ipc_chunks(path: Path, *, contract: Contract) -> Iterator[Chunk]:
         with pa.memory_map(str(path)) as mapped:
             mark = mapped.read(len(_IPC_FILE_MARK))
             if mark.startswith(_FEATHER_V1_MARK):
-                raise DataError("Feather version 1 is not read", place=path.name, remedy="write it as version 2")
+                raise DataError("Feather version 1 is not read", place=name, remedy="write it as version 2")
             mapped.seek(0)
             batches, schema = _opened(mapped, is_file=mark == _IPC_FILE_MARK)
-            _require_schema(schema, contract, path.name)
-            yield from _chunks(batches, contract, path.name)
+            _require_schema(schema, contract, name)
+            yield from _chunks(batches, contract, name)
     except (pa.ArrowException, OSError) as error:
-        raise _unreadable(path, "Arrow IPC", error) from None
+        raise _unreadable(name, "Arrow IPC", error) from None
 
 
 def _opened(mapped: pa.MemoryMappedFile, *, is_file: bool) -> tuple[Iterator[pa.RecordBatch], pa.Schema]:
@@ -64,10 +64,10 @@ def _opened(mapped: pa.MemoryMappedFile, *, is_file: bool) -> tuple[Iterator[pa.
     return (file.get_batch(index) for index in range(file.num_record_batches)), file.schema
 
 
-def _unreadable(path: Path, kind: str, error: Exception) -> DataError:
+def _unreadable(name: str, kind: str, error: Exception) -> DataError:
     return DataError(
         f"the file cannot be read as {kind}",
-        place=path.name,
+        place=name,
         value=str(error).split("\n", maxsplit=1)[0],
         remedy="is it complete, and does its suffix say what it is?",
     )

@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
+from evaluator.data.ingest.changes import Changes
 from evaluator.errors import DataError
 
 BLOCK_BYTES = 1 << 22
@@ -65,20 +66,24 @@ class Block:
         return Block(self.content[position:], self.line(position), self.first_byte + position)
 
 
-def blocks(file: BinaryIO, *, name: str, quoted: bool) -> Iterator[Block]:
+def blocks(file: BinaryIO, *, name: str, quoted: bool, changes: Changes | None = None) -> Iterator[Block]:
     """Cuts a file into blocks of whole records; the byte order mark is taken off.
 
     Args:
         file: The open file.
         name: Its name, for messages.
         quoted: Whether a newline between double quotes belongs to a record, as in csv.
+        changes: Is told of the mark.
 
     Raises:
         DataError: The file is UTF-16, or a record is longer than `MAX_RECORD_BYTES`.
     """
     head = file.read(len(_BOM))
     if head.startswith(_UTF16_MARKS):
-        raise DataError("the file is UTF-16", place=name, bound="UTF-8", remedy="save it as UTF-8")
+        remedy = "save it as UTF-8, or let the contract say encoding: utf-16"
+        raise DataError("the file is UTF-16", place=name, bound="UTF-8", remedy=remedy)
+    if head == _BOM and changes is not None:
+        changes.add("byte order marks removed")
     rest, first_byte = (b"", len(_BOM)) if head == _BOM else (head, 0)
     first_line = 1
     while True:

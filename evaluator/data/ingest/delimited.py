@@ -20,6 +20,7 @@ import pyarrow.csv as pa_csv
 
 from evaluator.data.ingest import json_values, quoting, tensors
 from evaluator.data.ingest.blocks import RETURN, Block, blocks, is_utf8, require_text, undecodable
+from evaluator.data.ingest.changes import CRLF_READ, Changes
 from evaluator.data.ingest.chunk import Chunk, Converted, Offence, Origin, chunk_of, one_array
 from evaluator.data.ingest.schema import require_columns
 from evaluator.data.ingest.text_values import from_texts
@@ -29,7 +30,9 @@ from manifests.contract import Column, Contract
 _BLANK = re.compile(rb"[\r\n]*")
 
 
-def delimited_chunks(file: BinaryIO, *, name: str, contract: Contract, delimiter: str) -> Iterator[Chunk]:
+def delimited_chunks(
+    file: BinaryIO, *, name: str, contract: Contract, delimiter: str, changes: Changes | None = None
+) -> Iterator[Chunk]:
     """Reads a file with a header line.
 
     Args:
@@ -37,21 +40,23 @@ def delimited_chunks(file: BinaryIO, *, name: str, contract: Contract, delimiter
         name: Its name, for messages.
         contract: Which columns there are, and their types.
         delimiter: What divides cells: a comma or a tab.
+        changes: Is told of byte order marks and line ends.
 
     Raises:
         DataError: The text is not UTF-8, not csv, or its header is not that of the contract. Cells and rows that
             cannot be read come with the chunks, as offences.
     """
-    reader = _Reader(name, contract, delimiter)
-    for block in blocks(file, name=name, quoted=True):
+    changes = changes or Changes()
+    reader = _Reader(name, contract, delimiter, changes)
+    for block in blocks(file, name=name, quoted=True, changes=changes):
         yield from reader.chunks(block)
 
 
 class _Reader:
     """What one file's header and line ends say about the blocks to come."""
 
-    def __init__(self, name: str, contract: Contract, delimiter: str) -> None:
-        self._name, self._contract, self._delimiter = name, contract, delimiter
+    def __init__(self, name: str, contract: Contract, delimiter: str, changes: Changes) -> None:
+        self._name, self._contract, self._delimiter, self._changes = name, contract, delimiter, changes
         self._header: list[str] = []
         self._line_end = b""
 
@@ -177,6 +182,7 @@ class _Reader:
         """Refuses a block whose cells and rows cannot be told for sure."""
         quoting.require_quotes_in_place(block, name=self._name, delimiter=self._delimiter)
         self._line_end = quoting.line_end(block, name=self._name, so_far=self._line_end)
+        self._changes.add(CRLF_READ, count=len(block.row_ends) if self._line_end == b"\r\n" else 0)
         self._require_utf8(block)
 
 

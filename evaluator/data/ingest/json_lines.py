@@ -9,6 +9,7 @@ import pyarrow as pa
 
 from evaluator.data.ingest import dates, json_values, tensors
 from evaluator.data.ingest.blocks import Block, blocks, is_utf8, require_text, undecodable
+from evaluator.data.ingest.changes import CRLF_READ, Changes
 from evaluator.data.ingest.chunk import Chunk, Converted, Offence, Origin, chunk_of, one_array
 from evaluator.data.ingest.schema import written_type
 from manifests.contract import Column, Contract
@@ -18,18 +19,23 @@ _MAX_EXTRA_BRACKETS = 1000
 """How deep pyarrow's parser may be led by columns that nobody has typed: it calls itself for every level."""
 
 
-def json_lines_chunks(file: BinaryIO, *, name: str, contract: Contract) -> Iterator[Chunk]:
+def json_lines_chunks(
+    file: BinaryIO, *, name: str, contract: Contract, changes: Changes | None = None
+) -> Iterator[Chunk]:
     """Reads a file of one object a line.
 
     Args:
         file: The open file.
         name: Its name, for messages.
         contract: Which names the objects have, and the types of their values.
+        changes: Is told of byte order marks and line ends.
 
     Raises:
         DataError: The text is not UTF-8. Lines and values that cannot be read come with the chunks, as offences.
     """
-    for block in blocks(file, name=name, quoted=False):
+    changes = changes or Changes()
+    for block in blocks(file, name=name, quoted=False, changes=changes):
+        changes.add(CRLF_READ, count=block.content.count(b"\r\n"))
         require_text(block, name=name)
         _require_utf8(block, name=name)
         chunk = _quick(block, name, contract) or _exact(block, name, contract)

@@ -1,18 +1,27 @@
-"""Source: a file of rows, its format told by its suffix."""
+"""Source: a file of rows, its format and compression told by its suffixes."""
 
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
-from typing import Literal
+from typing import BinaryIO, Literal
+
+import pyarrow as pa
+import pyarrow.compute as pc
 
 from evaluator.data.ingest.arrow_files import ipc_chunks, parquet_chunks
+from evaluator.data.ingest.changes import Changes
 from evaluator.data.ingest.chunk import Chunk
+from evaluator.data.ingest.compression import SUFFIXES, Compression, decompressed, require_no_compression, unpacked
 from evaluator.data.ingest.delimited import delimited_chunks
+from evaluator.data.ingest.encoding import as_utf8
 from evaluator.data.ingest.json_lines import json_lines_chunks
 from evaluator.errors import DataError
 from manifests.contract import Contract
 from manifests.errors import did_you_mean
 
-FORMATS: dict[str, Literal["csv", "tsv", "jsonl", "parquet", "ipc"]] = {
+Format = Literal["csv", "tsv", "jsonl", "parquet", "ipc"]
+
+FORMATS: dict[str, Format] = {
     ".csv": "csv",
     ".tsv": "tsv",
     ".jsonl": "jsonl",
@@ -22,30 +31,53 @@ FORMATS: dict[str, Literal["csv", "tsv", "jsonl", "parquet", "ipc"]] = {
     ".feather": "ipc",
     ".ipc": "ipc",
 }
-"""The format of a file, by its suffix."""
+"""The format of a file, by its suffix; one of `compression.SUFFIXES` may follow."""
+
+
+def format_of(path: Path) -> tuple[Format, Compression | None]:
+    """The format of a file, and how it is compressed.
+
+    Raises:
+        DataError: Its suffixes name none.
+    """
+    compression = SUFFIXES.get(path.suffix.lower())
+    suffix = (path.with_suffix("") if compression else path).suffix
+    if suffix.lower() not in FORMATS:
+        raise DataError(
+            "no such format",
+            place=str(path),
+            value=suffix + path.suffix * bool(compression) if suffix or compression else "no suffix",
+            bound=f"{', '.join(FORMATS)}; each also with {' or '.join(SUFFIXES)} after it",
+        )
+    return FORMATS[suffix.lower()], compression
 
 
 def read_chunks(
-    path: str | Path, *, contract: Contract, on_bytes: Callable[[int], None] | None = None
+    path: str | Path,
+    *,
+    contract: Contract,
+    changes: Changes | None = None,
+    on_bytes: Callable[[int], None] = lambda _: None,
 ) -> Iterator[Chunk]:
     """Reads a file as a stream of typed chunks; memory does not grow with the file.
 
     Args:
-        path: A file whose suffix is one of `FORMATS`.
-        contract: Which columns there are, and their types.
+        path: A file whose suffix is one of `FORMATS`, plain or compressed.
+        contract: Which columns there are, their types, and how texts are encoded.
+        changes: Is told what was changed.
         on_bytes: Told after each chunk about how many of the file's bytes have been read; for a bar, not for sums.
 
     Raises:
         DataError: The file is missing, empty, not of its format, or its columns are not those of the contract.
     """
-    path = Path(path)
+    path, changes = Path(path), changes or Changes()
     require_source(path)
     has_rows = False
-    for chunk in _chunks(path, contract, on_bytes or _deaf):
+    for chunk in _chunks(path, contract, changes, on_bytes):
         has_rows = has_rows or chunk.table.num_rows > 0 or bool(chunk.offences)
-        yield chunk
+        yield _composed(chunk, changes) if contract.unicode == "nfc" else chunk
     if not has_rows:
-        is_table = FORMATS[path.suffix.lower()] in ("csv", "tsv")
+        is_table = format_of(path)[0] in ("csv", "tsv")
         raise DataError("the file has no rows" + " below its header" * is_table, place=path.name)
 
 
@@ -55,8 +87,7 @@ def require_source(path: Path) -> None:
     Raises:
         DataError: With the nearest file name, if the file is missing.
     """
-    if path.suffix.lower() not in FORMATS:
-        raise DataError("no such format", place=str(path), value=path.suffix or "no suffix", bound=", ".join(FORMATS))
+    format_of(path)
     if path.is_dir():
         raise DataError("this is a folder", place=str(path), remedy="name the files in it, in the order of the rows")
     try:
@@ -70,37 +101,65 @@ def require_source(path: Path) -> None:
         raise DataError("the file is empty", place=str(path))
 
 
-def _deaf(_: int) -> None:
-    pass
+def _chunks(path: Path, contract: Contract, changes: Changes, on_bytes: Callable[[int], None]) -> Iterator[Chunk]:
+    kind, compression = format_of(path)
+    try:
+        file = path.open("rb")
+    except OSError as error:
+        raise DataError(f"the file cannot be read ({error.strerror})", place=str(path)) from None
+    with file:
+        if compression:
+            changes.add(f"files decompressed from {compression}")
+        else:
+            require_no_compression(file.read(4), name=path.name)
+            file.seek(0)
+        if kind not in ("parquet", "ipc"):
+            for chunk in _text_chunks(file, path.name, kind, compression, contract, changes):
+                yield chunk
+                on_bytes(file.tell())
+        elif compression:
+            with unpacked(path, kind=compression) as content:
+                yield from _arrow_chunks(content, path.name, kind, contract, on_bytes)
+        else:
+            yield from _arrow_chunks(path, path.name, kind, contract, on_bytes)
 
 
-def _chunks(path: Path, contract: Contract, on_bytes: Callable[[int], None]) -> Iterator[Chunk]:
-    match FORMATS[path.suffix.lower()]:
-        case "parquet":
-            yield from _followed(parquet_chunks(path, contract=contract), path, on_bytes)
-        case "ipc":
-            yield from _followed(ipc_chunks(path, contract=contract), path, on_bytes)
-        case kind:
-            try:
-                file = path.open("rb")
-            except OSError as error:
-                raise DataError(f"the file cannot be read ({error.strerror})", place=str(path)) from None
-            with file:
-                if kind == "jsonl":
-                    chunks = json_lines_chunks(file, name=path.name, contract=contract)
-                else:
-                    delimiter = "," if kind == "csv" else "\t"
-                    chunks = delimited_chunks(file, name=path.name, contract=contract, delimiter=delimiter)
-                for chunk in chunks:
-                    yield chunk
-                    on_bytes(file.tell())
-
-
-def _followed(chunks: Iterator[Chunk], path: Path, on_bytes: Callable[[int], None]) -> Iterator[Chunk]:
-    """Chunks of a binary file: what they hold in memory stands for what they took of the file."""
+def _arrow_chunks(
+    path: Path, name: str, kind: Format, contract: Contract, on_bytes: Callable[[int], None]
+) -> Iterator[Chunk]:
+    chunks = parquet_chunks if kind == "parquet" else ipc_chunks
     size_bytes, read_bytes = path.stat().st_size, 0
-    for chunk in chunks:
+    for chunk in chunks(path, name=name, contract=contract):
         yield chunk
-        read_bytes += chunk.table.nbytes
+        read_bytes += chunk.table.nbytes  # what rows hold in memory stands for what they took of the file
         on_bytes(min(read_bytes, size_bytes))
     on_bytes(size_bytes)
+
+
+def _text_chunks(
+    file: BinaryIO, name: str, kind: Format, compression: Compression | None, contract: Contract, changes: Changes
+) -> Iterator[Chunk]:
+    if compression:
+        file = decompressed(file, name=name, kind=compression, is_text=contract.encoding != "utf-16")
+    if contract.encoding != "utf-8":
+        file = as_utf8(file, name=name, encoding=contract.encoding)
+        changes.add(f"files decoded from {contract.encoding} to UTF-8")
+    if kind == "jsonl":
+        yield from json_lines_chunks(file, name=name, contract=contract, changes=changes)
+        return
+    delimiter = "," if kind == "csv" else "\t"
+    yield from delimited_chunks(file, name=name, contract=contract, delimiter=delimiter, changes=changes)
+
+
+def _composed(chunk: Chunk, changes: Changes) -> Chunk:
+    """The chunk with its texts in Unicode's composed form."""
+    table = chunk.table
+    for index, field in enumerate(table.schema):
+        texts = table.column(index)
+        if not pa.types.is_string(field.type) or pc.all(pc.string_is_ascii(texts), min_count=0).as_py():
+            continue
+        composed = pc.call_function("utf8_normalize", [texts], pc.Utf8NormalizeOptions("NFC"))
+        is_other = pc.not_equal(composed, texts).fill_null(False).to_numpy()
+        changes.add(f"texts of column '{field.name}' brought to Unicode's form NFC", count=int(is_other.sum()))
+        table = table.set_column(index, field, composed)
+    return replace(chunk, table=table)

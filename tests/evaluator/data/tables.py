@@ -1,16 +1,19 @@
 """The same rows in every format, and the contract they keep."""
 
 import csv
+import gzip
 import json
 from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
+import zstandard
 
 from manifests.contract import Column, Contract
 
-FORMATS = ("csv", "tsv", "jsonl", "ndjson", "parquet", "arrow", "feather", "ipc")
+PLAIN = ("csv", "tsv", "jsonl", "ndjson", "parquet", "arrow", "feather", "ipc")
+FORMATS = tuple(f"{suffix}{compression}" for compression in ("", ".gz", ".zst") for suffix in PLAIN)
 
 
 def contract(*columns: Column) -> Contract:
@@ -54,7 +57,15 @@ def rows(num_rows: int, *, seed: int = 5) -> list[dict]:
 
 
 def write(path: Path, rows: list[dict]) -> Path:
-    """Writes the rows in the format of the suffix."""
+    """Writes the rows in the format of the suffixes; what is compressed has two members or frames."""
+    if path.suffix in (".gz", ".zst"):
+        compress = gzip.compress if path.suffix == ".gz" else zstandard.compress
+        plain = write(path.with_suffix(""), rows)
+        content = plain.read_bytes()
+        plain.unlink()
+        half = len(content) // 2
+        path.write_bytes(compress(content[:half]) + compress(content[half:]))
+        return path
     match path.suffix:
         case ".csv" | ".tsv":
             with path.open("w", newline="", encoding="utf-8") as file:
