@@ -1,5 +1,6 @@
 """Bad input to freeze, one kind a line: the place, the column and the value are named, and nothing is left behind."""
 
+import gzip
 import json
 from pathlib import Path
 
@@ -7,13 +8,14 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+import zstandard
 
 from evaluator.data.freeze import freeze
-from evaluator.data.ingest import blocks
+from evaluator.data.ingest import blocks, read_chunks
 from evaluator.errors import DataError
 from evaluator.storage.local import LocalStore
 from evaluator.storage.memory import MemoryStore
-from manifests.contract import Column
+from manifests.contract import Column, Contract
 from tests.evaluator.data.tables import contract
 
 SMALL = contract(
@@ -106,6 +108,19 @@ TEXTS = [
     ("half.jsonl", json_with(id="\ud800"), ["half.jsonl:2: id", "surrogate"]),
     ("deep.jsonl", json_('{"note": ' + "[" * 200_000 + "\n"), ["deep.jsonl:2", "nested too deeply"]),
     ("array.json", b"[]", ["array.json", "no such format", ".jsonl"]),
+    ("array.json.gz", b"[]", ["array.json.gz", "no such format", "found .json.gz", ".jsonl", ".gz or .zst"]),
+    # compressed
+    ("cut.csv.gz", gzip.compress(csv_())[:-9], ["cut.csv.gz:", "cannot be read as gzip", "bytes of content"]),
+    ("cut.jsonl.zst", zstandard.compress(json_())[:-2], ["cut.jsonl.zst:", "cannot be read as zstd", "is it complete"]),
+    ("plain.csv.gz", csv_(), ["plain.csv.gz:1", "cannot be read as gzip", "does its suffix say what it is?"]),
+    ("plain.tsv.zst", csv_(), ["plain.tsv.zst:1", "cannot be read as zstd"]),
+    ("joined.csv.gz", gzip.compress(csv_()) + GOOD.encode(), ["joined.csv.gz:", "cannot be read as gzip", "nothing added"]),
+    ("packed.csv", gzip.compress(csv_()), ["packed.csv", "compressed with gzip", "end its name in .gz"]),
+    ("packed.parquet", zstandard.compress(b"PAR1"), ["packed.parquet", "compressed with zstd", "in .zst"]),
+    ("none.csv.gz", gzip.compress(b""), ["none.csv.gz", "no rows"]),
+    ("text.parquet.gz", gzip.compress(csv_()), ["text.parquet.gz", "cannot be read as Parquet"]),
+    ("text.arrow.zst", zstandard.compress(csv_()), ["text.arrow.zst", "cannot be read as Arrow IPC"]),
+    ("cut.parquet.gz", gzip.compress(csv_())[:-1], ["cut.parquet.gz", "cannot be read as gzip"]),
 ]  # fmt: skip
 
 
@@ -116,10 +131,86 @@ def test_bad_text_is_refused(tmp_path, name, content, words):
     refused(path, words)
 
 
-def refused(path: Path, words: list[str]) -> None:
+MOMENTS = contract(
+    Column(name="y", role="label", type="bool"),
+    Column(name="x", role="feature", type="float64", nullable=True),
+    Column(name="n", role="feature", type="int64"),
+    Column(name="text", role="feature", nullable=True, max_length=1 << 16),
+    Column(name="day", role="info", type="date", nullable=True),
+    Column(name="us", role="info", type="date", format="%m/%d/%Y", nullable=True),
+    Column(name="at", role="timestamp", type="timestamp"),
+)
+AT = "2026-11-21T10:15:00Z"
+
+
+def moments(**values: object) -> bytes:
+    """Two rows as jsonl; what is missing is null, and the second has the values."""
+    good = {"y": True, "n": 1, "at": AT, "day": "2026-11-21"}
+    return "".join(json.dumps(row) + "\n" for row in (good, {**good, **values})).encode()
+
+
+def moments_csv(**values: str) -> bytes:
+    good = {"y": "true", "x": "", "n": "1", "text": "", "day": "2026-11-21", "us": "11/21/2026", "at": AT}
+    rows = (good, good, {**good, **values})
+    return "".join(",".join(row) + "\n" for row in (list(good), *(each.values() for each in rows[1:]))).encode()
+
+
+MORE = [
+    ("forms.csv", moments_csv(day="21.11.2026"), ["forms.csv:3: day", "not a date in ISO 8601", "21.11.2026", "'%d.%m.%Y'"]),
+    ("forms.jsonl", moments(day="11/21/2026"), ["forms.jsonl:2: day", "not a date in ISO 8601", "one form", "'%m/%d/%Y'"]),
+    ("iso.csv", moments_csv(us="2026-11-21"), ["iso.csv:3: us", "not a date in the column's form", "'%m/%d/%Y'"]),
+    ("february.csv", moments_csv(day="2026-02-30"), ["february.csv:3: day", "there is no such day", "found 2026-02-30"]),
+    ("year.jsonl", moments(day="10000-01-01"), ["year.jsonl:2: day", "not a date in ISO 8601"]),
+    ("number.jsonl", moments(day=20778), ["number.jsonl:2: day", "not a string", "found 20778", "a JSON string"]),
+    ("zone.csv", moments_csv(at="2026-11-21T10:15:00"), ["zone.csv:3: at", "a timestamp without a zone", "write the zone"]),
+    ("zone.jsonl", moments(at="2026-11-21 10:15"), ["zone.jsonl:2: at", "a timestamp without a zone", "UTC"]),
+    ("nano.jsonl", moments(at="2026-11-21T10:15:00.123456789Z"), ["nano.jsonl:2: at", "not a timestamp in ISO 8601"]),
+    ("none.csv", moments_csv(at=""), ["none.csv:3: at", "no value"]),
+    ("int64.csv", moments_csv(n=str(2**63)), ["int64.csv:3: n", "past the range of int64", "found 9223372036854775808"]),
+    ("int64.jsonl", moments(n=-(2**63) - 1), ["int64.jsonl:2: n", "past the range of int64"]),
+    # a column that may have no value has NaN no more than any other
+    ("nan.csv", moments_csv(x="nan"), ["nan.csv:3: x", "NaN, which is no value"]),
+    ("nan.jsonl", moments(x=float("nan")), ["nan.jsonl:2: x", "NaN, which is no value"]),
+    ("nan.csv.gz", gzip.compress(moments_csv(x="NaN")), ["nan.csv.gz:3: x", "NaN, which is no value"]),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("name", "content", "words"), MORE, ids=[name for name, _, _ in MORE])
+def test_bad_moments_and_nulls_are_refused(tmp_path, name, content, words):
+    path = tmp_path / name
+    path.write_bytes(content)
+    refused(path, words, rules=MOMENTS)
+
+
+@pytest.mark.parametrize("suffix", ["csv", "jsonl"])
+def test_a_bad_byte_in_the_middle_of_many_good_blocks_is_refused_with_its_place(tmp_path, monkeypatch, suffix):
+    monkeypatch.setattr(blocks, "BLOCK_BYTES", 1 << 12)
+    good = moments_csv() if suffix == "csv" else moments()
+    line = good.splitlines(keepends=True)[-1]
+    before, after = good + line * 2000, line * 2000
+    bad = line.replace(b"2026-11-21", b"2026-11-2\xe9", 1)
+    path = tmp_path / f"middle.{suffix}"
+    path.write_bytes(before + bad + after)
+    offset = len(before) + bad.index(b"\xe9")
+    number = before.count(b"\n") + 1
+    refused(path, [f"middle.{suffix}:{number}", "not UTF-8", f"0xe9 at offset {offset}"], rules=MOMENTS)
+
+
+@pytest.mark.parametrize("suffix", ["csv", "jsonl"])
+def test_a_cell_of_a_megabyte_is_read_exactly(tmp_path, suffix):
+    text = "long, \u00e9 " * 120_000
+    content = moments_csv(text=f'"{text}"') if suffix == "csv" else moments(text=text)
+    path = tmp_path / f"long.{suffix}"
+    path.write_bytes(content)
+    (chunk,) = read_chunks(path, contract=MOMENTS)
+    assert chunk.table["text"].to_pylist() == [None, text]
+
+
+def refused(path: Path, words: list[str], *, rules: Contract = SMALL) -> None:
     store = LocalStore(path.parent / "store")
     with pytest.raises(DataError) as caught:
-        freeze([path], contract=SMALL, reference="small@v1", store=store)
+        freeze([path], contract=rules, reference="small@v1", store=store)
+    assert caught.value.exit_code == 2
     for word in words:
         assert word in str(caught.value)
     assert str(path.parent / "store") not in str(caught.value)
