@@ -52,13 +52,12 @@ class NearNumbers:
         shape = (num_numbers, NUM_GRIDS * NUM_DIRECTIONS)
         self._directions = (random.standard_normal(shape) / np.sqrt(num_numbers)).astype(np.float32)
         self._offsets = random.random(shape[1])
-        self._labels = self._texts(table)[first]
         self._cell = 1.0
-        projected = self._projected(self._scaled_RD)
-        keys = self._keys(projected, self._labels)
+        projected, labels = self._projected(self._scaled_RD), self._texts(table)[first]
+        keys = self._keys(projected, labels)
         while _crowding(keys) > _FULL and self._cell > _LEAST_CELL * threshold:
             self._cell = max(self._cell / 2, _LEAST_CELL * threshold)
-            keys = self._keys(projected, self._labels)
+            keys = self._keys(projected, labels)
         self._bands = Bands(keys)
         self._is_wanted = np.ones(num_rows, np.bool_)
         self._hits = Hits(num_rows)
@@ -66,13 +65,12 @@ class NearNumbers:
     def look(self, table: pa.Table, origin: Origin, numbers: npt.NDArray[np.int64]) -> None:
         """Looks for these rows among some rows of a training set."""
         scaled = self._scales.scaled(table)
-        labels = self._texts(table)
-        keys = self._keys(self._projected(scaled), labels)
+        keys = self._keys(self._projected(scaled), self._texts(table))
         for theirs, ours in self._bands.candidates(keys, wanted=self._is_wanted):
             for start in range(0, len(ours), _SLICE):
                 their, our = theirs[start : start + _SLICE], ours[start : start + _SLICE]
                 distance = np.sqrt(np.mean((scaled[their] - self._scaled_RD[our]) ** 2, axis=1))
-                near = (distance <= self._threshold) & (labels[their] == self._labels[our])
+                near = distance <= self._threshold
                 self._hits.mark(our[near], origin, numbers[their[near]], distance[near])
                 self._is_wanted[our[near]] = False
 
@@ -89,7 +87,7 @@ class NearNumbers:
         return scaled_RD @ self._directions
 
     def _keys(self, projected: npt.NDArray[np.float32], labels: npt.NDArray[np.bytes_]) -> Keys:
-        """Rows x grids."""
+        """Rows x grids; keys are the same only where the texts are, too."""
         cells = np.floor(projected / self._cell + self._offsets).astype(np.int64).view(np.uint64)
         cells = cells.reshape(-1, NUM_GRIDS, NUM_DIRECTIONS)
         keys = np.repeat(np.frombuffer(labels.tobytes(), np.uint64)[::2, None], NUM_GRIDS, axis=1)
