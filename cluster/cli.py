@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
-from cluster import cli_check, cli_dataset, cli_export, cli_gate, cli_jobs, cli_ledger, cli_verify
+from cluster import cli_check, cli_contract, cli_dataset, cli_export, cli_gate, cli_jobs, cli_ledger, cli_verify
 from cluster.cli_ledger import AsJson, InProcess, LedgerAt, RunOrExperiment, run_and_ledger
 
 if TYPE_CHECKING:
@@ -23,6 +23,7 @@ app = typer.Typer(
     epilog="Exit codes: 0 done, 1 failed, 2 invalid input; gate answers 0 promote, 3 hold, 4 reject.",
 )
 app.add_typer(cli_check.app)  # no name: its verbs are ours
+app.add_typer(cli_contract.app, name="contract")
 app.add_typer(cli_dataset.app, name="dataset")
 app.add_typer(cli_gate.app, name="gate")
 app.add_typer(cli_ledger.app, name="ledger")

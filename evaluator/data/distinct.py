@@ -64,14 +64,14 @@ class Distinct:
         return len(self.counts) <= MAX_COUNTED and self._num_text_bytes <= _MAX_TEXT_BYTES
 
     def _keep_smallest(self, values: Any) -> None:
-        hashes = _hashes(values)
+        found = hashes(values)
         if len(self._hashes) == _NUM_HASHES:
-            hashes = hashes[hashes < self._hashes[-1]]
-        if len(hashes):
-            self._hashes = np.unique(np.concatenate((self._hashes, hashes)))[:_NUM_HASHES].copy()
+            found = found[found < self._hashes[-1]]
+        if len(found):
+            self._hashes = np.unique(np.concatenate((self._hashes, found)))[:_NUM_HASHES].copy()
 
 
-def _hashes(values: Any) -> npt.NDArray[np.uint64]:
+def hashes(values: Any) -> npt.NDArray[np.uint64]:
     """64-bit hashes of values; equal values have equal ones, zero with either sign too."""
     if pa.types.is_string(values.type):
         return _database().from_arrow(pa.table({"value": values})).project("hash(value) AS hash").fetchnumpy()["hash"]

@@ -1,0 +1,5 @@
+"""Infer: a first contract, guessed from files of rows, for a person to edit."""
+
+from evaluator.data.infer.contract import infer
+
+__all__ = ["infer"]

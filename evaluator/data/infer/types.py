@@ -1,0 +1,297 @@
+"""Types: which columns files have, and the narrowest type that loses nothing of what all their rows hold."""
+
+import csv
+import json
+import tempfile
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, cast
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from evaluator.data.ingest import FORMATS, read_chunks
+from evaluator.data.ingest.source import require_source
+from evaluator.data.ingest.text_values import from_texts
+from evaluator.errors import DataError
+from manifests.contract import Column, Contract
+
+_COMPRESSIONS = {".gz": "gzip", ".zst": "zstd"}
+_PIECE_BYTES = 1 << 20
+_BOOL, _INT, _FLOAT = "bool", "int64", "float64"
+# Leading zeros belong to codes, and a float64 holds 15 digits of any number.
+_NOT_FLOAT = r"^[+-]?(0[0-9]|[0-9]{16,})"
+_DATE = r"^[0-9]{4}-[0-9]{2}-[0-9]{2}$"
+_TIMESTAMP = r"^[0-9]{4}-[0-9]{2}-[0-9]{2}[T ][0-9]{2}:[0-9]{2}:[0-9]{2}(\.[0-9]{1,6})?(Z|[+-][0-9]{2}:[0-9]{2})$"
+
+
+@dataclass(frozen=True)
+class Guess:
+    """What a column seems to be.
+
+    Attributes:
+        type: The type by its name in a contract; empty if no contract has such values.
+        shape: Of a tensor.
+        note: What a person should know, or why there is no type.
+    """
+
+    type: str
+    shape: tuple[int, ...] = ()
+    note: str = ""
+
+
+def guesses(paths: Sequence[Path]) -> dict[str, Guess]:
+    """The columns of some files, in order, and what each seems to be.
+
+    Raises:
+        DataError: A file cannot be read, or files have different columns.
+    """
+    found: dict[str, Guess] = {}
+    kinds = {path: _format(path) for path in paths}
+    texts = [path for path, kind in kinds.items() if kind in ("csv", "tsv")]
+    groups = [_of_texts(texts)] if texts else []
+    for path, kind in kinds.items():
+        if kind == "jsonl":
+            groups.append(_of_json(path))
+        elif kind in ("parquet", "ipc"):
+            groups.append(_of_arrow(path, kind))
+    for group in groups:
+        if found and group.keys() != found.keys():
+            other = sorted(group.keys() ^ found.keys())
+            raise DataError("the files have different columns", field=other[0], remedy="infer from files of one kind")
+        found = {name: _joined(found[name], guess) for name, guess in group.items()} if found else group
+    return found
+
+
+def _format(path: Path) -> str:
+    require_source(path)
+    plain = path.with_suffix("") if path.suffix.lower() in _COMPRESSIONS else path
+    return FORMATS[plain.suffix.lower()]
+
+
+def _joined(first: Guess, second: Guess) -> Guess:
+    if (first.type, first.shape) == (second.type, second.shape):
+        return first
+    if {first.type, second.type} == {_INT, _FLOAT} and first.shape == second.shape:
+        return Guess(_FLOAT, first.shape)
+    return Guess("", note=f"{first.type or 'nothing known'} in one file, {second.type or 'nothing known'} in another")
+
+
+def _of_texts(paths: Sequence[Path]) -> dict[str, Guess]:
+    candidates: dict[str, list[str]] = {}
+    seen: set[str] = set()
+    for path in paths:
+        header = _header(path)
+        if candidates and set(header) != candidates.keys():
+            other = sorted(set(header) ^ candidates.keys())
+            raise DataError("the files have different columns", place=path.name, field=other[0])
+        candidates = candidates or {name: [_INT, _FLOAT, _BOOL, "date", "timestamp"] for name in header}
+        for chunk in read_chunks(path, contract=texts_contract(header)):
+            require_readable(chunk.offences)
+            for name in header:
+                texts: Any = chunk.table[name].combine_chunks().drop_null()
+                if len(texts):
+                    seen.add(name)
+                    candidates[name] = [kind for kind in candidates[name] if _fits(texts, kind)]
+    return {
+        name: Guess(
+            [*left, "string"][0] if name in seen else "string", note="" if name in seen else "no row has a value"
+        )
+        for name, left in candidates.items()
+    }
+
+
+def texts_contract(names: Sequence[str]) -> Contract:
+    """A contract that reads every column as text; what roles say does not matter to readers."""
+    if len(names) < 2:
+        raise DataError("a dataset has a label and a feature, so two columns at least", field=names[0] if names else "")
+    label, *others = names
+    columns = (
+        Column(name=label, role="label", type="string", classes=("any",)),
+        *(Column(name=name, role="feature", type="string", nullable=True) for name in others),
+    )
+    return Contract(kind="Contract", version=1, columns=columns)
+
+
+def require_readable(offences: Sequence[Any]) -> None:
+    """Refuses rows that cannot be read at all.
+
+    Raises:
+        DataError: With the first of the offences.
+    """
+    for each in offences:
+        raise DataError(each.problem, place=each.place, field=each.column, value=each.value, remedy=each.remedy)
+
+
+def _header(path: Path) -> list[str]:
+    delimiter = "," if _format(path) == "csv" else "\t"
+    lines = (line.decode("utf-8-sig" if at == 0 else "utf-8", "replace") for at, line in enumerate(_lines(path)))
+    header = next(csv.reader(lines, delimiter=delimiter), [])
+    for at, name in enumerate(header):
+        if not name or name in header[:at]:
+            raise DataError(
+                "a column without a name" if not name else "the column stands here twice",
+                place=f"{path.name}:1",
+                field=name,
+            )
+    return header
+
+
+def _lines(path: Path) -> Iterator[bytes]:
+    with _opened(path) as stream:
+        rest = b""
+        while piece := stream.read(_PIECE_BYTES):
+            *lines, rest = (rest + piece).split(b"\n")
+            yield from (line + b"\n" for line in lines)
+        if rest:
+            yield rest
+
+
+def _fits(texts: Any, kind: str) -> bool:
+    if kind in ("date", "timestamp"):
+        form = _DATE if kind == "date" else _TIMESTAMP
+        if pc.all(pc.match_substring_regex(texts, form)).as_py() is not True:
+            return False
+        try:
+            texts.cast(pa.date32() if kind == "date" else pa.timestamp("us", "UTC"))
+        except pa.ArrowInvalid:
+            return False
+        return True
+    if kind == _FLOAT and pc.any(pc.match_substring_regex(texts, _NOT_FLOAT)).as_py():
+        return False
+    converted = from_texts(texts, type_name=kind)
+    if converted.refusals:
+        return False
+    return kind != _FLOAT or bool(np.all(np.isfinite(converted.array.to_numpy(zero_copy_only=False))))
+
+
+def _of_json(path: Path) -> dict[str, Guess]:
+    kinds: dict[str, set[Any]] = {}
+    for number, line in enumerate(_lines(path), start=1):
+        if not line.strip():
+            continue
+        try:
+            row = json.loads(line.decode("utf-8-sig" if number == 1 else "utf-8"))
+        except ValueError as error:
+            raise DataError(f"not JSON ({error})", place=f"{path.name}:{number}") from None
+        if not isinstance(row, dict):
+            raise DataError("not an object", place=f"{path.name}:{number}", remedy="each line is one row: {...}")
+        for name, value in row.items():
+            kinds.setdefault(name, set())
+            if value is not None and len(kinds[name]) < 10:
+                kinds[name].add(_json_kind(value))
+    guessed = {name: _of_kinds(found) for name, found in kinds.items()}
+    moments = [name for name, guess in guessed.items() if guess.type == "string"]
+    left = {name: ["date", "timestamp"] if kinds[name] else [] for name in moments}
+    for line in _lines(path) if moments else ():
+        row = json.loads(line.decode("utf-8-sig")) if line.strip() else {}
+        for name in moments:
+            if left[name] and isinstance(value := row.get(name), str):
+                left[name] = [kind for kind in left[name] if _fits(pa.array([value]), kind)]
+    return guessed | {
+        name: Guess(left[name][0] if left[name] else "string", note=guessed[name].note) for name in moments
+    }
+
+
+def _json_kind(value: Any) -> Any:
+    """The kind of a JSON value: a type's name, `(element, shape)` of a tensor, or words."""
+    if isinstance(value, list):
+        try:
+            array = np.array(value)
+        except ValueError:
+            return "lists of different lengths"
+        element = {"b": _BOOL, "i": _INT, "f": _FLOAT}.get(array.dtype.kind)
+        return (element, array.shape) if element and array.size else "lists of something else than numbers"
+    if isinstance(value, dict):
+        return "objects"
+    if isinstance(value, int) and not isinstance(value, bool) and not -(2**63) <= value < 2**63:
+        return "whole numbers past int64"
+    return {bool: _BOOL, int: _INT, float: _FLOAT, str: "string"}[type(value)]
+
+
+def _of_kinds(kinds: set[Any]) -> Guess:
+    if not kinds:
+        return Guess("string", note="no row has a value")
+    if kinds == {_INT, _FLOAT}:
+        return Guess(_FLOAT)
+    shapes = {kind[1] if isinstance(kind, tuple) else () for kind in kinds}
+    elements = {kind[0] if isinstance(kind, tuple) else kind for kind in kinds}
+    if len(shapes) == 1 and (len(elements) == 1 or elements == {_INT, _FLOAT}):
+        element = _FLOAT if len(elements) == 2 else elements.pop()
+        return Guess(element, shapes.pop()) if " " not in element and element != "objects" else Guess("", note=element)
+    return Guess("", note="values of several kinds: " + ", ".join(sorted(str(kind) for kind in kinds)))
+
+
+def _of_arrow(path: Path, kind: str) -> dict[str, Guess]:
+    try:
+        with pa.input_stream(str(path), compression=cast("Any", _COMPRESSIONS.get(path.suffix.lower()))) as stream:
+            source = (
+                pa.BufferReader(stream.read()) if path.suffix.lower() in _COMPRESSIONS else pa.memory_map(str(path))
+            )
+        if kind == "parquet":
+            with pq.ParquetFile(source) as file:
+                head = next(file.iter_batches(batch_size=100), None)
+                schema = file.schema_arrow
+        else:
+            is_file = source.read(6) == b"ARROW1"
+            source.seek(0)
+            batches: Any = pa.ipc.open_file(source) if is_file else pa.ipc.open_stream(source)
+            schema = batches.schema
+            head = (
+                (batches.get_batch(0) if batches.num_record_batches else None) if is_file else next(iter(batches), None)
+            )
+    except (pa.ArrowException, OSError) as error:
+        raise DataError("the file cannot be read", place=path.name, value=str(error).splitlines()[0]) from None
+    return {field.name: _of_field(field.type, None if head is None else head.column(field.name)) for field in schema}
+
+
+def _mapped(path: Path) -> pa.NativeFile:
+    """The file in memory as it lies; a compressed one in a file without a name."""
+    if path.suffix.lower() not in _COMPRESSIONS:
+        return pa.memory_map(str(path))
+    with tempfile.TemporaryFile() as plain:
+        with _opened(path) as stream:
+            while piece := stream.read(_PIECE_BYTES):
+                plain.write(piece)
+        plain.flush()
+        return pa.memory_map(f"/proc/self/fd/{plain.fileno()}")
+
+
+def _opened(path: Path) -> pa.NativeFile:
+    return pa.input_stream(str(path), compression=cast("Any", _COMPRESSIONS.get(path.suffix.lower())))
+
+
+def _of_field(kind: Any, head: Any) -> Guess:
+    if isinstance(kind, pa.FixedShapeTensorType):
+        return Guess(_scalar(kind.value_type, is_element=True), tuple(kind.shape))
+    if pa.types.is_dictionary(kind):
+        kind = kind.value_type
+    shape: list[int] = []
+    values = cast("Any", None if head is None else head.drop_null())
+    is_tensor = pa.types.is_list(kind) or pa.types.is_large_list(kind) or pa.types.is_fixed_size_list(kind)
+    while pa.types.is_list(kind) or pa.types.is_large_list(kind) or pa.types.is_fixed_size_list(kind):
+        lengths = [] if values is None or not len(values) else pc.unique(pc.list_value_length(values)).to_pylist()
+        if len(lengths) != 1 or not lengths[0]:
+            return Guess("", note="lists of different lengths, or of none")
+        shape.append(lengths[0])
+        values, kind = values.flatten(), kind.value_type
+    guess = _scalar(kind, is_element=is_tensor)
+    if not guess or (shape and guess in ("string", "date", "timestamp")):
+        return Guess("", note=f"no contract has values of type {kind}")
+    return Guess(guess, tuple(shape), note="no row has a value" if pa.types.is_null(kind) else "")
+
+
+def _scalar(kind: Any, *, is_element: bool) -> str:
+    if pa.types.is_integer(kind):
+        return str(kind) if is_element and kind != pa.uint64() else _INT
+    if pa.types.is_floating(kind):
+        return _FLOAT if kind == pa.float64() else "float32"
+    if pa.types.is_boolean(kind):
+        return _BOOL
+    if pa.types.is_date(kind) or pa.types.is_timestamp(kind):
+        return "date" if pa.types.is_date(kind) else "timestamp"
+    is_text = pa.types.is_string(kind) or pa.types.is_large_string(kind) or pa.types.is_string_view(kind)
+    return "string" if is_text or pa.types.is_null(kind) else ""

@@ -1,0 +1,196 @@
+"""Inferred contracts: they parse, and the rows that they were inferred from keep them."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from evaluator.data.freeze import freeze
+from evaluator.data.infer import infer
+from evaluator.errors import DataError
+from evaluator.storage.memory import MemoryStore
+from manifests.contract import Contract
+from manifests.parse import parse
+from tests.evaluator.data import tables
+
+
+def contract(text: str) -> Contract:
+    found = parse(text, file="contract.yaml", kind="Contract")
+    assert isinstance(found, Contract)
+    return found
+
+
+def columns(text: str) -> dict[str, dict]:
+    """What was written of each column, by name."""
+    return {each.name: each.model_dump(exclude_unset=True) for each in contract(text).columns}
+
+
+def csv_file(folder: Path, **values) -> Path:
+    rows = zip(*values.values(), strict=True)
+    path = folder / "rows.csv"
+    path.write_text("\n".join([",".join(values), *(",".join(row) for row in rows)]) + "\n")
+    return path
+
+
+LABEL = ["yes", "no"] * 50
+NUMBERS = [str(row) for row in range(100)]
+
+
+@pytest.mark.parametrize("suffix", tables.FORMATS)
+def test_rows_of_every_format_keep_the_contract_that_was_inferred_from_them(tmp_path, suffix):
+    path = tables.write(tmp_path / f"rows.{suffix}", tables.rows(300))
+    found = contract(infer([path]))
+    dataset = freeze([path], contract=found, reference="t@v1", store=MemoryStore("infer"))
+    assert (dataset.num_rows, dataset.names("id"), dataset.label.classes) == (300, ("id",), ("no", "yes"))
+
+
+TEXTS = st.text(st.characters(codec="utf-8", exclude_characters="\r\n\x00"), min_size=1, max_size=6).filter(
+    lambda text: text.strip() == text
+)
+VALUES = (
+    st.integers(-(2**63), 2**63 - 1),
+    st.integers(0, 1),
+    st.floats(allow_nan=False, allow_infinity=False),
+    st.booleans(),
+    TEXTS,
+    st.sampled_from(["a", "B", "true", "1", "null", "~", "2020-01-01", "007", "- x", "# y", "'", "1e5"]),
+    st.from_regex(r"[A-Z]{2}-[0-9]{3}", fullmatch=True),
+)
+
+
+@st.composite
+def drawn_tables(draw) -> list[dict]:
+    """Rows with a label, and columns of one kind of values each."""
+    num_rows = draw(st.integers(1, 30))
+    names = draw(
+        st.lists(
+            TEXTS.filter(lambda name: name.lower() not in ("label", "target", "y", "class", "outcome")),
+            min_size=1,
+            max_size=4,
+            unique=True,
+        )
+    )
+    kinds = {name: draw(st.sampled_from(VALUES)) for name in names}
+    label = draw(st.sampled_from([st.booleans(), st.integers(0, 3), st.sampled_from(["a", "b: c", "no"])]))
+    return [{"label": draw(label), **{name: draw(kind) for name, kind in kinds.items()}} for _ in range(num_rows)]
+
+
+@settings(max_examples=60)
+@given(drawn_tables(), st.sampled_from(["csv", "tsv", "jsonl", "parquet", "arrow", "ipc"]))
+def test_any_rows_keep_the_contract_that_was_inferred_from_them(tmp_path_factory, rows, suffix):
+    path = tables.write(tmp_path_factory.mktemp("infer") / f"rows.{suffix}", rows)
+    found = contract(infer([path], label="label"))
+    dataset = freeze([path], contract=found, reference="t@v1", store=MemoryStore("infer"))
+    assert dataset.num_rows == len(rows)
+
+
+@pytest.mark.parametrize(
+    ("values", "expected"),
+    [
+        (NUMBERS, {"type": "int64"}),
+        (["1.5", "-2"] * 50, {"type": "float64"}),
+        (["0", "1"] * 50, {"type": "int64"}),  # could be bools, and loses nothing as whole numbers
+        (["true", "false"] * 50, {"type": "bool"}),
+        ([f"{row:03}" for row in range(100)], {"type": "string", "pattern": "[0-9]{3}"}),  # codes: zeros in front
+        (["12345678901234567890", *NUMBERS[1:]], {"type": "string"}),  # past int64, and too long for a float64
+        ([*NUMBERS[1:], "n/a"], {"type": "string"}),
+        ([*NUMBERS[1:], "nan"], {"type": "string"}),
+        ([f"AB-{row:04}" for row in range(100)], {"type": "string", "pattern": r"[A-Z]{2}\-[0-9]{4}"}),
+        (["red", "green"] * 50, {"type": "string", "role": "segment", "allowed_values": ("green", "red")}),
+    ],
+)
+def test_a_column_gets_the_narrowest_type_that_loses_nothing(tmp_path, values, expected):
+    found = columns(infer([csv_file(tmp_path, y=LABEL, x=NUMBERS, z=values)]))
+    assert found["z"] == {"name": "z", "role": "feature", **expected}
+
+
+@pytest.mark.parametrize(
+    ("name", "role"), [("id", "id"), ("user_id", "id"), ("rowId", "id"), ("z", "feature"), ("android", "feature")]
+)
+def test_an_id_is_called_so_and_has_no_repeats(tmp_path, name, role):
+    assert columns(infer([csv_file(tmp_path, y=LABEL, x=LABEL, **{name: NUMBERS})]))[name]["role"] == role
+    repeated = columns(infer([csv_file(tmp_path, y=LABEL, x=NUMBERS, **{name: ["7", *NUMBERS[1:]]})]))
+    assert repeated[name]["role"] == "feature"
+
+
+def test_the_first_column_is_the_id_if_it_has_no_repeats(tmp_path):
+    assert columns(infer([csv_file(tmp_path, z=NUMBERS, y=LABEL, x=NUMBERS)]))["z"]["role"] == "id"
+
+
+def test_what_was_seen_stands_in_comments_ready_to_be_made_rules(tmp_path):
+    text = infer([csv_file(tmp_path, y=LABEL, z=[str(int(row) - 7) for row in NUMBERS])])
+    assert "# minimum: -7.0\n" in text
+    assert "# maximum: 92.0\n" in text
+    edited = text.replace("    # minimum", "    minimum").replace("    # maximum", "    maximum")
+    assert columns(edited)["z"]["minimum"] == -7
+
+
+def test_lists_become_tensors_and_what_fits_no_type_is_left_out_with_a_reason(tmp_path):
+    rows = [
+        {"y": 1, "v": [[1, 2]], "w": [1] * (row + 1), "o": {}, "m": "a" if row else 1, "n": 2**70} for row in range(9)
+    ]
+    path = tables.write(tmp_path / "rows.jsonl", rows)
+    text = infer([path])
+    found = columns(text)
+    assert (found["v"]["type"], found["v"]["shape"]) == ("int64", (1, 2))
+    assert [name for name, column in found.items() if column["role"] == "ignored"] == ["w", "o", "m", "n"]
+    assert "values of several kinds: int64, string" in text
+    freeze([path], contract=contract(text), reference="t@v1", store=MemoryStore("infer"))
+
+
+def test_small_whole_numbers_of_a_tensor_stay_small(tmp_path):
+    path = tmp_path / "rows.parquet"
+    images = pa.FixedSizeListArray.from_arrays(pa.array(np.arange(12, dtype=np.uint8)), 4)
+    pq.write_table(pa.table({"label": [1, 2, 3], "image": images, "n": pa.array([1, 2, 3], pa.int8())}), path)
+    found = columns(infer([path]))
+    assert (found["image"]["type"], found["image"]["shape"], found["n"]["type"]) == ("uint8", (4,), "int64")
+
+
+def test_files_are_looked_at_to_their_last_row(tmp_path):
+    path = tmp_path / "rows.csv"
+    path.write_text("y,x\n" + "1,2\n" * 400_000 + "1,two\n")
+    assert columns(infer([path]))["x"]["type"] == "string"
+    assert len(columns(infer([path, path]))) == 2
+
+
+def test_several_files_share_a_contract(tmp_path):
+    first = tables.write(tmp_path / "a.parquet", [{"y": 1, "x": 1}])
+    second = tables.write(tmp_path / "b.parquet", [{"y": 1, "x": 1.5}])
+    assert columns(infer([first, second]))["x"]["type"] == "float64"
+    with pytest.raises(DataError, match="different columns"):
+        infer([first, tables.write(tmp_path / "c.jsonl", [{"y": 1, "z": 1.5}])])
+
+
+@pytest.mark.parametrize(
+    ("values", "arguments", "message"),
+    [
+        ({"a": NUMBERS, "b": LABEL}, {}, "--label: no column is called like a label; allowed: a, b"),
+        ({"a": NUMBERS, "yes": LABEL}, {"label": "yess"}, "--label: there is no such column.*did you mean 'yes'"),
+        ({"y": LABEL, "b": NUMBERS}, {"id_column": "c"}, "--id: there is no such column"),
+        ({"y": LABEL, "b": LABEL, "c": NUMBERS}, {"id_column": "b"}, "--id: this column cannot be the id"),
+        ({"y": LABEL, "b": NUMBERS}, {"id_column": "b"}, "no column that could be a feature"),
+        ({"y": LABEL}, {}, "two columns at least"),
+        ({"y": LABEL, "": NUMBERS}, {}, "a column without a name"),
+    ],
+)
+def test_what_cannot_be_a_contract_is_refused(tmp_path, values, arguments, message):
+    with pytest.raises(DataError, match=message):
+        infer([csv_file(tmp_path, **values)], **arguments)
+
+
+def test_a_label_of_too_many_texts_is_refused(tmp_path):
+    rows = [{"y": f"text {row}", "x": row} for row in range(1001)]
+    with pytest.raises(DataError, match="1,001 different texts"):
+        infer([tables.write(tmp_path / "rows.jsonl", rows)])
+
+
+def test_a_bad_line_of_json_is_named(tmp_path):
+    path = tmp_path / "rows.jsonl"
+    path.write_text(json.dumps({"y": 1, "x": 2}) + "\n{oops\n")
+    with pytest.raises(DataError, match=r"rows\.jsonl:2"):
+        infer([path])
