@@ -273,8 +273,8 @@ def _of_field(kind: Any, head: Any) -> Guess:
     values = cast("Any", None if head is None else head.drop_null())
     is_tensor = pa.types.is_list(kind) or pa.types.is_large_list(kind) or pa.types.is_fixed_size_list(kind)
     while pa.types.is_list(kind) or pa.types.is_large_list(kind) or pa.types.is_fixed_size_list(kind):
-        lengths = [] if values is None or not len(values) else pc.unique(pc.list_value_length(values)).to_pylist()
-        if len(lengths) != 1 or not lengths[0]:
+        lengths = [] if values is None else pc.unique(pc.list_value_length(values)).to_pylist()
+        if values is None or len(lengths) != 1 or not lengths[0]:
             return Guess("", note="lists of different lengths, or of none")
         shape.append(lengths[0])
         values, kind = values.flatten(), kind.value_type

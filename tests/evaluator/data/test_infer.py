@@ -77,6 +77,7 @@ def drawn_tables(draw) -> list[dict]:
     )
     kinds = {name: draw(st.sampled_from(VALUES)) for name in names}
     label = draw(st.sampled_from([st.booleans(), st.integers(0, 3), st.sampled_from(["a", "b: c", "no"])]))
+    kinds = {name: kind | st.none() if draw(st.booleans()) else kind for name, kind in kinds.items()}
     return [{"label": draw(label), **{name: draw(kind) for name, kind in kinds.items()}} for _ in range(num_rows)]
 
 
@@ -194,3 +195,36 @@ def test_a_bad_line_of_json_is_named(tmp_path):
     path.write_text(json.dumps({"y": 1, "x": 2}) + "\n{oops\n")
     with pytest.raises(DataError, match=r"rows\.jsonl:2"):
         infer([path])
+
+
+@pytest.mark.parametrize(
+    ("value", "role", "kind"),
+    [
+        (7, "feature", "float64"),
+        (1.5, "feature", "float64"),
+        (True, "info", "bool"),
+        ("a", "segment", "string"),
+        (2**60, "info", "int64"),
+    ],
+)
+def test_a_column_with_nulls_may_have_them_and_says_how_many(tmp_path, value, role, kind):
+    rows = [{"y": row % 2, "x": row, "z": None if row % 4 == 0 else value} for row in range(100)]
+    for suffix in ("csv", "jsonl", "parquet", "ipc"):
+        path = tables.write(tmp_path / f"rows.{suffix}", rows)
+        text = infer([path])
+        found = columns(text)["z"]
+        assert (found["role"], found["type"], found["nullable"]) == (role, kind, True)
+        assert "# 25 rows (25.000%) have no value" in text
+        freeze([path], contract=contract(text), reference="t@v1", store=MemoryStore("infer"))
+
+
+def test_dates_and_times_are_seen_as_such(tmp_path):
+    moments = [f"2026-01-{row % 28 + 1:02}" for row in range(100)]
+    path = csv_file(tmp_path, y=LABEL, x=NUMBERS, day=moments, at=[f"{day}T10:00:00Z" for day in moments])
+    text = infer([path])
+    found = columns(text)
+    assert [(found[name]["role"], found[name]["type"]) for name in ("day", "at")] == [
+        ("timestamp", "date"),
+        ("info", "timestamp"),
+    ]
+    freeze([path], contract=contract(text), reference="t@v1", store=MemoryStore("infer"))
