@@ -1,6 +1,7 @@
 """`assay dataset diff`: what changed, in words and as JSON; the finding is kept beside the later version."""
 
 import json
+import shutil
 
 import pytest
 from typer.testing import CliRunner
@@ -69,6 +70,13 @@ def test_the_answer_as_json_is_the_manifest_and_is_kept_beside_the_later_version
     (kept,) = findings.found(open_store(store), "pets@v2")
     assert (kept, kept.found_by) == (found.drift, "someone")
     assert findings.found(open_store(store), "pets@v1") == []
+
+
+def test_versions_may_lie_in_two_stores(store, tmp_path):
+    other = tmp_path / "other"
+    shutil.copytree(store, other)
+    ask(f"{store}/pets@v1", f"{other}/pets@v2")
+    assert [len(findings.found(open_store(str(each)), "pets@v2")) for each in (store, other)] == [0, 1]
 
 
 def test_nothing_is_kept_if_it_shall_not_be(store):

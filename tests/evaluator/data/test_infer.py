@@ -159,6 +159,13 @@ def test_files_are_looked_at_to_their_last_row(tmp_path):
     assert len(columns(infer([path, path]))) == 2
 
 
+def test_an_id_that_comes_back_far_below_is_no_id(tmp_path):
+    ids = np.arange(70_000) % 69_000
+    path = tmp_path / "rows.parquet"
+    pq.write_table(pa.table({"id": ids, "y": ids % 2, "x": ids}), path)
+    assert columns(infer([path]))["id"]["role"] == "feature"
+
+
 def test_several_files_share_a_contract(tmp_path):
     first = tables.write(tmp_path / "a.parquet", [{"y": 1, "x": 1}])
     second = tables.write(tmp_path / "b.parquet", [{"y": 1, "x": 1.5}])
