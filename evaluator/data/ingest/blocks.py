@@ -17,7 +17,7 @@ BLOCK_BYTES = 1 << 22
 MAX_RECORD_BYTES = 1 << 26
 """The longest row of a text file; an unclosed quote must not swallow gigabytes."""
 
-_BOM = b"\xef\xbb\xbf"
+BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 _UTF16_MARKS = (b"\xff\xfe", b"\xfe\xff")
 NEWLINE, RETURN, QUOTE = 0x0A, 0x0D, 0x22
 
@@ -78,13 +78,13 @@ def blocks(file: BinaryIO, *, name: str, quoted: bool, changes: Changes | None =
     Raises:
         DataError: The file is UTF-16, or a record is longer than `MAX_RECORD_BYTES`.
     """
-    head = file.read(len(_BOM))
+    head = file.read(len(BYTE_ORDER_MARK))
     if head.startswith(_UTF16_MARKS):
         remedy = "save it as UTF-8, or let the contract say encoding: utf-16"
         raise DataError("the file is UTF-16", place=name, bound="UTF-8", remedy=remedy)
-    if head == _BOM and changes is not None:
+    if head == BYTE_ORDER_MARK and changes is not None:
         changes.add("byte order marks removed")
-    rest, first_byte = (b"", len(_BOM)) if head == _BOM else (head, 0)
+    rest, first_byte = (b"", len(BYTE_ORDER_MARK)) if head == BYTE_ORDER_MARK else (head, 0)
     first_line = 1
     while True:
         fresh = file.read(max(BLOCK_BYTES, len(rest)))

@@ -19,7 +19,7 @@ import pyarrow.compute as pc
 import pyarrow.csv as pa_csv
 
 from evaluator.data.ingest import json_values, quoting, tensors
-from evaluator.data.ingest.blocks import RETURN, Block, blocks, is_utf8, require_text, undecodable
+from evaluator.data.ingest.blocks import BYTE_ORDER_MARK, RETURN, Block, blocks, is_utf8, require_text, undecodable
 from evaluator.data.ingest.changes import CRLF_READ, Changes
 from evaluator.data.ingest.chunk import Chunk, Converted, Offence, Origin, chunk_of, one_array
 from evaluator.data.ingest.schema import require_columns
@@ -115,11 +115,11 @@ class _Reader:
             return "skip"
 
         wanted = [column.name for column in self._contract.read_columns]
+        # pyarrow takes a byte order mark off whatever it is given; amid a file it is a character of its cell.
+        content = BYTE_ORDER_MARK + block.content if block.content.startswith(BYTE_ORDER_MARK) else block.content
         table = pa_csv.read_csv(
-            pa.BufferReader(block.content),  # pyright: ignore[reportArgumentType]
-            read_options=pa_csv.ReadOptions(
-                column_names=self._header, use_threads=False, block_size=len(block.content) + 1
-            ),
+            pa.BufferReader(content),  # pyright: ignore[reportArgumentType]
+            read_options=pa_csv.ReadOptions(column_names=self._header, use_threads=False, block_size=len(content) + 1),
             parse_options=pa_csv.ParseOptions(
                 delimiter=self._delimiter, newlines_in_values=True, invalid_row_handler=on_ragged
             ),

@@ -118,3 +118,11 @@ def test_columns_may_come_in_any_order_and_ignored_ones_are_read_past():
     content = io.BytesIO(b"note,y,b,a\nn,3,2,1\n")
     (chunk,) = delimited_chunks(content, name="f.csv", contract=columns, delimiter=",")
     assert chunk.table.to_pylist() == [{"a": "1", "b": "2", "y": "3"}]
+
+
+@pytest.mark.parametrize("block_bytes", [1, 1 << 22])
+def test_a_byte_order_mark_amid_a_file_is_a_character_of_its_cell(block_bytes):
+    content = "\ufeffa,b,y\n\ufeff,2,3\n\ufeff\ufeff1,2,3\n".encode()
+    rows, _, offences = read(content, block_bytes=block_bytes)
+    assert rows == [("\ufeff", "2", "3"), ("\ufeff\ufeff1", "2", "3")]
+    assert not offences
