@@ -351,3 +351,11 @@ def test_bad_arguments_are_refused(tmp_path, arguments, words):
         freeze(given.pop("sources"), contract=SMALL, store=MemoryStore("arguments"), **given)
     for word in words:
         assert word in str(caught.value)
+
+
+def test_a_moment_that_is_refused_is_not_said_to_be_missing_as_well(tmp_path):
+    path = tmp_path / "at.jsonl"
+    path.write_bytes(moments(at=5))
+    with pytest.raises(DataError, match=r"at\.jsonl:2: at: not a string") as caught:
+        freeze([path], contract=MOMENTS, reference="small@v1", store=MemoryStore("at"))
+    assert "offenders" not in str(caught.value)
