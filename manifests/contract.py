@@ -34,6 +34,8 @@ class Column(FrozenColumn):
     """How text files write a date or timestamp, in `strptime`'s words, such as `%d.%m.%Y`; empty: ISO 8601, and a
     timestamp has a zone, `Z` or an offset. A timestamp's format without `%z` says that times without a zone, in text as
     in Arrow files, are of UTC."""
+    null_values: tuple[str, ...] = ()
+    """What csv and tsv write in this column where it has no value, besides nothing: such as `NA`. Needs `nullable`."""
     max_null_fraction: Fraction | None = None
     """How many of the rows may have no value. Needs `nullable`."""
     minimum: float | None = None
@@ -73,6 +75,7 @@ class Column(FrozenColumn):
             ),
             ("unique", self.unique, plain, "a plain column"),
             ("format", bool(self.format), self.type in ("date", "timestamp"), "a column of type date or timestamp"),
+            ("null_values", bool(self.null_values), self.nullable, "nullable: true"),
             ("max_null_fraction", self.max_null_fraction is not None, self.nullable, "nullable: true"),
         ):
             if given and not fits:

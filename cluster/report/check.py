@@ -13,22 +13,38 @@ _MOST_SHOWN = 3
 
 
 def show(report: CheckReport, console: Console) -> None:
-    """Prints a row for each rule, the broken ones with their first offenders below, and what it comes to."""
-    table = Table(box=box.SIMPLE_HEAD, collapse_padding=True, pad_edge=False)
-    for name in ("rule", "column", "severity", "allowed", "checked", "broken"):
-        table.add_column(name, justify="right" if name in ("checked", "broken") else "left", overflow="fold")
-    for rule in report.rules:
-        style = {"error": "red", "warn": "yellow"}[rule.severity] if rule.is_broken else ""
-        counts = (f"{rule.num_rows_checked:,}", _broken(rule))
-        words = (rule.rule, rule.column, rule.severity, rule.bound)
-        table.add_row(*map(escape, words), *counts, style=style)
-    console.print(table)
-    for rule in report.rules:
+    """Prints the rules that no row breaks in a few words, a row for each of the others, and what it comes to."""
+    held = [rule for rule in report.rules if not rule.num_rows_broken and not rule.is_broken]
+    for column, rules in _by_column(held).items():
+        console.print(Text(f"held {f'by {column}' if column else 'by all rows'}: {', '.join(rules)}"), soft_wrap=True)
+    broken = [rule for rule in report.rules if rule not in held]
+    if broken:
+        _show_table(broken, console)
+    for rule in broken:
         if rule.is_broken:
             _show_broken(rule, console)
     for change in report.changes:
         console.print(Text(f"changed on the way in: {change}"))
     console.print(Text(summary(report), style="red" if report.broken else ""))
+
+
+def _by_column(rules: list[RuleReport]) -> dict[str, list[str]]:
+    found: dict[str, list[str]] = {}
+    for rule in rules:
+        found.setdefault(rule.column, []).append(rule.rule)
+    return found
+
+
+def _show_table(rules: list[RuleReport], console: Console) -> None:
+    table = Table(box=box.SIMPLE_HEAD, collapse_padding=True, pad_edge=False)
+    for name in ("rule", "column", "severity", "allowed", "checked", "broken"):
+        table.add_column(name, justify="right" if name in ("checked", "broken") else "left", overflow="fold")
+    for rule in rules:
+        style = {"error": "red", "warn": "yellow"}[rule.severity] if rule.is_broken else ""
+        counts = (f"{rule.num_rows_checked:,}", _broken(rule))
+        words = (rule.rule, rule.column, rule.severity, rule.bound)
+        table.add_row(*map(escape, words), *counts, style=style)
+    console.print(table)
 
 
 def summary(report: CheckReport) -> str:
@@ -66,4 +82,4 @@ def _show_broken(rule: RuleReport, console: Console) -> None:
     console.print(Text(f"{word}: {name}" + (f": found {rule.found}" if rule.found else ""), style=style))
     for offender in rule.offenders[:_MOST_SHOWN]:
         note = f"; {offender.note}" if offender.note else ""
-        console.print(Text(f"  {offender.place}: {offender.value}{note}"), soft_wrap=True)
+        console.print(Text(f"  {offender.place}{f': {offender.value}' * bool(offender.value)}{note}"), soft_wrap=True)

@@ -149,7 +149,7 @@ def _of_presence(column: Column) -> list[_Rule]:
         return [_Rule(tally, is_null, lambda _: "no value", tries_nulls=True)]
     if column.max_null_fraction is None:
         return []
-    tally = _tally(column, "null_fraction", f"at most {column.max_null_fraction:g} of the rows without a value")
+    tally = _tally(column, "null_fraction", f"at most {column.max_null_fraction:.3g} of the rows without a value")
     tally.max_fraction = column.max_null_fraction
     return [_Rule(tally, is_null, lambda _: "no value", tries_nulls=True)]
 

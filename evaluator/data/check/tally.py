@@ -74,5 +74,6 @@ class Tally:
 
 
 def _offender(offence: Offence) -> Offender:
-    value = "null" if offence.value is None else shortened(offence.value)
+    nothing = "null" if offence.column else ""  # a row as a whole has no value to show
+    value = nothing if offence.value is None else shortened(offence.value)
     return Offender(place=offence.place, value=value, note=offence.remedy)

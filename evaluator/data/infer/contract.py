@@ -116,7 +116,14 @@ def _reading(guessed: dict[str, Guess], label: str) -> Contract:
             columns.append(Column(name=name, role="label", type=guess.type, classes=("any",) if is_text else ()))  # pyright: ignore[reportArgumentType]
         elif guess.type:
             columns.append(
-                Column(name=name, role="info", type=guess.type, shape=guess.shape, nullable=not guess.shape)  # pyright: ignore[reportArgumentType]
+                Column(
+                    name=name,
+                    role="info",
+                    type=guess.type,  # pyright: ignore[reportArgumentType]
+                    shape=guess.shape,
+                    nullable=not guess.shape,
+                    null_values=guess.null_values,
+                )
             )
         else:
             columns.append(Column(name=name, role="ignored"))
@@ -126,7 +133,7 @@ def _reading(guessed: dict[str, Guess], label: str) -> Contract:
     if not features:
         raise DataError("there is no column beside the label that could be a feature", field=label)
     first = columns[features[0]]
-    columns[features[0]] = Column(name=first.name, role="feature", type=first.type, shape=first.shape)
+    columns[features[0]] = first.model_copy(update={"role": "feature"})  # nulls are no matter to readers
     return Contract(kind="Contract", version=1, columns=tuple(columns))
 
 
@@ -240,12 +247,20 @@ def _tell(entry: _Entry, guess: Guess, seen: Seen) -> None:
     if seen.num_nulls and entry.fields["role"] != "label":
         part = seen.num_nulls / seen.num_rows
         entry.fields["nullable"] = True
-        entry.comments.append(f"{seen.num_nulls:,} rows ({part:.3%}) have no value")
+        if guess.null_values:
+            entry.fields["null_values"] = list(guess.null_values)
+        count = "1 row has" if seen.num_nulls == 1 else f"{seen.num_nulls:,} rows ({part:.3%}) have"
+        entry.comments.append(f"{count} no value")
         entry.rules["max_null_fraction"] = min(1.0, round(part * 1.5 + 0.0005, 3))
     if seen.minimum is not None and entry.fields["role"] != "id":
-        entry.rules |= {"minimum": float(seen.minimum), "maximum": float(seen.maximum or 0)}
+        entry.rules |= {"minimum": _plain(seen.minimum), "maximum": _plain(seen.maximum or 0)}
     if entry.fields["role"] in ("feature", "info") and seen.is_unique:
         entry.rules["unique"] = True
+
+
+def _plain(number: float) -> float:
+    """Whole numbers as such."""
+    return int(number) if number == int(number) and abs(number) < _EXACT_FLOAT else float(number)
 
 
 def _require_feature(entries: dict[str, _Entry]) -> None:

@@ -2,9 +2,9 @@
 
 import csv
 import json
-import tempfile
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from contextlib import nullcontext
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, cast
 
@@ -13,17 +13,17 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from evaluator.data.ingest import FORMATS, read_chunks
-from evaluator.data.ingest.source import require_source
+from evaluator.data.ingest import read_chunks
+from evaluator.data.ingest.compression import decompressed, unpacked
+from evaluator.data.ingest.source import format_of, require_source
 from evaluator.data.ingest.text_values import from_texts
 from evaluator.errors import DataError
 from manifests.contract import Column, Contract
 
-_COMPRESSIONS = {".gz": "gzip", ".zst": "zstd"}
-_PIECE_BYTES = 1 << 20
 _BOOL, _INT, _FLOAT = "bool", "int64", "float64"
 # Leading zeros belong to codes, and a float64 holds 15 digits of any number.
 _NOT_FLOAT = r"^[+-]?(0[0-9]|[0-9]{16,})"
+_NULL_WORDS = pa.array(["NA", "N/A", "#N/A", "NaN", "nan", "NULL", "null", "None", "-", "?", "."])
 _DATE = r"^[0-9]{4}-[0-9]{2}-[0-9]{2}$"
 _TIMESTAMP = r"^[0-9]{4}-[0-9]{2}-[0-9]{2}[T ][0-9]{2}:[0-9]{2}:[0-9]{2}(\.[0-9]{1,6})?(Z|[+-][0-9]{2}:[0-9]{2})$"
 
@@ -36,11 +36,13 @@ class Guess:
         type: The type by its name in a contract; empty if no contract has such values.
         shape: Of a tensor.
         note: What a person should know, or why there is no type.
+        null_values: Words in its cells that stand for no value; without them it would be text.
     """
 
     type: str
     shape: tuple[int, ...] = ()
     note: str = ""
+    null_values: tuple[str, ...] = ()
 
 
 def guesses(paths: Sequence[Path]) -> dict[str, Guess]:
@@ -50,7 +52,9 @@ def guesses(paths: Sequence[Path]) -> dict[str, Guess]:
         DataError: A file cannot be read, or files have different columns.
     """
     found: dict[str, Guess] = {}
-    kinds = {path: _format(path) for path in paths}
+    for path in paths:
+        require_source(path)
+    kinds = {path: format_of(path)[0] for path in paths}
     texts = [path for path, kind in kinds.items() if kind in ("csv", "tsv")]
     groups = [_of_texts(texts)] if texts else []
     for path, kind in kinds.items():
@@ -66,22 +70,18 @@ def guesses(paths: Sequence[Path]) -> dict[str, Guess]:
     return found
 
 
-def _format(path: Path) -> str:
-    require_source(path)
-    plain = path.with_suffix("") if path.suffix.lower() in _COMPRESSIONS else path
-    return FORMATS[plain.suffix.lower()]
-
-
 def _joined(first: Guess, second: Guess) -> Guess:
+    words = tuple(sorted({*first.null_values, *second.null_values}))
     if (first.type, first.shape) == (second.type, second.shape):
-        return first
+        return replace(first, null_values=words)
     if {first.type, second.type} == {_INT, _FLOAT} and first.shape == second.shape:
-        return Guess(_FLOAT, first.shape)
+        return Guess(_FLOAT, first.shape, null_values=words)
     return Guess("", note=f"{first.type or 'nothing known'} in one file, {second.type or 'nothing known'} in another")
 
 
 def _of_texts(paths: Sequence[Path]) -> dict[str, Guess]:
     candidates: dict[str, list[str]] = {}
+    null_words: dict[str, set[str]] = {}
     seen: set[str] = set()
     for path in paths:
         header = _header(path)
@@ -93,15 +93,24 @@ def _of_texts(paths: Sequence[Path]) -> dict[str, Guess]:
             require_readable(chunk.offences)
             for name in header:
                 texts: Any = chunk.table[name].combine_chunks().drop_null()
+                is_null_word = pc.is_in(texts, value_set=_NULL_WORDS)
+                if pc.any(is_null_word).as_py():
+                    null_words.setdefault(name, set()).update(pc.unique(texts.filter(is_null_word)).to_pylist())
+                    texts = texts.filter(pc.invert(is_null_word))
                 if len(texts):
                     seen.add(name)
                     candidates[name] = [kind for kind in candidates[name] if _fits(texts, kind)]
-    return {
-        name: Guess(
-            [*left, "string"][0] if name in seen else "string", note="" if name in seen else "no row has a value"
-        )
-        for name, left in candidates.items()
-    }
+    found: dict[str, Guess] = {}
+    for name, left in candidates.items():
+        words = tuple(sorted(null_words.get(name, ())))
+        if name not in seen and not words:
+            found[name] = Guess("string", note="no row has a value")
+        elif name not in seen or not left:
+            note = f"some cells say {', '.join(words)}: null_values, if that is no value" if words else ""
+            found[name] = Guess("string", note=note)
+        else:
+            found[name] = Guess(left[0], null_values=words)
+    return found
 
 
 def texts_contract(names: Sequence[str]) -> Contract:
@@ -127,7 +136,7 @@ def require_readable(offences: Sequence[Any]) -> None:
 
 
 def _header(path: Path) -> list[str]:
-    delimiter = "," if _format(path) == "csv" else "\t"
+    delimiter = "," if format_of(path)[0] == "csv" else "\t"
     lines = (line.decode("utf-8-sig" if at == 0 else "utf-8", "replace") for at, line in enumerate(_lines(path)))
     header = next(csv.reader(lines, delimiter=delimiter), [])
     for at, name in enumerate(header):
@@ -141,13 +150,9 @@ def _header(path: Path) -> list[str]:
 
 
 def _lines(path: Path) -> Iterator[bytes]:
-    with _opened(path) as stream:
-        rest = b""
-        while piece := stream.read(_PIECE_BYTES):
-            *lines, rest = (rest + piece).split(b"\n")
-            yield from (line + b"\n" for line in lines)
-        if rest:
-            yield rest
+    kind = format_of(path)[1]
+    with path.open("rb") as file:
+        yield from decompressed(file, name=path.name, kind=kind, is_text=True) if kind else file
 
 
 def _fits(texts: Any, kind: str) -> bool:
@@ -226,42 +231,29 @@ def _of_kinds(kinds: set[Any]) -> Guess:
 
 
 def _of_arrow(path: Path, kind: str) -> dict[str, Guess]:
+    compression = format_of(path)[1]
     try:
-        with pa.input_stream(str(path), compression=cast("Any", _COMPRESSIONS.get(path.suffix.lower()))) as stream:
-            source = (
-                pa.BufferReader(stream.read()) if path.suffix.lower() in _COMPRESSIONS else pa.memory_map(str(path))
-            )
-        if kind == "parquet":
-            with pq.ParquetFile(source) as file:
-                head = next(file.iter_batches(batch_size=100), None)
-                schema = file.schema_arrow
-        else:
-            is_file = source.read(6) == b"ARROW1"
-            source.seek(0)
-            batches: Any = pa.ipc.open_file(source) if is_file else pa.ipc.open_stream(source)
-            schema = batches.schema
-            head = (
-                (batches.get_batch(0) if batches.num_record_batches else None) if is_file else next(iter(batches), None)
-            )
+        with unpacked(path, kind=compression) if compression else nullcontext(path) as plain:
+            schema, head = _parquet_head(plain) if kind == "parquet" else _ipc_head(plain)
     except (pa.ArrowException, OSError) as error:
         raise DataError("the file cannot be read", place=path.name, value=str(error).splitlines()[0]) from None
     return {field.name: _of_field(field.type, None if head is None else head.column(field.name)) for field in schema}
 
 
-def _mapped(path: Path) -> pa.NativeFile:
-    """The file in memory as it lies; a compressed one in a file without a name."""
-    if path.suffix.lower() not in _COMPRESSIONS:
-        return pa.memory_map(str(path))
-    with tempfile.TemporaryFile() as plain:
-        with _opened(path) as stream:
-            while piece := stream.read(_PIECE_BYTES):
-                plain.write(piece)
-        plain.flush()
-        return pa.memory_map(f"/proc/self/fd/{plain.fileno()}")
+def _parquet_head(path: Path) -> tuple[pa.Schema, Any]:
+    with pq.ParquetFile(path) as file:
+        return file.schema_arrow, next(file.iter_batches(batch_size=100), None)
 
 
-def _opened(path: Path) -> pa.NativeFile:
-    return pa.input_stream(str(path), compression=cast("Any", _COMPRESSIONS.get(path.suffix.lower())))
+def _ipc_head(path: Path) -> tuple[pa.Schema, Any]:
+    with pa.memory_map(str(path)) as source:
+        is_file = source.read(6) == b"ARROW1"
+        source.seek(0)
+        if not is_file:
+            stream = pa.ipc.open_stream(source)
+            return stream.schema, next(iter(stream), None)
+        file = pa.ipc.open_file(source)
+        return file.schema, file.get_batch(0) if file.num_record_batches else None
 
 
 def _of_field(kind: Any, head: Any) -> Guess:

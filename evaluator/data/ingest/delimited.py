@@ -2,7 +2,8 @@
 
 pyarrow does the parsing; what it would let pass is refused before, in `quoting`.
 
-An empty cell is null, also where it is written `""` and also in a column of strings: csv cannot tell them apart.
+An empty cell is null, also where it is written `""` and also in a column of strings: csv cannot tell them apart. So is
+a cell that the contract's `null_values` name.
 Blank lines are read past, as Python's csv.DictReader does.
 """
 
@@ -10,7 +11,7 @@ import csv
 import io
 import re
 from collections.abc import Iterator
-from typing import BinaryIO, Literal
+from typing import Any, BinaryIO, Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -209,7 +210,10 @@ def _records(
 
 
 def _converted(texts: pa.ChunkedArray, column: Column) -> Converted:
-    array = one_array(texts)
+    array: Any = one_array(texts)
+    if column.null_values:
+        is_null = pc.is_in(array, value_set=pa.array(column.null_values, pa.string()))
+        array = pc.if_else(is_null, pa.scalar(None, pa.string()), array)
     if not column.shape:
         return from_texts(array, type_name=column.type, form=column.format)
     return _tensors(array, column)

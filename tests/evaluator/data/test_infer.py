@@ -125,7 +125,7 @@ def test_the_first_column_is_the_id_if_it_has_no_repeats(tmp_path):
 
 def test_what_was_seen_stands_in_comments_ready_to_be_made_rules(tmp_path):
     text = infer([csv_file(tmp_path, y=LABEL, z=[str(int(row) - 7) for row in NUMBERS])])
-    assert "# minimum: -7.0\n" in text
+    assert "# minimum: -7\n" in text
     assert "# maximum: 92.0\n" in text
     edited = text.replace("    # minimum", "    minimum").replace("    # maximum", "    maximum")
     assert columns(edited)["z"]["minimum"] == -7
