@@ -28,6 +28,7 @@ COLUMNS = [
     ({"type": "int8", "shape": [2], "unique": True}, "unique needs a plain column"),
     ({"type": "string", "format": "%Y"}, "format needs a column of type date or timestamp"),
     ({"type": "string", "max_null_fraction": 0.1}, "max_null_fraction needs nullable: true"),
+    ({"type": "string", "null_values": ["NA"]}, "null_values needs nullable: true"),
     ({"type": "int8", "minimum": 2, "maximum": 1}, "minimum 2.0 is over maximum 1.0"),
     ({"type": "string", "min_length": 2, "max_length": 1}, "min_length 2 is over max_length 1"),
     ({"type": "string", "min_length": -1}, "greater than or equal to 0"),

@@ -7,6 +7,7 @@ from manifests import Contract, Experiment, Manifest, Plan, Policy, Suite, Varia
 FOLDER = Path(__file__).parents[2] / "manifests" / "examples"
 EXAMPLES: dict[str, type[Manifest]] = {
     "contract.yaml": Contract,
+    "contract_weather.yaml": Contract,
     "experiment.yaml": Experiment,
     "plan.yaml": Plan,
     "policy.yaml": Policy,

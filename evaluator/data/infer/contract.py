@@ -101,40 +101,31 @@ def _seen(paths: Sequence[Path], guessed: dict[str, Guess], label: str) -> tuple
 
 
 def _reading(guessed: dict[str, Guess], label: str) -> Contract:
-    """A contract to read by: types as guessed; what else roles say does not matter to readers."""
-    columns: list[Column] = []
-    for name, guess in guessed.items():
-        is_text = guess.type == "string"
-        if name == label:
-            if not guess.type or guess.shape or guess.type in ("date", "timestamp"):
-                raise DataError(
-                    "the label has no values that a label can have",
-                    field=name,
-                    value=guess.note or guess.type,
-                    remedy="say which column it is: --label NAME",
-                )
-            columns.append(Column(name=name, role="label", type=guess.type, classes=("any",) if is_text else ()))  # pyright: ignore[reportArgumentType]
-        elif guess.type:
-            columns.append(
-                Column(
-                    name=name,
-                    role="info",
-                    type=guess.type,  # pyright: ignore[reportArgumentType]
-                    shape=guess.shape,
-                    nullable=not guess.shape,
-                    null_values=guess.null_values,
-                )
-            )
-        else:
-            columns.append(Column(name=name, role="ignored"))
-    features = [
-        at for at, column in enumerate(columns) if column.role == "info" and column.type not in ("date", "timestamp")
-    ]
-    if not features:
+    """A contract to read by: types as guessed. Readers ask for no roles, so it need not be one that could be kept."""
+    told = guessed[label]
+    if not told.type or told.shape or told.type in ("date", "timestamp"):
+        raise DataError(
+            "the label has no values that a label can have",
+            field=label,
+            value=told.note or told.type,
+            remedy="say which column it is: --label NAME",
+        )
+    if all(not each.type or each.type in ("date", "timestamp") for name, each in guessed.items() if name != label):
         raise DataError("there is no column beside the label that could be a feature", field=label)
-    first = columns[features[0]]
-    columns[features[0]] = first.model_copy(update={"role": "feature"})  # nulls are no matter to readers
-    return Contract(kind="Contract", version=1, columns=tuple(columns))
+    columns = tuple(
+        Column(
+            name=name,
+            role="info",
+            type=each.type,  # pyright: ignore[reportArgumentType]
+            shape=each.shape,
+            nullable=not each.shape,
+            null_values=each.null_values,
+        )
+        if each.type
+        else Column(name=name, role="ignored")
+        for name, each in guessed.items()
+    )
+    return Contract.model_construct(kind="Contract", version=1, columns=columns)
 
 
 def _entries(guessed: dict[str, Guess], seen: dict[str, Seen], label: str, id_column: str | None) -> dict[str, _Entry]:

@@ -78,7 +78,11 @@ def drawn_tables(draw) -> list[dict]:
     kinds = {name: draw(st.sampled_from(VALUES)) for name in names}
     label = draw(st.sampled_from([st.booleans(), st.integers(0, 3), st.sampled_from(["a", "b: c", "no"])]))
     kinds = {name: kind | st.none() if draw(st.booleans()) else kind for name, kind in kinds.items()}
-    return [{"label": draw(label), **{name: draw(kind) for name, kind in kinds.items()}} for _ in range(num_rows)]
+    # One column is always fit to be a feature.
+    return [
+        {"label": draw(label), "row": row, **{name: draw(kind) for name, kind in kinds.items()}}
+        for row in range(num_rows)
+    ]
 
 
 @settings(max_examples=60)
@@ -100,7 +104,10 @@ def test_any_rows_keep_the_contract_that_was_inferred_from_them(tmp_path_factory
         ([f"{row:03}" for row in range(100)], {"type": "string", "pattern": "[0-9]{3}"}),  # codes: zeros in front
         (["12345678901234567890", *NUMBERS[1:]], {"type": "string"}),  # past int64, and too long for a float64
         ([*NUMBERS[1:], "n/a"], {"type": "string"}),
-        ([*NUMBERS[1:], "nan"], {"type": "string"}),
+        ([*NUMBERS[2:], "n/a", "NA"], {"type": "string"}),  # one of them is a text
+        ([*NUMBERS[1:], "nan"], {"type": "float64", "nullable": True, "null_values": ("nan",)}),
+        (["NA", *NUMBERS[1:-1], "-"], {"type": "float64", "nullable": True, "null_values": ("-", "NA")}),
+        (["NA", *["a"] * 49] * 2, {"type": "string", "role": "segment", "allowed_values": ("NA", "a")}),  # a code
         ([f"AB-{row:04}" for row in range(100)], {"type": "string", "pattern": r"[A-Z]{2}\-[0-9]{4}"}),
         (["red", "green"] * 50, {"type": "string", "role": "segment", "allowed_values": ("green", "red")}),
     ],
@@ -126,7 +133,7 @@ def test_the_first_column_is_the_id_if_it_has_no_repeats(tmp_path):
 def test_what_was_seen_stands_in_comments_ready_to_be_made_rules(tmp_path):
     text = infer([csv_file(tmp_path, y=LABEL, z=[str(int(row) - 7) for row in NUMBERS])])
     assert "# minimum: -7\n" in text
-    assert "# maximum: 92.0\n" in text
+    assert "# maximum: 92\n" in text
     edited = text.replace("    # minimum", "    minimum").replace("    # maximum", "    maximum")
     assert columns(edited)["z"]["minimum"] == -7
 

@@ -126,3 +126,16 @@ def test_a_byte_order_mark_amid_a_file_is_a_character_of_its_cell(block_bytes):
     rows, _, offences = read(content, block_bytes=block_bytes)
     assert rows == [("\ufeff", "2", "3"), ("\ufeff\ufeff1", "2", "3")]
     assert not offences
+
+
+def test_words_that_stand_for_no_value_are_null_in_the_columns_that_say_so():
+    words = contract(
+        Column(name="a", role="feature", type="float64", nullable=True, null_values=("NA", "-")),
+        Column(name="b", role="feature", nullable=True),
+        Column(name="y", role="label", type="int8"),
+    )
+    content = io.BytesIO(b'a,b,y\nNA,NA,1\n"-",-,2\n1.5,,3\nna,x,4\n')
+    (chunk,) = delimited_chunks(content, name="f.csv", contract=words, delimiter=",")
+    assert chunk.table["a"].to_pylist()[:3] == [None, None, 1.5]
+    assert chunk.table["b"].to_pylist() == ["NA", "-", None, "x"]
+    assert [(each.place, each.value) for each in chunk.offences] == [("f.csv:5", "na")]
