@@ -97,7 +97,8 @@ class Column(FrozenColumn):
         wrong = [value for value in self.allowed_values if type(value) is not kind]
         if wrong:
             raise ValueError(f"allowed_values of a column of type {self.type} holds {wrong[0]!r}")
-        if self.role == "ignored" and self.model_fields_set - {"name", "role", "type", "description", "unit"}:
+        bare = Column.model_construct(name=self.name, role="ignored", type=self.type)
+        if self.role == "ignored" and self.model_copy(update={"description": "", "unit": ""}) != bare:
             raise ValueError("an ignored column is not read, so it has no rules; role: info is read and checked")
         return self
 

@@ -1,11 +1,13 @@
 """Diff for people: what changed between two versions of a dataset, in the terminal."""
 
+from rich import box
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
+from rich.text import Text
 
 from manifests.dataset_diff import DatasetDiff, RowsDiff
-from manifests.drift_report import ColumnDrift, DriftStatistic
+from manifests.drift_report import ColumnDrift, DriftReport
 
 _SHORT = {
     "psi": "PSI",
@@ -25,12 +27,21 @@ def show(found: DatasetDiff, console: Console) -> None:
         console.print(escape(line), soft_wrap=True)
     if found.drift.columns:
         console.print(_drift_table(found.drift.columns))
-        console.print(
-            "nulls: how much the fraction of rows without a value moved; in brackets: what chance alone stays under",
-            style="dim",
-            soft_wrap=True,
-        )
-    console.print(escape(found.drift.words), style="green" if found.drift.is_fine else "red", soft_wrap=True)
+        console.print("nulls: how much the part of the rows without a value moved", style="dim")
+        for column in found.drift.columns:
+            if column.has_drifted:
+                chance = ", ".join(f"{_SHORT[each.name]} {each.chance:.2g}" for each in column.statistics)
+                line = f"{column.column}: {column.words}; chance alone stays under {chance}"
+                console.print(Text(line, style="red"), soft_wrap=True)
+    console.print(Text(summary(found.drift), style="green" if found.drift.is_fine else "red"), soft_wrap=True)
+
+
+def summary(drift: DriftReport) -> str:
+    """One line: how many columns drifted, of how many."""
+    drifted = sum(column.has_drifted for column in drift.columns)
+    if drifted:
+        return f"{drifted} of {len(drift.columns)} columns drifted"
+    return drift.words
 
 
 def _contract_lines(found: DatasetDiff) -> list[str]:
@@ -67,19 +78,11 @@ def _named(names: tuple[str, ...], number: int) -> str:
 
 
 def _drift_table(columns: tuple[ColumnDrift, ...]) -> Table:
-    table = Table("column", "compared", *_SHORT.values(), "verdict")
+    table = Table("column", "compared as", box=box.SIMPLE_HEAD, collapse_padding=True, pad_edge=False)
+    for name in _SHORT.values():
+        table.add_column(name, justify="right")
     for column in columns:
         by_name = {each.name: each for each in column.statistics}
-        cells = [_cell(by_name[name]) if name in by_name else "" for name in _SHORT]
-        table.add_row(
-            escape(column.column),
-            column.compared,
-            *cells,
-            escape(column.words),
-            style="red" if column.has_drifted else None,
-        )
+        cells = [f"{by_name[name].value:.3f}" if name in by_name else "" for name in _SHORT]
+        table.add_row(escape(column.column), column.compared, *cells, style="red" if column.has_drifted else None)
     return table
-
-
-def _cell(statistic: DriftStatistic) -> str:
-    return f"{statistic.value:.3f} ({statistic.chance:.3f})"

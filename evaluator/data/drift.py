@@ -30,6 +30,10 @@ _BLOCK = 1 << 16
 _NUM_NAMED = 20
 
 
+_NEVER_ALIKE = ("id", "cluster", "timestamp")
+"""Roles of columns that have other values in other rows: that is no drift."""
+
+
 class Follower:
     """Follows the rows of one version in order; memory hardly grows with them.
 
@@ -40,10 +44,10 @@ class Follower:
         """Starts with no rows.
 
         Args:
-            columns: The columns of the version. Those that name rows or clusters are left out: names do not drift.
+            columns: The columns of the version. Names of rows and clusters, and times, are left out.
         """
         self.num_rows = 0
-        self.columns = {each.name: _Followed(each) for each in columns if each.role not in ("id", "cluster")}
+        self.columns = {each.name: _Followed(each) for each in columns if each.role not in _NEVER_ALIKE}
 
     def take(self, rows: pa.Table) -> None:
         """Adds rows."""

@@ -59,7 +59,7 @@ def test_what_changed_is_said_in_words(store):
         "10 removed: 0, 1, 2, 3, 4, …",
         "x in 190",
         "relabelled: ",
-        "2 of 2 columns drifted from pets@v1: y: drifted (l_infinity",
+        "2 of 2 columns drifted",
     ):
         assert part in words
 

@@ -132,3 +132,13 @@ def test_what_is_stored_of_a_column_has_no_rules():
     plain = contract({"name": "c", "role": "segment"})
     assert isinstance(plain, Contract)
     assert promised.frozen_columns == plain.frozen_columns
+
+
+def test_a_contract_is_read_back_as_it_was_written():
+    columns = [
+        {"name": "x", "role": "feature", "type": "int8", "minimum": 0},
+        {"name": "y", "role": "label", "type": "bool"},
+        {"name": "z", "role": "ignored", "type": "int8", "description": "what nobody needs"},
+    ]
+    written = Contract.model_validate_json(json.dumps({"kind": "Contract", "version": 1, "columns": columns}))
+    assert Contract.model_validate_json(written.model_dump_json()) == written
