@@ -19,7 +19,7 @@ def test_a_runs_report_names_the_rules_that_warn():
     found = {"dataset": {"description": "A digit.", "check": document._check(REPORT)}}
     assert [str(line) for line in terminal._dataset_words(found)] == [
         "rows: A digit.",
-        "1 of the 2 rules of the dataset's contract hold",
+        "the rows hold 1 of the 2 rules of their contract",
         "warning: the rows break duplicates: allowed none, 2 rows; first at a.csv:3",
         "changed when the rows were frozen: a.csv: a byte order mark",
     ]
