@@ -2,6 +2,7 @@
 
 import contextlib
 import json
+import random
 import socket
 import subprocess
 import sys
@@ -43,10 +44,14 @@ class S3Server:
 
 
 def _free_ports(num_ports: int) -> list[int]:
-    """Free ports below 50,000, since each server also listens 10,000 above its own."""
+    """Free ports whose neighbours 10,000 above are free, too, since each server also listens there.
+
+    They are drawn, so that two processes that look at once find different ones, from where no connection gets a port of
+    its own: those begin at 32,768.
+    """
     found: list[int] = []
     with contextlib.ExitStack() as held:
-        for port in range(20_000, 50_000, 7):
+        for port in random.sample(range(20_000, 22_700), k=200):
             sockets = [held.enter_context(socket.socket()) for _ in range(2)]
             try:
                 sockets[0].bind(("127.0.0.1", port))

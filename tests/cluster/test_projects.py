@@ -40,18 +40,19 @@ def told(ready) -> Progress:
 
 
 def test_what_other_runs_of_the_project_have_cost_bounds_a_run(tmp_path):
-    project = {"project": "vision", "project_budget": {"price": 1.0, "warn_at": 1.0}}
     assert {arm["status"] for arm in run(tmp_path, "elsewhere", SLOW, project="other")["arms"]} == {"complete"}
     stopped = prepared(tmp_path, "first", SLOW, project="vision", budget={"price": 0.4})
     with pytest.raises(StoppedError, match=r"budget.price is 0.4"):
         pipeline.run(stopped, in_process=True, on_progress=lambda arm, units: None, reuses=False)
     first = told(stopped).spent.price
-    assert 0.4 <= first < 1.0  # of a stopped run, whether or not it was committed
+    assert first >= 0.4  # of a stopped run, whether or not it was committed
 
+    budget = first + 0.6
+    project = {"project": "vision", "project_budget": {"price": budget, "warn_at": 1.0}}
     second = prepared(tmp_path, "second", SLOW, **project)
-    with pytest.raises(StoppedError, match=r"the budget of project 'vision' is spent: project_budget.price is 1,"):
+    with pytest.raises(StoppedError, match=r"the budget of project 'vision' is spent: project_budget.price is "):
         pipeline.run(second, in_process=True, on_progress=lambda arm, units: None, reuses=False)
-    assert 1.0 - first <= told(second).spent.price < 1.0  # what the first left, and the unit that was in flight
+    assert 0.6 <= told(second).spent.price < budget  # what the first left, and the unit that was in flight
 
     num_records = len(list((tmp_path / "ledger/v1/runs").iterdir()))
     with pytest.raises(StoppedError, match=r"nothing was begun: the budget of project 'vision' is spent"):

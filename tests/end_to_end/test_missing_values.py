@@ -44,7 +44,8 @@ def test_missing_values_reach_the_variant_and_the_report(tmp_path, monkeypatch, 
     monkeypatch.setattr(builders, "CONTRACT", {**builders.CONTRACT, "columns": columns})
     rule = {"kind": "group_gap", "metric": "accuracy", "column": "group", "margin": 0.1}
     plan = {**builders.SUITE["plan"], "guardrails": [rule]}
-    arms = {"control": builders.variant(flip_every=5), "noticing": builders.variant("noticing")}
+    takes = {"takes_missing": True}
+    arms = {"control": builders.variant(flip_every=5) | takes, "noticing": builders.variant("noticing") | takes}
     experiment = builders.write_experiment(tmp_path, arms=arms, suite={**builders.SUITE, "plan": plan})
     (tmp_path / "variants_under_test.py").write_text(builders.CODE + CODE)
     prepared = pipeline.prepare(str(experiment))
