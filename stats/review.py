@@ -13,6 +13,7 @@ a bound of cost is held or rejected as the policy says. All else that fails or i
 differs says that the numbers cannot be trusted, not that the arm is bad.
 """
 
+import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from types import MappingProxyType
@@ -160,7 +161,7 @@ def _question(name: str, parts: Sequence[_Part]) -> Question:
 
 
 def _dataset(policy: Policy, evidence: Evidence) -> tuple[_Part, ...]:
-    where = evidence.dataset_location
+    where = shlex.quote(evidence.dataset_location)
     parts = [_Part("pass", f"{evidence.dataset}; its contract held when it was frozen", True)]
     if evidence.withdrawn:
         step = "run the experiment on a version that was not withdrawn"

@@ -62,6 +62,13 @@ def test_a_hold_says_which_command_goes_on():
     assert found.reasons[-1] == "nobody has scored it again"
 
 
+def test_a_command_can_be_run_as_it_is_told_wherever_the_dataset_lies():
+    evidence = Evidence(dataset="rows@v1", dataset_location="/my data/rows@v1")
+    (found,) = reviewed(differing(0.2), policy(require=("leakage", "drift")), evidence=evidence)
+    assert "assay dataset leakage '/my data/rows@v1' --training FILE" in found.next_step
+    assert "assay dataset diff EARLIER '/my data/rows@v1'" in found.next_step
+
+
 # +0.2 is 20 points of a hundredth; a price of 4 is 0.2 a point.
 @pytest.mark.parametrize(("bound", "decision"), [(0.21, "promote"), (0.19, "hold")])
 def test_the_price_of_a_point_is_bounded(bound, decision):
