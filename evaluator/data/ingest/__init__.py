@@ -3,6 +3,6 @@
 from evaluator.data.ingest.changes import Changes
 from evaluator.data.ingest.chunk import Chunk, Offence, Origin
 from evaluator.data.ingest.schema import arrow_schema, arrow_type
-from evaluator.data.ingest.source import FORMATS, read_chunks
+from evaluator.data.ingest.source import read_chunks
 
-__all__ = ["FORMATS", "Changes", "Chunk", "Offence", "Origin", "arrow_schema", "arrow_type", "read_chunks"]
+__all__ = ["Changes", "Chunk", "Offence", "Origin", "arrow_schema", "arrow_type", "read_chunks"]

@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from evaluator.data.ingest import FORMATS, Chunk, Origin, arrow_type, read_chunks
+from evaluator.data.ingest import Chunk, Origin, arrow_type, read_chunks
 from evaluator.data.ingest.source import require_source
 from evaluator.data.shards import ShardReader, open_dataset
 from evaluator.errors import DataError
@@ -89,7 +89,7 @@ def open_training(location: str, *, dataset: Dataset) -> Training:
         DamageError: The frozen dataset is damaged.
     """
     path = Path(location)
-    if "@" in path.name and not (path.suffix.lower() in FORMATS and path.exists()):
+    if "@" in path.name and not path.is_file():
         return _Frozen(*open_dataset(location), wanted=dataset)
     return _File(path, dataset.contract)
 

@@ -1,5 +1,6 @@
 """Each kind of leak on small rows: what counts, what does not, and where it is said to stand."""
 
+import gzip
 import json
 from datetime import UTC, datetime, timedelta
 
@@ -19,11 +20,13 @@ from evaluator.data.leakage.row_digest import row_digests
 from evaluator.errors import DataError
 from manifests.column import FrozenColumn
 from manifests.contract import Column
+from manifests.leakage import LeakageCheck
 from tests.evaluator.data.leakage.builders import Y, frozen, overlap, searched, texts, train, vocabulary
 
 ID = Column(name="id", role="id")
 TEXT = Column(name="text", role="feature")
 X = Column(name="x", role="feature", type="float64", nullable=True)
+WHEN = Column(name="when", role="timestamp", type="timestamp")
 START = datetime(2026, 1, 1, tzinfo=UTC)
 
 
@@ -50,6 +53,15 @@ def test_a_training_file_may_have_more_columns_and_lack_all_but_the_features(tmp
     assert (pair.row, pair.id, pair.place) == (1, "b", place)
     assert overlap(found, "ids").num_rows is None
     assert [(each.name, each.num_rows) for each in found.training] == [(f"train{suffix}", 3)]
+
+
+@pytest.mark.parametrize("name", ["train.csv.gz", "train@2.csv.gz", "train@2.csv"])
+def test_a_training_file_may_be_compressed_and_have_an_at_in_its_name(tmp_path, name):
+    dataset, store = frozen(tmp_path, [X, Y], {"x": [0.5, 2.5], "y": [0, 1]})
+    content = b"x\n9.5\n2.5\n"
+    (tmp_path / name).write_bytes(gzip.compress(content) if name.endswith(".gz") else content)
+    found = searched(dataset, store, str(tmp_path / name))
+    assert overlap(found, "exact").pairs[0].place == f"{name}:3"
 
 
 def test_a_column_that_comes_late_in_a_jsonl_file_does_not_end_the_reading(tmp_path):
@@ -185,3 +197,18 @@ def test_a_finding_cannot_say_that_a_leak_is_fine(tmp_path):
     assert not found.is_fine
     with pytest.raises(ValidationError, match="is_fine"):
         type(found).model_validate({**found.model_dump(), "is_fine": True})
+
+
+def test_time_is_told_and_a_leak_only_past_a_cutoff_or_by_the_contract(tmp_path):
+    when = [START + timedelta(days=day) for day in range(4)]
+    dataset, store = frozen(tmp_path, [X, WHEN, Y], {"x": [0.5, 1.5, 2.5, 3.5], "when": when, "y": [0, 1, 0, 1]})
+    learned = train(tmp_path, {"x": [9.5], "when": [START + timedelta(days=1)]})
+    told = searched(dataset, store, learned)
+    assert (overlap(told, "time").num_rows, told.is_fine) == (2, True)
+    judged = searched(dataset, store, learned, check=LeakageCheck(time=0.25, single_feature=None))
+    assert judged.leaks == ("2 of 4 rows are not newer than the training sets",)
+    cut = searched(dataset, store, learned, cutoff=instant("2026-01-02"))
+    assert (overlap(cut, "time").num_rows, overlap(cut, "time").num_training_rows, cut.is_fine) == (1, 1, False)
+    assert searched(dataset, store, train(tmp_path, {"x": [9.5]}), cutoff=instant("2026-01-01")).is_fine
+    with pytest.raises(DataError, match="not a date"):
+        instant("soon")
