@@ -31,7 +31,10 @@ def diff(
     prefix = "" if store is None else f"{store.rstrip('/')}/"
     before, after = open_dataset(f"{prefix}{earlier}"), open_dataset(f"{prefix}{later}")
     found = diff_of(before, after, found_by=by)
-    if not no_keep:
+    is_itself = (before[0].reference, before[0].rows_digest) == (after[0].reference, after[0].rows_digest)
+    if is_itself:
+        typer.echo(f"{found.later} is compared with itself: that says nothing of drift, and is not kept", err=True)
+    elif not no_keep:
         findings.keep(after[1], found.drift)
     if as_json:
         print_json(found.model_dump(mode="json"))

@@ -84,6 +84,11 @@ def test_nothing_is_kept_if_it_shall_not_be(store):
     assert findings.found(open_store(store), "pets@v2") == []
 
 
+def test_a_version_that_is_compared_with_itself_vouches_for_nothing(store):
+    ask("pets@v2", "pets@v2", "--store", store)
+    assert findings.found(open_store(store), "pets@v2") == []
+
+
 @pytest.mark.parametrize(("later", "exit_code"), [("pets@v2", 1), ("pets@v3", 0)])
 def test_drift_fails_only_where_it_is_told_to(store, later, exit_code):
     ask("pets@v1", later, "--store", store)
