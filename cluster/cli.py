@@ -96,7 +96,7 @@ def freeze(
     if dataset.parent is not None:
         shards += f", a sample of {dataset.parent.num_rows:,}"
     typer.echo(f"frozen {dataset.reference}: {dataset.num_rows:,} rows in {shards}, {dataset.digest()}", err=True)
-    withdrawal = findings.withdrawal_of(store, dataset.reference)
+    withdrawal = findings.withdrawal_of(store, dataset.reference, rows_digest=dataset.rows_digest)
     if withdrawal is not None:
         typer.echo(f"warning: {name} was withdrawn on {withdrawal.found_at}: {withdrawal.reason}", err=True)
     if as_json:

@@ -99,8 +99,8 @@ def withdraw(
             bound=f"1 to {LONGEST_REASON:,} characters, and --by with at most {LONGEST_NAME}",
             remedy="say why, for those who meet it later",
         )
-    known = [each for each in findings.found(store, manifest.reference) if isinstance(each, Withdrawal)]
-    withdrawal = next((each for each in known if each.reason == reason), None)
+    known = findings.found(store, manifest.reference, rows_digest=manifest.rows_digest)
+    withdrawal = next((each for each in known if isinstance(each, Withdrawal) and each.reason == reason), None)
     if withdrawal is None:
         withdrawal = Withdrawal(
             reference=manifest.reference,

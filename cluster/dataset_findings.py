@@ -1,13 +1,16 @@
 """Dataset findings: what is known of the dataset of a run, from its store now and from when the run was opened."""
 
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any, Literal, get_args
 
 from evaluator.data import findings
 from evaluator.data.references import stored_dataset
 from evaluator.errors import StoreError
 from evaluator.storage import Store, open_store, split_uri
+from manifests.dataset import Dataset
+from manifests.drift_report import DriftReport
 from manifests.finding import Finding
+from manifests.leakage import Leakage
 from manifests.ledger import Run
 
 LINEAGE_FIELD = "findings"
@@ -25,6 +28,7 @@ class Known:
         is_fine: Whether it says that all is well.
         words: What was found.
         found_at: When.
+        beside: What the dataset was compared with, by digests.
     """
 
     kind: str
@@ -32,6 +36,7 @@ class Known:
     is_fine: bool
     words: str
     found_at: str
+    beside: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -46,30 +51,43 @@ class KnownFindings:
     all: tuple[Known, ...] = field(default=())
     problem: str = ""
 
-    def latest(self, kind: Kind) -> Known | None:
-        """The newest of a kind."""
-        return next((each for each in reversed(self.all) if each.kind == kind), None)
+    def answer(self, kind: Kind) -> Known | None:
+        """What all findings of a kind say together; None: there are none.
+
+        The newest counts, and each before it that was compared with something that none since was: who finds nothing
+        in one training set takes back nothing that was found in another.
+        """
+        counted, compared = list[Known](), set[str]()
+        for each in reversed(self.all):
+            if each.kind == kind and (not counted or not compared.issuperset(each.beside)):
+                counted.append(each)
+                compared.update(each.beside)
+        bad = [each for each in counted if not each.is_fine]
+        if len(bad) > 1:
+            return replace(bad[0], words="; ".join(each.words for each in bad))
+        return next(iter(bad or counted), None)
 
     @property
     def withdrawn(self) -> str:
         """That the version was withdrawn, in words; empty if it was not."""
-        found = self.latest("Withdrawal")
+        found = self.answer("Withdrawal")
         return "" if found is None else found.words
 
     @property
     def warnings(self) -> tuple[str, ...]:
-        """What is not fine by the newest of each kind, in words."""
-        newest = [self.latest(kind) for kind in get_args(Kind)]
-        return tuple(each.words for each in newest if each is not None and not each.is_fine)
+        """What is not fine, in words: one for each kind."""
+        answers = [self.answer(kind) for kind in get_args(Kind)]
+        return tuple(each.words for each in answers if each is not None and not each.is_fine)
 
 
-def in_store(store: Store, reference: str) -> KnownFindings:
-    """What a dataset's store knows of `name@version` now.
+def in_store(store: Store, dataset: Dataset) -> KnownFindings:
+    """What a dataset's store knows of its rows now.
 
     Raises:
         DamageError: A finding was changed.
     """
-    return KnownFindings(tuple(_known(each) for each in findings.found(store, reference)))
+    known = findings.found(store, dataset.reference, rows_digest=dataset.rows_digest)
+    return KnownFindings(tuple(_known(each) for each in known))
 
 
 def as_lineage(known: KnownFindings) -> list[dict[str, Any]]:
@@ -80,7 +98,7 @@ def as_lineage(known: KnownFindings) -> list[dict[str, Any]]:
 def at_opening(run: Run) -> KnownFindings:
     """What was known when a run was opened."""
     recorded: Any = run.lineage.circumstance.get(LINEAGE_FIELD) or ()
-    return KnownFindings(tuple(Known(**each) for each in recorded))
+    return KnownFindings(tuple(Known(**{**each, "beside": tuple(each.get("beside", ()))}) for each in recorded))
 
 
 def now(run: Run) -> KnownFindings:
@@ -96,11 +114,16 @@ def now(run: Run) -> KnownFindings:
         dataset = stored_dataset(store, reference)
         if dataset is None or dataset.digest() != run.dataset_digest:
             return KnownFindings(recorded, f"{run.experiment.dataset} is not there any more")
-        found = {each.digest: each for each in (*recorded, *in_store(store, reference).all)}
+        found = {each.digest: each for each in (*recorded, *in_store(store, dataset).all)}
     except StoreError as error:
         return KnownFindings(recorded, str(error))
     return KnownFindings(tuple(sorted(found.values(), key=lambda each: (each.found_at, each.digest))))
 
 
 def _known(finding: Finding) -> Known:
-    return Known(finding.kind, finding.digest(), finding.is_fine, finding.words, finding.found_at)
+    beside: tuple[str, ...] = ()
+    if isinstance(finding, Leakage):
+        beside = tuple(each.sha256 for each in finding.training)
+    elif isinstance(finding, DriftReport):
+        beside = (finding.earlier_rows_digest,)
+    return Known(finding.kind, finding.digest(), finding.is_fine, finding.words, finding.found_at, beside)

@@ -29,6 +29,7 @@ def described(store: Store, dataset: Dataset) -> dict[str, Any]:
     """
     contract = dataset.contract
     by_name = {column.name: column for column in contract.columns}
+    known = findings.found(store, dataset.reference, rows_digest=dataset.rows_digest)
     kept = {"check", "sources", "parent", "profile"}
     return {
         **_line(store, dataset),
@@ -37,12 +38,12 @@ def described(store: Store, dataset: Dataset) -> dict[str, Any]:
         "columns": [_column(column, by_name.get(column.name)) for column in dataset.columns],
         "rules": list(_rules_of_rows(contract)),
         **dataset.model_dump(mode="json", include=kept),
-        "findings": [finding.model_dump(mode="json") for finding in findings.found(store, dataset.reference)],
+        "findings": [finding.model_dump(mode="json") for finding in known],
     }
 
 
 def _line(store: Store, dataset: Dataset) -> dict[str, Any]:
-    withdrawal = findings.withdrawal_of(store, dataset.reference)
+    withdrawal = findings.withdrawal_of(store, dataset.reference, rows_digest=dataset.rows_digest)
     return {
         "reference": dataset.reference,
         "digest": dataset.digest(),

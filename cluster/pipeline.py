@@ -114,7 +114,7 @@ def prepare(experiment_file: str, *, ledger: str | None = None) -> Prepared:
         committed=reader.is_committed(store, run.run_id),
         weights_bytes=weights_bytes,
         named_by_digest=split_uri(asked.dataset)[1] != dataset.reference,
-        findings=dataset_findings.in_store(open_store(split_uri(experiment.dataset)[0]), dataset.reference),
+        findings=dataset_findings.in_store(open_store(split_uri(experiment.dataset)[0]), dataset),
     )
 
 

@@ -227,7 +227,7 @@ def _evidence(
     for row in metrics:
         by_arm.setdefault(row["arm"], {})[row["metric"]] = row["value"]
     num_rows = next((row["num_rows"] for row in arms if row["status"] == "complete"), 0)
-    leakage, drift = findings.latest("Leakage"), findings.latest("Drift")
+    leakage, drift = findings.answer("Leakage"), findings.answer("Drift")
     stale = f" (as known when the run was opened: {findings.problem})" if findings.problem else ""
     return Evidence(
         dataset=f"{run.experiment.dataset.rpartition('/')[2]}, {num_rows:,} rows, {run.dataset_digest}{stale}",

@@ -22,8 +22,13 @@ def keep(store: Store, finding: Finding) -> str:
     return digest
 
 
-def found(store: Store, reference: str) -> list[Finding]:
+def found(store: Store, reference: str, *, rows_digest: str | None = None) -> list[Finding]:
     """What was found out about `name@version`, ordered by when it was.
+
+    Args:
+        store: The dataset's store.
+        reference: `name@version`.
+        rows_digest: The rows that are meant: of others that the version once stood for, nothing is told. None: of all.
 
     Raises:
         DamageError: A finding was changed.
@@ -38,17 +43,24 @@ def found(store: Store, reference: str) -> list[Finding]:
         name = entry.key.rpartition("-")[2].removesuffix(".json")
         if finding.digest() != f"sha256:{name}" or finding.reference != reference:
             raise DamageError(f"{store.uri}: '{entry.key}' was changed: it is not what its name says")
-        findings.append(finding)
+        if rows_digest in (None, finding.rows_digest):
+            findings.append(finding)
     return sorted(findings, key=lambda finding: (finding.found_at, finding.digest()))
 
 
-def withdrawal_of(store: Store, reference: str) -> Withdrawal | None:
+def withdrawal_of(store: Store, reference: str, *, rows_digest: str | None = None) -> Withdrawal | None:
     """The withdrawal of `name@version`, the first if there are several; None if nobody withdrew it.
+
+    Args:
+        store: The dataset's store.
+        reference: `name@version`.
+        rows_digest: As for `found`.
 
     Raises:
         DamageError: A finding was changed.
     """
-    return next((finding for finding in found(store, reference) if isinstance(finding, Withdrawal)), None)
+    known = found(store, reference, rows_digest=rows_digest)
+    return next((finding for finding in known if isinstance(finding, Withdrawal)), None)
 
 
 def _prefix(reference: str) -> str:

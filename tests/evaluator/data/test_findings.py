@@ -7,11 +7,11 @@ from evaluator.errors import DamageError
 from evaluator.storage.memory import MemoryStore
 from manifests.finding import Withdrawal
 
+ROWS = f"sha256:{'0' * 64}"
+
 
 def withdrawal(reason: str, *, at: str = "2026-01-02T03:04:05+00:00", reference: str = "small@v1") -> Withdrawal:
-    return Withdrawal(
-        reference=reference, rows_digest=f"sha256:{'0' * 64}", found_at=at, found_by="someone", reason=reason
-    )
+    return Withdrawal(reference=reference, rows_digest=ROWS, found_at=at, found_by="someone", reason=reason)
 
 
 def test_findings_are_read_back_in_the_order_of_time():
@@ -22,6 +22,13 @@ def test_findings_are_read_back_in_the_order_of_time():
         findings.keep(store, finding)
     assert findings.found(store, "small@v1") == [early, late]
     assert findings.found(store, "small@v2") == []
+
+
+def test_what_was_found_out_about_other_rows_of_the_same_name_is_not_told():
+    store = MemoryStore("findings")
+    findings.keep(store, withdrawal("early"))
+    assert findings.withdrawal_of(store, "small@v1", rows_digest=ROWS) == withdrawal("early")
+    assert findings.withdrawal_of(store, "small@v1", rows_digest=f"sha256:{'1' * 64}") is None
 
 
 @pytest.mark.parametrize("change", [(b"early", b"merry"), (b"Withdrawal", b"Withdrawa1"), (b"small@v1", b"small@v2")])
