@@ -38,7 +38,7 @@ def described(store: Store, dataset: Dataset) -> dict[str, Any]:
         "columns": [_column(column, by_name.get(column.name)) for column in dataset.columns],
         "rules": list(_rules_of_rows(contract)),
         **dataset.model_dump(mode="json", include=kept),
-        "findings": [finding.model_dump(mode="json") for finding in known],
+        "findings": [{**finding.model_dump(mode="json"), "words": finding.words} for finding in known],
     }
 
 

@@ -38,7 +38,8 @@ class Withdrawal(Manifest):
     @property
     def words(self) -> str:
         """The finding in one line."""
-        return f"withdrawn on {self.found_at[:10]} by {self.found_by}: {self.reason}"
+        by = f" by {self.found_by}" if self.found_by else ""
+        return f"withdrawn on {self.found_at[:10]}{by}: {self.reason}"
 
 
 Finding = Annotated[Withdrawal | DriftReport | Leakage, Field(discriminator="kind")]

@@ -47,7 +47,7 @@ def show_described(found: dict[str, Any], console: Console) -> None:
     _list(console, "changed on the way in", found["check"]["changes"] or ["nothing"])
     sources = [f"{each['name']}  {each['num_rows']:,} rows  {each['sha256']}" for each in found["sources"]]
     _list(console, "sources", sources)
-    told = [f"{each['found_at']}  {each['kind']}: {_finding(each)}" for each in found["findings"]]
+    told = [f"{each['found_at']}  {each['words']}" for each in found["findings"]]
     _list(console, "found out since", told or ["nothing"])
 
 
@@ -95,12 +95,6 @@ def _warning(rule: dict[str, Any]) -> str:
     told = f", found {rule['found']}" if rule["found"] else ""
     rows = f"{rule['num_rows_broken']:,} of {rule['num_rows_checked']:,} rows"
     return f"{where}{rule['rule']}: {rows}{told}; allowed: {rule['bound']}"
-
-
-def _finding(finding: dict[str, Any]) -> str:
-    return finding.get("reason") or ", ".join(
-        f"{name} {value}" for name, value in finding.items() if isinstance(value, int | float)
-    )
 
 
 def _list(console: Console, title: str, lines: list[str]) -> None:

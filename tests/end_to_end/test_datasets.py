@@ -95,6 +95,10 @@ def test_show_tells_meaning_rules_sources_and_findings(assay, tmp_path):
     for words in ("Rows of a test.", "how far", "sound: x >= 0", "rows.jsonl", "wrong [labels]", "withdrawn on"):
         assert words in told
     assert told.count("wrong [labels]") == 2  # above, and among the findings
+    train = tmp_path / "train.jsonl"
+    train.write_bytes(source.read_bytes())
+    assay("dataset", "leakage", "datasets/small@v1", "--training", "train.jsonl")
+    assert "200 of 200 rows are in a training set" in assay("dataset", "show", "datasets/small@v1").stdout
 
 
 def test_verify_finds_nothing_wrong_with_what_was_frozen(assay, dataset):

@@ -31,6 +31,11 @@ def test_what_was_found_out_about_other_rows_of_the_same_name_is_not_told():
     assert findings.withdrawal_of(store, "small@v1", rows_digest=f"sha256:{'1' * 64}") is None
 
 
+def test_a_withdrawal_by_nobody_in_particular_reads_well():
+    nobody = withdrawal("wrong labels").model_copy(update={"found_by": ""})
+    assert nobody.words == "withdrawn on 2026-01-02: wrong labels"
+
+
 @pytest.mark.parametrize("change", [(b"early", b"merry"), (b"Withdrawal", b"Withdrawa1"), (b"small@v1", b"small@v2")])
 def test_a_changed_finding_is_damage(change):
     store = MemoryStore("findings")
