@@ -89,7 +89,7 @@ class DriftReport(Manifest):
     found_by: str = Field(max_length=200, json_schema_extra=CIRCUMSTANCE)
     """Who compared them."""
     columns: tuple[ColumnDrift, ...]
-    """Every column that both versions have, but names of rows and clusters."""
+    """Every column that both versions have, but names of rows and clusters, and times."""
     is_fine: bool
     """Whether no column has drifted."""
     words: str

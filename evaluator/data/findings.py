@@ -39,7 +39,7 @@ def found(store: Store, reference: str, *, rows_digest: str | None = None) -> li
         try:
             finding = _FINDING.validate_json(content)
         except ValidationError as error:
-            raise DamageError(f"{store.uri}: '{entry.key}' was changed: {str(error).splitlines()[0]}") from None
+            raise DamageError(f"{store.uri}: '{entry.key}' was changed: {error.errors()[0]['msg']}") from None
         name = entry.key.rpartition("-")[2].removesuffix(".json")
         if finding.digest() != f"sha256:{name}" or finding.reference != reference:
             raise DamageError(f"{store.uri}: '{entry.key}' was changed: it is not what its name says")
