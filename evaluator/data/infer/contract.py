@@ -86,7 +86,8 @@ def _seen(paths: Sequence[Path], guessed: dict[str, Guess], label: str) -> tuple
         wrong: dict[str, str] = {}
         for path in paths:
             for chunk in read_chunks(path, contract=contract):
-                require_readable([each for each in chunk.offences if not each.column])
+                # What is wrong with a column that is left out already is wrong with the row.
+                require_readable([each for each in chunk.offences if each.column not in seen])
                 for each in chunk.offences:
                     wrong.setdefault(each.column, f"{each.place}: {each.problem}: {shortened(each.value)}")
                 for name in seen if not wrong else ():
@@ -157,7 +158,9 @@ def _entries(guessed: dict[str, Guess], seen: dict[str, Seen], label: str, id_co
 def _id(guessed: dict[str, Guess], seen: dict[str, Seen], label: str) -> str | None:
     """A column whose values all differ: one that is called so, else the first of all columns."""
     named = [name for name in guessed if _ID.search(name)]
-    for name in [*named, *list(guessed)[:1]]:
+    values = [name for name, guess in guessed.items() if name != label and guess.type not in ("", "date", "timestamp")]
+    first = list(guessed)[: len(values) > 1]  # the only column that could be a feature is no id
+    for name in [*named, *first]:
         if name != label and name in seen and guessed[name].type in ("string", "int64") and seen[name].is_unique:
             return name
     return None
@@ -243,6 +246,10 @@ def _tell(entry: _Entry, guess: Guess, seen: Seen) -> None:
         count = "1 row has" if seen.num_nulls == 1 else f"{seen.num_nulls:,} rows ({part:.3%}) have"
         entry.comments.append(f"{count} no value")
         entry.rules["max_null_fraction"] = min(1.0, round(part * 1.5 + 0.0005, 3))
+    if seen.num_infinite:
+        entry.comments.append(
+            f"{seen.num_infinite:,} numbers are NaN or infinite: refused until they are mended or null"
+        )
     if seen.minimum is not None and entry.fields["role"] != "id":
         entry.rules |= {"minimum": _plain(seen.minimum), "maximum": _plain(seen.maximum or 0)}
     if entry.fields["role"] in ("feature", "info") and seen.is_unique:

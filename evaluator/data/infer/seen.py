@@ -20,7 +20,7 @@ class Seen:
 
     def __init__(self, column: Column) -> None:
         self._column = column
-        self.num_rows = self.num_nulls = 0
+        self.num_rows = self.num_nulls = self.num_infinite = 0
         self.minimum: float | None = None
         self.maximum: float | None = None
         self.distinct = Distinct()
@@ -37,6 +37,10 @@ class Seen:
         elif len(values):
             self.distinct.take(values)
             self._look_for_repeats(values)
+        if self._column.type.startswith("float") and len(values):
+            is_finite: Any = pc.is_finite(values)
+            self.num_infinite += len(values) - is_finite.true_count
+            values = values.filter(is_finite)
         if len(values) and is_number(self._column.type):
             self._look_for_ends(values)
         if self._forms is not None and len(values):

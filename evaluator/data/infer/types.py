@@ -2,7 +2,7 @@
 
 import csv
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -12,6 +12,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
+from pydantic import ValidationError
 
 from evaluator.data.ingest import read_chunks
 from evaluator.data.ingest.compression import decompressed, unpacked
@@ -63,6 +64,7 @@ def guesses(paths: Sequence[Path]) -> dict[str, Guess]:
         elif kind in ("parquet", "ipc"):
             groups.append(_of_arrow(path, kind))
     for group in groups:
+        _require_names(group)
         if found and group.keys() != found.keys():
             other = sorted(group.keys() ^ found.keys())
             raise DataError("the files have different columns", field=other[0], remedy="infer from files of one kind")
@@ -138,7 +140,10 @@ def require_readable(offences: Sequence[Any]) -> None:
 def _header(path: Path) -> list[str]:
     delimiter = "," if format_of(path)[0] == "csv" else "\t"
     lines = (line.decode("utf-8-sig" if at == 0 else "utf-8", "replace") for at, line in enumerate(_lines(path)))
-    header = next(csv.reader(lines, delimiter=delimiter), [])
+    try:
+        header = next(csv.reader(lines, delimiter=delimiter), [])
+    except csv.Error as error:
+        raise DataError(f"the header cannot be read ({error})", place=f"{path.name}:1") from None
     for at, name in enumerate(header):
         if not name or name in header[:at]:
             raise DataError(
@@ -146,7 +151,17 @@ def _header(path: Path) -> list[str]:
                 place=f"{path.name}:1",
                 field=name,
             )
+    _require_names(header)
     return header
+
+
+def _require_names(names: Iterable[str]) -> None:
+    for name in names:
+        try:
+            Column(name=name, role="ignored")
+        except ValidationError as error:
+            problem = error.errors()[0]["msg"].lower()
+            raise DataError(f"a contract cannot name this column: {problem}", value=name) from None
 
 
 def _lines(path: Path) -> Iterator[bytes]:
@@ -182,6 +197,8 @@ def _of_json(path: Path) -> dict[str, Guess]:
             row = json.loads(line.decode("utf-8-sig" if number == 1 else "utf-8"))
         except ValueError as error:
             raise DataError(f"not JSON ({error})", place=f"{path.name}:{number}") from None
+        except RecursionError:
+            raise DataError("nested too deeply", place=f"{path.name}:{number}") from None
         if not isinstance(row, dict):
             raise DataError("not an object", place=f"{path.name}:{number}", remedy="each line is one row: {...}")
         for name, value in row.items():
@@ -212,9 +229,20 @@ def _json_kind(value: Any) -> Any:
         return (element, array.shape) if element and array.size else "lists of something else than numbers"
     if isinstance(value, dict):
         return "objects"
+    if isinstance(value, str) and not _is_unicode(value):
+        return "texts with half a character"
     if isinstance(value, int) and not isinstance(value, bool) and not -(2**63) <= value < 2**63:
         return "whole numbers past int64"
     return {bool: _BOOL, int: _INT, float: _FLOAT, str: "string"}[type(value)]
+
+
+def _is_unicode(text: str) -> bool:
+    """Whether a text can be stored: JSON may write half of a surrogate pair."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def _of_kinds(kinds: set[Any]) -> Guess:

@@ -130,6 +130,20 @@ def test_the_first_column_is_the_id_if_it_has_no_repeats(tmp_path):
     assert columns(infer([csv_file(tmp_path, z=NUMBERS, y=LABEL, x=NUMBERS)]))["z"]["role"] == "id"
 
 
+def test_the_only_column_beside_the_label_is_a_feature_though_nothing_repeats(tmp_path):
+    found = columns(infer([csv_file(tmp_path, x=["1", "2", "3"], y=["0", "1", "0"])]))
+    assert found["x"]["role"] == "feature"
+
+
+@pytest.mark.parametrize("suffix", ["parquet", "jsonl"])
+def test_numbers_that_would_be_refused_are_counted_and_are_no_bounds(tmp_path, suffix):
+    rows = [{"y": row % 2, "x": value} for row, value in enumerate((1.5, float("nan"), 2.5, float("inf")))]
+    text = infer([tables.write(tmp_path / f"rows.{suffix}", rows)])
+    assert "# 2 numbers are NaN or infinite" in text
+    assert "# minimum: 1.5" in text
+    assert "# maximum: 2.5" in text
+
+
 def test_what_was_seen_stands_in_comments_ready_to_be_made_rules(tmp_path):
     text = infer([csv_file(tmp_path, y=LABEL, z=[str(int(row) - 7) for row in NUMBERS])])
     assert "# minimum: -7\n" in text
@@ -209,6 +223,25 @@ def test_a_bad_line_of_json_is_named(tmp_path):
     path.write_text(json.dumps({"y": 1, "x": 2}) + "\n{oops\n")
     with pytest.raises(DataError, match=r"rows\.jsonl:2"):
         infer([path])
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "message"),
+    [
+        ("rows.csv", b"x,y\r1,2\r3,4\r", r"rows\.csv:1: the header cannot be read"),
+        ("rows.csv", b"x" * 200_000 + b",y\n1,2\n", r"rows\.csv:1: the header cannot be read"),
+        ("rows.jsonl", b'{"y": 1, "x": ' + b"[" * 5000 + b"]" * 5000 + b"}\n", r"rows\.jsonl:1: nested too deeply"),
+        ("rows.csv", b"x" * 201 + b",y\n1,2\n", "at most 200 characters; found xxx"),
+        ("rows.jsonl", b'{"y": 1, "": 2}\n', "cannot name this column"),
+        ("rows.jsonl", b'{"y": 1, "x": "\\ud800"}\n', "no column that could be a feature|no column beside the label"),
+        # Leaving the column out does not help: the row is wrong.
+        ("rows.jsonl", b'{"y": 1, "x": 2, "z": 0}\n{"y": 1, "x": 2, "x": 3, "z": 0}\n', r"rows\.jsonl:2: x: "),
+    ],
+)
+def test_a_file_that_no_contract_could_read_is_refused(tmp_path, name, content, message):
+    (tmp_path / name).write_bytes(content)
+    with pytest.raises(DataError, match=message):
+        infer([tmp_path / name])
 
 
 @pytest.mark.parametrize(
