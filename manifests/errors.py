@@ -18,6 +18,7 @@
 Users see the message and the exit code, never a traceback.
 """
 
+from datetime import date
 from difflib import get_close_matches
 
 
@@ -74,6 +75,8 @@ class ManifestError(InvalidInput):
 
 def shortened(value: object, *, limit: int = 80) -> str:
     """The value as it would be typed, cut to `limit` characters."""
+    if isinstance(value, date):  # a moment is one too; `repr` would fill the limit with words about it
+        value = value.isoformat()
     text = value if isinstance(value, str) and "\n" not in value and value else repr(value)
     return text if len(text) <= limit else f"{text[: limit - 1]}…"
 
