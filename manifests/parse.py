@@ -70,7 +70,10 @@ def parse(text: str, *, file: str, kind: str | None = None, read: Callable[[str]
 
 def _plain_values(text: str, file: str) -> tuple[Plain, dict[Path, int]]:
     """The YAML document as JSON values, and the line on which each of them stands."""
-    loader = yaml.SafeLoader(text)
+    try:
+        loader = yaml.SafeLoader(text)
+    except yaml.YAMLError as error:
+        raise ManifestError(f"not YAML: {str(error).splitlines()[0]}", place=file) from None
     try:
         root = loader.get_single_node()
         if root is None:
@@ -82,6 +85,8 @@ def _plain_values(text: str, file: str) -> tuple[Plain, dict[Path, int]]:
         raise ManifestError(f"not YAML: {error.problem}", place=f"{file}:{line}") from None
     except yaml.YAMLError as error:
         raise ManifestError(f"not YAML: {error}", place=file) from None
+    except RecursionError:
+        raise ManifestError("nested too deeply, or a part of it holds itself", place=file) from None
     finally:
         loader.dispose()
     for path, value in _leaves(plain, ()):

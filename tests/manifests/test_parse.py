@@ -14,6 +14,8 @@ SUITE = yaml.safe_dump(builders.SUITE, sort_keys=False)
     [
         pytest.param("", ["f.yaml", "empty"], id="empty"),
         pytest.param("a: [", ["f.yaml:1", "not YAML"], id="not_yaml"),
+        pytest.param("\x00", ["f.yaml", "not YAML", "#x0000"], id="not_text"),
+        pytest.param("a: &a [*a]", ["f.yaml", "holds itself"], id="endless"),
         pytest.param("- 1", ["no known kind", "start the file with 'kind:"], id="a_list"),
         pytest.param("kind: Suit", ["f.yaml:1", "Suit", "did you mean 'Suite'?"], id="kind_misspelt"),
         pytest.param("kind: Plan\nversion: 1", ["control", "required field is missing", "add 'control:'"], id="missing"),
