@@ -18,6 +18,9 @@ class LocalStore:
 
     def __init__(self, folder: str | Path) -> None:
         self._folder = Path(folder).absolute()
+        nearest = next(path for path in (self._folder, *self._folder.parents) if os.path.lexists(path))
+        if os.path.isfile(nearest):  # noqa: PTH113  # Path.is_file raises where it may not look
+            raise StoreError(f"{nearest}: this is a file; a store is a folder")
         self.uri = str(self._folder)
 
     def get(self, key: str) -> pa.Buffer:

@@ -148,3 +148,10 @@ def test_an_s3_that_refuses_or_is_away_is_a_store_error_that_says_so(s3, monkeyp
         store.get("key")
     assert f"s3://{BUCKET}/somewhere" in str(refused.value)
     assert "assay-test-secret" not in str(refused.value)
+
+
+@pytest.mark.parametrize("below", [".", "a/b"])
+def test_a_file_is_no_folder_to_store_in(tmp_path, below):
+    (tmp_path / "rows.csv").write_text("a")
+    with pytest.raises(StoreError, match=r"rows\.csv: this is a file; a store is a folder"):
+        open_store(str(tmp_path / "rows.csv" / below))
