@@ -92,6 +92,8 @@ def freeze(
     dataset = freeze_rows(sources, contract=promised, reference=name, store=store, shard_rows=shard_rows)
     for warning in check.warnings(dataset.check):
         typer.echo(f"warning: {warning}", err=True)
+    if dataset.contract != promised:
+        typer.echo(f"warning: {name} keeps the contract that it was frozen with; this one is another", err=True)
     shards = f"{len(dataset.shards)} shards"
     if dataset.parent is not None:
         shards += f", a sample of {dataset.parent.num_rows:,}"

@@ -171,6 +171,14 @@ def test_a_withdrawn_version_stays_and_says_so_at_every_door(assay, dataset, tmp
     assert "small@v1 was withdrawn on" in frozen.stderr
 
 
+def test_freezing_again_under_an_edited_contract_says_that_the_old_one_stands(assay, dataset, tmp_path):
+    for description, is_told in (("", False), ("edited", True)):
+        (tmp_path / "contract.yaml").write_text(yaml.safe_dump({**builders.CONTRACT, "description": description}))
+        frozen = assay("freeze", "rows.jsonl", "--contract", "contract.yaml", "--as", "small@v1")
+        assert frozen.code == 0
+        assert ("small@v1 keeps the contract that it was frozen with" in frozen.stderr) == is_told
+
+
 def test_withdrawing_again_for_the_same_reason_changes_nothing(assay, dataset, tmp_path):
     first = Withdrawal(
         reference="small@v1",
