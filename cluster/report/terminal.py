@@ -76,7 +76,8 @@ def verdict(report: Document) -> RenderableType:
     )
     simultaneous = Text("* simultaneous: all of them hold together with this confidence", style="dim")
     spent = _cost_table(report)
-    return Group(table, simultaneous, Text(), reasons, *words, others, *_spread(report), *spent, *reused, digests)
+    tables = [*([others] if names else []), *_spread(report), *spent]
+    return Group(table, simultaneous, Text(), reasons, *words, *tables, *reused, digests)
 
 
 def _spread(report: Document) -> list[RenderableType]:
