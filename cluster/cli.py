@@ -32,13 +32,18 @@ app.add_typer(cli_jobs.app)
 app.add_typer(cli_verify.app)
 
 
+_INTERRUPTED = 130
+"""Typer's exit code after ctrl-C, which it keeps quiet about."""
+
+
 def main() -> None:
     """The console script: our errors become one message and an exit code, never a traceback."""
     try:
         app()
-    except KeyboardInterrupt:
-        typer.echo("interrupted; what was published stays: run the same command to go on", err=True)
-        sys.exit(130)
+    except SystemExit as end:
+        if end.code == _INTERRUPTED:
+            typer.echo("interrupted; what was published stays: run the same command to go on", err=True)
+        raise
     except Exception as error:
         from manifests.errors import AssayError
 

@@ -210,8 +210,8 @@ class Invariant(Manifest):
     """A condition in DuckDB's SQL over the columns of one row, such as `ends >= starts`. As in a CHECK of SQL, a row
     breaks it where it is false, or where it fails on a value, as a cast may; where it is null, as with a missing value,
     it does not. Names of columns are exact; one that is a word of SQL stands in double quotes. Timestamps are in UTC,
-    without a zone. Only plain functions of the row's own values may be called: no query, file, setting, clock or random
-    number."""
+    without a zone. To divide by zero gives infinity and the root of a negative number NaN, which is above every number.
+    Only plain functions of the row's own values may be called: no query, file, setting, clock or random number."""
     description: str = Field(default="", max_length=2000)
     """Why it holds, in words."""
     severity: Severity = "error"

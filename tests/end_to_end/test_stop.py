@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from cluster import driver, pipeline, progress
+from cluster import cli, driver, pipeline, progress
 from cluster.errors import RunError, StoppedError
 from cluster.report.document import document
 from evaluator.ledger import reader, writer
@@ -129,3 +129,15 @@ def test_a_driver_that_comes_second_does_not_take_a_commit_with_fewer_arms_for_i
     monkeypatch.setattr(writer, "commit", second)
     with pytest.raises(RunError, match="another driver was first"):
         pipeline.run(prepared, in_process=True, on_progress=lambda arm, units: None)
+
+
+def test_ctrl_c_is_answered_in_words(tmp_path, monkeypatch, capsys):
+    def pressed(*arguments, **options):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(pipeline, "prepare", pressed)
+    monkeypatch.setattr(sys, "argv", ["assay", "run", str(tmp_path / "experiment.yaml")])
+    with pytest.raises(SystemExit) as caught:
+        cli.main()
+    assert caught.value.code == 130
+    assert "interrupted; what was published stays" in capsys.readouterr().err
