@@ -54,7 +54,7 @@ def freeze(
         The dataset, as it is stored.
 
     Raises:
-        DataError: A source cannot be read, a row breaks the contract, the sample is larger than the rows are many, or
+        DataError: A source cannot be read, a row breaks the contract, or
             the reference names other rows already.
         StoreError: The store, or the folder for temporary files, cannot be written.
     """

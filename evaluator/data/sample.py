@@ -92,19 +92,8 @@ class SampledStaging:
             file.write(self._strata.codes(rows).tobytes())
 
     def finish(self) -> tuple[StagedShard, ...]:
-        """Chooses the rows, writes them in their order, and gives their shards.
-
-        Raises:
-            DataError: There are fewer rows than were asked for.
-        """
-        if self._sample.rows > self._all.num_rows:
-            raise DataError(
-                "the sample is larger than what it is drawn from",
-                field="sample.rows",
-                value=self._sample.rows,
-                bound=f"at most {self._all.num_rows:,}, the rows that there are",
-                remedy="ask for fewer, or leave sample out to freeze all",
-            )
+        """Chooses the rows, at most as many as there are, writes them in their order, and gives their shards."""
+        assert self._sample.rows <= self._all.num_rows, "the check refuses fewer rows than are to be kept"
         counts_H = np.array(self._strata.counts, dtype=np.int64)
         wanted_H = np.array(allocation(self._strata.counts, self._sample.rows), dtype=np.int64)
         last_H = _last_keys(self._codes, counts_H, wanted_H, seed=self._sample.seed)

@@ -16,10 +16,10 @@ _MAX_CLASSES = 10_000
 class RowCountRule:
     """How many rows there must be."""
 
-    def __init__(self, rule: RowCount) -> None:
+    def __init__(self, rule: RowCount, *, name: str = "rows") -> None:
         most = "" if rule.maximum is None else f", at most {rule.maximum:,}"
         self._rule = rule
-        self.tally = Tally("rows", severity=rule.severity, bound=f"at least {rule.minimum:,}{most}")
+        self.tally = Tally(name, severity=rule.severity, bound=f"at least {rule.minimum:,}{most}")
 
     def take(self, table: pa.Table) -> None:
         """Counts the next rows."""
@@ -108,6 +108,8 @@ TableRule = RowCountRule | ClassBalanceRule | FreshnessRule
 def table_rules(contract: Contract, *, now: dt.datetime) -> list[TableRule]:
     """The rules that the contract has, in its order."""
     rules: list[TableRule] = [RowCountRule(contract.rows)]
+    if contract.sample is not None:  # as many rows as are to be kept of them
+        rules.append(RowCountRule(RowCount(minimum=contract.sample.rows), name="sample"))
     if contract.class_balance is not None:
         rules.append(ClassBalanceRule(contract.class_balance, contract))
     if contract.freshness is not None:

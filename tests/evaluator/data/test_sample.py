@@ -15,6 +15,7 @@ from scipy import stats
 
 from evaluator.data import sample as sampling
 from evaluator.data import staging
+from evaluator.data.check import check_files
 from evaluator.data.freeze import freeze
 from evaluator.data.ingest import arrow_schema
 from evaluator.data.sample import SampledStaging, allocation, row_keys
@@ -233,9 +234,10 @@ def test_more_rows_than_there_are_is_refused_and_nothing_is_stored(tmp_path):
     path = tmp_path / "rows.jsonl"
     path.write_text("".join(json.dumps(row) + "\n" for row in NAMED.slice(0, 20).to_pylist()))
     contract = Contract(**{**dict(CONTRACT), "sample": Sample(rows=21)})
-    with pytest.raises(DataError, match=r"larger than what it is drawn from; found 21; allowed: at most 20"):
+    with pytest.raises(DataError, match=r"the rule 'sample' is broken; found 20; allowed: at least 21"):
         freeze([path], contract=contract, reference="t@v1", store=store)
     assert not list(store.listing(""))
+    assert [rule.rule for rule in check_files([path], contract=contract).broken] == ["sample"]
 
 
 def test_columns_that_tell_rows_apart_are_no_strata(tmp_path, monkeypatch):
