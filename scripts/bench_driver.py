@@ -39,6 +39,7 @@ class PretendedSlots:
 
     def __init__(self) -> None:
         self.told: list[Ready | Outcome] = []
+        self.num_slots = 0
 
     def start(self, run: Run, *, import_paths: tuple[str, ...]) -> None:
         """Nothing to make."""
@@ -48,8 +49,9 @@ class PretendedSlots:
         return ""
 
     def want(self, kind: str, num_slots: int) -> None:
-        """As many as the run allows."""
-        self.told += [Ready(f"slot-{number}", kind) for number in range(min(num_slots, NUM_SLOTS))]
+        """As many as the run allows; those that are there stay."""
+        self.told += [Ready(f"slot-{number}", kind) for number in range(self.num_slots, min(num_slots, NUM_SLOTS))]
+        self.num_slots = max(self.num_slots, min(num_slots, NUM_SLOTS))
 
     def submit(self, slot: str, task: Task, upcoming: int | None) -> None:  # noqa: ARG002
         """Done."""
