@@ -47,7 +47,7 @@ def show(
 ) -> None:
     """Print a run's record and its files, as JSON; or its lineage: identity, arms, circumstances."""
     from evaluator.ledger import reader, trace
-    from evaluator.ledger.lineage import flat
+    from evaluator.nested import flat
     from evaluator.storage import open_store
 
     run_id, uri = run_and_ledger(run, ledger)
@@ -79,7 +79,7 @@ def trace(
 ) -> None:
     """Go from a published number back to its rows, shards, weights and commit; every file is checked on the way."""
     from evaluator.ledger import trace as tracing
-    from evaluator.ledger.lineage import flat
+    from evaluator.nested import flat
     from evaluator.storage import open_store
 
     run_id, uri = run_and_ledger(run, ledger)

@@ -5,6 +5,7 @@ from typing import Any
 
 from evaluator.ledger import lineage
 from evaluator.ledger.reader import UnitReceipt
+from evaluator.nested import flat
 
 _IDENTITY = ("device_class", "environment", "determinism")
 # Scores do not hang on these, and hosts differ in them.
@@ -43,5 +44,5 @@ def confounded(
 
 
 def _identity(facts: Mapping[str, Any]) -> dict[str, Any]:
-    fields = lineage.flat({name: facts.get(name) for name in _IDENTITY})
+    fields = flat({name: facts.get(name) for name in _IDENTITY})
     return {name: value for name, value in fields.items() if name not in _CIRCUMSTANCE}

@@ -12,6 +12,7 @@ from evaluator import fingerprint
 from evaluator.batches import Unit
 from evaluator.ledger import lineage, reader
 from evaluator.ledger.reader import UnitReceipt
+from evaluator.nested import flat
 from evaluator.predictors import code_digest, read_weights
 from evaluator.rows_compared import Difference, difference
 from evaluator.wobble import Wobble
@@ -90,7 +91,7 @@ class RescoringSlot(Slot):
                 {name: before for name, (before, _) in artifacts.items()},
                 {name: after for name, (_, after) in artifacts.items()},
             ),
-            *lineage.changes(lineage.flat(recorded), lineage.flat(now)),
+            *lineage.changes(flat(recorded), flat(now)),
         )
 
 

@@ -19,6 +19,7 @@ from evaluator.batches import Unit
 from evaluator.data.shards import open_dataset
 from evaluator.ledger import lineage, log, reader
 from evaluator.ledger.reader import UnitReceipt
+from evaluator.nested import flat
 from evaluator.rows_compared import NUM_SHOWN
 from evaluator.storage import Store
 from evaluator.storage.memory import MemoryStore
@@ -178,7 +179,7 @@ def _fields(run: Run, found: Lineage) -> dict[str, Any]:
     circumstance = {
         name: value for name, value in lineage.plain(found).items() if name not in ("import_paths", LINEAGE_FIELD)
     }
-    fields = lineage.flat({"environment": dict(found.identity), **circumstance, "dataset": run.dataset_digest})
+    fields = flat({"environment": dict(found.identity), **circumstance, "dataset": run.dataset_digest})
     fields.pop("source.patch", None)  # only a run keeps it; the digest of what is in it is there
     return fields
 

@@ -97,8 +97,7 @@ class Column(FrozenColumn):
         wrong = [value for value in self.allowed_values if type(value) is not kind]
         if wrong:
             raise ValueError(f"allowed_values of a column of type {self.type} holds {wrong[0]!r}")
-        bare = Column.model_construct(name=self.name, role="ignored", type=self.type)
-        if self.role == "ignored" and self.model_copy(update={"description": "", "unit": ""}) != bare:
+        if self.role == "ignored" and not self._is_bare:
             raise ValueError("an ignored column is not read, so it has no rules; role: info is read and checked")
         return self
 
@@ -112,6 +111,12 @@ class Column(FrozenColumn):
     def is_utc_without_zone(self) -> bool:
         """Whether the contract says that timestamps without a zone are of UTC."""
         return bool(self.format) and "%z" not in self.format
+
+    @property
+    def _is_bare(self) -> bool:
+        """Whether nothing is said of it but its name, type and meaning."""
+        bare = Column.model_construct(name=self.name, role=self.role, type=self.type)
+        return self.model_copy(update={"description": "", "unit": ""}) == bare
 
     @property
     def frozen(self) -> FrozenColumn:

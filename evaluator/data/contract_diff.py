@@ -4,6 +4,7 @@ import json
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from evaluator.nested import flat
 from manifests.contract import Column, Contract
 from manifests.dataset_diff import ContractChange
 
@@ -33,20 +34,12 @@ def _table(contract: Contract) -> dict[str, Any]:
 
 
 def _fields(column: str, earlier: Mapping[str, Any], later: Mapping[str, Any]) -> Iterator[ContractChange]:
-    was, now = dict(_leaves(earlier, "")), dict(_leaves(later, ""))
+    was, now = flat(earlier), flat(later)
     for field in dict.fromkeys([*was, *now]):
         if was.get(field) != now.get(field):
             yield ContractChange(
                 column=column, field=field, earlier=_shown(was.get(field)), later=_shown(now.get(field))
             )
-
-
-def _leaves(values: Mapping[str, Any], prefix: str) -> Iterator[tuple[str, Any]]:
-    for name, value in values.items():
-        if isinstance(value, Mapping):
-            yield from _leaves(value, f"{prefix}{name}.")
-        else:
-            yield f"{prefix}{name}", value
 
 
 def _shown(value: Any) -> str:

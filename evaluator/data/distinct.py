@@ -10,6 +10,8 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from evaluator.data.splitmix import GOLDEN, mixed
+
 MAX_COUNTED = 4096
 """Up to so many different values are counted one by one."""
 _MAX_TEXT_BYTES = 1 << 20
@@ -81,18 +83,10 @@ def hashes(values: Any) -> npt.NDArray[np.uint64]:
         width = values.type.bit_width
         bits = values.view(pa.int32() if width == 32 else pa.int64()) if pa.types.is_temporal(values.type) else values
         bits = bits.to_numpy(zero_copy_only=False).astype(np.int64).view(np.uint64)
-    return _mixed(bits)
+    return mixed(bits + GOLDEN)
 
 
 @cache
 def _database() -> duckdb.DuckDBPyConnection:
     """One for the process: to open one takes longer than to hash thousands of texts."""
     return duckdb.connect(config={"threads": 1})
-
-
-def _mixed(bits: npt.NDArray[np.uint64]) -> npt.NDArray[np.uint64]:
-    """The finaliser of SplitMix64 (Steele, Lea and Flood 2014): every bit of the number moves half of all bits."""
-    bits = bits + np.uint64(0x9E3779B97F4A7C15)
-    bits = (bits ^ (bits >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
-    bits = (bits ^ (bits >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
-    return bits ^ (bits >> np.uint64(31))

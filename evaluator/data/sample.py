@@ -2,8 +2,7 @@
 
 Axes: R rows, H strata.
 
-Every row has a key, a 64-bit hash of its number and the seed (SplitMix64: Steele, Lea & Flood 2014, OOPSLA), which no
-two rows share. Of each stratum the rows with the smallest keys are kept: a simple random sample of it without
+Every row has a key, a 64-bit hash of its number and the seed (SplitMix64), which no two rows share. Of each stratum the rows with the smallest keys are kept: a simple random sample of it without
 replacement, whatever the chunks, files and shards. How many of each is told by the largest remainders.
 
 Memory does not grow with the rows: they, and the numbers of their strata, wait on disk until all have been counted.
@@ -17,6 +16,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
+from evaluator.data.splitmix import GOLDEN, mixed
 from evaluator.data.staging import StagedShard, Staging
 from evaluator.errors import DataError
 from manifests.column import FrozenColumn
@@ -26,7 +26,6 @@ from manifests.dataset import Parent
 MOST_STRATA = 10_000
 """More of them, and rows are told apart rather than grouped."""
 _BLOCK_ROWS = 1 << 20
-_GOLDEN = 0x9E3779B97F4A7C15
 
 Keys = npt.NDArray[np.uint64]
 Floats = npt.NDArray[np.float64]
@@ -135,18 +134,9 @@ def row_keys(first_row: int, num_rows: int, *, seed: int) -> Keys:
         num_rows: How many.
         seed: Another seed, other keys.
     """
-    start = _mixed(np.array([seed & 0xFFFFFFFFFFFFFFFF], dtype=np.uint64))
+    start = mixed(np.array([seed & 0xFFFFFFFFFFFFFFFF], dtype=np.uint64))
     counters_R = np.arange(first_row + 1, first_row + num_rows + 1, dtype=np.uint64)
-    return _mixed(counters_R * np.uint64(_GOLDEN) + start)
-
-
-def _mixed(values: Keys) -> Keys:
-    mixed = values ^ (values >> np.uint64(30))
-    mixed *= np.uint64(0xBF58476D1CE4E5B9)
-    mixed ^= mixed >> np.uint64(27)
-    mixed *= np.uint64(0x94D049BB133111EB)
-    mixed ^= mixed >> np.uint64(31)
-    return mixed
+    return mixed(counters_R * GOLDEN + start)
 
 
 class _Strata:

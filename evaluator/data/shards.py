@@ -4,13 +4,13 @@ import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from threading import Lock
-from typing import Any
 
 import numpy as np
 import pyarrow as pa
 
 from evaluator import fingerprint
 from evaluator.data.ingest import arrow_schema
+from evaluator.data.ingest.chunk import one_array
 from evaluator.data.references import dataset_of_digest, manifest_key, references, stored_dataset
 from evaluator.errors import DamageError, DataError
 from evaluator.storage import Store, open_store, split_uri
@@ -202,7 +202,7 @@ def columns_as_numpy(table: pa.Table, columns: Iterable[FrozenColumn]) -> dict[s
 
 
 def _as_numpy(values: pa.ChunkedArray, column: FrozenColumn) -> np.ndarray:
-    array: Any = values.chunk(0) if values.num_chunks == 1 else values.combine_chunks()
+    array = one_array(values)
     if column.shape:
         return array.storage.flatten().to_numpy(zero_copy_only=False).reshape(-1, *column.shape)
     return array.to_numpy(zero_copy_only=False)

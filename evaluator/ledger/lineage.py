@@ -3,7 +3,7 @@
 import getpass
 import json
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
@@ -56,11 +56,6 @@ def check_clean(lineage: Lineage) -> None:
         )
 
 
-def flat(values: Mapping[str, Any], *, prefix: str = "") -> dict[str, Any]:
-    """Nested mappings as one, by dotted names; lists stay whole."""
-    return dict(_leaves(values, prefix))
-
-
 def changes(recorded: Mapping[str, Any], now: Mapping[str, Any]) -> tuple[Change, ...]:
     """The fields that differ between two flat mappings, in the order of the names. A field that one lacks is null there."""
     return tuple(
@@ -75,14 +70,6 @@ def plain(lineage: Lineage) -> dict[str, Any]:
     found: dict[str, Any] = {name: value for name, value in lineage.circumstance.items() if name not in _SAID_BETTER}
     found["packages"] = {name: version for name, version in found["packages"].items() if name not in lineage.identity}
     return found
-
-
-def _leaves(values: Mapping[str, Any], prefix: str) -> Iterator[tuple[str, Any]]:
-    for name, value in values.items():
-        if isinstance(value, Mapping):
-            yield from _leaves(value, f"{prefix}{name}.")
-        else:
-            yield f"{prefix}{name}", value
 
 
 def _user() -> str | None:

@@ -9,6 +9,7 @@ from evaluator.data.shards import open_dataset
 from evaluator.errors import DataError, StoreError
 from evaluator.ledger import lineage, reader
 from evaluator.ledger.reader import LedgerFile
+from evaluator.nested import flat
 from evaluator.storage import Store
 from manifests.errors import InvalidInput, did_you_mean
 from manifests.ledger import Run
@@ -174,7 +175,7 @@ def differences(store: Store, first: str, second: str) -> Differences:
     changes = [
         change
         for group in groups
-        for change in lineage.changes(lineage.flat({group: before[group]}), lineage.flat({group: after[group]}))
+        for change in lineage.changes(flat({group: before[group]}), flat({group: after[group]}))
     ]
     numbers = [_numbers(store, run_id) for run_id in (first, second)]
     runs = [reader.read_run(store, run_id) for run_id in (first, second)]

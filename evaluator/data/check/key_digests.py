@@ -16,12 +16,11 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
+from evaluator.data.splitmix import GOLDEN, Words, mixed
 from manifests.column import FrozenColumn
 
-Words = npt.NDArray[np.uint64]
-
 _SALT = "\x02key\x03"  # five bytes: no multiple of the hash's word
-_MULTIPLIERS = (np.uint64(0x9E3779B97F4A7C15), np.uint64(0xC2B2AE3D27D4EB4F))
+_MULTIPLIERS = (GOLDEN, np.uint64(0xC2B2AE3D27D4EB4F))
 
 
 class KeyDigests:
@@ -44,10 +43,10 @@ class KeyDigests:
         for column in self._columns:
             if column.name not in words:
                 array = _array(table, column.name)
-                mixed = _mixed(_bits(array))
+                spread = mixed(_bits(array))
                 # Any word stands for some number; two that differ stand for none, and so for a null.
                 is_null = array.is_null().to_numpy(zero_copy_only=False) if array.null_count else None
-                words[column.name] = (mixed, mixed if is_null is None else np.where(is_null, ~mixed, mixed))
+                words[column.name] = (spread, spread if is_null is None else np.where(is_null, ~spread, spread))
         return words
 
     def _of_bytes(self, table: pa.Table) -> dict[str, tuple[Words, Words]]:
@@ -107,16 +106,6 @@ def _numbers(array: Any, under_null: float) -> npt.NDArray[Any]:
     if array.null_count:
         array = array.fill_null(bool(under_null) if pa.types.is_boolean(array.type) else under_null)
     return array.to_numpy(zero_copy_only=False)
-
-
-def _mixed(bits: Words) -> Words:
-    """Every bit of the words spread over all of them, reversibly (the finaliser of MurmurHash3)."""
-    mixed = bits ^ (bits >> np.uint64(33))
-    mixed *= np.uint64(0xFF51AFD7ED558CCD)
-    mixed ^= mixed >> np.uint64(33)
-    mixed *= np.uint64(0xC4CEB9FE1A85EC53)
-    mixed ^= mixed >> np.uint64(33)
-    return mixed
 
 
 def _bytes(tensors: Any) -> pa.Array:

@@ -6,7 +6,6 @@ from evaluator.data.check.tally import NUM_NAMED
 from evaluator.data.ingest import Offence
 from evaluator.errors import DataError
 from manifests.check_report import CheckReport
-from manifests.errors import InvalidInput
 
 MAX_COUNTED = 10_000
 """After so many offenders reading stops: the rows are not what the contract is about."""
@@ -31,7 +30,7 @@ class ContractBroken(DataError):
         first, *others = offences[:NUM_NAMED]
         remedy = first.remedy
         if num_offences > 1:
-            listed = "".join(f"\n  {_in_words(offence)}" for offence in others)
+            listed = "".join(f"\n  {offence.error()}" for offence in others)
             rest = "" if num_offences == len(others) + 1 else ", among them"
             more = "more than " * (num_offences > MAX_COUNTED)
             total = f"{more}{min(num_offences, MAX_COUNTED):,} offenders in all{rest}{':' * bool(listed)}{listed}"
@@ -39,16 +38,3 @@ class ContractBroken(DataError):
         super().__init__(
             first.problem, place=first.place, field=first.column, value=first.value, bound=first.bound, remedy=remedy
         )
-
-
-def _in_words(offence: Offence) -> str:
-    return str(
-        InvalidInput(
-            offence.problem,
-            place=offence.place,
-            field=offence.column,
-            value=offence.value,
-            bound=offence.bound,
-            remedy=offence.remedy,
-        )
-    )

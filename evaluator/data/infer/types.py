@@ -14,7 +14,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from pydantic import ValidationError
 
-from evaluator.data.ingest import read_chunks
+from evaluator.data.ingest import Offence, read_chunks
 from evaluator.data.ingest.compression import decompressed, unpacked
 from evaluator.data.ingest.source import format_of, require_source
 from evaluator.data.ingest.text_values import from_texts
@@ -127,14 +127,14 @@ def texts_contract(names: Sequence[str]) -> Contract:
     return Contract(kind="Contract", version=1, columns=columns)
 
 
-def require_readable(offences: Sequence[Any]) -> None:
+def require_readable(offences: Sequence[Offence]) -> None:
     """Refuses rows that cannot be read at all.
 
     Raises:
         DataError: With the first of the offences.
     """
     for each in offences:
-        raise DataError(each.problem, place=each.place, field=each.column, value=each.value, remedy=each.remedy)
+        raise each.error()
 
 
 def _header(path: Path) -> list[str]:

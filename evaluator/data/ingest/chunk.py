@@ -8,6 +8,7 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from evaluator.data.ingest.schema import arrow_schema
+from evaluator.errors import DataError
 from manifests.column import FrozenColumn
 
 
@@ -90,6 +91,21 @@ class Offence:
     value: Any = None
     bound: str = ""
     remedy: str = ""
+
+    def error(self, *, remedy: str = "") -> DataError:
+        """The error that says it.
+
+        Args:
+            remedy: What to do, where nothing better is known.
+        """
+        return DataError(
+            self.problem,
+            place=self.place,
+            field=self.column,
+            value=self.value,
+            bound=self.bound,
+            remedy=self.remedy or remedy,
+        )
 
 
 @dataclass(frozen=True)

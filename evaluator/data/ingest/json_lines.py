@@ -11,7 +11,7 @@ from evaluator.data.ingest import dates, json_values, tensors
 from evaluator.data.ingest.blocks import Block, blocks, is_utf8, require_text, undecodable
 from evaluator.data.ingest.changes import CRLF_READ, Changes
 from evaluator.data.ingest.chunk import Chunk, Converted, Offence, Origin, chunk_of, one_array
-from evaluator.data.ingest.schema import written_type
+from evaluator.data.ingest.schema import UNKNOWN_COLUMN, written_type
 from manifests.contract import Column, Contract
 from manifests.errors import did_you_mean
 
@@ -146,5 +146,5 @@ def _object(line: str, known: list[str]) -> dict[str, Any] | tuple[str, str, Any
     for name, value in found.items():
         if name not in known:
             near = did_you_mean(name, [other for other in known if other not in found] or known)
-            return name, "the contract has no such column", value, "", near
+            return name, UNKNOWN_COLUMN, value, "", near
     return found

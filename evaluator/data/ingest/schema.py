@@ -15,6 +15,10 @@ AnyArray = Any
 """An Arrow array, and `AnyType` its type: Arrow's stubs give neither the methods of all its kinds."""
 AnyType = Any
 
+UNKNOWN_COLUMN = "the contract has no such column"
+MISSING_COLUMN = "the column is missing"
+"""What is said of columns; who knows better what they are for goes by it."""
+
 SCALARS: dict[str, pa.DataType] = {
     "bool": pa.bool_(),
     "int8": pa.int8(),
@@ -76,7 +80,7 @@ def require_columns(found: Sequence[str], *, contract: Contract, place: str, rem
         if name not in known:
             near = did_you_mean(name, [other for other in known if other not in found] or known)
             raise DataError(
-                "the contract has no such column",
+                UNKNOWN_COLUMN,
                 place=place,
                 field=name or "''",
                 remedy=remedy or f"{near}; a column that is not wanted is named in the contract with role: ignored",
@@ -84,7 +88,7 @@ def require_columns(found: Sequence[str], *, contract: Contract, place: str, rem
     for column in contract.frozen_columns:
         if column.name not in found:
             raise DataError(
-                "the column is missing",
+                MISSING_COLUMN,
                 place=place,
                 field=column.name,
                 bound=", ".join(known),

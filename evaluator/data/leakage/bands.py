@@ -5,6 +5,8 @@ from collections.abc import Iterator
 import numpy as np
 import numpy.typing as npt
 
+from evaluator.data.splitmix import GOLDEN
+
 MAX_BUCKET = 128
 """So many rows that share a key are looked at for each row that has it, too: where there are more, near rows are found
 by other keys, or are so many that not every one of them matters."""
@@ -12,6 +14,19 @@ SLICE_PAIRS = 1 << 17
 """About so many candidates are made at once."""
 
 Keys = npt.NDArray[np.uint64]
+
+
+def folded(keys_RB: Keys, values_RBV: Keys) -> Keys:
+    """The keys with some values put into each, one after the other: equal only where all of them are.
+
+    Args:
+        keys_RB: What they start from, rows x bands.
+        values_RBV: Rows x bands x values of a key.
+    """
+    for at in range(values_RBV.shape[2]):
+        keys_RB = (keys_RB ^ values_RBV[:, :, at]) * GOLDEN
+        keys_RB ^= keys_RB >> np.uint64(31)
+    return keys_RB
 
 
 class Bands:

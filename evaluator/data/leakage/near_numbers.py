@@ -7,9 +7,10 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from evaluator.data.ingest import Origin
-from evaluator.data.leakage.bands import Bands, Keys
+from evaluator.data.ingest.chunk import one_array
+from evaluator.data.leakage.bands import Bands, Keys, folded
 from evaluator.data.leakage.hits import Hits
-from evaluator.data.leakage.row_digest import one_array, row_digests
+from evaluator.data.leakage.row_digest import row_digests
 from manifests.column import FrozenColumn
 
 NUM_GRIDS, NUM_DIRECTIONS = 8, 8
@@ -24,7 +25,6 @@ _LEAST_CELL = 8
 _NORMAL_IQR = 1.349
 _LEAST_SPREAD = 0.1
 """An element of a tensor that hardly varies, as in the corner of an image, has this part of the spread of all."""
-_FACTOR = np.uint64(0x9E3779B97F4A7C15)
 _SLICE = 1 << 14
 
 
@@ -91,10 +91,7 @@ class NearNumbers:
         cells = np.floor(projected / self._cell + self._offsets).astype(np.int64).view(np.uint64)
         cells = cells.reshape(-1, NUM_GRIDS, NUM_DIRECTIONS)
         keys = np.repeat(np.frombuffer(labels.tobytes(), np.uint64)[::2, None], NUM_GRIDS, axis=1)
-        for at in range(NUM_DIRECTIONS):
-            keys = (keys ^ cells[:, :, at]) * _FACTOR
-            keys ^= keys >> np.uint64(31)
-        return keys
+        return folded(keys, cells)
 
 
 class Scales:

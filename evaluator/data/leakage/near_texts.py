@@ -10,11 +10,11 @@ import pyarrow.compute as pc
 import rensa
 
 from evaluator.data.ingest import Origin
+from evaluator.data.ingest.chunk import one_array
 from evaluator.data.leakage import shingles
-from evaluator.data.leakage.bands import Bands, Keys
+from evaluator.data.leakage.bands import Bands, Keys, folded
 from evaluator.data.leakage.hits import Hits
 from evaluator.data.leakage.normal_text import normal
-from evaluator.data.leakage.row_digest import one_array
 from manifests.column import FrozenColumn
 
 NUM_PERMUTATIONS = 128
@@ -23,7 +23,6 @@ NUM_BANDS, BAND_ROWS = 25, 5
 _SEED = 7
 _MinHash: Any = vars(rensa)["RMinHash"]  # the package says nothing of its types
 _SLICE = 4096
-_FACTOR = np.uint64(0x9E3779B97F4A7C15)
 _SURE = 0.18
 """How far the part of equal permutations may lie below that of equal shingles: more than four standard errors."""
 
@@ -126,8 +125,4 @@ def _short(signatures: npt.NDArray[np.uint32]) -> npt.NDArray[np.uint16]:
 def _keys(signatures: npt.NDArray[np.uint32]) -> Keys:
     """Rows x bands."""
     banded = signatures[:, : NUM_BANDS * BAND_ROWS].reshape(-1, NUM_BANDS, BAND_ROWS).astype(np.uint64)
-    keys = np.zeros(banded.shape[:2], np.uint64)
-    for at in range(BAND_ROWS):
-        keys = (keys ^ banded[:, :, at]) * _FACTOR
-        keys ^= keys >> np.uint64(31)
-    return keys
+    return folded(np.zeros(banded.shape[:2], np.uint64), banded)

@@ -10,6 +10,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from evaluator.data.ingest.chunk import one_array
 from evaluator.data.leakage.normal_text import normal
 from manifests.column import FrozenColumn
 
@@ -51,11 +52,6 @@ def row_digests(table: pa.Table, columns: Sequence[FrozenColumn], *, normalised:
     _, offsets, content = joined.buffers()
     ends = np.frombuffer(offsets, np.int64)[joined.offset : joined.offset + len(joined) + 1]
     return _digests(memoryview(content or b""), ends)
-
-
-def one_array(column: pa.ChunkedArray) -> Any:
-    """A column as one array."""
-    return column.chunk(0) if column.num_chunks == 1 else column.combine_chunks()
 
 
 def _digests(content: memoryview, ends: npt.NDArray[np.int64]) -> Digests:

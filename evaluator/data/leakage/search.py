@@ -9,11 +9,12 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from evaluator.data.ingest.chunk import one_array
 from evaluator.data.leakage.hits import Hits
 from evaluator.data.leakage.moments import Moments, as_microseconds
 from evaluator.data.leakage.near_numbers import NearNumbers, Scales
 from evaluator.data.leakage.near_texts import NearTexts
-from evaluator.data.leakage.row_digest import one_array, row_digests
+from evaluator.data.leakage.row_digest import row_digests
 from evaluator.data.leakage.same import Same
 from evaluator.data.leakage.single_feature import single_features
 from evaluator.data.leakage.training import Training, TrainingRows

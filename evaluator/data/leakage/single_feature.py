@@ -9,8 +9,8 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from evaluator.data.ingest.chunk import one_array
 from evaluator.data.leakage.normal_text import normal
-from evaluator.data.leakage.row_digest import one_array
 from manifests.column import FrozenColumn
 from manifests.leakage import SingleFeature
 

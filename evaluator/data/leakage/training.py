@@ -10,6 +10,7 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from evaluator.data.ingest import Chunk, Origin, arrow_type, read_chunks
+from evaluator.data.ingest.schema import MISSING_COLUMN, UNKNOWN_COLUMN
 from evaluator.data.ingest.source import require_source
 from evaluator.data.shards import ShardReader, open_dataset
 from evaluator.errors import DataError
@@ -20,8 +21,6 @@ from manifests.leakage import TrainingSet
 
 WANTED = ("feature", "id", "timestamp")
 """The roles of the columns that are read; only features must be there."""
-_UNKNOWN = "the contract has no such column"
-_MISSING = "the column is missing"
 
 
 @dataclass(frozen=True)
@@ -124,7 +123,7 @@ class _File(Training):
         for name in features:
             if name not in has_value:
                 raise DataError(
-                    _MISSING, place=self._path.name, field=name, remedy="no row has a value of this feature"
+                    MISSING_COLUMN, place=self._path.name, field=name, remedy="no row has a value of this feature"
                 )
 
     def _as_contract(self) -> Contract:
@@ -132,28 +131,21 @@ class _File(Training):
 
     def _adapt(self, error: DataError) -> None:
         """Takes note of what the file has and lacks, or raises the error again."""
-        if error.problem == _UNKNOWN:
+        if error.problem == UNKNOWN_COLUMN:
             self._columns.append(Column(name=error.field, role="ignored"))
             return
         optional = [column for column in self._columns if column.role in ("id", "timestamp")]
         missing = [column for column in optional if column.name == error.field]
-        if error.problem != _MISSING or not missing:
+        if error.problem != MISSING_COLUMN or not missing:
             raise error
         self._columns.remove(missing[0])
 
     def _require_readable(self, chunk: Chunk) -> None:
         for offence in chunk.offences:
-            if offence.problem == _UNKNOWN:
+            if offence.problem == UNKNOWN_COLUMN:
                 raise _UnknownColumnError(offence.column)
         for offence in chunk.offences:
-            raise DataError(
-                offence.problem,
-                place=offence.place,
-                field=offence.column,
-                value=offence.value,
-                bound=offence.bound,
-                remedy=offence.remedy or "training sets are read with the types of the dataset's contract",
-            )
+            raise offence.error(remedy="training sets are read with the types of the dataset's contract")
         for column in self._columns:
             if column.shape and chunk.table[column.name].null_count:
                 raise DataError(

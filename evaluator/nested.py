@@ -1,0 +1,17 @@
+"""Nested: mappings within mappings, by dotted names."""
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+
+def flat(values: Mapping[str, Any], *, prefix: str = "") -> dict[str, Any]:
+    """Nested mappings as one, by dotted names; lists stay whole."""
+    return dict(_leaves(values, prefix))
+
+
+def _leaves(values: Mapping[str, Any], prefix: str) -> Iterator[tuple[str, Any]]:
+    for name, value in values.items():
+        if isinstance(value, Mapping):
+            yield from _leaves(value, f"{prefix}{name}.")
+        else:
+            yield f"{prefix}{name}", value
