@@ -9,9 +9,6 @@ from cluster.report.document import document
 from cluster.resolve import read_experiment
 from manifests import ManifestError
 from tests import builders
-from tests.end_to_end.test_bad_input import assay
-
-__all__ = ["assay"]
 
 CODE = """
 import time

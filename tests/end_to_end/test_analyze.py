@@ -8,9 +8,7 @@ import pytest
 import yaml
 
 from tests import builders
-from tests.end_to_end.test_bad_input import assay
 
-__all__ = ["assay"]
 README = (Path(__file__).parents[2] / "README.md").read_text()
 
 

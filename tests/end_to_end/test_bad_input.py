@@ -1,40 +1,13 @@
 """Bad input, each kind through the command line: one clear message, the right exit code, nothing half-written."""
 
 import json
-import sys
-from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 import yaml
 
-from cluster.cli import main
 from tests import builders
-
-
-@dataclass(frozen=True)
-class Answer:
-    returncode: int
-    stdout: str
-    stderr: str
-
-
-@pytest.fixture
-def assay(monkeypatch, capsys):
-    """The console script's own function, in this process: starting Python for each case would take minutes."""
-
-    def call(*arguments: str, folder: Path) -> Answer:
-        monkeypatch.chdir(folder)
-        monkeypatch.setattr(sys, "argv", ["assay", *arguments])
-        sys.modules.pop("variants_under_test", None)
-        capsys.readouterr()
-        with pytest.raises(SystemExit) as ended:
-            main()
-        code = ended.value.code
-        assert code is None or isinstance(code, int)
-        return Answer(code or 0, *capsys.readouterr())
-
-    return call
+from tests.end_to_end.conftest import Answer
 
 
 def edited(path: Path, change) -> None:

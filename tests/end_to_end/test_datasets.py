@@ -1,14 +1,11 @@
 """The verbs of `assay dataset`, through the command line: what is there, what is in it, and whether it is whole."""
 
 import json
-import sys
 from pathlib import Path
-from typing import NamedTuple
 
 import pytest
 import yaml
 
-from cluster.cli import main
 from evaluator.data import findings
 from evaluator.storage import open_store
 from manifests import Dataset
@@ -16,28 +13,9 @@ from manifests.finding import Withdrawal
 from tests import builders
 
 
-class Answer(NamedTuple):
-    code: int
-    stdout: str
-    stderr: str
-
-
-@pytest.fixture
-def assay(monkeypatch, capsys, tmp_path):
-    """The console script's own function, in this process and in the test's folder."""
-
-    def call(*arguments: str) -> Answer:
-        monkeypatch.chdir(tmp_path)
-        monkeypatch.setenv("COLUMNS", "200")
-        monkeypatch.setattr(sys, "argv", ["assay", *arguments])
-        capsys.readouterr()
-        with pytest.raises(SystemExit) as ended:
-            main()
-        code = ended.value.code
-        assert code is None or isinstance(code, int)
-        return Answer(code or 0, *capsys.readouterr())
-
-    return call
+@pytest.fixture(autouse=True)
+def wide_terminal(monkeypatch) -> None:
+    monkeypatch.setenv("COLUMNS", "200")
 
 
 @pytest.fixture
@@ -55,7 +33,7 @@ def test_ls_lists_each_version_once_with_what_tells_it_apart(assay, dataset, tmp
     source = str(builders.write_rows(tmp_path, num_rows=30))
     (tmp_path / "contract.yaml").write_text(yaml.safe_dump(builders.CONTRACT))
     for name in ("small@v10", "other@v1"):
-        assert assay("freeze", source, "--contract", "contract.yaml", "--as", name).code == 0
+        assert assay("freeze", source, "--contract", "contract.yaml", "--as", name).returncode == 0
     rows = json.loads(assay("dataset", "ls", "--json").stdout)
     assert [row["reference"] for row in rows] == ["other@v1", "small@v1", "small@v10"]
     (first,) = (row for row in rows if row["reference"] == "small@v1")
@@ -71,7 +49,7 @@ def test_ls_lists_each_version_once_with_what_tells_it_apart(assay, dataset, tmp
 
 def test_an_empty_store_is_said_to_be_empty(assay):
     answer = assay("dataset", "ls", "nowhere")
-    assert (answer.code, answer.stdout) == (0, "")
+    assert (answer.returncode, answer.stdout) == (0, "")
     assert "holds no dataset" in answer.stderr
     assert json.loads(assay("dataset", "ls", "nowhere", "--json").stdout) == []
 
@@ -83,7 +61,7 @@ def test_show_tells_meaning_rules_sources_and_findings(assay, tmp_path):
     contract["invariants"] = [{"name": "sound", "sql": "x >= 0", "severity": "warn"}]
     (tmp_path / "contract.yaml").write_text(yaml.safe_dump(contract))
     source = builders.write_rows(tmp_path)
-    assert assay("freeze", str(source), "--contract", "contract.yaml", "--as", "small@v1").code == 0
+    assert assay("freeze", str(source), "--contract", "contract.yaml", "--as", "small@v1").returncode == 0
     assay("dataset", "withdraw", "datasets/small@v1", "--reason", "wrong [labels]")
     found = json.loads(assay("dataset", "show", "datasets/small@v1", "--json").stdout)
     x = found["columns"][1]
@@ -103,7 +81,7 @@ def test_show_tells_meaning_rules_sources_and_findings(assay, tmp_path):
 
 def test_verify_finds_nothing_wrong_with_what_was_frozen(assay, dataset):
     answer = assay("dataset", "verify", "datasets/small@v1")
-    assert answer.code == 0, answer.stderr
+    assert answer.returncode == 0, answer.stderr
     assert "7 shards, 200 rows: all as frozen" in answer.stdout
 
 
@@ -114,7 +92,7 @@ def test_verify_names_every_damaged_shard(assay, dataset, tmp_path):
         content[len(content) // 2] ^= 1
         path.write_bytes(content)
     answer = assay("dataset", "verify", "datasets/small@v1")
-    assert answer.code == 1
+    assert answer.returncode == 1
     assert "shard 2 of small@v1 is damaged" in answer.stderr
     assert "shard 5 of small@v1 is damaged" in answer.stderr
     assert "shard 3" not in answer.stderr
@@ -140,7 +118,7 @@ def test_verify_holds_the_manifests_numbers_against_each_other(assay, dataset, t
     }
     edited_manifest(tmp_path, **{field: changes[field]})
     answer = assay("dataset", "verify", "datasets/small@v1")
-    assert answer.code == 1
+    assert answer.returncode == 1
     assert "contradicts itself" in answer.stderr
     assert words in answer.stderr
 
@@ -149,14 +127,14 @@ def test_verify_compares_the_sha256_too(assay, dataset, tmp_path):
     shards = [shard.model_dump(mode="json") for shard in dataset.shards]
     edited_manifest(tmp_path, shards=[{**shards[0], "sha256": f"sha256:{'0' * 64}"}, *shards[1:]])
     answer = assay("dataset", "verify", "datasets/small@v1")
-    assert answer.code == 1
+    assert answer.returncode == 1
     assert "shard 0 of small@v1 has not the sha256" in answer.stderr
 
 
 def test_a_withdrawn_version_stays_and_says_so_at_every_door(assay, dataset, tmp_path):
     before = {path: path.read_bytes() for path in (tmp_path / "datasets").rglob("*") if path.is_file()}
     answer = assay("dataset", "withdraw", "datasets/small@v1", "--reason", "labels of May are wrong", "--by", "Ada")
-    assert answer.code == 0
+    assert answer.returncode == 0
     assert "by Ada: labels of May are wrong" in answer.stdout
     store = open_store(str(tmp_path / "datasets"))
     withdrawal = findings.withdrawal_of(store, "small@v1")
@@ -167,7 +145,7 @@ def test_a_withdrawn_version_stays_and_says_so_at_every_door(assay, dataset, tmp
     assert "withdrawn" in assay("dataset", "ls").stdout
     (tmp_path / "contract.yaml").write_text(yaml.safe_dump(builders.CONTRACT))
     frozen = assay("freeze", "rows.jsonl", "--contract", "contract.yaml", "--as", "small@v1")
-    assert frozen.code == 0
+    assert frozen.returncode == 0
     assert "small@v1 was withdrawn on" in frozen.stderr
 
 
@@ -175,7 +153,7 @@ def test_freezing_again_under_an_edited_contract_says_that_the_old_one_stands(as
     for description, is_told in (("", False), ("edited", True)):
         (tmp_path / "contract.yaml").write_text(yaml.safe_dump({**builders.CONTRACT, "description": description}))
         frozen = assay("freeze", "rows.jsonl", "--contract", "contract.yaml", "--as", "small@v1")
-        assert frozen.code == 0
+        assert frozen.returncode == 0
         assert ("small@v1 keeps the contract that it was frozen with" in frozen.stderr) == is_told
 
 
@@ -197,7 +175,7 @@ def test_withdrawing_again_for_the_same_reason_changes_nothing(assay, dataset, t
 @pytest.mark.parametrize("reason", ["", "  ", "x" * 2001])
 def test_a_withdrawal_without_a_reason_is_refused(assay, dataset, tmp_path, reason):
     answer = assay("dataset", "withdraw", "datasets/small@v1", "--reason", reason)
-    assert answer.code == 2
+    assert answer.returncode == 2
     assert "a withdrawal has a reason" in answer.stderr
     assert not (tmp_path / "datasets" / "findings").exists()
 
@@ -205,7 +183,7 @@ def test_a_withdrawal_without_a_reason_is_refused(assay, dataset, tmp_path, reas
 def test_a_run_takes_a_dataset_by_digest_and_says_its_name(assay, dataset, tmp_path):
     path = builders.write_experiment(tmp_path, dataset=f"datasets/small@{dataset.digest()[:19]}")
     answer = assay("run", str(path), "--in-process", "--dry-run")
-    assert answer.code == 0, answer.stderr
+    assert answer.returncode == 0, answer.stderr
     assert f"the dataset is small@v1, {dataset.digest()}" in answer.stderr
     assert "the dataset is" not in assay("run", str(builders.write_experiment(tmp_path)), "--dry-run").stderr
 
@@ -213,7 +191,7 @@ def test_a_run_takes_a_dataset_by_digest_and_says_its_name(assay, dataset, tmp_p
 def test_an_unknown_digest_is_invalid_input_that_lists_what_is_there(assay, dataset, tmp_path):
     path = builders.write_experiment(tmp_path, dataset=f"datasets/small@sha256:{'0' * 64}")
     answer = assay("run", str(path), "--in-process")
-    assert answer.code == 2
+    assert answer.returncode == 2
     assert f"small@v1 {dataset.digest()}" in answer.stderr
 
 
@@ -223,9 +201,9 @@ def test_weights_are_refused_rather_than_ignored(assay, tmp_path):
     (tmp_path / "contract.yaml").write_text(yaml.safe_dump(contract))
     rows = [json.dumps({**row, "w": 2.0}) + "\n" for row in builders.rows(200)]
     (tmp_path / "rows.jsonl").write_text("".join(rows))
-    assert assay("freeze", "rows.jsonl", "--contract", "contract.yaml", "--as", "small@v1").code == 0
+    assert assay("freeze", "rows.jsonl", "--contract", "contract.yaml", "--as", "small@v1").returncode == 0
     answer = assay("run", str(builders.write_experiment(tmp_path)), "--in-process")
-    assert answer.code == 2
+    assert answer.returncode == 2
     assert "small@v1: w: the rows have weights, and every estimate counts each row once" in answer.stderr
     assert not (tmp_path / "ledger").exists()
 
@@ -233,7 +211,7 @@ def test_weights_are_refused_rather_than_ignored(assay, tmp_path):
 def test_a_run_refuses_what_an_arm_cannot_be_given_before_it_begins(assay, dataset, tmp_path):
     arms = {**builders.ARMS, "better": {**builders.variant(), "inputs": ["group"]}}
     answer = assay("run", str(builders.write_experiment(tmp_path, arms=arms)), "--in-process")
-    assert answer.code == 2
+    assert answer.returncode == 2
     assert "arm 'better': inputs: the column has the role segment" in answer.stderr
     assert not (tmp_path / "ledger").exists()
 
@@ -243,9 +221,9 @@ def test_freezing_a_sample_says_of_how_many(assay, tmp_path):
     (tmp_path / "contract.yaml").write_text(yaml.safe_dump(contract))
     source = builders.write_rows(tmp_path)
     answer = assay("freeze", str(source), "--contract", "contract.yaml", "--as", "few@v1")
-    assert answer.code == 0, answer.stderr
+    assert answer.returncode == 0, answer.stderr
     assert "50 rows in 1 shards, a sample of 200" in answer.stderr
     found = json.loads(assay("dataset", "show", "datasets/few@v1", "--json").stdout)
     assert found["parent"]["num_rows"] == 200
     assert "a sample of 50 of 200 rows within y, group, seed 4" in assay("dataset", "show", "datasets/few@v1").stdout
-    assert assay("dataset", "verify", "datasets/few@v1").code == 0
+    assert assay("dataset", "verify", "datasets/few@v1").returncode == 0

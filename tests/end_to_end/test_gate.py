@@ -9,9 +9,6 @@ from cluster import driver
 from evaluator.ledger import reader
 from evaluator.storage import open_store
 from tests import builders
-from tests.end_to_end.test_bad_input import assay
-
-__all__ = ["assay"]
 
 
 def suite(**policy) -> dict:

@@ -1,0 +1,35 @@
+"""The command line as a test calls it."""
+
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from cluster.cli import main
+
+
+@dataclass(frozen=True)
+class Answer:
+    returncode: int
+    stdout: str
+    stderr: str
+
+
+@pytest.fixture
+def assay(monkeypatch, capsys, tmp_path) -> Callable[..., Answer]:
+    """The console script's own function, in this process: starting Python for each case would take minutes."""
+
+    def call(*arguments: str, folder: Path = tmp_path) -> Answer:
+        monkeypatch.chdir(folder)
+        monkeypatch.setattr(sys, "argv", ["assay", *arguments])
+        sys.modules.pop("variants_under_test", None)
+        capsys.readouterr()
+        with pytest.raises(SystemExit) as ended:
+            main()
+        code = ended.value.code
+        assert code is None or isinstance(code, int)
+        return Answer(code or 0, *capsys.readouterr())
+
+    return call
