@@ -83,10 +83,17 @@ def test_another_common_form_is_guessed_and_an_ambiguous_one_named_twice():
 MOMENTS = st.datetimes(timezones=st.timezones() | st.builds(timezone, st.timedeltas(timedelta(hours=-23), timedelta(hours=23)).map(lambda each: timedelta(minutes=each // timedelta(minutes=1)))))  # fmt: skip
 
 
+def _offset(moment: datetime) -> timedelta:
+    offset = moment.utcoffset()
+    assert offset is not None
+    return offset
+
+
 @given(st.lists(MOMENTS, min_size=1, max_size=5), st.booleans())
 @settings(max_examples=100, deadline=None)
 def test_what_python_writes_is_read_back(moments, blank):
-    moments = [each for each in moments if 1900 < each.year < 9999]  # older zones have offsets of seconds
+    # Some zones had offsets of seconds, up to 1972.
+    moments = [each for each in moments if 1 < each.year < 9999 and not _offset(each) % timedelta(minutes=1)]
     texts = pa.array([each.isoformat(sep=" " if blank else "T") for each in moments], pa.string())
     converted = dates.from_texts(texts, type_name="timestamp", form="")
     assert not converted.refusals
