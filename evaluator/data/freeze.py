@@ -19,7 +19,7 @@ from evaluator.data.profile import Profiler
 from evaluator.data.references import manifest_key, stored_dataset
 from evaluator.data.sample import SampledStaging
 from evaluator.data.side_thread import ahead, behind
-from evaluator.data.staging import BATCH_ROWS, StagedShard, Staging
+from evaluator.data.staging import ROUND_ROWS, StagedShard, Staging
 from evaluator.errors import DataError, StoreError
 from evaluator.fingerprint import schema_digest
 from evaluator.storage import Store
@@ -104,7 +104,7 @@ def _require_arguments(sources: Sequence[str | Path], reference: str, shard_rows
             "a shard has rows",
             field="shard_rows",
             value=shard_rows,
-            bound=f"at least 1; a multiple of {BATCH_ROWS} suits every common batch size",
+            bound=f"at least 1; a multiple of {ROUND_ROWS} suits every common batch size",
         )
 
 

@@ -17,10 +17,12 @@ from evaluator.fingerprint import RowsDigest
 from manifests.column import FrozenColumn
 from manifests.dataset import Shard
 
-BATCH_ROWS = 1024
-"""Rows of a record batch, and what the rows of a shard are a multiple of: common batch sizes never straddle."""
+ROUND_ROWS = 1024
+"""What the rows of a shard and of its record batches are a multiple of: common batch sizes never straddle."""
 SHARD_BYTES = 1 << 26
 """What a shard holds at most, uncompressed: large enough for one read at full speed, small enough to hold many."""
+CHUNK_BYTES = 1 << 23
+"""What a record batch holds at most, uncompressed: many batches of a suite, so that cutting them costs nothing."""
 
 
 @dataclass(frozen=True)
@@ -59,6 +61,7 @@ class Staging:
         self._schema = arrow_schema(columns)
         self._digest = RowsDigest(self._schema)
         self._shard_rows = shard_rows
+        self._chunk_rows = ROUND_ROWS  # until the first rows tell how long one is
         self._waiting: list[pa.Table] = []
         self._num_waiting = 0
         self.num_rows = 0
@@ -90,37 +93,39 @@ class Staging:
         self.num_rows += rows.num_rows
         self._waiting.append(rows)
         self._num_waiting += rows.num_rows
-        if self._num_waiting >= BATCH_ROWS:
-            self._write_batches(is_last=False)
+        if self._num_waiting >= self._chunk_rows:
+            self._write_chunks(is_last=False)
 
     def finish(self) -> tuple[StagedShard, ...]:
         """Writes what is left and gives all shards, in row order."""
         if self._num_waiting:
-            self._write_batches(is_last=True)
+            self._write_chunks(is_last=True)
         if self._writer is not None:
             self._close_shard()
         return tuple(self._staged)
 
-    def _write_batches(self, *, is_last: bool) -> None:
-        """Writes what is waiting, but for rows that more rows will make a whole batch of."""
+    def _write_chunks(self, *, is_last: bool) -> None:
+        """Writes what is waiting, but for rows that more rows will make a whole chunk of."""
         table = pa.concat_tables(self._waiting)
-        if self._shard_rows is None:
-            self._shard_rows = default_shard_rows(table.slice(0, BATCH_ROWS), columns=self._columns)
+        if self.num_rows == self._num_waiting:
+            head = table.slice(0, ROUND_ROWS)
+            self._chunk_rows = rows_within(CHUNK_BYTES, head, columns=self._columns)
+            self._shard_rows = self._shard_rows or rows_within(SHARD_BYTES, head, columns=self._columns)
         while table.num_rows:
-            # Batches are counted from the start of their shard, so that the pieces in which rows came do not show.
-            batch_rows = min(BATCH_ROWS, self._shard_rows - self._rows_in_shard)
-            if table.num_rows < batch_rows and not is_last:
+            # Chunks are counted from the start of their shard, so that the pieces in which rows came do not show.
+            num_rows = min(self._chunk_rows, self.shard_rows - self._rows_in_shard)
+            if table.num_rows < num_rows and not is_last:
                 break
-            self._write(normalised(table.slice(0, batch_rows)))
-            table = table.slice(batch_rows)
+            self._write(normalised(table.slice(0, num_rows)))
+            table = table.slice(num_rows)
         self._waiting, self._num_waiting = [table], table.num_rows
 
-    def _write(self, batch: pa.RecordBatch) -> None:
+    def _write(self, chunk: pa.RecordBatch) -> None:
         if self._writer is None:
             self._file = pa.OSFile(str(self._path), "wb")
             self._writer = pa.ipc.new_file(self._file, self._schema, options=self._options())
-        self._writer.write_batch(batch)
-        self._rows_in_shard += batch.num_rows
+        self._writer.write_batch(chunk)
+        self._rows_in_shard += chunk.num_rows
         if self._rows_in_shard == self._shard_rows:
             self._close_shard()
 
@@ -144,11 +149,12 @@ class Staging:
         return pa.ipc.IpcWriteOptions(compression="zstd" if has_text else None, use_threads=False)
 
 
-def default_shard_rows(head: pa.Table, *, columns: tuple[FrozenColumn, ...]) -> int:
-    """Rows of a shard of at most about `SHARD_BYTES`: a multiple of `BATCH_ROWS`, at least one.
+def rows_within(num_bytes: int, head: pa.Table, *, columns: tuple[FrozenColumn, ...]) -> int:
+    """As many rows as take about some bytes: a multiple of `ROUND_ROWS`, at least one.
 
     Args:
-        head: The first `BATCH_ROWS` rows: the length of texts is taken from them.
+        num_bytes: The most that they may take, uncompressed.
+        head: The first `ROUND_ROWS` rows: the length of texts is taken from them.
         columns: The columns of the rows.
     """
     row_bytes = 0
@@ -158,7 +164,7 @@ def default_shard_rows(head: pa.Table, *, columns: tuple[FrozenColumn, ...]) -> 
             texts: Any = head[column.name].combine_chunks()
             text_bytes = -(-(pc.sum(pc.binary_length(texts)).as_py() or 0) // head.num_rows)
         row_bytes += value_bytes(column, text_bytes=text_bytes)
-    return max(1, SHARD_BYTES // row_bytes // BATCH_ROWS) * BATCH_ROWS
+    return max(1, num_bytes // row_bytes // ROUND_ROWS) * ROUND_ROWS
 
 
 def normalised(rows: pa.Table) -> pa.RecordBatch:

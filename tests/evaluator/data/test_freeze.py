@@ -81,8 +81,9 @@ def test_shards_and_pieces_leave_no_trace_in_the_rows_digest(tmp_path, shard_row
     verify(dataset, store)
 
 
+@pytest.mark.parametrize("chunk_bytes", [1, staging.CHUNK_BYTES])
 @pytest.mark.parametrize("shard_rows", [100, 700, 1001, 1500, 2048])
-def test_the_pieces_in_which_rows_come_do_not_show_in_the_shards(tmp_path, shard_rows):
+def test_the_pieces_in_which_rows_come_do_not_show_in_the_shards(tmp_path, monkeypatch, shard_rows, chunk_bytes):
     rows = np.arange(4000)
     columns = tables.contract(
         *SIMPLE.columns,
@@ -104,6 +105,7 @@ def test_the_pieces_in_which_rows_come_do_not_show_in_the_shards(tmp_path, shard
     )
     read = table.set_column(3, "n", pa.array(table["n"].to_pylist(), pa.float64()))
     found = []
+    monkeypatch.setattr(staging, "CHUNK_BYTES", chunk_bytes)
     for number, pieces in enumerate(([4000], [1, 1023, 1024, 1952], [999] * 4 + [4], [3000, 1000])):
         (tmp_path / str(number)).mkdir()
         stage = staging.Staging(tmp_path / str(number), columns=columns, shard_rows=shard_rows)
@@ -255,7 +257,7 @@ def test_a_full_temporary_folder_is_named(tmp_path):
 )  # fmt: skip
 def test_shards_hold_about_64_mib(columns, shard_rows):
     head = pa.table({"y": [True, False], "x": [0.0, 1.0], "t": ["x" * 100, "x" * 90]})
-    assert staging.default_shard_rows(head, columns=columns.columns) == shard_rows
+    assert staging.rows_within(staging.SHARD_BYTES, head, columns=columns.columns) == shard_rows
 
 
 def test_shards_of_the_default_size_end_where_64_mib_end(tmp_path, monkeypatch):
@@ -270,7 +272,8 @@ def contract_with_text() -> Contract:
 
 
 @pytest.mark.parametrize(("columns", "compression"), [(SIMPLE, False), (contract_with_text(), True)])
-def test_only_texts_are_compressed_and_batches_hold_1024_rows(tmp_path, columns, compression):
+def test_only_texts_are_compressed_and_chunks_are_bounded(tmp_path, monkeypatch, columns, compression):
+    monkeypatch.setattr(staging, "CHUNK_BYTES", 5 * 2000)  # rows of 5 bytes or 29: one round of 1,024 at least
     rows = [{"y": True, "x": 0.5, "t": "the same words again"} for _ in range(3000)]
     for row in rows if columns is SIMPLE else ():
         row.pop("t")
