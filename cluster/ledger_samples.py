@@ -47,7 +47,8 @@ def samples_of(
         "segments": SEGMENT_COLUMN_PREFIX + columns.segment if columns.segment else None,
         "clusters": "cluster" if columns.cluster else None,
     }
-    shared = ["row_index", "row_id", "label", *(name for name in groups.values() if name)]
+    named = "row_id" in reader.column_names(store, files, arms[0])
+    shared = ["row_index", *["row_id"] * named, "label", *(name for name in groups.values() if name)]
     kept = [name for name in shared if name != "row_id" and (name != "label" or metric.row_measure is None)]
     pieces: list[pa.Table] = []
     of_arms: list[list[pa.Table]] = [[] for _ in arms]

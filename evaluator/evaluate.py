@@ -80,15 +80,12 @@ def scored(
     rows = rows.select(kept).combine_chunks()
     labels = columns_as_numpy(rows.select([dataset.label.name]), dataset.columns)[dataset.label.name]
     index = pa.array(np.arange(first_row, first_row + len(rows), dtype=np.int64))
-    ids = dataset.names("id")
-    row_ids = pc.cast(rows[ids[0]] if ids else index, pa.string())
     predictions = outputs.predictions(raw, output=variant.output, label=dataset.label, first_row=first_row)
-    columns: dict[str, Any] = {
-        "row_index": index,
-        "row_id": row_ids,
-        "label": rows[dataset.label.name],
-        "prediction": pa.array(predictions.prediction),
-    }
+    columns: dict[str, Any] = {"row_index": index}
+    for name in dataset.names("id")[:1]:
+        columns["row_id"] = pc.cast(rows[name], pa.string())
+    columns["label"] = rows[dataset.label.name]
+    columns["prediction"] = pa.array(predictions.prediction)
     if suite.stores_probabilities and predictions.probabilities is not None:
         width = predictions.probabilities.shape[1]
         flat = pa.array(predictions.probabilities.reshape(-1))

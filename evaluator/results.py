@@ -41,9 +41,9 @@ class UnitResult:
     """The scored rows of one unit, in the dataset's order.
 
     Attributes:
-        table: A row per dataset row: `row_index`, `row_id`, `label`, `prediction`, `probabilities` (if stored and the
-            variant gives them), `segment_*`, `cluster`, `score_*`. Scores are means over passes, the rest is the
-            first pass's.
+        table: A row per dataset row: `row_index`, `row_id` (if the dataset has ids), `label`, `prediction`,
+            `probabilities` (if stored and the variant gives them), `segment_*`, `cluster`, `score_*`. Scores are means
+            over passes, the rest is the first pass's.
         digest: Digest of the table's rows: equal for every executor, replica and retry.
         timing: Where the time went.
         pass_sums: Of each metric, the sum of its scores in each pass; empty if there was one.

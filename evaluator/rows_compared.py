@@ -17,7 +17,7 @@ class Difference:
 
     Attributes:
         num_rows: Rows of which any bit differs.
-        row_ids: The first few of them.
+        row_ids: The first few of them; their indices if they have no ids.
         columns: The columns that differ, and the largest distance in each; None where that is no number: labels,
             texts, NaN against a number, a column that only one of the two has.
     """
@@ -54,7 +54,8 @@ def difference(recorded: pa.Table, found: pa.Table) -> Difference:
 
 
 def _ids(rows: pa.Table, places: np.ndarray) -> tuple[str, ...]:
-    return tuple(str(rows["row_id"][place]) for place in places.tolist())
+    name = "row_id" if "row_id" in rows.column_names else "row_index"
+    return tuple(str(rows[name][place]) for place in places.tolist())
 
 
 def _values(column: pa.ChunkedArray) -> np.ndarray:

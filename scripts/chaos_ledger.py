@@ -81,7 +81,7 @@ def evidence(files: fs.FileSystem, ledger: str, *, arms: Collection[str], num_un
             for unit in sorted(unit for unit in tables if unit[0] == arm)
             for row in tables[unit].drop_columns(list(_LINEAGE)).to_pylist()
         ]
-        num_distinct = len({row["row_id"] for row in rows})
+        num_distinct = len({row["row_index"] for row in rows})
         if (len(rows), num_distinct) != (num_rows, num_rows):
             problems.append(f"arm '{arm}' has {len(rows)} rows, {num_distinct} of them distinct, not {num_rows}")
         digest.update(json.dumps([arm, rows], sort_keys=True, default=repr).encode())

@@ -121,9 +121,11 @@ def write_rows(folder: Path, *, num_rows: int = 200) -> Path:
     return path
 
 
-def freeze_rows(folder: Path, *, num_rows: int = 200, shard_rows: int = 32) -> Dataset:
+def freeze_rows(folder: Path, *, num_rows: int = 200, shard_rows: int = 32, has_ids: bool = True) -> Dataset:
     """Freezes the rows as small@v1 in the folder's store."""
-    contract = parse(yaml.safe_dump(CONTRACT), file="contract.yaml", kind="Contract")
+    ids = {"role": "id" if has_ids else "ignored"}
+    columns = [{**column, **(ids if column["role"] == "id" else {})} for column in CONTRACT["columns"]]
+    contract = parse(yaml.safe_dump({**CONTRACT, "columns": columns}), file="contract.yaml", kind="Contract")
     assert isinstance(contract, Contract)
     source = write_rows(folder, num_rows=num_rows)
     store = open_store(str(folder / "datasets"))

@@ -325,9 +325,14 @@ def score_tables(
 
 def segment_columns(store: Store, files: Sequence[LedgerFile], arm: str) -> list[str]:
     """The dataset's columns that group the rows of an arm's scores."""
-    files = score_files(files, arm)[:1]
-    names = pq.read_schema(pa.BufferReader(store.get(files[0].key))).names if files else []
+    names = column_names(store, files, arm)
     return [name.removeprefix(SEGMENT_COLUMN_PREFIX) for name in names if name.startswith(SEGMENT_COLUMN_PREFIX)]
+
+
+def column_names(store: Store, files: Sequence[LedgerFile], arm: str) -> list[str]:
+    """The columns of an arm's scores; none if it has no scores."""
+    files = score_files(files, arm)[:1]
+    return pq.read_schema(pa.BufferReader(store.get(files[0].key))).names if files else []
 
 
 def matrix(lists: pa.ChunkedArray) -> np.ndarray:

@@ -30,6 +30,7 @@ from manifests.ledger import (
     LAYOUT,
     LINEAGE_COLUMNS,
     SCORE_COLUMN_PREFIX,
+    SEGMENT_COLUMN_PREFIX,
     Run,
     Table,
     commit_key,
@@ -159,7 +160,7 @@ def _publish(
     for place, (name, value) in enumerate(zip(LINEAGE_COLUMNS, lineage, strict=True)):
         table = table.add_column(place, name, pa.DictionaryArray.from_arrays(first, pa.array([value])))
     receipt = {"arm": arm, "unit": unit, "scores_digest": digest, "num_rows": len(table), "facts": facts}
-    content = parquet_bytes(table.replace_schema_metadata({RECEIPT_METADATA: json.dumps(receipt).encode()}))
+    content = parquet_bytes(_as_stored(table, metadata={RECEIPT_METADATA: json.dumps(receipt).encode()}))
     if not store.put_if_absent(key, content):  # a rival, or our own retry whose answer was lost: what is stored counts
         stored = read_receipt(store, key)
         return stored, stored.facts.get("nonce") == facts["nonce"]
@@ -178,6 +179,12 @@ def _publish(
         ),
         True,
     )
+
+
+def _as_stored(table: pa.Table, *, metadata: dict[bytes | str, bytes | str]) -> pa.Table:
+    """The same rows under a schema that says what is never null: half of Parquet's work is to note which rows are."""
+    fields = [field.with_nullable(field.name.startswith(SEGMENT_COLUMN_PREFIX)) for field in table.schema]
+    return pa.Table.from_arrays(table.columns, schema=pa.schema(fields, metadata=metadata))
 
 
 def _score_sums(table: pa.Table) -> dict[str, float]:

@@ -59,6 +59,22 @@ def test_every_row_carries_its_lineage(ledger):
     assert re.fullmatch(r"sha256:[0-9a-f]{64}", table["environment_digest"][0].as_py())
 
 
+def test_only_segments_may_be_null_and_readers_know(ledger):
+    (path, *_) = (ledger / "v1/data/scores").rglob("*.parquet")
+    schema = pq.read_schema(path)
+    assert [field.name for field in schema if field.nullable] == ["segment_group"]
+
+
+def test_rows_of_a_dataset_without_ids_are_told_by_their_index(tmp_path):
+    builders.freeze_rows(tmp_path, has_ids=False)
+    prepared = pipeline.prepare(str(builders.write_experiment(tmp_path)))
+    pipeline.run(prepared, in_process=True, on_progress=lambda arm, units: None)
+    files = reader.committed_files(prepared.store, prepared.run.run_id)
+    names = reader.column_names(prepared.store, files, "better")
+    assert "row_index" in names
+    assert "row_id" not in names
+
+
 def test_a_changed_file_is_damage_and_not_data(ledger):
     store = pipeline.open_store(str(ledger))
     (state,) = [state for state in reader.runs(store) if state.committed]
