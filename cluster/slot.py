@@ -11,7 +11,7 @@ from typing import Any, Literal
 import pyarrow as pa
 
 from cluster.schedule import Task
-from evaluator import batches, determinism, environment, fingerprint
+from evaluator import allocator, batches, determinism, environment, fingerprint
 from evaluator.batches import Unit
 from evaluator.data.shard_cache import ShardCache
 from evaluator.data.shards import open_dataset
@@ -107,6 +107,7 @@ class Slot:
         self._experiment: Experiment = self._run.experiment
         self._variants = {arm.name: arm.variant for arm in self._experiment.arms}
         self._accelerator_types = {arm.name: arm.accelerator_type or "" for arm in self._experiment.arms}
+        allocator.keep_freed_memory()
         determinism.apply(self._experiment.suite.determinism)
         self._device = pick_device()
         self._ledger = open_store(self._experiment.ledger, patient=True)

@@ -1,12 +1,13 @@
 """Answer: what a variant returned for a batch, in the one shape that its declared output allows."""
 
-from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
 from evaluator.predictors.base import PredictionError
 from manifests.variant import Output
+
+_BATCHES_IN_BLOCK = 64
 
 
 def answer(returned: Any, *, output: Output, num_rows: int, variant: str) -> np.ndarray:
@@ -45,20 +46,54 @@ def answer(returned: Any, *, output: Output, num_rows: int, variant: str) -> np.
     return found if found.dtype.kind == "f" else found.astype(np.float64)
 
 
-def joined(parts: Sequence[np.ndarray], *, variant: str) -> np.ndarray:
-    """The answers for consecutive batches as one array.
+class Collected:
+    """The answers for consecutive batches, copied: a variant may use its memory again.
 
-    Raises:
-        PredictionError: They differ in shape or kind from batch to batch.
+    Into blocks of many batches, since small arrays kept among those that come and go would spread a batch's work over
+    ever new memory, which no cache holds.
     """
-    shapes = sorted({part.shape[1:] for part in parts})
-    if len(shapes) > 1:
-        words = " and ".join(f"(rows{''.join(f', {size}' for size in shape)})" for shape in shapes[:2])
-        raise PredictionError(f"{variant} answers some batches with shape {words}; allowed: one shape for every batch")
-    kinds = sorted({part.dtype.kind for part in parts})
-    if len(kinds) > 1:
-        raise PredictionError(f"{variant} answers some batches with class names and others with numbers")
-    return np.concatenate(parts)
+
+    def __init__(self, *, variant: str) -> None:
+        """Starts with none.
+
+        Args:
+            variant: What to call the variant in a message.
+        """
+        self._variant = variant
+        self._blocks: list[np.ndarray] = []
+        self._num_rows = 0  # in the last block; those before it are full
+
+    def add(self, found: np.ndarray) -> None:
+        """Takes the next batch's answers, the real rows alone."""
+        last = self._blocks[-1] if self._blocks else found[:0]
+        stop = self._num_rows + len(found)
+        if stop > len(last) or last.shape[1:] != found.shape[1:] or last.dtype != found.dtype:
+            self._cut()
+            last, stop = np.empty((len(found) * _BATCHES_IN_BLOCK, *found.shape[1:]), found.dtype), len(found)
+            self._blocks.append(last)
+        last[stop - len(found) : stop] = found
+        self._num_rows = stop
+
+    def joined(self) -> np.ndarray:
+        """All of them as one array.
+
+        Raises:
+            PredictionError: They differ in shape or kind from batch to batch.
+        """
+        self._cut()
+        shapes = sorted({block.shape[1:] for block in self._blocks})
+        if len(shapes) > 1:
+            words = " and ".join(f"(rows{''.join(f', {size}' for size in shape)})" for shape in shapes[:2])
+            raise PredictionError(
+                f"{self._variant} answers some batches with shape {words}; allowed: one shape for every batch"
+            )
+        if len({block.dtype.kind for block in self._blocks}) > 1:
+            raise PredictionError(f"{self._variant} answers some batches with class names and others with numbers")
+        return np.concatenate(self._blocks)
+
+    def _cut(self) -> None:
+        if self._blocks:
+            self._blocks[-1] = self._blocks[-1][: self._num_rows]
 
 
 def _array(returned: Any, place: str) -> np.ndarray:

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 import numpy as np
 
@@ -13,8 +13,7 @@ class PredictionError(AssayError):
     """A variant failed on a batch, or answered with something that its declared output does not allow."""
 
 
-@dataclass(frozen=True)
-class Batch:
+class Batch(NamedTuple):
     """Rows that are scored together, padded to the suite's batch size.
 
     Attributes:

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from evaluator.predictors.answer import answer, joined
+from evaluator.predictors.answer import Collected, answer
 from evaluator.predictors.base import Answers, Batch, PredictionError
 from evaluator.predictors.entrypoint import check_parameters
 from manifests.variant import Output, Variant
@@ -35,11 +35,11 @@ class CallablePredictor:
 
     def predict(self, batches: Iterable[Batch]) -> Answers:
         """Calls the function with one batch after the other; see `Predictor.predict`."""
-        parts, ends = [], [time.perf_counter()]
+        collected, ends = Collected(variant=self._entrypoint), [time.perf_counter()]
         for batch in batches:
-            parts.append(self._answer(batch)[: batch.num_rows].copy())  # the function may use its array again
+            collected.add(self._answer(batch)[: batch.num_rows])
             ends.append(time.perf_counter())
-        return Answers(joined(parts, variant=self._entrypoint), tuple(np.diff(ends).tolist()))
+        return Answers(collected.joined(), tuple(np.diff(ends).tolist()))
 
     def release(self) -> None:
         """Nothing to free: what the function holds is its own."""

@@ -3,9 +3,8 @@
 import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
 from functools import cache
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 import numpy as np
 import torch
@@ -18,8 +17,7 @@ _NUM_IN_FLIGHT = 3
 Forward = Callable[[list[torch.Tensor]], torch.Tensor]
 
 
-@dataclass(frozen=True)
-class Passed:
+class Passed(NamedTuple):
     """A batch that has been through.
 
     Attributes:
@@ -141,10 +139,18 @@ def _staged(batch: Batch, inputs: tuple[str, ...], dtype: torch.dtype | None, *,
                 f"feature '{name}' holds {'strings' if column.dtype == object else column.dtype}, which no tensor can; "
                 "name the numeric features in the variant's inputs, or write 'predictor: callable'"
             )
-        tensor = torch.empty(column.shape, dtype=dtype or _torch_dtype(column.dtype), pin_memory=pinned)
-        np.copyto(tensor.numpy(), column)
-        tensors.append(tensor)
+        tensors.append(_copied(column, dtype, pinned=pinned))
     return tensors
+
+
+def _copied(column: np.ndarray, dtype: torch.dtype | None, *, pinned: bool) -> torch.Tensor:
+    if not pinned:
+        # NumPy's memory: under deterministic algorithms torch writes NaN into all that it hands out, before we do.
+        tensor = torch.from_numpy(column.copy())
+        return tensor if dtype is None else tensor.to(dtype)
+    tensor = torch.empty(column.shape, dtype=dtype or _torch_dtype(column.dtype), pin_memory=True)
+    np.copyto(tensor.numpy(), column)
+    return tensor
 
 
 @cache

@@ -9,7 +9,7 @@ from torch import nn
 
 from evaluator.errors import VariantError
 from evaluator.predictors import lanes
-from evaluator.predictors.answer import answer, joined
+from evaluator.predictors.answer import Collected, answer
 from evaluator.predictors.base import Answers, Batch, PredictionError
 from evaluator.predictors.device import empty_cache
 from evaluator.predictors.entrypoint import check_parameters
@@ -56,16 +56,16 @@ class TorchPredictor:
             torch.OutOfMemoryError: The device is full; left as it is, because another slot may have more room.
         """
         assert self._module is not None, "a released predictor is not asked again"
-        parts, times_s = [], []
+        collected, times_s = Collected(variant=self._entrypoint), []
         with torch.inference_mode():
             lane = self._lane.passed(batches, inputs=self._inputs, forward=self._forward, dtype=self._input_dtype)
             for passed in lane:
                 found = answer(
                     passed.returned.numpy(), output=self._output, num_rows=passed.batch.size, variant=self._entrypoint
                 )
-                parts.append(found[: passed.batch.num_rows].copy())  # the module may use its memory again
+                collected.add(found[: passed.batch.num_rows])
                 times_s.append(passed.time_s)
-        return Answers(joined(parts, variant=self._entrypoint), tuple(times_s))
+        return Answers(collected.joined(), tuple(times_s))
 
     def release(self) -> None:
         """Drops the module and hands its memory back."""
