@@ -54,7 +54,9 @@ def samples_of(
     of_arms: list[list[pa.Table]] = [[] for _ in arms]
     # Scores are the largest thing in memory. Beside them stand no more than two files, of two arms for the same rows.
     num_rows = _num_rows(files, run, arms)
-    scores_RA = np.empty((num_rows, len(arms))) if metric.row_measure is not None else None
+    are_bits = metric.is_binary and run.experiment.suite.repeats == 1
+    kind = np.bool_ if are_bits else np.float64
+    scores_RA = np.empty((num_rows, len(arms)), kind) if metric.row_measure is not None else None
     streams = [reader.score_tables(store, files, arm, [*shared, *_read(metric)]) for arm in arms]
     stop = 0
     for first in streams[0]:
@@ -68,7 +70,10 @@ def samples_of(
             if scores_RA is None:
                 of_arms[index].append(table.select(_read(metric)))
             else:
-                scores_RA[start:stop, index] = table[SCORE_COLUMN_PREFIX + metric.name].to_numpy()
+                scores_R = table[SCORE_COLUMN_PREFIX + metric.name].to_numpy()
+                scores_RA[start:stop, index] = scores_R
+                if are_bits and not np.array_equal(scores_RA[start:stop, index], scores_R):
+                    raise RunError(f"run '{run.run_id}': scores of '{metric.name}' for arm '{arm}' are not all 0 or 1")
     rows = pa.concat_tables(pieces)
     grouping = {
         "segments_R": rows[groups["segments"]].to_numpy() if groups["segments"] else None,

@@ -108,7 +108,7 @@ class _OfRun:
         """1 where an arm predicts the class, on the rows of the primary metric."""
         like = self.samples(self.plan.metric or self.run.experiment.suite.primary.name)
         predicted = [self._rows(arm, ["prediction"])["prediction"].to_numpy() for arm in like.arms]
-        selected_RA = np.stack([values_R == rule.positive for values_R in predicted], axis=1).astype(np.float64)
+        selected_RA = np.stack([values_R == rule.positive for values_R in predicted], axis=1)
         return Samples(like.arms, selected_RA, like.row_ids, clusters_R=like.clusters_R)
 
 

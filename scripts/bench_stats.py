@@ -66,7 +66,7 @@ def read_units(folder: Path) -> Samples:
         rows = found
         columns.append(table["score"].to_numpy())
     assert rows is not None
-    return Samples(arms=tuple(arms), scores_RA=np.column_stack(columns), row_ids=rows)
+    return Samples(arms=tuple(arms), kept_RA=np.column_stack(columns), row_ids=rows)
 
 
 def one(num_rows: int, num_arms: int, family: str) -> None:

@@ -327,8 +327,8 @@ class Bench:
         warm = [unit for unit in units if unit["bench_began_at"] > first[unit["bench_pid"]]]
         return Spent(
             arm_rows=sum(unit["num_rows"] for unit in warm),
-            cpu_s=sum(unit["bench_cpu_s"] - unit["load_s"] for unit in warm),
-            wall_s=sum(unit["bench_wall_s"] - unit["load_s"] for unit in warm),
+            cpu_s=sum(unit["bench_cpu_s"] - unit["load_cpu_s"] for unit in warm),
+            wall_s=sum(unit["bench_wall_s"] - unit["load_s"] - unit["probe_s"] for unit in warm),
             startup_s=min(unit["bench_began_at"] for unit in units) - began_at,
             total_s=total_s,
             note=fetched,

@@ -124,7 +124,7 @@ class _Design:
 def _chosen(samples: Samples, plan: Plan) -> Samples:
     """The samples with segments and clusters exactly where the plan names them."""
     samples.index(plan.control)
-    refuse_out_of_range(samples.scores_RA, samples.arms, samples.row_ids)
+    refuse_out_of_range(samples.kept_RA, samples.arms, samples.row_ids)
     for field, values_R in (("segment", samples.segments_R), ("cluster", samples.clusters_R)):
         named = getattr(plan.columns, field)
         if named is not None and values_R is None:
@@ -180,7 +180,7 @@ def _carried_out(samples: Samples, plan: Plan, pairs: Pairs, *, control: int, is
     return _Design(
         measured=arms,
         arms=estimates,
-        omnibus=paired.omnibus_test(arms, samples.scores_RA, plan, is_binary=is_binary),
+        omnibus=paired.omnibus_test(arms, samples.kept_RA, plan, is_binary=is_binary),
         comparisons=family.comparisons,
         critical=family.critical,
         checks=checks.checks_of(family.comparisons, arms, samples, plan, pairs=pairs, is_binary=is_binary),

@@ -153,7 +153,7 @@ def _orders(samples: Samples, rng: np.random.Generator) -> np.ndarray:
 
 def _shuffled(samples: Samples, order_RA: np.ndarray) -> Samples:
     """The same scores under other arms' names: all metrics of an arm stay together."""
-    return replace(samples, scores_RA=np.take_along_axis(samples.scores_RA, order_RA, axis=1))
+    return replace(samples, kept_RA=np.take_along_axis(samples.scores_RA, order_RA, axis=1))
 
 
 def _planted(samples: Samples, plan: Plan, arm: int, gain: float, rng: np.random.Generator) -> tuple[Samples, float]:
@@ -162,12 +162,12 @@ def _planted(samples: Samples, plan: Plan, arm: int, gain: float, rng: np.random
     raised = gain if plan.direction == "higher" else -gain
     if plan.scale != "binary" or samples.num_repeats > 1:
         scores_RA[:, arm] += raised
-        return replace(samples, scores_RA=scores_RA), gain
+        return replace(samples, kept_RA=scores_RA), gain
     turnable = np.flatnonzero(scores_RA[:, arm] == (0 if raised > 0 else 1))
     num_turned = min(round(abs(raised) * samples.num_rows), len(turnable))
     turned = rng.choice(turnable, num_turned, replace=False)
     scores_RA[turned, arm] = 1 if raised > 0 else 0
-    return replace(samples, scores_RA=scores_RA), float(np.copysign(num_turned / samples.num_rows, gain))
+    return replace(samples, kept_RA=scores_RA), float(np.copysign(num_turned / samples.num_rows, gain))
 
 
 _COUNTED = ("promote", "hold", "reject", "held_by_guardrails", "false_promote", "false_reject")

@@ -104,7 +104,7 @@ def corpus_samples(
     named = ", ".join(f"'{arm}'" for arm in undefined[:3]) + ", …" * (len(undefined) > 3)
     return CorpusSamples(
         arms=tuple(arms),
-        scores_RA=np.full(scores_RA.shape, np.nan) if undefined else scores_RA,
+        kept_RA=np.full(scores_RA.shape, np.nan) if undefined else scores_RA,
         row_ids=row_ids,
         segments_R=segments_R,
         clusters_R=clusters_R,

@@ -101,7 +101,7 @@ def on_rows_of(guardrail: Guardrail, primary: Samples) -> Samples:
         SamplesError: Its rows are not those of the primary metric.
     """
     _check_same_rows(guardrail, primary)
-    refuse_out_of_range(guardrail.samples.scores_RA, guardrail.samples.arms, guardrail.samples.row_ids)
+    refuse_out_of_range(guardrail.samples.kept_RA, guardrail.samples.arms, guardrail.samples.row_ids)
     return replace(guardrail.samples, clusters_R=primary.clusters_R)
 
 
@@ -123,7 +123,7 @@ def compared(
     if reason is None:
         plain = Samples(
             arms=arms,
-            scores_RA=samples.scores_RA[:, order],
+            kept_RA=samples.kept_RA[:, order],
             row_ids=samples.row_ids,
             clusters_R=samples.clusters_R,
             num_repeats=samples.num_repeats,
@@ -156,6 +156,8 @@ def compared(
 
 def check_binary(samples: Samples, *, metric: str) -> None:
     """Raises SamplesError where a score on a binary scale is neither 0 nor 1."""
+    if samples.kept_RA.dtype == np.bool_:
+        return
     other_RA = ~((samples.scores_RA == 0) | (samples.scores_RA == 1) | np.isnan(samples.scores_RA))
     if other_RA.any():
         row, index = np.argwhere(other_RA)[0]

@@ -41,6 +41,8 @@ def completed(samples: Samples, *, rule: Rule, direction: Direction, scale: str,
     Raises:
         SamplesError: Scores are missing and the rule is `refuse`, an arm has none at all, or no row is left.
     """
+    if samples.kept_RA.dtype == np.bool_:
+        return Complete(samples, None)
     missing_RA = np.isnan(samples.scores_RA)
     if not missing_RA.any():
         return Complete(samples, None)
@@ -58,7 +60,7 @@ def completed(samples: Samples, *, rule: Rule, direction: Direction, scale: str,
         arms=_by_arm(samples, missing_RA, control=samples.index(control), least=low, most=high),
     )
     if rule == "worst":
-        return Complete(replace(samples, scores_RA=np.where(missing_RA, worst, samples.scores_RA)), missingness)
+        return Complete(replace(samples, kept_RA=np.where(missing_RA, worst, samples.scores_RA)), missingness)
     if any_R.all():
         raise SamplesError(
             f"none of the {samples.num_rows} rows has a score in every arm",
@@ -115,7 +117,7 @@ def completed_unpaired(samples: Samples, *, rule: Rule, direction: Direction, sc
     scores_RA = np.full((max(map(len, columns)), len(columns)), np.nan)
     for index, column in enumerate(columns):
         scores_RA[: len(column), index] = column
-    made = replace(samples, scores_RA=scores_RA, row_ids=np.arange(len(scores_RA)), num_missing_A=None)
+    made = replace(samples, kept_RA=scores_RA, row_ids=np.arange(len(scores_RA)), num_missing_A=None)
     return Complete(made, missingness)
 
 

@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 Floats = NDArray[np.float64]
+Scores = NDArray[np.float64 | np.bool_]
 
 BLOCK_NUM_ROWS = 8192
 """Rows are reduced in blocks of the global row order, so that how they were divided into units never shows."""
@@ -130,11 +131,11 @@ def _without_rounding(comoments_YY: Floats, scale_Y: Floats, num_rows: int) -> F
     return kept_YY
 
 
-def moments_of(scores_RA: Floats, *, arms: Sequence[str], control: int) -> Moments:
+def moments_of(scores_RA: Scores, *, arms: Sequence[str], control: int) -> Moments:
     """Moments of all rows of an array in its own order, reduced block by block.
 
     Args:
-        scores_RA: Rows x arms, float64, at least one row, finite.
+        scores_RA: Rows x arms, at least one row, finite.
         arms: Names of the columns.
         control: Index of the control.
     """
@@ -158,7 +159,7 @@ class RowBlocks:
     arms: tuple[str, ...]
     control: int
     whole: MappingProxyType[int, Moments]
-    pieces: MappingProxyType[int, Floats]
+    pieces: MappingProxyType[int, Scores]
 
     def __add__(self, other: "RowBlocks") -> "RowBlocks":
         if (self.arms, self.control) != (other.arms, other.control):
@@ -191,17 +192,17 @@ class RowBlocks:
         return level[0]
 
 
-def blocks_of(scores_RA: Floats, *, first_row: int, arms: Sequence[str], control: int) -> RowBlocks:
+def blocks_of(scores_RA: Scores, *, first_row: int, arms: Sequence[str], control: int) -> RowBlocks:
     """The blocks of a part of the rows.
 
     Args:
-        scores_RA: Rows x arms, float64, in the global order.
+        scores_RA: Rows x arms, in the global order.
         first_row: The number of the part's first row in the global order.
         arms: Names of the columns.
         control: Index of the control.
     """
     whole: dict[int, Moments] = {}
-    pieces: dict[int, Floats] = {}
+    pieces: dict[int, Scores] = {}
     end = first_row + len(scores_RA)
     at = first_row
     while at < end:
@@ -216,7 +217,7 @@ def blocks_of(scores_RA: Floats, *, first_row: int, arms: Sequence[str], control
     return RowBlocks(tuple(arms), control, MappingProxyType(whole), MappingProxyType(pieces))
 
 
-def _block_moments(scores_RA: Floats, arms: tuple[str, ...], control: int) -> Moments:
+def _block_moments(scores_RA: Scores, arms: tuple[str, ...], control: int) -> Moments:
     """Two passes over one block. Sums run along contiguous memory: NumPy adds those pairwise, and on one thread."""
     scores_AR = np.ascontiguousarray(scores_RA.T, dtype=np.float64)
     columns_YR = np.concatenate([scores_AR[control : control + 1], np.delete(scores_AR, control, axis=0)])

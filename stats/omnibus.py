@@ -149,8 +149,10 @@ def cochran_q(scores_RA: ArrayLike) -> OmnibusTest:
     Raises:
         SamplesError: A score is neither 0 nor 1.
     """
-    scores_RA = finite(scores_RA)
-    refuse_other_than_01(scores_RA, test="cochran_q")
+    scores_RA = np.asarray(scores_RA)
+    if scores_RA.dtype != np.bool_:
+        scores_RA = finite(scores_RA)
+        refuse_other_than_01(scores_RA, test="cochran_q")
     num_rows, num_arms = scores_RA.shape
     if unable := _too_few("cochran_q", num_arms=num_arms, num_rows=num_rows, min_num_rows=1):
         return unable

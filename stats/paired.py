@@ -14,7 +14,7 @@ from stats import binary, omnibus, posthoc
 from stats.clusters import cluster_moments_of, refuse_few_clusters
 from stats.errors import SamplesError
 from stats.max_t import Pair, pair_variances
-from stats.moments import Floats, Moments, moments_of
+from stats.moments import Floats, Moments, Scores, moments_of
 from stats.results import Comparison, OmnibusTest
 from stats.samples import Samples
 
@@ -71,7 +71,7 @@ def measured(samples: Samples, *, control: int) -> Measured:
         SamplesError: There are too few clusters.
     """
     if samples.clusters_R is None:
-        moments = moments_of(samples.scores_RA, arms=samples.arms, control=control)
+        moments = moments_of(samples.kept_RA, arms=samples.arms, control=control)
         return Measured(
             arms=samples.arms,
             control=control,
@@ -109,7 +109,7 @@ def measured(samples: Samples, *, control: int) -> Measured:
 _OMNIBUS_BY_SCALE = {"binary": "cochran_q", "ordinal": "friedman"}
 
 
-def omnibus_test(arms: Measured, scores_RA: Floats, plan: Plan, *, is_binary: bool) -> OmnibusTest:
+def omnibus_test(arms: Measured, scores_RA: Scores, plan: Plan, *, is_binary: bool) -> OmnibusTest:
     """The plan's omnibus test; `auto` is Cochran's Q for 0 or 1, Friedman for grades, else RM-ANOVA.
 
     With clusters it is the Wald test on cluster totals, whatever the scale.

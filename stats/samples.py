@@ -14,6 +14,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from manifests.errors import did_you_mean
 from stats.errors import SamplesError
+from stats.moments import Floats, Scores
 
 Column = pa.Array | pa.ChunkedArray | ArrayLike
 """One column of a table: Arrow, NumPy, pandas or a list."""
@@ -32,8 +33,9 @@ class Samples:
 
     Attributes:
         arms: Names of the arms, the axis A.
-        scores_RA: float64; NaN where an arm has no score for a row. Unpaired without row ids: every arm's scores
-            from the top of its column, NaN below; a row then means nothing.
+        kept_RA: The scores as they are kept: bool where each is known to be 0 or 1, an eighth of the memory; else
+            float64, NaN where an arm has no score for a row. Unpaired without row ids: every arm's scores from the
+            top of its column, NaN below; a row then means nothing.
         row_ids: Ids of the rows, int64 or str, ascending and unique.
         segments_R: The segment of each row as text, or None.
         clusters_R: Number of the row's cluster, 0 to G - 1, or None.
@@ -44,7 +46,7 @@ class Samples:
     """
 
     arms: tuple[str, ...]
-    scores_RA: NDArray[np.float64]
+    kept_RA: Scores
     row_ids: NDArray[Any]
     segments_R: NDArray[Any] | None = None
     clusters_R: NDArray[np.int64] | None = None
@@ -54,13 +56,18 @@ class Samples:
     undefined: str | None = None
 
     def __post_init__(self) -> None:
-        if self.scores_RA.ndim != 2 or self.scores_RA.shape != (len(self.row_ids), len(self.arms)):
-            raise ValueError(f"scores are {self.scores_RA.shape}, not {len(self.row_ids)} rows x {len(self.arms)} arms")
+        if self.kept_RA.ndim != 2 or self.kept_RA.shape != (len(self.row_ids), len(self.arms)):
+            raise ValueError(f"scores are {self.kept_RA.shape}, not {len(self.row_ids)} rows x {len(self.arms)} arms")
 
     @property
     def num_rows(self) -> int:
         """Rows, with or without missing scores."""
-        return self.scores_RA.shape[0]
+        return self.kept_RA.shape[0]
+
+    @property
+    def scores_RA(self) -> Floats:
+        """The scores as float64: a copy where they are kept as bool."""
+        return self.kept_RA.astype(np.float64, copy=False)
 
     def index(self, arm: str) -> int:
         """The column of an arm.
@@ -78,7 +85,7 @@ class Samples:
         """Only some rows, by mask or by ascending index."""
         return replace(
             self,
-            scores_RA=self.scores_RA[rows_R],
+            kept_RA=self.kept_RA[rows_R],
             row_ids=self.row_ids[rows_R],
             segments_R=None if self.segments_R is None else self.segments_R[rows_R],
             clusters_R=None if self.clusters_R is None else renumbered(self.clusters_R[rows_R]),
@@ -143,7 +150,7 @@ def from_wide(
     refuse_out_of_range(scores, tuple(arms), _named(universe, dictionary))
     return Samples(
         arms=tuple(arms),
-        scores_RA=scores,
+        kept_RA=scores,
         row_ids=_named(universe, dictionary),
         segments_R=_one_per_row(segments, place_R, universe, dictionary, "segment"),
         clusters_R=_cluster_numbers(_one_per_row(clusters, place_R, universe, dictionary, "cluster")),
@@ -212,7 +219,7 @@ def from_long(
     refuse_out_of_range(scores_RA, names, shown)
     return Samples(
         arms=names,
-        scores_RA=scores_RA,
+        kept_RA=scores_RA,
         row_ids=shown,
         segments_R=segments_R.values(),
         clusters_R=_cluster_numbers(clusters_R.values()),
@@ -418,8 +425,10 @@ def _one_per_row(
     return attribute.values()
 
 
-def refuse_out_of_range(scores_RA: NDArray[np.float64], arms: tuple[str, ...], row_ids: NDArray[Any]) -> None:
+def refuse_out_of_range(scores_RA: Scores, arms: tuple[str, ...], row_ids: NDArray[Any]) -> None:
     """Raises SamplesError where the largest |score| is infinite, or its square no sound float64, naming the first."""
+    if scores_RA.dtype == np.bool_:
+        return
     # Without a copy: the scores may be the largest thing in memory.
     largest = max(
         float(np.fmax.reduce(scores_RA, axis=None, initial=0.0)),
@@ -491,7 +500,7 @@ def _without_ids(
         missing = np.bincount(arm_N[np.isnan(score_N)], minlength=len(names))
         made = Samples(
             arms=names,
-            scores_RA=scores_RA,
+            kept_RA=scores_RA,
             row_ids=np.arange(len(order)),
             segments_R=None if segment_N is None else segment_N.names[segment_N.codes[order]],
             clusters_R=None if cluster_N is None else renumbered(cluster_N.codes[order]),
@@ -504,7 +513,7 @@ def _without_ids(
             scores_RA[: len(column), index] = column
         made = Samples(
             arms=names,
-            scores_RA=scores_RA,
+            kept_RA=scores_RA,
             row_ids=np.arange(len(scores_RA)),
             num_missing_A=np.array([np.isnan(column).sum() for column in columns], dtype=np.int64),
         )

@@ -61,10 +61,10 @@ def segments_of(
         )
     found: list[Segment] = []
     usable: list[paired.Measured] = []
-    own_RA = samples.scores_RA.copy()
+    own_RA = samples.kept_RA.copy()
     for name in names:
         inside = samples.taken(samples.segments_R == name)
-        own_RA[samples.segments_R == name] = inside.scores_RA  # of a corpus metric: the segment's own pseudo-values
+        own_RA[samples.segments_R == name] = inside.kept_RA  # of a corpus metric: the segment's own pseudo-values
         num_rows, reason = _size(inside)
         if reason is not None:
             found.append(Segment(name, num_rows, (), reason))
@@ -72,7 +72,7 @@ def segments_of(
         arms = measure(inside)
         usable.append(arms)
         found.append(Segment(name, num_rows, tuple(compare(arms, inside, pair) for pair in pairs)))
-    samples = replace(samples, scores_RA=own_RA)
+    samples = replace(samples, kept_RA=own_RA)
     interaction = _interaction(samples, usable, [s.segment for s in found if s.not_testable is None]) if pairs else None
     return BySegment(interaction, _adjusted(found))
 
@@ -80,7 +80,7 @@ def segments_of(
 def _size(inside: Samples) -> tuple[int, str | None]:
     if inside.undefined is not None:
         return inside.num_rows, inside.undefined
-    num_rows_A = (~np.isnan(inside.scores_RA)).sum(axis=0)
+    num_rows_A = (~np.isnan(inside.kept_RA)).sum(axis=0)
     smallest = int(num_rows_A.min()) if inside.num_rows else 0
     if smallest < MIN_ROWS:
         return inside.num_rows, f"{smallest} rows; comparisons need at least {MIN_ROWS}"

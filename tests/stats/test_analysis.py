@@ -329,8 +329,8 @@ def test_infinite_scores_are_refused_by_row():
 
 @pytest.mark.parametrize("unit", [1e-141, 1e151])
 def test_scores_whose_squares_leave_float64_are_refused_wherever_they_come_in(unit):
-    scores, guard = (replace(samples_of([[1.0, 1.0]] * 40), scores_RA=correlated(40, [0, 0.1])) for _ in range(2))
-    beyond = replace(scores, scores_RA=scores.scores_RA * unit)
+    scores, guard = (replace(samples_of([[1.0, 1.0]] * 40), kept_RA=correlated(40, [0, 0.1])) for _ in range(2))
+    beyond = replace(scores, kept_RA=scores.scores_RA * unit)
     with pytest.raises(SamplesError, match=r"leave float64.*rescale"):
         analysis.analyze(beyond, plan())
     guardrail = analysis.Guardrail("g", "higher", "continuous", unit, beyond)

@@ -159,7 +159,7 @@ def test_guardrails_on_other_rows_are_refused():
 
 def test_guardrails_may_list_arms_in_another_order():
     samples = _with_mean(-0.5, seed=1)
-    turned = replace(samples, arms=("a", "control"), scores_RA=samples.scores_RA[:, ::-1])
+    turned = replace(samples, arms=("a", "control"), kept_RA=samples.scores_RA[:, ::-1])
     guard = Guardrail("guard", "higher", "continuous", 0.1, turned)
     (found,) = _decide(_with_mean(0.5), guardrails=(guard,), planned=holding("guard"))
     assert found.decision == "reject"

@@ -80,7 +80,7 @@ def test_a_calibration_holds_what_the_noise_hides_and_plants_nothing_in_the_cont
 def test_rows_that_were_repeated_are_moved_as_numbers_when_a_calibration_plants():
     rng = np.random.default_rng(3)
     passes_PRA = rng.random((4, 300, 3)) < 0.7
-    samples = replace(differing(0.0, 0.0, num_rows=300), scores_RA=passes_PRA.mean(axis=0), num_repeats=4)
+    samples = replace(differing(0.0, 0.0, num_rows=300), kept_RA=passes_PRA.mean(axis=0), num_repeats=4)
     rates = calibration.calibrated(
         samples, (), plan(scale="binary"), IMPROVEMENT, num_permutations=5, seed=1, noise_floors={}
     )

@@ -25,7 +25,7 @@ def plan(**changes) -> Plan:
 def samples(scores_RA, arms=None) -> Samples:
     scores_RA = np.asarray(scores_RA, dtype=np.float64)
     names = arms or ("control", *(f"arm-{index}" for index in range(1, scores_RA.shape[1])))
-    return Samples(arms=tuple(names), scores_RA=scores_RA, row_ids=np.arange(len(scores_RA)))
+    return Samples(arms=tuple(names), kept_RA=scores_RA, row_ids=np.arange(len(scores_RA)))
 
 
 def correlated(num_rows, gains, *, seed=5, shared=2.0):

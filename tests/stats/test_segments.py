@@ -168,6 +168,6 @@ def test_a_variant_identical_in_one_segment_makes_the_interaction_untestable_not
 def test_units_of_the_score_never_show(unit, cluster):
     samples = _samples([0.0, 0.2], num_arms=3, clusters=30)
     tested = [
-        _analyze(replace(samples, scores_RA=samples.scores_RA * by), cluster=cluster).interaction for by in (1.0, unit)
+        _analyze(replace(samples, kept_RA=samples.scores_RA * by), cluster=cluster).interaction for by in (1.0, unit)
     ]
     assert tested[1].p_value == pytest.approx(tested[0].p_value, rel=1e-9)
