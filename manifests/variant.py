@@ -49,6 +49,9 @@ class Variant(Manifest):
             raise ValueError("a callable predictor is given arrays as frozen; input_type belongs to predictor: torch")
         if self.weights is not None and not self.weights.endswith((".safetensors", ".pt", ".pth", ".bin")):
             raise ValueError("weights end in .safetensors, .pt, .pth or .bin")
+        twice = sorted({name for name in self.inputs if self.inputs.count(name) > 1})
+        if twice:
+            raise ValueError(f"inputs name '{twice[0]}' more than once")
         if self.weights is None and self.weights_digest is not None:
             raise ValueError("weights_digest is given, but no weights")
         return self
