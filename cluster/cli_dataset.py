@@ -25,21 +25,23 @@ def ls(
 ) -> None:
     """List the datasets of a store."""
     from cluster import datasets
+    from evaluator.errors import DamageError
     from evaluator.storage import open_store
 
     opened = open_store(store)
-    rows = datasets.listed(opened)
+    rows, damage = datasets.listed(opened)
     if as_json:
         print_json(rows)
-        return
-    from rich.console import Console
+    elif rows:
+        from rich.console import Console
 
-    from cluster.report import datasets as report
+        from cluster.report import datasets as report
 
-    if not rows:
+        report.show_listed(rows, Console())
+    elif not damage:
         typer.echo(f"{opened.uri} holds no dataset", err=True)
-        return
-    report.show_listed(rows, Console())
+    if damage:
+        raise DamageError("\n".join(damage))
 
 
 @app.command()
@@ -91,12 +93,13 @@ def withdraw(
     from manifests.finding import LONGEST_NAME, LONGEST_REASON, Withdrawal
 
     manifest, store = open_dataset(dataset)
-    if not reason.strip() or len(reason) > LONGEST_REASON or len(by) > LONGEST_NAME:
+    is_short = reason.strip() and len(reason) <= LONGEST_REASON and len(by) <= LONGEST_NAME
+    if not (is_short and (reason + by).isprintable()):
         raise InvalidInput(
             "a withdrawal has a reason, in a few words",
             field="--reason",
             value=reason,
-            bound=f"1 to {LONGEST_REASON:,} characters, and --by with at most {LONGEST_NAME}",
+            bound=f"1 to {LONGEST_REASON:,} printable characters, and --by with at most {LONGEST_NAME}",
             remedy="say why, for those who meet it later",
         )
     known = findings.found(store, manifest.reference, rows_digest=manifest.rows_digest)

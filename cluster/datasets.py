@@ -5,20 +5,24 @@ from typing import Any
 
 from evaluator.data import findings
 from evaluator.data.references import references, stored_dataset
+from evaluator.errors import DamageError
 from evaluator.storage import Store
 from manifests.column import FrozenColumn
 from manifests.contract import Column, Contract
 from manifests.dataset import Dataset
 
 
-def listed(store: Store) -> list[dict[str, Any]]:
-    """A line for each dataset of a store, ordered by name and version.
-
-    Raises:
-        DamageError: A manifest or a finding is damaged.
-    """
-    found = (stored_dataset(store, reference) for reference in references(store))
-    return [_line(store, dataset) for dataset in found if dataset is not None]
+def listed(store: Store) -> tuple[list[dict[str, Any]], list[str]]:
+    """A line for each dataset of a store, ordered by name and version; of those that are damaged, what is damaged."""
+    lines, damage = [], []
+    for reference in references(store):
+        try:
+            dataset = stored_dataset(store, reference)
+            if dataset is not None:
+                lines.append(_line(store, dataset))
+        except DamageError as error:
+            damage.append(str(error))
+    return lines, damage
 
 
 def described(store: Store, dataset: Dataset) -> dict[str, Any]:

@@ -47,6 +47,20 @@ def test_ls_lists_each_version_once_with_what_tells_it_apart(assay, dataset, tmp
     assert told.count("withdrawn") == 0
 
 
+def test_ls_lists_what_is_whole_and_names_what_is_damaged(assay, dataset, tmp_path):
+    source = str(builders.write_rows(tmp_path, num_rows=30))
+    (tmp_path / "contract.yaml").write_text(yaml.safe_dump(builders.CONTRACT))
+    assert assay("freeze", source, "--contract", "contract.yaml", "--as", "other@v1").returncode == 0
+    assay("dataset", "withdraw", "datasets/other@v1", "--reason", "old")
+    (finding,) = (tmp_path / "datasets" / "findings").rglob("*.json")
+    finding.write_text("{}")
+    answer = assay("dataset", "ls", "--json")
+    assert [row["reference"] for row in json.loads(answer.stdout)] == ["small@v1"]
+    assert answer.returncode == 1
+    assert "findings/other/v1" in answer.stderr
+    assert "was changed" in answer.stderr
+
+
 def test_an_empty_store_is_said_to_be_empty(assay):
     answer = assay("dataset", "ls", "nowhere")
     assert (answer.returncode, answer.stdout) == (0, "")
@@ -172,7 +186,7 @@ def test_withdrawing_again_for_the_same_reason_changes_nothing(assay, dataset, t
     assert findings.withdrawal_of(open_store(str(tmp_path / "datasets")), "small@v1") == first
 
 
-@pytest.mark.parametrize("reason", ["", "  ", "x" * 2001])
+@pytest.mark.parametrize("reason", ["", "  ", "x" * 2001, "a line\nand one more", "\x1b[31mred"])
 def test_a_withdrawal_without_a_reason_is_refused(assay, dataset, tmp_path, reason):
     answer = assay("dataset", "withdraw", "datasets/small@v1", "--reason", reason)
     assert answer.returncode == 2
