@@ -136,7 +136,8 @@ class ShardCache(ShardReader):
         try:
             path = self._object(shard)
             if path is None or plain is not buffer:
-                path = self._keep(shard, plain)
+                content = shard.blake3 if plain is buffer else fingerprint.blake3_digest(plain)
+                path = self._keep(shard, plain, content.removeprefix("blake3:"))
                 plain = mapped(path)
             self._mark_verified(shard, path)
             self.problem = ""
@@ -145,7 +146,7 @@ class ShardCache(ShardReader):
         self.count(Reads(fetch_s=time.perf_counter() - started))
         return plain
 
-    def _keep(self, shard: Shard, content: pa.Buffer) -> Path:
+    def _keep(self, shard: Shard, content: pa.Buffer, name: str) -> Path:
         digest = _digest(shard)
         for left in (self._folder / "shards").glob(f"{digest}.*.tmp"):
             left.unlink()  # by a process that died: whoever lives and writes it would hold its lock
@@ -157,7 +158,6 @@ class ShardCache(ShardReader):
                     file.truncate(content.size)  # counted from now on
             with aside.open("r+b") as file:
                 file.write(memoryview(content))
-            name = fingerprint.blake3_digest(content).removeprefix("blake3:")
             return aside.rename(aside.with_name(f"{digest}.{name}.arrow"))
         except OSError:
             aside.unlink(missing_ok=True)
