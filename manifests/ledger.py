@@ -143,7 +143,7 @@ class Run(Manifest):
     """The dataset's label column: what the labels in the scores table mean."""
     dataset_description: str = Field(default="", json_schema_extra=CIRCUMSTANCE)
     """What a row of the dataset is, in its contract's words."""
-    dataset_check: CheckReport | None = Field(default=None, json_schema_extra=CIRCUMSTANCE)
+    dataset_check: CheckReport = Field(json_schema_extra=CIRCUMSTANCE)
     """What the dataset's contract found when the rows were frozen."""
     unit_keys: Parameters
     """Digest, per arm, of all that the scores of its units depend on beside the device. Another run takes over units

@@ -10,6 +10,7 @@ import heapq
 import resource
 import sys
 import time
+from dataclasses import fields
 from pathlib import Path
 
 import numpy as np
@@ -24,8 +25,10 @@ from cluster.schedule import Schedule, Task
 from cluster.slot import Published
 from evaluator.batches import Unit
 from evaluator.ledger.reader import UnitReceipt
+from evaluator.results import UnitTiming
 from evaluator.storage.memory import MemoryStore
 from manifests import Arm, Experiment, Metric, Plan, Policy, Resources, Suite, Variant
+from manifests.check_report import CheckReport
 from manifests.column import FrozenColumn
 from manifests.ledger import Lineage, Run
 
@@ -79,9 +82,9 @@ NUM_SLOTS = 64
 
 def facts_of(task: Task) -> dict[str, object]:
     """As many facts as a real receipt has."""
-    times = ("read_s", "decode_s", "fetch_s", "predict_s", "score_s", "cpu_s", "batch_p50_s", "batch_max_s", "load_s")
+    times = [field.name for field in fields(UnitTiming)]
     return {
-        **dict.fromkeys(times, 0.001 * task.unit),
+        **dict.fromkeys([*times, "load_s"], 0.001 * task.unit),
         "slot": "slot-1",
         "host": "host",
         "bytes_fetched": 0,
@@ -124,6 +127,7 @@ def pretended_run(num_arms: int) -> Run:
         policy_digest=NO_DIGEST,
         variant_digests={},
         label=FrozenColumn(name="label", role="label", type="int64"),
+        dataset_check=CheckReport(num_rows=0, is_complete=True, rules=(), changes=()),
         unit_keys={},
         lineage=Lineage(identity={}, circumstance={}),
         opened_at="",

@@ -150,12 +150,11 @@ def _dataset_words(report: Document) -> list[Text]:
     """What the rows are, how many rules they were held to, and a warning for each that they break all the same."""
     dataset, check = report["dataset"], report["dataset"]["check"]
     words = [Text(f"rows: {dataset['description']}")] if dataset["description"] else []
-    if check is not None:
-        held = check["num_rules"] - len(check["warnings"])
-        words.append(Text(f"the rows hold {held} of the {check['num_rules']} rules of their contract"))
-        rules = [RuleReport.model_validate_json(json.dumps(rule)) for rule in check["warnings"]]
-        words += [Text(f"warning: the rows break {in_words(rule)}", style="yellow") for rule in rules]
-        words += [Text(f"changed when the rows were frozen: {change}") for change in check["changes"]]
+    held = check["num_rules"] - len(check["warnings"])
+    words.append(Text(f"the rows hold {held} of the {check['num_rules']} rules of their contract"))
+    rules = [RuleReport.model_validate_json(json.dumps(rule)) for rule in check["warnings"]]
+    words += [Text(f"warning: the rows break {in_words(rule)}", style="yellow") for rule in rules]
+    words += [Text(f"changed when the rows were frozen: {change}") for change in check["changes"]]
     return words
 
 

@@ -25,11 +25,6 @@ def test_a_runs_report_names_the_rules_that_warn():
     ]
 
 
-def test_a_run_from_before_checks_were_kept_says_nothing_of_them():
-    found = {"dataset": {"description": "", "check": document._check(None)}}
-    assert terminal._dataset_words(found) == []
-
-
 def test_a_check_in_the_terminal_shows_values_as_they_are():
     told = io.StringIO()
     check.show(REPORT, Console(file=told, width=100))
