@@ -36,13 +36,15 @@ def evaluate(unit: Unit, *, predictor: Predictor, variant: Variant, suite: Suite
     inputs = rows.select(inputs_of(variant, dataset)).to_batches()
     tables: list[pa.Table] = []
     batch_times_s: list[float] = []
-    predict_s = 0.0
+    predict_s = copy_s = forward_s = 0.0
     for number in range(suite.repeats):
         began = time.perf_counter()
         determinism.seed_all(determinism.unit_seed(suite.seed + number, unit=unit.index))
         chunks = (columns_as_numpy(pa.Table.from_batches([chunk]), dataset.columns) for chunk in inputs)
         answers = predictor.predict(batches_of(chunks, unit=unit))
         predict_s += time.perf_counter() - began
+        copy_s += answers.copy_s
+        forward_s += answers.forward_s
         batch_times_s += answers.batch_times_s
         table = scored(rows, answers.raw, variant=variant, suite=suite, dataset=dataset, first_row=unit.first_row)
         tables.append(table.select(passes.score_columns(table)) if number else table)
@@ -55,6 +57,8 @@ def evaluate(unit: Unit, *, predictor: Predictor, variant: Variant, suite: Suite
         shards_fetched=reads.shards_fetched,
         bytes_fetched=reads.bytes_fetched,
         predict_s=predict_s,
+        copy_s=copy_s,
+        forward_s=forward_s,
         score_s=time.perf_counter() - read - predict_s,
         cpu_s=time.process_time() - cpu_started,
         batch_p50_s=float(np.median(batch_times_s)),

@@ -17,7 +17,11 @@ class UnitTiming:
         shards_fetched: Shards that this process read from the store since its last unit: none if they were on the
             host already.
         bytes_fetched: Their bytes.
-        predict_s: Copying to the device and the variant's own work, over all batches of all passes.
+        predict_s: Cutting batches, copying them to the device and the variant's own work, over all batches of all
+            passes.
+        copy_s: Of that the copying.
+        forward_s: Of that the variant's own work; a GPU computes one batch while it copies another, so that both
+            together may be more.
         score_s: Making predictions and scores of raw outputs.
         cpu_s: CPU seconds of the whole unit, all threads of the process.
         batch_p50_s: Median time of a batch.
@@ -30,6 +34,8 @@ class UnitTiming:
     shards_fetched: int
     bytes_fetched: int
     predict_s: float
+    copy_s: float
+    forward_s: float
     score_s: float
     cpu_s: float
     batch_p50_s: float

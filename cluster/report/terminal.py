@@ -334,10 +334,10 @@ def _bound(edge: float | None) -> str:
 
 def show_timing(found: dict[str, Any], console: Console) -> None:
     """Prints where the time went: a row an arm, a row a slot."""
-    steps = ("load", "fetch", "wait", "predict", "score", "write")
+    steps = ("load", "fetch", "wait", "copy", "forward", "score", "write")
     for group, last in (("arm", "reused"), ("slot", "busy")):
         table = _table(f"seconds per {group}")
-        table.padding = 0  # eleven columns on 80; what divides them leaves one space
+        table.padding = 0  # twelve columns on 80; what divides them leaves one space
         table.add_column(group, overflow="fold")
         for name in ("rows", "MB in", *steps, "rows/s", last):
             table.add_column(name, justify="right", no_wrap=True)
@@ -353,9 +353,10 @@ def show_timing(found: dict[str, Any], console: Console) -> None:
             )
         console.print(table)
     legend = (
-        "fetch: shards read beside the work; wait: for rows that were not there yet, decoding included; predict: copies "
-        "to the device and the variant's own work; reused: units taken over from another run, which has their times; "
-        "busy: the share of its wall time, from its first unit to its last, that a slot worked"
+        "fetch: shards read beside the work; wait: for rows that were not there yet, decoding included; copy: inputs "
+        "into tensors and to the device, on a GPU beside the work; forward: the variant's own work; reused: units taken "
+        "over from another run, which has their times; busy: the share of its wall time, from its first unit to its "
+        "last, that a slot worked"
     )
     console.print(Text(legend, style="dim"))
     console.print(Text(f"run {found['run_id']}  ledger {found['ledger']}", style="dim"))

@@ -7,8 +7,9 @@ from typing import Any
 from evaluator.ledger import reader
 from evaluator.storage import Store
 
-SECONDS = ("load_s", "fetch_s", "read_s", "decode_s", "predict_s", "score_s", "write_s")
-"""fetch_s goes on beside the unit before; read_s is the wait for what is not there yet, and decode_s a part of it."""
+SECONDS = ("load_s", "fetch_s", "read_s", "decode_s", "predict_s", "copy_s", "forward_s", "score_s", "write_s")
+"""fetch_s goes on beside the unit before; read_s is the wait for what is not there yet, and decode_s a part of it;
+copy_s and forward_s are parts of predict_s, which a GPU does at the same time."""
 
 Row = Mapping[str, Any]
 

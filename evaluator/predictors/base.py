@@ -53,10 +53,14 @@ class Answers:
         raw: Shape (rows, ...), in the form of the variant's declared output: the real rows alone, no padding.
         batch_times_s: How long each batch took, from the end of the one before it: on a device that works beside this
             process, as that device's own clock has it.
+        copy_s: Seconds of copying inputs to where the variant computes, over all batches.
+        forward_s: Seconds of the variant's own computing, over all batches; a GPU computes one while it copies another.
     """
 
     raw: np.ndarray
     batch_times_s: tuple[float, ...]
+    copy_s: float
+    forward_s: float
 
 
 class Predictor(Protocol):

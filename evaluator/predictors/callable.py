@@ -39,7 +39,8 @@ class CallablePredictor:
         for batch in batches:
             collected.add(self._answer(batch)[: batch.num_rows])
             ends.append(time.perf_counter())
-        return Answers(collected.joined(), tuple(np.diff(ends).tolist()))
+        times_s = tuple(np.diff(ends).tolist())
+        return Answers(collected.joined(), times_s, copy_s=0.0, forward_s=sum(times_s))
 
     def release(self) -> None:
         """Nothing to free: what the function holds is its own."""

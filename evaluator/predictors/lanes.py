@@ -4,7 +4,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from functools import cache
-from typing import NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 import torch
@@ -13,6 +13,8 @@ from evaluator.predictors.base import Batch, PredictionError
 
 _NUM_IN_FLIGHT = 3
 """Batches on a GPU at once: one arrives, one is computed, one leaves. More would only take memory."""
+
+_deterministic: Any = torch.utils.deterministic  # a module with a property that type checkers do not see
 
 Forward = Callable[[list[torch.Tensor]], torch.Tensor]
 
@@ -24,11 +26,15 @@ class Passed(NamedTuple):
         batch: The batch.
         returned: What the module returned, in this process's memory; valid until the next batch is taken.
         time_s: Seconds since the batch before it was through.
+        copy_s: Seconds of copying its inputs: into this process's memory, and to the device.
+        forward_s: Seconds of the module's own work; on a CPU and on devices without streams with the copy back.
     """
 
     batch: Batch
     returned: torch.Tensor
     time_s: float
+    copy_s: float
+    forward_s: float
 
 
 class Lane(Protocol):
@@ -63,10 +69,13 @@ class DirectLane:
         """See `Lane.passed`."""
         ended = time.perf_counter()
         for batch in batches:
-            staged = _staged(batch, inputs, dtype, pinned=False)
-            returned = forward([tensor.to(self._device) for tensor in staged]).cpu()
-            began, ended = ended, time.perf_counter()
-            yield Passed(batch, returned, ended - began)
+            began = time.perf_counter()
+            tensors = [tensor.to(self._device) for tensor in _staged(batch, inputs, dtype, pinned=False)]
+            copied = time.perf_counter()
+            returned = forward(tensors).cpu()
+            before, ended = ended, time.perf_counter()
+            del tensors  # their memory is warm for the next batch
+            yield Passed(batch, returned, ended - before, copied - began, ended - copied)
 
 
 class CudaLane:
@@ -85,38 +94,69 @@ class CudaLane:
         self, batches: Iterable[Batch], *, inputs: tuple[str, ...], forward: Forward, dtype: torch.dtype | None = None
     ) -> Iterator[Passed]:
         """See `Lane.passed`."""
-        in_flight: deque[tuple[Batch, torch.Tensor, torch.cuda.Event]] = deque()
+        in_flight: deque[_InFlight] = deque()
         computing = torch.cuda.current_stream(self._device)
         last = _mark(computing)
         for batch in batches:
-            tensors = self._sent(_staged(batch, inputs, dtype, pinned=True), computing)
-            # To the CPU without waiting: torch takes page-locked memory for it, which no one else gets meanwhile.
-            returned = forward(tensors).to("cpu", non_blocking=True)
-            in_flight.append((batch, returned, _mark(computing)))
+            in_flight.append(self._sent(batch, inputs, dtype, forward, computing))
             if len(in_flight) == _NUM_IN_FLIGHT:
-                passed, last = _landed(*in_flight.popleft(), since=last)
-                yield passed
-        while in_flight:
-            passed, last = _landed(*in_flight.popleft(), since=last)
-            yield passed
+                oldest = in_flight.popleft()
+                yield oldest.landed(since=last)
+                last = oldest.done
+        for left in in_flight:
+            yield left.landed(since=last)
+            last = left.done
 
-    def _sent(self, staged: list[torch.Tensor], computing: torch.cuda.Stream) -> list[torch.Tensor]:
+    def _sent(
+        self,
+        batch: Batch,
+        inputs: tuple[str, ...],
+        dtype: torch.dtype | None,
+        forward: Forward,
+        computing: torch.cuda.Stream,
+    ) -> "_InFlight":
+        began = time.perf_counter()
+        staged = _staged(batch, inputs, dtype, pinned=True)
+        staged_s = time.perf_counter() - began
+        sending = _mark(self._copying)
         with torch.cuda.stream(self._copying):
             tensors = [tensor.to(self._device, non_blocking=True) for tensor in staged]
-        computing.wait_stream(self._copying)
+        sent = _mark(self._copying)
+        computing.wait_event(sent)
         for tensor in tensors:
-            tensor.record_stream(
-                computing
-            )  # made on one stream, used on another: not to be reused before both are done
-        return tensors
+            # Made on one stream, used on another: not to be reused before both are done.
+            tensor.record_stream(computing)
+        begun = _mark(computing)
+        answered = forward(tensors)
+        computed = _mark(computing)
+        # To the CPU without waiting: torch takes page-locked memory for it, which no one else gets meanwhile.
+        returned = answered.to("cpu", non_blocking=True)
+        return _InFlight(batch, returned, staged_s, sending, sent, begun, computed, _mark(computing))
 
 
-def _landed(
-    batch: Batch, returned: torch.Tensor, done: torch.cuda.Event, *, since: torch.cuda.Event
-) -> tuple[Passed, torch.cuda.Event]:
-    """Waits for one batch; those behind it go on."""
-    done.synchronize()
-    return Passed(batch, returned, since.elapsed_time(done) / 1000), done
+class _InFlight(NamedTuple):
+    """A batch on its way, and the marks that its device reaches one after the other."""
+
+    batch: Batch
+    returned: torch.Tensor
+    staged_s: float
+    sending: torch.cuda.Event
+    sent: torch.cuda.Event
+    begun: torch.cuda.Event
+    computed: torch.cuda.Event
+    done: torch.cuda.Event
+
+    def landed(self, *, since: torch.cuda.Event) -> Passed:
+        """Waits for this batch; those behind it go on."""
+        self.done.synchronize()
+        copy_s = self.staged_s + _seconds(self.sending, self.sent)
+        return Passed(
+            self.batch, self.returned, _seconds(since, self.done), copy_s, _seconds(self.begun, self.computed)
+        )
+
+
+def _seconds(start: torch.cuda.Event, end: torch.cuda.Event) -> float:
+    return start.elapsed_time(end) / 1000
 
 
 def _mark(stream: torch.cuda.Stream) -> torch.cuda.Event:
@@ -139,18 +179,20 @@ def _staged(batch: Batch, inputs: tuple[str, ...], dtype: torch.dtype | None, *,
                 f"feature '{name}' holds {'strings' if column.dtype == object else column.dtype}, which no tensor can; "
                 "name the numeric features in the variant's inputs, or write 'predictor: callable'"
             )
-        tensors.append(_copied(column, dtype, pinned=pinned))
+        tensor = _unfilled(column.shape, dtype or _torch_dtype(column.dtype), pinned=pinned)
+        np.copyto(tensor.numpy(), column)
+        tensors.append(tensor)
     return tensors
 
 
-def _copied(column: np.ndarray, dtype: torch.dtype | None, *, pinned: bool) -> torch.Tensor:
-    if not pinned:
-        # NumPy's memory: under deterministic algorithms torch writes NaN into all that it hands out, before we do.
-        tensor = torch.from_numpy(column.copy())
-        return tensor if dtype is None else tensor.to(dtype)
-    tensor = torch.empty(column.shape, dtype=dtype or _torch_dtype(column.dtype), pin_memory=True)
-    np.copyto(tensor.numpy(), column)
-    return tensor
+def _unfilled(shape: tuple[int, ...], dtype: torch.dtype, *, pinned: bool) -> torch.Tensor:
+    """Memory that is written to next. Under deterministic algorithms torch would write NaN into it before."""
+    fills = _deterministic.fill_uninitialized_memory
+    _deterministic.fill_uninitialized_memory = False
+    try:
+        return torch.empty(shape, dtype=dtype, pin_memory=pinned)
+    finally:
+        _deterministic.fill_uninitialized_memory = fills
 
 
 @cache

@@ -57,6 +57,7 @@ class TorchPredictor:
         """
         assert self._module is not None, "a released predictor is not asked again"
         collected, times_s = Collected(variant=self._entrypoint), []
+        copy_s = forward_s = 0.0
         with torch.inference_mode():
             lane = self._lane.passed(batches, inputs=self._inputs, forward=self._forward, dtype=self._input_dtype)
             for passed in lane:
@@ -65,7 +66,9 @@ class TorchPredictor:
                 )
                 collected.add(found[: passed.batch.num_rows])
                 times_s.append(passed.time_s)
-        return Answers(collected.joined(), tuple(times_s))
+                copy_s += passed.copy_s
+                forward_s += passed.forward_s
+        return Answers(collected.joined(), tuple(times_s), copy_s=copy_s, forward_s=forward_s)
 
     def release(self) -> None:
         """Drops the module and hands its memory back."""

@@ -37,6 +37,7 @@ def test_time_is_told_per_arm_and_per_slot_and_none_twice(experiment):
     assert arms["slow"]["num_rows"] == 200
     assert arms["slow"]["num_units"] == 7
     assert NUM_BATCHES * DELAY_S <= arms["slow"]["predict_s"] < arms["slow"]["busy_s"]
+    assert NUM_BATCHES * DELAY_S <= arms["slow"]["forward_s"] <= arms["slow"]["predict_s"]
     assert arms["slow"]["write_s"] > 0
     assert arms["slow"]["rows_per_s"] == pytest.approx(200 / arms["slow"]["busy_s"])
     assert arms["better"]["num_units_reused"] == 7

@@ -1,5 +1,7 @@
 """Entrypoints that the tests of this folder name."""
 
+import time
+
 import numpy as np
 import torch
 from torch import nn
@@ -33,6 +35,18 @@ class _Function(nn.Module):
 
 def in_place() -> nn.Module:
     return _Function(lambda left: left.mul_(0))
+
+
+def sleeping() -> nn.Module:
+    def sleep(left: torch.Tensor) -> torch.Tensor:
+        time.sleep(0.02)
+        return left
+
+    return _Function(sleep)
+
+
+def never_written() -> nn.Module:
+    return _Function(lambda left: torch.empty(left.shape))
 
 
 def half_precision() -> nn.Module:

@@ -25,6 +25,8 @@ def test_answers_are_those_of_the_direct_lane(function, num_batches):
     np.testing.assert_array_equal(found.raw, loaded(function).predict(batches).raw)
     assert len(found.batch_times_s) == num_batches
     assert all(seconds > 0 for seconds in found.batch_times_s)
+    assert found.copy_s > 0
+    assert found.forward_s > 0
 
 
 def test_few_batches_are_taken_ahead_of_the_one_that_is_back():

@@ -69,6 +69,15 @@ def test_a_module_that_works_in_place_leaves_the_shard_alone():
     np.testing.assert_array_equal(rows.features["left"], before)
 
 
+def test_memory_that_a_module_never_wrote_to_reads_as_nan_under_deterministic_algorithms():
+    """Inputs are staged without that filling, which must be back when the module's own code runs."""
+    torch.use_deterministic_algorithms(True)
+    try:
+        assert np.isnan(answers(loaded("never_written"), batch(), batch(seed=1))).all()
+    finally:
+        torch.use_deterministic_algorithms(False)
+
+
 def test_read_only_rows_draw_no_warning():
     with warnings.catch_warnings():
         warnings.simplefilter("error")
@@ -118,6 +127,13 @@ def test_one_batch_more_changes_no_earlier_answer():
     predictor = _predictor()
     found = answers(predictor, *batches)
     np.testing.assert_array_equal(found, np.concatenate([answers(predictor, each) for each in batches]))
+
+
+def test_copying_and_the_modules_own_work_are_told_apart():
+    found = loaded("sleeping").predict([batch(), batch(seed=1)])
+    assert found.copy_s > 0
+    assert found.forward_s >= 2 * 0.02
+    assert found.copy_s + found.forward_s <= sum(found.batch_times_s)
 
 
 def test_batches_are_taken_one_by_one():
