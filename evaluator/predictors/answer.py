@@ -7,7 +7,7 @@ import numpy as np
 from evaluator.predictors.base import PredictionError
 from manifests.variant import Output
 
-_BATCHES_IN_BLOCK = 64
+_BLOCK_BYTES = 1 << 22
 
 
 def answer(returned: Any, *, output: Output, num_rows: int, variant: str) -> np.ndarray:
@@ -69,7 +69,8 @@ class Collected:
         stop = self._num_rows + len(found)
         if stop > len(last) or last.shape[1:] != found.shape[1:] or last.dtype != found.dtype:
             self._cut()
-            last, stop = np.empty((len(found) * _BATCHES_IN_BLOCK, *found.shape[1:]), found.dtype), len(found)
+            num_batches = max(1, _BLOCK_BYTES // max(1, found.nbytes))
+            last, stop = np.empty((len(found) * num_batches, *found.shape[1:]), found.dtype), len(found)
             self._blocks.append(last)
         last[stop - len(found) : stop] = found
         self._num_rows = stop

@@ -2,15 +2,21 @@
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from evaluator.predictors import answer
 from evaluator.predictors.answer import Collected
 from evaluator.predictors.base import PredictionError
 
 
+@pytest.mark.parametrize("block_bytes", [1, 100, answer._BLOCK_BYTES])
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.integers(1, 200), st.integers(1, 7), st.sampled_from([(), (3,)]), st.integers(0, 6))
-def test_batches_are_joined_in_their_order_and_their_memory_may_be_used_again(num_batches, size, shape, missing):
+def test_batches_are_joined_in_their_order_and_their_memory_may_be_used_again(
+    monkeypatch, block_bytes, num_batches, size, shape, missing
+):
+    monkeypatch.setattr(answer, "_BLOCK_BYTES", block_bytes)
     rows = np.arange(num_batches * size * int(np.prod(shape)), dtype=np.float32).reshape(-1, *shape)
     last = max(len(rows) - missing, len(rows) - size + 1)
     collected, memory = Collected(variant="a:b"), np.empty((size, *shape), np.float32)
