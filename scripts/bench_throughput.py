@@ -4,8 +4,9 @@
 
 Everything runs in one call on the same generated rows, in turns, since the machine may be shared: compare CPU seconds,
 not wall time. A row that an arm has scored is an arm-row. `warm` is what `Slot.perform` spends on it: fetching,
-verifying, computing, scoring, digests and writing the unit's file; but not loading, and not the first unit of each
-process, which also meets every library for the first time. What comes before the first unit is told apart as start-up.
+verifying, computing, scoring, digests and writing the unit's file; but not loading an arm and probing its batch size,
+and not the first unit of each process, which also meets every library for the first time. What comes before the first
+unit is told apart as start-up.
 """
 
 import argparse
