@@ -153,16 +153,17 @@ def _orders(samples: Samples, rng: np.random.Generator) -> np.ndarray:
 
 def _shuffled(samples: Samples, order_RA: np.ndarray) -> Samples:
     """The same scores under other arms' names: all metrics of an arm stay together."""
-    return replace(samples, kept_RA=np.take_along_axis(samples.scores_RA, order_RA, axis=1))
+    return replace(samples, kept_RA=np.take_along_axis(samples.kept_RA, order_RA, axis=1))
 
 
 def _planted(samples: Samples, plan: Plan, arm: int, gain: float, rng: np.random.Generator) -> tuple[Samples, float]:
     """One arm better by so much, or by as much as its rows allow: numbers are moved, of 0 and 1 some are turned."""
-    scores_RA = samples.scores_RA.copy()
     raised = gain if plan.direction == "higher" else -gain
     if plan.scale != "binary" or samples.num_repeats > 1:
+        scores_RA = np.array(samples.kept_RA, dtype=np.float64)
         scores_RA[:, arm] += raised
         return replace(samples, kept_RA=scores_RA), gain
+    scores_RA = samples.kept_RA.copy()
     turnable = np.flatnonzero(scores_RA[:, arm] == (0 if raised > 0 else 1))
     num_turned = min(round(abs(raised) * samples.num_rows), len(turnable))
     turned = rng.choice(turnable, num_turned, replace=False)

@@ -99,7 +99,7 @@ def _tails(analysis: Analysis, samples: Samples, pairs: Sequence[Pair]) -> Itera
     for arm, reference in pairs:
         if samples.arms[reference] != analysis.control:
             continue
-        share = checks.heaviest_share(samples.scores_RA, (arm, reference))
+        share = checks.heaviest_share(samples, (arm, reference))
         if share > checks.HEAVY_SHARE:
             yield (
                 f"one row makes {share:.0%} of the variance of '{samples.arms[arm]}' - '{samples.arms[reference]}': "

@@ -61,9 +61,9 @@ def checks_of(
     return tuple(found)
 
 
-def heaviest_share(scores_RA: Floats, pair: Pair) -> float:
+def heaviest_share(samples: Samples, pair: Pair) -> float:
     """The largest share of one row in the sum of squared deviations of a pair's differences; 0 without any."""
-    difference_R = scores_RA[:, pair[0]] - scores_RA[:, pair[1]]
+    difference_R = samples.scores_R(pair[0]) - samples.scores_R(pair[1])
     difference_R = difference_R - difference_R.mean()
     square_R = difference_R**2
     total = float(square_R.sum())
@@ -77,7 +77,7 @@ def _thin(arms: paired.Measured, samples: Samples, pairs: Sequence[Pair]) -> str
         return f"{arms.num_clusters} clusters, fewer than {FEW_CLUSTERS}" if few else None
     if samples.num_rows < FEW_ROWS:
         return f"{samples.num_rows} rows, fewer than {FEW_ROWS}"
-    share = max(heaviest_share(samples.scores_RA, pair) for pair in pairs if pair[1] == arms.control)
+    share = max(heaviest_share(samples, pair) for pair in pairs if pair[1] == arms.control)
     return f"one row makes {share:.0%} of the variance of a difference" if share > HEAVY_SHARE else None
 
 

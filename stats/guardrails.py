@@ -156,7 +156,7 @@ def compared(
 
 def check_binary(samples: Samples, *, metric: str) -> None:
     """Raises SamplesError where a score on a binary scale is neither 0 nor 1."""
-    if samples.kept_RA.dtype == np.bool_:
+    if samples.are_bits:
         return
     other_RA = ~((samples.scores_RA == 0) | (samples.scores_RA == 1) | np.isnan(samples.scores_RA))
     if other_RA.any():

@@ -234,7 +234,8 @@ def _cluster_totals(samples: Samples, mean_A: Floats, *, num_clusters: int) -> F
     assert samples.clusters_R is not None
     totals_AG = np.empty((len(samples.arms), num_clusters))
     for index, mean in enumerate(mean_A):
-        inside_R = ~np.isnan(samples.scores_RA[:, index])
-        away_R = (samples.scores_RA[inside_R, index] - mean) / inside_R.sum()
+        scores_R = samples.scores_R(index)
+        inside_R = ~np.isnan(scores_R)
+        away_R = (scores_R[inside_R] - mean) / inside_R.sum()
         totals_AG[index] = np.bincount(samples.clusters_R[inside_R], weights=away_R, minlength=num_clusters)
     return totals_AG

@@ -41,7 +41,7 @@ def completed(samples: Samples, *, rule: Rule, direction: Direction, scale: str,
     Raises:
         SamplesError: Scores are missing and the rule is `refuse`, an arm has none at all, or no row is left.
     """
-    if samples.kept_RA.dtype == np.bool_:
+    if samples.are_bits:
         return Complete(samples, None)
     missing_RA = np.isnan(samples.scores_RA)
     if not missing_RA.any():

@@ -69,7 +69,7 @@ def hardest_comparison(samples: Samples, plan: Plan) -> PilotComparison:
 
 
 def _paired(samples: Samples, plan: Plan, pair: tuple[int, int]) -> PilotComparison:
-    arm_R, reference_R = samples.scores_RA[:, pair[0]], samples.scores_RA[:, pair[1]]
+    arm_R, reference_R = samples.scores_R(pair[0]), samples.scores_R(pair[1])
     both_R = ~(np.isnan(arm_R) | np.isnan(reference_R))
     difference_N = arm_R[both_R] - reference_R[both_R]
     notes = [f"from the pilot: {_names(samples, pair)}, {len(difference_N)} rows"]
@@ -91,7 +91,7 @@ def _paired(samples: Samples, plan: Plan, pair: tuple[int, int]) -> PilotCompari
 
 
 def _unpaired(samples: Samples, plan: Plan, pair: tuple[int, int]) -> PilotComparison:
-    sides = [samples.scores_RA[:, index] for index in pair]
+    sides = [samples.scores_R(index) for index in pair]
     kept = [~np.isnan(side_R) for side_R in sides]
     values = [side_R[kept_R] for side_R, kept_R in zip(sides, kept, strict=True)]
     num_rows = min(map(len, values))

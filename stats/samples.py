@@ -69,6 +69,15 @@ class Samples:
         """The scores as float64: a copy where they are kept as bool."""
         return self.kept_RA.astype(np.float64, copy=False)
 
+    def scores_R(self, index: int) -> Floats:
+        """One arm's scores as float64."""
+        return self.kept_RA[:, index].astype(np.float64, copy=False)
+
+    @property
+    def are_bits(self) -> bool:
+        """Whether every score is known to be 0 or 1, and so to be there."""
+        return self.kept_RA.dtype == np.bool_
+
     def index(self, arm: str) -> int:
         """The column of an arm.
 
@@ -427,8 +436,6 @@ def _one_per_row(
 
 def refuse_out_of_range(scores_RA: Scores, arms: tuple[str, ...], row_ids: NDArray[Any]) -> None:
     """Raises SamplesError where the largest |score| is infinite, or its square no sound float64, naming the first."""
-    if scores_RA.dtype == np.bool_:
-        return
     # Without a copy: the scores may be the largest thing in memory.
     largest = max(
         float(np.fmax.reduce(scores_RA, axis=None, initial=0.0)),
