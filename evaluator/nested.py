@@ -4,9 +4,9 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 
-def flat(values: Mapping[str, Any], *, prefix: str = "") -> dict[str, Any]:
+def flat(values: Mapping[str, Any]) -> dict[str, Any]:
     """Nested mappings as one, by dotted names; lists stay whole."""
-    return dict(_leaves(values, prefix))
+    return dict(_leaves(values, ""))
 
 
 def _leaves(values: Mapping[str, Any], prefix: str) -> Iterator[tuple[str, Any]]:

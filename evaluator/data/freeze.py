@@ -54,8 +54,7 @@ def freeze(
         The dataset, as it is stored.
 
     Raises:
-        DataError: A source cannot be read, a row breaks the contract, or
-            the reference names other rows already.
+        DataError: A source cannot be read, a row breaks the contract, or the reference names other rows already.
         StoreError: The store, or the folder for temporary files, cannot be written.
     """
     _require_arguments(sources, reference, shard_rows)
