@@ -58,6 +58,17 @@ def test_scores_stand_in_row_order_in_the_column_of_their_arm(prepared, files):
         assert np.array_equal(found.row_ids, table["row_index"].to_numpy())
         name = f"score_{prepared.run.experiment.suite.primary.name}"
         assert np.array_equal(found.scores_RA[:, index], table[name].to_numpy())
+    assert found.kept_RA.dtype == np.bool_
+
+
+def test_a_score_of_a_01_metric_that_is_neither_is_refused_by_name(prepared, files):
+    arm = prepared.run.experiment.arms[1].name
+    last = reader.score_files(files, arm)[-1]
+    name = f"score_{prepared.run.experiment.suite.primary.name}"
+    scores = pq.read_table(pa.BufferReader(prepared.store.get(last.key)))[name].to_pylist()
+    other = changed(prepared, last, **{name: [0.5, *scores[1:]]})
+    with pytest.raises(RunError, match=f"for arm '{arm}' are not all 0 or 1"):
+        samples(prepared, [other if file == last else file for file in files])
 
 
 def test_an_arm_that_lacks_a_unit_is_refused_by_name(prepared, files):

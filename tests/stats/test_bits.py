@@ -20,22 +20,27 @@ def both(*, num_rows=NUM_ROWS, chances=(0.5, 0.6, 0.7), **columns):
     return numbers, replace(numbers, kept_RA=numbers.scores_RA == 1)
 
 
+ANYWHERE = (
+    *({"family": family, "posthoc": posthoc} for family in ("dunnett", "tukey") for posthoc in ("auto", "t_holm")),
+    {"scale": "continuous"},
+    {"scale": "ordinal"},
+    {"missing": "worst"},
+)
+ON_INDEPENDENT_ROWS = (
+    *({"omnibus": omnibus} for omnibus in ("friedman", "rm_anova", "hotelling")),
+    {"posthoc": "mcnemar_holm"},
+)
+
+
 @pytest.mark.parametrize(
-    "changes",
+    ("columns", "changes"),
     [
-        *({"family": family, "posthoc": posthoc} for family in ("dunnett", "tukey") for posthoc in ("auto", "t_holm")),
-        *({"omnibus": omnibus} for omnibus in ("friedman", "rm_anova", "hotelling")),
-        {"scale": "continuous"},
-        {"scale": "ordinal"},
-        {"posthoc": "mcnemar_holm"},
-        {"missing": "worst"},
+        *(({"cluster": CLUSTERS}, changes) for changes in ANYWHERE),
+        *((columns, changes) for columns in ({}, {"segment": SEGMENTS}) for changes in ANYWHERE + ON_INDEPENDENT_ROWS),
     ],
 )
-@pytest.mark.parametrize("columns", [{}, {"cluster": CLUSTERS}, {"segment": SEGMENTS}])
 @pytest.mark.parametrize("chances", [(0.5, 0.6, 0.7), (0.5, 0.6), (1, 1, 0.99)])
 def test_analyses_are_equal_to_the_last_bit(changes, columns, chances):
-    if "cluster" in columns and ("omnibus" in changes or changes.get("posthoc") == "mcnemar_holm"):
-        pytest.skip("these take rows to be independent")
     planned = plan(columns={name: name for name in columns}, **{"scale": "binary", **changes})
     numbers, bits = (analysis.analyze(samples, planned) for samples in both(chances=chances, **columns))
     assert bits == numbers
