@@ -49,6 +49,17 @@ def raises(features, *, above=2.0):
     return np.where(features["x"] > 0.5, 0.9, 0.1)
 
 
+def meets(features, *, processes, folder, flip_every=0):
+    """Waits until as many processes have come here, so that no slot does everything before another has started."""
+    open(os.path.join(folder, str(os.getpid())), "w").close()
+    ends = time.monotonic() + 120
+    while len(os.listdir(folder)) < processes:
+        if time.monotonic() > ends:
+            raise RuntimeError("the others did not come")
+        time.sleep(0.01)
+    return threshold(features, flip_every=flip_every)
+
+
 def kills_process(features):
     """Ends its own process: what a fault in native code does."""
     os.kill(os.getpid(), 9)

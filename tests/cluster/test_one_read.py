@@ -92,7 +92,10 @@ def test_each_object_of_a_bucket_is_got_once(tmp_path, s3, num_arms, monkeypatch
 @pytest.mark.ray
 @pytest.mark.slow
 def test_two_slots_of_a_host_read_each_shard_once_between_them(tmp_path, local_ray):
-    found = units(builders.write_experiment(tmp_path, arms=arms(4), resources={"max_slots": 2}), in_process=False)
+    (tmp_path / "met").mkdir()
+    meeting = {"processes": 2, "folder": str(tmp_path / "met")}
+    both = {name: builders.variant("meets", **each["parameters"], **meeting) for name, each in arms(4).items()}
+    found = units(builders.write_experiment(tmp_path, arms=both, resources={"max_slots": 2}), in_process=False)
     assert {unit["slot"] for unit in found} == {"slot-0", "slot-1"}
     assert sum(unit["shards_fetched"] for unit in found) == NUM_SHARDS
     assert sum(unit["bytes_fetched"] for unit in found) == size_bytes(tmp_path)
