@@ -14,8 +14,10 @@ settings.register_profile("assay", deadline=None, derandomize=bool(os.environ.ge
 settings.load_profile("assay")
 
 os.environ["RAY_AUTH_MODE"] = "disabled"  # one machine, one test session; token mode has tests of its own
+os.environ["RAY_worker_niceness"] = "0"  # noqa: SIM112 - Ray spells it so; its 15 starves workers beside busy tests
 
 
+@pytest.hookimpl(tryfirst=True)  # before pytest-xdist reads the groups
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Tests that start Ray run one after the other, in one process of those that `scripts/test.sh` starts; the rest go
     file by file to whoever is free. Ray's come first: they wait more than they work."""

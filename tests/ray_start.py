@@ -62,6 +62,7 @@ def _started(
     environment = {name: value for name, value in os.environ.items() if not name.startswith("RAY_")} | {
         "PATH": f"{_BIN}:{os.environ['PATH']}",
         "RAY_memory_monitor_refresh_ms": "0",  # a shared machine: others fill its memory
+        "RAY_worker_niceness": "0",  # which works beside them
         **variables,
     }
     command = [_BIN / "ray", "start", "--head", "--block", "--disable-usage-stats", f"--temp-dir={folder}"]
