@@ -22,6 +22,8 @@ from manifests.dataset import Dataset, Shard
 
 _UNUSED_S = 86_400.0
 """What nobody used for so long is removed when a cache is opened."""
+_TIDIED_EVERY_S = 3_600.0
+"""Looking for it takes a second where many runs have left their markers, and every slot opens the cache."""
 _LEFT_FREE_BYTES = 1 << 30
 """The disk is never filled further than this: the ledger may lie on it."""
 _BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
@@ -38,6 +40,7 @@ class ShardCache(ShardReader):
         locks/DIGEST                  held by whoever fetches, verifies or removes the shard; freed with its process
         verified/RUN/DIGEST.STATE     in this run, the file in this state had the bytes that were frozen
         places/RUN.*                  how far a live process has come
+        tidied                        when what nobody used was last removed
 
     A file is trusted only under its marker in `verified`, which a change of the file, another run or a restart of the
     machine makes void. Nothing else depends on the locks: without them a shard would be fetched twice, never wrong.
@@ -46,7 +49,7 @@ class ShardCache(ShardReader):
     def __init__(
         self, dataset: Dataset, store: Store, *, run_id: str, bound_bytes: int, folder: Path | None = None
     ) -> None:
-        """Opens the folder, and removes what has not been used for a day.
+        """Opens the folder, and removes what has not been used for a day, if nobody has within the hour.
 
         Args:
             dataset: Whose shards.
@@ -255,7 +258,11 @@ def _private(folder: Path) -> Path:
 
 
 def _remove_unused(folder: Path) -> None:
-    before = time.time() - _UNUSED_S
+    now, tidied = time.time(), folder / "tidied"
+    if tidied.exists() and now - tidied.stat().st_mtime < _TIDIED_EVERY_S:
+        return
+    tidied.touch()
+    before = now - _UNUSED_S
     for parent, folders, files in os.walk(folder):
         for path in (Path(parent, name) for name in files):
             with contextlib.suppress(FileNotFoundError):  # another process tidies up at the same time

@@ -359,6 +359,9 @@ def test_what_nobody_used_for_a_day_is_removed_when_a_cache_is_opened(dataset, f
     assert list(run.iterdir()) == []
     os.utime(run, (yesterday, yesterday))
     cache(dataset, far, tmp_path)
+    assert run.exists()  # somebody has looked within the hour
+    os.utime(tmp_path / "cache" / "tidied", (time.time() - 4_000, time.time() - 4_000))
+    cache(dataset, far, tmp_path)
     assert not run.exists()
 
 
