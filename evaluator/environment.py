@@ -4,8 +4,11 @@ import hashlib
 import os
 import platform
 import socket
+import sys
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
+from functools import lru_cache
 from importlib import metadata
 from pathlib import Path
 from types import MappingProxyType
@@ -82,11 +85,26 @@ def capture() -> Environment:
 def _packages() -> dict[str, str]:
     """The version of every installed package by its normal name; the first on the path is the one that is imported."""
     found: dict[str, str] = {}
-    for distribution in metadata.distributions():
-        name = distribution.metadata["Name"]
-        if name:  # what a broken uninstall leaves behind has none
-            found.setdefault(name.lower().replace("_", "-").replace(".", "-"), distribution.version)
+    for folder in reversed(sys.path):
+        found |= _packages_in(folder, _changed_ns(folder))
     return found
+
+
+def _changed_ns(folder: str) -> int:
+    with suppress(OSError):
+        return Path(folder or ".").stat().st_mtime_ns
+    return 0
+
+
+@lru_cache  # to read hundreds of small files takes a quarter of a second, and each run and each slot asks
+def _packages_in(folder: str, _changed_ns: int) -> Mapping[str, str]:
+    """Those of one folder of the path, as it is now: to install a package is to change the folder it lies in."""
+    found: dict[str, str] = {}
+    for distribution in metadata.distributions(path=[folder]):
+        told = distribution.metadata
+        if told["Name"]:  # what a broken uninstall leaves behind has none
+            found.setdefault(told["Name"].lower().replace("_", "-").replace(".", "-"), told["Version"])
+    return MappingProxyType(found)
 
 
 def _cpu_model() -> str:

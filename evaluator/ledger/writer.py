@@ -222,7 +222,7 @@ def commit(store: Store, run: Run, files: Sequence[LedgerFile]) -> tuple[LedgerF
     Returns:
         The files of the committed run: ours, or those of the driver that was first.
     """
-    committer = secrets.token_hex(16)
+    committer, run_digest = secrets.token_hex(16), run.digest()
     now = dt.datetime.now(dt.UTC).isoformat(timespec="milliseconds")
     rows = [
         {
@@ -232,7 +232,7 @@ def commit(store: Store, run: Run, files: Sequence[LedgerFile]) -> tuple[LedgerF
             "num_rows": file.num_rows,
             "size_bytes": file.size_bytes,
             "sha256": file.sha256,
-            "run_digest": run.digest(),
+            "run_digest": run_digest,
             "committer": committer,
             "committed_at": now,
         }
