@@ -196,11 +196,11 @@ def analyze(
     if scores.endswith((".csv", ".parquet")):
         found = analysis.analyze(table.read_scores(scores, planned), planned, metric=planned.metric or "score")
     else:
-        from cluster import pipeline
+        from cluster import analyses
         from evaluator.storage import open_store
 
         run_id, uri = run_and_ledger(scores, ledger)
-        found = pipeline.reanalysed(open_store(uri), run_id, planned)
+        found = analyses.reanalysed(open_store(uri), run_id, planned)
     if as_json:
         _print_json(found.to_json())
         return

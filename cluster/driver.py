@@ -2,7 +2,7 @@
 
 import time
 from collections import deque
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 
 from cluster.deadlines import Deadlines
@@ -335,7 +335,7 @@ def _told(failure: Failure) -> str:
     return f"{failure.reason} [{failure.where}]" + (f"\n{failure.traceback}" if failure.traceback else "")
 
 
-def arm_times(receipts: Mapping[int, UnitReceipt]) -> dict[str, float]:
+def arm_times(receipts: Iterable[UnitReceipt]) -> dict[str, float]:
     """Seconds and rows of one arm, summed over its units."""
-    facts = [receipt.facts for receipt in receipts.values()]
+    facts = [receipt.facts for receipt in receipts]
     return {name: sum(float(fact.get(name, 0.0)) for fact in facts) for name in SLOT_SECONDS}

@@ -4,6 +4,7 @@ import pytest
 from rich.console import Console
 
 from cluster import costs, pipeline, slot
+from cluster.errors import RunError
 from cluster.report import terminal
 from cluster.report.document import document
 from evaluator.ledger import reader
@@ -162,7 +163,7 @@ def test_an_arm_whose_slots_disagree_on_the_batch_size_fails_alone(tmp_path, mon
     monkeypatch.setattr(slot.Slot, "_probed", on_two_hosts)
     suite = {**builders.SUITE, "on_wobble": "batch_size_1"}
     if arm == "control":
-        with pytest.raises(pipeline.RunError, match=r"the control 'control' could not be measured.*1 on .*8 on"):
+        with pytest.raises(RunError, match=r"the control 'control' could not be measured.*1 on .*8 on"):
             run(tmp_path, suite=suite)
         return
     report = run(tmp_path, suite=suite)

@@ -5,7 +5,7 @@ import io
 import pytest
 from rich.console import Console
 
-from cluster import pipeline
+from cluster import analyses, pipeline
 from cluster.report import terminal
 from cluster.report.document import document
 from evaluator.ledger import reader
@@ -119,7 +119,7 @@ def test_better_but_over_the_latency_ratio_is_rejected(tmp_path):
     plain, _ = run(tmp_path / "plain", [], arms=arms, num_rows=200)
     assert plain["scores_digest"] == report["scores_digest"]  # time leaves no trace in scores
     # Another plan on the same run finds the times in the ledger.
-    again = pipeline.reanalysed(prepared.store, prepared.run.run_id, prepared.run.experiment.suite.plan)
+    again = analyses.reanalysed(prepared.store, prepared.run.run_id, prepared.run.experiment.suite.plan)
     assert again.to_json()["guardrails"] == report["analysis"]["guardrails"]
 
 

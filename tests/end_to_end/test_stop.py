@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from cluster import cli, driver, pipeline, progress
+from cluster import analyses, cli, driver, pipeline, progress
 from cluster.errors import RunError, StoppedError
 from cluster.report.document import document
 from evaluator.ledger import reader, writer
@@ -103,13 +103,13 @@ def test_a_spent_budget_stops_the_run_and_a_larger_one_goes_on(tmp_path, monkeyp
 
 def test_sigterm_after_the_last_unit_waits_for_the_commit(tmp_path, monkeypatch):
     prepared = pipeline.prepare(str(builders.write_experiment(tmp_path)))
-    carried_out = pipeline.analysed
+    carried_out = analyses.analysed
 
     def interrupted(*arguments, **options):
         os.kill(os.getpid(), signal.SIGTERM)
         return carried_out(*arguments, **options)
 
-    monkeypatch.setattr(pipeline, "analysed", interrupted)
+    monkeypatch.setattr(analyses, "analysed", interrupted)
     pipeline.run(prepared, in_process=True, on_progress=lambda arm, units: None)
     assert reader.is_committed(prepared.store, prepared.run.run_id)
     assert told(prepared).state == "committed"
