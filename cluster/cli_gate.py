@@ -82,11 +82,11 @@ def calibrate(
     as_json: AsJson = False,
 ) -> None:
     """How often the gate would decide wrongly on this run's scores: labels permuted, effects planted. The ledger keeps it."""
-    from cluster import promotion
+    from cluster import gate_calibration
     from evaluator.storage import open_store
 
     run_id, uri = run_and_ledger(run, ledger)
-    found = promotion.calibrate(open_store(uri), run_id, num_permutations=num_permutations, seed=seed)
+    found = gate_calibration.calibrate(open_store(uri), run_id, num_permutations=num_permutations, seed=seed)
     if as_json:
         print_json(found.model_dump(mode="json"))
         return
