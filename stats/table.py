@@ -10,8 +10,9 @@ from pyarrow import csv, parquet
 
 from manifests.errors import did_you_mean
 from manifests.plan import Plan
+from stats.columns import from_long, from_wide
 from stats.errors import SamplesError
-from stats.samples import Samples, from_long, from_wide
+from stats.samples import Samples
 
 _CSV = (".csv", ".tsv", ".csv.gz", ".tsv.gz")
 _PARQUET = (".parquet", ".pq")

@@ -5,7 +5,7 @@ import numpy as np
 from manifests.guardrail import MetricGuardrail
 from manifests.plan import Plan, PlanColumns
 from manifests.policy import Policy
-from stats.samples import from_wide
+from stats.columns import from_wide
 
 IMPROVEMENT = Policy(kind="Policy", version=1)
 NON_INFERIORITY = Policy(kind="Policy", version=1, promote_on="non_inferiority")

@@ -9,8 +9,8 @@ import pytest
 from scipy import stats
 
 from stats import analysis, binary
+from stats.columns import from_long
 from stats.errors import SamplesError
-from stats.samples import from_long
 from stats.schema import ANALYSIS_SCHEMA, analysis_schema_text
 from tests.stats.plans import correlated, plan, samples_of
 

@@ -10,9 +10,9 @@ from hypothesis import strategies as st
 from manifests.errors import InvalidInput
 from manifests.plan import Omnibus, Posthoc
 from stats import analysis, gate
+from stats.columns import from_long, from_wide
 from stats.errors import SamplesError
 from stats.guardrails import Guardrail
-from stats.samples import from_long, from_wide
 from stats.schema import ANALYSIS_SCHEMA
 from tests.stats.plans import IMPROVEMENT, NON_INFERIORITY, holding, plan
 

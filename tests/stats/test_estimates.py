@@ -3,7 +3,7 @@ import pytest
 
 from manifests.errors import InvalidInput
 from stats import estimates, paired
-from stats.samples import from_wide
+from stats.columns import from_wide
 from tests.stats.golden import golden
 
 # Newcombe 1998, Statistics in Medicine 17:857, table I, method 3 (score without continuity correction)

@@ -5,8 +5,8 @@ import pytest
 from scipy import stats
 
 from stats import analysis, independent
+from stats.columns import from_long
 from stats.errors import SamplesError
-from stats.samples import from_long
 from tests.stats.plans import plan
 
 

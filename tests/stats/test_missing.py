@@ -5,8 +5,8 @@ import pytest
 from statsmodels.stats.contingency_tables import mcnemar
 
 from stats import analysis
+from stats.columns import from_long
 from stats.errors import SamplesError
-from stats.samples import from_long
 from tests.stats.plans import correlated, plan, samples_of
 
 

@@ -9,9 +9,9 @@ from scipy import stats
 from manifests.errors import InvalidInput
 from manifests.plan import Plan
 from stats import power, proportion_power
+from stats.columns import of_arms
 from stats.mean_power import MeanDesign
 from stats.omnibus_power import AnovaDesign
-from stats.samples import of_arms
 from tests.stats.golden import golden
 
 GOLDEN = golden("power")

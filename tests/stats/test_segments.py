@@ -7,8 +7,8 @@ import pytest
 from scipy import stats
 
 from stats import analysis
+from stats.columns import from_wide
 from stats.errors import SamplesError
-from stats.samples import from_wide
 from stats.segments import _welch_james
 from tests.stats.plans import plan
 
