@@ -14,22 +14,18 @@ import contextlib
 import json
 import logging
 import os
-import re
-import select
-import socket
 import statistics
 import subprocess
 import sys
 import tempfile
-import threading
 import time
 import warnings
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Self
+from typing import Any
 
 os.environ["OMP_NUM_THREADS"] = "1"
 os.environ.setdefault("RAY_AUTH_MODE", "disabled")  # one machine, one process
@@ -40,6 +36,8 @@ import numpy as np
 import pyarrow as pa
 import torch
 import yaml
+from counting_proxy import CountingProxy, counting_proxy
+from process_watch import Watch, resident_bytes
 
 from cluster import pipeline, session
 from cluster.slot import Published, Slot
@@ -129,7 +127,7 @@ class MeasuredSlot(Slot):
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        self._idle_bytes = _resident()["VmRSS"]
+        self._idle_bytes = resident_bytes()["VmRSS"]
 
     def perform(self, *args: Any, **kwargs: Any) -> Any:
         """Performs, between two looks at the clocks."""
@@ -141,71 +139,10 @@ class MeasuredSlot(Slot):
                 bench_wall_s=time.perf_counter() - started,
                 bench_began_at=began_at,
                 bench_idle_bytes=self._idle_bytes,
-                bench_peak_bytes=_resident()["VmHWM"],
+                bench_peak_bytes=resident_bytes()["VmHWM"],
                 bench_pid=os.getpid(),
             )
         return found
-
-
-@dataclass
-class Watch:
-    """Looks at the processes that Ray started here, until told to stop; those that end early are remembered.
-
-    Attributes:
-        cpu_s: CPU seconds of each process since the start.
-        peak_bytes: Per process, the most private memory it had, and the most of all that it had mapped.
-    """
-
-    cpu_s: dict[int, float] = field(default_factory=dict)
-    private_bytes: dict[int, int] = field(default_factory=dict)
-    _before: dict[int, float] = field(default_factory=dict)
-    _stopping: threading.Event = field(default_factory=threading.Event)
-    every_s: float = 0.25
-
-    def __enter__(self) -> Self:
-        self._before = {pid: cpu for pid, cpu, _ in _workers()}
-        self._thread = threading.Thread(target=self._look, daemon=True)
-        self._thread.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._stopping.set()
-        self._thread.join()
-
-    def total_cpu_s(self) -> float:
-        """CPU seconds of all of them."""
-        return sum(self.cpu_s.values())
-
-    def _look(self) -> None:
-        last = False
-        while not last:
-            last = self._stopping.wait(self.every_s)
-            for pid, cpu, private in _workers():
-                self.cpu_s[pid] = cpu - self._before.get(pid, 0.0)
-                self.private_bytes[pid] = max(private, self.private_bytes.get(pid, 0))
-
-
-def _workers() -> list[tuple[int, float, int]]:
-    """Process id, CPU seconds and private bytes of every worker of the Ray that this process started."""
-    tick, rows = os.sysconf("SC_CLK_TCK"), {}
-    for folder in Path("/proc").iterdir():
-        if folder.name.isdigit():
-            with contextlib.suppress(OSError, IndexError):
-                name, _, rest = (folder / "stat").read_text().partition("(")[2].rpartition(")")
-                fields = rest.split()
-                rows[int(folder.name)] = (name, int(fields[1]), (int(fields[11]) + int(fields[12])) / tick)
-    raylets = {pid for pid, (name, parent, _) in rows.items() if name == "raylet" and parent == os.getpid()}
-    found = []
-    for pid, (_, parent, cpu) in rows.items():
-        if parent in raylets:
-            with contextlib.suppress(OSError):
-                found.append((pid, cpu, _resident(pid).get("RssAnon", 0)))
-    return found
-
-
-def _resident(pid: int | str = "self") -> dict[str, int]:
-    lines = Path(f"/proc/{pid}/status").read_text().splitlines()
-    return {line.split(":")[0]: int(line.split()[1]) * 1024 for line in lines if line.endswith("kB")}
 
 
 def frozen(work: Workload, folder: Path) -> Dataset:
@@ -256,7 +193,7 @@ def uploaded(folder: Path) -> None:
 class Bench:
     """The folder that everything lies in, and what is run there."""
 
-    def __init__(self, folder: Path, proxy: "CountingProxy", *, quick: bool, scale: float) -> None:
+    def __init__(self, folder: Path, proxy: CountingProxy, *, quick: bool, scale: float) -> None:
         self.folder, self.proxy, self.quick, self.scale = folder, proxy, quick, scale
         self._num_runs = 0
         (folder / "bench_models.py").write_text(MODELS)
@@ -321,9 +258,6 @@ class Bench:
     def assay(self, work: Workload, *, store: str, in_process: bool) -> Spent:
         """The experiment through the pipeline."""
         units, began_at, total_s = self.run(self.experiment(work, store=store), in_process=in_process)
-        fetched = (
-            f"{sum(unit['shards_fetched'] for unit in units)} shards fetched" if "shards_fetched" in units[0] else ""
-        )
         first = {unit["bench_pid"]: unit["bench_began_at"] for unit in sorted(units, key=_began_at, reverse=True)}
         warm = [unit for unit in units if unit["bench_began_at"] > first[unit["bench_pid"]]]
         return Spent(
@@ -332,7 +266,7 @@ class Bench:
             wall_s=sum(unit["bench_wall_s"] - unit["load_s"] - unit["probe_s"] for unit in warm),
             startup_s=min(unit["bench_began_at"] for unit in units) - began_at,
             total_s=total_s,
-            note=fetched,
+            note=f"{sum(unit['shards_fetched'] for unit in units)} shards fetched",
         )
 
 
@@ -361,12 +295,12 @@ def _ignored(arm: str, units: int) -> None:
     """No progress is shown."""
 
 
-def clocked(work: Workload, call: Callable[[], None]) -> Spent:
-    """What a call took in this process."""
+def clocked(work: Workload, num_rows: int, call: Callable[[], None]) -> Spent:
+    """What a call took in this process, in which every arm scores so many rows."""
     started, cpu_started = time.perf_counter(), time.process_time()
     call()
     wall_s = time.perf_counter() - started
-    return Spent(work.num_rows * work.num_arms, time.process_time() - cpu_started, wall_s, total_s=wall_s)
+    return Spent(num_rows * work.num_arms, time.process_time() - cpu_started, wall_s, total_s=wall_s)
 
 
 def pure(work: Workload, x: torch.Tensor, arms: list[torch.nn.Module]) -> Spent:
@@ -378,7 +312,30 @@ def pure(work: Workload, x: torch.Tensor, arms: list[torch.nn.Module]) -> Spent:
                 for start in range(0, len(x), work.batch_size):
                     module(x[start : start + work.batch_size])
 
-    return clocked(work, call)
+    return clocked(work, len(x), call)
+
+
+def pure_at_once(work: Workload, x: torch.Tensor, folder: Path) -> Spent:
+    """The limit for slots side by side: the modules alone, in as many processes at once as there are slots."""
+    import ray
+
+    @ray.remote(num_cpus=1)
+    def half(rows: np.ndarray) -> Spent:
+        sys.path.insert(0, str(folder))
+        torch.set_num_threads(1)
+        share, arms = torch.from_numpy(rows), modules(work)
+        pure(work, share[: work.batch_size], arms)
+        return pure(work, share, arms)
+
+    shares = [ray.put(np.ascontiguousarray(rows)) for rows in np.array_split(x.numpy(), NUM_SLOTS)]
+    halves = ray.get([half.remote(rows) for rows in shares])
+    whole_s = max(spent.wall_s for spent in halves)
+    return Spent(
+        sum(spent.arm_rows for spent in halves),
+        sum(spent.cpu_s for spent in halves),
+        sum(spent.wall_s for spent in halves),
+        total_s=whole_s,
+    )
 
 
 def plain(work: Workload, dataset: Dataset, arms: list[torch.nn.Module], *, store: str) -> Spent:
@@ -399,7 +356,7 @@ def plain(work: Workload, dataset: Dataset, arms: list[torch.nn.Module], *, stor
                             answers = module(x[start : start + work.batch_size])
                             num_correct += int((answers.argmax(1) == y[start : start + work.batch_size]).sum())
 
-    return clocked(work, call)
+    return clocked(work, dataset.num_rows, call)
 
 
 def load_shard(batch: dict[str, np.ndarray]) -> pa.Table:
@@ -479,12 +436,13 @@ def side_by_side(work: Workload, bench: Bench) -> None:
         "Assay in process, disk": lambda: bench.assay(work, store=disk, in_process=True),
         "plain PyTorch loop, S3": lambda: plain(work, dataset, arms, store=BUCKET_URI),
         "Assay in process, S3": lambda: bench.assay(work, store=BUCKET_URI, in_process=True),
+        "pure forward, 2 processes at once": lambda: pure_at_once(work, x, folder),
         "Assay on Ray, 2 slots, disk": lambda: bench.assay(work, store=disk, in_process=False),
         "Assay on Ray, 2 slots, S3": lambda: bench.assay(work, store=BUCKET_URI, in_process=False),
         "Ray Data map_batches, disk": lambda: ray_data(work, dataset, folder),
     }
     if bench.quick:  # starting processes takes most of the time of a quick run: one table shows all ways
-        ways = dict(list(ways.items())[: 3 if work.model == "cnn" else 6])
+        ways = dict(list(ways.items())[: 3 if work.model == "cnn" else 7])
     uploaded(folder)
     ways["pure forward, in memory"]()
     found: dict[str, list[Spent]] = {name: [] for name in ways}
@@ -526,11 +484,9 @@ def reads(bench: Bench) -> None:
         before = bench.proxy.num_gets()
         units, _, _ = bench.run(bench.experiment(work, store=BUCKET_URI, num_arms=num_arms), in_process=False)
         num_gets = bench.proxy.num_gets() - before
-        fetched, share = "not recorded", "not recorded"
-        if "shards_fetched" in units[0]:
-            fetched = str(sum(unit["shards_fetched"] for unit in units))
-            share = f"{sum(unit['bytes_fetched'] for unit in units) / size_bytes:.2f}"
-        print(f"| {num_arms} | {len(dataset.shards)} | {fetched} | {share} | {num_gets} |")
+        fetched = sum(unit["shards_fetched"] for unit in units)
+        share = sum(unit["bytes_fetched"] for unit in units) / size_bytes
+        print(f"| {num_arms} | {len(dataset.shards)} | {fetched} | {share:.2f} | {num_gets} |")
     read_path(dataset)
 
 
@@ -561,59 +517,6 @@ def read_path(dataset: Dataset) -> None:
     for name, seconds in spent.items():
         wall, cpu = min(seconds)
         print(f"| {name} | {size / wall:,.0f} | {cpu / size * 1024:.2f} |")
-
-
-@dataclass
-class CountingProxy:
-    """A TCP proxy in a process of its own, which prints a line for each GET of a shard that passes."""
-
-    endpoint: str
-    process: subprocess.Popen
-    _seen: int = 0
-
-    def num_gets(self) -> int:
-        """GETs of shards so far."""
-        assert self.process.stdout is not None
-        time.sleep(0.2)
-        while select.select([self.process.stdout], [], [], 0)[0]:
-            self._seen += len(os.read(self.process.stdout.fileno(), 1 << 16).split(b"\n")) - 1
-        return self._seen
-
-
-@contextlib.contextmanager
-def counting_proxy(upstream: str) -> Iterator[CountingProxy]:
-    """Starts the proxy before an endpoint."""
-    process = subprocess.Popen([sys.executable, __file__, "--proxy", upstream], stdout=subprocess.PIPE)
-    try:
-        assert process.stdout is not None
-        port = int(process.stdout.readline())
-        yield CountingProxy(f"http://127.0.0.1:{port}", process)
-    finally:
-        process.terminate()
-        process.wait()
-
-
-def serve_proxy(upstream: str) -> None:
-    """Passes bytes on, both ways, until ended."""
-    host, port = upstream.removeprefix("http://").split(":")
-    listener = socket.create_server(("127.0.0.1", 0), backlog=128)
-    print(listener.getsockname()[1], flush=True)
-    request = re.compile(rb"^GET /\S*objects/\S*\.arrow HTTP/1\.1\r\n")
-
-    def pass_on(source: socket.socket, target: socket.socket, *, counts: bool) -> None:
-        with contextlib.suppress(OSError):
-            while piece := source.recv(1 << 18):
-                if counts and request.match(piece):
-                    os.write(1, b"get\n")
-                target.sendall(piece)
-        with contextlib.suppress(OSError):
-            target.shutdown(socket.SHUT_WR)
-
-    while True:
-        client, _ = listener.accept()
-        server = socket.create_connection((host, int(port)))
-        for source, target, counts in ((client, server, True), (server, client, False)):
-            threading.Thread(target=pass_on, args=(source, target), kwargs={"counts": counts}, daemon=True).start()
 
 
 def memory(bench: Bench) -> None:
@@ -651,9 +554,9 @@ def drive(file: str) -> None:
     """One run from a process of its own; prints its units and its memory as JSON."""
     with session.connected():
         prepared = pipeline.prepare(file)
-        before = _resident()["VmRSS"]
+        before = resident_bytes()["VmRSS"]
         pipeline.run(prepared, in_process=False, on_progress=_ignored)
-        peak = _resident()["VmHWM"]
+        peak = resident_bytes()["VmHWM"]
     files = reader.committed_files(prepared.store, prepared.run.run_id)
     units = reader.read_table(prepared.store, files, "units").to_pylist()
     print(json.dumps({"before": before, "peak": peak, "units": units}, default=str))
@@ -704,12 +607,9 @@ def main() -> None:
     parser.add_argument("--quick", action="store_true", help="small sizes, one round, for a look")
     parser.add_argument("--scale", type=float, default=1.0, help="this share of the rows, and one round if below 1")
     parser.add_argument("--part", nargs="+", choices=PARTS, default=list(PARTS), help="only these parts")
-    parser.add_argument("--proxy", help=argparse.SUPPRESS)
     parser.add_argument("--driver", help=argparse.SUPPRESS)
     options = parser.parse_args()
     warnings.filterwarnings("ignore", message="The given NumPy array is not writable")
-    if options.proxy:
-        serve_proxy(options.proxy)
     if options.driver:
         drive(options.driver)
         return
