@@ -20,8 +20,9 @@ def infer(
     id_column: Annotated[
         str | None, typer.Option("--id", help="The id's column; default: one without repeats.")
     ] = None,
+    encoding: Annotated[str, typer.Option(help="Of text files: utf-8, utf-16, latin-1 or cp1252.")] = "utf-8",
 ) -> None:
     """Write a first contract from data, with comments for a person to edit: assay contract infer DATA > contract.yaml."""
     from evaluator.data.infer import infer as infer_from
 
-    typer.echo(infer_from(sources, label=label, id_column=id_column), nl=False)
+    typer.echo(infer_from(sources, label=label, id_column=id_column, encoding=encoding), nl=False)

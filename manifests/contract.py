@@ -238,6 +238,10 @@ class Sample(Manifest):
     """Which sample."""
 
 
+Encoding = Literal["utf-8", "utf-16", "latin-1", "cp1252"]
+"""How a text file may be encoded."""
+
+
 class Contract(Manifest):
     """The columns a dataset has, what they are for, and what their rows must satisfy."""
 
@@ -249,7 +253,7 @@ class Contract(Manifest):
     """What a row is, and where the rows come from, in words."""
     columns: tuple[Column, ...] = Field(min_length=1)
     """Every column of the source, in the order in which they are frozen."""
-    encoding: Literal["utf-8", "utf-16", "latin-1", "cp1252"] = "utf-8"
+    encoding: Encoding = "utf-8"
     """How text files are encoded. They are frozen as UTF-8."""
     unicode: Literal["as_is", "nfc"] = "as_is"
     """Whether texts are brought to Unicode's composed form NFC, in which equal characters have equal bytes."""

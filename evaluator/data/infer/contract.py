@@ -4,7 +4,7 @@ import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import yaml
 
@@ -12,7 +12,7 @@ from evaluator.data.infer.seen import Seen
 from evaluator.data.infer.types import Guess, guesses, require_readable
 from evaluator.data.ingest import read_chunks
 from evaluator.errors import DataError
-from manifests.contract import Column, Contract
+from manifests.contract import Column, Contract, Encoding
 from manifests.errors import did_you_mean, shortened
 
 _LABELS = ("label", "target", "y", "class", "outcome")
@@ -32,7 +32,13 @@ class _Entry:
     rules: dict[str, Any] = field(default_factory=dict)
 
 
-def infer(sources: Sequence[str | Path], *, label: str | None = None, id_column: str | None = None) -> str:
+def infer(
+    sources: Sequence[str | Path],
+    *,
+    label: str | None = None,
+    id_column: str | None = None,
+    encoding: str = "utf-8",
+) -> str:
     """The YAML text of a contract that the rows keep, but for what its comments say they cannot.
 
     Every row is read twice, in bounded memory, but for 8 bytes a row of each column whose values may all differ.
@@ -41,20 +47,30 @@ def infer(sources: Sequence[str | Path], *, label: str | None = None, id_column:
         sources: Files in any of the formats of `ingest`, of the same columns.
         label: The label's column; None takes the one that is called so.
         id_column: The id's column; None takes one whose values all differ, and that is called so or stands first.
+        encoding: How text files are encoded.
 
     Raises:
-        DataError: A file cannot be read, or there is no label, or no feature.
+        DataError: A file cannot be read, there is no label or no feature, or no such encoding.
     """
+    known = _known(encoding)
     paths = [Path(source) for source in sources]
     if not paths:
         raise DataError("there is nothing to infer from", remedy="name at least one file")
-    guessed = guesses(paths)
+    guessed = guesses(paths, known)
     label = _label(label, guessed)
     if id_column is not None and id_column not in guessed:
         raise _unknown(id_column, guessed, "--id")
-    guessed, seen = _seen(paths, guessed, label)
+    guessed, seen = _seen(paths, guessed, label, known)
     entries = _entries(guessed, seen, label, id_column)
-    return _yaml(entries, num_rows=next(iter(seen.values())).num_rows, names=[path.name for path in paths])
+    num_rows = next(iter(seen.values())).num_rows
+    return _yaml(entries, num_rows=num_rows, names=[path.name for path in paths], encoding=known)
+
+
+def _known(encoding: str) -> Encoding:
+    for known in get_args(Encoding):
+        if known == encoding:
+            return known
+    raise DataError("no such encoding", field="--encoding", value=encoding, bound=", ".join(get_args(Encoding)))
 
 
 def _label(given: str | None, guessed: dict[str, Guess]) -> str:
@@ -78,10 +94,12 @@ def _unknown(name: str, guessed: dict[str, Guess], option: str) -> DataError:
     return DataError("there is no such column", field=option, value=name, remedy=did_you_mean(name, list(guessed)))
 
 
-def _seen(paths: Sequence[Path], guessed: dict[str, Guess], label: str) -> tuple[dict[str, Guess], dict[str, Seen]]:
+def _seen(
+    paths: Sequence[Path], guessed: dict[str, Guess], label: str, encoding: Encoding
+) -> tuple[dict[str, Guess], dict[str, Seen]]:
     """Reads all rows as they would be frozen; a column that cannot be read as guessed becomes text, or is ignored."""
     while True:
-        contract = _reading(guessed, label)
+        contract = _reading(guessed, label, encoding)
         seen = {column.name: Seen(column) for column in contract.columns if column.role != "ignored"}
         wrong: dict[str, str] = {}
         for path in paths:
@@ -101,7 +119,7 @@ def _seen(paths: Sequence[Path], guessed: dict[str, Guess], label: str) -> tuple
             guessed = guessed | {name: Guess("string" if becomes_text else "", note=f"not {guessed[name].type}, {why}")}
 
 
-def _reading(guessed: dict[str, Guess], label: str) -> Contract:
+def _reading(guessed: dict[str, Guess], label: str, encoding: Encoding) -> Contract:
     """A contract to read by: types as guessed. Readers ask for no roles, so it need not be one that could be kept."""
     told = guessed[label]
     if not told.type or told.shape or told.type in ("date", "timestamp"):
@@ -112,7 +130,10 @@ def _reading(guessed: dict[str, Guess], label: str) -> Contract:
             remedy="say which column it is: --label NAME",
         )
     if all(not each.type or each.type in ("date", "timestamp") for name, each in guessed.items() if name != label):
-        raise DataError("there is no column beside the label that could be a feature", field=label)
+        left_out = [f"{name}: {each.note or each.type}" for name, each in guessed.items() if name != label]
+        raise DataError(
+            "there is no column beside the label that could be a feature", field=label, value="; ".join(left_out)
+        )
     columns = tuple(
         Column(
             name=name,
@@ -126,7 +147,7 @@ def _reading(guessed: dict[str, Guess], label: str) -> Contract:
         else Column(name=name, role="ignored")
         for name, each in guessed.items()
     )
-    return Contract.model_construct(kind="Contract", version=1, columns=columns)
+    return Contract.model_construct(kind="Contract", version=1, columns=columns, encoding=encoding)
 
 
 def _entries(guessed: dict[str, Guess], seen: dict[str, Seen], label: str, id_column: str | None) -> dict[str, _Entry]:
@@ -277,12 +298,13 @@ def _require_feature(entries: dict[str, _Entry]) -> None:
     )
 
 
-def _yaml(entries: dict[str, _Entry], *, num_rows: int, names: Iterable[str]) -> str:
+def _yaml(entries: dict[str, _Entry], *, num_rows: int, names: Iterable[str], encoding: Encoding) -> str:
     lines = [
         f"# A first contract, inferred from {num_rows:,} rows of {_comment(', '.join(names))}: read it, and edit it.",
         "# Say what columns mean (description:) and in which unit; rules that start with '#' held for these rows.",
         "kind: Contract",
         "version: 1",
+        *([f"encoding: {encoding}"] if encoding != "utf-8" else []),
         "columns:",
     ]
     for entry in entries.values():

@@ -15,11 +15,11 @@ import pyarrow.parquet as pq
 from pydantic import ValidationError
 
 from evaluator.data.ingest import Offence, read_chunks
-from evaluator.data.ingest.compression import decompressed, unpacked
-from evaluator.data.ingest.source import format_of, require_source
+from evaluator.data.ingest.compression import unpacked
+from evaluator.data.ingest.source import format_of, require_source, utf8_text
 from evaluator.data.ingest.text_values import from_texts
 from evaluator.errors import DataError
-from manifests.contract import Column, Contract
+from manifests.contract import Column, Contract, Encoding
 
 _BOOL, _INT, _FLOAT = "bool", "int64", "float64"
 # Leading zeros belong to codes, and a float64 holds 15 digits of any number.
@@ -46,7 +46,7 @@ class Guess:
     null_values: tuple[str, ...] = ()
 
 
-def guesses(paths: Sequence[Path]) -> dict[str, Guess]:
+def guesses(paths: Sequence[Path], encoding: Encoding) -> dict[str, Guess]:
     """The columns of some files, in order, and what each seems to be.
 
     Raises:
@@ -57,10 +57,10 @@ def guesses(paths: Sequence[Path]) -> dict[str, Guess]:
         require_source(path)
     kinds = {path: format_of(path)[0] for path in paths}
     texts = [path for path, kind in kinds.items() if kind in ("csv", "tsv")]
-    groups = [_of_texts(texts)] if texts else []
+    groups = [_of_texts(texts, encoding)] if texts else []
     for path, kind in kinds.items():
         if kind == "jsonl":
-            groups.append(_of_json(path))
+            groups.append(_of_json(path, encoding))
         elif kind in ("parquet", "ipc"):
             groups.append(_of_arrow(path, kind))
     for group in groups:
@@ -81,17 +81,17 @@ def _joined(first: Guess, second: Guess) -> Guess:
     return Guess("", note=f"{first.type or 'nothing known'} in one file, {second.type or 'nothing known'} in another")
 
 
-def _of_texts(paths: Sequence[Path]) -> dict[str, Guess]:
+def _of_texts(paths: Sequence[Path], encoding: Encoding) -> dict[str, Guess]:
     candidates: dict[str, list[str]] = {}
     null_words: dict[str, set[str]] = {}
     seen: set[str] = set()
     for path in paths:
-        header = _header(path)
+        header = _header(path, encoding)
         if candidates and set(header) != candidates.keys():
             other = sorted(set(header) ^ candidates.keys())
             raise DataError("the files have different columns", place=path.name, field=other[0])
         candidates = candidates or {name: [_INT, _FLOAT, _BOOL, "date", "timestamp"] for name in header}
-        for chunk in read_chunks(path, contract=texts_contract(header)):
+        for chunk in read_chunks(path, contract=_texts_contract(header, encoding)):
             require_readable(chunk.offences)
             for name in header:
                 texts: Any = chunk.table[name].combine_chunks().drop_null()
@@ -115,7 +115,7 @@ def _of_texts(paths: Sequence[Path]) -> dict[str, Guess]:
     return found
 
 
-def texts_contract(names: Sequence[str]) -> Contract:
+def _texts_contract(names: Sequence[str], encoding: Encoding) -> Contract:
     """A contract that reads every column as text; what roles say does not matter to readers."""
     if len(names) < 2:
         raise DataError("a dataset has a label and a feature, so two columns at least", field=names[0] if names else "")
@@ -124,7 +124,7 @@ def texts_contract(names: Sequence[str]) -> Contract:
         Column(name=label, role="label", type="string", classes=("any",)),
         *(Column(name=name, role="feature", type="string", nullable=True) for name in others),
     )
-    return Contract(kind="Contract", version=1, columns=columns)
+    return Contract(kind="Contract", version=1, columns=columns, encoding=encoding)
 
 
 def require_readable(offences: Sequence[Offence]) -> None:
@@ -137,9 +137,11 @@ def require_readable(offences: Sequence[Offence]) -> None:
         raise each.error()
 
 
-def _header(path: Path) -> list[str]:
+def _header(path: Path, encoding: Encoding) -> list[str]:
     delimiter = "," if format_of(path)[0] == "csv" else "\t"
-    lines = (line.decode("utf-8-sig" if at == 0 else "utf-8", "replace") for at, line in enumerate(_lines(path)))
+    lines = (
+        line.decode("utf-8-sig" if at == 0 else "utf-8", "replace") for at, line in enumerate(_lines(path, encoding))
+    )
     try:
         header = next(csv.reader(lines, delimiter=delimiter), [])
     except csv.Error as error:
@@ -164,10 +166,9 @@ def _require_names(names: Iterable[str]) -> None:
             raise DataError(f"a contract cannot name this column: {problem}", value=name) from None
 
 
-def _lines(path: Path) -> Iterator[bytes]:
-    kind = format_of(path)[1]
+def _lines(path: Path, encoding: Encoding) -> Iterator[bytes]:
     with path.open("rb") as file:
-        yield from decompressed(file, name=path.name, kind=kind, is_text=True) if kind else file
+        yield from utf8_text(file, name=path.name, compression=format_of(path)[1], encoding=encoding)
 
 
 def _fits(texts: Any, kind: str) -> bool:
@@ -188,9 +189,9 @@ def _fits(texts: Any, kind: str) -> bool:
     return kind != _FLOAT or bool(np.all(np.isfinite(converted.array.to_numpy(zero_copy_only=False))))
 
 
-def _of_json(path: Path) -> dict[str, Guess]:
+def _of_json(path: Path, encoding: Encoding) -> dict[str, Guess]:
     kinds: dict[str, set[Any]] = {}
-    for number, line in enumerate(_lines(path), start=1):
+    for number, line in enumerate(_lines(path, encoding), start=1):
         if not line.strip():
             continue
         try:
@@ -208,7 +209,7 @@ def _of_json(path: Path) -> dict[str, Guess]:
     guessed = {name: _of_kinds(found) for name, found in kinds.items()}
     moments = [name for name, guess in guessed.items() if guess.type == "string"]
     left = {name: ["date", "timestamp"] if kinds[name] else [] for name in moments}
-    for line in _lines(path) if moments else ():
+    for line in _lines(path, encoding) if moments else ():
         row = json.loads(line.decode("utf-8-sig")) if line.strip() else {}
         for name in moments:
             if left[name] and isinstance(value := row.get(name), str):

@@ -17,6 +17,9 @@ BLOCK_BYTES = 1 << 22
 MAX_RECORD_BYTES = 1 << 26
 """The longest row of a text file; an unclosed quote must not swallow gigabytes."""
 
+ENCODING_REMEDY = (
+    "save it as UTF-8, or say how it is encoded: encoding in its contract, --encoding where one is inferred"
+)
 BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 _UTF16_MARKS = (b"\xff\xfe", b"\xfe\xff")
 NEWLINE, RETURN, QUOTE = 0x0A, 0x0D, 0x22
@@ -80,8 +83,7 @@ def blocks(file: BinaryIO, *, name: str, quoted: bool, changes: Changes | None =
     """
     head = file.read(len(BYTE_ORDER_MARK))
     if head.startswith(_UTF16_MARKS):
-        remedy = "save it as UTF-8, or let the contract say encoding: utf-16"
-        raise DataError("the file is UTF-16", place=name, bound="UTF-8", remedy=remedy)
+        raise DataError("the file is UTF-16", place=name, bound="UTF-8", remedy=ENCODING_REMEDY)
     if head == BYTE_ORDER_MARK and changes is not None:
         changes.add("byte order marks removed")
     rest, first_byte = (b"", len(BYTE_ORDER_MARK)) if head == BYTE_ORDER_MARK else (head, 0)
@@ -138,7 +140,7 @@ def undecodable(
         place=f"{name}:{block.line(error.start)}",
         field=column,
         value=f"{byte} in '{shown}'" if cell else byte,
-        remedy="save the file as UTF-8",
+        remedy=ENCODING_REMEDY,
     )
 
 

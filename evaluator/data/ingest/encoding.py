@@ -2,11 +2,12 @@
 
 import codecs
 import io
-from typing import BinaryIO, Literal, cast
+from typing import BinaryIO, cast
 
+from evaluator.data.ingest.blocks import ENCODING_REMEDY
 from evaluator.errors import DataError
+from manifests.contract import Encoding
 
-Encoding = Literal["utf-8", "utf-16", "latin-1", "cp1252"]
 _PIECE_BYTES = 1 << 20
 _UTF8_MARK = codecs.BOM_UTF8
 _UTF16_MARKS = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
@@ -54,9 +55,7 @@ class _AsUtf8(io.RawIOBase):
     def _without_mark(self, head: bytes) -> bytes:
         """The first piece without UTF-16's byte order mark, which says how the rest is decoded."""
         if head.startswith(_UTF8_MARK):
-            raise self._other(
-                "the file begins with the byte order mark of UTF-8", "does the contract say its encoding?"
-            )
+            raise self._other("the file begins with the byte order mark of UTF-8", ENCODING_REMEDY)
         has_mark = head.startswith(_UTF16_MARKS)
         if self._encoding == "utf-16" and head and not has_mark:
             raise self._other(
@@ -64,7 +63,7 @@ class _AsUtf8(io.RawIOBase):
                 "save it with a byte order mark, or as UTF-8",
             )
         if self._encoding != "utf-16" and has_mark:
-            raise self._other("the file is UTF-16", "let the contract say encoding: utf-16, or save the file anew")
+            raise self._other("the file is UTF-16", ENCODING_REMEDY)
         if not has_mark:
             return head
         self._num_read = len(codecs.BOM_UTF16)
@@ -81,7 +80,7 @@ class _AsUtf8(io.RawIOBase):
             f"not {self._encoding}",
             place=f"{self._name}:{self._num_lines + before.count(chr(10)) + 1}",
             value=f"byte 0x{found} at offset {start + error.start} ({error.reason})",
-            remedy="does the contract say the file's encoding?",
+            remedy=ENCODING_REMEDY,
         )
 
 

@@ -16,7 +16,7 @@ from evaluator.data.ingest.delimited import delimited_chunks
 from evaluator.data.ingest.encoding import as_utf8
 from evaluator.data.ingest.json_lines import json_lines_chunks
 from evaluator.errors import DataError
-from manifests.contract import Contract
+from manifests.contract import Contract, Encoding
 from manifests.errors import did_you_mean
 
 Format = Literal["csv", "tsv", "jsonl", "parquet", "ipc"]
@@ -139,16 +139,21 @@ def _arrow_chunks(
 def _text_chunks(
     file: BinaryIO, name: str, kind: Format, compression: Compression | None, contract: Contract, changes: Changes
 ) -> Iterator[Chunk]:
-    if compression:
-        file = decompressed(file, name=name, kind=compression, is_text=contract.encoding != "utf-16")
+    file = utf8_text(file, name=name, compression=compression, encoding=contract.encoding)
     if contract.encoding != "utf-8":
-        file = as_utf8(file, name=name, encoding=contract.encoding)
         changes.add(f"files decoded from {contract.encoding} to UTF-8")
     if kind == "jsonl":
         yield from json_lines_chunks(file, name=name, contract=contract, changes=changes)
         return
     delimiter = "," if kind == "csv" else "\t"
     yield from delimited_chunks(file, name=name, contract=contract, delimiter=delimiter, changes=changes)
+
+
+def utf8_text(file: BinaryIO, *, name: str, compression: Compression | None, encoding: Encoding) -> BinaryIO:
+    """An open text file as plain UTF-8."""
+    if compression:
+        file = decompressed(file, name=name, kind=compression, is_text=encoding != "utf-16")
+    return file if encoding == "utf-8" else as_utf8(file, name=name, encoding=encoding)
 
 
 def _composed(chunk: Chunk, changes: Changes) -> Chunk:

@@ -1,5 +1,7 @@
 """Inferred contracts: they parse, and the rows that they were inferred from keep them."""
 
+import builtins
+import gzip
 import json
 from pathlib import Path
 
@@ -233,7 +235,7 @@ def test_a_bad_line_of_json_is_named(tmp_path):
         ("rows.jsonl", b'{"y": 1, "x": ' + b"[" * 5000 + b"]" * 5000 + b"}\n", r"rows\.jsonl:1: nested too deeply"),
         ("rows.csv", b"x" * 201 + b",y\n1,2\n", "at most 200 characters; found xxx"),
         ("rows.jsonl", b'{"y": 1, "": 2}\n', "cannot name this column"),
-        ("rows.jsonl", b'{"y": 1, "x": "\\ud800"}\n', "no column that could be a feature|no column beside the label"),
+        ("rows.jsonl", b'{"y": 1, "x": "\\ud800"}\n', "no column beside the label.*found x: texts with half a character"),
         # Leaving the column out does not help: the row is wrong.
         ("rows.jsonl", b'{"y": 1, "x": 2, "z": 0}\n{"y": 1, "x": 2, "x": 3, "z": 0}\n', r"rows\.jsonl:2: x: "),
     ],
@@ -263,6 +265,31 @@ def test_a_column_with_nulls_may_have_them_and_says_how_many(tmp_path, value, ro
         assert (found["role"], found["type"], found["nullable"]) == (role, kind, True)
         assert "# 25 rows (25.000%) have no value" in text
         freeze([path], contract=contract(text), reference="t@v1", store=MemoryStore("infer"))
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-16", "latin-1", "cp1252"])
+@pytest.mark.parametrize("suffix", ["csv", "jsonl", "csv.gz"])
+def test_rows_in_another_encoding_keep_the_contract_that_says_it(tmp_path, encoding, suffix):
+    rows = [{"größe": row, "y": ["schön", "übel"][row % 2]} for row in range(100)]
+    path = tables.write(tmp_path / f"plain.{suffix}", rows)
+    pack = gzip if suffix.endswith("gz") else builtins
+    with pack.open(path, "rt", encoding="utf-8") as file:
+        text = file.read()
+    with pack.open(tmp_path / f"rows.{suffix}", "wt", encoding=encoding) as file:
+        file.write(text)
+    found = contract(infer([tmp_path / f"rows.{suffix}"], encoding=encoding))
+    assert found.encoding == encoding
+    dataset = freeze([tmp_path / f"rows.{suffix}"], contract=found, reference="t@v1", store=MemoryStore("infer"))
+    assert (dataset.num_rows, dataset.label.classes) == (100, ("schön", "übel"))
+
+
+def test_the_wrong_encoding_and_an_unknown_one_say_what_to_do(tmp_path):
+    path = csv_file(tmp_path, y=LABEL, x=NUMBERS)
+    path.write_bytes(path.read_bytes().replace(b"yes", b"j\xe4"))
+    with pytest.raises(DataError, match=r"rows\.csv:2: y: not UTF-8.*--encoding"):
+        infer([path])
+    with pytest.raises(DataError, match=r"--encoding: no such encoding.*latin-1"):
+        infer([path], encoding="latin1")
 
 
 def test_dates_and_times_are_seen_as_such(tmp_path):
