@@ -2,8 +2,6 @@
 
 import json
 import sys
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -126,7 +124,7 @@ def run(
     as_json: AsJson = False,
 ) -> None:
     """Evaluate every arm, analyse as planned, and decide. Goes on where an earlier run stopped."""
-    from cluster import pipeline
+    from cluster import bars, pipeline
     from cluster.report.document import document
 
     prepared = pipeline.prepare(str(experiment), ledger=ledger)
@@ -142,7 +140,7 @@ def run(
         typer.echo(f"run {run_id} is complete in the ledger: nothing is evaluated again", err=True)
     else:
         arms = {arm.name: prepared.num_units for arm in prepared.run.experiment.arms}
-        with _progress(arms) as advance:
+        with bars.of_units(arms) as advance:
             pipeline.run(prepared, in_process=in_process, on_progress=advance, reuses=not no_reuse)
     _answer(document(prepared.store, run_id), as_json=as_json)
 
@@ -337,24 +335,6 @@ def _answer(report: dict[str, Any], *, as_json: bool) -> None:
 
 def _print_json(answer: object) -> None:
     typer.echo(json.dumps(answer, indent=2, allow_nan=False))
-
-
-@contextmanager
-def _progress(arms: dict[str, int]) -> Iterator[Callable[[str, int], None]]:
-    """A bar per arm on standard error; silent where that is no terminal and there are many."""
-    from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
-
-    columns = (
-        TextColumn("{task.description}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TextColumn("units"),
-        TimeElapsedColumn(),
-    )
-    with Progress(*columns, console=Console(stderr=True)) as bars:
-        tasks = {arm: bars.add_task(arm, total=num_units) for arm, num_units in arms.items()}
-        yield lambda arm, num_units: bars.advance(tasks[arm], num_units)
 
 
 if __name__ == "__main__":

@@ -1,7 +1,5 @@
 """The verb that holds rows to a contract and freezes nothing."""
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated
 
@@ -19,13 +17,14 @@ def check(
     as_json: AsJson = False,
 ) -> None:
     """Try every rule of a contract on rows, freeze nothing: 0 nothing refuses them, 2 something does."""
+    from cluster import bars
     from cluster.resolve import read_text
     from evaluator.data.check import check_files
     from manifests import Contract, parse
 
     promised = parse(read_text(str(contract)), file=str(contract), kind="Contract")
     assert isinstance(promised, Contract)
-    with _progress(sources) as on_bytes:
+    with bars.of_bytes(sources) as on_bytes:
         report = check_files(sources, contract=promised, on_bytes=on_bytes)
     if as_json:
         print_json(report.model_dump(mode="json"))
@@ -36,17 +35,3 @@ def check(
 
         shown.show(report, Console())
     raise typer.Exit(2 if report.broken else 0)
-
-
-@contextmanager
-def _progress(sources: list[Path]) -> Iterator[Callable[[int], None]]:
-    """A bar of bytes on standard error; nothing where that is no terminal."""
-    from rich.console import Console
-    from rich.progress import BarColumn, DownloadColumn, Progress, TimeRemainingColumn, TransferSpeedColumn
-
-    console = Console(stderr=True)
-    total = sum(source.stat().st_size for source in sources if source.is_file())
-    columns = (BarColumn(), DownloadColumn(), TransferSpeedColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as bars:
-        task = bars.add_task("check", total=total)
-        yield lambda num_bytes: bars.update(task, completed=num_bytes)

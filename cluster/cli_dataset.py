@@ -1,7 +1,5 @@
 """The verbs about frozen datasets: what is there, what is in one, whether it is whole, and that one is withdrawn."""
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from typing import Annotated
 
 import typer
@@ -65,10 +63,11 @@ def show(dataset: Location, as_json: AsJson = False) -> None:
 @app.command()
 def verify(dataset: Location, as_json: AsJson = False) -> None:
     """Read every shard again and compare it with the manifest: 0 all as frozen, 1 damaged, by name."""
+    from cluster import bars
     from evaluator.data import shards
 
     manifest, store = shards.open_dataset(dataset)
-    with _progress(len(manifest.shards)) as advance:
+    with bars.of_shards(len(manifest.shards)) as advance:
         shards.verify(manifest, store, on_shard=advance)
     if as_json:
         print_json({"reference": manifest.reference, "digest": manifest.digest(), "num_shards": len(manifest.shards)})
@@ -118,16 +117,3 @@ def withdraw(
         print_json(told)
         return
     typer.echo(report.withdrawn_in_words({"reference": manifest.reference, "withdrawn": told}))
-
-
-@contextmanager
-def _progress(num_shards: int) -> Iterator[Callable[[], None]]:
-    """A bar on standard error; nothing where that is no terminal."""
-    from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-
-    console = Console(stderr=True)
-    columns = (TextColumn("verifying"), BarColumn(), MofNCompleteColumn(), TextColumn("shards"), TimeRemainingColumn())
-    with Progress(*columns, console=console, disable=not console.is_terminal) as bar:
-        task = bar.add_task("", total=num_shards)
-        yield lambda: bar.advance(task)

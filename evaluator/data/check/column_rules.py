@@ -3,6 +3,7 @@
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -17,6 +18,8 @@ from evaluator.errors import DataError
 from manifests.column import FrozenColumn
 from manifests.contract import Column
 from manifests.errors import did_you_mean
+
+_CELLS = frozenset({".csv", ".tsv"})
 
 Mask = Any
 """An Arrow array of bools, one a row, true where a row breaks a rule. Null is false."""
@@ -93,7 +96,7 @@ class ColumnRules:
                 value = _culprit(value, rule, self._column)
             problem = rule.problem(value)
             if rule.tally.rule == "null":
-                is_cell = origin.file.lower().endswith((".csv", ".tsv"))
+                is_cell = not _CELLS.isdisjoint(Path(origin.file.lower()).suffixes[-2:])
                 problem = f"{problem} ({'an empty cell' if is_cell else 'null'})"
             bound = rule.tally.bound
             offences.append(

@@ -11,6 +11,7 @@ import yaml
 from evaluator.data.infer.seen import Seen
 from evaluator.data.infer.types import Guess, guesses, require_readable
 from evaluator.data.ingest import read_chunks
+from evaluator.data.ingest.source import format_of
 from evaluator.errors import DataError
 from manifests.contract import Column, Contract, Encoding
 from manifests.errors import did_you_mean, shortened
@@ -113,7 +114,7 @@ def _seen(
                         seen[name].take(array)
         if not wrong:
             return guessed, seen
-        is_text = all(path.suffixes and path.suffixes[0].lower() in (".csv", ".tsv") for path in paths)
+        is_text = all(format_of(path)[0] in ("csv", "tsv") for path in paths)
         for name, why in wrong.items():
             becomes_text = is_text and guessed[name].type != "string"
             guessed = guessed | {name: Guess("string" if becomes_text else "", note=f"not {guessed[name].type}, {why}")}

@@ -70,6 +70,7 @@ TEXTS = [
     ("stray.csv", csv_('5" pipe,dog,1,0.5,,true\n'), ["stray.csv:3", "a quote inside a cell that is not quoted"]),
     # its cells
     ("null.csv", csv_('b,,1,0.5,"[1, 2]",true\n'), ["null.csv:3: y", "no value (an empty cell)", "cat, dog"]),
+    ("null.csv.gz", gzip.compress(csv_('b,,1,0.5,"[1, 2]",true\n')), ["null.csv.gz:3: y", "no value (an empty cell)"]),
     ("quoted.csv", csv_('b,"",1,0.5,"[1, 2]",true\n'), ["quoted.csv:3: y", "no value (an empty cell)"]),
     ("classes.csv", csv_('b,dg,1,0.5,"[1, 2]",true\n'), ["classes.csv:3: y", "found dg", "did you mean 'dog'?"]),
     ("word.csv", csv_('b,dog,one,0.5,"[1, 2]",true\n'), ["word.csv:3: n", "not a whole number", "found one"]),

@@ -235,7 +235,11 @@ def test_a_bad_line_of_json_is_named(tmp_path):
         ("rows.jsonl", b'{"y": 1, "x": ' + b"[" * 5000 + b"]" * 5000 + b"}\n", r"rows\.jsonl:1: nested too deeply"),
         ("rows.csv", b"x" * 201 + b",y\n1,2\n", "at most 200 characters; found xxx"),
         ("rows.jsonl", b'{"y": 1, "": 2}\n', "cannot name this column"),
-        ("rows.jsonl", b'{"y": 1, "x": "\\ud800"}\n', "no column beside the label.*found x: texts with half a character"),
+        (
+            "rows.jsonl",
+            b'{"y": 1, "x": "\\ud800"}\n',
+            "no column beside the label.*found x: texts with half a character",
+        ),
         # Leaving the column out does not help: the row is wrong.
         ("rows.jsonl", b'{"y": 1, "x": 2, "z": 0}\n{"y": 1, "x": 2, "x": 3, "z": 0}\n', r"rows\.jsonl:2: x: "),
     ],

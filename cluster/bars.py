@@ -1,0 +1,46 @@
+"""Progress bars on standard error, each for as long as its context lasts."""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+from rich.console import Console
+from rich.progress import (
+    BarColumn,
+    DownloadColumn,
+    MofNCompleteColumn,
+    Progress,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+    TransferSpeedColumn,
+)
+
+
+@contextmanager
+def of_units(num_units: Mapping[str, int]) -> Iterator[Callable[[str, int], None]]:
+    """A bar for each arm, which is told of more units; where there is no terminal, only how they stand at the end."""
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TextColumn("units"))
+    with Progress(*columns, TimeElapsedColumn(), console=Console(stderr=True)) as bars:
+        tasks = {arm: bars.add_task(arm, total=total) for arm, total in num_units.items()}
+        yield lambda arm, more: bars.advance(tasks[arm], more)
+
+
+@contextmanager
+def of_bytes(sources: Sequence[Path]) -> Iterator[Callable[[int], None]]:
+    """A bar over the bytes of some files, which is told how many are read; nothing where there is no terminal."""
+    console = Console(stderr=True)
+    columns = (BarColumn(), DownloadColumn(), TransferSpeedColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as bars:
+        task = bars.add_task("", total=sum(source.stat().st_size for source in sources if source.is_file()))
+        yield lambda num_bytes: bars.update(task, completed=num_bytes)
+
+
+@contextmanager
+def of_shards(num_shards: int) -> Iterator[Callable[[], None]]:
+    """A bar that is told of each verified shard; nothing where there is no terminal."""
+    console = Console(stderr=True)
+    columns = (TextColumn("verifying"), BarColumn(), MofNCompleteColumn(), TextColumn("shards"), TimeRemainingColumn())
+    with Progress(*columns, console=console, disable=not console.is_terminal) as bars:
+        task = bars.add_task("", total=num_shards)
+        yield lambda: bars.advance(task)
