@@ -2,7 +2,7 @@
 
 import time
 from collections import deque
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 from cluster.deadlines import Deadlines
@@ -16,7 +16,7 @@ from cluster.schedule import Schedule, Task
 from cluster.slot import Failure
 from cluster.spending import Allowance, Spending
 from cluster.stopping import StopRequest
-from evaluator.ledger.reader import SLOT_SECONDS, Sharing, UnitReceipt
+from evaluator.ledger.reader import Sharing, UnitReceipt
 from manifests.ledger import Run
 
 _TICK_S = 1.0
@@ -333,9 +333,3 @@ class _Drive:
 
 def _told(failure: Failure) -> str:
     return f"{failure.reason} [{failure.where}]" + (f"\n{failure.traceback}" if failure.traceback else "")
-
-
-def arm_times(receipts: Iterable[UnitReceipt]) -> dict[str, float]:
-    """Seconds and rows of one arm, summed over its units."""
-    facts = [receipt.facts for receipt in receipts]
-    return {name: sum(float(fact.get(name, 0.0)) for fact in facts) for name in SLOT_SECONDS}

@@ -7,14 +7,14 @@ from typing import Any
 
 import numpy as np
 
-from cluster import analyses, arm_metrics, confounding, costs, dataset_findings, driver, promotion, reuse
+from cluster import analyses, arm_metrics, confounding, costs, dataset_findings, promotion, reuse
 from cluster.driver import Driven
 from cluster.errors import RunError, StoppedError
 from cluster.planned import SIZES, Measured, latency_rows
 from cluster.spending import Spending
 from evaluator import fingerprint
 from evaluator.ledger import reader, writer
-from evaluator.ledger.reader import LedgerFile, UnitReceipt
+from evaluator.ledger.reader import SLOT_SECONDS, LedgerFile, UnitReceipt
 from evaluator.storage import Store
 from evaluator.wobble import Wobble
 from manifests import Dataset
@@ -193,7 +193,7 @@ def _wobble(receipts: Sequence[UnitReceipt]) -> Wobble:
 def _of_whole_arm(in_order: Sequence[UnitReceipt], wobble: Wobble) -> dict[str, Any]:
     """Columns of the arms table that only an arm with every unit has."""
     digests = json.dumps([receipt.scores_digest for receipt in in_order])
-    times = driver.arm_times(in_order)
+    times = arm_times(in_order)
     columns = {
         "scores_digest": fingerprint.sha256_digest(digests.encode()),
         **times,
@@ -209,6 +209,12 @@ def _of_whole_arm(in_order: Sequence[UnitReceipt], wobble: Wobble) -> dict[str, 
         told = [receipt.facts[size] for receipt in in_order if receipt.facts.get(size) is not None]
         columns[size] = max(told, default=None)
     return columns
+
+
+def arm_times(receipts: Iterable[UnitReceipt]) -> dict[str, float]:
+    """Seconds and rows of one arm, summed over its units."""
+    facts = [receipt.facts for receipt in receipts]
+    return {name: sum(float(fact.get(name, 0.0)) for fact in facts) for name in SLOT_SECONDS}
 
 
 def _unit_row(receipt: UnitReceipt) -> dict[str, object]:
@@ -232,7 +238,7 @@ def _saved(run: Run, driven: Driven, *, num_units: int) -> str:
         receipts = driven.receipts[arm.name]
         if arm.name in driven.dropped:
             num_saved += num_units - len(receipts)
-            times = driver.arm_times(receipts.values())
+            times = arm_times(receipts.values())
             seconds = sum(times.values()) - sum(times[name] for name in ("load_s", "timing_s", "probe_s"))
             cost += account.cost(arm.accelerator_type or "", seconds / len(receipts) * (num_units - len(receipts)))
     return (

@@ -98,7 +98,11 @@ def _changed_ns(folder: str) -> int:
 
 @lru_cache  # to read hundreds of small files takes a quarter of a second, and each run and each slot asks
 def _packages_in(folder: str, _changed_ns: int) -> Mapping[str, str]:
-    """Those of one folder of the path, as it is now: to install a package is to change the folder it lies in."""
+    """Those of one folder of the path.
+
+    pip changes that folder with every package that it installs, upgrades or removes; what is rewritten within a
+    package's own folder is not seen again by this process.
+    """
     found: dict[str, str] = {}
     for distribution in metadata.distributions(path=[folder]):
         told = distribution.metadata

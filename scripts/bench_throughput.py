@@ -1,12 +1,13 @@
 """Measures throughput: CPU seconds per arm-row, beside the bare module, a plain PyTorch loop and Ray Data.
 
-    python scripts/bench_throughput.py [--quick] [--part mlp cnn reads memory sweep]
+    python scripts/bench_throughput.py [--quick] [--scale SHARE] [--part mlp cnn reads memory sweep]
 
 Everything runs in one call on the same generated rows, in turns, since the machine may be shared: compare CPU seconds,
-not wall time. A row that an arm has scored is an arm-row. `warm` is what `Slot.perform` spends on it: fetching,
-verifying, computing, scoring, digests and writing the unit's file; but not loading an arm and probing its batch size,
-and not the first unit of each process, which also meets every library for the first time. What comes before the first
-unit is told apart as start-up.
+not wall time; two processes that run nothing but the module show what slots on neighbouring cores take from each other.
+A row that an arm has scored is an arm-row. `warm` is what `Slot.perform` spends on it: fetching, verifying, computing,
+scoring, digests and writing the unit's file; but not loading an arm and probing its batch size, and not the first unit
+of each process, which also meets every library for the first time. What comes before the first unit is told apart as
+start-up.
 """
 
 import argparse
@@ -41,6 +42,7 @@ from process_watch import Watch, resident_bytes
 
 from cluster import pipeline, session
 from cluster.slot import Published, Slot
+from evaluator import allocator
 from evaluator.data.freeze import freeze
 from evaluator.data.shards import ShardReader, columns_as_numpy
 from evaluator.ledger import reader
@@ -323,10 +325,15 @@ def pure_at_once(work: Workload, x: torch.Tensor, folder: Path) -> Spent:
     def half(rows: np.ndarray) -> Spent:
         sys.path.insert(0, str(folder))
         torch.set_num_threads(1)
+        allocator.keep_freed_memory()  # as slots do
         share, arms = torch.from_numpy(rows), modules(work)
         pure(work, share[: work.batch_size], arms)
+        (meeting / str(os.getpid())).touch()
+        while len(list(meeting.iterdir())) < NUM_SLOTS:
+            time.sleep(0.001)
         return pure(work, share, arms)
 
+    meeting = Path(tempfile.mkdtemp(dir=folder))
     shares = [ray.put(np.ascontiguousarray(rows)) for rows in np.array_split(x.numpy(), NUM_SLOTS)]
     halves = ray.get([half.remote(rows) for rows in shares])
     whole_s = max(spent.wall_s for spent in halves)
@@ -441,7 +448,7 @@ def side_by_side(work: Workload, bench: Bench) -> None:
         "Assay on Ray, 2 slots, S3": lambda: bench.assay(work, store=BUCKET_URI, in_process=False),
         "Ray Data map_batches, disk": lambda: ray_data(work, dataset, folder),
     }
-    if bench.quick:  # starting processes takes most of the time of a quick run: one table shows all ways
+    if bench.quick:  # starting processes takes most of the time of a quick run
         ways = dict(list(ways.items())[: 3 if work.model == "cnn" else 7])
     uploaded(folder)
     ways["pure forward, in memory"]()

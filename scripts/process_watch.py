@@ -14,7 +14,8 @@ class Watch:
 
     Attributes:
         cpu_s: CPU seconds of each process since the start.
-        peak_bytes: Per process, the most private memory it had, and the most of all that it had mapped.
+        private_bytes: The most private memory that each process had.
+        every_s: Seconds between two looks.
     """
 
     cpu_s: dict[int, float] = field(default_factory=dict)

@@ -21,7 +21,7 @@ from evaluator.storage.local import LocalStore, mapped
 from manifests.dataset import Dataset, Shard
 
 _UNUSED_S = 86_400.0
-"""What nobody used for so long is removed when a cache is opened."""
+"""What nobody used for so long is removed."""
 _TIDIED_EVERY_S = 3_600.0
 """Looking for it takes a second where many runs have left their markers, and every slot opens the cache."""
 _LEFT_FREE_BYTES = 1 << 30
@@ -259,9 +259,9 @@ def _private(folder: Path) -> Path:
 
 def _remove_unused(folder: Path) -> None:
     now, tidied = time.time(), folder / "tidied"
-    if tidied.exists() and now - tidied.stat().st_mtime < _TIDIED_EVERY_S:
-        return
-    tidied.touch()
+    with contextlib.suppress(FileNotFoundError):
+        if abs(now - tidied.stat().st_mtime) < _TIDIED_EVERY_S:
+            return
     before = now - _UNUSED_S
     for parent, folders, files in os.walk(folder):
         for path in (Path(parent, name) for name in files):
@@ -273,6 +273,7 @@ def _remove_unused(folder: Path) -> None:
             with contextlib.suppress(OSError):  # one that is not empty is in use
                 if path.lstat().st_mtime < before:
                     path.rmdir()
+    tidied.touch()
 
 
 @contextlib.contextmanager

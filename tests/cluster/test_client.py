@@ -181,8 +181,9 @@ def test_a_wrong_token_and_none_say_which_variable_to_set(head, monkeypatch):
 # ---- without one
 
 
-def test_importing_cluster_does_not_import_ray():
-    code = "import sys, cluster, cluster.cli; sys.exit(any(name in sys.modules for name in ('ray', 'torch')))"
+@pytest.mark.parametrize("modules", ["cluster, cluster.cli", "cluster.report.gate, cluster.report.document"])
+def test_the_client_the_command_line_and_what_the_gate_shows_import_neither_ray_nor_torch(modules):
+    code = f"import sys, {modules}; sys.exit(any(name in sys.modules for name in ('ray', 'torch')))"
     assert subprocess.run([sys.executable, "-c", code], check=False, timeout=60).returncode == 0
 
 

@@ -17,8 +17,10 @@ def ask(*arguments: str) -> str:
 def test_what_is_printed_is_a_contract(tmp_path):
     path = tmp_path / "pets.csv"
     path.write_text("name,weight,species\nrex,30.5,dog\ntom,4.25,cat\n")
-    found = parse(ask(str(path), "--label", "species", "--id", "name"), file="contract.yaml", kind="Contract")
+    asked = ask(str(path), "--label", "species", "--id", "name", "--encoding", "latin-1")
+    found = parse(asked, file="contract.yaml", kind="Contract")
     assert [column.role for column in found.columns] == ["id", "feature", "label"]
+    assert found.encoding == "latin-1"
     with pytest.raises(InvalidInput, match="--label NAME") as refusal:
         ask(str(path))
     assert refusal.value.exit_code == 2

@@ -41,6 +41,13 @@ def test_another_package_is_a_circumstance(tmp_path, monkeypatch):
     assert after.circumstance["num_packages"] == before.circumstance["num_packages"] + 1
 
 
+def test_what_is_installed_meanwhile_is_seen(tmp_path, monkeypatch):
+    monkeypatch.syspath_prepend(tmp_path)
+    environment.capture()
+    _distribution(tmp_path, "torchmetrics", "999.0")
+    assert environment.capture().identity["torchmetrics"] == "999.0"
+
+
 def test_two_captures_in_one_place_are_equal():
     assert environment.capture() == environment.capture()
 

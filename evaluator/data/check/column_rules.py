@@ -14,12 +14,11 @@ import pyarrow.compute as pc
 from evaluator.data.check.tally import NUM_NAMED, Tally
 from evaluator.data.ingest import Offence, Origin
 from evaluator.data.ingest.schema import SCALARS
+from evaluator.data.ingest.source import format_of
 from evaluator.errors import DataError
 from manifests.column import FrozenColumn
 from manifests.contract import Column
 from manifests.errors import did_you_mean
-
-_CELLS = frozenset({".csv", ".tsv"})
 
 Mask = Any
 """An Arrow array of bools, one a row, true where a row breaks a rule. Null is false."""
@@ -96,7 +95,7 @@ class ColumnRules:
                 value = _culprit(value, rule, self._column)
             problem = rule.problem(value)
             if rule.tally.rule == "null":
-                is_cell = not _CELLS.isdisjoint(Path(origin.file.lower()).suffixes[-2:])
+                is_cell = format_of(Path(origin.file))[0] in ("csv", "tsv")
                 problem = f"{problem} ({'an empty cell' if is_cell else 'null'})"
             bound = rule.tally.bound
             offences.append(

@@ -22,6 +22,7 @@ _MAX_CATEGORIES = 20
 _MAX_CLASSES = 1000
 _EXACT_FLOAT = 2**53
 _LONGEST_COMMENT = 200
+_MAX_TOLD = 5
 
 
 @dataclass
@@ -131,10 +132,9 @@ def _reading(guessed: dict[str, Guess], label: str, encoding: Encoding) -> Contr
             remedy="say which column it is: --label NAME",
         )
     if all(not each.type or each.type in ("date", "timestamp") for name, each in guessed.items() if name != label):
-        left_out = [f"{name}: {each.note or each.type}" for name, each in guessed.items() if name != label]
-        raise DataError(
-            "there is no column beside the label that could be a feature", field=label, value="; ".join(left_out)
-        )
+        others = [f"{name}: {each.note or each.type}" for name, each in guessed.items() if name != label]
+        words = "".join(f"; {each}" for each in [*others[:_MAX_TOLD], *(["and more"] if others[_MAX_TOLD:] else [])])
+        raise DataError(f"there is no column beside the label that could be a feature{words}", field=label)
     columns = tuple(
         Column(
             name=name,

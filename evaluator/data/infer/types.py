@@ -15,6 +15,7 @@ import pyarrow.parquet as pq
 from pydantic import ValidationError
 
 from evaluator.data.ingest import Offence, read_chunks
+from evaluator.data.ingest.blocks import ENCODING_REMEDY
 from evaluator.data.ingest.compression import unpacked
 from evaluator.data.ingest.source import format_of, require_source, utf8_text
 from evaluator.data.ingest.text_values import from_texts
@@ -139,11 +140,8 @@ def require_readable(offences: Sequence[Offence]) -> None:
 
 def _header(path: Path, encoding: Encoding) -> list[str]:
     delimiter = "," if format_of(path)[0] == "csv" else "\t"
-    lines = (
-        line.decode("utf-8-sig" if at == 0 else "utf-8", "replace") for at, line in enumerate(_lines(path, encoding))
-    )
     try:
-        header = next(csv.reader(lines, delimiter=delimiter), [])
+        header = next(csv.reader(_lines(path, encoding), delimiter=delimiter), [])
     except csv.Error as error:
         raise DataError(f"the header cannot be read ({error})", place=f"{path.name}:1") from None
     for at, name in enumerate(header):
@@ -166,9 +164,19 @@ def _require_names(names: Iterable[str]) -> None:
             raise DataError(f"a contract cannot name this column: {problem}", value=name) from None
 
 
-def _lines(path: Path, encoding: Encoding) -> Iterator[bytes]:
+def _lines(path: Path, encoding: Encoding) -> Iterator[str]:
     with path.open("rb") as file:
-        yield from utf8_text(file, name=path.name, compression=format_of(path)[1], encoding=encoding)
+        text = utf8_text(file, name=path.name, compression=format_of(path)[1], encoding=encoding)
+        for number, line in enumerate(text, start=1):
+            try:
+                yield line.decode("utf-8-sig" if number == 1 else "utf-8")
+            except UnicodeDecodeError as error:
+                raise DataError(
+                    "not UTF-8",
+                    place=f"{path.name}:{number}",
+                    value=f"byte 0x{line[error.start]:02x}",
+                    remedy=ENCODING_REMEDY,
+                ) from None
 
 
 def _fits(texts: Any, kind: str) -> bool:
@@ -195,7 +203,7 @@ def _of_json(path: Path, encoding: Encoding) -> dict[str, Guess]:
         if not line.strip():
             continue
         try:
-            row = json.loads(line.decode("utf-8-sig" if number == 1 else "utf-8"))
+            row = json.loads(line)
         except ValueError as error:
             raise DataError(f"not JSON ({error})", place=f"{path.name}:{number}") from None
         except RecursionError:
@@ -210,7 +218,7 @@ def _of_json(path: Path, encoding: Encoding) -> dict[str, Guess]:
     moments = [name for name, guess in guessed.items() if guess.type == "string"]
     left = {name: ["date", "timestamp"] if kinds[name] else [] for name in moments}
     for line in _lines(path, encoding) if moments else ():
-        row = json.loads(line.decode("utf-8-sig")) if line.strip() else {}
+        row = json.loads(line) if line.strip() else {}
         for name in moments:
             if left[name] and isinstance(value := row.get(name), str):
                 left[name] = [kind for kind in left[name] if _fits(pa.array([value]), kind)]

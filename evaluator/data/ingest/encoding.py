@@ -4,7 +4,6 @@ import codecs
 import io
 from typing import BinaryIO, cast
 
-from evaluator.data.ingest.blocks import ENCODING_REMEDY
 from evaluator.errors import DataError
 from manifests.contract import Encoding
 
@@ -55,7 +54,7 @@ class _AsUtf8(io.RawIOBase):
     def _without_mark(self, head: bytes) -> bytes:
         """The first piece without UTF-16's byte order mark, which says how the rest is decoded."""
         if head.startswith(_UTF8_MARK):
-            raise self._other("the file begins with the byte order mark of UTF-8", ENCODING_REMEDY)
+            raise self._other("the file begins with the byte order mark of UTF-8", "it is UTF-8: say no other encoding")
         has_mark = head.startswith(_UTF16_MARKS)
         if self._encoding == "utf-16" and head and not has_mark:
             raise self._other(
@@ -63,7 +62,7 @@ class _AsUtf8(io.RawIOBase):
                 "save it with a byte order mark, or as UTF-8",
             )
         if self._encoding != "utf-16" and has_mark:
-            raise self._other("the file is UTF-16", ENCODING_REMEDY)
+            raise self._other("the file is UTF-16", "say so: encoding: utf-16, or --encoding utf-16")
         if not has_mark:
             return head
         self._num_read = len(codecs.BOM_UTF16)
@@ -80,7 +79,7 @@ class _AsUtf8(io.RawIOBase):
             f"not {self._encoding}",
             place=f"{self._name}:{self._num_lines + before.count(chr(10)) + 1}",
             value=f"byte 0x{found} at offset {start + error.start} ({error.reason})",
-            remedy=ENCODING_REMEDY,
+            remedy="is it in another encoding than was said?",
         )
 
 

@@ -74,7 +74,7 @@ def write(path: Path, rows: list[dict]) -> Path:
                 for row in rows:
                     writer.writerow([json.dumps(cell) if isinstance(cell, list) else cell for cell in row.values()])
         case ".jsonl" | ".ndjson":
-            path.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
+            path.write_text("".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows), encoding="utf-8")
         case ".parquet":
             pq.write_table(pa.Table.from_pylist(rows), path, row_group_size=300)
         case ".arrow" | ".feather":

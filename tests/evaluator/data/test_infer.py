@@ -238,7 +238,7 @@ def test_a_bad_line_of_json_is_named(tmp_path):
         (
             "rows.jsonl",
             b'{"y": 1, "x": "\\ud800"}\n',
-            "no column beside the label.*found x: texts with half a character",
+            "no column beside the label.*; x: texts with half a character",
         ),
         # Leaving the column out does not help: the row is wrong.
         ("rows.jsonl", b'{"y": 1, "x": 2, "z": 0}\n{"y": 1, "x": 2, "x": 3, "z": 0}\n', r"rows\.jsonl:2: x: "),
@@ -292,6 +292,13 @@ def test_the_wrong_encoding_and_an_unknown_one_say_what_to_do(tmp_path):
     path.write_bytes(path.read_bytes().replace(b"yes", b"j\xe4"))
     with pytest.raises(DataError, match=r"rows\.csv:2: y: not UTF-8.*--encoding"):
         infer([path])
+    path.write_bytes(path.read_text("latin-1").replace("\n", "\r\n").encode("utf-16"))
+    with pytest.raises(DataError, match=r"rows\.csv:1: not UTF-8.*--encoding"):
+        infer([path])
+    lines = tmp_path / "rows.jsonl"
+    lines.write_bytes('{"y": 1, "x": 2}\n{"y": "ä", "x": 2}\n'.encode("latin-1"))
+    with pytest.raises(DataError, match=r"rows\.jsonl:2: not UTF-8.*--encoding"):
+        infer([lines])
     with pytest.raises(DataError, match=r"--encoding: no such encoding.*latin-1"):
         infer([path], encoding="latin1")
 
