@@ -3,6 +3,7 @@
 import os
 import sys
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 from hypothesis import settings
@@ -25,6 +26,13 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         has_ray = item.get_closest_marker("ray") is not None
         item.add_marker(pytest.mark.xdist_group("ray" if has_ray else item.location[0]))
     items.sort(key=lambda item: item.get_closest_marker("ray") is None)
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_node_collection_finished(node: Any, ids: list[str]) -> None:
+    """Stops where the groups did not reach pytest-xdist, which would say nothing."""
+    if node.config.getoption("dist") == "loadgroup" and not all("@" in each for each in ids):
+        raise pytest.UsageError("tests are not grouped: do the versions of pytest and pytest-xdist fit?")
 
 
 @pytest.fixture(scope="session")
