@@ -1,6 +1,5 @@
 """The command line: verbs only. Whatever is heavy is imported inside the verb that needs it."""
 
-import json
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
@@ -8,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import typer
 
 from cluster import cli_check, cli_contract, cli_dataset, cli_export, cli_gate, cli_jobs, cli_ledger, cli_verify
-from cluster.cli_ledger import AsJson, InProcess, LedgerAt, RunOrExperiment, run_and_ledger
+from cluster.cli_ledger import AsJson, InProcess, LedgerAt, RunOrExperiment, print_json, run_and_ledger
 
 if TYPE_CHECKING:
     from cluster.pipeline import Prepared
@@ -105,7 +104,7 @@ def freeze(
     if withdrawal is not None:
         typer.echo(f"warning: {name} was withdrawn on {withdrawal.found_at}: {withdrawal.reason}", err=True)
     if as_json:
-        _print_json({**dataset.model_dump(mode="json"), "digest": dataset.digest()})
+        print_json({**dataset.model_dump(mode="json"), "digest": dataset.digest()})
 
 
 @app.command()
@@ -168,7 +167,7 @@ def report(
     run_id, uri = run_and_ledger(run, ledger)
     found = (timing_of if timing else outcomes)(open_store(uri), run_id)
     if as_json:
-        _print_json(found)
+        print_json(found)
         return
     from rich.console import Console
 
@@ -200,7 +199,7 @@ def analyze(
         run_id, uri = run_and_ledger(scores, ledger)
         found = analyses.reanalysed(open_store(uri), run_id, planned)
     if as_json:
-        _print_json(found.to_json())
+        print_json(found.to_json())
         return
     from rich.console import Console
 
@@ -278,7 +277,7 @@ def power(
             epsilon=epsilon,
         )
     if as_json:
-        _print_json(answer.to_json())
+        print_json(answer.to_json())
         return
     from rich.console import Console
 
@@ -297,7 +296,7 @@ def schema(
 
     if kind not in KINDS:
         raise InvalidInput("no known kind of manifest", value=kind, remedy=did_you_mean(kind, list(KINDS)))
-    _print_json(KINDS[kind].model_json_schema())
+    print_json(KINDS[kind].model_json_schema())
 
 
 def _estimate(prepared: "Prepared", *, in_process: bool, reuses: bool, as_json: bool) -> None:
@@ -305,7 +304,7 @@ def _estimate(prepared: "Prepared", *, in_process: bool, reuses: bool, as_json: 
 
     found = estimate(prepared, in_process=in_process, reuses=reuses)
     if as_json:
-        _print_json(found.to_json())
+        print_json(found.to_json())
         return
     from rich.console import Console
 
@@ -324,17 +323,13 @@ def _document(run: str, ledger: str | None) -> dict[str, Any]:
 
 def _answer(report: dict[str, Any], *, as_json: bool) -> None:
     if as_json:
-        _print_json(report)
+        print_json(report)
         return
     from rich.console import Console
 
     from cluster.report import terminal
 
     terminal.show(report, Console())
-
-
-def _print_json(answer: object) -> None:
-    typer.echo(json.dumps(answer, indent=2, allow_nan=False))
 
 
 if __name__ == "__main__":

@@ -1,11 +1,12 @@
 """The verbs about submitted experiments: the client, from the command line."""
 
-import json
 import math
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
+
+from cluster.cli_ledger import AsJson, print_json
 
 if TYPE_CHECKING:
     from cluster.client import Client
@@ -14,7 +15,6 @@ if TYPE_CHECKING:
 
 app = typer.Typer()
 
-AsJson = Annotated[bool, typer.Option("--json", help="Print the answer as JSON on standard output.")]
 Name = Annotated[str, typer.Argument(metavar="NAME", help="The name it was submitted under, or its id.")]
 Address = Annotated[
     str,
@@ -35,7 +35,7 @@ def submit(
     """Hand an experiment to a cluster, or join the submission that has it already."""
     found = _client(address).submit(experiment, ledger=ledger, name=name, working_dir=working_dir)
     if as_json:
-        _print_json({"submission_id": found.submission_id, "name": found.name, "ledger": found.ledger})
+        print_json({"submission_id": found.submission_id, "name": found.name, "ledger": found.ledger})
     else:
         typer.echo(f"submitted {found.submission_id}; next: assay status {found.name}")
 
@@ -54,7 +54,7 @@ def status(
     stands, progress = found.status(), found.progress()
     if as_json:
         told = None if progress is None else progress.model_dump(mode="json")
-        _print_json({"submission_id": found.submission_id, "status": stands, "progress": told})
+        print_json({"submission_id": found.submission_id, "status": stands, "progress": told})
         return
     typer.echo(f"{stands}: {found.submission_id}")
     if progress is None:
@@ -85,7 +85,7 @@ def cancel(name: Name, address: Address = HERE, as_json: AsJson = False) -> None
     found = _submission(name, address)
     stands = found.cancel()
     if as_json:
-        _print_json({"submission_id": found.submission_id, "status": stands})
+        print_json({"submission_id": found.submission_id, "status": stands})
     else:
         typer.echo(f"{stands}: {found.submission_id}")
 
@@ -99,7 +99,7 @@ def result(name: Name, address: Address = HERE, as_json: AsJson = False) -> None
     answer = _submission(name, address).result()
     report = document(open_store(answer.ledger), answer.run_id)
     if as_json:
-        _print_json(report)
+        print_json(report)
         return
     from rich.console import Console
 
@@ -161,7 +161,3 @@ def _client(address: str) -> "Client":
 
 def _submission(name: str, address: str) -> "Submission":
     return _client(address).find(name)
-
-
-def _print_json(answer: Any) -> None:
-    typer.echo(json.dumps(answer, indent=2, allow_nan=False))

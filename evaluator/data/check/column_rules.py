@@ -14,7 +14,7 @@ import pyarrow.compute as pc
 from evaluator.data.check.tally import NUM_NAMED, Tally
 from evaluator.data.ingest import Offence, Origin
 from evaluator.data.ingest.schema import SCALARS
-from evaluator.data.ingest.source import format_of
+from evaluator.data.ingest.source import is_delimited
 from evaluator.errors import DataError
 from manifests.column import FrozenColumn
 from manifests.contract import Column
@@ -95,7 +95,7 @@ class ColumnRules:
                 value = _culprit(value, rule, self._column)
             problem = rule.problem(value)
             if rule.tally.rule == "null":
-                is_cell = format_of(Path(origin.file))[0] in ("csv", "tsv")
+                is_cell = is_delimited(Path(origin.file))
                 problem = f"{problem} ({'an empty cell' if is_cell else 'null'})"
             bound = rule.tally.bound
             offences.append(

@@ -11,7 +11,7 @@ import yaml
 from evaluator.data.infer.seen import Seen
 from evaluator.data.infer.types import Guess, guesses, require_readable
 from evaluator.data.ingest import read_chunks
-from evaluator.data.ingest.source import format_of
+from evaluator.data.ingest.source import is_delimited
 from evaluator.errors import DataError
 from manifests.contract import Column, Contract, Encoding
 from manifests.errors import did_you_mean, shortened
@@ -115,7 +115,7 @@ def _seen(
                         seen[name].take(array)
         if not wrong:
             return guessed, seen
-        is_text = all(format_of(path)[0] in ("csv", "tsv") for path in paths)
+        is_text = all(map(is_delimited, paths))
         for name, why in wrong.items():
             becomes_text = is_text and guessed[name].type != "string"
             guessed = guessed | {name: Guess("string" if becomes_text else "", note=f"not {guessed[name].type}, {why}")}
@@ -133,8 +133,8 @@ def _reading(guessed: dict[str, Guess], label: str, encoding: Encoding) -> Contr
         )
     if all(not each.type or each.type in ("date", "timestamp") for name, each in guessed.items() if name != label):
         others = [f"{name}: {each.note or each.type}" for name, each in guessed.items() if name != label]
-        words = "".join(f"; {each}" for each in [*others[:_MAX_TOLD], *(["and more"] if others[_MAX_TOLD:] else [])])
-        raise DataError(f"there is no column beside the label that could be a feature{words}", field=label)
+        told = [*others[:_MAX_TOLD], *["and more"] * (len(others) > _MAX_TOLD)]
+        raise DataError("; ".join(["there is no column beside the label that could be a feature", *told]), field=label)
     columns = tuple(
         Column(
             name=name,

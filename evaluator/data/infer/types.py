@@ -15,9 +15,9 @@ import pyarrow.parquet as pq
 from pydantic import ValidationError
 
 from evaluator.data.ingest import Offence, read_chunks
-from evaluator.data.ingest.blocks import ENCODING_REMEDY
+from evaluator.data.ingest.blocks import Block, undecodable
 from evaluator.data.ingest.compression import unpacked
-from evaluator.data.ingest.source import format_of, require_source, utf8_text
+from evaluator.data.ingest.source import format_of, is_delimited, require_source, utf8_text
 from evaluator.data.ingest.text_values import from_texts
 from evaluator.errors import DataError
 from manifests.contract import Column, Contract, Encoding
@@ -57,7 +57,7 @@ def guesses(paths: Sequence[Path], encoding: Encoding) -> dict[str, Guess]:
     for path in paths:
         require_source(path)
     kinds = {path: format_of(path)[0] for path in paths}
-    texts = [path for path, kind in kinds.items() if kind in ("csv", "tsv")]
+    texts = [path for path in kinds if is_delimited(path)]
     groups = [_of_texts(texts, encoding)] if texts else []
     for path, kind in kinds.items():
         if kind == "jsonl":
@@ -167,16 +167,13 @@ def _require_names(names: Iterable[str]) -> None:
 def _lines(path: Path, encoding: Encoding) -> Iterator[str]:
     with path.open("rb") as file:
         text = utf8_text(file, name=path.name, compression=format_of(path)[1], encoding=encoding)
+        offset = 0
         for number, line in enumerate(text, start=1):
             try:
-                yield line.decode("utf-8-sig" if number == 1 else "utf-8")
+                yield line.decode().removeprefix("\ufeff" * (number == 1))
             except UnicodeDecodeError as error:
-                raise DataError(
-                    "not UTF-8",
-                    place=f"{path.name}:{number}",
-                    value=f"byte 0x{line[error.start]:02x}",
-                    remedy=ENCODING_REMEDY,
-                ) from None
+                raise undecodable(Block(line, number, offset), error, name=path.name) from None
+            offset += len(line)
 
 
 def _fits(texts: Any, kind: str) -> bool:

@@ -52,6 +52,11 @@ def format_of(path: Path) -> tuple[Format, Compression | None]:
     return FORMATS[suffix.lower()], compression
 
 
+def is_delimited(path: Path) -> bool:
+    """Whether a file is csv or tsv, compressed or not: a header, and cells of text."""
+    return format_of(path)[0] in ("csv", "tsv")
+
+
 def read_chunks(
     path: str | Path,
     *,
@@ -77,8 +82,7 @@ def read_chunks(
         has_rows = has_rows or chunk.table.num_rows > 0 or bool(chunk.offences)
         yield _composed(chunk, changes) if contract.unicode == "nfc" else chunk
     if not has_rows:
-        is_table = format_of(path)[0] in ("csv", "tsv")
-        raise DataError("the file has no rows" + " below its header" * is_table, place=path.name)
+        raise DataError("the file has no rows" + " below its header" * is_delimited(path), place=path.name)
 
 
 def require_source(path: Path) -> None:

@@ -287,6 +287,13 @@ def test_rows_in_another_encoding_keep_the_contract_that_says_it(tmp_path, encod
     assert (dataset.num_rows, dataset.label.classes) == (100, ("schön", "übel"))
 
 
+@pytest.mark.parametrize("suffix", ["csv", "jsonl"])
+def test_a_byte_order_mark_is_no_part_of_the_first_column(tmp_path, suffix):
+    path = tables.write(tmp_path / f"rows.{suffix}", [{"y": row % 2, "x": row} for row in range(100)])
+    path.write_bytes(b"\xef\xbb\xbf" + path.read_bytes())
+    assert list(columns(infer([path]))) == ["y", "x"]
+
+
 def test_the_wrong_encoding_and_an_unknown_one_say_what_to_do(tmp_path):
     path = csv_file(tmp_path, y=LABEL, x=NUMBERS)
     path.write_bytes(path.read_bytes().replace(b"yes", b"j\xe4"))
@@ -297,7 +304,7 @@ def test_the_wrong_encoding_and_an_unknown_one_say_what_to_do(tmp_path):
         infer([path])
     lines = tmp_path / "rows.jsonl"
     lines.write_bytes('{"y": 1, "x": 2}\n{"y": "ä", "x": 2}\n'.encode("latin-1"))
-    with pytest.raises(DataError, match=r"rows\.jsonl:2: not UTF-8.*--encoding"):
+    with pytest.raises(DataError, match=r"rows\.jsonl:2: not UTF-8.*0xe4 at offset 24.*--encoding"):
         infer([lines])
     with pytest.raises(DataError, match=r"--encoding: no such encoding.*latin-1"):
         infer([path], encoding="latin1")
