@@ -5,9 +5,9 @@ from typing import Any
 import ray
 from ray.exceptions import GetTimeoutError
 
-from cluster.slot import Slot
-from evaluator.predictors import device_class, pick_device
-from manifests.resources import Resources
+from assay.cluster.slot import Slot
+from assay.evaluator.predictors import device_class, pick_device
+from assay.manifests.resources import Resources
 
 
 def actor_type(slot_type: type[Slot]) -> Any:

@@ -2,16 +2,16 @@
 
 from collections.abc import Mapping, Sequence
 
-from cluster import promotion
-from cluster.planned import Measured, planned_samples
-from evaluator.ledger import reader
-from evaluator.ledger.reader import LedgerFile
-from evaluator.storage import Store
-from manifests import InvalidInput, Plan
-from manifests.errors import did_you_mean
-from manifests.ledger import Run
-from stats import analysis
-from stats.analysis import Analysis
+from assay.cluster import promotion
+from assay.cluster.planned import Measured, planned_samples
+from assay.evaluator.ledger import reader
+from assay.evaluator.ledger.reader import LedgerFile
+from assay.evaluator.storage import Store
+from assay.manifests import InvalidInput, Plan
+from assay.manifests.errors import did_you_mean
+from assay.manifests.ledger import Run
+from assay.stats import analysis
+from assay.stats.analysis import Analysis
 
 
 def analysed(

@@ -8,13 +8,13 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from evaluator.ledger import reader
-from evaluator.ledger.reader import LedgerFile, UnitReceipt
-from evaluator.metrics import corpus, operating_point
-from evaluator.metrics.corpus import CorpusValue
-from evaluator.storage import Store
-from manifests import Metric
-from manifests.ledger import Run
+from assay.evaluator.ledger import reader
+from assay.evaluator.ledger.reader import LedgerFile, UnitReceipt
+from assay.evaluator.metrics import corpus, operating_point
+from assay.evaluator.metrics.corpus import CorpusValue
+from assay.evaluator.storage import Store
+from assay.manifests import Metric
+from assay.manifests.ledger import Run
 
 NUM_BINS = 20
 """Bins of equal width of a histogram."""

@@ -6,11 +6,11 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
-from cluster import cli_check, cli_contract, cli_dataset, cli_export, cli_gate, cli_jobs, cli_ledger, cli_verify
-from cluster.cli_ledger import AsJson, InProcess, LedgerAt, RunOrExperiment, print_json, run_and_ledger
+from assay.cluster import cli_check, cli_contract, cli_dataset, cli_export, cli_gate, cli_jobs, cli_ledger, cli_verify
+from assay.cluster.cli_ledger import AsJson, InProcess, LedgerAt, RunOrExperiment, print_json, run_and_ledger
 
 if TYPE_CHECKING:
-    from cluster.pipeline import Prepared
+    from assay.cluster.pipeline import Prepared
 
 app = typer.Typer(
     help="Evaluate many model variants on one frozen dataset, and decide which one to ship.",
@@ -42,7 +42,7 @@ def main() -> None:
             typer.echo("interrupted; what was published stays: run the same command to go on", err=True)
         raise
     except Exception as error:
-        from manifests.errors import AssayError
+        from assay.manifests.errors import AssayError
 
         if not isinstance(error, AssayError):
             raise
@@ -57,7 +57,7 @@ def demo(
     as_json: AsJson = False,
 ) -> None:
     """Compare five variants on scikit-learn's handwritten digits: a real verdict in a minute."""
-    from cluster.demo.prepare import prepare
+    from assay.cluster.demo.prepare import prepare
 
     experiment = prepare(folder)
     freeze(
@@ -81,12 +81,12 @@ def freeze(
     as_json: AsJson = False,
 ) -> None:
     """Check rows against a contract and freeze them as shards with a digest."""
-    from cluster.report import check
-    from cluster.resolve import read_text
-    from evaluator.data import findings
-    from evaluator.data.freeze import freeze as freeze_rows
-    from evaluator.storage import open_store
-    from manifests import Contract, parse
+    from assay.cluster.report import check
+    from assay.cluster.resolve import read_text
+    from assay.evaluator.data import findings
+    from assay.evaluator.data.freeze import freeze as freeze_rows
+    from assay.evaluator.storage import open_store
+    from assay.manifests import Contract, parse
 
     promised = parse(read_text(str(contract)), file=str(contract), kind="Contract")
     assert isinstance(promised, Contract)
@@ -123,8 +123,8 @@ def run(
     as_json: AsJson = False,
 ) -> None:
     """Evaluate every arm, analyse as planned, and decide. Goes on where an earlier run stopped."""
-    from cluster import bars, pipeline
-    from cluster.report.document import document
+    from assay.cluster import bars, pipeline
+    from assay.cluster.report.document import document
 
     prepared = pipeline.prepare(str(experiment), ledger=ledger)
     if prepared.named_by_digest:
@@ -160,9 +160,9 @@ def report(
     if not timing and not confusion:
         _answer(_document(run, ledger), as_json=as_json)
         return
-    from cluster.report.outcomes import outcomes
-    from cluster.report.timing import timing as timing_of
-    from evaluator.storage import open_store
+    from assay.cluster.report.outcomes import outcomes
+    from assay.cluster.report.timing import timing as timing_of
+    from assay.evaluator.storage import open_store
 
     run_id, uri = run_and_ledger(run, ledger)
     found = (timing_of if timing else outcomes)(open_store(uri), run_id)
@@ -171,7 +171,7 @@ def report(
         return
     from rich.console import Console
 
-    from cluster.report import terminal
+    from assay.cluster.report import terminal
 
     (terminal.show_timing if timing else terminal.show_outcomes)(found, Console())
 
@@ -184,17 +184,17 @@ def analyze(
     as_json: AsJson = False,
 ) -> None:
     """Carry out a plan on any table of scores, or, marked exploratory, another plan on a recorded run."""
-    from cluster.resolve import read_text
-    from manifests import Plan, parse
-    from stats import analysis, table
+    from assay.cluster.resolve import read_text
+    from assay.manifests import Plan, parse
+    from assay.stats import analysis, table
 
     planned = parse(read_text(str(plan)), file=str(plan), kind="Plan")
     assert isinstance(planned, Plan)
     if scores.endswith((".csv", ".parquet")):
         found = analysis.analyze(table.read_scores(scores, planned), planned, metric=planned.metric or "score")
     else:
-        from cluster import analyses
-        from evaluator.storage import open_store
+        from assay.cluster import analyses
+        from assay.evaluator.storage import open_store
 
         run_id, uri = run_and_ledger(scores, ledger)
         found = analyses.reanalysed(open_store(uri), run_id, planned)
@@ -203,7 +203,7 @@ def analyze(
         return
     from rich.console import Console
 
-    from cluster.report import terminal
+    from assay.cluster.report import terminal
 
     terminal.show_analysis(found.to_json(), Console())
 
@@ -240,10 +240,10 @@ def power(
     as_json: AsJson = False,
 ) -> None:
     """How many rows resolve an effect, or which effect some rows resolve, before a GPU is rented."""
-    from cluster.resolve import read_text
-    from manifests import InvalidInput, Plan, parse
-    from stats import power as power_analysis
-    from stats import table
+    from assay.cluster.resolve import read_text
+    from assay.manifests import InvalidInput, Plan, parse
+    from assay.stats import power as power_analysis
+    from assay.stats import table
 
     if pilot is not None:
         if plan is None:
@@ -281,7 +281,7 @@ def power(
         return
     from rich.console import Console
 
-    from cluster.report import terminal
+    from assay.cluster.report import terminal
 
     terminal.show_power(answer.to_json(), Console())
 
@@ -291,8 +291,8 @@ def schema(
     kind: Annotated[str, typer.Argument(help="Contract, Experiment, Plan, Policy, Suite, Variant, Dataset.")],
 ) -> None:
     """Print a manifest's JSON Schema, for editors."""
-    from manifests import KINDS, InvalidInput
-    from manifests.errors import did_you_mean
+    from assay.manifests import KINDS, InvalidInput
+    from assay.manifests.errors import did_you_mean
 
     if kind not in KINDS:
         raise InvalidInput("no known kind of manifest", value=kind, remedy=did_you_mean(kind, list(KINDS)))
@@ -300,7 +300,7 @@ def schema(
 
 
 def _estimate(prepared: "Prepared", *, in_process: bool, reuses: bool, as_json: bool) -> None:
-    from cluster.estimate import estimate
+    from assay.cluster.estimate import estimate
 
     found = estimate(prepared, in_process=in_process, reuses=reuses)
     if as_json:
@@ -308,14 +308,14 @@ def _estimate(prepared: "Prepared", *, in_process: bool, reuses: bool, as_json: 
         return
     from rich.console import Console
 
-    from cluster.report import estimate as shown
+    from assay.cluster.report import estimate as shown
 
     shown.show(found.to_json(), Console())
 
 
 def _document(run: str, ledger: str | None) -> dict[str, Any]:
-    from cluster.report.document import document
-    from evaluator.storage import open_store
+    from assay.cluster.report.document import document
+    from assay.evaluator.storage import open_store
 
     run_id, uri = run_and_ledger(run, ledger)
     return document(open_store(uri), run_id)
@@ -327,7 +327,7 @@ def _answer(report: dict[str, Any], *, as_json: bool) -> None:
         return
     from rich.console import Console
 
-    from cluster.report import terminal
+    from assay.cluster.report import terminal
 
     terminal.show(report, Console())
 

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from cluster.cli_ledger import AsJson, print_json
+from assay.cluster.cli_ledger import AsJson, print_json
 
 app = typer.Typer()
 
@@ -17,10 +17,10 @@ def check(
     as_json: AsJson = False,
 ) -> None:
     """Try every rule of a contract on rows, freeze nothing: 0 nothing refuses them, 2 something does."""
-    from cluster import bars
-    from cluster.resolve import read_text
-    from evaluator.data.check import check_files
-    from manifests import Contract, parse
+    from assay.cluster import bars
+    from assay.cluster.resolve import read_text
+    from assay.evaluator.data.check import check_files
+    from assay.manifests import Contract, parse
 
     promised = parse(read_text(str(contract)), file=str(contract), kind="Contract")
     assert isinstance(promised, Contract)
@@ -31,7 +31,7 @@ def check(
     else:
         from rich.console import Console
 
-        from cluster.report import check as shown
+        from assay.cluster.report import check as shown
 
         shown.show(report, Console())
     raise typer.Exit(2 if report.broken else 0)

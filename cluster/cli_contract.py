@@ -23,6 +23,6 @@ def infer(
     encoding: Annotated[str, typer.Option(help="Of text files: utf-8, utf-16, latin-1 or cp1252.")] = "utf-8",
 ) -> None:
     """Write a first contract from data, with comments for a person to edit: assay contract infer DATA > contract.yaml."""
-    from evaluator.data.infer import infer as infer_from
+    from assay.evaluator.data.infer import infer as infer_from
 
     typer.echo(infer_from(sources, label=label, id_column=id_column, encoding=encoding), nl=False)

@@ -4,8 +4,8 @@ from typing import Annotated
 
 import typer
 
-from cluster import cli_diff, cli_leakage
-from cluster.cli_ledger import AsJson, print_json
+from assay.cluster import cli_diff, cli_leakage
+from assay.cluster.cli_ledger import AsJson, print_json
 
 app = typer.Typer(help="Frozen datasets: what is there, what is in it, what changed.")
 app.add_typer(cli_diff.app)
@@ -22,9 +22,9 @@ def ls(
     as_json: AsJson = False,
 ) -> None:
     """List the datasets of a store."""
-    from cluster import datasets
-    from evaluator.errors import DamageError
-    from evaluator.storage import open_store
+    from assay.cluster import datasets
+    from assay.evaluator.errors import DamageError
+    from assay.evaluator.storage import open_store
 
     opened = open_store(store)
     rows, damage = datasets.listed(opened)
@@ -33,7 +33,7 @@ def ls(
     elif rows:
         from rich.console import Console
 
-        from cluster.report import datasets as report
+        from assay.cluster.report import datasets as report
 
         report.show_listed(rows, Console())
     elif not damage:
@@ -45,8 +45,8 @@ def ls(
 @app.command()
 def show(dataset: Location, as_json: AsJson = False) -> None:
     """Show all that is known of a dataset: columns, rules, profile, warnings, sources, findings."""
-    from cluster import datasets
-    from evaluator.data.shards import open_dataset
+    from assay.cluster import datasets
+    from assay.evaluator.data.shards import open_dataset
 
     manifest, store = open_dataset(dataset)
     found = datasets.described(store, manifest)
@@ -55,7 +55,7 @@ def show(dataset: Location, as_json: AsJson = False) -> None:
         return
     from rich.console import Console
 
-    from cluster.report import datasets as report
+    from assay.cluster.report import datasets as report
 
     report.show_described(found, Console())
 
@@ -63,8 +63,8 @@ def show(dataset: Location, as_json: AsJson = False) -> None:
 @app.command()
 def verify(dataset: Location, as_json: AsJson = False) -> None:
     """Read every shard again and compare it with the manifest: 0 all as frozen, 1 damaged, by name."""
-    from cluster import bars
-    from evaluator.data import shards
+    from assay.cluster import bars
+    from assay.evaluator.data import shards
 
     manifest, store = shards.open_dataset(dataset)
     with bars.of_shards(len(manifest.shards)) as advance:
@@ -85,11 +85,11 @@ def withdraw(
     """Say that a version should not be used any more. Its rows stay, and so does the word; runs on it say so."""
     import datetime as dt
 
-    from cluster.report import datasets as report
-    from evaluator.data import findings
-    from evaluator.data.shards import open_dataset
-    from manifests.errors import InvalidInput
-    from manifests.finding import LONGEST_NAME, LONGEST_REASON, Withdrawal
+    from assay.cluster.report import datasets as report
+    from assay.evaluator.data import findings
+    from assay.evaluator.data.shards import open_dataset
+    from assay.manifests.errors import InvalidInput
+    from assay.manifests.finding import LONGEST_NAME, LONGEST_REASON, Withdrawal
 
     manifest, store = open_dataset(dataset)
     is_short = reason.strip() and len(reason) <= LONGEST_REASON and len(by) <= LONGEST_NAME

@@ -4,7 +4,7 @@ from typing import Annotated
 
 import typer
 
-from cluster.cli_ledger import AsJson, print_json
+from assay.cluster.cli_ledger import AsJson, print_json
 
 app = typer.Typer()
 
@@ -24,9 +24,9 @@ def diff(
     as_json: AsJson = False,
 ) -> None:
     """Say what changed from one version to another: columns and rules, rows, labels, and how values are spread."""
-    from evaluator.data import findings
-    from evaluator.data.diff import diff as diff_of
-    from evaluator.data.shards import open_dataset
+    from assay.evaluator.data import findings
+    from assay.evaluator.data.diff import diff as diff_of
+    from assay.evaluator.data.shards import open_dataset
 
     prefix = "" if store is None else f"{store.rstrip('/')}/"
     before, after = open_dataset(f"{prefix}{earlier}"), open_dataset(f"{prefix}{later}")
@@ -41,7 +41,7 @@ def diff(
     else:
         from rich.console import Console
 
-        from cluster.report import diff as report
+        from assay.cluster.report import diff as report
 
         report.show(found, Console())
     raise typer.Exit(1 if fail_on_drift and not found.drift.is_fine else 0)

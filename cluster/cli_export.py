@@ -4,7 +4,7 @@ import json
 
 import typer
 
-from cluster.cli_ledger import AsJson, LedgerAt, RunOrExperiment, run_and_ledger
+from assay.cluster.cli_ledger import AsJson, LedgerAt, RunOrExperiment, run_and_ledger
 
 app = typer.Typer(help="Hand a committed run to other tools.", no_args_is_help=True)
 
@@ -17,9 +17,9 @@ def export() -> None:
 @app.command()
 def mlflow(run: RunOrExperiment, ledger: LedgerAt = None, as_json: AsJson = False) -> None:
     """Write a run's metrics, digests, comparisons and cost to where MLFLOW_TRACKING_URI says."""
-    from cluster.export import to_mlflow
-    from cluster.report.document import document
-    from evaluator.storage import open_store
+    from assay.cluster.export import to_mlflow
+    from assay.cluster.report.document import document
+    from assay.evaluator.storage import open_store
 
     run_id, uri = run_and_ledger(run, ledger)
     found = to_mlflow(document(open_store(uri), run_id))

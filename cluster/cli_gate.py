@@ -6,7 +6,7 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperGroup
 
-from cluster.cli_ledger import AsJson, LedgerAt, RunOrExperiment, print_json, run_and_ledger
+from assay.cluster.cli_ledger import AsJson, LedgerAt, RunOrExperiment, print_json, run_and_ledger
 
 EXIT_CODES = {"promote": 0, "hold": 3, "reject": 4}
 
@@ -41,10 +41,10 @@ def review(
     as_json: AsJson = False,
 ) -> None:
     """What `assay gate RUN` does: the decisions by what the ledger knows now, and why, question by question."""
-    from cluster import promotion
-    from cluster.report import gate as report
-    from evaluator.storage import open_store
-    from manifests.errors import InvalidInput, did_you_mean
+    from assay.cluster import promotion
+    from assay.cluster.report import gate as report
+    from assay.evaluator.storage import open_store
+    from assay.manifests.errors import InvalidInput, did_you_mean
 
     if record and policy is not None:
         raise InvalidInput("what another policy decides is not recorded", field="--record", remedy="leave --policy out")
@@ -56,7 +56,7 @@ def review(
         known = [each.arm for each in asked.decisions]
         raise InvalidInput("no decision about this arm", place=run_id, value=arm, remedy=did_you_mean(arm or "", known))
     if record:
-        from evaluator.ledger import log
+        from assay.evaluator.ledger import log
 
         log.record(store, run_id, answer["decisions"])
     if markdown is not None:
@@ -82,8 +82,8 @@ def calibrate(
     as_json: AsJson = False,
 ) -> None:
     """How often the gate would decide wrongly on this run's scores: labels permuted, effects planted. The ledger keeps it."""
-    from cluster import gate_calibration
-    from evaluator.storage import open_store
+    from assay.cluster import gate_calibration
+    from assay.evaluator.storage import open_store
 
     run_id, uri = run_and_ledger(run, ledger)
     found = gate_calibration.calibrate(open_store(uri), run_id, num_permutations=num_permutations, seed=seed)
@@ -92,13 +92,13 @@ def calibrate(
         return
     from rich.console import Console
 
-    from cluster.report import gate as report
+    from assay.cluster.report import gate as report
 
     Console().print(report.calibration_table(found))
 
 
 def _policy(path: Path) -> Any:
-    from cluster.resolve import read_text
-    from manifests import parse
+    from assay.cluster.resolve import read_text
+    from assay.manifests import parse
 
     return parse(read_text(str(path)), file=str(path), kind="Policy")

@@ -6,12 +6,12 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from cluster.cli_ledger import AsJson, print_json
+from assay.cluster.cli_ledger import AsJson, print_json
 
 if TYPE_CHECKING:
-    from cluster.client import Client
-    from cluster.submission import Submission
-    from manifests.ledger import Progress
+    from assay.cluster.client import Client
+    from assay.cluster.submission import Submission
+    from assay.manifests.ledger import Progress
 
 app = typer.Typer()
 
@@ -93,8 +93,8 @@ def cancel(name: Name, address: Address = HERE, as_json: AsJson = False) -> None
 @app.command()
 def result(name: Name, address: Address = HERE, as_json: AsJson = False) -> None:
     """Show what a submission's run says."""
-    from cluster.report.document import document
-    from evaluator.storage import open_store
+    from assay.cluster.report.document import document
+    from assay.evaluator.storage import open_store
 
     answer = _submission(name, address).result()
     report = document(open_store(answer.ledger), answer.run_id)
@@ -103,7 +103,7 @@ def result(name: Name, address: Address = HERE, as_json: AsJson = False) -> None
         return
     from rich.console import Console
 
-    from cluster.report import terminal
+    from assay.cluster.report import terminal
 
     terminal.show(report, Console())
 
@@ -154,7 +154,7 @@ def _line(progress: "Progress") -> str:
 
 
 def _client(address: str) -> "Client":
-    from cluster.client import Client
+    from assay.cluster.client import Client
 
     return Client(address)
 

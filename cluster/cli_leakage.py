@@ -4,10 +4,10 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from cluster.cli_ledger import AsJson, print_json
+from assay.cluster.cli_ledger import AsJson, print_json
 
 if TYPE_CHECKING:
-    from manifests.leakage import Leakage, Overlap
+    from assay.manifests.leakage import Leakage, Overlap
 
 app = typer.Typer()
 
@@ -42,10 +42,10 @@ def leakage(
     as_json: AsJson = False,
 ) -> None:
     """Look for a dataset's rows in training sets, and for its label in its features. What is found is kept beside it."""
-    from evaluator.data import findings
-    from evaluator.data.leakage import leakage_of, open_training
-    from evaluator.data.leakage.moments import instant
-    from evaluator.data.shards import open_dataset
+    from assay.evaluator.data import findings
+    from assay.evaluator.data.leakage import leakage_of, open_training
+    from assay.evaluator.data.leakage.moments import instant
+    from assay.evaluator.data.shards import open_dataset
 
     frozen, store = open_dataset(dataset)
     found = leakage_of(

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import typer
 
 if TYPE_CHECKING:
-    from manifests.ledger import LogEntry
+    from assay.manifests.ledger import LogEntry
 
 app = typer.Typer(help="Look into a ledger, keep its log of decisions, and verify it.", no_args_is_help=True)
 
@@ -24,8 +24,8 @@ LedgerAt = Annotated[
 @app.command()
 def ls(ledger: LedgerAt = None, as_json: AsJson = False) -> None:
     """List the runs of a ledger."""
-    from evaluator.ledger import reader
-    from evaluator.storage import open_store
+    from assay.evaluator.ledger import reader
+    from assay.evaluator.storage import open_store
 
     rows = [
         {"run_id": each.run_id, "committed": each.committed} for each in reader.runs(open_store(ledger or "ledger"))
@@ -46,9 +46,9 @@ def show(
     as_json: AsJson = False,
 ) -> None:
     """Print a run's record and its files, as JSON; or its lineage: identity, arms, circumstances."""
-    from evaluator.ledger import reader, trace
-    from evaluator.nested import flat
-    from evaluator.storage import open_store
+    from assay.evaluator.ledger import reader, trace
+    from assay.evaluator.nested import flat
+    from assay.evaluator.storage import open_store
 
     run_id, uri = run_and_ledger(run, ledger)
     store = open_store(uri)
@@ -78,9 +78,9 @@ def trace(
     as_json: AsJson = False,
 ) -> None:
     """Go from a published number back to its rows, shards, weights and commit; every file is checked on the way."""
-    from evaluator.ledger import trace as tracing
-    from evaluator.nested import flat
-    from evaluator.storage import open_store
+    from assay.evaluator.ledger import trace as tracing
+    from assay.evaluator.nested import flat
+    from assay.evaluator.storage import open_store
 
     run_id, uri = run_and_ledger(run, ledger)
     found = tracing.number(open_store(uri), run_id, arm, metric)
@@ -111,8 +111,8 @@ def diff(
     as_json: AsJson = False,
 ) -> None:
     """Say what differs between two runs: lineage first, then numbers, and what of the one could explain the other."""
-    from evaluator.ledger import trace as tracing
-    from evaluator.storage import open_store
+    from assay.evaluator.ledger import trace as tracing
+    from assay.evaluator.storage import open_store
 
     found = tracing.differences(open_store(ledger or "ledger"), first, second)
     if as_json:
@@ -134,8 +134,8 @@ def diff(
 @app.command()
 def log(ledger: LedgerAt = None, as_json: AsJson = False) -> None:
     """List what was recorded: decisions of `assay gate --record`, overrides, and what `assay verify` found."""
-    from evaluator.ledger import log as ledger_log
-    from evaluator.storage import open_store
+    from assay.evaluator.ledger import log as ledger_log
+    from assay.evaluator.storage import open_store
 
     entries = ledger_log.entries(open_store(ledger or "ledger"))
     if as_json:
@@ -155,8 +155,8 @@ def override(
     as_json: AsJson = False,
 ) -> None:
     """Record a decision of your own in place of the gate's. The gate's stays in the log and in the run."""
-    from evaluator.ledger import log as ledger_log
-    from evaluator.storage import open_store
+    from assay.evaluator.ledger import log as ledger_log
+    from assay.evaluator.storage import open_store
 
     run_id, uri = run_and_ledger(run, ledger)
     entry = ledger_log.override(open_store(uri), run_id, arm, decision, reason=reason, by=by)
@@ -175,8 +175,8 @@ def verify(
     as_json: AsJson = False,
 ) -> None:
     """Read all of a ledger and name whatever is changed, missing, unexpected or out of order."""
-    from evaluator.ledger.verify import verify as verified
-    from evaluator.storage import open_store
+    from assay.evaluator.ledger.verify import verify as verified
+    from assay.evaluator.storage import open_store
 
     found = verified(open_store(ledger or "ledger"), log_head=log_head)
     counts = f"{found.num_runs} runs, {found.num_files} files, {found.num_entries} log entries"
@@ -197,7 +197,7 @@ def run_and_ledger(run: str, ledger: str | None) -> tuple[str, str]:
     """A run's id and its ledger, of either form of RUN."""
     if not run.endswith((".yaml", ".yml", ".json")):
         return run, ledger or "ledger"
-    from cluster import pipeline
+    from assay.cluster import pipeline
 
     prepared = pipeline.prepare(run, ledger=ledger)
     # If some arms were not finished, the next run would be another one: asked about is the one that there is.

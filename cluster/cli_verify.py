@@ -6,10 +6,10 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from cluster.cli_ledger import AsJson, InProcess, LedgerAt, RunOrExperiment, run_and_ledger
+from assay.cluster.cli_ledger import AsJson, InProcess, LedgerAt, RunOrExperiment, run_and_ledger
 
 if TYPE_CHECKING:
-    from manifests.verification import ArmVerified, Verification
+    from assay.manifests.verification import ArmVerified, Verification
 
 app = typer.Typer()
 
@@ -36,8 +36,8 @@ def verify(
     as_json: AsJson = False,
 ) -> None:
     """Score a run's rows again, compare bit for bit, and log what came of it: 0 matched, 1 differs."""
-    from cluster import verification
-    from evaluator.storage import open_store
+    from assay.cluster import verification
+    from assay.evaluator.storage import open_store
 
     run_id, uri = run_and_ledger(run, ledger)
     found = verification.verify(

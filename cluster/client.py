@@ -10,16 +10,16 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from cluster.errors import RunError
-from cluster.ray_jobs import Jobs, checked_address, checked_id, token_of_environment
-from cluster.submission import STOP_WAIT_S, Submission
-from evaluator.storage import Store, open_store, split_uri
-from manifests import Experiment, InvalidInput
-from manifests.ledger import LEDGER_VARIABLE, SUBMISSION_VARIABLE
+from assay.cluster.errors import RunError
+from assay.cluster.ray_jobs import Jobs, checked_address, checked_id, token_of_environment
+from assay.cluster.submission import STOP_WAIT_S, Submission
+from assay.evaluator.storage import Store, open_store, split_uri
+from assay.manifests import Experiment, InvalidInput
+from assay.manifests.ledger import LEDGER_VARIABLE, SUBMISSION_VARIABLE
 
 _OUR_METADATA = ("assay_name", "assay_digest", "assay_ledger")
 _EXPERIMENT_FILE = "assay-experiment.json"
-_ENTRYPOINT = f"python -m cluster.cli run {_EXPERIMENT_FILE}"  # nothing that a user wrote: it is a shell command
+_ENTRYPOINT = f"python -m assay.cluster.cli run {_EXPERIMENT_FILE}"  # nothing that a user wrote: it is a shell command
 _LEFT_BEHIND = (".git", ".venv", "__pycache__", "*.pyc")
 _MAX_ATTEMPTS = 1000
 _SECRET_VARIABLES = ("AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN")
@@ -114,7 +114,7 @@ class Client:
         ours = [job for job in self._jobs.all() if set(_OUR_METADATA) <= set(job.metadata or {})]
         found = [job for job in ours if name in (job.submission_id, (job.metadata or {})["assay_name"])]
         if not found:
-            from manifests.errors import did_you_mean
+            from assay.manifests.errors import did_you_mean
 
             known = sorted({(job.metadata or {})["assay_name"] for job in ours})
             raise InvalidInput(
@@ -172,7 +172,7 @@ def _submission_id(name: str, digest: str, attempt: int) -> str:
 def _experiment(given: str | Path | Experiment, ledger: str | None) -> Experiment:
     """The experiment, everything that it refers to inlined, with the ledger it will be kept in."""
     if not isinstance(given, Experiment):
-        from cluster import resolve
+        from assay.cluster import resolve
 
         given = resolve.read_experiment(str(given))
     uri = open_store(given.ledger if ledger is None else ledger).uri

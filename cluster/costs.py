@@ -3,12 +3,12 @@
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from cluster import reuse
-from cluster.spending import cost
-from evaluator.ledger.reader import UnitReceipt
-from manifests import Prices
-from manifests.ledger import Spent
-from stats.review import POINT
+from assay.cluster import reuse
+from assay.cluster.spending import cost
+from assay.evaluator.ledger.reader import UnitReceipt
+from assay.manifests import Prices
+from assay.manifests.ledger import Spent
+from assay.stats.review import POINT
 
 
 def arm_cost(receipts: Iterable[UnitReceipt], prices: Prices) -> dict[str, float]:

@@ -3,15 +3,15 @@
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any, Literal, get_args
 
-from evaluator.data import findings
-from evaluator.data.references import stored_dataset
-from evaluator.errors import StoreError
-from evaluator.storage import Store, open_store, split_uri
-from manifests.dataset import Dataset
-from manifests.drift_report import DriftReport
-from manifests.finding import Finding
-from manifests.leakage import Leakage
-from manifests.ledger import Run
+from assay.evaluator.data import findings
+from assay.evaluator.data.references import stored_dataset
+from assay.evaluator.errors import StoreError
+from assay.evaluator.storage import Store, open_store, split_uri
+from assay.manifests.dataset import Dataset
+from assay.manifests.drift_report import DriftReport
+from assay.manifests.finding import Finding
+from assay.manifests.leakage import Leakage
+from assay.manifests.ledger import Run
 
 LINEAGE_FIELD = "findings"
 """The circumstance of a run's lineage that holds what was known when it was opened."""

@@ -3,13 +3,13 @@
 from collections.abc import Iterator
 from typing import Any
 
-from evaluator.data import findings
-from evaluator.data.references import references, stored_dataset
-from evaluator.errors import DamageError
-from evaluator.storage import Store
-from manifests.column import FrozenColumn
-from manifests.contract import Column, Contract
-from manifests.dataset import Dataset
+from assay.evaluator.data import findings
+from assay.evaluator.data.references import references, stored_dataset
+from assay.evaluator.errors import DamageError
+from assay.evaluator.storage import Store
+from assay.manifests.column import FrozenColumn
+from assay.manifests.contract import Column, Contract
+from assay.manifests.dataset import Dataset
 
 
 def listed(store: Store) -> tuple[list[dict[str, Any]], list[str]]:

@@ -5,19 +5,19 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
-from cluster.deadlines import Deadlines
-from cluster.errors import RunError
-from cluster.events import Event, event
-from cluster.executor import Executor, Outcome, Ready
-from cluster.progress import Pulse, Watch
-from cluster.race import Waves
-from cluster.reuse import is_reused
-from cluster.schedule import Schedule, Task
-from cluster.slot import Failure
-from cluster.spending import Allowance, Spending
-from cluster.stopping import StopRequest
-from evaluator.ledger.reader import Sharing, UnitReceipt
-from manifests.ledger import Run
+from assay.cluster.deadlines import Deadlines
+from assay.cluster.errors import RunError
+from assay.cluster.events import Event, event
+from assay.cluster.executor import Executor, Outcome, Ready
+from assay.cluster.progress import Pulse, Watch
+from assay.cluster.race import Waves
+from assay.cluster.reuse import is_reused
+from assay.cluster.schedule import Schedule, Task
+from assay.cluster.slot import Failure
+from assay.cluster.spending import Allowance, Spending
+from assay.cluster.stopping import StopRequest
+from assay.evaluator.ledger.reader import Sharing, UnitReceipt
+from assay.manifests.ledger import Run
 
 _TICK_S = 1.0
 

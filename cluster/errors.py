@@ -1,6 +1,6 @@
 """What can go wrong with a run as a whole; the tree is drawn in manifests.errors."""
 
-from manifests.errors import AssayError
+from assay.manifests.errors import AssayError
 
 
 class RunError(AssayError):

@@ -5,15 +5,15 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from cluster import history, projects, reuse
-from cluster.history import Pace
-from cluster.pipeline import Prepared
-from cluster.progress import told_spent
-from cluster.slot import Slot
-from cluster.spending import Allowance, cost
-from evaluator.ledger import reader
-from manifests import Experiment
-from manifests.ledger import Spent
+from assay.cluster import history, projects, reuse
+from assay.cluster.history import Pace
+from assay.cluster.pipeline import Prepared
+from assay.cluster.progress import told_spent
+from assay.cluster.slot import Slot
+from assay.cluster.spending import Allowance, cost
+from assay.evaluator.ledger import reader
+from assay.manifests import Experiment
+from assay.manifests.ledger import Spent
 
 _NUM_BATCHES = 4
 _PROBING_S = 30.0

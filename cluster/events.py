@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from cluster.progress import now
+from assay.cluster.progress import now
 
 
 @dataclass(frozen=True)

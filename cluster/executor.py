@@ -3,10 +3,10 @@
 from dataclasses import dataclass
 from typing import Protocol
 
-from cluster.schedule import Task
-from cluster.slot import Failure, Published
-from manifests import Arm
-from manifests.ledger import Run
+from assay.cluster.schedule import Task
+from assay.cluster.slot import Failure, Published
+from assay.manifests import Arm
+from assay.manifests.ledger import Run
 
 
 @dataclass(frozen=True)

@@ -5,9 +5,9 @@ import math
 import re
 from typing import Any
 
-from cluster.report.document import Document
-from manifests.errors import InvalidInput
-from manifests.ledger import Spent
+from assay.cluster.report.document import Document
+from assay.manifests.errors import InvalidInput
+from assay.manifests.ledger import Spent
 
 _MAX_VALUE = 500
 """The longest value of a parameter or tag that every MLflow takes."""

@@ -7,18 +7,18 @@ from typing import Any
 
 import numpy as np
 
-from cluster import analyses, arm_metrics, confounding, costs, dataset_findings, promotion, reuse
-from cluster.driver import Driven
-from cluster.errors import RunError, StoppedError
-from cluster.planned import SIZES, Measured, latency_rows
-from cluster.spending import Spending
-from evaluator import fingerprint
-from evaluator.ledger import reader, writer
-from evaluator.ledger.reader import SLOT_SECONDS, LedgerFile, UnitReceipt
-from evaluator.storage import Store
-from evaluator.wobble import Wobble
-from manifests import Dataset
-from manifests.ledger import Run, Spent
+from assay.cluster import analyses, arm_metrics, confounding, costs, dataset_findings, promotion, reuse
+from assay.cluster.driver import Driven
+from assay.cluster.errors import RunError, StoppedError
+from assay.cluster.planned import SIZES, Measured, latency_rows
+from assay.cluster.spending import Spending
+from assay.evaluator import fingerprint
+from assay.evaluator.ledger import reader, writer
+from assay.evaluator.ledger.reader import SLOT_SECONDS, LedgerFile, UnitReceipt
+from assay.evaluator.storage import Store
+from assay.evaluator.wobble import Wobble
+from assay.manifests import Dataset
+from assay.manifests.ledger import Run, Spent
 
 _TABLES_OF_ARMS = ("units", "arms", "metrics", "confusions", "histograms", "latency")
 

@@ -1,13 +1,13 @@
 """How often the gate of a run would be wrong on the run's own scores."""
 
-from cluster import promotion
-from cluster.planned import Measured, planned_samples
-from evaluator import fingerprint
-from evaluator.ledger import calibrations, reader
-from evaluator.storage import Store
-from manifests.calibration import Calibration
-from manifests.ledger import commit_key
-from stats import calibration
+from assay.cluster import promotion
+from assay.cluster.planned import Measured, planned_samples
+from assay.evaluator import fingerprint
+from assay.evaluator.ledger import calibrations, reader
+from assay.evaluator.storage import Store
+from assay.manifests.calibration import Calibration
+from assay.manifests.ledger import commit_key
+from assay.stats import calibration
 
 
 def calibrate(store: Store, run_id: str, *, num_permutations: int, seed: int) -> Calibration:

@@ -3,11 +3,11 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from evaluator.errors import DamageError, LedgerError
-from evaluator.ledger import reader
-from evaluator.ledger.reader import OpenedRun
-from evaluator.storage import Store
-from manifests.ledger import Run
+from assay.evaluator.errors import DamageError, LedgerError
+from assay.evaluator.ledger import reader
+from assay.evaluator.ledger.reader import OpenedRun
+from assay.evaluator.storage import Store
+from assay.manifests.ledger import Run
 
 _MAX_RUNS = 20
 """The most runs that are looked into, the newest first: each is three small files."""

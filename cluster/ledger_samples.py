@@ -6,16 +6,16 @@ from typing import Literal
 import numpy as np
 import pyarrow as pa
 
-from cluster import arm_metrics
-from cluster.errors import RunError
-from evaluator.ledger import reader
-from evaluator.ledger.reader import LedgerFile
-from evaluator.metrics import operating_point, ranking, row
-from evaluator.metrics.corpus import NUM_BINS, CorpusValue
-from evaluator.storage import Store
-from manifests import Metric, PlanColumns
-from manifests.ledger import SCORE_COLUMN_PREFIX, SEGMENT_COLUMN_PREFIX, Run
-from stats.corpus import (
+from assay.cluster import arm_metrics
+from assay.cluster.errors import RunError
+from assay.evaluator.ledger import reader
+from assay.evaluator.ledger.reader import LedgerFile
+from assay.evaluator.metrics import operating_point, ranking, row
+from assay.evaluator.metrics.corpus import NUM_BINS, CorpusValue
+from assay.evaluator.storage import Store
+from assay.manifests import Metric, PlanColumns
+from assay.manifests.ledger import SCORE_COLUMN_PREFIX, SEGMENT_COLUMN_PREFIX, Run
+from assay.stats.corpus import (
     CLASS_METRICS,
     Answers,
     Classes,
@@ -26,7 +26,7 @@ from stats.corpus import (
     Ranked,
     corpus_samples,
 )
-from stats.samples import Samples
+from assay.stats.samples import Samples
 
 
 def samples_of(

@@ -2,11 +2,11 @@
 
 from collections import deque
 
-from cluster.executor import Outcome, Ready
-from cluster.schedule import Task
-from cluster.slot import Slot
-from manifests import Arm
-from manifests.ledger import Run
+from assay.cluster.executor import Outcome, Ready
+from assay.cluster.schedule import Task
+from assay.cluster.slot import Slot
+from assay.manifests import Arm
+from assay.manifests.ledger import Run
 
 _NAME = "in-process"
 

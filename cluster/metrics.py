@@ -2,7 +2,7 @@
 
 from ray.util.metrics import Gauge
 
-from manifests.ledger import Progress, Run
+from assay.manifests.ledger import Progress, Run
 
 NAMES = {
     "assay_units_done": "Units in the ledger, of all arms.",

@@ -7,7 +7,7 @@ from contextlib import AbstractContextManager, ExitStack, nullcontext
 from dataclasses import dataclass
 from typing import Any
 
-from cluster import (
+from assay.cluster import (
     dataset_findings,
     driver,
     finish,
@@ -20,19 +20,19 @@ from cluster import (
     session,
     stopping,
 )
-from cluster.dataset_findings import KnownFindings
-from cluster.errors import StoppedError
-from cluster.executor import Executor
-from cluster.local import LocalExecutor
-from cluster.slot import Slot
-from cluster.spending import Allowance
-from evaluator import batches, source
-from evaluator.batches import Unit
-from evaluator.ledger import lineage, reader, writer
-from evaluator.predictors import device_class, pick_device
-from evaluator.storage import Store, open_store, split_uri
-from manifests import Dataset, Experiment
-from manifests.ledger import SUBMISSION_VARIABLE, Run, submission_key
+from assay.cluster.dataset_findings import KnownFindings
+from assay.cluster.errors import StoppedError
+from assay.cluster.executor import Executor
+from assay.cluster.local import LocalExecutor
+from assay.cluster.slot import Slot
+from assay.cluster.spending import Allowance
+from assay.evaluator import batches, source
+from assay.evaluator.batches import Unit
+from assay.evaluator.ledger import lineage, reader, writer
+from assay.evaluator.predictors import device_class, pick_device
+from assay.evaluator.storage import Store, open_store, split_uri
+from assay.manifests import Dataset, Experiment
+from assay.manifests.ledger import SUBMISSION_VARIABLE, Run, submission_key
 
 Progress = Callable[[str, int], None]
 """Called with an arm's name and how many of its units are published more than before."""
@@ -159,7 +159,7 @@ def run(prepared: Prepared, *, in_process: bool, on_progress: Progress, reuses: 
         with place(in_process=in_process) as executor:
             stop = until_committed.enter_context(stopping.on_sigterm())  # after Ray has set its own
             if not in_process:
-                from cluster.metrics import Meters
+                from assay.cluster.metrics import Meters
 
                 watch.show_on(Meters(opened).show)
             reused = reuse.Reused()
@@ -249,7 +249,7 @@ def _superseding(run: Run) -> Run:
 def _device_class(experiment: Experiment, kind: str, *, in_process: bool) -> str:
     if in_process:
         return device_class(pick_device())
-    from cluster.actors import slot_device_class
+    from assay.cluster.actors import slot_device_class
 
     return slot_device_class(experiment.resources, kind)
 
@@ -259,6 +259,6 @@ def place(*, in_process: bool, slot_type: type[Slot] | None = None) -> AbstractC
     if in_process:
         return nullcontext(LocalExecutor(slot_type=slot_type))
     session.secure()
-    from cluster.remote import ray_executor
+    from assay.cluster.remote import ray_executor
 
     return ray_executor(slot_type)

@@ -7,18 +7,18 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from cluster.ledger_samples import samples_of
-from evaluator.ledger import reader
-from evaluator.ledger.reader import LedgerFile, UnitReceipt
-from evaluator.storage import Store
-from manifests import Plan
-from manifests.guardrail import Guardrail as Rule
-from manifests.ledger import SEGMENT_COLUMN_PREFIX, Run
-from stats.group_guardrails import GroupGapGuardrail, Groups, SelectionRatioGuardrail
-from stats.guardrails import Guardrail, Held
-from stats.resource_guardrails import LatencyGuardrail, SizeGuardrail
-from stats.samples import Samples
-from stats.segment_guardrail import SegmentsGuardrail
+from assay.cluster.ledger_samples import samples_of
+from assay.evaluator.ledger import reader
+from assay.evaluator.ledger.reader import LedgerFile, UnitReceipt
+from assay.evaluator.storage import Store
+from assay.manifests import Plan
+from assay.manifests.guardrail import Guardrail as Rule
+from assay.manifests.ledger import SEGMENT_COLUMN_PREFIX, Run
+from assay.stats.group_guardrails import GroupGapGuardrail, Groups, SelectionRatioGuardrail
+from assay.stats.guardrails import Guardrail, Held
+from assay.stats.resource_guardrails import LatencyGuardrail, SizeGuardrail
+from assay.stats.samples import Samples
+from assay.stats.segment_guardrail import SegmentsGuardrail
 
 SIZES = ("weights_bytes", "num_parameters", "peak_memory_bytes")
 """Columns of the arms table that say how large an arm is."""

@@ -6,11 +6,11 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
-from cluster.errors import StoppedError
-from evaluator.errors import StoreError
-from evaluator.ledger.reader import UnitReceipt
-from evaluator.storage import Store
-from manifests.ledger import ArmProgress, Progress, ProgressState, Run, Spent, cancel_key, progress_key
+from assay.cluster.errors import StoppedError
+from assay.evaluator.errors import StoreError
+from assay.evaluator.ledger.reader import UnitReceipt
+from assay.evaluator.storage import Store
+from assay.manifests.ledger import ArmProgress, Progress, ProgressState, Run, Spent, cancel_key, progress_key
 
 _INTERVAL_S = 1.0
 

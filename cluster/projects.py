@@ -2,10 +2,10 @@
 
 from collections.abc import Sequence
 
-from cluster.progress import told_spent
-from evaluator.ledger.reader import OpenedRun
-from evaluator.storage import Store
-from manifests.ledger import Run, Spent
+from assay.cluster.progress import told_spent
+from assay.evaluator.ledger.reader import OpenedRun
+from assay.evaluator.storage import Store
+from assay.manifests.ledger import Run, Spent
 
 
 def spent_elsewhere(store: Store, run: Run, *, runs: Sequence[OpenedRun]) -> Spent:

@@ -5,17 +5,17 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from cluster import dataset_findings, spending
-from cluster.dataset_findings import KnownFindings
-from evaluator.ledger import log, reader
-from evaluator.ledger.log import Repetition
-from evaluator.storage import Store
-from manifests import InvalidInput, Plan, Policy
-from manifests.ledger import Run, Spent
-from stats import review
-from stats.evidence import ArmCost, Evidence
-from stats.gate import Decision
-from stats.results import Analysis
+from assay.cluster import dataset_findings, spending
+from assay.cluster.dataset_findings import KnownFindings
+from assay.evaluator.ledger import log, reader
+from assay.evaluator.ledger.log import Repetition
+from assay.evaluator.storage import Store
+from assay.manifests import InvalidInput, Plan, Policy
+from assay.manifests.ledger import Run, Spent
+from assay.stats import review
+from assay.stats.evidence import ArmCost, Evidence
+from assay.stats.gate import Decision
+from assay.stats.results import Analysis
 
 UNFINISHED = ("failed", "stopped")
 """How an arm ends that running the experiment once more does again."""

@@ -4,10 +4,10 @@ from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
 
-from evaluator.batches import Unit
-from evaluator.ledger.reader import UnitReceipt
-from manifests import Experiment
-from stats import racing
+from assay.evaluator.batches import Unit
+from assay.evaluator.ledger.reader import UnitReceipt
+from assay.manifests import Experiment
+from assay.stats import racing
 
 Receipts = Mapping[str, Mapping[int, UnitReceipt]]
 """Per arm, the receipt of every published unit by index."""

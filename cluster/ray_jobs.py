@@ -11,8 +11,8 @@ import requests
 from ray.exceptions import AuthenticationError
 from ray.job_submission import JobDetails, JobSubmissionClient
 
-from cluster.errors import NoAnswerError, RunError
-from manifests import InvalidInput
+from assay.cluster.errors import NoAnswerError, RunError
+from assay.manifests import InvalidInput
 
 _ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,100}")
 _ID_BOUND = "letters, digits, '_', '.', '-'; starts with a letter or digit; at most 101 characters"

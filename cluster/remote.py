@@ -11,15 +11,15 @@ from typing import Any, Literal
 import ray
 from ray.exceptions import ActorUnavailableError, OutOfMemoryError, RayActorError, RayError
 
-from cluster import autoscaler
-from cluster.actors import SlotActor, actor_type
-from cluster.errors import RunError
-from cluster.executor import Outcome, Ready
-from cluster.schedule import Task
-from cluster.session import connected
-from cluster.slot import Failure, Slot
-from manifests import Arm, Resources
-from manifests.ledger import Run
+from assay.cluster import autoscaler
+from assay.cluster.actors import SlotActor, actor_type
+from assay.cluster.errors import RunError
+from assay.cluster.executor import Outcome, Ready
+from assay.cluster.schedule import Task
+from assay.cluster.session import connected
+from assay.cluster.slot import Failure, Slot
+from assay.manifests import Arm, Resources
+from assay.manifests.ledger import Run
 
 # A node that falls silent costs every slot on it again and again until Ray notices, after a quarter of a minute or
 # more; the pauses before this many losses in a row add up to about two minutes.

@@ -6,19 +6,19 @@ from typing import Any
 
 import pyarrow as pa
 
-from cluster.schedule import Task
-from cluster.slot import Published, Slot
-from evaluator import fingerprint
-from evaluator.batches import Unit
-from evaluator.ledger import lineage, reader
-from evaluator.ledger.reader import UnitReceipt
-from evaluator.nested import flat
-from evaluator.predictors import code_digest, read_weights
-from evaluator.rows_compared import Difference, difference
-from evaluator.wobble import Wobble
-from manifests import Variant
-from manifests.ledger import unit_key
-from manifests.verification import Change
+from assay.cluster.schedule import Task
+from assay.cluster.slot import Published, Slot
+from assay.evaluator import fingerprint
+from assay.evaluator.batches import Unit
+from assay.evaluator.ledger import lineage, reader
+from assay.evaluator.ledger.reader import UnitReceipt
+from assay.evaluator.nested import flat
+from assay.evaluator.predictors import code_digest, read_weights
+from assay.evaluator.rows_compared import Difference, difference
+from assay.evaluator.wobble import Wobble
+from assay.manifests import Variant
+from assay.manifests.ledger import unit_key
+from assay.manifests.verification import Change
 
 
 @dataclass(frozen=True)

@@ -7,18 +7,18 @@ from functools import cache
 from pathlib import Path
 from typing import NamedTuple
 
-from cluster import sweeps
-from evaluator import fingerprint
-from evaluator.data.shards import open_dataset
-from evaluator.errors import DataError, VariantError
-from evaluator.predictors import code_digest, resolve_entrypoint
-from evaluator.predictors.entrypoint import check_parameters
-from evaluator.predictors.inputs import check_inputs
-from evaluator.storage import Store, open_store, split_uri
-from manifests import Arm, Dataset, Experiment, InvalidInput, Metric, parse
-from manifests.column import FrozenColumn
-from manifests.errors import did_you_mean
-from manifests.guardrail import GroupGapGuardrail, SelectionRatioGuardrail
+from assay.cluster import sweeps
+from assay.evaluator import fingerprint
+from assay.evaluator.data.shards import open_dataset
+from assay.evaluator.errors import DataError, VariantError
+from assay.evaluator.predictors import code_digest, resolve_entrypoint
+from assay.evaluator.predictors.entrypoint import check_parameters
+from assay.evaluator.predictors.inputs import check_inputs
+from assay.evaluator.storage import Store, open_store, split_uri
+from assay.manifests import Arm, Dataset, Experiment, InvalidInput, Metric, parse
+from assay.manifests.column import FrozenColumn
+from assay.manifests.errors import did_you_mean
+from assay.manifests.guardrail import GroupGapGuardrail, SelectionRatioGuardrail
 
 
 class Resolved(NamedTuple):

@@ -5,14 +5,14 @@ from dataclasses import dataclass, field
 
 import rfc8785
 
-from cluster.events import Event, event
-from evaluator import batches, fingerprint
-from evaluator.errors import DamageError
-from evaluator.ledger import reader, writer
-from evaluator.ledger.reader import OpenedRun, UnitReceipt
-from evaluator.storage import Store
-from manifests import Experiment
-from manifests.ledger import Run
+from assay.cluster.events import Event, event
+from assay.evaluator import batches, fingerprint
+from assay.evaluator.errors import DamageError
+from assay.evaluator.ledger import reader, writer
+from assay.evaluator.ledger.reader import OpenedRun, UnitReceipt
+from assay.evaluator.storage import Store
+from assay.manifests import Experiment
+from assay.manifests.ledger import Run
 
 
 def unit_keys(experiment: Experiment, *, dataset_digest: str, environment: Mapping[str, str | None]) -> dict[str, str]:

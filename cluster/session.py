@@ -6,7 +6,7 @@ import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from cluster.errors import RunError
+from assay.cluster.errors import RunError
 
 _START_ATTEMPTS = 2  # under load, Ray gives up on its own start after a fixed time; a second try mostly succeeds
 

@@ -10,17 +10,17 @@ from typing import Any, Literal
 
 import pyarrow as pa
 
-from cluster.schedule import Task
-from evaluator import allocator, batches, determinism, environment, fingerprint
-from evaluator.batches import Unit
-from evaluator.data.shard_cache import ShardCache
-from evaluator.data.shards import open_dataset
-from evaluator.errors import DamageError, StoreError, VariantError
-from evaluator.evaluate import evaluate
-from evaluator.latency import PairedTimes, time_in_turn
-from evaluator.ledger.reader import UnitReceipt
-from evaluator.ledger.writer import publish_unit
-from evaluator.predictors import (
+from assay.cluster.schedule import Task
+from assay.evaluator import allocator, batches, determinism, environment, fingerprint
+from assay.evaluator.batches import Unit
+from assay.evaluator.data.shard_cache import ShardCache
+from assay.evaluator.data.shards import open_dataset
+from assay.evaluator.errors import DamageError, StoreError, VariantError
+from assay.evaluator.evaluate import evaluate
+from assay.evaluator.latency import PairedTimes, time_in_turn
+from assay.evaluator.ledger.reader import UnitReceipt
+from assay.evaluator.ledger.writer import publish_unit
+from assay.evaluator.predictors import (
     PredictionError,
     Predictor,
     device_class,
@@ -30,11 +30,11 @@ from evaluator.predictors import (
     read_weights,
     reset_peak_memory,
 )
-from evaluator.results import UnitResult
-from evaluator.storage import open_store
-from evaluator.wobble import Wobble, probe
-from manifests import Experiment, Variant
-from manifests.ledger import Run
+from assay.evaluator.results import UnitResult
+from assay.evaluator.storage import open_store
+from assay.evaluator.wobble import Wobble, probe
+from assay.manifests import Experiment, Variant
+from assay.manifests.ledger import Run
 
 
 @dataclass(frozen=True)

@@ -5,8 +5,8 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-from manifests import Budget, Prices, Resources
-from manifests.ledger import Spent
+from assay.manifests import Budget, Prices, Resources
+from assay.manifests.ledger import Spent
 
 _HOUR_S = 3600.0
 

@@ -12,15 +12,15 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from ray.job_submission import JobDetails
 
-from cluster.errors import NoAnswerError, RunError
-from cluster.ray_jobs import Jobs
-from evaluator.storage import Store, open_store
-from manifests.ledger import Progress, ProgressState, cancel_key, progress_key, run_key, submission_key
+from assay.cluster.errors import NoAnswerError, RunError
+from assay.cluster.ray_jobs import Jobs
+from assay.evaluator.storage import Store, open_store
+from assay.manifests.ledger import Progress, ProgressState, cancel_key, progress_key, run_key, submission_key
 
 if TYPE_CHECKING:
     import pandas as pd
 
-    from stats.gate import Decision
+    from assay.stats.gate import Decision
 
 Status = Literal["pending", "running", "succeeded", "stopped", "failed", "cancelled"]
 """`stopped`: by a signal, or because the budget is spent; what is whole may be committed. `cancelled`: by `cancel()`."""
@@ -137,7 +137,7 @@ class Submission:
             RunError: It has not ended by then (and goes on), or the cluster has not answered for a minute.
         """
         last = None
-        for _ in self.polls(timeout_s=timeout_s):
+        for _ in self._polls(timeout_s=timeout_s):
             progress = self.progress()
             if progress not in (None, last):
                 yield progress
@@ -153,7 +153,7 @@ class Submission:
             RunError: The cluster does not answer.
         """
         num_seen = 0
-        for _ in self.polls(timeout_s=math.inf) if follow else (None,):
+        for _ in self._polls(timeout_s=math.inf) if follow else (None,):
             text = self._jobs.logs(self.submission_id)
             if len(text) > num_seen:
                 yield text[num_seen:]
@@ -168,11 +168,11 @@ class Submission:
         Raises:
             RunError: It has not ended by then (and goes on), or the cluster has not answered for a minute.
         """
-        *_, status = self.polls(timeout_s=timeout_s)
+        *_, status = self._polls(timeout_s=timeout_s)
         assert status is not None
         return status
 
-    def polls(self, *, timeout_s: float) -> Iterator[Status | None]:
+    def _polls(self, *, timeout_s: float) -> Iterator[Status | None]:
         """Where it stands, asked once a second until it has ended: what `wait`, `stream` and `logs` are made of.
 
         Yields:
@@ -236,9 +236,9 @@ class Submission:
             RunError: Nothing is committed: it has not ended, was stopped or cancelled too early, or failed; then with
                 the driver's own words: arm, unit, node and traceback.
         """
-        from cluster import promotion
-        from cluster.report.document import gate_answer
-        from evaluator.ledger import reader
+        from assay.cluster import promotion
+        from assay.cluster.report.document import gate_answer
+        from assay.evaluator.ledger import reader
 
         run_id = self.run_id
         if run_id is None or not reader.is_committed(self._store, run_id):
@@ -290,7 +290,7 @@ class Submission:
 
     def _status_by_ledger(self) -> Status:
         """Where it stands as far as the ledger tells, if the cluster has forgotten it."""
-        from evaluator.ledger import reader
+        from assay.evaluator.ledger import reader
 
         progress = self.progress()
         if progress is not None and progress.state in _ENDS:

@@ -4,8 +4,8 @@ import posixpath
 import re
 from fnmatch import fnmatchcase
 
-from evaluator.storage import open_store, split_uri
-from manifests import Experiment, InvalidInput
+from assay.evaluator.storage import open_store, split_uri
+from assay.manifests import Experiment, InvalidInput
 
 _SUFFIX = re.compile(r"\.(safetensors|pt|pth|bin)$")
 _WILDCARD = re.compile(r"[*?[]")

@@ -7,25 +7,25 @@ from typing import Any
 
 import numpy as np
 
-from cluster import driver, pipeline
-from cluster.dataset_findings import LINEAGE_FIELD
-from cluster.errors import RunError
-from cluster.progress import Watch
-from cluster.race import Waves
-from cluster.rescoring import FACT, Compared, RepeatingSlot, RescoringSlot
-from cluster.slot import Slot
-from evaluator import batches
-from evaluator.batches import Unit
-from evaluator.data.shards import open_dataset
-from evaluator.ledger import lineage, log, reader
-from evaluator.ledger.reader import UnitReceipt
-from evaluator.nested import flat
-from evaluator.rows_compared import NUM_SHOWN
-from evaluator.storage import Store
-from evaluator.storage.memory import MemoryStore
-from manifests.errors import InvalidInput, did_you_mean
-from manifests.ledger import Lineage, LogEntry, Run
-from manifests.verification import Against, ArmVerified, Verification
+from assay.cluster import driver, pipeline
+from assay.cluster.dataset_findings import LINEAGE_FIELD
+from assay.cluster.errors import RunError
+from assay.cluster.progress import Watch
+from assay.cluster.race import Waves
+from assay.cluster.rescoring import FACT, Compared, RepeatingSlot, RescoringSlot
+from assay.cluster.slot import Slot
+from assay.evaluator import batches
+from assay.evaluator.batches import Unit
+from assay.evaluator.data.shards import open_dataset
+from assay.evaluator.ledger import lineage, log, reader
+from assay.evaluator.ledger.reader import UnitReceipt
+from assay.evaluator.nested import flat
+from assay.evaluator.rows_compared import NUM_SHOWN
+from assay.evaluator.storage import Store
+from assay.evaluator.storage.memory import MemoryStore
+from assay.manifests.errors import InvalidInput, did_you_mean
+from assay.manifests.ledger import Lineage, LogEntry, Run
+from assay.manifests.verification import Against, ArmVerified, Verification
 
 _HINTS_AT_SHARE = 1 / 3
 _HINTS_FROM_S = 0.01  # below, a pass is too short for its time to tell anything

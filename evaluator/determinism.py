@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
-from manifests.suite import Determinism
+from assay.manifests.suite import Determinism
 
 _WORKSPACE = ":4096:8"
 """The larger of the two settings under which cuBLAS promises the same bits (its Results reproducibility)."""

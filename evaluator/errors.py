@@ -1,6 +1,6 @@
 """What can go wrong with rows, variants, stores and the ledger; the tree is drawn in manifests.errors."""
 
-from manifests.errors import AssayError, InvalidInput
+from assay.manifests.errors import AssayError, InvalidInput
 
 
 class DataError(InvalidInput):

@@ -7,15 +7,15 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from evaluator import determinism, fingerprint, passes
-from evaluator.batches import Unit
-from evaluator.data.shards import ShardReader, columns_as_numpy
-from evaluator.metrics import operating_point, outputs, row
-from evaluator.predictors.base import Predictor
-from evaluator.predictors.chunks import batches_of
-from evaluator.results import UnitResult, UnitTiming
-from manifests import Dataset, Suite, Variant
-from manifests.ledger import SCORE_COLUMN_PREFIX, SEGMENT_COLUMN_PREFIX
+from assay.evaluator import determinism, fingerprint, passes
+from assay.evaluator.batches import Unit
+from assay.evaluator.data.shards import ShardReader, columns_as_numpy
+from assay.evaluator.metrics import operating_point, outputs, row
+from assay.evaluator.predictors.base import Predictor
+from assay.evaluator.predictors.chunks import batches_of
+from assay.evaluator.results import UnitResult, UnitTiming
+from assay.manifests import Dataset, Suite, Variant
+from assay.manifests.ledger import SCORE_COLUMN_PREFIX, SEGMENT_COLUMN_PREFIX
 
 
 def evaluate(unit: Unit, *, predictor: Predictor, variant: Variant, suite: Suite, reader: ShardReader) -> UnitResult:

@@ -5,13 +5,13 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from itertools import islice
 
-from evaluator import determinism
-from evaluator.batches import Unit
-from evaluator.data.shards import ShardReader, columns_as_numpy
-from evaluator.evaluate import inputs_of
-from evaluator.predictors.base import Batch, Predictor
-from evaluator.predictors.chunks import batches_of
-from manifests import Suite, Variant
+from assay.evaluator import determinism
+from assay.evaluator.batches import Unit
+from assay.evaluator.data.shards import ShardReader, columns_as_numpy
+from assay.evaluator.evaluate import inputs_of
+from assay.evaluator.predictors.base import Batch, Predictor
+from assay.evaluator.predictors.chunks import batches_of
+from assay.manifests import Suite, Variant
 
 _MOST_BATCHES = 16
 """Different batches that are timed, over and over: all of them stay in memory, so that reading takes no time."""

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from evaluator.errors import SourceError
+from assay.evaluator.errors import SourceError
 
 
 @dataclass(frozen=True)

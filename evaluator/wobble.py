@@ -5,15 +5,15 @@ from dataclasses import dataclass, replace
 import numpy as np
 import pyarrow as pa
 
-from evaluator import determinism, passes
-from evaluator.batches import Unit
-from evaluator.data.shards import ShardReader, columns_as_numpy
-from evaluator.evaluate import inputs_of, scored
-from evaluator.ledger.reader import matrix
-from evaluator.predictors.base import PredictionError, Predictor
-from evaluator.predictors.chunks import batches_of
-from manifests import Suite, Variant
-from manifests.ledger import SCORE_COLUMN_PREFIX
+from assay.evaluator import determinism, passes
+from assay.evaluator.batches import Unit
+from assay.evaluator.data.shards import ShardReader, columns_as_numpy
+from assay.evaluator.evaluate import inputs_of, scored
+from assay.evaluator.ledger.reader import matrix
+from assay.evaluator.predictors.base import PredictionError, Predictor
+from assay.evaluator.predictors.chunks import batches_of
+from assay.manifests import Suite, Variant
+from assay.manifests.ledger import SCORE_COLUMN_PREFIX
 
 NUM_BATCHES = 4
 """Whole batches that are probed, evenly spaced over the first unit; the last of them may be padded."""

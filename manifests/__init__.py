@@ -1,21 +1,21 @@
 """What was promised: every manifest a person writes or Assay records. Pydantic only, no I/O, no arrays."""
 
-from manifests.arm import Arm
-from manifests.base import Manifest
-from manifests.budget import Budget, Prices
-from manifests.contract import Column, Contract
-from manifests.dataset import Dataset, Shard, Source
-from manifests.errors import AssayError, InvalidInput, ManifestError
-from manifests.experiment import Experiment
-from manifests.metric import Metric
-from manifests.parse import KINDS, parse
-from manifests.plan import Plan, PlanColumns
-from manifests.policy import Policy
-from manifests.race import Race
-from manifests.resources import Resources
-from manifests.suite import Determinism, Suite
-from manifests.sweep import Sweep
-from manifests.variant import Variant
+from assay.manifests.arm import Arm
+from assay.manifests.base import Manifest
+from assay.manifests.budget import Budget, Prices
+from assay.manifests.contract import Column, Contract
+from assay.manifests.dataset import Dataset, Shard, Source
+from assay.manifests.errors import AssayError, InvalidInput, ManifestError
+from assay.manifests.experiment import Experiment
+from assay.manifests.metric import Metric
+from assay.manifests.parse import KINDS, parse
+from assay.manifests.plan import Plan, PlanColumns
+from assay.manifests.policy import Policy
+from assay.manifests.race import Race
+from assay.manifests.resources import Resources
+from assay.manifests.suite import Determinism, Suite
+from assay.manifests.sweep import Sweep
+from assay.manifests.variant import Variant
 
 __all__ = [
     "KINDS",

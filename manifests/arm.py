@@ -2,8 +2,8 @@
 
 from pydantic import Field
 
-from manifests.base import CIRCUMSTANCE, Manifest, Name
-from manifests.variant import Variant
+from assay.manifests.base import CIRCUMSTANCE, Manifest, Name
+from assay.manifests.variant import Variant
 
 
 class Arm(Manifest):

@@ -6,7 +6,7 @@ from typing import Annotated, Self
 
 from pydantic import AfterValidator, Field, PlainSerializer, model_validator
 
-from manifests.base import Manifest
+from assay.manifests.base import Manifest
 
 PricePerHour = Annotated[float, Field(ge=0)]
 AcceleratorPrices = Annotated[

@@ -4,7 +4,7 @@ from typing import Annotated
 
 from pydantic import Field
 
-from manifests.base import CIRCUMSTANCE, Digest, Manifest, Name
+from assay.manifests.base import CIRCUMSTANCE, Digest, Manifest, Name
 
 Share = Annotated[float, Field(ge=0, le=1)]
 

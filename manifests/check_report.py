@@ -2,8 +2,8 @@
 
 from pydantic import Field
 
-from manifests.base import Manifest
-from manifests.contract import Severity
+from assay.manifests.base import Manifest
+from assay.manifests.contract import Severity
 
 
 class Offender(Manifest):

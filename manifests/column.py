@@ -4,7 +4,7 @@ from typing import Literal, Self
 
 from pydantic import Field, model_validator
 
-from manifests.base import Manifest
+from assay.manifests.base import Manifest
 
 Role = Literal["id", "label", "feature", "segment", "cluster", "timestamp", "weight", "info", "ignored"]
 ScalarType = Literal[

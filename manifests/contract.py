@@ -6,10 +6,10 @@ from unicodedata import is_normalized
 
 from pydantic import Field, model_validator
 
-from manifests.base import Manifest, Name
-from manifests.column import FrozenColumn, is_number
-from manifests.drift import DriftThresholds
-from manifests.leakage import LeakageCheck
+from assay.manifests.base import Manifest, Name
+from assay.manifests.column import FrozenColumn, is_number
+from assay.manifests.drift import DriftThresholds
+from assay.manifests.leakage import LeakageCheck
 
 Severity = Literal["error", "warn"]
 """`error`: rows that break the rule are not frozen. `warn`: they are, and the report says so."""

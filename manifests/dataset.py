@@ -4,11 +4,11 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from manifests.base import CIRCUMSTANCE, Digest, Instant, Manifest, Reference
-from manifests.check_report import CheckReport
-from manifests.column import FrozenColumn
-from manifests.contract import Contract, Sample
-from manifests.profile import Profile
+from assay.manifests.base import CIRCUMSTANCE, Digest, Instant, Manifest, Reference
+from assay.manifests.check_report import CheckReport
+from assay.manifests.column import FrozenColumn
+from assay.manifests.contract import Contract, Sample
+from assay.manifests.profile import Profile
 
 Blake3 = Annotated[str, Field(pattern=r"^blake3:[0-9a-f]{64}$")]
 

@@ -4,8 +4,8 @@ from typing import Literal
 
 from pydantic import Field
 
-from manifests.base import Digest, Manifest, Reference
-from manifests.drift_report import DriftReport
+from assay.manifests.base import Digest, Manifest, Reference
+from assay.manifests.drift_report import DriftReport
 
 
 class ContractChange(Manifest):

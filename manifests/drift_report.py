@@ -4,8 +4,8 @@ from typing import Literal
 
 from pydantic import Field
 
-from manifests.base import CIRCUMSTANCE, Digest, Instant, Manifest, Reference
-from manifests.profile import ValueCount
+from assay.manifests.base import CIRCUMSTANCE, Digest, Instant, Manifest, Reference
+from assay.manifests.profile import ValueCount
 
 
 class DriftStatistic(Manifest):

@@ -7,14 +7,14 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
-from manifests.arm import Arm
-from manifests.base import CIRCUMSTANCE, LOCATION, Digest, Manifest, Name
-from manifests.budget import Budget, Prices
-from manifests.errors import ManifestError, did_you_mean
-from manifests.race import Race
-from manifests.resources import Resources
-from manifests.suite import Suite
-from manifests.sweep import Sweep
+from assay.manifests.arm import Arm
+from assay.manifests.base import CIRCUMSTANCE, LOCATION, Digest, Manifest, Name
+from assay.manifests.budget import Budget, Prices
+from assay.manifests.errors import ManifestError, did_you_mean
+from assay.manifests.race import Race
+from assay.manifests.resources import Resources
+from assay.manifests.suite import Suite
+from assay.manifests.sweep import Sweep
 
 _NUM_SHOWN = 5
 

@@ -4,9 +4,9 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from manifests.base import Digest, Instant, Manifest, Reference
-from manifests.drift_report import DriftReport
-from manifests.leakage import Leakage
+from assay.manifests.base import Digest, Instant, Manifest, Reference
+from assay.manifests.drift_report import DriftReport
+from assay.manifests.leakage import Leakage
 
 LONGEST_REASON = 2000
 """Characters that a reason has at most."""

@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from manifests.base import Manifest
+from assay.manifests.base import Manifest
 
 _NUM_BEYOND = 10
 """Batches expected beyond a quantile, below which its bootstrap resamples but a few extreme values."""

@@ -4,7 +4,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
-from manifests.base import Digest, Instant, Manifest, Reference
+from assay.manifests.base import Digest, Instant, Manifest, Reference
 
 OverlapKind = Literal["exact", "normalised", "near", "ids", "time"]
 """How a row is found in a training set. `exact`: all its features are there. `normalised`: they are, but for the case,

@@ -4,11 +4,11 @@ from typing import Literal, Self
 
 from pydantic import Field, model_validator
 
-from manifests.base import CIRCUMSTANCE, Digest, Manifest, Name, Parameters
-from manifests.check_report import CheckReport
-from manifests.column import FrozenColumn
-from manifests.experiment import Experiment
-from manifests.verification import Outcome, Verification
+from assay.manifests.base import CIRCUMSTANCE, Digest, Manifest, Name, Parameters
+from assay.manifests.check_report import CheckReport
+from assay.manifests.column import FrozenColumn
+from assay.manifests.experiment import Experiment
+from assay.manifests.verification import Outcome, Verification
 
 LAYOUT = "v1"
 """The folder of this layout inside a ledger."""

@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal, Self, cast, get_args
 
 from pydantic import AfterValidator, BeforeValidator, Field, PlainSerializer, model_validator
 
-from manifests.base import Digest, Manifest
+from assay.manifests.base import Digest, Manifest
 
 RowMeasure = Literal[
     "correct",

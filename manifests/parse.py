@@ -10,15 +10,15 @@ import yaml
 from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
-from manifests.base import Manifest, marked
-from manifests.contract import Contract
-from manifests.dataset import Dataset
-from manifests.errors import ManifestError, did_you_mean
-from manifests.experiment import Experiment
-from manifests.plan import Plan
-from manifests.policy import Policy
-from manifests.suite import Suite
-from manifests.variant import Variant
+from assay.manifests.base import Manifest, marked
+from assay.manifests.contract import Contract
+from assay.manifests.dataset import Dataset
+from assay.manifests.errors import ManifestError, did_you_mean
+from assay.manifests.experiment import Experiment
+from assay.manifests.plan import Plan
+from assay.manifests.policy import Policy
+from assay.manifests.suite import Suite
+from assay.manifests.variant import Variant
 
 KINDS: dict[str, type[Manifest]] = {
     kind.__name__: kind for kind in (Contract, Dataset, Experiment, Plan, Policy, Suite, Variant)

@@ -6,8 +6,8 @@ from typing import Annotated, Literal, Self
 
 from pydantic import AfterValidator, Field, PlainSerializer, model_validator
 
-from manifests.base import Manifest
-from manifests.guardrail import Guardrail, LatencyGuardrail
+from assay.manifests.base import Manifest
+from assay.manifests.guardrail import Guardrail, LatencyGuardrail
 
 Margins = Annotated[
     Mapping[str, Annotated[float, Field(ge=0)]],

@@ -4,7 +4,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
-from manifests.base import Manifest, Name
+from assay.manifests.base import Manifest, Name
 
 Requirement = Literal["leakage", "drift", "budget", "verification"]
 

@@ -2,7 +2,7 @@
 
 from pydantic import Field
 
-from manifests.base import Manifest
+from assay.manifests.base import Manifest
 
 QUANTILES = (0.0, 0.01, 0.05, 0.1, 0.2, 0.25, 0.3, 0.4, 0.5, 0.6, 0.7, 0.75, 0.8, 0.9, 0.95, 0.99, 1.0)
 """Which quantiles a profile holds."""

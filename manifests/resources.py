@@ -2,7 +2,7 @@
 
 from pydantic import Field
 
-from manifests.base import Manifest
+from assay.manifests.base import Manifest
 
 
 class Resources(Manifest):

@@ -4,11 +4,11 @@ from typing import Literal, Self
 
 from pydantic import Field, model_validator
 
-from manifests.base import Manifest
-from manifests.errors import did_you_mean
-from manifests.metric import Metric
-from manifests.plan import Plan
-from manifests.policy import Policy
+from assay.manifests.base import Manifest
+from assay.manifests.errors import did_you_mean
+from assay.manifests.metric import Metric
+from assay.manifests.plan import Plan
+from assay.manifests.policy import Policy
 
 
 class Determinism(Manifest):

@@ -11,10 +11,10 @@ from typing import Annotated, Any, Literal, Self, TypeVar, cast
 import rfc8785
 from pydantic import AfterValidator, Discriminator, Field, JsonValue, PlainSerializer, Tag, model_validator
 
-from manifests.arm import Arm
-from manifests.base import LOCATION, Manifest
-from manifests.errors import shortened
-from manifests.variant import Variant
+from assay.manifests.arm import Arm
+from assay.manifests.base import LOCATION, Manifest
+from assay.manifests.errors import shortened
+from assay.manifests.variant import Variant
 
 MAX_ARMS = 10_000
 """The most arms of one sweep."""

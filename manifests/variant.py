@@ -4,7 +4,7 @@ from typing import Literal, Self
 
 from pydantic import Field, model_validator
 
-from manifests.base import LOCATION, Digest, Manifest, Parameters
+from assay.manifests.base import LOCATION, Digest, Manifest, Parameters
 
 Output = Literal["logits", "probabilities", "labels", "values"]
 

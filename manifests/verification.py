@@ -5,7 +5,7 @@ from typing import Literal
 
 from pydantic import Field, JsonValue
 
-from manifests.base import Manifest, Name
+from assay.manifests.base import Manifest, Name
 
 Against = Literal["ledger", "itself"]
 """What rows that were scored again are compared with: those that the ledger holds, or another pass over them."""

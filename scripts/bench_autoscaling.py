@@ -29,10 +29,11 @@ os.environ["RAY_AUTH_MODE"] = "disabled"  # one machine, one cluster of its own
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from cluster.report.timing import timing
-from evaluator.storage import open_store
 from tests import builders
 from tests.autoscaling import Autoscaled, autoscaled_ray
+
+from assay.cluster.report.timing import timing
+from assay.evaluator.storage import open_store
 
 NUM_UNITS = 5  # of an arm
 BATCHES_A_UNIT = 40  # enough that the few batches of the probe weigh little
@@ -160,7 +161,7 @@ class Bench:
         began_at = time.time()
         with timeline(self.cluster) as nodes:
             process = subprocess.Popen(
-                [sys.executable, "-m", "cluster.cli", "run", str(file), "--json"],
+                [sys.executable, "-m", "assay.cluster.cli", "run", str(file), "--json"],
                 env={**os.environ, **self.cluster.variables},
                 cwd=Path(__file__).resolve().parent.parent,
                 stdout=subprocess.PIPE,

@@ -17,20 +17,20 @@ import numpy as np
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from cluster.driver import drive
-from cluster.executor import Outcome, Ready
-from cluster.progress import Watch
-from cluster.race import Waves
-from cluster.schedule import Schedule, Task
-from cluster.slot import Published
-from evaluator.batches import Unit
-from evaluator.ledger.reader import UnitReceipt
-from evaluator.results import UnitTiming
-from evaluator.storage.memory import MemoryStore
-from manifests import Arm, Experiment, Metric, Plan, Policy, Resources, Suite, Variant
-from manifests.check_report import CheckReport
-from manifests.column import FrozenColumn
-from manifests.ledger import Lineage, Run
+from assay.cluster.driver import drive
+from assay.cluster.executor import Outcome, Ready
+from assay.cluster.progress import Watch
+from assay.cluster.race import Waves
+from assay.cluster.schedule import Schedule, Task
+from assay.cluster.slot import Published
+from assay.evaluator.batches import Unit
+from assay.evaluator.ledger.reader import UnitReceipt
+from assay.evaluator.results import UnitTiming
+from assay.evaluator.storage.memory import MemoryStore
+from assay.manifests import Arm, Experiment, Metric, Plan, Policy, Resources, Suite, Variant
+from assay.manifests.check_report import CheckReport
+from assay.manifests.column import FrozenColumn
+from assay.manifests.ledger import Lineage, Run
 
 NO_DIGEST = "sha256:" + "0" * 64
 

@@ -23,7 +23,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from manifests.contract import Column, Contract
+from assay.manifests.contract import Column, Contract
 
 NUM_ROWS, NUM_ROWS_QUICK, NUM_ROWS_WARM_UP = 2_000_000, 50_000, 1_000
 NUM_ROUNDS = 3
@@ -101,15 +101,15 @@ def pyarrow_alone(path: Path, folder: Path) -> None:
 
 def whole_door(path: Path, folder: Path) -> None:
     """Freezes the file into a store of its own."""
-    from evaluator.data.freeze import freeze
-    from evaluator.storage import open_store
+    from assay.evaluator.data.freeze import freeze
+    from assay.evaluator.storage import open_store
 
     freeze([path], contract=contract_of_rows(), reference="bench@v1", store=open_store(str(folder)))
 
 
 def reading(path: Path, _: Path) -> None:
     """Reads the file as typed chunks, and lets them go."""
-    from evaluator.data.ingest import read_chunks
+    from assay.evaluator.data.ingest import read_chunks
 
     for _chunk in read_chunks(path, contract=contract_of_rows()):
         pass

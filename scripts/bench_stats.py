@@ -29,9 +29,9 @@ from scipy import stats as scipy_stats
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from manifests.plan import Plan
-from stats import analysis
-from stats.samples import Samples
+from assay.manifests.plan import Plan
+from assay.stats import analysis
+from assay.stats.samples import Samples
 
 UNITS = (1, 7, 64)
 
@@ -99,9 +99,9 @@ def ratios(*, quick: bool) -> list[tuple[str, float, float]]:
     """What the usual libraries need for the same answer, and what this one needs."""
     from statsmodels.stats.anova import AnovaRM
 
-    from stats import omnibus, randomisation, resampling
-    from stats.moments import moments_of
-    from stats.row_weights import row_keys
+    from assay.stats import omnibus, randomisation, resampling
+    from assay.stats.moments import moments_of
+    from assay.stats.row_weights import row_keys
 
     found = []
     names = tuple("abcde")

@@ -40,15 +40,15 @@ import yaml
 from counting_proxy import CountingProxy, counting_proxy
 from process_watch import Watch, resident_bytes
 
-from cluster import pipeline, session
-from cluster.slot import Published, Slot
-from evaluator import allocator
-from evaluator.data.freeze import freeze
-from evaluator.data.shards import ShardReader, columns_as_numpy
-from evaluator.ledger import reader
-from evaluator.storage import open_store
-from manifests import Contract, Dataset
-from manifests.dataset import Shard
+from assay.cluster import pipeline, session
+from assay.cluster.slot import Published, Slot
+from assay.evaluator import allocator
+from assay.evaluator.data.freeze import freeze
+from assay.evaluator.data.shards import ShardReader, columns_as_numpy
+from assay.evaluator.ledger import reader
+from assay.evaluator.storage import open_store
+from assay.manifests import Contract, Dataset
+from assay.manifests.dataset import Shard
 
 NUM_SLOTS = 2
 BUCKET_URI = "s3://assay"
@@ -640,10 +640,10 @@ def _measure_slots() -> None:
     session.secure()
     import ray
 
-    import cluster.remote
+    from assay.cluster import local, remote
 
-    cluster.local.Slot = MeasuredSlot  # pyright: ignore[reportPrivateImportUsage]
-    cluster.remote.SlotActor = ray.remote(max_restarts=0)(MeasuredSlot)
+    local.Slot = MeasuredSlot
+    remote.SlotActor = ray.remote(max_restarts=0)(MeasuredSlot)
 
 
 if __name__ == "__main__":

@@ -37,7 +37,6 @@ from chaos_ledger import Evidence, evidence
 from chaos_nodes import Nodes, kill, nodes
 from chaos_proxy import DISTURBANCES, Disturbance, FaultyProxy
 from pyarrow import fs
-
 from tests import seaweed
 
 KINDS = ("actor", "node", "driver", *DISTURBANCES)
@@ -243,7 +242,7 @@ class Bench:
         environment = {**os.environ, "TMPDIR": str(self.folder), **self.server.variables, **variables}
         with log.open("ab") as output:
             return subprocess.Popen(
-                [sys.executable, "-m", "cluster.cli", *arguments],
+                [sys.executable, "-m", "assay.cluster.cli", *arguments],
                 stdout=output,
                 stderr=output,
                 env=environment,

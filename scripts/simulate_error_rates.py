@@ -22,11 +22,11 @@ from scipy import special
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from manifests.plan import Plan, PlanColumns
-from manifests.policy import Policy
-from stats import analysis, gate
-from stats.corpus import Answers, Classes, Ranked, corpus_samples
-from stats.samples import Samples
+from assay.manifests.plan import Plan, PlanColumns
+from assay.manifests.policy import Policy
+from assay.stats import analysis, gate
+from assay.stats.corpus import Answers, Classes, Ranked, corpus_samples
+from assay.stats.samples import Samples
 
 ALPHA = 0.05
 LOW, HIGH = 0.04, 0.06

@@ -24,10 +24,10 @@ from scipy import special
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from cluster.ledger_samples import samples_of
-from evaluator.ledger import reader
-from evaluator.storage import open_store
-from stats import racing
+from assay.cluster.ledger_samples import samples_of
+from assay.evaluator.ledger import reader
+from assay.evaluator.storage import open_store
+from assay.stats import racing
 
 ALPHA = 0.05
 NUM_ARMS = 64

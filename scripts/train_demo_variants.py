@@ -14,9 +14,9 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from cluster.demo import digits, models
-from evaluator import determinism
-from manifests import Determinism
+from assay.cluster.demo import digits, models
+from assay.evaluator import determinism
+from assay.manifests import Determinism
 
 WEIGHTS = Path(__file__).parent.parent / "cluster" / "demo" / "weights"
 _BATCH_SIZE = 64

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy import optimize, special, stats
 
-from stats.many_to_one import NORMAL_REACH, TINY_P, legendre, shared_error
+from assay.stats.many_to_one import NORMAL_REACH, TINY_P, legendre, shared_error
 
 _NUM_NODES = 160
 

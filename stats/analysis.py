@@ -5,18 +5,18 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from manifests.plan import Plan
-from stats import cautions, checks, independent, margins, paired, posthoc
-from stats import guardrails as guards
-from stats.errors import SamplesError
-from stats.estimates import arm_estimates
-from stats.guardrails import Guardrail, Held
-from stats.letters import letters_of
-from stats.max_t import Pair
-from stats.missing import Complete, completed, completed_unpaired
-from stats.paired import Measured
-from stats.prospects import best_of, power_of
-from stats.results import (
+from assay.manifests.plan import Plan
+from assay.stats import cautions, checks, independent, margins, paired, posthoc
+from assay.stats import guardrails as guards
+from assay.stats.errors import SamplesError
+from assay.stats.estimates import arm_estimates
+from assay.stats.guardrails import Guardrail, Held
+from assay.stats.letters import letters_of
+from assay.stats.max_t import Pair
+from assay.stats.missing import Complete, completed, completed_unpaired
+from assay.stats.paired import Measured
+from assay.stats.prospects import best_of, power_of
+from assay.stats.results import (
     Analysis,
     ArmEstimate,
     BestArm,
@@ -28,8 +28,8 @@ from stats.results import (
     NotTestable,
     OmnibusTest,
 )
-from stats.samples import Samples, refuse_out_of_range, segment_names
-from stats.segments import BySegment, segments_of
+from assay.stats.samples import Samples, refuse_out_of_range, segment_names
+from assay.stats.segments import BySegment, segments_of
 
 __all__ = ["Analysis", "Guardrail", "analyze"]
 

@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import stats
 
-from stats.moments import Floats
+from assay.stats.moments import Floats
 
 
 def pseudo_values(scores_RA: Floats, positive_R: NDArray[np.bool_]) -> Floats:

@@ -6,7 +6,7 @@ Axes: R rows, A arms, T thresholds: the distinct scores of an arm, the highest f
 import numpy as np
 from numpy.typing import NDArray
 
-from stats.moments import Floats
+from assay.stats.moments import Floats
 
 
 def pseudo_values(scores_RA: Floats, positive_R: NDArray[np.bool_]) -> Floats:

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from scipy import optimize, stats
 from statsmodels.stats.proportion import confint_proportions_2indep
 
-from manifests.errors import InvalidInput
+from assay.manifests.errors import InvalidInput
 
 
 @dataclass(frozen=True)

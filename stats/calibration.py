@@ -10,15 +10,15 @@ from dataclasses import replace
 
 import numpy as np
 
-from manifests.calibration import Rates
-from manifests.plan import Plan
-from manifests.policy import Policy
-from stats import analysis, gate
-from stats.errors import SamplesError
-from stats.group_guardrails import GroupGapGuardrail, SelectionRatioGuardrail
-from stats.guardrails import Guardrail, Held
-from stats.samples import Samples
-from stats.segment_guardrail import SegmentsGuardrail
+from assay.manifests.calibration import Rates
+from assay.manifests.plan import Plan
+from assay.manifests.policy import Policy
+from assay.stats import analysis, gate
+from assay.stats.errors import SamplesError
+from assay.stats.group_guardrails import GroupGapGuardrail, SelectionRatioGuardrail
+from assay.stats.guardrails import Guardrail, Held
+from assay.stats.samples import Samples
+from assay.stats.segment_guardrail import SegmentsGuardrail
 
 MULTIPLES = (-2.0, 1.0, 2.0)
 """What is planted, in smallest detectable effects beyond what the policy wants; negative: harm, from no difference."""

@@ -4,11 +4,11 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 
-from stats import checks
-from stats.clusters import FEW_CLUSTERS
-from stats.max_t import Pair
-from stats.results import Analysis
-from stats.samples import Samples
+from assay.stats import checks
+from assay.stats.clusters import FEW_CLUSTERS
+from assay.stats.max_t import Pair
+from assay.stats.results import Analysis
+from assay.stats.samples import Samples
 
 UNEQUAL_CLUSTERS = 0.5
 """Coefficient of variation of cluster sizes from which cluster-robust errors are doubtful."""

@@ -5,16 +5,16 @@ from dataclasses import replace
 
 from scipy import stats
 
-from manifests.plan import Plan
-from stats import multiplicity, paired, posthoc, resampling
-from stats.clusters import FEW_CLUSTERS
-from stats.corpus import CorpusSamples
-from stats.max_t import Pair
-from stats.moments import Floats
-from stats.randomisation import sign_flip_max_t
-from stats.results import Check, CheckedPair, Comparison
-from stats.row_weights import row_keys
-from stats.samples import Samples
+from assay.manifests.plan import Plan
+from assay.stats import multiplicity, paired, posthoc, resampling
+from assay.stats.clusters import FEW_CLUSTERS
+from assay.stats.corpus import CorpusSamples
+from assay.stats.max_t import Pair
+from assay.stats.moments import Floats
+from assay.stats.randomisation import sign_flip_max_t
+from assay.stats.results import Check, CheckedPair, Comparison
+from assay.stats.row_weights import row_keys
+from assay.stats.samples import Samples
 
 FEW_ROWS = 30
 """Below this many rows, means may be far from normal."""

@@ -9,8 +9,8 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
-from stats.errors import SamplesError
-from stats.moments import Floats, Moments, moments_of
+from assay.stats.errors import SamplesError
+from assay.stats.moments import Floats, Moments, moments_of
 
 MIN_CLUSTERS = 5
 """Fewer clusters than this tell too little about how clusters vary: no null distribution is near enough."""

@@ -12,9 +12,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import ArrayLike, NDArray
 
-from manifests.errors import did_you_mean
-from stats.errors import SamplesError
-from stats.samples import Samples, free_segment_name, refuse_out_of_range, renumbered
+from assay.manifests.errors import did_you_mean
+from assay.stats.errors import SamplesError
+from assay.stats.samples import Samples, free_segment_name, refuse_out_of_range, renumbered
 
 Column = pa.Array | pa.ChunkedArray | ArrayLike
 """One column of a table: Arrow, NumPy, pandas or a list."""

@@ -17,12 +17,12 @@ from typing import Any, Literal, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from stats import auroc, average_precision, joint_table, resampling
-from stats.joint_table import ClassMetric
-from stats.moments import Floats
-from stats.resampling import Replicates
-from stats.row_weights import Keys
-from stats.samples import Samples, renumbered
+from assay.stats import auroc, average_precision, joint_table, resampling
+from assay.stats.joint_table import ClassMetric
+from assay.stats.moments import Floats
+from assay.stats.resampling import Replicates
+from assay.stats.row_weights import Keys
+from assay.stats.samples import Samples, renumbered
 
 _NUM_REPLICATES = 4_000
 _MOST_COUNTS = 40_000_000

@@ -7,9 +7,9 @@ from numpy.typing import ArrayLike
 from scipy import stats
 from statsmodels.stats.weightstats import ttost_ind
 
-from manifests.errors import InvalidInput
-from stats.errors import SamplesError
-from stats.finite import finite
+from assay.manifests.errors import InvalidInput
+from assay.stats.errors import SamplesError
+from assay.stats.finite import finite
 
 
 @dataclass(frozen=True)

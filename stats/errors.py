@@ -1,6 +1,6 @@
 """What can go wrong with a table of scores; the tree is drawn in manifests.errors."""
 
-from manifests.errors import InvalidInput
+from assay.manifests.errors import InvalidInput
 
 
 class SamplesError(InvalidInput):

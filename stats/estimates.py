@@ -6,9 +6,9 @@ import numpy as np
 from scipy import special, stats
 from statsmodels.stats.proportion import proportion_confint
 
-from manifests.errors import InvalidInput
-from stats.paired import Measured
-from stats.results import ArmEstimate
+from assay.manifests.errors import InvalidInput
+from assay.stats.paired import Measured
+from assay.stats.results import ArmEstimate
 
 
 def mean_interval(mean: float, std_error: float, df: float, alpha: float) -> tuple[float, float]:

@@ -5,9 +5,9 @@ from typing import Literal
 
 from scipy import stats
 
-from manifests.errors import InvalidInput
-from stats.all_pairs import AllPairs
-from stats.many_to_one import ManyToOne
+from assay.manifests.errors import InvalidInput
+from assay.stats.all_pairs import AllPairs
+from assay.stats.many_to_one import ManyToOne
 
 Family = Literal["dunnett", "tukey"]
 

@@ -3,8 +3,8 @@
 import numpy as np
 from numpy.typing import ArrayLike
 
-from stats.errors import SamplesError
-from stats.moments import Floats
+from assay.stats.errors import SamplesError
+from assay.stats.moments import Floats
 
 
 def finite(values: ArrayLike, *, what: str = "score", place: str = "") -> Floats:

@@ -5,12 +5,12 @@ from dataclasses import dataclass, replace
 from types import MappingProxyType
 from typing import Literal
 
-from manifests.plan import Plan
-from manifests.policy import Policy
-from stats import guardrail_words, noise, paired
-from stats.noise import Noise
-from stats.prospects import rows_to_settle
-from stats.results import Analysis, Comparison, GuardrailResult
+from assay.manifests.plan import Plan
+from assay.manifests.policy import Policy
+from assay.stats import guardrail_words, noise, paired
+from assay.stats.noise import Noise
+from assay.stats.prospects import rows_to_settle
+from assay.stats.results import Analysis, Comparison, GuardrailResult
 
 Verdict = Literal["promote", "hold", "reject"]
 Answer = Literal["pass", "fail", "unknown"]

@@ -15,16 +15,16 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from manifests.plan import Plan
-from stats import latency, posthoc, resampling
-from stats.errors import SamplesError
-from stats.guardrails import Guardrail, on_rows_of, verdict_of
-from stats.moments import Floats
-from stats.resampling import Replicates
-from stats.results import Comparison, GuardrailPart, GuardrailResult
-from stats.row_weights import Keys, poisson_weights, row_keys
-from stats.samples import Samples, segment_names
-from stats.segment_guardrail import small
+from assay.manifests.plan import Plan
+from assay.stats import latency, posthoc, resampling
+from assay.stats.errors import SamplesError
+from assay.stats.guardrails import Guardrail, on_rows_of, verdict_of
+from assay.stats.moments import Floats
+from assay.stats.resampling import Replicates
+from assay.stats.results import Comparison, GuardrailPart, GuardrailResult
+from assay.stats.row_weights import Keys, poisson_weights, row_keys
+from assay.stats.samples import Samples, segment_names
+from assay.stats.segment_guardrail import small
 
 _NUM_REPLICATES = 4_000
 _METHOD = "paired_bootstrap"

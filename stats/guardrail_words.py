@@ -1,6 +1,6 @@
 """What a guardrail has found, in words and numbers."""
 
-from stats.results import Comparison, GuardrailResult
+from assay.stats.results import Comparison, GuardrailResult
 
 _VERDICTS = {
     "non_inferior": "within",

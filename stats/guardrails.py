@@ -11,12 +11,12 @@ from typing import Literal, Protocol
 
 import numpy as np
 
-from manifests.plan import Plan
-from stats import paired, posthoc
-from stats.errors import SamplesError
-from stats.missing import completed
-from stats.results import Comparison, GuardrailResult, GuardrailVerdict
-from stats.samples import Samples, refuse_out_of_range
+from assay.manifests.plan import Plan
+from assay.stats import paired, posthoc
+from assay.stats.errors import SamplesError
+from assay.stats.missing import completed
+from assay.stats.results import Comparison, GuardrailResult, GuardrailVerdict
+from assay.stats.samples import Samples, refuse_out_of_range
 
 
 class Held(Protocol):

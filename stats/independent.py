@@ -8,15 +8,15 @@ from collections.abc import Sequence
 import numpy as np
 from scipy import stats
 
-from manifests.plan import Plan
-from stats import binary, omnibus, paired, posthoc, unpaired
-from stats.clusters import refuse_few_clusters
-from stats.errors import SamplesError
-from stats.max_t import Pair
-from stats.moments import Floats
-from stats.paired import Measured
-from stats.results import Comparison, OmnibusTest
-from stats.samples import Samples
+from assay.manifests.plan import Plan
+from assay.stats import binary, omnibus, paired, posthoc, unpaired
+from assay.stats.clusters import refuse_few_clusters
+from assay.stats.errors import SamplesError
+from assay.stats.max_t import Pair
+from assay.stats.moments import Floats
+from assay.stats.paired import Measured
+from assay.stats.results import Comparison, OmnibusTest
+from assay.stats.samples import Samples
 
 Groups = tuple[Floats, ...]
 

@@ -15,9 +15,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from stats.errors import SamplesError
-from stats.moments import Floats
-from stats.resampling import Replicates
+from assay.stats.errors import SamplesError
+from assay.stats.moments import Floats
+from assay.stats.resampling import Replicates
 
 ClassMetric = Callable[[Floats], Floats]
 """From sums (... x S) to the metric (...); NaN where it is undefined."""

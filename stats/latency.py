@@ -9,13 +9,13 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from manifests.errors import InvalidInput
-from stats.errors import SamplesError
-from stats.finite import finite
-from stats.moments import Floats
-from stats.resampling import Replicates, check_keys
-from stats.results import Comparison
-from stats.row_weights import Keys, poisson_weights
+from assay.manifests.errors import InvalidInput
+from assay.stats.errors import SamplesError
+from assay.stats.finite import finite
+from assay.stats.moments import Floats
+from assay.stats.resampling import Replicates, check_keys
+from assay.stats.results import Comparison
+from assay.stats.row_weights import Keys, poisson_weights
 
 _BLOCK_NUM_REPLICATES = 256
 _WINDOW_WIDTHS = 8

@@ -6,9 +6,9 @@ TOST (Schuirmann 1987, J. Pharmacokinet. Biopharm. 15:657), for the arm alone.
 
 from scipy import stats
 
-from manifests.plan import Plan
-from stats import binary, equivalence, paired
-from stats.results import Comparison, Margin
+from assay.manifests.plan import Plan
+from assay.stats import binary, equivalence, paired
+from assay.stats.results import Comparison, Margin
 
 
 def held(comparison: Comparison, arms: paired.Measured, plan: Plan, *, is_binary: bool, num_comparisons: int) -> Margin:

@@ -7,8 +7,8 @@ from functools import lru_cache
 
 from scipy import optimize, stats
 
-from manifests.errors import InvalidInput
-from stats.family_critical import Family, critical_value
+from assay.manifests.errors import InvalidInput
+from assay.stats.family_critical import Family, critical_value
 
 MOST_ROWS = 1e12
 """Beyond this many rows the answer is that the effect is too small to be seen."""

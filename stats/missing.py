@@ -9,10 +9,10 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from stats import binary, multiplicity
-from stats.errors import SamplesError
-from stats.results import MissingArm, Missingness, Rule
-from stats.samples import Samples
+from assay.stats import binary, multiplicity
+from assay.stats.errors import SamplesError
+from assay.stats.results import MissingArm, Missingness, Rule
+from assay.stats.samples import Samples
 
 Direction = Literal["higher", "lower"]
 _NUM_NAMED = 5

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from scipy.stats import false_discovery_control
 from statsmodels.stats.multitest import multipletests
 
-from manifests.errors import InvalidInput, did_you_mean
+from assay.manifests.errors import InvalidInput, did_you_mean
 
 Method = Literal["holm", "bh", "by", "bonferroni", "hommel", "hochberg"]
 

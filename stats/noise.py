@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from stats.results import Analysis
+from assay.stats.results import Analysis
 
 
 @dataclass(frozen=True)

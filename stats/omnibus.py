@@ -11,13 +11,13 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy import stats
 
-from stats import sphericity
-from stats.clusters import CONSTANT_TOTALS, MIN_CLUSTERS
-from stats.errors import SamplesError
-from stats.finite import finite, refuse_other_than_01
-from stats.moments import Floats, Moments, moments_of
-from stats.quadratic_form import QuadraticForm, quadratic_form
-from stats.results import OmnibusTest
+from assay.stats import sphericity
+from assay.stats.clusters import CONSTANT_TOTALS, MIN_CLUSTERS
+from assay.stats.errors import SamplesError
+from assay.stats.finite import finite, refuse_other_than_01
+from assay.stats.moments import Floats, Moments, moments_of
+from assay.stats.quadratic_form import QuadraticForm, quadratic_form
+from assay.stats.results import OmnibusTest
 
 _CHUNK_NUM_ROWS = 65_536
 

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from scipy import optimize, special, stats
 
-from stats.mean_power import smallest_rows
+from assay.stats.mean_power import smallest_rows
 
 
 @dataclass(frozen=True)

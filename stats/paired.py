@@ -9,14 +9,14 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from manifests.plan import Plan
-from stats import binary, omnibus, posthoc
-from stats.clusters import cluster_moments_of, refuse_few_clusters
-from stats.errors import SamplesError
-from stats.max_t import Pair, pair_variances
-from stats.moments import Floats, Moments, Scores, moments_of
-from stats.results import Comparison, OmnibusTest
-from stats.samples import Samples
+from assay.manifests.plan import Plan
+from assay.stats import binary, omnibus, posthoc
+from assay.stats.clusters import cluster_moments_of, refuse_few_clusters
+from assay.stats.errors import SamplesError
+from assay.stats.max_t import Pair, pair_variances
+from assay.stats.moments import Floats, Moments, Scores, moments_of
+from assay.stats.results import Comparison, OmnibusTest
+from assay.stats.samples import Samples
 
 
 @dataclass(frozen=True, eq=False)

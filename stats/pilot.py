@@ -9,10 +9,10 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from manifests.plan import Plan
-from stats import posthoc
-from stats.errors import SamplesError
-from stats.samples import Samples
+from assay.manifests.plan import Plan
+from assay.stats import posthoc
+from assay.stats.errors import SamplesError
+from assay.stats.samples import Samples
 
 Floats = NDArray[np.float64]
 

@@ -10,12 +10,12 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import stats
 
-from manifests.errors import InvalidInput, did_you_mean
-from stats import binary, multiplicity
-from stats.clusters import CONSTANT_TOTALS
-from stats.max_t import Pair, max_t_of, pair_variances
-from stats.moments import Floats, Moments
-from stats.results import Comparison
+from assay.manifests.errors import InvalidInput, did_you_mean
+from assay.stats import binary, multiplicity
+from assay.stats.clusters import CONSTANT_TOTALS
+from assay.stats.max_t import Pair, max_t_of, pair_variances
+from assay.stats.moments import Floats, Moments
+from assay.stats.results import Comparison
 
 FEW_DISCORDANT = 25
 """Below this many discordant rows in any pair, McNemar's mid-p decides instead of a normal approximation."""

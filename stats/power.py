@@ -9,15 +9,15 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any, Literal, Protocol
 
-from manifests.errors import InvalidInput
-from manifests.plan import Plan
-from stats import pilot
-from stats.family_critical import Family
-from stats.mean_power import MeanDesign, mde_paired_mean, rows_paired_mean, sd_difference_of_repeats
-from stats.omnibus_power import AnovaDesign
-from stats.power_question import Question, needed, one_of
-from stats.proportion_power import PairedProportions, TwoProportions, discordant_of, midp_power
-from stats.samples import Samples
+from assay.manifests.errors import InvalidInput
+from assay.manifests.plan import Plan
+from assay.stats import pilot
+from assay.stats.family_critical import Family
+from assay.stats.mean_power import MeanDesign, mde_paired_mean, rows_paired_mean, sd_difference_of_repeats
+from assay.stats.omnibus_power import AnovaDesign
+from assay.stats.power_question import Question, needed, one_of
+from assay.stats.proportion_power import PairedProportions, TwoProportions, discordant_of, midp_power
+from assay.stats.samples import Samples
 
 __all__ = ["PowerAnswer", "answer", "from_pilot", "mde_paired_mean", "rows_paired_mean", "sd_difference_of_repeats"]
 

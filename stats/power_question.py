@@ -3,8 +3,8 @@
 import math
 from dataclasses import dataclass, replace
 
-from manifests.errors import InvalidInput
-from stats.family_critical import Family, critical_value
+from assay.manifests.errors import InvalidInput
+from assay.stats.family_critical import Family, critical_value
 
 _BELONGS = {
     (True, False): ("sd_difference", "sd", "correlation"),

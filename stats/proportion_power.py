@@ -7,8 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 from scipy import optimize, stats
 
-from manifests.errors import InvalidInput
-from stats.mean_power import smallest_rows
+from assay.manifests.errors import InvalidInput
+from assay.stats.mean_power import smallest_rows
 
 
 @dataclass(frozen=True)

@@ -7,9 +7,9 @@ from dataclasses import replace
 import numpy as np
 from scipy import stats
 
-from stats import selection
-from stats.paired import Measured
-from stats.results import BestArm, Comparison, PairPower, Power
+from assay.stats import selection
+from assay.stats.paired import Measured
+from assay.stats.results import BestArm, Comparison, PairPower, Power
 
 POWER = 0.8
 """The probability with which a difference of the size of the mde would have been found."""

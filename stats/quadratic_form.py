@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy import linalg
 
-from stats.moments import Floats
+from assay.stats.moments import Floats
 
 _RANK_TOLERANCE = 1e-10
 

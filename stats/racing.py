@@ -23,8 +23,8 @@ from typing import Literal
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from manifests.errors import InvalidInput
-from stats.errors import SamplesError
+from assay.manifests.errors import InvalidInput
+from assay.stats.errors import SamplesError
 
 Floats = NDArray[np.float64]
 

@@ -9,11 +9,11 @@ from dataclasses import replace
 
 import numpy as np
 
-from stats import multiplicity, posthoc, resampling
-from stats.moments import Floats
-from stats.resampling import SumsMetric
-from stats.results import Comparison
-from stats.row_weights import Keys, signs
+from assay.stats import multiplicity, posthoc, resampling
+from assay.stats.moments import Floats
+from assay.stats.resampling import SumsMetric
+from assay.stats.results import Comparison
+from assay.stats.row_weights import Keys, signs
 
 _EXACT_NUM_BLOCKS = 20
 _BLOCK_NUM_REPLICATES = 512

@@ -7,9 +7,9 @@ import numpy as np
 from numpy.typing import ArrayLike
 from scipy import stats
 
-from stats.errors import SamplesError
-from stats.finite import finite
-from stats.moments import Floats, moments_of
+from assay.stats.errors import SamplesError
+from assay.stats.finite import finite
+from assay.stats.moments import Floats, moments_of
 
 
 def linearised(numerators_RA: ArrayLike, denominators_RA: ArrayLike) -> Floats:

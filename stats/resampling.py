@@ -10,12 +10,12 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from stats import posthoc
-from stats.errors import SamplesError
-from stats.max_t import Pair
-from stats.moments import Floats
-from stats.results import Comparison
-from stats.row_weights import Keys, poisson_weights
+from assay.stats import posthoc
+from assay.stats.errors import SamplesError
+from assay.stats.max_t import Pair
+from assay.stats.moments import Floats
+from assay.stats.results import Comparison
+from assay.stats.row_weights import Keys, poisson_weights
 
 SumsMetric = Callable[[Floats], Floats]
 """From sums over rows (... x A x S) to the metric (... x A)."""

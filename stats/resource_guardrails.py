@@ -10,16 +10,16 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from manifests.guardrail import LatencyGuardrail as LatencyRule
-from manifests.guardrail import SizeGuardrail as SizeRule
-from manifests.plan import Plan
-from stats import latency, posthoc, resampling
-from stats.guardrails import verdict_of
-from stats.ratio import fieller_interval
-from stats.resampling import Replicates
-from stats.results import Comparison, GuardrailResult
-from stats.row_weights import row_keys
-from stats.samples import Samples
+from assay.manifests.guardrail import LatencyGuardrail as LatencyRule
+from assay.manifests.guardrail import SizeGuardrail as SizeRule
+from assay.manifests.plan import Plan
+from assay.stats import latency, posthoc, resampling
+from assay.stats.guardrails import verdict_of
+from assay.stats.ratio import fieller_interval
+from assay.stats.resampling import Replicates
+from assay.stats.results import Comparison, GuardrailResult
+from assay.stats.row_weights import row_keys
+from assay.stats.samples import Samples
 
 Seconds = NDArray[np.float64]
 

@@ -18,12 +18,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from types import MappingProxyType
 
-from manifests.plan import Plan
-from manifests.policy import Policy
-from stats import gate, winner
-from stats.evidence import ArmCost, Evidence
-from stats.gate import Answer, Decision, Question, Verdict
-from stats.results import Analysis
+from assay.manifests.plan import Plan
+from assay.manifests.policy import Policy
+from assay.stats import gate, winner
+from assay.stats.evidence import ArmCost, Evidence
+from assay.stats.gate import Answer, Decision, Question, Verdict
+from assay.stats.results import Analysis
 
 POINT = 0.01
 """A point of improvement, in units of the primary metric."""

@@ -10,9 +10,9 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from manifests.errors import did_you_mean
-from stats.errors import SamplesError
-from stats.moments import Floats, Scores
+from assay.manifests.errors import did_you_mean
+from assay.stats.errors import SamplesError
+from assay.stats.moments import Floats, Scores
 
 NO_SEGMENT = "(none)"
 """The segment of rows that name none, unless a segment is called so: see `segment_names`."""

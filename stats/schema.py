@@ -6,7 +6,7 @@ from typing import Any
 
 from pydantic import TypeAdapter
 
-from stats.results import NAMED_VALUES, Analysis, json_name
+from assay.stats.results import NAMED_VALUES, Analysis, json_name
 
 ANALYSIS_SCHEMA = Path(__file__).with_name("analysis.schema.json")
 """The schema as it is published; a test holds it to the records."""

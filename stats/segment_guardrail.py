@@ -10,13 +10,13 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from manifests.plan import Plan
-from stats import paired, posthoc
-from stats.clusters import MIN_CLUSTERS
-from stats.errors import SamplesError
-from stats.guardrails import Guardrail, bound_of, compared, on_rows_of, verdict_of
-from stats.results import Comparison, GuardrailPart, GuardrailResult, GuardrailVerdict
-from stats.samples import Samples
+from assay.manifests.plan import Plan
+from assay.stats import paired, posthoc
+from assay.stats.clusters import MIN_CLUSTERS
+from assay.stats.errors import SamplesError
+from assay.stats.guardrails import Guardrail, bound_of, compared, on_rows_of, verdict_of
+from assay.stats.results import Comparison, GuardrailPart, GuardrailResult, GuardrailVerdict
+from assay.stats.samples import Samples
 
 _WORST_FIRST: tuple[GuardrailVerdict, ...] = ("breach", "not_testable", "undecided", "non_inferior")
 """What the worst segment says, the guardrail says."""

@@ -9,13 +9,13 @@ from dataclasses import dataclass, replace
 import numpy as np
 from scipy import stats
 
-from stats import multiplicity, omnibus, paired
-from stats.clusters import MIN_CLUSTERS
-from stats.errors import SamplesError
-from stats.max_t import Pair
-from stats.moments import Floats
-from stats.results import Comparison, OmnibusTest, Segment
-from stats.samples import Samples
+from assay.stats import multiplicity, omnibus, paired
+from assay.stats.clusters import MIN_CLUSTERS
+from assay.stats.errors import SamplesError
+from assay.stats.max_t import Pair
+from assay.stats.moments import Floats
+from assay.stats.results import Comparison, OmnibusTest, Segment
+from assay.stats.samples import Samples
 
 MIN_ROWS = 30
 """A segment with fewer rows (of its smallest arm) is shown without comparisons."""

@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import optimize, special, stats
 
-from manifests.errors import InvalidInput
+from assay.manifests.errors import InvalidInput
 
 Floats = NDArray[np.float64]
 

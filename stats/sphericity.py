@@ -5,7 +5,7 @@ import math
 import numpy as np
 from scipy import linalg, stats
 
-from stats.moments import Floats
+from assay.stats.moments import Floats
 
 _RANK_TOLERANCE = 1e-10
 

@@ -8,11 +8,11 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from pyarrow import csv, parquet
 
-from manifests.errors import did_you_mean
-from manifests.plan import Plan
-from stats.columns import from_long, from_wide
-from stats.errors import SamplesError
-from stats.samples import Samples
+from assay.manifests.errors import did_you_mean
+from assay.manifests.plan import Plan
+from assay.stats.columns import from_long, from_wide
+from assay.stats.errors import SamplesError
+from assay.stats.samples import Samples
 
 _CSV = (".csv", ".tsv", ".csv.gz", ".tsv.gz")
 _PARQUET = (".parquet", ".pq")

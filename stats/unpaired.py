@@ -11,15 +11,15 @@ import numpy as np
 from numpy.typing import ArrayLike
 from scipy import special, stats
 
-from manifests.errors import InvalidInput
-from stats import posthoc
-from stats.all_pairs import AllPairs
-from stats.errors import SamplesError
-from stats.finite import finite
-from stats.many_to_one import ManyToOne
-from stats.max_t import Pair
-from stats.moments import Floats, moments_of
-from stats.results import Comparison
+from assay.manifests.errors import InvalidInput
+from assay.stats import posthoc
+from assay.stats.all_pairs import AllPairs
+from assay.stats.errors import SamplesError
+from assay.stats.finite import finite
+from assay.stats.many_to_one import ManyToOne
+from assay.stats.max_t import Pair
+from assay.stats.moments import Floats, moments_of
+from assay.stats.results import Comparison
 
 
 @dataclass(frozen=True, eq=False)

@@ -2,9 +2,9 @@
 
 from collections.abc import Sequence
 
-from manifests.policy import Policy
-from stats.evidence import Evidence
-from stats.results import Analysis
+from assay.manifests.policy import Policy
+from assay.stats.evidence import Evidence
+from assay.stats.results import Analysis
 
 
 def gain(analysis: Analysis, arm: str) -> float:

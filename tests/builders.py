@@ -6,9 +6,9 @@ from pathlib import Path
 
 import yaml
 
-from evaluator.data.freeze import freeze
-from evaluator.storage import open_store
-from manifests import Contract, Dataset, parse
+from assay.evaluator.data.freeze import freeze
+from assay.evaluator.storage import open_store
+from assay.manifests import Contract, Dataset, parse
 
 CODE = '''
 """Variants whose answers are known: they read the label's neighbourhood from the features."""

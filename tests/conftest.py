@@ -38,7 +38,7 @@ def pytest_xdist_node_collection_finished(node: Any, ids: list[str]) -> None:
 @pytest.fixture(scope="session")
 def local_ray() -> Iterator[None]:
     """A local Ray with two CPUs that every later `connected()` joins."""
-    from cluster.session import connected
+    from assay.cluster.session import connected
 
     with connected(num_cpus=2):
         yield
@@ -54,6 +54,14 @@ def s3() -> Iterator[S3Server]:
         for name in server.variables:
             os.environ.pop(name)
         os.environ.update(before)
+
+
+@pytest.fixture(autouse=True)
+def _no_bare_names() -> Iterator[None]:
+    """Assay is imported as `assay.…` only: the linter bans its bare names, this catches those in strings."""
+    yield
+    bare = {"cluster", "evaluator", "manifests", "stats"} & sys.modules.keys()
+    assert not bare, f"imported without 'assay.': {sorted(bare)}"
 
 
 @pytest.fixture(autouse=True)

@@ -5,10 +5,10 @@ import json
 
 from ray.job_submission import JobDetails, JobType
 
-from cluster import Client
-from cluster.submission import Submission
-from evaluator.storage import open_store
-from manifests.ledger import ArmProgress, Progress, ProgressState, Spent, progress_key, submission_key
+from assay import Client
+from assay.cluster.submission import Submission
+from assay.evaluator.storage import open_store
+from assay.manifests.ledger import ArmProgress, Progress, ProgressState, Spent, progress_key, submission_key
 
 NOWHERE = "http://127.0.0.1:9"  # the discard port: nobody listens
 TOKEN = "s3cret-token"

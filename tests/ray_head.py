@@ -5,9 +5,9 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from cluster import Client
-from cluster.errors import RunError
-from manifests import InvalidInput
+from assay import Client
+from assay.cluster.errors import RunError
+from assay.manifests import InvalidInput
 from tests import builders
 from tests.ray_start import Place, ray_start
 

@@ -9,7 +9,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from manifests.errors import InvalidInput
+from assay.manifests.errors import InvalidInput
 
 NUM_TRAINING = 697
 """The first images of the file train the variants; the 1,100 behind them are what the variants are asked.

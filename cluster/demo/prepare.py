@@ -6,7 +6,7 @@ from importlib import resources
 from importlib.resources.abc import Traversable
 from pathlib import Path
 
-from cluster.demo import digits
+from assay.cluster.demo import digits
 
 _MANIFESTS = ("contract.yaml", "suite.yaml", "experiment.yaml")
 _FOLDERS = ("variants", "weights")
@@ -43,7 +43,7 @@ def prepare(folder: str | Path) -> Path:
 
 def _packaged() -> Iterator[tuple[str, Traversable]]:
     """Every file that comes with the package, the experiment last: where it lies, all that it names is there too."""
-    top = resources.files("cluster.demo")
+    top = resources.files("assay.cluster.demo")
     for name in _FOLDERS:
         for file in sorted(top.joinpath(name).iterdir(), key=lambda each: each.name):
             yield f"{name}/{file.name}", file

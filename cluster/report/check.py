@@ -6,7 +6,7 @@ from rich.markup import escape
 from rich.table import Table
 from rich.text import Text
 
-from manifests.check_report import CheckReport, RuleReport
+from assay.manifests.check_report import CheckReport, RuleReport
 
 _MOST_SHOWN = 3
 """Offenders shown of a rule; the JSON has a few more."""

@@ -6,8 +6,8 @@ from rich.markup import escape
 from rich.table import Table
 from rich.text import Text
 
-from manifests.dataset_diff import DatasetDiff, RowsDiff
-from manifests.drift_report import ColumnDrift, DriftReport
+from assay.manifests.dataset_diff import DatasetDiff, RowsDiff
+from assay.manifests.drift_report import ColumnDrift, DriftReport
 
 _SHORT = {
     "psi": "PSI",

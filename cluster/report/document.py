@@ -4,11 +4,11 @@ import json
 from collections.abc import Sequence
 from typing import Any
 
-from cluster import costs, dataset_findings, promotion
-from evaluator import fingerprint
-from evaluator.ledger import reader
-from evaluator.storage import Store
-from manifests.check_report import CheckReport
+from assay.cluster import costs, dataset_findings, promotion
+from assay.evaluator import fingerprint
+from assay.evaluator.ledger import reader
+from assay.evaluator.storage import Store
+from assay.manifests.check_report import CheckReport
 
 Document = dict[str, Any]
 

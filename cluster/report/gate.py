@@ -8,9 +8,9 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from cluster.promotion import Asked, as_rows
-from cluster.report.document import Document, gate_answer, winner_of
-from manifests.calibration import Calibration
+from assay.cluster.promotion import Asked, as_rows
+from assay.cluster.report.document import Document, gate_answer, winner_of
+from assay.manifests.calibration import Calibration
 
 _MARKS = {"pass": "✅", "fail": "❌", "unknown": "❔"}
 _MAX_CHARACTERS = 60_000

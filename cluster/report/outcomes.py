@@ -3,8 +3,8 @@
 from collections.abc import Sequence
 from typing import Any
 
-from evaluator.ledger import reader
-from evaluator.storage import Store
+from assay.evaluator.ledger import reader
+from assay.evaluator.storage import Store
 
 
 def outcomes(store: Store, run_id: str) -> dict[str, Any]:

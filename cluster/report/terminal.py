@@ -8,9 +8,9 @@ from rich.console import Console, Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from cluster.report.check import in_words
-from cluster.report.document import Document
-from manifests.check_report import RuleReport
+from assay.cluster.report.check import in_words
+from assay.cluster.report.document import Document
+from assay.manifests.check_report import RuleReport
 
 _MOST_CLASSES = 12
 _MOST_MISTAKES = 20

@@ -4,8 +4,8 @@ import datetime as dt
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from evaluator.ledger import reader
-from evaluator.storage import Store
+from assay.evaluator.ledger import reader
+from assay.evaluator.storage import Store
 
 SECONDS = ("load_s", "fetch_s", "read_s", "decode_s", "predict_s", "copy_s", "forward_s", "score_s", "write_s")
 """fetch_s goes on beside the unit before; read_s is the wait for what is not there yet, and decode_s a part of it;

@@ -4,9 +4,9 @@ import json
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from evaluator.nested import flat
-from manifests.contract import Column, Contract
-from manifests.dataset_diff import ContractChange
+from assay.evaluator.nested import flat
+from assay.manifests.contract import Column, Contract
+from assay.manifests.dataset_diff import ContractChange
 
 
 def contract_changes(earlier: Contract, later: Contract) -> tuple[ContractChange, ...]:

@@ -2,14 +2,14 @@
 
 import datetime as dt
 
-from evaluator.data import drift
-from evaluator.data.contract_diff import contract_changes
-from evaluator.data.rows_diff import rows_compared
-from evaluator.data.shards import ShardReader
-from evaluator.storage import Store
-from manifests.dataset import Dataset
-from manifests.dataset_diff import DatasetDiff
-from manifests.drift_report import ColumnDrift, DriftReport
+from assay.evaluator.data import drift
+from assay.evaluator.data.contract_diff import contract_changes
+from assay.evaluator.data.rows_diff import rows_compared
+from assay.evaluator.data.shards import ShardReader
+from assay.evaluator.storage import Store
+from assay.manifests.dataset import Dataset
+from assay.manifests.dataset_diff import DatasetDiff
+from assay.manifests.drift_report import ColumnDrift, DriftReport
 
 
 def diff(earlier: tuple[Dataset, Store], later: tuple[Dataset, Store], *, found_by: str) -> DatasetDiff:

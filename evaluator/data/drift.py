@@ -9,15 +9,15 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from evaluator.data.distinct import Distinct
-from evaluator.data.profile import numbers, text_of
-from evaluator.data.spread import Distribution, Spread
-from manifests.column import FrozenColumn, is_number
-from manifests.contract import Contract
-from manifests.drift import DriftThresholds
-from manifests.drift_report import ColumnDrift, DriftStatistic
-from manifests.errors import shortened
-from manifests.profile import ValueCount
+from assay.evaluator.data.distinct import Distinct
+from assay.evaluator.data.profile import numbers, text_of
+from assay.evaluator.data.spread import Distribution, Spread
+from assay.manifests.column import FrozenColumn, is_number
+from assay.manifests.contract import Contract
+from assay.manifests.drift import DriftThresholds
+from assay.manifests.drift_report import ColumnDrift, DriftStatistic
+from assay.manifests.errors import shortened
+from assay.manifests.profile import ValueCount
 
 Counts = npt.NDArray[np.int64]
 

@@ -3,9 +3,9 @@
 import rfc8785
 from pydantic import TypeAdapter, ValidationError
 
-from evaluator.errors import DamageError
-from evaluator.storage import Store
-from manifests.finding import Finding, Withdrawal
+from assay.evaluator.errors import DamageError
+from assay.evaluator.storage import Store
+from assay.manifests.finding import Finding, Withdrawal
 
 _FINDING: TypeAdapter[Finding] = TypeAdapter(Finding)
 

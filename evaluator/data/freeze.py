@@ -12,21 +12,21 @@ from threading import Event
 import pyarrow as pa
 from pydantic import TypeAdapter, ValidationError
 
-from evaluator.data.check import Check
-from evaluator.data.ingest import Changes, arrow_schema, read_chunks
-from evaluator.data.ingest.source import require_source
-from evaluator.data.profile import Profiler
-from evaluator.data.references import manifest_key, stored_dataset
-from evaluator.data.sample import SampledStaging
-from evaluator.data.side_thread import ahead, behind
-from evaluator.data.staging import ROUND_ROWS, StagedShard, Staging
-from evaluator.errors import DataError, StoreError
-from evaluator.fingerprint import schema_digest
-from evaluator.storage import Store
-from manifests.base import Reference
-from manifests.check_report import CheckReport
-from manifests.contract import Contract
-from manifests.dataset import Dataset, Source
+from assay.evaluator.data.check import Check
+from assay.evaluator.data.ingest import Changes, arrow_schema, read_chunks
+from assay.evaluator.data.ingest.source import require_source
+from assay.evaluator.data.profile import Profiler
+from assay.evaluator.data.references import manifest_key, stored_dataset
+from assay.evaluator.data.sample import SampledStaging
+from assay.evaluator.data.side_thread import ahead, behind
+from assay.evaluator.data.staging import ROUND_ROWS, StagedShard, Staging
+from assay.evaluator.errors import DataError, StoreError
+from assay.evaluator.fingerprint import schema_digest
+from assay.evaluator.storage import Store
+from assay.manifests.base import Reference
+from assay.manifests.check_report import CheckReport
+from assay.manifests.contract import Contract
+from assay.manifests.dataset import Dataset, Source
 
 
 def freeze(

@@ -6,11 +6,11 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from evaluator.data.distinct import Distinct
-from evaluator.data.spread import Numbers, Spread
-from manifests.column import FrozenColumn, is_number
-from manifests.errors import shortened
-from manifests.profile import NUM_TOP, QUANTILES, ColumnProfile, Profile, ValueCount
+from assay.evaluator.data.distinct import Distinct
+from assay.evaluator.data.spread import Numbers, Spread
+from assay.manifests.column import FrozenColumn, is_number
+from assay.manifests.errors import shortened
+from assay.manifests.profile import NUM_TOP, QUANTILES, ColumnProfile, Profile, ValueCount
 
 _WAITING_ROWS, _WAITING_BYTES = 1 << 16, 1 << 24
 """So many rows or bytes are looked at together: each look has its price, however few they are."""

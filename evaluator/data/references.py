@@ -4,9 +4,9 @@ import re
 
 from pydantic import ValidationError
 
-from evaluator.errors import DamageError, DataError
-from evaluator.storage import Store
-from manifests.dataset import Dataset
+from assay.evaluator.errors import DamageError, DataError
+from assay.evaluator.storage import Store
+from assay.manifests.dataset import Dataset
 
 _DIGEST_START = re.compile(r"sha256:[0-9a-f]{12,64}")
 """A dataset's digest, or so much of its beginning that nobody meets another by chance."""

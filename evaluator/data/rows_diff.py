@@ -10,9 +10,9 @@ import duckdb
 import numpy as np
 import pyarrow as pa
 
-from manifests.column import FrozenColumn
-from manifests.dataset import Dataset
-from manifests.dataset_diff import ChangedColumn, Relabelled, RowsDiff
+from assay.manifests.column import FrozenColumn
+from assay.manifests.dataset import Dataset
+from assay.manifests.dataset_diff import ChangedColumn, Relabelled, RowsDiff
 
 NUM_NAMED = 5
 """How many rows of a kind are named."""

@@ -16,12 +16,12 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from evaluator.data.splitmix import GOLDEN, mixed
-from evaluator.data.staging import StagedShard, Staging
-from evaluator.errors import DataError
-from manifests.column import FrozenColumn
-from manifests.contract import Sample
-from manifests.dataset import Parent
+from assay.evaluator.data.splitmix import GOLDEN, mixed
+from assay.evaluator.data.staging import StagedShard, Staging
+from assay.evaluator.errors import DataError
+from assay.manifests.column import FrozenColumn
+from assay.manifests.contract import Sample
+from assay.manifests.dataset import Parent
 
 MOST_STRATA = 10_000
 """More of them, and rows are told apart rather than grouped."""

@@ -14,11 +14,11 @@ from typing import BinaryIO
 
 import pyarrow as pa
 
-from evaluator import fingerprint
-from evaluator.data.shards import Reads, ShardReader
-from evaluator.storage import Store
-from evaluator.storage.local import LocalStore, mapped
-from manifests.dataset import Dataset, Shard
+from assay.evaluator import fingerprint
+from assay.evaluator.data.shards import Reads, ShardReader
+from assay.evaluator.storage import Store
+from assay.evaluator.storage.local import LocalStore, mapped
+from assay.manifests.dataset import Dataset, Shard
 
 _UNUSED_S = 86_400.0
 """What nobody used for so long is removed."""

@@ -8,15 +8,15 @@ from threading import Lock
 import numpy as np
 import pyarrow as pa
 
-from evaluator import fingerprint
-from evaluator.data.ingest import arrow_schema
-from evaluator.data.ingest.chunk import one_array
-from evaluator.data.references import dataset_of_digest, manifest_key, references, stored_dataset
-from evaluator.errors import DamageError, DataError
-from evaluator.storage import Store, open_store, split_uri
-from manifests.column import FrozenColumn
-from manifests.dataset import Dataset, Shard
-from manifests.errors import did_you_mean
+from assay.evaluator import fingerprint
+from assay.evaluator.data.ingest import arrow_schema
+from assay.evaluator.data.ingest.chunk import one_array
+from assay.evaluator.data.references import dataset_of_digest, manifest_key, references, stored_dataset
+from assay.evaluator.errors import DamageError, DataError
+from assay.evaluator.storage import Store, open_store, split_uri
+from assay.manifests.column import FrozenColumn
+from assay.manifests.dataset import Dataset, Shard
+from assay.manifests.errors import did_you_mean
 
 
 def open_dataset(location: str, *, patient: bool = False) -> tuple[Dataset, Store]:

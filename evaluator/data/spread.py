@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from manifests.profile import Histogram
+from assay.manifests.profile import Histogram
 
 PROFILE_BLOCK = 1 << 13
 """Numbers of a block for profiles: fewer are kept exactly."""

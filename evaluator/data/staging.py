@@ -11,11 +11,11 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from evaluator.data.ingest import arrow_schema
-from evaluator.data.ingest.schema import value_bytes
-from evaluator.fingerprint import RowsDigest
-from manifests.column import FrozenColumn
-from manifests.dataset import Shard
+from assay.evaluator.data.ingest import arrow_schema
+from assay.evaluator.data.ingest.schema import value_bytes
+from assay.evaluator.fingerprint import RowsDigest
+from assay.manifests.column import FrozenColumn
+from assay.manifests.dataset import Shard
 
 ROUND_ROWS = 1024
 """What the rows of a shard and of its record batches are a multiple of: common batch sizes never straddle."""

@@ -7,11 +7,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
-from evaluator import environment, source
-from evaluator.errors import SourceError
-from manifests import Experiment
-from manifests.ledger import SUBMITTER_VARIABLE, Lineage
-from manifests.verification import Change
+from assay.evaluator import environment, source
+from assay.evaluator.errors import SourceError
+from assay.manifests import Experiment
+from assay.manifests.ledger import SUBMITTER_VARIABLE, Lineage
+from assay.manifests.verification import Change
 
 _SAID_BETTER = ("num_packages", "packages_digest", "num_threads", "num_interop_threads")  # by packages, and by slots
 

@@ -9,13 +9,13 @@ from typing import Any, Literal
 
 import rfc8785
 
-from evaluator import fingerprint
-from evaluator.errors import DamageError
-from evaluator.ledger import reader
-from evaluator.storage import Store
-from manifests.errors import InvalidInput, did_you_mean
-from manifests.ledger import LOG_PREFIX, LogEntry, commit_key, log_key, run_key
-from manifests.verification import Against, ArmVerified, Outcome, Verification
+from assay.evaluator import fingerprint
+from assay.evaluator.errors import DamageError
+from assay.evaluator.ledger import reader
+from assay.evaluator.storage import Store
+from assay.manifests.errors import InvalidInput, did_you_mean
+from assay.manifests.ledger import LOG_PREFIX, LogEntry, commit_key, log_key, run_key
+from assay.manifests.verification import Against, ArmVerified, Outcome, Verification
 
 Verdict = Literal["promote", "hold", "reject"]
 

@@ -11,11 +11,11 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from pydantic import ValidationError
 
-from evaluator import fingerprint
-from evaluator.errors import DamageError, LedgerError
-from evaluator.storage import Store
-from manifests.errors import did_you_mean
-from manifests.ledger import (
+from assay.evaluator import fingerprint
+from assay.evaluator.errors import DamageError, LedgerError
+from assay.evaluator.storage import Store
+from assay.manifests.errors import did_you_mean
+from assay.manifests.ledger import (
     LAYOUT,
     LINEAGE_COLUMNS,
     SEGMENT_COLUMN_PREFIX,

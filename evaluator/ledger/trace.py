@@ -4,16 +4,16 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from evaluator import batches
-from evaluator.data.shards import open_dataset
-from evaluator.errors import DataError, StoreError
-from evaluator.ledger import lineage, reader
-from evaluator.ledger.reader import LedgerFile
-from evaluator.nested import flat
-from evaluator.storage import Store
-from manifests.errors import InvalidInput, did_you_mean
-from manifests.ledger import Run
-from manifests.verification import Change
+from assay.evaluator import batches
+from assay.evaluator.data.shards import open_dataset
+from assay.evaluator.errors import DataError, StoreError
+from assay.evaluator.ledger import lineage, reader
+from assay.evaluator.ledger.reader import LedgerFile
+from assay.evaluator.nested import flat
+from assay.evaluator.storage import Store
+from assay.manifests.errors import InvalidInput, did_you_mean
+from assay.manifests.ledger import Run
+from assay.manifests.verification import Change
 
 _OF_UNITS = ("host", "cpu", "device_class")
 # No score hangs on these; what does of the suite stands there by itself.

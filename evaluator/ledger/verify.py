@@ -9,12 +9,12 @@ from typing import get_args
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from evaluator import fingerprint
-from evaluator.errors import DamageError
-from evaluator.ledger import calibrations, log, reader
-from evaluator.ledger.reader import LedgerFile
-from evaluator.storage import Store
-from manifests.ledger import (
+from assay.evaluator import fingerprint
+from assay.evaluator.errors import DamageError
+from assay.evaluator.ledger import calibrations, log, reader
+from assay.evaluator.ledger.reader import LedgerFile
+from assay.evaluator.storage import Store
+from assay.manifests.ledger import (
     FORMAT,
     FORMAT_KEY,
     LAYOUT,

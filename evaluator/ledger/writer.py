@@ -12,9 +12,9 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from evaluator import fingerprint
-from evaluator.errors import LedgerError
-from evaluator.ledger.reader import (
+from assay.evaluator import fingerprint
+from assay.evaluator.errors import LedgerError
+from assay.evaluator.ledger.reader import (
     COMMIT_SCHEMA,
     RECEIPT_METADATA,
     LedgerFile,
@@ -22,9 +22,9 @@ from evaluator.ledger.reader import (
     committed_files,
     read_receipt,
 )
-from evaluator.results import UnitResult
-from evaluator.storage import Store, prove_put_if_absent
-from manifests.ledger import (
+from assay.evaluator.results import UnitResult
+from assay.evaluator.storage import Store, prove_put_if_absent
+from assay.manifests.ledger import (
     FORMAT,
     FORMAT_KEY,
     LAYOUT,

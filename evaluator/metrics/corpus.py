@@ -16,10 +16,10 @@ import numpy as np
 import torch
 import torchmetrics
 
-from evaluator.metrics import operating_point, ranking, row
-from evaluator.metrics.outputs import label_index
-from manifests.column import FrozenColumn
-from manifests.metric import Metric
+from assay.evaluator.metrics import operating_point, ranking, row
+from assay.evaluator.metrics.outputs import label_index
+from assay.manifests.column import FrozenColumn
+from assay.manifests.metric import Metric
 
 NUM_BINS = 15
 """Bins of equal width of the calibration error."""

@@ -2,10 +2,10 @@
 
 import numpy as np
 
-from evaluator.metrics.outputs import Predictions, label_index
-from evaluator.predictors.base import PredictionError
-from manifests.column import FrozenColumn
-from manifests.metric import Metric, OperatingPoint
+from assay.evaluator.metrics.outputs import Predictions, label_index
+from assay.evaluator.predictors.base import PredictionError
+from assay.manifests.column import FrozenColumn
+from assay.manifests.metric import Metric, OperatingPoint
 
 
 def threshold(point: OperatingPoint, *, second_R: np.ndarray, positive_R: np.ndarray) -> float | str:

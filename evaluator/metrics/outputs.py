@@ -9,9 +9,9 @@ from functools import cached_property
 
 import numpy as np
 
-from evaluator.predictors.base import PredictionError
-from manifests.column import FrozenColumn
-from manifests.variant import Output
+from assay.evaluator.predictors.base import PredictionError
+from assay.manifests.column import FrozenColumn
+from assay.manifests.variant import Output
 
 SUM_TOLERANCE = 1e-4
 """How far the probabilities of a row may sum from 1: wide enough for float32 softmax over 10,000 classes."""

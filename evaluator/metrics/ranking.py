@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from manifests.metric import Metric
+from assay.manifests.metric import Metric
 
 
 @dataclass(frozen=True)

@@ -2,11 +2,11 @@
 
 import numpy as np
 
-from evaluator.metrics import custom, operating_point
-from evaluator.metrics.outputs import Predictions, label_index
-from evaluator.predictors.base import PredictionError
-from manifests.column import FrozenColumn
-from manifests.metric import Metric, Values
+from assay.evaluator.metrics import custom, operating_point
+from assay.evaluator.metrics.outputs import Predictions, label_index
+from assay.evaluator.predictors.base import PredictionError
+from assay.manifests.column import FrozenColumn
+from assay.manifests.metric import Metric, Values
 
 _EPSILON = np.finfo(np.float64).eps
 

@@ -4,8 +4,8 @@ from typing import Any
 
 import numpy as np
 
-from evaluator.predictors.base import PredictionError
-from manifests.variant import Output
+from assay.evaluator.predictors.base import PredictionError
+from assay.manifests.variant import Output
 
 _BLOCK_BYTES = 1 << 22
 

@@ -6,7 +6,7 @@ from typing import NamedTuple, Protocol
 
 import numpy as np
 
-from manifests.errors import AssayError, did_you_mean
+from assay.manifests.errors import AssayError, did_you_mean
 
 
 class PredictionError(AssayError):

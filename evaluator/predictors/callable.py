@@ -6,10 +6,10 @@ from typing import Any
 
 import numpy as np
 
-from evaluator.predictors.answer import Collected, answer
-from evaluator.predictors.base import Answers, Batch, PredictionError
-from evaluator.predictors.entrypoint import check_parameters
-from manifests.variant import Output, Variant
+from assay.evaluator.predictors.answer import Collected, answer
+from assay.evaluator.predictors.base import Answers, Batch, PredictionError
+from assay.evaluator.predictors.entrypoint import check_parameters
+from assay.manifests.variant import Output, Variant
 
 
 class CallablePredictor:

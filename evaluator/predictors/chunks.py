@@ -4,8 +4,8 @@ from collections.abc import Iterable, Iterator
 
 import numpy as np
 
-from evaluator.batches import Unit, padded
-from evaluator.predictors.base import Batch
+from assay.evaluator.batches import Unit, padded
+from assay.evaluator.predictors.base import Batch
 
 Chunk = dict[str, np.ndarray]
 """The features of some consecutive rows, by name."""

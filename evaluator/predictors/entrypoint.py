@@ -3,15 +3,16 @@
 import importlib
 import importlib.util
 import inspect
+import os
 import pkgutil
 import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from evaluator.errors import VariantError
-from evaluator.fingerprint import sha256_digest
-from manifests.errors import did_you_mean
+from assay.evaluator.errors import VariantError
+from assay.evaluator.fingerprint import sha256_digest
+from assay.manifests.errors import did_you_mean
 
 
 def resolve_entrypoint(entrypoint: str) -> Callable[..., Any]:
@@ -21,6 +22,7 @@ def resolve_entrypoint(entrypoint: str) -> Callable[..., Any]:
         VariantError: There is no such module or function, or importing the module fails.
     """
     module_name, _, function_name = entrypoint.partition(":")
+    _refuse_bare_name(entrypoint, module_name)
     try:
         module = importlib.import_module(module_name)
     except ModuleNotFoundError as error:
@@ -59,6 +61,7 @@ def code_digest(entrypoint: str) -> str:
         VariantError: There is no such module, or it has no file.
     """
     module_name = entrypoint.partition(":")[0]
+    _refuse_bare_name(entrypoint, module_name)
     origin = _origin(entrypoint, module_name)
     if origin is None or not Path(origin).is_file():
         raise VariantError(
@@ -106,6 +109,34 @@ def _origin(entrypoint: str, module_name: str) -> str | None:
     if spec is None:
         raise _no_module(entrypoint, module_name)
     return spec.origin if spec.has_location else None
+
+
+def _refuse_bare_name(entrypoint: str, module_name: str) -> None:
+    """Refuses one of Assay's own modules without `assay.` before its name, unless the user has a module of that name.
+
+    A checkout of Assay in the working folder is no such module: its folders can be imported under their bare names,
+    and each would then be loaded twice.
+    """
+    first = module_name.partition(".")[0]
+    if _location(f"assay.{module_name}") and _location(first) in (None, _location(f"assay.{first}")):
+        raise VariantError(
+            f"there is no module '{module_name}'",
+            field="entrypoint",
+            value=entrypoint,
+            remedy=f"did you mean 'assay.{entrypoint}'?",
+        )
+
+
+def _location(module_name: str) -> str | None:
+    """The file of a module or the folder of a package, links followed; None where there is none."""
+    try:
+        spec = importlib.util.find_spec(module_name)
+    except (ImportError, ValueError):  # a parent is missing or fails, or the module runs as a script
+        return None
+    if spec is None:
+        return None
+    place = next(iter(spec.submodule_search_locations or ()), spec.origin)
+    return place and os.path.realpath(place)
 
 
 def _no_module(entrypoint: str, module_name: str) -> VariantError:

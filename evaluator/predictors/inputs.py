@@ -1,11 +1,11 @@
 """Inputs: whether a variant can be given the columns of a dataset as they are frozen, asked before anything is loaded."""
 
-from evaluator.errors import VariantError
-from manifests.column import FrozenColumn
-from manifests.contract import Column
-from manifests.dataset import Dataset
-from manifests.errors import did_you_mean
-from manifests.variant import Variant
+from assay.evaluator.errors import VariantError
+from assay.manifests.column import FrozenColumn
+from assay.manifests.contract import Column
+from assay.manifests.dataset import Dataset
+from assay.manifests.errors import did_you_mean
+from assay.manifests.variant import Variant
 
 _EXACT_BITS = {"float32": 24, "float64": 53}
 """Whole numbers of so many bits are held by the type, every one."""

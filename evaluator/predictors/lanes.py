@@ -9,7 +9,7 @@ from typing import Any, NamedTuple, Protocol
 import numpy as np
 import torch
 
-from evaluator.predictors.base import Batch, PredictionError
+from assay.evaluator.predictors.base import Batch, PredictionError
 
 _NUM_IN_FLIGHT = 3
 """Batches on a GPU at once: one arrives, one is computed, one leaves. More would only take memory."""

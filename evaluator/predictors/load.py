@@ -3,12 +3,12 @@
 import pyarrow as pa
 import torch
 
-from evaluator.predictors.base import Predictor
-from evaluator.predictors.callable import CallablePredictor
-from evaluator.predictors.entrypoint import resolve_entrypoint
-from evaluator.predictors.torch_module import TorchPredictor
-from evaluator.predictors.weights import read_weights
-from manifests.variant import Variant
+from assay.evaluator.predictors.base import Predictor
+from assay.evaluator.predictors.callable import CallablePredictor
+from assay.evaluator.predictors.entrypoint import resolve_entrypoint
+from assay.evaluator.predictors.torch_module import TorchPredictor
+from assay.evaluator.predictors.weights import read_weights
+from assay.manifests.variant import Variant
 
 __all__ = ["load", "read_weights"]
 

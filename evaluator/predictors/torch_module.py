@@ -7,14 +7,14 @@ import pyarrow as pa
 import torch
 from torch import nn
 
-from evaluator.errors import VariantError
-from evaluator.predictors import lanes
-from evaluator.predictors.answer import Collected, answer
-from evaluator.predictors.base import Answers, Batch, PredictionError
-from evaluator.predictors.device import empty_cache
-from evaluator.predictors.entrypoint import check_parameters
-from evaluator.predictors.weights import fill, tensors_by_name
-from manifests.variant import Output, Variant
+from assay.evaluator.errors import VariantError
+from assay.evaluator.predictors import lanes
+from assay.evaluator.predictors.answer import Collected, answer
+from assay.evaluator.predictors.base import Answers, Batch, PredictionError
+from assay.evaluator.predictors.device import empty_cache
+from assay.evaluator.predictors.entrypoint import check_parameters
+from assay.evaluator.predictors.weights import fill, tensors_by_name
+from assay.manifests.variant import Output, Variant
 
 _DTYPES = {"as_frozen": None, "float32": torch.float32, "float32_rounded": torch.float32, "float64": torch.float64}
 

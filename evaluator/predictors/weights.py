@@ -11,10 +11,10 @@ import torch
 from safetensors import SafetensorError
 from torch import nn
 
-from evaluator.errors import VariantError
-from evaluator.storage import open_store, split_uri
-from manifests.errors import did_you_mean
-from manifests.variant import Variant
+from assay.evaluator.errors import VariantError
+from assay.evaluator.storage import open_store, split_uri
+from assay.manifests.errors import did_you_mean
+from assay.manifests.variant import Variant
 
 _SHOWN = 3
 

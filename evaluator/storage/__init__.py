@@ -1,6 +1,6 @@
 """Stores: where bytes lie. `open_store(uri)` gives one."""
 
-from evaluator.storage.store import Store, StoredObject, prove_put_if_absent
-from evaluator.storage.uri import open_store, split_uri
+from assay.evaluator.storage.store import Store, StoredObject, prove_put_if_absent
+from assay.evaluator.storage.uri import open_store, split_uri
 
 __all__ = ["Store", "StoredObject", "open_store", "prove_put_if_absent", "split_uri"]

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pyarrow as pa
 
-from evaluator.errors import StoreError
-from evaluator.storage.store import StoredObject
+from assay.evaluator.errors import StoreError
+from assay.evaluator.storage.store import StoredObject
 
 _ASIDE = ".tmp"
 

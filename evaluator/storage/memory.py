@@ -6,7 +6,7 @@ from typing import ClassVar, Self
 
 import pyarrow as pa
 
-from evaluator.storage.store import StoredObject
+from assay.evaluator.storage.store import StoredObject
 
 
 class MemoryStore:

@@ -5,8 +5,8 @@ from collections.abc import Iterator
 import pyarrow as pa
 from tenacity import Retrying, retry_if_exception_type, stop_after_delay, wait_random_exponential
 
-from evaluator.errors import OutageError
-from evaluator.storage.store import Store, StoredObject
+from assay.evaluator.errors import OutageError
+from assay.evaluator.storage.store import Store, StoredObject
 
 _PATIENCE_S = 120
 _LONGEST_PAUSE_S = 5

@@ -19,8 +19,8 @@ from botocore.exceptions import (
     ResponseStreamingError,
 )
 
-from evaluator.errors import OutageError, StoreError
-from evaluator.storage.store import StoredObject
+from assay.evaluator.errors import OutageError, StoreError
+from assay.evaluator.storage.store import StoredObject
 
 _PART_BYTES = 64 * 1024 * 1024
 _NUM_UPLOADS_AT_ONCE = 4

@@ -6,7 +6,7 @@ from typing import Protocol
 
 import pyarrow as pa
 
-from evaluator.errors import StoreError
+from assay.evaluator.errors import StoreError
 
 
 @dataclass(frozen=True)

@@ -1,7 +1,7 @@
 """Stores by URI: which kind of store a URI means, and where in it an object lies."""
 
-from evaluator.storage.store import Store
-from manifests.errors import InvalidInput
+from assay.evaluator.storage.store import Store
+from assay.manifests.errors import InvalidInput
 
 
 def open_store(uri: str, *, patient: bool = False) -> Store:
@@ -17,16 +17,16 @@ def open_store(uri: str, *, patient: bool = False) -> Store:
     """
     scheme, separator, rest = uri.partition("://")
     if not separator or scheme == "file":
-        from evaluator.storage.local import LocalStore
+        from assay.evaluator.storage.local import LocalStore
 
         return LocalStore(rest if separator else uri)
     if scheme == "memory":
-        from evaluator.storage.memory import MemoryStore
+        from assay.evaluator.storage.memory import MemoryStore
 
         return MemoryStore.named(rest)
     if scheme == "s3":
-        from evaluator.storage.patient import PatientStore
-        from evaluator.storage.s3 import S3Store
+        from assay.evaluator.storage.patient import PatientStore
+        from assay.evaluator.storage.s3 import S3Store
 
         return PatientStore(S3Store.at(rest)) if patient else S3Store.at(rest)
     raise InvalidInput("no store has this scheme", place=uri, value=scheme, bound="a path, file://, s3://, memory://")

@@ -16,7 +16,7 @@ from tests.autoscaling import autoscaled_ray
 def test_a_slot_that_no_node_type_has_room_for_is_refused_soon(tmp_path):
     experiment = builders.write_experiment(tmp_path, resources={"num_gpus": 8.0, "max_slots": 2})
     with autoscaled_ray() as cluster:
-        command = [sys.executable, "-m", "cluster.cli", "run", experiment.name]
+        command = [sys.executable, "-m", "assay.cluster.cli", "run", experiment.name]
         environment = {**os.environ, **cluster.variables, "PYTHONPATH": str(Path.cwd())}
         found = subprocess.run(
             command, cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=120, check=False

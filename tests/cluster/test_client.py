@@ -1,6 +1,5 @@
 """Experiments submitted over HTTP: to a real Ray head with token authentication, and, without one, what is refused."""
 
-import asyncio
 import json
 import os
 import pickle
@@ -16,13 +15,14 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from cluster import AsyncClient, Client, cli, cli_jobs, client, pipeline, ray_jobs, submission
-from cluster.errors import NoAnswerError, RunError
-from cluster.report.document import document
-from cluster.submission import Submission
-from evaluator.ledger import reader
-from manifests import InvalidInput
-from manifests.ledger import Spent, cancel_key, submission_key
+from assay import Client
+from assay.cluster import cli, cli_jobs, client, pipeline, ray_jobs, submission
+from assay.cluster.errors import NoAnswerError, RunError
+from assay.cluster.report.document import document
+from assay.cluster.submission import Submission
+from assay.evaluator.ledger import reader
+from assay.manifests import InvalidInput
+from assay.manifests.ledger import Spent, cancel_key, submission_key
 from tests import builders
 from tests.fake_jobs import NOWHERE, TOKEN, FakeJobs, tell
 from tests.ray_head import Head, ray_head, with_code_apart
@@ -49,7 +49,7 @@ def variables(head: Head) -> dict[str, str]:
 
 def submit_and_die(head: Head, *arguments: object) -> dict:
     """What `assay submit` answers, in a process of its own that is gone afterwards."""
-    command = [sys.executable, "-m", "cluster.cli", "submit", *map(str, arguments), "--json"]
+    command = [sys.executable, "-m", "assay.cluster.cli", "submit", *map(str, arguments), "--json"]
     environment = {**os.environ, **variables(head)}
     answer = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False, env=environment)
     assert answer.returncode == 0, answer.stderr
@@ -102,7 +102,8 @@ def test_a_cancelled_submission_keeps_its_units_and_the_next_one_outlives_its_cl
     assert found.submission_id == submitted["submission_id"]
     joined = head.client().submit(experiment, working_dir=code, name="first")
     assert joined.submission_id == found.submission_id
-    states, counts = asyncio.run(streamed(AsyncClient(head.address, head.token), "first"))
+    streamed = list(head.client().find("first").stream(timeout_s=120))
+    states, counts = [each.state for each in streamed], [each.num_units_done for each in streamed]
     assert states[-2:] == ["running", "committed"]
     assert counts == sorted(counts)
     assert found.wait(timeout_s=1) == "succeeded"
@@ -137,12 +138,6 @@ def test_a_cancelled_submission_keeps_its_units_and_the_next_one_outlives_its_cl
     stored = b"".join(path.read_bytes() for path in Path(found.ledger).rglob("*") if path.is_file())
     for place in (log, *(job.model_dump_json() for job in ours), stored.decode(errors="replace")):
         assert head.token not in place
-
-
-async def streamed(there: AsyncClient, name: str) -> tuple[list[str], list[int]]:
-    """The states and the counts of units that a submission has told, until it has ended."""
-    told = [each async for each in (await there.find(name)).stream(timeout_s=120)]
-    return [each.state for each in told], [each.num_units_done for each in told]
 
 
 @pytest.mark.ray
@@ -181,7 +176,9 @@ def test_a_wrong_token_and_none_say_which_variable_to_set(head, monkeypatch):
 # ---- without one
 
 
-@pytest.mark.parametrize("modules", ["cluster, cluster.cli", "cluster.report.gate, cluster.report.document"])
+@pytest.mark.parametrize(
+    "modules", ["assay, assay.cluster.cli", "assay.cluster.report.gate, assay.cluster.report.document"]
+)
 def test_the_client_the_command_line_and_what_the_gate_shows_import_neither_ray_nor_torch(modules):
     code = f"import sys, {modules}; sys.exit(any(name in sys.modules for name in ('ray', 'torch')))"
     assert subprocess.run([sys.executable, "-c", code], check=False, timeout=60).returncode == 0
@@ -501,11 +498,10 @@ def test_a_pickle_holds_no_token_and_opens_with_that_of_the_environment(tmp_path
     first = faked.submit(builders.write_experiment(tmp_path))
     first.progress()  # the store is open
     first._jobs = Client(NOWHERE, TOKEN)._jobs
-    there = AsyncClient(NOWHERE, TOKEN)
-    pickles = [pickle.dumps(each) for each in (Client(NOWHERE, TOKEN, timeout_s=3.5), first, there)]
+    pickles = [pickle.dumps(each) for each in (Client(NOWHERE, TOKEN, timeout_s=3.5), first)]
     assert not any(TOKEN.encode() in each for each in pickles)
     monkeypatch.setenv("RAY_AUTH_TOKEN", "that-of-the-environment")
-    opened, again, _ = map(pickle.loads, pickles)
+    opened, again = map(pickle.loads, pickles)
     assert (opened.address, opened._jobs.token, opened._jobs._timeout_s) == (NOWHERE, "that-of-the-environment", 3.5)
     assert (again.submission_id, again.ledger, again.run_id) == (first.submission_id, first.ledger, None)
 

@@ -3,9 +3,9 @@
 import pytest
 from typer.testing import CliRunner
 
-from cluster.cli import app
-from manifests.errors import InvalidInput
-from manifests.parse import parse
+from assay.cluster.cli import app
+from assay.manifests.errors import InvalidInput
+from assay.manifests.parse import parse
 
 
 def ask(*arguments: str) -> str:

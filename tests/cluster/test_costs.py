@@ -3,13 +3,13 @@
 import pytest
 from rich.console import Console
 
-from cluster import costs, pipeline, slot
-from cluster.errors import RunError
-from cluster.report import terminal
-from cluster.report.document import document
-from evaluator.ledger import reader
-from evaluator.ledger.reader import UnitReceipt
-from manifests import Prices
+from assay.cluster import costs, pipeline, slot
+from assay.cluster.errors import RunError
+from assay.cluster.report import terminal
+from assay.cluster.report.document import document
+from assay.evaluator.ledger import reader
+from assay.evaluator.ledger.reader import UnitReceipt
+from assay.manifests import Prices
 from tests import builders
 
 NUM_UNITS = 7  # 200 rows in units of 32

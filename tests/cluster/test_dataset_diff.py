@@ -6,13 +6,13 @@ import shutil
 import pytest
 from typer.testing import CliRunner
 
-from cluster.cli import app
-from evaluator.data import findings
-from evaluator.data.freeze import freeze
-from evaluator.storage import open_store
-from manifests.contract import Column, Contract
-from manifests.dataset_diff import DatasetDiff
-from manifests.errors import AssayError
+from assay.cluster.cli import app
+from assay.evaluator.data import findings
+from assay.evaluator.data.freeze import freeze
+from assay.evaluator.storage import open_store
+from assay.manifests.contract import Column, Contract
+from assay.manifests.dataset_diff import DatasetDiff
+from assay.manifests.errors import AssayError
 
 CONTRACT = Contract(
     kind="Contract",

@@ -1,6 +1,6 @@
 """What the findings of a kind say together, and whose rows they are about."""
 
-from cluster.dataset_findings import Kind, Known, KnownFindings
+from assay.cluster.dataset_findings import Kind, Known, KnownFindings
 
 
 def known(words: str, *, is_fine: bool, beside: tuple[str, ...] = (), kind: Kind = "Leakage", at: int = 1) -> Known:

@@ -4,8 +4,8 @@ import io
 
 from rich.console import Console
 
-from cluster.report import check, document, terminal
-from manifests.check_report import CheckReport, Offender, RuleReport
+from assay.cluster.report import check, document, terminal
+from assay.manifests.check_report import CheckReport, Offender, RuleReport
 
 HELD = RuleReport(rule="null", column="x", severity="error", bound="values", num_rows_checked=9, num_rows_broken=0, is_broken=False)  # fmt: skip
 WARNS = RuleReport(

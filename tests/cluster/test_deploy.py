@@ -407,13 +407,13 @@ def test_the_network_policy_lets_in_the_pods_themselves_and_the_operator_at_the_
 
 
 def test_the_ledger_comes_by_the_variable_that_the_command_line_reads():
-    from cluster import cli
+    from assay.cluster import cli
 
     assert get_args(cli.LedgerAt)[1].envvar == "ASSAY_LEDGER"
 
 
 def test_the_job_runs_a_verb_that_there_is():
-    from cluster import cli
+    from assay.cluster import cli
 
     command, verb, _ = read("rayjob.yaml")["spec"]["entrypoint"].split()
     assert command == "assay"
@@ -431,8 +431,14 @@ def test_the_image_is_rays_own_in_the_same_version_and_takes_what_the_package_ne
     }
     assert all((ROOT / source).exists() for source in copied)
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())
-    packages = project["tool"]["hatch"]["build"]["targets"]["wheel"]["packages"]
-    assert {*packages, "pyproject.toml", project["project"]["readme"], *project["project"]["license-files"]} <= copied
+    links = {each.readlink().name for each in (ROOT / ".package/assay").iterdir() if each.is_symlink()}
+    assert {
+        ".package",
+        *links,
+        "pyproject.toml",
+        project["project"]["readme"],
+        *project["project"]["license-files"],
+    } <= copied
 
 
 def test_the_readmes_five_commands_name_what_the_files_say():

@@ -5,19 +5,19 @@ from collections import defaultdict
 
 import pytest
 
-from cluster import deadlines, driver, pipeline
-from cluster.deadlines import Deadlines
-from cluster.driver import Driven, drive
-from cluster.errors import RunError
-from cluster.executor import Outcome, Ready
-from cluster.progress import Watch
-from cluster.race import Waves
-from cluster.slot import Failure, Published
-from cluster.spending import Allowance
-from cluster.stopping import StopRequest
-from evaluator.ledger.reader import UnitReceipt
-from evaluator.storage.memory import MemoryStore
-from manifests import Budget, Prices, Resources
+from assay.cluster import deadlines, driver, pipeline
+from assay.cluster.deadlines import Deadlines
+from assay.cluster.driver import Driven, drive
+from assay.cluster.errors import RunError
+from assay.cluster.executor import Outcome, Ready
+from assay.cluster.progress import Watch
+from assay.cluster.race import Waves
+from assay.cluster.slot import Failure, Published
+from assay.cluster.spending import Allowance
+from assay.cluster.stopping import StopRequest
+from assay.evaluator.ledger.reader import UnitReceipt
+from assay.evaluator.storage.memory import MemoryStore
+from assay.manifests import Budget, Prices, Resources
 from tests import builders
 
 NUM_UNITS = 7  # 200 rows in units of 32

@@ -6,9 +6,9 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from cluster import cli, pipeline
-from cluster.estimate import estimate
-from manifests import Budget, Prices
+from assay.cluster import cli, pipeline
+from assay.cluster.estimate import estimate
+from assay.manifests import Budget, Prices
 from tests import builders
 
 NUM_UNITS = 7  # 200 rows in units of 32: 25 batches of 8

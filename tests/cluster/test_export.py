@@ -6,8 +6,8 @@ import sys
 import pytest
 from typer.testing import CliRunner
 
-from cluster import cli, pipeline
-from cluster.report.document import document
+from assay.cluster import cli, pipeline
+from assay.cluster.report.document import document
 from tests import builders
 
 

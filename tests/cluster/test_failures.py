@@ -2,11 +2,11 @@
 
 import pytest
 
-from cluster import pipeline
-from cluster.errors import RunError
-from cluster.report.document import document
-from evaluator.errors import LedgerError
-from evaluator.ledger import reader
+from assay.cluster import pipeline
+from assay.cluster.errors import RunError
+from assay.cluster.report.document import document
+from assay.evaluator.errors import LedgerError
+from assay.evaluator.ledger import reader
 from tests import builders
 
 
@@ -84,7 +84,7 @@ def test_the_same_name_with_another_plan_is_another_run(tmp_path):
 def test_a_recorded_plan_cannot_be_exchanged(tmp_path):
     prepared = pipeline.prepare(str(builders.write_experiment(tmp_path)))
     other = prepared.run.model_copy(update={"plan_digest": "sha256:" + "0" * 64})
-    from evaluator.ledger import writer
+    from assay.evaluator.ledger import writer
 
     writer.open_ledger(prepared.store)
     writer.open_run(prepared.store, prepared.run)

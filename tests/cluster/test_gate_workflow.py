@@ -7,7 +7,7 @@ import pytest
 import typer.main
 import yaml
 
-from cluster import cli
+from assay.cluster import cli
 
 WORKFLOW = Path(__file__).parents[2] / "cluster" / "deploy" / "github-actions-gate.yaml"
 

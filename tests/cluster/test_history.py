@@ -1,9 +1,9 @@
 """How long arms took before decides which are begun first, and nothing else."""
 
-from cluster import history, pipeline
-from cluster.history import Pace
-from cluster.report.document import document
-from evaluator.ledger import reader
+from assay.cluster import history, pipeline
+from assay.cluster.history import Pace
+from assay.cluster.report.document import document
+from assay.evaluator.ledger import reader
 from tests import builders
 
 SLOW = builders.variant(flip_every=2, delay_s=0.03)

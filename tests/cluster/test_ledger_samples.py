@@ -7,12 +7,12 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from cluster import pipeline
-from cluster.errors import RunError
-from cluster.ledger_samples import samples_of
-from evaluator import fingerprint
-from evaluator.ledger import reader
-from manifests import PlanColumns
+from assay.cluster import pipeline
+from assay.cluster.errors import RunError
+from assay.cluster.ledger_samples import samples_of
+from assay.evaluator import fingerprint
+from assay.evaluator.ledger import reader
+from assay.manifests import PlanColumns
 from tests import builders
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 import ray
 
-from cluster import metrics, pipeline
+from assay.cluster import metrics, pipeline
 from tests import builders
 
 DASHBOARD = json.loads((Path(metrics.__file__).parent / "deploy" / "grafana.json").read_text())

@@ -9,13 +9,13 @@ from pathlib import Path
 import pytest
 import yaml
 
-from cluster import pipeline
-from evaluator.data.freeze import freeze
-from evaluator.data.shard_cache import ShardCache
-from evaluator.ledger import reader
-from evaluator.storage import open_store
-from evaluator.storage.s3 import S3Store
-from manifests import parse
+from assay.cluster import pipeline
+from assay.evaluator.data.freeze import freeze
+from assay.evaluator.data.shard_cache import ShardCache
+from assay.evaluator.ledger import reader
+from assay.evaluator.storage import open_store
+from assay.evaluator.storage.s3 import S3Store
+from assay.manifests import parse
 from tests import builders
 from tests.seaweed import BUCKET
 

@@ -7,10 +7,10 @@ import numpy as np
 import pytest
 from sklearn.metrics import confusion_matrix
 
-from cluster import arm_metrics, pipeline
-from cluster.cli import main
-from evaluator.ledger import reader
-from evaluator.ledger.verify import verify
+from assay.cluster import arm_metrics, pipeline
+from assay.cluster.cli import main
+from assay.evaluator.ledger import reader
+from assay.evaluator.ledger.verify import verify
 from tests import builders
 
 

@@ -4,13 +4,13 @@ import json
 
 import pytest
 
-from cluster import driver, pipeline, progress
-from cluster.errors import RunError
-from cluster.report.document import document
-from evaluator.errors import StoreError
-from evaluator.ledger import reader
-from evaluator.storage.memory import MemoryStore
-from manifests.ledger import SUBMISSION_VARIABLE, Progress, cancel_key, progress_key, submission_key
+from assay.cluster import driver, pipeline, progress
+from assay.cluster.errors import RunError
+from assay.cluster.report.document import document
+from assay.evaluator.errors import StoreError
+from assay.evaluator.ledger import reader
+from assay.evaluator.storage.memory import MemoryStore
+from assay.manifests.ledger import SUBMISSION_VARIABLE, Progress, cancel_key, progress_key, submission_key
 from tests import builders
 
 NUM_UNITS = 7  # 200 rows in units of 32

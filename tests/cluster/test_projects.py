@@ -2,15 +2,15 @@
 
 import pytest
 
-from cluster import driver, pipeline, progress, projects
-from cluster.errors import StoppedError
-from cluster.report.document import document
-from cluster.spending import Allowance
-from evaluator.ledger import reader
-from evaluator.ledger.reader import OpenedRun
-from evaluator.storage.memory import MemoryStore
-from manifests import Budget
-from manifests.ledger import Progress, Spent, progress_key
+from assay.cluster import driver, pipeline, progress, projects
+from assay.cluster.errors import StoppedError
+from assay.cluster.report.document import document
+from assay.cluster.spending import Allowance
+from assay.evaluator.ledger import reader
+from assay.evaluator.ledger.reader import OpenedRun
+from assay.evaluator.storage.memory import MemoryStore
+from assay.manifests import Budget
+from assay.manifests.ledger import Progress, Spent, progress_key
 from tests import builders
 
 PRICES = {"cpu_hour": 3600.0}  # one a second

@@ -2,7 +2,7 @@
 
 from ray.exceptions import ActorDiedError, NodeDiedError, OutOfMemoryError
 
-from cluster.remote import reason_of
+from assay.cluster.remote import reason_of
 
 # As Ray 2.60 words it, shortened.
 OUT_OF_MEMORY = """1 worker(s) were killed due to the node running low on memory.

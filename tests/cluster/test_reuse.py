@@ -10,12 +10,12 @@ import pytest
 from rich.console import Console
 from typer.testing import CliRunner
 
-from cluster import cli, pipeline, reuse, slot
-from cluster.report import terminal
-from cluster.report.document import document
-from evaluator import environment, fingerprint, source
-from evaluator.ledger import reader
-from evaluator.ledger.writer import parquet_bytes
+from assay.cluster import cli, pipeline, reuse, slot
+from assay.cluster.report import terminal
+from assay.cluster.report.document import document
+from assay.evaluator import environment, fingerprint, source
+from assay.evaluator.ledger import reader
+from assay.evaluator.ledger.writer import parquet_bytes
 from tests import builders
 
 NUM_UNITS = 7  # 200 rows in units of 32

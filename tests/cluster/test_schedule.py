@@ -3,7 +3,7 @@ import random
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cluster.schedule import Schedule, Task
+from assay.cluster.schedule import Schedule, Task
 
 
 def schedule_of(pending, *, replicas=1, max_attempts=1, kinds=None) -> Schedule:

@@ -6,11 +6,11 @@ from pathlib import Path
 import pytest
 import yaml
 
-from cluster import resolve, sweeps
-from evaluator.errors import VariantError
-from evaluator.storage import open_store
-from evaluator.storage.local import LocalStore
-from manifests import Experiment, InvalidInput
+from assay.cluster import resolve, sweeps
+from assay.evaluator.errors import VariantError
+from assay.evaluator.storage import open_store
+from assay.evaluator.storage.local import LocalStore
+from assay.manifests import Experiment, InvalidInput
 from tests import builders
 from tests.seaweed import BUCKET
 

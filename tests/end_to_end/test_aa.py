@@ -4,10 +4,10 @@ import sys
 
 import pytest
 
-from cluster import pipeline
-from cluster.report.document import document
-from cluster.resolve import read_experiment
-from manifests import ManifestError
+from assay.cluster import pipeline
+from assay.cluster.report.document import document
+from assay.cluster.resolve import read_experiment
+from assay.manifests import ManifestError
 from tests import builders
 
 CODE = """

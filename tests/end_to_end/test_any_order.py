@@ -12,11 +12,11 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from cluster import pipeline
-from cluster.executor import Outcome, Ready
-from cluster.report.document import document
-from cluster.slot import Failure, Slot
-from evaluator.ledger import reader
+from assay.cluster import pipeline
+from assay.cluster.executor import Outcome, Ready
+from assay.cluster.report.document import document
+from assay.cluster.slot import Failure, Slot
+from assay.evaluator.ledger import reader
 from tests import builders
 
 ARMS = {"control": builders.variant(flip_every=5), "mixing": builders.variant("mixing")}

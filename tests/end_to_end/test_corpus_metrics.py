@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 import yaml
 
-from cluster import pipeline
-from cluster.report.document import document
-from evaluator.data.freeze import freeze
-from evaluator.storage import open_store
-from manifests import parse
+from assay.cluster import pipeline
+from assay.cluster.report.document import document
+from assay.evaluator.data.freeze import freeze
+from assay.evaluator.storage import open_store
+from assay.manifests import parse
 from tests import builders
 
 CLASSIFIED = ("accuracy", "precision", "recall", "f1", "balanced_accuracy", "macro_f1", "matthews", "auroc")

@@ -6,10 +6,10 @@ from pathlib import Path
 import pytest
 import yaml
 
-from evaluator.data import findings
-from evaluator.storage import open_store
-from manifests import Dataset
-from manifests.finding import Withdrawal
+from assay.evaluator.data import findings
+from assay.evaluator.storage import open_store
+from assay.manifests import Dataset
+from assay.manifests.finding import Withdrawal
 from tests import builders
 
 

@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from cluster import pipeline
-from cluster.report.document import document
-from evaluator.ledger.verify import verify
-from manifests.errors import AssayError
+from assay.cluster import pipeline
+from assay.cluster.report.document import document
+from assay.evaluator.ledger.verify import verify
+from assay.manifests.errors import AssayError
 from tests import builders
 
 ARMS = {"control": builders.variant(), "better": builders.ARMS["better"]}

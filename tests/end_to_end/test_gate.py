@@ -5,9 +5,9 @@ import json
 import pytest
 import yaml
 
-from cluster import finish
-from evaluator.ledger import reader
-from evaluator.storage import open_store
+from assay.cluster import finish
+from assay.evaluator.ledger import reader
+from assay.evaluator.storage import open_store
 from tests import builders
 
 

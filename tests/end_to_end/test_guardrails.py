@@ -5,10 +5,10 @@ import io
 import pytest
 from rich.console import Console
 
-from cluster import analyses, pipeline
-from cluster.report import terminal
-from cluster.report.document import document
-from evaluator.ledger import reader
+from assay.cluster import analyses, pipeline
+from assay.cluster.report import terminal
+from assay.cluster.report.document import document
+from assay.evaluator.ledger import reader
 from tests import builders
 
 CODE = '''

@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from cluster import pipeline
-from cluster.report.document import document
+from assay.cluster import pipeline
+from assay.cluster.report.document import document
 from tests import builders
 
 NUM_UNITS = 7  # 200 rows in units of 32
@@ -26,7 +26,7 @@ def slow_arms(log: Path) -> dict[str, dict]:
 
 
 def start(experiment: Path) -> subprocess.Popen:
-    command = [sys.executable, "-m", "cluster.cli", "run", str(experiment), "--in-process", "--json"]
+    command = [sys.executable, "-m", "assay.cluster.cli", "run", str(experiment), "--in-process", "--json"]
     return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, start_new_session=True)
 
 

@@ -6,12 +6,12 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from cluster import cli, pipeline, verification
-from evaluator.data import findings
-from evaluator.data.shards import open_dataset
-from evaluator.ledger import reader
-from evaluator.storage import open_store
-from manifests.finding import Withdrawal
+from assay.cluster import cli, pipeline, verification
+from assay.evaluator.data import findings
+from assay.evaluator.data.shards import open_dataset
+from assay.evaluator.ledger import reader
+from assay.evaluator.storage import open_store
+from assay.manifests.finding import Withdrawal
 from tests import builders
 
 LOCATION = "datasets/small@v1"

@@ -5,8 +5,8 @@ import json
 import pytest
 from typer.testing import CliRunner
 
-from cluster import cli, pipeline
-from manifests.errors import AssayError
+from assay.cluster import cli, pipeline
+from assay.manifests.errors import AssayError
 from tests import builders
 
 

@@ -9,15 +9,15 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from cluster import cli, pipeline
-from cluster.report.document import document
-from evaluator.errors import DamageError, SourceError
-from evaluator.fingerprint import sha256_digest
-from evaluator.ledger import trace
-from evaluator.ledger.verify import verify as verify_ledger
-from evaluator.storage import open_store
-from manifests import InvalidInput
-from manifests.ledger import Run
+from assay.cluster import cli, pipeline
+from assay.cluster.report.document import document
+from assay.evaluator.errors import DamageError, SourceError
+from assay.evaluator.fingerprint import sha256_digest
+from assay.evaluator.ledger import trace
+from assay.evaluator.ledger.verify import verify as verify_ledger
+from assay.evaluator.storage import open_store
+from assay.manifests import InvalidInput
+from assay.manifests.ledger import Run
 from tests import builders
 
 

@@ -8,12 +8,12 @@ import pytest
 import yaml
 from sklearn import metrics as reference
 
-from cluster import pipeline
-from cluster.report.document import document
-from evaluator.data.freeze import freeze
-from evaluator.ledger import reader
-from evaluator.storage import open_store
-from manifests import InvalidInput, parse
+from assay.cluster import pipeline
+from assay.cluster.report.document import document
+from assay.evaluator.data.freeze import freeze
+from assay.evaluator.ledger import reader
+from assay.evaluator.storage import open_store
+from assay.manifests import InvalidInput, parse
 from tests import builders
 
 VALUES = {0: {0: 0.0, 1: -5.0}, 1: {0: -20.0, 1: 10.0}}

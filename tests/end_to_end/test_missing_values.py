@@ -2,8 +2,8 @@
 
 import pytest
 
-from cluster import pipeline
-from cluster.report.document import document
+from assay.cluster import pipeline
+from assay.cluster.report.document import document
 from tests import builders
 
 CODE = '''

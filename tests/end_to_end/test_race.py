@@ -3,11 +3,11 @@
 import pytest
 from rich.console import Console
 
-from cluster import pipeline
-from cluster.report import terminal
-from cluster.report.document import document
-from evaluator.ledger import reader
-from manifests import ManifestError
+from assay.cluster import pipeline
+from assay.cluster.report import terminal
+from assay.cluster.report.document import document
+from assay.evaluator.ledger import reader
+from assay.manifests import ManifestError
 from tests import builders
 
 NUM_ROWS, NUM_UNITS = 1600, 50

@@ -10,11 +10,11 @@ import pytest
 from rich.console import Console
 from scipy import stats
 
-from cluster import history, pipeline, verification
-from cluster.report import terminal
-from cluster.report.document import document
-from evaluator.ledger import reader
-from manifests import ManifestError
+from assay.cluster import history, pipeline, verification
+from assay.cluster.report import terminal
+from assay.cluster.report.document import document
+from assay.evaluator.ledger import reader
+from assay.manifests import ManifestError
 from tests import builders
 from tests.end_to_end.test_any_order import UnrulyExecutor
 

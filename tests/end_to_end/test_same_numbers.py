@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from cluster import pipeline
-from cluster.report.document import document
+from assay.cluster import pipeline
+from assay.cluster.report.document import document
 from tests import builders
 
 

@@ -9,11 +9,11 @@ from pathlib import Path
 
 import pytest
 
-from cluster import analyses, cli, driver, pipeline, progress
-from cluster.errors import RunError, StoppedError
-from cluster.report.document import document
-from evaluator.ledger import reader, writer
-from manifests.ledger import Progress, progress_key
+from assay.cluster import analyses, cli, driver, pipeline, progress
+from assay.cluster.errors import RunError, StoppedError
+from assay.cluster.report.document import document
+from assay.evaluator.ledger import reader, writer
+from assay.manifests.ledger import Progress, progress_key
 from tests import builders
 
 NUM_UNITS = 7
@@ -32,7 +32,7 @@ def told(prepared) -> Progress:
 
 def terminated(folder, *, after_units: int) -> subprocess.CompletedProcess:
     """`assay run` in a process of its own, sent SIGTERM once the ledger has so many units."""
-    command = [sys.executable, "-m", "cluster.cli", "run", "experiment.yaml", "--in-process", "--json"]
+    command = [sys.executable, "-m", "assay.cluster.cli", "run", "experiment.yaml", "--in-process", "--json"]
     environment = {**os.environ, "PYTHONPATH": str(Path.cwd())}
     process = subprocess.Popen(
         command, cwd=folder, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True

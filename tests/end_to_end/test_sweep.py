@@ -7,8 +7,8 @@ import torch
 import yaml
 from safetensors.torch import save_file
 
-from cluster import pipeline
-from cluster.report.document import document
+from assay.cluster import pipeline
+from assay.cluster.report.document import document
 from tests import builders
 
 MODEL = '''

@@ -5,7 +5,7 @@ import json
 import pytest
 from typer.testing import CliRunner
 
-from cluster import cli, pipeline
+from assay.cluster import cli, pipeline
 from tests import builders
 
 DELAY_S = 0.02

@@ -11,14 +11,14 @@ import safetensors.torch
 import torch
 from typer.testing import CliRunner
 
-from cluster import cli, pipeline, verification
-from cluster.errors import RunError
-from evaluator import batches
-from evaluator.ledger import log, reader
-from evaluator.ledger.verify import verify as verify_ledger
-from evaluator.storage import open_store
-from manifests import InvalidInput
-from manifests.ledger import Run
+from assay.cluster import cli, pipeline, verification
+from assay.cluster.errors import RunError
+from assay.evaluator import batches
+from assay.evaluator.ledger import log, reader
+from assay.evaluator.ledger.verify import verify as verify_ledger
+from assay.evaluator.storage import open_store
+from assay.manifests import InvalidInput
+from assay.manifests.ledger import Run
 from tests import builders
 
 # A module of its own for each test that changes code: Python keeps what it has imported.

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from cluster import cli
-from manifests import Contract, parse
+from assay.cluster import cli
+from assay.manifests import Contract, parse
 
 ROOT = Path(__file__).parents[2]
 EXIT_CODES = {"check": 2}

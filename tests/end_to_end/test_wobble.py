@@ -5,9 +5,9 @@ import io
 import pytest
 from rich.console import Console
 
-from cluster import pipeline
-from cluster.report import terminal
-from cluster.report.document import document
+from assay.cluster import pipeline
+from assay.cluster.report import terminal
+from assay.cluster.report.document import document
 from tests import builders
 
 ARMS = {"control": builders.variant(flip_every=2), "mixing": builders.variant("mixing"), "better": builders.variant()}

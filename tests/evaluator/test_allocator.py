@@ -8,7 +8,7 @@ import pytest
 BATCHES = """
 import platform, resource, sys
 import numpy as np
-from evaluator import allocator
+from assay.evaluator import allocator
 
 if sys.argv[1] == "kept":
     allocator.keep_freed_memory()

@@ -2,7 +2,7 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from evaluator import batches
+from assay.evaluator import batches
 
 sizes = st.integers(1, 400)
 

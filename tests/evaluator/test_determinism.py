@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 import torch
 
-from evaluator import determinism
-from manifests import Determinism
+from assay.evaluator import determinism
+from assay.manifests import Determinism
 
 
 @pytest.fixture(autouse=True)

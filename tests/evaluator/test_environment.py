@@ -6,7 +6,7 @@ from pathlib import Path
 
 import torch
 
-from evaluator import environment
+from assay.evaluator import environment
 
 
 def _distribution(folder: Path, name: str, version: str) -> None:

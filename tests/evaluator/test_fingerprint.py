@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from evaluator.fingerprint import RowsDigest, blake3_digest, rows_digest, schema_digest, sha256_digest
+from assay.evaluator.fingerprint import RowsDigest, blake3_digest, rows_digest, schema_digest, sha256_digest
 
 ROWS = 23
 RANDOM = np.random.default_rng(3)

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from evaluator import passes
+from assay.evaluator import passes
 
 SCORES = st.floats(-1e6, 1e6)
 

@@ -3,7 +3,7 @@
 import pyarrow as pa
 import pytest
 
-from evaluator.rows_compared import difference
+from assay.evaluator.rows_compared import difference
 
 
 @pytest.mark.parametrize(("ids", "named"), [({"row_id": ["a", "b", "c"]}, ("b",)), ({}, ("8",))])

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from evaluator import source
+from assay.evaluator import source
 
 
 def _git(folder: Path, *arguments: str) -> str:

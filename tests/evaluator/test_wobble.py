@@ -4,11 +4,11 @@ import pytest
 import torch
 import yaml
 
-from evaluator import batches, wobble
-from evaluator.data.shards import ShardReader, open_dataset
-from evaluator.predictors import load
-from evaluator.predictors.base import PredictionError
-from manifests import Suite, Variant, parse
+from assay.evaluator import batches, wobble
+from assay.evaluator.data.shards import ShardReader, open_dataset
+from assay.evaluator.predictors import load
+from assay.evaluator.predictors.base import PredictionError
+from assay.manifests import Suite, Variant, parse
 from tests import builders
 
 CODE = '''

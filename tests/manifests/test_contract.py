@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from manifests import Contract, ManifestError, parse
+from assay.manifests import Contract, ManifestError, parse
 
 
 def contract(*columns, **rules):

@@ -4,7 +4,7 @@ import datetime as dt
 
 import pytest
 
-from manifests.errors import shortened
+from assay.manifests.errors import shortened
 
 
 @pytest.mark.parametrize(

@@ -2,7 +2,7 @@ from pathlib import Path
 
 import pytest
 
-from manifests import Contract, Experiment, Manifest, Plan, Policy, Suite, Variant, parse
+from assay.manifests import Contract, Experiment, Manifest, Plan, Policy, Suite, Variant, parse
 
 FOLDER = Path(__file__).parents[2] / "manifests" / "examples"
 EXAMPLES: dict[str, type[Manifest]] = {

@@ -2,8 +2,8 @@
 
 import pytest
 
-from cluster.resolve import read_experiment
-from manifests import ManifestError
+from assay.cluster.resolve import read_experiment
+from assay.manifests import ManifestError
 from tests import builders
 
 

@@ -1,7 +1,7 @@
 import pytest
 from pydantic import ValidationError
 
-from manifests import Metric
+from assay.manifests import Metric
 
 VALUES = {"0": {"0": 1.0, "1": -5.0}, "1": {"0": -20.0, "1": 10.0}}
 POINT = {"false_positive_rate": 0.01}

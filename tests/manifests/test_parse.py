@@ -3,7 +3,7 @@ import json
 import pytest
 import yaml
 
-from manifests import KINDS, ManifestError, parse
+from assay.manifests import KINDS, ManifestError, parse
 from tests import builders
 
 SUITE = yaml.safe_dump(builders.SUITE, sort_keys=False)

@@ -4,8 +4,8 @@ import json
 import pytest
 import yaml
 
-from manifests import Arm, Experiment, ManifestError, parse
-from manifests.sweep import Sweep
+from assay.manifests import Arm, Experiment, ManifestError, parse
+from assay.manifests.sweep import Sweep
 from tests import builders
 
 BASE = builders.variant(cut=0.5, decoding={"top_k": 5})

@@ -3,7 +3,7 @@
 import pytest
 from pydantic import ValidationError
 
-from manifests import Variant
+from assay.manifests import Variant
 
 GIVEN = {"kind": "Variant", "version": 1, "predictor": "torch", "entrypoint": "models:linear", "output": "logits"}
 

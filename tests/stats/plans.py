@@ -2,10 +2,10 @@
 
 import numpy as np
 
-from manifests.guardrail import MetricGuardrail
-from manifests.plan import Plan, PlanColumns
-from manifests.policy import Policy
-from stats.columns import from_wide
+from assay.manifests.guardrail import MetricGuardrail
+from assay.manifests.plan import Plan, PlanColumns
+from assay.manifests.policy import Policy
+from assay.stats.columns import from_wide
 
 IMPROVEMENT = Policy(kind="Policy", version=1)
 NON_INFERIORITY = Policy(kind="Policy", version=1, promote_on="non_inferiority")

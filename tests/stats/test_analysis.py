@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from stats import analysis, binary
-from stats.columns import from_long
-from stats.errors import SamplesError
-from stats.schema import ANALYSIS_SCHEMA, analysis_schema_text
+from assay.stats import analysis, binary
+from assay.stats.columns import from_long
+from assay.stats.errors import SamplesError
+from assay.stats.schema import ANALYSIS_SCHEMA, analysis_schema_text
 from tests.stats.plans import correlated, plan, samples_of
 
 

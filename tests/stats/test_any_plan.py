@@ -7,13 +7,13 @@ import numpy as np
 from hypothesis import HealthCheck, given, reject, settings
 from hypothesis import strategies as st
 
-from manifests.errors import InvalidInput
-from manifests.plan import Omnibus, Posthoc
-from stats import analysis, gate
-from stats.columns import from_long, from_wide
-from stats.errors import SamplesError
-from stats.guardrails import Guardrail
-from stats.schema import ANALYSIS_SCHEMA
+from assay.manifests.errors import InvalidInput
+from assay.manifests.plan import Omnibus, Posthoc
+from assay.stats import analysis, gate
+from assay.stats.columns import from_long, from_wide
+from assay.stats.errors import SamplesError
+from assay.stats.guardrails import Guardrail
+from assay.stats.schema import ANALYSIS_SCHEMA
 from tests.stats.plans import IMPROVEMENT, NON_INFERIORITY, holding, plan
 
 SCHEMA = json.loads(ANALYSIS_SCHEMA.read_text())

@@ -1,9 +1,9 @@
 import numpy as np
 import pytest
 
-from stats import auroc, paired
-from stats.analysis import analyze
-from stats.corpus import Ranked, corpus_samples
+from assay.stats import auroc, paired
+from assay.stats.analysis import analyze
+from assay.stats.corpus import Ranked, corpus_samples
 from tests.stats.golden import golden
 from tests.stats.plans import plan
 

@@ -2,8 +2,8 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from manifests.errors import InvalidInput
-from stats import binary
+from assay.manifests.errors import InvalidInput
+from assay.stats import binary
 
 # Discordant counts and results of R's contingencytables 3.x (Fagerland, Lydersen & Laake 2017, chapter 8):
 # airway hyper-responsiveness (Bentur 2009), complete response (Cavo 2012). The first also in Fagerland, Lydersen &

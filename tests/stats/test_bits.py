@@ -6,8 +6,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from stats import analysis
-from stats.guardrails import Guardrail
+from assay.stats import analysis
+from assay.stats.guardrails import Guardrail
 from tests.stats.plans import holding, plan, samples_of
 
 NUM_ROWS = 400

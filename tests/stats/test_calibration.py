@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 
-from stats import calibration
-from stats.errors import SamplesError
-from stats.guardrails import Guardrail
+from assay.stats import calibration
+from assay.stats.errors import SamplesError
+from assay.stats.guardrails import Guardrail
 from tests.stats.plans import IMPROVEMENT, NON_INFERIORITY, correlated, differing, holding, plan, samples_of
 
 NUM = 100

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from stats import analysis
+from assay.stats import analysis
 from tests.stats.plans import correlated, plan, samples_of
 
 

@@ -6,9 +6,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from stats.columns import from_long, from_wide, of_arms
-from stats.errors import SamplesError
-from stats.samples import segment_names
+from assay.stats.columns import from_long, from_wide, of_arms
+from assay.stats.errors import SamplesError
+from assay.stats.samples import segment_names
 
 LONG = {
     "arm": ["b", "a", "b", "a", "a", "b"],

@@ -4,12 +4,21 @@ import numpy as np
 import pytest
 from sklearn import metrics as reference
 
-from stats import gate, ratio
-from stats.analysis import analyze
-from stats.corpus import CLASS_METRICS, Classes, Confidences, Errors, Explained, QueryScores, Ranked, corpus_samples
-from stats.guardrails import Guardrail
-from stats.moments import moments_of
-from stats.paired import measured
+from assay.stats import gate, ratio
+from assay.stats.analysis import analyze
+from assay.stats.corpus import (
+    CLASS_METRICS,
+    Classes,
+    Confidences,
+    Errors,
+    Explained,
+    QueryScores,
+    Ranked,
+    corpus_samples,
+)
+from assay.stats.guardrails import Guardrail
+from assay.stats.moments import moments_of
+from assay.stats.paired import measured
 from tests.stats.plans import IMPROVEMENT, holding, plan
 
 ARMS = ("control", "a", "b")
@@ -160,7 +169,7 @@ def test_the_bootstrap_beside_it_has_the_same_estimates_and_errors(kind, cluster
 
 
 def test_a_bootstrap_that_would_take_long_is_left_out(monkeypatch):
-    monkeypatch.setattr("stats.corpus._MOST_COUNTS", 500)
+    monkeypatch.setattr("assay.stats.corpus._MOST_COUNTS", 500)
     for kind in KINDS:
         assert analyze(samples_of(answers_of(kind, 100), 100), plan()).checks == ()
 

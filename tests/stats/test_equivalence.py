@@ -3,8 +3,8 @@ import pytest
 from scipy import stats
 from statsmodels.stats.weightstats import ttost_ind, ttost_paired
 
-from manifests.errors import InvalidInput
-from stats import equivalence
+from assay.manifests.errors import InvalidInput
+from assay.stats import equivalence
 
 RNG = np.random.default_rng(1)
 A, B = RNG.normal(size=40) + 0.05, RNG.normal(size=55)

@@ -1,9 +1,9 @@
 import numpy as np
 import pytest
 
-from manifests.errors import InvalidInput
-from stats import estimates, paired
-from stats.columns import from_wide
+from assay.manifests.errors import InvalidInput
+from assay.stats import estimates, paired
+from assay.stats.columns import from_wide
 from tests.stats.golden import golden
 
 # Newcombe 1998, Statistics in Medicine 17:857, table I, method 3 (score without continuity correction)

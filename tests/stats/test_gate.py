@@ -5,9 +5,9 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from stats import analysis, gate
-from stats.errors import SamplesError
-from stats.guardrails import Guardrail
+from assay.stats import analysis, gate
+from assay.stats.errors import SamplesError
+from assay.stats.guardrails import Guardrail
 from tests.stats.plans import IMPROVEMENT, NON_INFERIORITY, correlated, holding, plan, samples_of
 
 

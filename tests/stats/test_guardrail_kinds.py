@@ -6,15 +6,15 @@ from pydantic import ValidationError
 from scipy import stats
 from scipy.stats.contingency import relative_risk
 
-from manifests.guardrail import LatencyGuardrail as LatencyRule
-from manifests.guardrail import MetricGuardrail
-from manifests.guardrail import SegmentsGuardrail as SegmentsRule
-from manifests.guardrail import SizeGuardrail as SizeRule
-from stats import analysis, gate
-from stats.group_guardrails import GroupGapGuardrail, Groups, SelectionRatioGuardrail
-from stats.guardrails import Guardrail, verdict_of
-from stats.resource_guardrails import LatencyGuardrail, SizeGuardrail
-from stats.segment_guardrail import SegmentsGuardrail
+from assay.manifests.guardrail import LatencyGuardrail as LatencyRule
+from assay.manifests.guardrail import MetricGuardrail
+from assay.manifests.guardrail import SegmentsGuardrail as SegmentsRule
+from assay.manifests.guardrail import SizeGuardrail as SizeRule
+from assay.stats import analysis, gate
+from assay.stats.group_guardrails import GroupGapGuardrail, Groups, SelectionRatioGuardrail
+from assay.stats.guardrails import Guardrail, verdict_of
+from assay.stats.resource_guardrails import LatencyGuardrail, SizeGuardrail
+from assay.stats.segment_guardrail import SegmentsGuardrail
 from tests.stats.plans import IMPROVEMENT, correlated, plan, samples_of
 
 SEGMENTS = np.repeat(["a", "b", "c", "tiny"], [300, 200, 100, 12])

@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from stats import analysis, independent
-from stats.columns import from_long
-from stats.errors import SamplesError
+from assay.stats import analysis, independent
+from assay.stats.columns import from_long
+from assay.stats.errors import SamplesError
 from tests.stats.plans import plan
 
 

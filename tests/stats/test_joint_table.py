@@ -2,11 +2,11 @@ import numpy as np
 import pytest
 from sklearn import metrics as reference
 
-from stats import joint_table, ratio
-from stats.errors import SamplesError
-from stats.moments import moments_of
-from stats.resampling import bootstrap_sums, comparisons
-from stats.row_weights import row_keys
+from assay.stats import joint_table, ratio
+from assay.stats.errors import SamplesError
+from assay.stats.moments import moments_of
+from assay.stats.resampling import bootstrap_sums, comparisons
+from assay.stats.row_weights import row_keys
 
 
 def made(num_rows, *, num_classes=2, num_arms=3, seed=1):

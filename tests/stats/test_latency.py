@@ -2,11 +2,11 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from manifests.errors import InvalidInput
-from stats import latency, posthoc, resampling
-from stats.errors import SamplesError
-from stats.moments import moments_of
-from stats.row_weights import poisson_weights, row_keys
+from assay.manifests.errors import InvalidInput
+from assay.stats import latency, posthoc, resampling
+from assay.stats.errors import SamplesError
+from assay.stats.moments import moments_of
+from assay.stats.row_weights import poisson_weights, row_keys
 
 
 def made(num_rows, *, seed=1):

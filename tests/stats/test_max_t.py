@@ -6,9 +6,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
-from stats import posthoc
-from stats.max_t import max_t_of, pair_variances
-from stats.moments import moments_of
+from assay.stats import posthoc
+from assay.stats.max_t import max_t_of, pair_variances
+from assay.stats.moments import moments_of
 from tests.stats.golden import golden
 
 GOLDEN = golden("max_t")

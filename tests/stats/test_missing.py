@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 from statsmodels.stats.contingency_tables import mcnemar
 
-from stats import analysis
-from stats.columns import from_long
-from stats.errors import SamplesError
+from assay.stats import analysis
+from assay.stats.columns import from_long
+from assay.stats.errors import SamplesError
 from tests.stats.plans import correlated, plan, samples_of
 
 

@@ -7,9 +7,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from stats import moments
-from stats.clusters import cluster_moments_of
-from stats.moments import Moments, blocks_of, moments_of
+from assay.stats import moments
+from assay.stats.clusters import cluster_moments_of
+from assay.stats.moments import Moments, blocks_of, moments_of
 
 ARMS = ("control", "a", "b")
 

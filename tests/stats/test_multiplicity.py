@@ -2,8 +2,8 @@ import math
 
 import pytest
 
-from manifests.errors import InvalidInput
-from stats import multiplicity
+from assay.manifests.errors import InvalidInput
+from assay.stats import multiplicity
 from tests.stats.golden import golden
 
 CASES = golden("p_adjust")["cases"]

@@ -5,8 +5,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from stats import analysis, calibration, gate, noise
-from stats.errors import SamplesError
+from assay.stats import analysis, calibration, gate, noise
+from assay.stats.errors import SamplesError
 from tests.stats.plans import IMPROVEMENT, differing, plan
 
 AGAIN = "b"

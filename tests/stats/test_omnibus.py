@@ -3,10 +3,10 @@ import pytest
 from scipy import stats
 from statsmodels.stats.contingency_tables import cochrans_q
 
-from stats import omnibus
-from stats.clusters import cluster_moments_of
-from stats.errors import SamplesError
-from stats.moments import moments_of
+from assay.stats import omnibus
+from assay.stats.clusters import cluster_moments_of
+from assay.stats.errors import SamplesError
+from assay.stats.moments import moments_of
 from tests.stats.golden import golden, nist_anova
 
 REPEATED = golden("repeated_measures")["cases"]

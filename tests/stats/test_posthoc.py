@@ -4,11 +4,11 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from manifests.errors import InvalidInput
-from stats import posthoc
-from stats.letters import letters_of
-from stats.moments import moments_of
-from stats.results import Comparison
+from assay.manifests.errors import InvalidInput
+from assay.stats import posthoc
+from assay.stats.letters import letters_of
+from assay.stats.moments import moments_of
+from assay.stats.results import Comparison
 
 ARMS = ("control", "a", "b")
 

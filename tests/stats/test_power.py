@@ -6,12 +6,12 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from manifests.errors import InvalidInput
-from manifests.plan import Plan
-from stats import power, proportion_power
-from stats.columns import of_arms
-from stats.mean_power import MeanDesign
-from stats.omnibus_power import AnovaDesign
+from assay.manifests.errors import InvalidInput
+from assay.manifests.plan import Plan
+from assay.stats import power, proportion_power
+from assay.stats.columns import of_arms
+from assay.stats.mean_power import MeanDesign
+from assay.stats.omnibus_power import AnovaDesign
 from tests.stats.golden import golden
 
 GOLDEN = golden("power")

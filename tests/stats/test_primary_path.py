@@ -8,11 +8,11 @@ import numpy as np
 import pytest
 from scipy import stats as scipy_stats
 
-from manifests import Plan, Policy
-from stats import analysis, gate
-from stats.analysis import Guardrail
-from stats.moments import blocks_of, moments_of
-from stats.samples import Samples
+from assay.manifests import Plan, Policy
+from assay.stats import analysis, gate
+from assay.stats.analysis import Guardrail
+from assay.stats.moments import blocks_of, moments_of
+from assay.stats.samples import Samples
 from tests.stats.plans import holding
 
 POLICY = Policy(kind="Policy", version=1)

@@ -8,9 +8,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
-from manifests.errors import InvalidInput
-from stats import racing
-from stats.errors import SamplesError
+from assay.manifests.errors import InvalidInput
+from assay.stats import racing
+from assay.stats.errors import SamplesError
 
 ROWS = 10
 

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from stats import randomisation
-from stats.row_weights import row_keys
+from assay.stats import randomisation
+from assay.stats.row_weights import row_keys
 
 WORDS = {"control": "a", "family": "dunnett", "alpha": 0.05}
 

@@ -1,9 +1,9 @@
 import numpy as np
 import pytest
 
-from stats import omnibus, ratio
-from stats.errors import SamplesError
-from stats.moments import moments_of
+from assay.stats import omnibus, ratio
+from assay.stats.errors import SamplesError
+from assay.stats.moments import moments_of
 
 
 def test_linearised_scores_have_the_ratio_as_mean_and_the_delta_variance():

@@ -4,8 +4,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 
-from stats import resampling, row_weights
-from stats.errors import SamplesError
+from assay.stats import resampling, row_weights
+from assay.stats.errors import SamplesError
 
 KEYS = row_weights.row_keys([f"row {i}" for i in range(2000)])
 

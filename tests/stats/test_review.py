@@ -4,12 +4,12 @@ import json
 
 import pytest
 
-from manifests.errors import ManifestError
-from manifests.parse import parse
-from manifests.policy import NextStage, Policy
-from stats import analysis, review
-from stats.evidence import ArmCost, Evidence
-from stats.results import Analysis
+from assay.manifests.errors import ManifestError
+from assay.manifests.parse import parse
+from assay.manifests.policy import NextStage, Policy
+from assay.stats import analysis, review
+from assay.stats.evidence import ArmCost, Evidence
+from assay.stats.results import Analysis
 from tests.stats.plans import differing, plan
 
 

@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from stats import analysis
-from stats.columns import from_wide
-from stats.errors import SamplesError
-from stats.segments import _welch_james
+from assay.stats import analysis
+from assay.stats.columns import from_wide
+from assay.stats.errors import SamplesError
+from assay.stats.segments import _welch_james
 from tests.stats.plans import plan
 
 NUM_ROWS = 300

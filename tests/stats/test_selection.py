@@ -2,8 +2,8 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from manifests.errors import InvalidInput
-from stats import selection
+from assay.manifests.errors import InvalidInput
+from assay.stats import selection
 
 
 def drawn(means, *, correlation, num_sets, seed):

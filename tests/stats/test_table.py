@@ -5,8 +5,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from stats.errors import SamplesError
-from stats.table import read_scores
+from assay.stats.errors import SamplesError
+from assay.stats.table import read_scores
 from tests.stats.plans import plan
 
 LONG = "arm,row_id,score\ncontrol,1,0.5\na,1,0.7\ncontrol,2,0.1\na,2,0.9\n"

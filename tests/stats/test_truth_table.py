@@ -4,12 +4,12 @@ from functools import cache
 
 import pytest
 
-from cluster.cli_gate import EXIT_CODES
-from cluster.report.document import gate_answer
-from manifests.policy import Policy
-from stats import analysis, review
-from stats.evidence import ArmCost, Evidence
-from stats.guardrails import Guardrail
+from assay.cluster.cli_gate import EXIT_CODES
+from assay.cluster.report.document import gate_answer
+from assay.manifests.policy import Policy
+from assay.stats import analysis, review
+from assay.stats.evidence import ArmCost, Evidence
+from assay.stats.guardrails import Guardrail
 from tests.stats.plans import differing, holding, plan
 
 PLAN = plan(margins={"a": 0.1}, guardrails=holding("guard"))

@@ -2,11 +2,11 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from manifests.errors import InvalidInput
-from stats import unpaired
-from stats.all_pairs import AllPairs
-from stats.errors import SamplesError
-from stats.many_to_one import ManyToOne
+from assay.manifests.errors import InvalidInput
+from assay.stats import unpaired
+from assay.stats.all_pairs import AllPairs
+from assay.stats.errors import SamplesError
+from assay.stats.many_to_one import ManyToOne
 from tests.stats.golden import golden, nist_anova
 
 CASES = golden("unpaired")["cases"]

@@ -1,7 +1,7 @@
 """Check: rows held to a contract, chunk by chunk. `Check(contract)` takes chunks and finishes with a report."""
 
-from evaluator.data.check.check import Check
-from evaluator.data.check.files import check_files
-from evaluator.data.check.refusal import ContractBroken
+from assay.evaluator.data.check.check import Check
+from assay.evaluator.data.check.files import check_files
+from assay.evaluator.data.check.refusal import ContractBroken
 
 __all__ = ["Check", "ContractBroken", "check_files"]

@@ -5,15 +5,15 @@ import datetime as dt
 import numpy as np
 import numpy.typing as npt
 
-from evaluator.data.check.column_rules import ColumnRules
-from evaluator.data.check.invariants import Invariants
-from evaluator.data.check.key_rules import KeyRules
-from evaluator.data.check.refusal import MAX_COUNTED, ContractBroken
-from evaluator.data.check.table_rules import table_rules
-from evaluator.data.check.tally import NUM_NAMED, Tally
-from evaluator.data.ingest import Chunk, Offence, Origin
-from manifests.check_report import CheckReport
-from manifests.contract import Contract
+from assay.evaluator.data.check.column_rules import ColumnRules
+from assay.evaluator.data.check.invariants import Invariants
+from assay.evaluator.data.check.key_rules import KeyRules
+from assay.evaluator.data.check.refusal import MAX_COUNTED, ContractBroken
+from assay.evaluator.data.check.table_rules import table_rules
+from assay.evaluator.data.check.tally import NUM_NAMED, Tally
+from assay.evaluator.data.ingest import Chunk, Offence, Origin
+from assay.manifests.check_report import CheckReport
+from assay.manifests.contract import Contract
 
 
 class Check:

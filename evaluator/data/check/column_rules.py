@@ -11,14 +11,14 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from evaluator.data.check.tally import NUM_NAMED, Tally
-from evaluator.data.ingest import Offence, Origin
-from evaluator.data.ingest.schema import SCALARS
-from evaluator.data.ingest.source import is_delimited
-from evaluator.errors import DataError
-from manifests.column import FrozenColumn
-from manifests.contract import Column
-from manifests.errors import did_you_mean
+from assay.evaluator.data.check.tally import NUM_NAMED, Tally
+from assay.evaluator.data.ingest import Offence, Origin
+from assay.evaluator.data.ingest.schema import SCALARS
+from assay.evaluator.data.ingest.source import is_delimited
+from assay.evaluator.errors import DataError
+from assay.manifests.column import FrozenColumn
+from assay.manifests.contract import Column
+from assay.manifests.errors import did_you_mean
 
 Mask = Any
 """An Arrow array of bools, one a row, true where a row breaks a rule. Null is false."""

@@ -12,9 +12,9 @@ from typing import Any
 
 import duckdb
 
-from evaluator.errors import DataError
-from manifests.contract import Column, Invariant
-from manifests.errors import did_you_mean
+from assay.evaluator.errors import DataError
+from assay.manifests.contract import Column, Invariant
+from assay.manifests.errors import did_you_mean
 
 FUNCTIONS = frozenset(
     [

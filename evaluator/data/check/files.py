@@ -5,13 +5,13 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 
-from evaluator.data.check.check import Check
-from evaluator.data.check.refusal import ContractBroken
-from evaluator.data.ingest import Changes, read_chunks
-from evaluator.data.ingest.source import require_source
-from evaluator.errors import DataError, StoreError
-from manifests.check_report import CheckReport
-from manifests.contract import Contract
+from assay.evaluator.data.check.check import Check
+from assay.evaluator.data.check.refusal import ContractBroken
+from assay.evaluator.data.ingest import Changes, read_chunks
+from assay.evaluator.data.ingest.source import require_source
+from assay.evaluator.errors import DataError, StoreError
+from assay.manifests.check_report import CheckReport
+from assay.manifests.contract import Contract
 
 
 def check_files(

@@ -7,13 +7,13 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from evaluator.data.check.condition import Condition, condition
-from evaluator.data.check.tally import NUM_NAMED, Tally
-from evaluator.data.ingest import Chunk, Offence
-from evaluator.data.ingest.schema import arrow_type
-from evaluator.errors import DataError
-from manifests.contract import Contract
-from manifests.errors import shortened
+from assay.evaluator.data.check.condition import Condition, condition
+from assay.evaluator.data.check.tally import NUM_NAMED, Tally
+from assay.evaluator.data.ingest import Chunk, Offence
+from assay.evaluator.data.ingest.schema import arrow_type
+from assay.evaluator.errors import DataError
+from assay.manifests.contract import Contract
+from assay.manifests.errors import shortened
 
 
 class Invariants:

@@ -16,8 +16,8 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from evaluator.data.splitmix import GOLDEN, Words, mixed
-from manifests.column import FrozenColumn
+from assay.evaluator.data.splitmix import GOLDEN, Words, mixed
+from assay.manifests.column import FrozenColumn
 
 _SALT = "\x02key\x03"  # five bytes: no multiple of the hash's word
 _MULTIPLIERS = (GOLDEN, np.uint64(0xC2B2AE3D27D4EB4F))

@@ -9,13 +9,13 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from evaluator.data.check.key_digests import KeyDigests, Words, together
-from evaluator.data.check.repeats import Repeat, Repeats
-from evaluator.data.check.row_log import RowLog
-from evaluator.data.check.tally import Tally
-from evaluator.data.ingest import Chunk, Offence
-from manifests.contract import Column, Contract, Severity
-from manifests.contract import Repeats as Limit
+from assay.evaluator.data.check.key_digests import KeyDigests, Words, together
+from assay.evaluator.data.check.repeats import Repeat, Repeats
+from assay.evaluator.data.check.row_log import RowLog
+from assay.evaluator.data.check.tally import Tally
+from assay.evaluator.data.ingest import Chunk, Offence
+from assay.manifests.contract import Column, Contract, Severity
+from assay.manifests.contract import Repeats as Limit
 
 _Kind = Literal["repeats", "conflicts"]
 _ROOM_BYTES = 160 << 20

@@ -2,10 +2,10 @@
 
 from collections.abc import Sequence
 
-from evaluator.data.check.tally import NUM_NAMED
-from evaluator.data.ingest import Offence
-from evaluator.errors import DataError
-from manifests.check_report import CheckReport
+from assay.evaluator.data.check.tally import NUM_NAMED
+from assay.evaluator.data.ingest import Offence
+from assay.evaluator.errors import DataError
+from assay.manifests.check_report import CheckReport
 
 MAX_COUNTED = 10_000
 """After so many offenders reading stops: the rows are not what the contract is about."""

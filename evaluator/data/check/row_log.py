@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from evaluator.data.ingest import Chunk, Origin
+from assay.evaluator.data.ingest import Chunk, Origin
 
 _NUMBER = "#number"
 

@@ -6,8 +6,8 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from evaluator.data.check.tally import Tally
-from manifests.contract import ClassBalance, Contract, Freshness, RowCount
+from assay.evaluator.data.check.tally import Tally
+from assay.manifests.contract import ClassBalance, Contract, Freshness, RowCount
 
 _MAX_CLASSES = 10_000
 """A label of more values than this is not balanced but continuous."""

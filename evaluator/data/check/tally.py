@@ -2,10 +2,10 @@
 
 from collections.abc import Sequence
 
-from evaluator.data.ingest import Offence
-from manifests.check_report import Offender, RuleReport
-from manifests.contract import Severity
-from manifests.errors import shortened
+from assay.evaluator.data.ingest import Offence
+from assay.manifests.check_report import Offender, RuleReport
+from assay.manifests.contract import Severity
+from assay.manifests.errors import shortened
 
 NUM_NAMED = 5
 """How many offenders of a rule are named."""

@@ -8,13 +8,13 @@ from typing import Any, get_args
 
 import yaml
 
-from evaluator.data.infer.seen import Seen
-from evaluator.data.infer.types import Guess, guesses, require_readable
-from evaluator.data.ingest import read_chunks
-from evaluator.data.ingest.source import is_delimited
-from evaluator.errors import DataError
-from manifests.contract import Column, Contract, Encoding
-from manifests.errors import did_you_mean, shortened
+from assay.evaluator.data.infer.seen import Seen
+from assay.evaluator.data.infer.types import Guess, guesses, require_readable
+from assay.evaluator.data.ingest import read_chunks
+from assay.evaluator.data.ingest.source import is_delimited
+from assay.evaluator.errors import DataError
+from assay.manifests.contract import Column, Contract, Encoding
+from assay.manifests.errors import did_you_mean, shortened
 
 _LABELS = ("label", "target", "y", "class", "outcome")
 _ID = re.compile(r"(?i:(^|[_\s.-])(id|uuid|guid|key)$)|[a-z](Id|ID)$")

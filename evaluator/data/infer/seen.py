@@ -6,9 +6,9 @@ from typing import Any
 import numpy as np
 import pyarrow.compute as pc
 
-from evaluator.data.distinct import Distinct, hashes
-from manifests.column import is_number
-from manifests.contract import Column
+from assay.evaluator.data.distinct import Distinct, hashes
+from assay.manifests.column import is_number
+from assay.manifests.contract import Column
 
 _FORMS = (("[0-9]", "9"), ("[A-Z]", "A"), ("[a-z]", "a"))
 _CLASSES = {"9": "[0-9]", "A": "[A-Z]", "a": "[a-z]"}

@@ -14,13 +14,13 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from pydantic import ValidationError
 
-from evaluator.data.ingest import Offence, read_chunks
-from evaluator.data.ingest.blocks import Block, undecodable
-from evaluator.data.ingest.compression import unpacked
-from evaluator.data.ingest.source import format_of, is_delimited, require_source, utf8_text
-from evaluator.data.ingest.text_values import from_texts
-from evaluator.errors import DataError
-from manifests.contract import Column, Contract, Encoding
+from assay.evaluator.data.ingest import Offence, read_chunks
+from assay.evaluator.data.ingest.blocks import Block, undecodable
+from assay.evaluator.data.ingest.compression import unpacked
+from assay.evaluator.data.ingest.source import format_of, is_delimited, require_source, utf8_text
+from assay.evaluator.data.ingest.text_values import from_texts
+from assay.evaluator.errors import DataError
+from assay.manifests.contract import Column, Contract, Encoding
 
 _BOOL, _INT, _FLOAT = "bool", "int64", "float64"
 # Leading zeros belong to codes, and a float64 holds 15 digits of any number.

@@ -6,13 +6,13 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from evaluator.data.ingest import tensors
-from evaluator.data.ingest.arrow_values import acceptable, from_arrow
-from evaluator.data.ingest.chunk import Chunk, Converted, Origin, chunk_of
-from evaluator.data.ingest.schema import AnyType, arrow_type, require_columns, value_bytes
-from evaluator.errors import DataError
-from manifests.column import FrozenColumn
-from manifests.contract import Contract
+from assay.evaluator.data.ingest import tensors
+from assay.evaluator.data.ingest.arrow_values import acceptable, from_arrow
+from assay.evaluator.data.ingest.chunk import Chunk, Converted, Origin, chunk_of
+from assay.evaluator.data.ingest.schema import AnyType, arrow_type, require_columns, value_bytes
+from assay.evaluator.errors import DataError
+from assay.manifests.column import FrozenColumn
+from assay.manifests.contract import Contract
 
 _CHUNK_BYTES = 1 << 23
 _TEXT_BYTES = 256

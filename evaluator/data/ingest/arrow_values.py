@@ -5,9 +5,9 @@ from typing import Any, cast
 import numpy as np
 import pyarrow as pa
 
-from evaluator.data.ingest import dates
-from evaluator.data.ingest.chunk import Converted, Refusal
-from evaluator.data.ingest.schema import SCALARS, AnyArray, AnyType
+from assay.evaluator.data.ingest import dates
+from assay.evaluator.data.ingest.chunk import Converted, Refusal
+from assay.evaluator.data.ingest.schema import SCALARS, AnyArray, AnyType
 
 
 def acceptable(found: AnyType, *, type_name: str) -> bool:

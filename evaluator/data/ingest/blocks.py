@@ -9,8 +9,8 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from evaluator.data.ingest.changes import Changes
-from evaluator.errors import DataError
+from assay.evaluator.data.ingest.changes import Changes
+from assay.evaluator.errors import DataError
 
 BLOCK_BYTES = 1 << 22
 """How much is read at once. Big enough for vectorised work, small enough for many columns of intermediates."""

@@ -7,9 +7,9 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from evaluator.data.ingest.schema import arrow_schema
-from evaluator.errors import DataError
-from manifests.column import FrozenColumn
+from assay.evaluator.data.ingest.schema import arrow_schema
+from assay.evaluator.errors import DataError
+from assay.manifests.column import FrozenColumn
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ from typing import BinaryIO, Literal, cast
 
 import pyarrow as pa
 
-from evaluator.errors import DataError
+from assay.evaluator.errors import DataError
 
 Compression = Literal["gzip", "zstd"]
 SUFFIXES: dict[str, Compression] = {".gz": "gzip", ".zst": "zstd"}

@@ -19,14 +19,22 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.csv as pa_csv
 
-from evaluator.data.ingest import json_values, quoting, tensors
-from evaluator.data.ingest.blocks import BYTE_ORDER_MARK, RETURN, Block, blocks, is_utf8, require_text, undecodable
-from evaluator.data.ingest.changes import CRLF_READ, Changes
-from evaluator.data.ingest.chunk import Chunk, Converted, Offence, Origin, chunk_of, one_array
-from evaluator.data.ingest.schema import require_columns
-from evaluator.data.ingest.text_values import from_texts
-from evaluator.errors import DataError
-from manifests.contract import Column, Contract
+from assay.evaluator.data.ingest import json_values, quoting, tensors
+from assay.evaluator.data.ingest.blocks import (
+    BYTE_ORDER_MARK,
+    RETURN,
+    Block,
+    blocks,
+    is_utf8,
+    require_text,
+    undecodable,
+)
+from assay.evaluator.data.ingest.changes import CRLF_READ, Changes
+from assay.evaluator.data.ingest.chunk import Chunk, Converted, Offence, Origin, chunk_of, one_array
+from assay.evaluator.data.ingest.schema import require_columns
+from assay.evaluator.data.ingest.text_values import from_texts
+from assay.evaluator.errors import DataError
+from assay.manifests.contract import Column, Contract
 
 _BLANK = re.compile(rb"[\r\n]*")
 

@@ -4,8 +4,8 @@ import codecs
 import io
 from typing import BinaryIO, cast
 
-from evaluator.errors import DataError
-from manifests.contract import Encoding
+from assay.evaluator.errors import DataError
+from assay.manifests.contract import Encoding
 
 _PIECE_BYTES = 1 << 20
 _UTF8_MARK = codecs.BOM_UTF8

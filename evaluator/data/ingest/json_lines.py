@@ -7,13 +7,13 @@ from typing import Any, BinaryIO
 import numpy as np
 import pyarrow as pa
 
-from evaluator.data.ingest import dates, json_values, tensors
-from evaluator.data.ingest.blocks import Block, blocks, is_utf8, require_text, undecodable
-from evaluator.data.ingest.changes import CRLF_READ, Changes
-from evaluator.data.ingest.chunk import Chunk, Converted, Offence, Origin, chunk_of, one_array
-from evaluator.data.ingest.schema import UNKNOWN_COLUMN, written_type
-from manifests.contract import Column, Contract
-from manifests.errors import did_you_mean
+from assay.evaluator.data.ingest import dates, json_values, tensors
+from assay.evaluator.data.ingest.blocks import Block, blocks, is_utf8, require_text, undecodable
+from assay.evaluator.data.ingest.changes import CRLF_READ, Changes
+from assay.evaluator.data.ingest.chunk import Chunk, Converted, Offence, Origin, chunk_of, one_array
+from assay.evaluator.data.ingest.schema import UNKNOWN_COLUMN, written_type
+from assay.manifests.contract import Column, Contract
+from assay.manifests.errors import did_you_mean
 
 _MAX_EXTRA_BRACKETS = 1000
 """How deep pyarrow's parser may be led by columns that nobody has typed: it calls itself for every level."""

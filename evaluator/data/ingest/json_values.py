@@ -13,11 +13,11 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.json as pa_json
 
-from evaluator.data.ingest import dates
-from evaluator.data.ingest.chunk import Converted, Refusal
-from evaluator.data.ingest.tensors import from_nested
-from evaluator.data.ingest.text_values import from_texts
-from manifests.contract import Column
+from assay.evaluator.data.ingest import dates
+from assay.evaluator.data.ingest.chunk import Converted, Refusal
+from assay.evaluator.data.ingest.tensors import from_nested
+from assay.evaluator.data.ingest.text_values import from_texts
+from assay.manifests.contract import Column
 
 
 class NumberText(str):

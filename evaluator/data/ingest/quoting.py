@@ -7,8 +7,8 @@ that it needs no rule of its own. All of it is told from the positions of quotes
 
 import numpy as np
 
-from evaluator.data.ingest.blocks import NEWLINE, QUOTE, RETURN, Block
-from evaluator.errors import DataError
+from assay.evaluator.data.ingest.blocks import NEWLINE, QUOTE, RETURN, Block
+from assay.evaluator.errors import DataError
 
 _REMEDY = "write a quote inside a quoted cell twice, and quote a cell that holds one"
 

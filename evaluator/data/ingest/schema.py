@@ -6,10 +6,10 @@ from typing import Any
 
 import pyarrow as pa
 
-from evaluator.errors import DataError
-from manifests.column import FrozenColumn
-from manifests.contract import Contract
-from manifests.errors import did_you_mean
+from assay.evaluator.errors import DataError
+from assay.manifests.column import FrozenColumn
+from assay.manifests.contract import Contract
+from assay.manifests.errors import did_you_mean
 
 AnyArray = Any
 """An Arrow array, and `AnyType` its type: Arrow's stubs give neither the methods of all its kinds."""

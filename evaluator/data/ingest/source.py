@@ -8,16 +8,22 @@ from typing import BinaryIO, Literal
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from evaluator.data.ingest.arrow_files import ipc_chunks, parquet_chunks
-from evaluator.data.ingest.changes import Changes
-from evaluator.data.ingest.chunk import Chunk
-from evaluator.data.ingest.compression import SUFFIXES, Compression, decompressed, require_no_compression, unpacked
-from evaluator.data.ingest.delimited import delimited_chunks
-from evaluator.data.ingest.encoding import as_utf8
-from evaluator.data.ingest.json_lines import json_lines_chunks
-from evaluator.errors import DataError
-from manifests.contract import Contract, Encoding
-from manifests.errors import did_you_mean
+from assay.evaluator.data.ingest.arrow_files import ipc_chunks, parquet_chunks
+from assay.evaluator.data.ingest.changes import Changes
+from assay.evaluator.data.ingest.chunk import Chunk
+from assay.evaluator.data.ingest.compression import (
+    SUFFIXES,
+    Compression,
+    decompressed,
+    require_no_compression,
+    unpacked,
+)
+from assay.evaluator.data.ingest.delimited import delimited_chunks
+from assay.evaluator.data.ingest.encoding import as_utf8
+from assay.evaluator.data.ingest.json_lines import json_lines_chunks
+from assay.evaluator.errors import DataError
+from assay.manifests.contract import Contract, Encoding
+from assay.manifests.errors import did_you_mean
 
 Format = Literal["csv", "tsv", "jsonl", "parquet", "ipc"]
 

@@ -8,10 +8,10 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from evaluator.data.ingest.arrow_values import acceptable, from_arrow
-from evaluator.data.ingest.chunk import Converted, Refusal
-from evaluator.data.ingest.schema import SCALARS, AnyArray, AnyType, arrow_type
-from manifests.column import FrozenColumn
+from assay.evaluator.data.ingest.arrow_values import acceptable, from_arrow
+from assay.evaluator.data.ingest.chunk import Converted, Refusal
+from assay.evaluator.data.ingest.schema import SCALARS, AnyArray, AnyType, arrow_type
+from assay.manifests.column import FrozenColumn
 
 Elements = Callable[[list[Any]], Converted]
 """Converts the elements of many tensors, laid end to end, to the tensor's element type."""

@@ -11,9 +11,9 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from evaluator.data.ingest import dates
-from evaluator.data.ingest.chunk import Converted, Refusal
-from evaluator.data.ingest.schema import SCALARS
+from assay.evaluator.data.ingest import dates
+from assay.evaluator.data.ingest.chunk import Converted, Refusal
+from assay.evaluator.data.ingest.schema import SCALARS
 
 _INTEGER = re.compile(r"-?(0|[1-9][0-9]*)", re.ASCII)
 _NUMBER = re.compile(

@@ -3,7 +3,7 @@
 import numpy as np
 import numpy.typing as npt
 
-from evaluator.data.ingest import Origin
+from assay.evaluator.data.ingest import Origin
 
 
 class Hits:

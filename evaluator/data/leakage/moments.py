@@ -7,8 +7,8 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from evaluator.errors import DataError
-from manifests.base import Instant
+from assay.evaluator.errors import DataError
+from assay.manifests.base import Instant
 
 _MICROSECONDS = pa.timestamp("us", "UTC")
 

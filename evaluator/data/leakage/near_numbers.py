@@ -6,12 +6,12 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from evaluator.data.ingest import Origin
-from evaluator.data.ingest.chunk import one_array
-from evaluator.data.leakage.bands import Bands, Keys, folded
-from evaluator.data.leakage.hits import Hits
-from evaluator.data.leakage.row_digest import row_digests
-from manifests.column import FrozenColumn
+from assay.evaluator.data.ingest import Origin
+from assay.evaluator.data.ingest.chunk import one_array
+from assay.evaluator.data.leakage.bands import Bands, Keys, folded
+from assay.evaluator.data.leakage.hits import Hits
+from assay.evaluator.data.leakage.row_digest import row_digests
+from assay.manifests.column import FrozenColumn
 
 NUM_GRIDS, NUM_DIRECTIONS = 8, 8
 """A row is quantised on so many grids, each along so many directions of its own and from an offset of its own: a value

@@ -9,13 +9,13 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import rensa
 
-from evaluator.data.ingest import Origin
-from evaluator.data.ingest.chunk import one_array
-from evaluator.data.leakage import shingles
-from evaluator.data.leakage.bands import Bands, Keys, folded
-from evaluator.data.leakage.hits import Hits
-from evaluator.data.leakage.normal_text import normal
-from manifests.column import FrozenColumn
+from assay.evaluator.data.ingest import Origin
+from assay.evaluator.data.ingest.chunk import one_array
+from assay.evaluator.data.leakage import shingles
+from assay.evaluator.data.leakage.bands import Bands, Keys, folded
+from assay.evaluator.data.leakage.hits import Hits
+from assay.evaluator.data.leakage.normal_text import normal
+from assay.manifests.column import FrozenColumn
 
 NUM_PERMUTATIONS = 128
 NUM_BANDS, BAND_ROWS = 25, 5

@@ -10,9 +10,9 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from evaluator.data.ingest.chunk import one_array
-from evaluator.data.leakage.normal_text import normal
-from manifests.column import FrozenColumn
+from assay.evaluator.data.ingest.chunk import one_array
+from assay.evaluator.data.leakage.normal_text import normal
+from assay.manifests.column import FrozenColumn
 
 DIGEST_BYTES = 16
 Digests = npt.NDArray[np.bytes_]

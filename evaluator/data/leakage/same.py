@@ -2,9 +2,9 @@
 
 import numpy as np
 
-from evaluator.data.ingest import Origin
-from evaluator.data.leakage.hits import Hits
-from evaluator.data.leakage.row_digest import Digests
+from assay.evaluator.data.ingest import Origin
+from assay.evaluator.data.leakage.hits import Hits
+from assay.evaluator.data.leakage.row_digest import Digests
 
 
 class Same:

@@ -9,20 +9,20 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from evaluator.data.ingest.chunk import one_array
-from evaluator.data.leakage.hits import Hits
-from evaluator.data.leakage.moments import Moments, as_microseconds
-from evaluator.data.leakage.near_numbers import NearNumbers, Scales
-from evaluator.data.leakage.near_texts import NearTexts
-from evaluator.data.leakage.row_digest import row_digests
-from evaluator.data.leakage.same import Same
-from evaluator.data.leakage.single_feature import single_features
-from evaluator.data.leakage.training import Training, TrainingRows
-from evaluator.data.shards import ShardReader
-from evaluator.storage import Store
-from manifests.base import Instant
-from manifests.dataset import Dataset
-from manifests.leakage import NUM_PAIRS, Leakage, LeakageCheck, Overlap, OverlapKind, Pair
+from assay.evaluator.data.ingest.chunk import one_array
+from assay.evaluator.data.leakage.hits import Hits
+from assay.evaluator.data.leakage.moments import Moments, as_microseconds
+from assay.evaluator.data.leakage.near_numbers import NearNumbers, Scales
+from assay.evaluator.data.leakage.near_texts import NearTexts
+from assay.evaluator.data.leakage.row_digest import row_digests
+from assay.evaluator.data.leakage.same import Same
+from assay.evaluator.data.leakage.single_feature import single_features
+from assay.evaluator.data.leakage.training import Training, TrainingRows
+from assay.evaluator.data.shards import ShardReader
+from assay.evaluator.storage import Store
+from assay.manifests.base import Instant
+from assay.manifests.dataset import Dataset
+from assay.manifests.leakage import NUM_PAIRS, Leakage, LeakageCheck, Overlap, OverlapKind, Pair
 
 BLOCK_BYTES = 1 << 29
 """So much is kept of the dataset at once to find near rows; a larger one is searched in blocks, and the training sets

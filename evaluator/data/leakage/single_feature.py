@@ -9,10 +9,10 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from evaluator.data.ingest.chunk import one_array
-from evaluator.data.leakage.normal_text import normal
-from manifests.column import FrozenColumn
-from manifests.leakage import SingleFeature
+from assay.evaluator.data.ingest.chunk import one_array
+from assay.evaluator.data.leakage.normal_text import normal
+from assay.manifests.column import FrozenColumn
+from assay.manifests.leakage import SingleFeature
 
 NUM_FOLDS = 5
 NUM_BINS = 100

@@ -9,15 +9,15 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from evaluator.data.ingest import Chunk, Origin, arrow_type, read_chunks
-from evaluator.data.ingest.schema import MISSING_COLUMN, UNKNOWN_COLUMN
-from evaluator.data.ingest.source import require_source
-from evaluator.data.shards import ShardReader, open_dataset
-from evaluator.errors import DataError
-from evaluator.storage import Store
-from manifests.contract import Column, Contract
-from manifests.dataset import Dataset
-from manifests.leakage import TrainingSet
+from assay.evaluator.data.ingest import Chunk, Origin, arrow_type, read_chunks
+from assay.evaluator.data.ingest.schema import MISSING_COLUMN, UNKNOWN_COLUMN
+from assay.evaluator.data.ingest.source import require_source
+from assay.evaluator.data.shards import ShardReader, open_dataset
+from assay.evaluator.errors import DataError
+from assay.evaluator.storage import Store
+from assay.manifests.contract import Column, Contract
+from assay.manifests.dataset import Dataset
+from assay.manifests.leakage import TrainingSet
 
 WANTED = ("feature", "id", "timestamp")
 """The roles of the columns that are read; only features must be there."""

@@ -5,8 +5,8 @@ import pyarrow.parquet as pq
 import pytest
 from sklearn.datasets import load_digits
 
-from cluster.demo import digits
-from manifests import InvalidInput
+from assay.cluster.demo import digits
+from assay.manifests import InvalidInput
 
 
 def test_training_and_test_share_no_row_and_leave_none_out():

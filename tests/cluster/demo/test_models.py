@@ -8,11 +8,11 @@ import numpy as np
 import pytest
 import torch
 
-from cluster.demo import digits
-from evaluator.metrics import outputs, row
-from evaluator.predictors.base import Batch
-from evaluator.predictors.load import load, read_weights
-from manifests import Column, Metric, Variant, parse
+from assay.cluster.demo import digits
+from assay.evaluator.metrics import outputs, row
+from assay.evaluator.predictors.base import Batch
+from assay.evaluator.predictors.load import load, read_weights
+from assay.manifests import Column, Metric, Variant, parse
 
 REPOSITORY = Path(__file__).parents[3]
 DEMO = REPOSITORY / "cluster" / "demo"

@@ -2,9 +2,9 @@ from pathlib import Path
 
 import pytest
 
-from cluster.demo.prepare import prepare
-from evaluator.predictors.weights import read_weights
-from manifests import Contract, Experiment, parse
+from assay.cluster.demo.prepare import prepare
+from assay.evaluator.predictors.weights import read_weights
+from assay.manifests import Contract, Experiment, parse
 
 
 def _content(folder: Path) -> dict[str, bytes]:

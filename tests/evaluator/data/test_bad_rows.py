@@ -10,12 +10,12 @@ import pyarrow.parquet as pq
 import pytest
 import zstandard
 
-from evaluator.data.freeze import freeze
-from evaluator.data.ingest import blocks, read_chunks
-from evaluator.errors import DataError
-from evaluator.storage.local import LocalStore
-from evaluator.storage.memory import MemoryStore
-from manifests.contract import Column, Contract
+from assay.evaluator.data.freeze import freeze
+from assay.evaluator.data.ingest import blocks, read_chunks
+from assay.evaluator.errors import DataError
+from assay.evaluator.storage.local import LocalStore
+from assay.evaluator.storage.memory import MemoryStore
+from assay.manifests.contract import Column, Contract
 from tests.evaluator.data.tables import contract
 
 SMALL = contract(

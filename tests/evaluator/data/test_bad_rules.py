@@ -10,15 +10,15 @@ import pyarrow as pa
 import pytest
 import yaml
 
-from cluster.cli import main
-from evaluator.data.check import Check, ContractBroken, check_files
-from evaluator.data.freeze import freeze
-from evaluator.data.ingest import Chunk, Origin, arrow_type
-from evaluator.errors import DataError
-from evaluator.storage.local import LocalStore
-from evaluator.storage.memory import MemoryStore
-from manifests import parse
-from manifests.contract import Column, Contract, Freshness
+from assay.cluster.cli import main
+from assay.evaluator.data.check import Check, ContractBroken, check_files
+from assay.evaluator.data.freeze import freeze
+from assay.evaluator.data.ingest import Chunk, Origin, arrow_type
+from assay.evaluator.errors import DataError
+from assay.evaluator.storage.local import LocalStore
+from assay.evaluator.storage.memory import MemoryStore
+from assay.manifests import parse
+from assay.manifests.contract import Column, Contract, Freshness
 
 ROWS = [
     {"id": "a", "y": "cat", "n": 1, "x": 0.5, "v": [1.0, 2.0], "code": "ab1", "w": 1.0},

@@ -5,13 +5,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from evaluator.data import findings
-from evaluator.data.contract_diff import contract_changes
-from evaluator.data.diff import diff
-from evaluator.data.freeze import freeze
-from evaluator.storage.memory import MemoryStore
-from manifests.contract import ClassBalance, Column, Contract
-from manifests.dataset_diff import DatasetDiff
+from assay.evaluator.data import findings
+from assay.evaluator.data.contract_diff import contract_changes
+from assay.evaluator.data.diff import diff
+from assay.evaluator.data.freeze import freeze
+from assay.evaluator.storage.memory import MemoryStore
+from assay.manifests.contract import ClassBalance, Column, Contract
+from assay.manifests.dataset_diff import DatasetDiff
 from tests.evaluator.data import tables
 
 WITH_IDS = tables.EVERYTHING

@@ -6,11 +6,11 @@ import pytest
 from scipy import stats
 from scipy.spatial import distance
 
-from evaluator.data import drift
-from evaluator.data.spread import Distribution
-from manifests.column import FrozenColumn
-from manifests.contract import Column, Contract
-from manifests.drift import DriftThresholds
+from assay.evaluator.data import drift
+from assay.evaluator.data.spread import Distribution
+from assay.manifests.column import FrozenColumn
+from assay.manifests.contract import Column, Contract
+from assay.manifests.drift import DriftThresholds
 
 
 def distribution(values) -> Distribution:

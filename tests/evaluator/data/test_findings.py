@@ -2,10 +2,10 @@
 
 import pytest
 
-from evaluator.data import findings
-from evaluator.errors import DamageError
-from evaluator.storage.memory import MemoryStore
-from manifests.finding import Withdrawal
+from assay.evaluator.data import findings
+from assay.evaluator.errors import DamageError
+from assay.evaluator.storage.memory import MemoryStore
+from assay.manifests.finding import Withdrawal
 
 ROWS = f"sha256:{'0' * 64}"
 

@@ -9,15 +9,15 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from evaluator.data import freeze as freeze_module
-from evaluator.data import staging
-from evaluator.data.freeze import freeze
-from evaluator.data.shards import ShardReader, open_dataset, verify
-from evaluator.errors import DataError, StoreError
-from evaluator.storage import Store
-from evaluator.storage.local import LocalStore
-from evaluator.storage.memory import MemoryStore
-from manifests.contract import Column, Contract
+from assay.evaluator.data import freeze as freeze_module
+from assay.evaluator.data import staging
+from assay.evaluator.data.freeze import freeze
+from assay.evaluator.data.shards import ShardReader, open_dataset, verify
+from assay.evaluator.errors import DataError, StoreError
+from assay.evaluator.storage import Store
+from assay.evaluator.storage.local import LocalStore
+from assay.evaluator.storage.memory import MemoryStore
+from assay.manifests.contract import Column, Contract
 from tests.evaluator.data import tables
 
 ROWS = tables.rows(3000)

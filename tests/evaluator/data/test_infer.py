@@ -12,12 +12,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from evaluator.data.freeze import freeze
-from evaluator.data.infer import infer
-from evaluator.errors import DataError
-from evaluator.storage.memory import MemoryStore
-from manifests.contract import Contract
-from manifests.parse import parse
+from assay.evaluator.data.freeze import freeze
+from assay.evaluator.data.infer import infer
+from assay.evaluator.errors import DataError
+from assay.evaluator.storage.memory import MemoryStore
+from assay.manifests.contract import Contract
+from assay.manifests.parse import parse
 from tests.evaluator.data import tables
 
 

@@ -8,14 +8,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from evaluator.data.distinct import Distinct
-from evaluator.data.freeze import freeze
-from evaluator.data.ingest import arrow_schema
-from evaluator.data.profile import Profiler
-from evaluator.data.spread import Spread
-from evaluator.storage.memory import MemoryStore
-from manifests.column import FrozenColumn
-from manifests.profile import QUANTILES, Profile
+from assay.evaluator.data.distinct import Distinct
+from assay.evaluator.data.freeze import freeze
+from assay.evaluator.data.ingest import arrow_schema
+from assay.evaluator.data.profile import Profiler
+from assay.evaluator.data.spread import Spread
+from assay.evaluator.storage.memory import MemoryStore
+from assay.manifests.column import FrozenColumn
+from assay.manifests.profile import QUANTILES, Profile
 from tests.evaluator.data import tables
 
 COLUMNS = (
@@ -73,7 +73,7 @@ def test_a_few_rows_at_a_time_change_nothing(size):
 
 def test_looks_at_few_rows_at_a_time_change_nothing(monkeypatch):
     whole = profile(ROWS, sizes=[50_000])
-    monkeypatch.setattr("evaluator.data.profile._WAITING_ROWS", 1000)
+    monkeypatch.setattr("assay.evaluator.data.profile._WAITING_ROWS", 1000)
     assert profile(ROWS, sizes=[777]) == whole
 
 

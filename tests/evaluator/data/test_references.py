@@ -2,13 +2,13 @@
 
 import pytest
 
-from evaluator.data import references
-from evaluator.data.freeze import freeze
-from evaluator.data.shards import open_dataset
-from evaluator.errors import DataError
-from evaluator.storage.memory import MemoryStore
-from manifests.contract import Column
-from manifests.dataset import Dataset
+from assay.evaluator.data import references
+from assay.evaluator.data.freeze import freeze
+from assay.evaluator.data.shards import open_dataset
+from assay.evaluator.errors import DataError
+from assay.evaluator.storage.memory import MemoryStore
+from assay.manifests.contract import Column
+from assay.manifests.dataset import Dataset
 from tests.evaluator.data import tables
 
 CONTRACT = tables.contract(

@@ -13,16 +13,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 
-from evaluator.data import sample as sampling
-from evaluator.data import staging
-from evaluator.data.check import check_files
-from evaluator.data.freeze import freeze
-from evaluator.data.ingest import arrow_schema
-from evaluator.data.sample import SampledStaging, allocation, row_keys
-from evaluator.data.shards import ShardReader, verify
-from evaluator.errors import DataError
-from evaluator.storage.memory import MemoryStore
-from manifests.contract import Column, Contract, Sample
+from assay.evaluator.data import sample as sampling
+from assay.evaluator.data import staging
+from assay.evaluator.data.check import check_files
+from assay.evaluator.data.freeze import freeze
+from assay.evaluator.data.ingest import arrow_schema
+from assay.evaluator.data.sample import SampledStaging, allocation, row_keys
+from assay.evaluator.data.shards import ShardReader, verify
+from assay.evaluator.errors import DataError
+from assay.evaluator.storage.memory import MemoryStore
+from assay.manifests.contract import Column, Contract, Sample
 from tests.evaluator.data import tables
 
 COLUMNS = (

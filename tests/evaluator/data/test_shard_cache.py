@@ -13,14 +13,14 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from evaluator.data.freeze import freeze
-from evaluator.data.shard_cache import ShardCache
-from evaluator.data.shards import ShardReader, columns_as_numpy, open_dataset
-from evaluator.errors import DamageError
-from evaluator.storage import open_store
-from evaluator.storage.local import LocalStore
-from manifests.contract import Column
-from manifests.dataset import Dataset
+from assay.evaluator.data.freeze import freeze
+from assay.evaluator.data.shard_cache import ShardCache
+from assay.evaluator.data.shards import ShardReader, columns_as_numpy, open_dataset
+from assay.evaluator.errors import DamageError
+from assay.evaluator.storage import open_store
+from assay.evaluator.storage.local import LocalStore
+from assay.manifests.contract import Column
+from assay.manifests.dataset import Dataset
 from tests.evaluator.data import tables
 from tests.seaweed import BUCKET
 

@@ -6,13 +6,13 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from evaluator.data.freeze import freeze
-from evaluator.data.shards import ShardReader, columns_as_numpy, open_dataset, verify
-from evaluator.errors import DamageError, DataError
-from evaluator.storage.local import LocalStore
-from evaluator.storage.memory import MemoryStore
-from manifests.contract import Column
-from manifests.dataset import Dataset
+from assay.evaluator.data.freeze import freeze
+from assay.evaluator.data.shards import ShardReader, columns_as_numpy, open_dataset, verify
+from assay.evaluator.errors import DamageError, DataError
+from assay.evaluator.storage.local import LocalStore
+from assay.evaluator.storage.memory import MemoryStore
+from assay.manifests.contract import Column
+from assay.manifests.dataset import Dataset
 from tests.evaluator.data import tables
 
 NUM_ROWS = 1000

@@ -5,7 +5,7 @@ import time
 
 import pytest
 
-from evaluator.data.side_thread import ahead, behind
+from assay.evaluator.data.side_thread import ahead, behind
 
 
 def counted(made: list[int], *, stop: int, fails_at: int | None = None):

@@ -8,12 +8,12 @@ from pathlib import Path
 import pytest
 import rfc8785
 
-from cluster import pipeline
-from evaluator import fingerprint
-from evaluator.errors import DamageError, LedgerError
-from evaluator.ledger import log, reader
-from evaluator.storage import Store, open_store
-from manifests import InvalidInput
+from assay.cluster import pipeline
+from assay.evaluator import fingerprint
+from assay.evaluator.errors import DamageError, LedgerError
+from assay.evaluator.ledger import log, reader
+from assay.evaluator.storage import Store, open_store
+from assay.manifests import InvalidInput
 from tests import builders
 
 

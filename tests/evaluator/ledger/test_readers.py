@@ -9,9 +9,9 @@ import polars as pl
 import pyarrow.parquet as pq
 import pytest
 
-from cluster import pipeline
-from evaluator.errors import DamageError
-from evaluator.ledger import reader, writer
+from assay.cluster import pipeline
+from assay.evaluator.errors import DamageError
+from assay.evaluator.ledger import reader, writer
 from tests import builders
 
 README = Path(__file__).parents[3] / "README.md"

@@ -8,11 +8,11 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from cluster import pipeline
-from evaluator.ledger import log, reader, writer
-from evaluator.ledger.verify import verify
-from evaluator.storage import open_store
-from manifests.ledger import run_key
+from assay.cluster import pipeline
+from assay.evaluator.ledger import log, reader, writer
+from assay.evaluator.ledger.verify import verify
+from assay.evaluator.storage import open_store
+from assay.manifests.ledger import run_key
 from tests import builders
 
 ARMS = {

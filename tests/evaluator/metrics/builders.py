@@ -1,6 +1,6 @@
 """Label columns and metrics for the tests of this folder."""
 
-from manifests import Column, Metric
+from assay.manifests import Column, Metric
 
 
 def label(*classes: str) -> Column:

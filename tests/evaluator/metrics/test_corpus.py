@@ -8,8 +8,8 @@ from hypothesis import strategies as st
 from sklearn import metrics as sklearn_metrics
 from sklearn.calibration import calibration_curve
 
-from evaluator.metrics.corpus import CorpusMetric
-from evaluator.metrics.outputs import predictions
+from assay.evaluator.metrics.corpus import CorpusMetric
+from assay.evaluator.metrics.outputs import predictions
 from tests.evaluator.metrics import builders
 from tests.evaluator.metrics.builders import label
 

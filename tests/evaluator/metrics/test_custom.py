@@ -1,9 +1,9 @@
 import numpy as np
 import pytest
 
-from evaluator.errors import VariantError
-from evaluator.metrics import outputs, row
-from evaluator.predictors.base import PredictionError
+from assay.evaluator.errors import VariantError
+from assay.evaluator.metrics import outputs, row
+from assay.evaluator.predictors.base import PredictionError
 from tests.evaluator.metrics import builders
 from tests.evaluator.metrics.builders import label
 

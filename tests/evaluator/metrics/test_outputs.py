@@ -5,8 +5,8 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from scipy import special
 
-from evaluator.metrics.outputs import predictions
-from evaluator.predictors.base import PredictionError
+from assay.evaluator.metrics.outputs import predictions
+from assay.evaluator.predictors.base import PredictionError
 from tests.evaluator.metrics.builders import label
 
 

@@ -4,8 +4,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sklearn import metrics as sklearn_metrics
 
-from evaluator.metrics import outputs, row
-from evaluator.predictors.base import PredictionError
+from assay.evaluator.metrics import outputs, row
+from assay.evaluator.predictors.base import PredictionError
 from tests.evaluator.metrics import builders
 from tests.evaluator.metrics.builders import label
 

@@ -8,11 +8,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn import metrics as reference
 
-from evaluator.metrics import outputs, row
-from evaluator.metrics.corpus import CorpusMetric, CorpusValue
-from evaluator.metrics.operating_point import predicted, threshold
-from evaluator.predictors.base import PredictionError
-from manifests.metric import OperatingPoint
+from assay.evaluator.metrics import outputs, row
+from assay.evaluator.metrics.corpus import CorpusMetric, CorpusValue
+from assay.evaluator.metrics.operating_point import predicted, threshold
+from assay.evaluator.predictors.base import PredictionError
+from assay.manifests.metric import OperatingPoint
 from tests.evaluator.metrics import builders
 from tests.evaluator.metrics.builders import label
 

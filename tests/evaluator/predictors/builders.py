@@ -6,9 +6,9 @@ import numpy as np
 import pyarrow as pa
 import torch
 
-from evaluator.predictors.base import Batch, Predictor
-from evaluator.predictors.load import load
-from manifests import Variant
+from assay.evaluator.predictors.base import Batch, Predictor
+from assay.evaluator.predictors.load import load
+from assay.manifests import Variant
 
 HERE = "tests.evaluator.predictors.entrypoints"
 

@@ -5,9 +5,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from evaluator.predictors import answer
-from evaluator.predictors.answer import Collected
-from evaluator.predictors.base import PredictionError
+from assay.evaluator.predictors import answer
+from assay.evaluator.predictors.answer import Collected
+from assay.evaluator.predictors.base import PredictionError
 
 
 @pytest.mark.parametrize("block_bytes", [1, 100, answer._BLOCK_BYTES])

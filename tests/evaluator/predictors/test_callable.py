@@ -1,8 +1,8 @@
 import numpy as np
 import pytest
 
-from evaluator.errors import VariantError
-from evaluator.predictors.base import Batch, PredictionError
+from assay.evaluator.errors import VariantError
+from assay.evaluator.predictors.base import Batch, PredictionError
 from tests.evaluator.predictors.builders import HERE, answers, batch, loaded
 
 

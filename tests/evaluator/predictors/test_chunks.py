@@ -4,8 +4,8 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from evaluator.batches import Unit, padded
-from evaluator.predictors.chunks import batches_of
+from assay.evaluator.batches import Unit, padded
+from assay.evaluator.predictors.chunks import batches_of
 
 
 @given(

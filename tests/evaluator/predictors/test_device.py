@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from evaluator.predictors.device import pick_device
+from assay.evaluator.predictors.device import pick_device
 
 
 @pytest.mark.parametrize(

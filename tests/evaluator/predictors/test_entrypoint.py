@@ -1,11 +1,12 @@
 import hashlib
+import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
-from evaluator.errors import VariantError
-from evaluator.predictors.entrypoint import check_parameters, code_digest, resolve_entrypoint
+from assay.evaluator.errors import VariantError
+from assay.evaluator.predictors.entrypoint import check_parameters, code_digest, resolve_entrypoint
 from tests.evaluator.predictors import entrypoints
 
 HERE = "tests.evaluator.predictors.entrypoints"
@@ -27,6 +28,7 @@ def test_an_entrypoint_is_the_function_of_that_name():
         ("tests.evaluatr.predictors:net", ["no module 'tests.evaluatr'", "did you mean 'tests.evaluator'?"]),
         ("tests.evaluator.predictors.entrypoint:sums", [f"did you mean '{HERE}'?"]),
         ("os.path.deeper:join", ["no module 'os.path.deeper'"]),
+        ("cluster.demo.models:perceptron", ["did you mean 'assay.cluster.demo.models:perceptron'?"]),
         (f"{HERE}:sum", ["no function 'sum'", "did you mean 'sums'?"]),
         (f"{HERE}:NOT_A_FUNCTION", ["no function 'NOT_A_FUNCTION'"]),
     ],
@@ -36,6 +38,14 @@ def test_an_unknown_entrypoint_is_refused_with_the_nearest_name(entrypoint, name
         resolve_entrypoint(entrypoint)
     for word in [*named, entrypoint]:
         assert word in str(caught.value)
+
+
+def test_a_module_of_the_users_own_may_bear_the_name_of_a_folder_of_assays(tmp_path):
+    (tmp_path / "stats").mkdir()
+    (tmp_path / "stats/power.py").write_text("def net(): return 'mine'\n")
+    code = "from assay.evaluator.predictors.entrypoint import *; print(resolve_entrypoint('stats.power:net')())"
+    found = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, check=True)
+    assert found.stdout == "mine\n"
 
 
 @pytest.mark.parametrize(

@@ -9,12 +9,12 @@ import pytest
 import torch
 from pydantic import ValidationError
 
-from evaluator.data.freeze import freeze
-from evaluator.errors import VariantError
-from evaluator.predictors.inputs import check_inputs
-from evaluator.storage.memory import MemoryStore
-from manifests.contract import Column
-from manifests.dataset import Dataset
+from assay.evaluator.data.freeze import freeze
+from assay.evaluator.errors import VariantError
+from assay.evaluator.predictors.inputs import check_inputs
+from assay.evaluator.storage.memory import MemoryStore
+from assay.manifests.contract import Column
+from assay.manifests.dataset import Dataset
 from tests.evaluator.data import tables
 from tests.evaluator.predictors.builders import answers, batch, frozen, loaded, variant
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from evaluator.predictors.load import load
+from assay.evaluator.predictors.load import load
 from tests.evaluator.predictors.builders import batch, loaded, variant
 
 pytestmark = [

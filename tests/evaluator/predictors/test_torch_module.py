@@ -7,8 +7,8 @@ import pytest
 import safetensors.torch
 import torch
 
-from evaluator.errors import VariantError
-from evaluator.predictors.base import Batch, PredictionError
+from assay.evaluator.errors import VariantError
+from assay.evaluator.predictors.base import Batch, PredictionError
 from tests.evaluator.predictors import entrypoints
 from tests.evaluator.predictors.builders import HERE, answers, batch, frozen, loaded
 

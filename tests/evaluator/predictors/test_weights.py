@@ -1,7 +1,7 @@
 import pytest
 
-from evaluator.errors import VariantError
-from evaluator.predictors.weights import read_weights
+from assay.evaluator.errors import VariantError
+from assay.evaluator.predictors.weights import read_weights
 from tests.evaluator.predictors.builders import variant
 
 

@@ -4,10 +4,10 @@ import socket
 
 import pytest
 
-from evaluator.errors import OutageError, StoreError
-from evaluator.storage import open_store, patient
-from evaluator.storage.memory import MemoryStore
-from evaluator.storage.patient import PatientStore
+from assay.evaluator.errors import OutageError, StoreError
+from assay.evaluator.storage import open_store, patient
+from assay.evaluator.storage.memory import MemoryStore
+from assay.evaluator.storage.patient import PatientStore
 
 
 class Flaky(MemoryStore):

@@ -7,11 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from evaluator.errors import StoreError
-from evaluator.storage import Store, open_store, prove_put_if_absent
-from evaluator.storage.local import LocalStore
-from evaluator.storage.memory import MemoryStore
-from manifests import InvalidInput
+from assay.evaluator.errors import StoreError
+from assay.evaluator.storage import Store, open_store, prove_put_if_absent
+from assay.evaluator.storage.local import LocalStore
+from assay.evaluator.storage.memory import MemoryStore
+from assay.manifests import InvalidInput
 from tests.seaweed import BUCKET
 
 
@@ -114,7 +114,7 @@ def test_nothing_half_written_is_ever_listed(tmp_path):
 
 @pytest.mark.slow
 def test_a_large_object_goes_to_s3_in_parts_and_never_over_another(s3, monkeypatch):
-    monkeypatch.setattr("evaluator.storage.s3._PART_BYTES", 5 * 1024 * 1024)
+    monkeypatch.setattr("assay.evaluator.storage.s3._PART_BYTES", 5 * 1024 * 1024)
     store = open_store(f"s3://{BUCKET}/{uuid.uuid4().hex}")
     content = bytes(range(256)) * (48 * 1024)
     assert store.put_if_absent("large", content)
@@ -142,7 +142,7 @@ def test_a_listing_of_s3_goes_past_one_page(s3):
 def test_an_s3_that_refuses_or_is_away_is_a_store_error_that_says_so(s3, monkeypatch, variables, words):
     for name, value in variables.items():
         monkeypatch.setenv(name, value)
-    monkeypatch.setattr("evaluator.storage.s3._NUM_ATTEMPTS", 2)
+    monkeypatch.setattr("assay.evaluator.storage.s3._NUM_ATTEMPTS", 2)
     store = open_store(f"s3://{BUCKET}/somewhere")
     with pytest.raises(StoreError, match=words) as refused:
         store.get("key")

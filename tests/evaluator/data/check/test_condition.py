@@ -6,10 +6,10 @@ from pathlib import Path
 import pyarrow as pa
 import pytest
 
-from evaluator.data.check.invariants import Invariants, locked_connection
-from evaluator.data.ingest import Chunk, Origin
-from evaluator.errors import DataError
-from manifests.contract import Column, Contract, Invariant
+from assay.evaluator.data.check.invariants import Invariants, locked_connection
+from assay.evaluator.data.ingest import Chunk, Origin
+from assay.evaluator.errors import DataError
+from assay.manifests.contract import Column, Contract, Invariant
 
 COLUMNS = (
     Column(name="y", role="label", type="int8"),

@@ -6,9 +6,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from evaluator.data.check.key_digests import KeyDigests, together
-from evaluator.data.check.repeats import NUM_KEPT, Repeats
-from manifests.column import FrozenColumn
+from assay.evaluator.data.check.key_digests import KeyDigests, together
+from assay.evaluator.data.check.repeats import NUM_KEPT, Repeats
+from assay.manifests.column import FrozenColumn
 
 
 def by_hand(keys, labels):
@@ -72,7 +72,7 @@ COLUMNS = [
 
 @pytest.mark.parametrize(("column", "values"), COLUMNS, ids=[column.type for column, _ in COLUMNS])
 def test_different_values_have_different_digests_and_equal_ones_equal_digests(column, values):
-    from evaluator.data.ingest import arrow_type
+    from assay.evaluator.data.ingest import arrow_type
 
     table = pa.table({"k": pa.array(values * 2, arrow_type(column))})
     first, second = together([KeyDigests([column]).column_words(table)["k"]])

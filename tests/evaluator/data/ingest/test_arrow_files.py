@@ -6,9 +6,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from evaluator.data.ingest.arrow_values import acceptable, from_arrow
-from evaluator.data.ingest.tensors import acceptable_tensor, from_lists
-from manifests.contract import Column
+from assay.evaluator.data.ingest.arrow_values import acceptable, from_arrow
+from assay.evaluator.data.ingest.tensors import acceptable_tensor, from_lists
+from assay.manifests.contract import Column
 
 
 @pytest.mark.parametrize(

@@ -9,12 +9,12 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from evaluator.data.freeze import freeze
-from evaluator.data.ingest import dates
-from evaluator.data.shards import ShardReader
-from evaluator.errors import DataError
-from evaluator.storage.memory import MemoryStore
-from manifests.contract import Column
+from assay.evaluator.data.freeze import freeze
+from assay.evaluator.data.ingest import dates
+from assay.evaluator.data.shards import ShardReader
+from assay.evaluator.errors import DataError
+from assay.evaluator.storage.memory import MemoryStore
+from assay.manifests.contract import Column
 from tests.evaluator.data import tables
 
 NOON = datetime(2026, 11, 21, 12, tzinfo=UTC)

@@ -8,10 +8,10 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from evaluator.data.ingest import blocks
-from evaluator.data.ingest.delimited import delimited_chunks
-from evaluator.errors import DataError
-from manifests.contract import Column
+from assay.evaluator.data.ingest import blocks
+from assay.evaluator.data.ingest.delimited import delimited_chunks
+from assay.evaluator.errors import DataError
+from assay.manifests.contract import Column
 from tests.evaluator.data.tables import contract
 
 NAMES = ("a", "b", "y")

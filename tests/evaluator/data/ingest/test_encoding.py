@@ -13,12 +13,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from evaluator.data.freeze import freeze
-from evaluator.data.ingest import Changes, blocks, encoding, read_chunks
-from evaluator.data.ingest.encoding import as_utf8
-from evaluator.errors import DataError
-from evaluator.storage.memory import MemoryStore
-from manifests.contract import Column, Contract
+from assay.evaluator.data.freeze import freeze
+from assay.evaluator.data.ingest import Changes, blocks, encoding, read_chunks
+from assay.evaluator.data.ingest.encoding import as_utf8
+from assay.evaluator.errors import DataError
+from assay.evaluator.storage.memory import MemoryStore
+from assay.manifests.contract import Column, Contract
 from tests.evaluator.data import tables
 
 COLUMNS = (

@@ -15,11 +15,11 @@ import numpy as np
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from evaluator.data.ingest import blocks
-from evaluator.data.ingest.delimited import delimited_chunks
-from evaluator.data.ingest.json_lines import json_lines_chunks
-from manifests.contract import Column
-from manifests.errors import AssayError
+from assay.evaluator.data.ingest import blocks
+from assay.evaluator.data.ingest.delimited import delimited_chunks
+from assay.evaluator.data.ingest.json_lines import json_lines_chunks
+from assay.manifests.contract import Column
+from assay.manifests.errors import AssayError
 from tests.evaluator.data import tables
 
 NUM_EXAMPLES = int(os.environ.get("ASSAY_FUZZ_EXAMPLES", "60"))

@@ -11,11 +11,11 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from evaluator.data.ingest import blocks, json_lines, json_values
-from evaluator.data.ingest.blocks import Block
-from evaluator.data.ingest.json_lines import json_lines_chunks
-from evaluator.errors import DataError
-from manifests.contract import Column, Contract
+from assay.evaluator.data.ingest import blocks, json_lines, json_values
+from assay.evaluator.data.ingest.blocks import Block
+from assay.evaluator.data.ingest.json_lines import json_lines_chunks
+from assay.evaluator.errors import DataError
+from assay.manifests.contract import Column, Contract
 from tests.evaluator.data.tables import contract
 
 PLAIN = contract(

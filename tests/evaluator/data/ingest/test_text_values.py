@@ -6,8 +6,8 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from evaluator.data.ingest import text_values
-from evaluator.data.ingest.text_values import from_texts
+from assay.evaluator.data.ingest import text_values
+from assay.evaluator.data.ingest.text_values import from_texts
 
 
 @pytest.mark.parametrize(

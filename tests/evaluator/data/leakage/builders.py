@@ -7,12 +7,12 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from evaluator.data.freeze import freeze
-from evaluator.data.leakage import leakage_of, open_training
-from evaluator.storage import open_store
-from manifests.contract import Column, Contract
-from manifests.dataset import Dataset
-from manifests.leakage import Leakage, LeakageCheck, Overlap
+from assay.evaluator.data.freeze import freeze
+from assay.evaluator.data.leakage import leakage_of, open_training
+from assay.evaluator.storage import open_store
+from assay.manifests.contract import Column, Contract
+from assay.manifests.dataset import Dataset
+from assay.manifests.leakage import Leakage, LeakageCheck, Overlap
 
 Y = Column(name="y", role="label", type="int64")
 

@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from evaluator.data.leakage import search
-from manifests.contract import Column
+from assay.evaluator.data.leakage import search
+from assay.manifests.contract import Column
 from tests.evaluator.data.leakage.builders import Y, edited, frozen, overlap, searched, texts, train, vocabulary
 
 NUM_ROWS = 20_000

@@ -11,16 +11,16 @@ import pyarrow.parquet as pq
 import pytest
 from pydantic import ValidationError
 
-from evaluator.data.ingest import Origin
-from evaluator.data.leakage import open_training
-from evaluator.data.leakage.hits import Hits
-from evaluator.data.leakage.moments import Moments, as_microseconds, instant
-from evaluator.data.leakage.near_numbers import NearNumbers, Scales
-from evaluator.data.leakage.row_digest import row_digests
-from evaluator.errors import DataError
-from manifests.column import FrozenColumn
-from manifests.contract import Column
-from manifests.leakage import LeakageCheck
+from assay.evaluator.data.ingest import Origin
+from assay.evaluator.data.leakage import open_training
+from assay.evaluator.data.leakage.hits import Hits
+from assay.evaluator.data.leakage.moments import Moments, as_microseconds, instant
+from assay.evaluator.data.leakage.near_numbers import NearNumbers, Scales
+from assay.evaluator.data.leakage.row_digest import row_digests
+from assay.evaluator.errors import DataError
+from assay.manifests.column import FrozenColumn
+from assay.manifests.contract import Column
+from assay.manifests.leakage import LeakageCheck
 from tests.evaluator.data.leakage.builders import Y, frozen, overlap, searched, texts, train, vocabulary
 
 ID = Column(name="id", role="id")

@@ -3,8 +3,8 @@
 import numpy as np
 import pyarrow as pa
 
-from evaluator.data.leakage.single_feature import single_features
-from manifests.column import FrozenColumn
+from assay.evaluator.data.leakage.single_feature import single_features
+from assay.manifests.column import FrozenColumn
 
 NUM_ROWS = 5000
 RANDOM = np.random.default_rng(3)

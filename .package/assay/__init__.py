@@ -1,0 +1,23 @@
+"""Evaluate many model variants on one frozen dataset and decide which one to ship. The public names of Assay."""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from assay.cluster.client import Client
+    from assay.cluster.pipeline import run
+
+__all__ = ["Client", "run"]
+
+_MODULES = {"Client": "assay.cluster.client", "run": "assay.cluster.pipeline"}
+
+
+def __getattr__(name: str) -> Any:
+    """A public name, imported when it is first asked for: `import assay` alone loads neither Ray nor torch."""
+    if name not in _MODULES:
+        raise AttributeError(f"module 'assay' has no attribute '{name}'; it has {', '.join(__all__)}")
+    return getattr(import_module(_MODULES[name]), name)
+
+
+def __dir__() -> list[str]:
+    return sorted([*globals(), *__all__])
