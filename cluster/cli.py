@@ -186,7 +186,8 @@ def analyze(
     """Carry out a plan on any table of scores, or, marked exploratory, another plan on a recorded run."""
     from assay.cluster.resolve import read_text
     from assay.manifests import Plan, parse
-    from assay.stats import analysis, table
+    from assay.stats import analysis
+    from assay.stats.samples import table
 
     planned = parse(read_text(str(plan)), file=str(plan), kind="Plan")
     assert isinstance(planned, Plan)
@@ -242,8 +243,8 @@ def power(
     """How many rows resolve an effect, or which effect some rows resolve, before a GPU is rented."""
     from assay.cluster.resolve import read_text
     from assay.manifests import InvalidInput, Plan, parse
-    from assay.stats import power as power_analysis
-    from assay.stats import table
+    from assay.stats.power import power as power_analysis
+    from assay.stats.samples import table
 
     if pilot is not None:
         if plan is None:

@@ -8,7 +8,7 @@ from assay.cluster.spending import cost
 from assay.evaluator.ledger.reader import UnitReceipt
 from assay.manifests import Prices
 from assay.manifests.ledger import Spent
-from assay.stats.review import POINT
+from assay.stats.gate.review import POINT
 
 
 def arm_cost(receipts: Iterable[UnitReceipt], prices: Prices) -> dict[str, float]:

@@ -7,7 +7,7 @@ from assay.evaluator.ledger import calibrations, reader
 from assay.evaluator.storage import Store
 from assay.manifests.calibration import Calibration
 from assay.manifests.ledger import commit_key
-from assay.stats import calibration
+from assay.stats.gate import calibration
 
 
 def calibrate(store: Store, run_id: str, *, num_permutations: int, seed: int) -> Calibration:

@@ -15,7 +15,7 @@ from assay.evaluator.metrics.corpus import NUM_BINS, CorpusValue
 from assay.evaluator.storage import Store
 from assay.manifests import Metric, PlanColumns
 from assay.manifests.ledger import SCORE_COLUMN_PREFIX, SEGMENT_COLUMN_PREFIX, Run
-from assay.stats.corpus import (
+from assay.stats.corpus.corpus import (
     CLASS_METRICS,
     Answers,
     Classes,
@@ -26,7 +26,7 @@ from assay.stats.corpus import (
     Ranked,
     corpus_samples,
 )
-from assay.stats.samples import Samples
+from assay.stats.samples.samples import Samples
 
 
 def samples_of(

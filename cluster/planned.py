@@ -14,11 +14,11 @@ from assay.evaluator.storage import Store
 from assay.manifests import Plan
 from assay.manifests.guardrail import Guardrail as Rule
 from assay.manifests.ledger import SEGMENT_COLUMN_PREFIX, Run
-from assay.stats.group_guardrails import GroupGapGuardrail, Groups, SelectionRatioGuardrail
-from assay.stats.guardrails import Guardrail, Held
-from assay.stats.resource_guardrails import LatencyGuardrail, SizeGuardrail
-from assay.stats.samples import Samples
-from assay.stats.segment_guardrail import SegmentsGuardrail
+from assay.stats.guardrails.group_guardrail import GroupGapGuardrail, Groups, SelectionRatioGuardrail
+from assay.stats.guardrails.metric_guardrail import Guardrail, Held
+from assay.stats.guardrails.resource_guardrail import LatencyGuardrail, SizeGuardrail
+from assay.stats.guardrails.segment_guardrail import SegmentsGuardrail
+from assay.stats.samples.samples import Samples
 
 SIZES = ("weights_bytes", "num_parameters", "peak_memory_bytes")
 """Columns of the arms table that say how large an arm is."""

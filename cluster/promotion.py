@@ -12,10 +12,10 @@ from assay.evaluator.ledger.log import Repetition
 from assay.evaluator.storage import Store
 from assay.manifests import InvalidInput, Plan, Policy
 from assay.manifests.ledger import Run, Spent
-from assay.stats import review
-from assay.stats.evidence import ArmCost, Evidence
-from assay.stats.gate import Decision
-from assay.stats.results import Analysis
+from assay.stats.gate import review
+from assay.stats.gate.decide import Decision
+from assay.stats.gate.evidence import ArmCost, Evidence
+from assay.stats.results.analysis import Analysis
 
 UNFINISHED = ("failed", "stopped")
 """How an arm ends that running the experiment once more does again."""

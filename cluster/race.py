@@ -7,7 +7,7 @@ import numpy as np
 from assay.evaluator.batches import Unit
 from assay.evaluator.ledger.reader import UnitReceipt
 from assay.manifests import Experiment
-from assay.stats import racing
+from assay.stats.sequential import racing
 
 Receipts = Mapping[str, Mapping[int, UnitReceipt]]
 """Per arm, the receipt of every published unit by index."""

@@ -20,7 +20,7 @@ from assay.manifests.ledger import Progress, ProgressState, cancel_key, progress
 if TYPE_CHECKING:
     import pandas as pd
 
-    from assay.stats.gate import Decision
+    from assay.stats.gate.decide import Decision
 
 Status = Literal["pending", "running", "succeeded", "stopped", "failed", "cancelled"]
 """`stopped`: by a signal, or because the budget is spent; what is whole may be committed. `cancelled`: by `cancel()`."""

@@ -31,7 +31,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from assay.manifests.plan import Plan
 from assay.stats import analysis
-from assay.stats.samples import Samples
+from assay.stats.samples.samples import Samples
 
 UNITS = (1, 7, 64)
 
@@ -99,9 +99,10 @@ def ratios(*, quick: bool) -> list[tuple[str, float, float]]:
     """What the usual libraries need for the same answer, and what this one needs."""
     from statsmodels.stats.anova import AnovaRM
 
-    from assay.stats import omnibus, randomisation, resampling
-    from assay.stats.moments import moments_of
-    from assay.stats.row_weights import row_keys
+    from assay.stats.comparisons import bootstrap, randomisation
+    from assay.stats.moments.bootstrap_weights import row_keys
+    from assay.stats.moments.moments import moments_of
+    from assay.stats.omnibus import omnibus
 
     found = []
     names = tuple("abcde")
@@ -128,7 +129,7 @@ def ratios(*, quick: bool) -> list[tuple[str, float, float]]:
         )
 
     def our_bootstrap() -> object:
-        return resampling.bootstrap_sums(
+        return bootstrap.bootstrap_sums(
             scores[:, :, None], lambda sums: sums[..., 0] / num_rows, keys_R=keys, num_replicates=2000
         )
 

@@ -24,9 +24,10 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from assay.manifests.plan import Plan, PlanColumns
 from assay.manifests.policy import Policy
-from assay.stats import analysis, gate
-from assay.stats.corpus import Answers, Classes, Ranked, corpus_samples
-from assay.stats.samples import Samples
+from assay.stats import analysis
+from assay.stats.corpus.corpus import Answers, Classes, Ranked, corpus_samples
+from assay.stats.gate import decide
+from assay.stats.samples.samples import Samples
 
 ALPHA = 0.05
 LOW, HIGH = 0.04, 0.06
@@ -154,7 +155,7 @@ def one(given: tuple[World, int, int]) -> np.ndarray:
         p_value = None if test is None else test.p_value_corrected or test.p_value
         counts[0] += p_value is not None and p_value <= ALPHA
         counts[1] += any(each.p_adjusted is not None and each.p_adjusted <= ALPHA for each in found.comparisons)
-        counts[3] += any(each.decision == "promote" for each in gate.decide(found, policy, plan))
+        counts[3] += any(each.decision == "promote" for each in decide.decide(found, policy, plan))
         samples, truth = drawn(world, rng, null=False)
         found = analysis.analyze(samples, plan)
         if not any(each.degenerate for each in found.comparisons):

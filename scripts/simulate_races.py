@@ -27,7 +27,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 from assay.cluster.ledger_samples import samples_of
 from assay.evaluator.ledger import reader
 from assay.evaluator.storage import open_store
-from assay.stats import racing
+from assay.stats.sequential import racing
 
 ALPHA = 0.05
 NUM_ARMS = 64

@@ -6,17 +6,19 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from assay.manifests.plan import Plan
-from assay.stats import cautions, checks, independent, margins, paired, posthoc
-from assay.stats import guardrails as guards
+from assay.stats import warnings
+from assay.stats.comparisons import paired_tests
+from assay.stats.comparisons.compact_letters import letters_of
+from assay.stats.designs import margins, paired, second_methods, unpaired
+from assay.stats.designs.estimates import arm_estimates
+from assay.stats.designs.paired import Measured
+from assay.stats.designs.segments import BySegment, segments_of
+from assay.stats.distributions.max_t import Pair
 from assay.stats.errors import SamplesError
-from assay.stats.estimates import arm_estimates
-from assay.stats.guardrails import Guardrail, Held
-from assay.stats.letters import letters_of
-from assay.stats.max_t import Pair
-from assay.stats.missing import Complete, completed, completed_unpaired
-from assay.stats.paired import Measured
-from assay.stats.prospects import best_of, power_of
-from assay.stats.results import (
+from assay.stats.guardrails import metric_guardrail as guards
+from assay.stats.guardrails.metric_guardrail import Guardrail, Held
+from assay.stats.power.observed import best_of, power_of
+from assay.stats.results.analysis import (
     Analysis,
     ArmEstimate,
     BestArm,
@@ -28,8 +30,8 @@ from assay.stats.results import (
     NotTestable,
     OmnibusTest,
 )
-from assay.stats.samples import Samples, refuse_out_of_range, segment_names
-from assay.stats.segments import BySegment, segments_of
+from assay.stats.samples.missing import Complete, completed, completed_unpaired
+from assay.stats.samples.samples import Samples, refuse_out_of_range, segment_names
 
 __all__ = ["Analysis", "Guardrail", "analyze"]
 
@@ -65,7 +67,7 @@ def analyze(
         guards.check_binary(given, metric=metric)
     complete = _completed(given, plan)
     control = given.index(plan.control)
-    pairs = posthoc.pairs_of(len(given.arms), control=control, family=plan.family)
+    pairs = paired_tests.pairs_of(len(given.arms), control=control, family=plan.family)
     design = _carried_out(complete.samples, plan, pairs, control=control, is_binary=is_binary)
     by_segment = _by_segment(given, complete.samples, plan, pairs, control=control, is_binary=is_binary)
     analysis = Analysis(
@@ -104,7 +106,7 @@ def analyze(
     )
     return replace(
         analysis,
-        warnings=cautions.of(analysis, complete.samples, pairs=pairs),
+        warnings=warnings.of(analysis, complete.samples, pairs=pairs),
         not_testable=_not_testable(analysis),
     )
 
@@ -183,20 +185,20 @@ def _carried_out(samples: Samples, plan: Plan, pairs: Pairs, *, control: int, is
         omnibus=paired.omnibus_test(arms, samples.kept_RA, plan, is_binary=is_binary),
         comparisons=family.comparisons,
         critical=family.critical,
-        checks=checks.checks_of(family.comparisons, arms, samples, plan, pairs=pairs, is_binary=is_binary),
+        checks=second_methods.checks_of(family.comparisons, arms, samples, plan, pairs=pairs, is_binary=is_binary),
     )
 
 
 def _unpaired(samples: Samples, plan: Plan, pairs: Pairs, *, control: int, is_binary: bool) -> _Design:
-    arms = independent.measured(samples, control=control)
+    arms = unpaired.measured(samples, control=control)
     estimates = arm_estimates(arms, alpha=plan.alpha, is_binary=is_binary)
     if not pairs:
         return _Design(arms, estimates, None, (), None, ())
     return _Design(
         measured=arms,
         arms=estimates,
-        omnibus=independent.omnibus_test(samples, arms, plan, is_binary=is_binary),
-        comparisons=independent.family(samples, arms, plan, pairs, is_binary=is_binary),
+        omnibus=unpaired.omnibus_test(samples, arms, plan, is_binary=is_binary),
+        comparisons=unpaired.family(samples, arms, plan, pairs, is_binary=is_binary),
         critical=None,
         checks=(),
     )
@@ -210,7 +212,7 @@ def _untold(samples: Samples, plan: Plan, pairs: Pairs, reason: str) -> _Design:
         for arm, mean in zip(samples.arms, mean_A, strict=True)
     )
     comparisons = tuple(
-        posthoc.untestable(
+        paired_tests.untestable(
             samples.arms[arm],
             samples.arms[reference],
             method=plan.posthoc,
@@ -236,13 +238,13 @@ def _by_segment(
     names = tuple(np.unique(given.segments_R).tolist())
 
     def measure(inside: Samples) -> Measured:
-        module = paired if plan.design == "paired" else independent
+        module = paired if plan.design == "paired" else unpaired
         return module.measured(inside, control=control)
 
     def compare(arms: Measured, inside: Samples, pair: Pair) -> Comparison:
         if plan.design == "paired":
             return paired.alone(arms, pair, alpha=plan.alpha, is_binary=is_binary)
-        return independent.alone(inside, arms, pair, alpha=plan.alpha, is_binary=is_binary)
+        return unpaired.alone(inside, arms, pair, alpha=plan.alpha, is_binary=is_binary)
 
     return segments_of(samples, names=names, pairs=pairs, measure=measure, compare=compare)
 

@@ -5,7 +5,7 @@ import numpy as np
 from assay.manifests.guardrail import MetricGuardrail
 from assay.manifests.plan import Plan, PlanColumns
 from assay.manifests.policy import Policy
-from assay.stats.columns import from_wide
+from assay.stats.samples.columns import from_wide
 
 IMPROVEMENT = Policy(kind="Policy", version=1)
 NON_INFERIORITY = Policy(kind="Policy", version=1, promote_on="non_inferiority")

@@ -8,10 +8,11 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from assay.stats import analysis, binary
-from assay.stats.columns import from_long
+from assay.stats import analysis
+from assay.stats.distributions import proportions
 from assay.stats.errors import SamplesError
-from assay.stats.schema import ANALYSIS_SCHEMA, analysis_schema_text
+from assay.stats.results.json_schema import ANALYSIS_SCHEMA, analysis_schema_text
+from assay.stats.samples.columns import from_long
 from tests.stats.plans import correlated, plan, samples_of
 
 
@@ -227,7 +228,7 @@ def test_the_mde_of_rows_of_0_and_1_counts_the_rows_that_make_the_difference(dis
     control[:few], arm[few : 2 * few] = 1, 1
     mde = analysis.analyze(samples_of(np.column_stack([control, arm])), plan(scale="binary")).power.mde
     better, worse = rng.binomial(num_rows, [[discordant / 2 + mde], [discordant / 2]], size=(2, 4000))
-    hits = [binary.mcnemar_midp(int(b), int(c)) <= 0.05 for b, c in zip(better, worse, strict=True)]
+    hits = [proportions.mcnemar_midp(int(b), int(c)) <= 0.05 for b, c in zip(better, worse, strict=True)]
     assert np.mean(hits) == pytest.approx(0.82, abs=0.06)
 
 
@@ -299,7 +300,7 @@ def test_the_json_keeps_to_its_schema(make):
 
 def test_the_published_schema_is_that_of_the_records():
     assert ANALYSIS_SCHEMA.read_text() == analysis_schema_text(), (
-        "the records have changed: write stats.schema.analysis_schema_text() to stats/analysis.schema.json"
+        "the records have changed: write json_schema.analysis_schema_text() to stats/results/analysis.schema.json"
     )
 
 

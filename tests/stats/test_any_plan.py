@@ -9,11 +9,12 @@ from hypothesis import strategies as st
 
 from assay.manifests.errors import InvalidInput
 from assay.manifests.plan import Omnibus, Posthoc
-from assay.stats import analysis, gate
-from assay.stats.columns import from_long, from_wide
+from assay.stats import analysis
 from assay.stats.errors import SamplesError
-from assay.stats.guardrails import Guardrail
-from assay.stats.schema import ANALYSIS_SCHEMA
+from assay.stats.gate import decide
+from assay.stats.guardrails.metric_guardrail import Guardrail
+from assay.stats.results.json_schema import ANALYSIS_SCHEMA
+from assay.stats.samples.columns import from_long, from_wide
 from tests.stats.plans import IMPROVEMENT, NON_INFERIORITY, holding, plan
 
 SCHEMA = json.loads(ANALYSIS_SCHEMA.read_text())
@@ -102,6 +103,6 @@ def test_any_question_is_answered_or_refused(question):
         if comparison.degenerate == "identical":
             assert (comparison.p_adjusted, comparison.ci_low, comparison.ci_high) == (1, 0, 0)
     for policy in (IMPROVEMENT, NON_INFERIORITY):
-        decisions = gate.decide(found, policy, planned)
+        decisions = decide.decide(found, policy, planned)
         assert [decision.arm for decision in decisions] == list(samples.arms[1:] or samples.arms)
         assert all(decision.reasons and decision.next_step for decision in decisions)

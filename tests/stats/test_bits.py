@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from assay.stats import analysis
-from assay.stats.guardrails import Guardrail
+from assay.stats.guardrails.metric_guardrail import Guardrail
 from tests.stats.plans import holding, plan, samples_of
 
 NUM_ROWS = 400

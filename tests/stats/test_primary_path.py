@@ -9,10 +9,11 @@ import pytest
 from scipy import stats as scipy_stats
 
 from assay.manifests import Plan, Policy
-from assay.stats import analysis, gate
+from assay.stats import analysis
 from assay.stats.analysis import Guardrail
-from assay.stats.moments import blocks_of, moments_of
-from assay.stats.samples import Samples
+from assay.stats.gate import decide
+from assay.stats.moments.moments import blocks_of, moments_of
+from assay.stats.samples.samples import Samples
 from tests.stats.plans import holding
 
 POLICY = Policy(kind="Policy", version=1)
@@ -115,15 +116,15 @@ def test_the_gate_decides_by_intervals(gain, guard_loss, expected):
     margined = plan(guardrails=holding("loss"))
     guardrail = Guardrail(metric="loss", direction="lower", scale="continuous", margin=0.5, samples=guard)
     found = analysis.analyze(primary, margined, guardrails=(guardrail,))
-    (decision,) = gate.decide(found, POLICY, margined)
+    (decision,) = decide.decide(found, POLICY, margined)
     assert decision.decision == expected
     assert decision.reasons
-    (explored,) = gate.decide(replace(found, exploratory=True), POLICY, margined)
+    (explored,) = decide.decide(replace(found, exploratory=True), POLICY, margined)
     assert explored.decision != "promote"
 
 
 def test_an_arm_that_could_not_be_measured_is_held_and_says_so():
     found = analysis.analyze(samples(correlated(400, [0.0, 0.5])), plan())
-    decisions = {each.arm: each for each in gate.decide(found, POLICY, plan(), failed={"lost": "no such weights"})}
+    decisions = {each.arm: each for each in decide.decide(found, POLICY, plan(), failed={"lost": "no such weights"})}
     assert decisions["lost"].decision == "hold"
     assert "no such weights" in decisions["lost"].reasons[0]

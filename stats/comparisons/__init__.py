@@ -1,0 +1,1 @@
+"""Pairwise comparisons of arms: tests, bootstrap, randomisation, equivalence, the best arm's correction."""

@@ -1,0 +1,195 @@
+"""Tests by chance alone: sign flips of differences, and approximate randomisation of a metric's answers.
+
+Axes: R rows, A arms, S sums that a metric is made of, B flips, P pairs (arm, reference), X values of a row.
+Keys of clusters instead of rows flip whole clusters.
+"""
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+import numpy as np
+
+from assay.stats.comparisons import bootstrap, paired_tests
+from assay.stats.comparisons.bootstrap import SumsMetric
+from assay.stats.distributions import multiplicity
+from assay.stats.moments.bootstrap_weights import Keys, signs
+from assay.stats.moments.moments import Floats
+from assay.stats.results.analysis import Comparison
+
+_EXACT_NUM_BLOCKS = 20
+_BLOCK_NUM_REPLICATES = 512
+
+
+def sign_flip_max_t(
+    scores_RA: Floats,
+    *,
+    arms: Sequence[str],
+    control: str,
+    family: str,
+    alpha: float,
+    keys_R: Keys,
+    num_replicates: int = 9_999,
+    seed: int = 0,
+) -> tuple[Comparison, ...]:
+    """Sign-flip max-T: for few rows or heavy tails, where t is no t.
+
+    Under the null the differences of a row are as likely with all their signs turned (Fisher 1935; Winkler et al.
+    2014, NeuroImage 92:381). A flip turns a whole row, so it keeps how comparisons depend on each other; the largest
+    |t| of the family in each flip gives the adjusted p-values (Westfall & Young 1993, single-step). With few rows all
+    2^n flips are made and the p-values are exact. Intervals take their critical value from flips of the differences
+    about their means.
+
+    Args:
+        scores_RA: Rows x arms, finite.
+        arms: Names of the columns.
+        control: Name of the control.
+        family: `dunnett` or `tukey`.
+        alpha: Family-wise error rate, two-sided.
+        keys_R: Keys of the rows, or of their clusters.
+        num_replicates: Random flips where there are too many to make all.
+        seed: Another seed, another set of flips.
+    """
+    pairs = paired_tests.pairs_named(arms, control=control, family=family)
+    num_rows = len(scores_RA)
+    bootstrap.check_keys(keys_R, num_rows)
+    keys_R, totals_RA, weights_R = _by_key(scores_RA, keys_R, control=list(arms).index(control))
+    exact = len(keys_R) <= _EXACT_NUM_BLOCKS and 2 ** (len(keys_R) - 1) <= num_replicates
+    method = "sign_flip_max_t_exact" if exact else "sign_flip_max_t"
+    if len(keys_R) < 2:
+        return tuple(
+            paired_tests.untestable(
+                arms[i],
+                arms[j],
+                method=method,
+                reason="one row, or one cluster, has no signs to flip",
+                estimate=float((totals_RA[:, i] - totals_RA[:, j]).sum() / num_rows),
+            )
+            for i, j in pairs
+        )
+    arm_P, reference_P = np.array(pairs, dtype=np.intp).T
+    differences_RP = totals_RA[:, arm_P] - totals_RA[:, reference_P]
+    rounding = 8 * np.finfo(np.float64).eps * float(np.abs(scores_RA).max())
+    estimate_P = differences_RP.sum(axis=0) / num_rows
+    centred_RP = differences_RP - weights_R[:, None] * estimate_P
+    std_error_P = _std_error(centred_RP.sum(axis=0), (centred_RP**2).sum(axis=0), len(keys_R), num_rows)
+    constant_P = np.abs(centred_RP).max(axis=0) <= rounding * weights_R.max()
+    std_error_P[constant_P] = 0.0
+    flipped_BP, centred_BP = _flipped(
+        differences_RP, centred_RP, keys_R, num_rows=num_rows, num_replicates=num_replicates, exact=exact, seed=seed
+    )
+    flipped_BP[:, constant_P] = 0.0
+    centred_BP[:, constant_P] = 0.0
+    return bootstrap.simulated_max_t(
+        estimate_P,
+        std_error_P,
+        flipped_BP,
+        names=[(arms[i], arms[j]) for i, j in pairs],
+        critical=bootstrap.upper_quantile(centred_BP.max(axis=1), alpha),
+        rounding=rounding,
+        method=method,
+        exact=exact,
+        rows_vary_P=np.ptp(scores_RA[:, arm_P] - scores_RA[:, reference_P], axis=0) > 4 * rounding,
+    )
+
+
+def approximate_randomisation(
+    statistics_RAS: Floats,
+    metric: SumsMetric,
+    *,
+    arms: Sequence[str],
+    control: str,
+    family: str,
+    keys_R: Keys,
+    num_replicates: int = 9_999,
+    seed: int = 0,
+) -> tuple[Comparison, ...]:
+    """Approximate randomisation of a metric of sums: each row's two answers are swapped or not (Noreen 1989; Yeh 2000).
+
+    P-values are adjusted by Holm; there are no intervals, which is what the bootstrap is for. The arguments are those
+    of `bootstrap_sums` and `comparisons`.
+    """
+    pairs = paired_tests.pairs_named(arms, control=control, family=family)
+    num_rows = len(statistics_RAS)
+    bootstrap.check_keys(keys_R, num_rows)
+    arm_P, reference_P = np.array(pairs, dtype=np.intp).T
+    halves_RPS = (statistics_RAS[:, arm_P] - statistics_RAS[:, reference_P]) / 2
+    shifts_BX = _signed_sums(halves_RPS.reshape(num_rows, -1), keys_R, num_replicates=num_replicates, seed=seed)
+    shifts_BPS = shifts_BX.reshape(num_replicates, *halves_RPS.shape[1:])
+    sums_AS = statistics_RAS.sum(axis=0)
+    middle_PS = (sums_AS[arm_P] + sums_AS[reference_P]) / 2
+    with np.errstate(all="ignore"):
+        estimate_A = metric(sums_AS)
+        swapped_BP = np.abs(metric(middle_PS + shifts_BPS) - metric(middle_PS - shifts_BPS))
+    found = []
+    for index, pair in enumerate(pairs):
+        estimate = bootstrap.difference(estimate_A, pair)
+        names = arms[pair[0]], arms[pair[1]]
+        if not np.isfinite(estimate) or not np.isfinite(swapped_BP[:, index]).all():
+            reason = "the metric is undefined on these rows, or when answers are swapped"
+            found.append(paired_tests.untestable(*names, method="randomisation", reason=reason, estimate=estimate))
+            continue
+        p_value = bootstrap.share_beyond(swapped_BP[:, index], estimate)
+        found.append(
+            replace(
+                paired_tests.untestable(*names, method="randomisation", reason="", estimate=estimate),
+                p_value=p_value,
+                not_testable=None,
+            )
+        )
+    adjusted = multiplicity.adjust([each.p_value for each in found], method="holm")
+    return tuple(replace(each, p_adjusted=p) for each, p in zip(found, adjusted, strict=True))
+
+
+def _by_key(scores_RA: Floats, keys_R: Keys, *, control: int) -> tuple[Keys, Floats, Floats]:
+    """Differences from the control, added up over rows with the same key, and how many rows those are."""
+    differences_RA = scores_RA - scores_RA[:, control : control + 1]
+    different, place_R, counts = np.unique(keys_R, return_inverse=True, return_counts=True)
+    if len(different) == len(keys_R):
+        return keys_R, differences_RA, np.ones(len(keys_R))
+    columns = [np.bincount(place_R, weights=column_R).astype(np.float64) for column_R in differences_RA.T]
+    totals = np.stack(columns, axis=1)
+    return different, totals, counts.astype(np.float64)
+
+
+def _flipped(
+    differences_RP: Floats,
+    centred_RP: Floats,
+    keys_R: Keys,
+    *,
+    num_rows: int,
+    num_replicates: int,
+    exact: bool,
+    seed: int,
+) -> tuple[Floats, Floats]:
+    """|t| of the differences and of the centred differences in every flip, B x P each."""
+    both_RP = np.concatenate([differences_RP, centred_RP], axis=1)
+    num_blocks = len(keys_R)
+    if exact:  # the first row keeps its sign: turning all of them changes no |t|
+        patterns = np.arange(2 ** (num_blocks - 1))
+        sums_BP = np.empty((len(patterns), both_RP.shape[1]))
+        for start in range(0, len(patterns), _BLOCK_NUM_REPLICATES):
+            chunk = patterns[start : start + _BLOCK_NUM_REPLICATES, None]
+            signs_BR = 1.0 - 2.0 * ((chunk << 1) >> np.arange(num_blocks) & 1)
+            sums_BP[start : start + len(chunk)] = signs_BR @ both_RP
+    else:
+        sums_BP = _signed_sums(both_RP, keys_R, num_replicates=num_replicates, seed=seed)
+    std_error_BP = _std_error(sums_BP, (both_RP**2).sum(axis=0), num_blocks, num_rows)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        t_BP = np.abs(sums_BP / num_rows) / std_error_BP
+    t_BP = np.nan_to_num(t_BP, nan=0.0, posinf=np.inf)
+    return t_BP[:, : differences_RP.shape[1]], t_BP[:, differences_RP.shape[1] :]
+
+
+def _signed_sums(values_RX: Floats, keys_R: Keys, *, num_replicates: int, seed: int) -> Floats:
+    """Sums over rows, every row's values with the sign of its key in each replicate."""
+    sums_BX = np.zeros((num_replicates, values_RX.shape[1]))
+    for first, count, rows in bootstrap.blocks(len(keys_R), num_replicates):
+        signs_BR = signs(keys_R[rows], first=first, num_replicates=count, seed=seed)
+        sums_BX[first : first + count] += signs_BR.astype(np.float64) @ values_RX[rows]
+    return sums_BX
+
+
+def _std_error(sums_P: Floats, squares_P: Floats, num_blocks: int, num_rows: int) -> Floats:
+    """Standard error of a mean over rows from block totals: their sum of squares does not change with their signs."""
+    spread_P = np.maximum(squares_P - sums_P**2 / num_blocks, 0.0)
+    return np.sqrt(spread_P * num_blocks / (num_blocks - 1)) / num_rows

@@ -1,0 +1,214 @@
+"""Comparisons of arms that have rows of their own: Tukey HSD, Games-Howell, Dunnett, Welch t with Holm.
+
+Axes: A arms, P pairs (index of the arm, index of its reference); differences are arm minus reference. All intervals
+are simultaneous over the family.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import ArrayLike
+from scipy import special, stats
+
+from assay.manifests.errors import InvalidInput
+from assay.stats.comparisons import paired_tests
+from assay.stats.distributions.dunnett import ManyToOne
+from assay.stats.distributions.max_t import Pair
+from assay.stats.distributions.studentized_range import AllPairs
+from assay.stats.errors import SamplesError
+from assay.stats.moments.moments import Floats, moments_of
+from assay.stats.moments.score_range import finite
+from assay.stats.results.analysis import Comparison
+
+
+@dataclass(frozen=True, eq=False)
+class _Arms:
+    names: tuple[str, ...]
+    num_rows_A: Floats
+    mean_A: Floats
+    offset_A: Floats
+    variance_A: Floats
+    rounding: float
+
+    @property
+    def pooled_df(self) -> float:
+        return float(self.num_rows_A.sum() - len(self.names))
+
+    @property
+    def pooled_variance(self) -> float:
+        return float(((self.num_rows_A - 1) * self.variance_A).sum()) / self.pooled_df
+
+
+def tukey_hsd(
+    groups: Sequence[ArrayLike], names: Sequence[str], *, control: str, alpha: float, family: str = "tukey"
+) -> tuple[Comparison, ...]:
+    """Tukey's HSD with Kramer's standard errors (1956): variances taken to be equal, all pairs.
+
+    Args:
+        groups: Scores of every arm, each of its own rows, finite, at least two rows.
+        names: Names of the arms.
+        control: Name of the control, which comes first as a reference.
+        alpha: Family-wise error rate, two-sided.
+        family: `tukey`, or `dunnett` to be shown the control's pairs only (p-values stay those of all pairs).
+    """
+    arms = _arms(groups, names)
+    pairs = paired_tests.pairs_named(arms.names, control=control, family=family)
+    pooled_P = np.array([arms.pooled_variance * (1 / arms.num_rows_A[i] + 1 / arms.num_rows_A[j]) for i, j in pairs])
+    df_P = np.full(len(pairs), arms.pooled_df)
+    return _studentized(arms, pairs, pooled_P, df_P, alpha=alpha, method="tukey_hsd")
+
+
+def games_howell(
+    groups: Sequence[ArrayLike], names: Sequence[str], *, control: str, alpha: float, family: str = "tukey"
+) -> tuple[Comparison, ...]:
+    """Games & Howell (1976, J. Educ. Stat. 1:113): all pairs, each with its own variances and Welch's df.
+
+    The arguments are those of `tukey_hsd`.
+    """
+    arms = _arms(groups, names)
+    pairs = paired_tests.pairs_named(arms.names, control=control, family=family)
+    variance_P, df_P = _welch(arms, pairs)
+    return _studentized(arms, pairs, variance_P, df_P, alpha=alpha, method="games_howell")
+
+
+def dunnett(
+    groups: Sequence[ArrayLike], names: Sequence[str], *, control: str, alpha: float, family: str = "dunnett"
+) -> tuple[Comparison, ...]:
+    """Dunnett's test (1955, JASA 50:1096): variances taken to be equal, every variant against the control.
+
+    The arguments are those of `tukey_hsd`. Nothing is simulated: the same scores give the same bits.
+
+    Raises:
+        InvalidInput: All pairs were asked for.
+    """
+    if family != "dunnett":
+        raise InvalidInput(
+            "Dunnett's test compares variants with the control only",
+            field="posthoc",
+            value=f"dunnett with family {family}",
+            remedy="set family: dunnett, or posthoc: tukey_hsd",
+        )
+    arms = _arms(groups, names)
+    pairs = paired_tests.pairs_named(arms.names, control=control, family=family)
+    variants = [int(arms.num_rows_A[i]) for i, _ in pairs]
+    largest = ManyToOne.of_sizes(variants, num_rows_control=int(arms.num_rows_A[pairs[0][1]]), df=arms.pooled_df)
+    critical = largest.critical(alpha)
+    variance_P = [arms.pooled_variance * (1 / arms.num_rows_A[i] + 1 / arms.num_rows_A[j]) for i, j in pairs]
+    return tuple(
+        _comparison(
+            arms, pair, variance, df=arms.pooled_df, p_adjusted=largest.p_adjusted, critical=critical, method="dunnett"
+        )
+        for pair, variance in zip(pairs, variance_P, strict=True)
+    )
+
+
+def welch_t_holm(
+    groups: Sequence[ArrayLike], names: Sequence[str], *, control: str, alpha: float, family: str = "dunnett"
+) -> tuple[Comparison, ...]:
+    """Welch's t for each pair, p-values by Holm, intervals by Bonferroni.
+
+    Holm's procedure has no two-sided simultaneous intervals of its own; Bonferroni's are simultaneous and never
+    contradict it the dangerous way: an interval without 0 implies an adjusted p-value below alpha. The other way
+    round Holm may reject where the interval still holds 0. One pair alone is Welch's t-test and its own interval.
+
+    The arguments are those of `tukey_hsd`.
+    """
+    arms = _arms(groups, names)
+    pairs = paired_tests.pairs_named(arms.names, control=control, family=family)
+    variance_P, df_P = _welch(arms, pairs)
+    method = "welch_t" if len(pairs) == 1 else "welch_t_holm"
+    alone = []
+    for pair, variance, df in zip(pairs, variance_P.tolist(), df_P.tolist(), strict=True):
+        critical = float(stats.t.isf(alpha / 2 / len(pairs), df))
+        alone.append(_comparison(arms, pair, variance, df=df, p_adjusted=_lone(df), critical=critical, method=method))
+    return paired_tests.holm(alone, method)
+
+
+def _studentized(
+    arms: _Arms, pairs: Sequence[Pair], variance_P: Floats, df_P: Floats, *, alpha: float, method: str
+) -> tuple[Comparison, ...]:
+    largest = {df: AllPairs(len(arms.names), df) for df in set(df_P.tolist())}
+    critical = {df: largest[df].critical(alpha) for df in largest}
+    return tuple(
+        _comparison(
+            arms, pair, variance, df=df, p_adjusted=largest[df].p_adjusted, critical=critical[df], method=method
+        )
+        for pair, variance, df in zip(pairs, variance_P.tolist(), df_P.tolist(), strict=True)
+    )
+
+
+def _comparison(
+    arms: _Arms,
+    pair: Pair,
+    variance: float,
+    *,
+    df: float,
+    p_adjusted: Callable[[float], float],
+    critical: float,
+    method: str,
+) -> Comparison:
+    estimate = float(arms.offset_A[pair[0]] - arms.offset_A[pair[1]])
+    if variance == 0:
+        names = arms.names[pair[0]], arms.names[pair[1]]
+        return paired_tests.without_variance(*names, estimate, rounding=arms.rounding, df=None, method=method)
+    std_error = float(np.sqrt(variance))
+    statistic = estimate / std_error
+    return Comparison(
+        arm=arms.names[pair[0]],
+        reference=arms.names[pair[1]],
+        estimate=estimate,
+        std_error=std_error,
+        statistic=statistic,
+        df=df,
+        p_value=float(2 * special.stdtr(df, -abs(statistic))),
+        p_adjusted=p_adjusted(statistic),
+        ci_low=estimate - critical * std_error,
+        ci_high=estimate + critical * std_error,
+        method=method,
+    )
+
+
+def _welch(arms: _Arms, pairs: Sequence[Pair]) -> tuple[Floats, Floats]:
+    """Variance of each difference, and Satterthwaite's degrees of freedom."""
+    share_A = arms.variance_A / arms.num_rows_A
+    variance_P = np.array([share_A[i] + share_A[j] for i, j in pairs])
+    df_P = np.ones(len(pairs))
+    for index, (i, j) in enumerate(pairs):
+        if variance_P[index] > 0:  # in units of the variance, whose square may be too small for a float64
+            part_2 = share_A[[i, j]] / variance_P[index]
+            df_P[index] = 1 / (part_2**2 / (arms.num_rows_A[[i, j]] - 1)).sum()
+    return variance_P, df_P
+
+
+def _arms(groups: Sequence[ArrayLike], names: Sequence[str]) -> _Arms:
+    if len(groups) != len(names) or len(groups) < 2:
+        raise InvalidInput(
+            "a comparison needs at least two arms, each with a name",
+            field="arms",
+            value=f"{len(groups)} groups, {len(names)} names",
+        )
+    arrays = [finite(values, place=f"arm '{name}'") for values, name in zip(groups, names, strict=True)]
+    for values, name in zip(arrays, names, strict=True):
+        if len(values) < 2:
+            raise SamplesError(
+                "an arm has too few rows to measure variation with",
+                place=f"arm '{name}'",
+                value=len(values),
+                bound="at least 2 rows",
+            )
+    moments = [moments_of(values[:, None], arms=(name,), control=0) for values, name in zip(arrays, names, strict=True)]
+    base = moments[0].shift_Y[0]
+    return _Arms(
+        names=tuple(names),
+        num_rows_A=np.array([found.num_rows for found in moments], dtype=np.float64),
+        mean_A=np.array([found.mean_A[0] for found in moments]),
+        # relative to one common shift: differences of means keep their digits whatever all scores have in common
+        offset_A=np.array([(found.shift_Y[0] - base) + found.offset_Y[0] for found in moments]),
+        variance_A=np.array([found.covariance_AA[0, 0] for found in moments]),
+        rounding=max(found.rounding for found in moments),
+    )
+
+
+def _lone(df: float) -> Callable[[float], float]:
+    return lambda statistic: float(2 * special.stdtr(df, -abs(statistic)))

@@ -1,0 +1,42 @@
+"""AUROC as scores of rows: DeLong's structural components.
+
+Axes: R rows, A arms, M rows with label 1, N rows with label 0.
+"""
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import stats
+
+from assay.stats.moments.moments import Floats
+
+
+def pseudo_values(scores_RA: Floats, positive_R: NDArray[np.bool_]) -> Floats:
+    """For each row a number whose mean is the AUROC, and whose covariance over n is DeLong's covariance.
+
+    A row with label 1 is placed among those with label 0, and the other way about (DeLong, DeLong & Clarke-Pearson
+    1988, Biometrics 44:837), by midranks in O(n log n) (Sun & Xu 2014, IEEE SPL 21:1389). `S10 / M + S01 / N` is the
+    variance of the mean of `AUROC + c (component - AUROC)` with `c = sqrt(n (n - 1) / (M (M - 1)))`, likewise with N.
+    Added up within clusters, which may hold rows of both labels, they give Obuchowski's covariance (1997, Biometrics
+    53:567) but for its factors of order 1 / G.
+
+    Args:
+        scores_RA: Scores, larger for label 1; finite.
+        positive_R: Whether the label is 1.
+
+    Returns:
+        R x A; NaN where there are not two rows of each label.
+    """
+    positive_MA, negative_NA = scores_RA[positive_R], scores_RA[~positive_R]
+    num_rows, num_positive, num_negative = len(scores_RA), len(positive_MA), len(negative_NA)
+    if min(num_positive, num_negative) < 2:
+        return np.full(scores_RA.shape, np.nan)
+    rank_RA = stats.rankdata(scores_RA, axis=0)
+    above_MA = (rank_RA[positive_R] - stats.rankdata(positive_MA, axis=0)) / num_negative
+    below_NA = 1.0 - (rank_RA[~positive_R] - stats.rankdata(negative_NA, axis=0)) / num_positive
+    auroc_A = above_MA.mean(axis=0)
+    values_RA = np.empty(scores_RA.shape)
+    for rows_R, component_XA in ((positive_R, above_MA), (~positive_R, below_NA)):
+        num = len(component_XA)
+        factor = (num_rows * (num_rows - 1) / (num * (num - 1))) ** 0.5
+        values_RA[rows_R] = auroc_A + factor * (component_XA - auroc_A)
+    return values_RA

@@ -1,0 +1,77 @@
+"""Intervals of one arm alone, whatever the design: a mean, a proportion, a corpus metric."""
+
+import math
+
+import numpy as np
+from scipy import special, stats
+from statsmodels.stats.proportion import proportion_confint
+
+from assay.manifests.errors import InvalidInput
+from assay.stats.designs.paired import Measured
+from assay.stats.results.analysis import ArmEstimate
+
+
+def mean_interval(mean: float, std_error: float, df: float, alpha: float) -> tuple[float, float]:
+    """Student's t interval of a mean at level 1 - alpha.
+
+    Args:
+        mean: The mean.
+        std_error: Its standard error, 0 or more.
+        df: Degrees of freedom of the standard error: n - 1, or clusters - 1; inf for a normal interval.
+        alpha: One minus the level, two-sided.
+    """
+    _check_alpha(alpha)
+    if not (std_error >= 0 and math.isfinite(std_error)):
+        raise InvalidInput("not a standard error", field="std_error", value=std_error, bound="0 or more, finite")
+    if not df > 0:
+        raise InvalidInput(
+            "one value has no interval", field="df", value=df, bound="above 0", remedy="give at least two rows"
+        )
+    half = float(stats.t.isf(alpha / 2, df)) * std_error
+    return mean - half, mean + half
+
+
+def wilson_interval(successes: int, num_rows: int, *, alpha: float) -> tuple[float, float]:
+    """Wilson's score interval of a proportion (Wilson 1927, JASA 22:209), without continuity correction.
+
+    It stays inside [0, 1] and is not a point at 0 or at all: 0 of 20 gives (0, 0.161), where Wald's gives (0, 0).
+    """
+    _check_alpha(alpha)
+    if num_rows < 1 or not 0 <= successes <= num_rows:
+        raise InvalidInput(
+            "not a count of successes", field="successes", value=successes, bound=f"0 to num_rows = {num_rows}"
+        )
+    low, high = np.asarray(proportion_confint(successes, num_rows, alpha=alpha, method="wilson")).tolist()
+    # At the ends rounding would leave 1e-17 for 0.
+    return (0.0 if successes == 0 else low), (1.0 if successes == num_rows else high)
+
+
+def arm_estimates(arms: Measured, *, alpha: float, is_binary: bool) -> tuple[ArmEstimate, ...]:
+    """Each arm's mean with an interval of its own: Wilson for rows of 0 or 1 without clusters, else t.
+
+    A corpus metric between 0 and 1 gets it on the logit scale, where it cannot leave these bounds (Pepe 2003, The
+    Statistical Evaluation of Medical Tests, section 5.2.4, for AUROC).
+    """
+    found = []
+    suffix = "" if arms.num_clusters is None else "_cr1"
+    for arm, mean, std_error, num_rows in zip(
+        arms.arms, arms.arm_mean_A.tolist(), arms.arm_std_error_A.tolist(), arms.num_rows_A.tolist(), strict=True
+    ):
+        if is_binary and arms.num_clusters is None:
+            method = "wilson"
+            low, high = wilson_interval(round(mean * num_rows), num_rows, alpha=alpha)
+        else:
+            method = ("t" if arms.corpus is None else "jackknife_t") + suffix
+            df = num_rows - 1 if arms.num_clusters is None else arms.df
+            low, high = mean_interval(mean, std_error, df, alpha)
+            if arms.corpus == "bounded" and 0 < mean < 1:
+                method = "jackknife_logit_t" + suffix
+                slope = mean * (1 - mean)
+                low, high = special.expit(mean_interval(special.logit(mean), std_error / slope, df, alpha)).tolist()
+        found.append(ArmEstimate(arm, mean, std_error, low, high, num_rows, 0, method))
+    return tuple(found)
+
+
+def _check_alpha(alpha: float) -> None:
+    if not 0 < alpha < 1:
+        raise InvalidInput("not an error rate", field="alpha", value=alpha, bound="above 0, below 1")

@@ -1,0 +1,38 @@
+"""The critical value of a family of comparisons before there are data: what a plan has to exceed."""
+
+import math
+from typing import Literal
+
+from scipy import stats
+
+from assay.manifests.errors import InvalidInput
+from assay.stats.distributions.dunnett import ManyToOne
+from assay.stats.distributions.studentized_range import AllPairs
+
+Family = Literal["dunnett", "tukey"]
+
+
+def critical_value(*, num_arms: int, family: Family, df: float, alpha: float, correlation: float = 0.5) -> float:
+    """What |t| of a comparison must exceed so that the whole family errs with probability alpha, two-sided.
+
+    Args:
+        num_arms: Arms; two are one comparison, which is not adjusted.
+        family: `dunnett`: every variant against the control. `tukey`: all pairs.
+        df: Degrees of freedom of the standard errors; inf for a normal limit.
+        alpha: Family-wise error rate.
+        correlation: Of two comparisons with the control: 0.5 where all arms are equally noisy and equally correlated,
+            more where the control is the noisiest.
+    """
+    if num_arms < 2:
+        raise InvalidInput("one arm has nothing to be compared with", field="arms", value=num_arms, bound="2 or more")
+    if not 0 < alpha < 1:
+        raise InvalidInput("not an error rate", field="alpha", value=alpha, bound="above 0, below 1")
+    if not 0 <= correlation < 1:
+        raise InvalidInput("not a correlation", field="correlation", value=correlation, bound="0 or more, below 1")
+    if num_arms == 2:
+        return float(stats.norm.isf(alpha / 2) if math.isinf(df) else stats.t.isf(alpha / 2, df))
+    if family == "dunnett":
+        return ManyToOne.of_correlation(correlation, num_variants=num_arms - 1, df=df).critical(alpha)
+    if family == "tukey":
+        return AllPairs(num_arms, df).critical(alpha)
+    raise InvalidInput("no such family", field="family", value=family, bound="dunnett or tukey")

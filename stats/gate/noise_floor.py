@@ -1,0 +1,50 @@
+"""Noise: by how much a run's scores move though nothing that is compared is another."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from assay.stats.results.analysis import Analysis
+
+
+@dataclass(frozen=True)
+class Noise:
+    """What an improvement has to exceed to be one.
+
+    Attributes:
+        size: In units of the primary metric.
+        reason: What it is, in words.
+        next_step: What would lower it.
+    """
+
+    size: float
+    reason: str
+    next_step: str
+
+
+def of(analysis: Analysis, arm: str, *, noise_floors: Mapping[str, float], aa_arm: str | None) -> Noise:
+    """The largest noise that is known: of the batch size, or of the control that was scored twice.
+
+    Args:
+        analysis: The analysis.
+        arm: A variant.
+        noise_floors: By how much the primary metric of arms depends on the batch size.
+        aa_arm: The arm that is the control once more, if there is one. Where it has no score, noise has no bound.
+    """
+    size = max(noise_floors.get(arm, 0.0), noise_floors.get(analysis.control, 0.0))
+    of_batches = Noise(
+        size,
+        f"the batch size alone moves it by {size:.4g}",
+        "find out why its scores depend on the batch, or let the suite score rows one by one",
+    )
+    if aa_arm is None:
+        return of_batches
+    comparison = analysis.against_control(aa_arm)
+    if comparison is None or comparison.estimate is None:
+        return Noise(float("inf"), f"nobody knows it, for the A/A arm '{aa_arm}' has no score", f"measure '{aa_arm}'")
+    size = abs(comparison.estimate)
+    of_control = Noise(
+        size,
+        f"the control differs from itself by {size:.4g} ('{aa_arm}', the A/A arm)",
+        "find out what its scores depend on beside rows and seed, or let the suite repeat rows more often",
+    )
+    return max(of_batches, of_control, key=lambda noise: noise.size)

@@ -1,0 +1,1 @@
+"""Guardrails: what an arm must not make worse, one kind per file."""

@@ -1,0 +1,177 @@
+"""Latencies: ratios of geometric means on the log scale, and quantiles of all arms in the same replicates of rows.
+
+Axes: R rows, A arms, B replicates.
+"""
+
+import math
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from assay.manifests.errors import InvalidInput
+from assay.stats.comparisons.bootstrap import Replicates, check_keys
+from assay.stats.errors import SamplesError
+from assay.stats.moments.bootstrap_weights import Keys, poisson_weights
+from assay.stats.moments.moments import Floats
+from assay.stats.moments.score_range import finite
+from assay.stats.results.analysis import Comparison
+
+_BLOCK_NUM_REPLICATES = 256
+_WINDOW_WIDTHS = 8
+
+
+@dataclass(frozen=True)
+class GeometricRatio:
+    """How many times as long an arm takes as its reference, by geometric means.
+
+    Attributes:
+        arm: The arm.
+        reference: Its reference.
+        ratio: Geometric mean of the arm over that of the reference.
+        ci_low: Lower end of the interval; simultaneous if the comparison's is.
+        ci_high: Upper end.
+        p_adjusted: The comparison's adjusted p-value.
+        not_testable: The comparison's reason, or None.
+    """
+
+    arm: str
+    reference: str
+    ratio: float | None
+    ci_low: float | None
+    ci_high: float | None
+    p_adjusted: float | None
+    not_testable: str | None
+
+
+def log_scores(latencies_RA: ArrayLike) -> Floats:
+    """Natural logarithms: a difference of their means is the log of a ratio of geometric means.
+
+    Args:
+        latencies_RA: Latencies in any one unit, above 0.
+
+    Raises:
+        SamplesError: A latency is 0, negative or no number: a logarithm would hide it.
+    """
+    return np.log(_positive(latencies_RA))
+
+
+def as_ratio(comparison: Comparison) -> GeometricRatio:
+    """A comparison of log latencies as a ratio; its interval is exponentiated end by end."""
+    return GeometricRatio(
+        arm=comparison.arm,
+        reference=comparison.reference,
+        ratio=_exp(comparison.estimate),
+        ci_low=_exp(comparison.ci_low),
+        ci_high=_exp(comparison.ci_high),
+        p_adjusted=comparison.p_adjusted,
+        not_testable=comparison.not_testable,
+    )
+
+
+def exponentiated(comparison: Comparison) -> Comparison:
+    """A comparison of logarithms as one of ratios: only the estimate and its interval have a meaning there."""
+    return replace(
+        comparison,
+        estimate=_exp(comparison.estimate),
+        ci_low=_exp(comparison.ci_low),
+        ci_high=_exp(comparison.ci_high),
+        std_error=None,
+        statistic=None,
+        p_value=None,
+        p_adjusted=None,
+    )
+
+
+def quantiles(
+    latencies_RA: ArrayLike, *, probability: float, keys_R: Keys, num_replicates: int = 2_000, seed: int = 0
+) -> Replicates:
+    """One quantile, such as p95, of all arms with its paired bootstrap.
+
+    The quantile is the smallest latency that at least this share of the rows' weight does not exceed (R's type 1).
+    In a replicate it lies near the quantile of all rows, so only a window of ranks about it is looked at; where it
+    lies outside after all, everything is.
+
+    Args:
+        latencies_RA: Rows x arms, finite.
+        probability: The share, such as 0.95.
+        keys_R: Keys of the rows, or of their clusters.
+        num_replicates: Replicates.
+        seed: Another seed, another set of replicates.
+
+    Raises:
+        InvalidInput: The probability is none.
+        SamplesError: A latency is no number, or rows and keys differ in number.
+    """
+    if not 0 < probability < 1:
+        raise InvalidInput("not a share of rows", field="probability", value=probability, bound="above 0, below 1")
+    values_RA = finite(latencies_RA, what="latency")
+    num_rows, num_arms = values_RA.shape
+    check_keys(keys_R, num_rows)
+    order_RA = np.argsort(values_RA, axis=0, kind="stable")
+    sorted_RA = np.take_along_axis(values_RA, order_RA, axis=0)
+    first, last = _window(num_rows, probability)
+    rank = min(num_rows - 1, max(0, math.ceil(probability * num_rows * (1 - 1e-12)) - 1))
+    replicates_BA = np.empty((num_replicates, num_arms))
+    for start in range(0, num_replicates, _BLOCK_NUM_REPLICATES):
+        count = min(_BLOCK_NUM_REPLICATES, num_replicates - start)
+        weights_BR = poisson_weights(keys_R, first=start, num_replicates=count, seed=seed)
+        total_B = weights_BR.sum(axis=1, dtype=np.int64)
+        for arm in range(num_arms):
+            ordered = order_RA[:, arm]
+            window_BW = np.cumsum(weights_BR[:, ordered[first:last]], axis=1, dtype=np.int64)
+            if first < num_rows - last:
+                below_B = weights_BR[:, ordered[:first]].sum(axis=1, dtype=np.int64)
+            else:  # fewer rows lie above the window than below it
+                below_B = total_B - weights_BR[:, ordered[last:]].sum(axis=1, dtype=np.int64) - window_BW[:, -1]
+            running_BW = below_B[:, None] + window_BW
+            replicates_BA[start : start + count, arm] = _reached(
+                running_BW, below_B, total_B, weights_BR, sorted_RA[:, arm], ordered, probability, first
+            )
+    return Replicates.of(sorted_RA[rank], replicates_BA)
+
+
+def _reached(
+    running_BW: NDArray[np.int64],
+    below_B: NDArray[np.int64],
+    total_B: NDArray[np.int64],
+    weights_BR: NDArray[np.uint8],
+    sorted_R: Floats,
+    ordered_R: NDArray[np.intp],
+    probability: float,
+    first: int,
+) -> Floats:
+    """The value at which the running weight reaches the probability's share of the total."""
+    needed_B = probability * total_B * (1 - 1e-12)
+    place_B = first + (running_BW < needed_B[:, None]).sum(axis=1)
+    outside_B = (below_B >= needed_B) | (running_BW[:, -1] < needed_B)
+    for replicate in np.flatnonzero(outside_B):
+        running_R = np.cumsum(weights_BR[replicate, ordered_R], dtype=np.int64)
+        place_B[replicate] = int((running_R < needed_B[replicate]).sum())
+    found_B = sorted_R[np.minimum(place_B, len(sorted_R) - 1)]
+    return np.where(total_B > 0, found_B, np.nan)
+
+
+def _window(num_rows: int, probability: float) -> tuple[int, int]:
+    """Ranks about the quantile: weights of the rows below it vary with the square root of their number."""
+    width = _WINDOW_WIDTHS * math.sqrt(num_rows) + 8
+    middle = probability * num_rows
+    return max(0, math.floor(middle - width)), min(num_rows, math.ceil(middle + width))
+
+
+def _exp(value: float | None) -> float | None:
+    return None if value is None else math.exp(value)
+
+
+def _positive(latencies_RA: ArrayLike) -> Floats:
+    values_RA = finite(latencies_RA, what="latency")
+    if (values_RA <= 0).any():
+        row, arm = np.argwhere(values_RA <= 0)[0]
+        raise SamplesError(
+            f"{int((values_RA <= 0).sum())} latencies are not above 0",
+            place=f"row {row}, arm {arm} (counted from 0)",
+            value=float(values_RA[row, arm]),
+            bound="above 0",
+            remedy="a latency of 0 was not measured: leave it empty to count it as missing",
+        )
+    return values_RA

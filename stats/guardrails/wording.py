@@ -1,0 +1,73 @@
+"""What a guardrail has found, in words and numbers."""
+
+from assay.stats.results.analysis import Comparison, GuardrailResult
+
+_VERDICTS = {
+    "non_inferior": "within",
+    "breach": "beyond",
+    "undecided": "not shown to be within",
+}
+
+
+def found(result: GuardrailResult, *, alpha: float) -> str:
+    """One fact: what was measured, where, and how it lies to the bound.
+
+    Args:
+        result: One arm on one guardrail.
+        alpha: One minus the level of its interval.
+    """
+    name = f"{'advisory ' * (result.severity == 'advisory')}guardrail {result.name}"
+    where = f" in '{result.where}'" if result.kind == "segments" and result.where else ""
+    small = f"; not judged: {', '.join(result.not_judged)}" if result.not_judged else ""
+    if result.verdict == "not_testable":
+        return f"{name}{where}: not testable, {result.comparison.not_testable or 'it has no interval'}{small}"
+    if result.kind == "suspicious_improvement":
+        words = f"{result.metric} {result.comparison.estimate:+.4g}"
+        is_more = result.verdict == "breach"
+        bound = f"{abs(result.bound):.4g}"
+        return f"{name}: {words}, " + (f"more than {bound}: too good to be true" if is_more else f"at most {bound}")
+    return f"{_measured(name + where, result, alpha=alpha)}: {_VERDICTS[result.verdict]} {_bound(result)}{small}"
+
+
+def remedy(result: GuardrailResult) -> str:
+    """What to do about a guardrail that cannot be tested."""
+    match result.kind:
+        case "latency":
+            return f"see why guardrail {result.name} could not be timed, and run it again"
+        case "size":
+            return f"hold no {result.name} against variants that have none"
+        case "segments" | "group_gap" | "selection_ratio" if not result.parts:
+            return f"find more rows of each group for guardrail {result.name}, or lower its minimum_rows"
+        case _:
+            return "find scores that can be tested"
+
+
+def with_interval(metric: str, comparison: Comparison, *, alpha: float) -> str:
+    """`accuracy +0.024, 95 % interval [+0.012, +0.036]`."""
+    low, high = comparison.ci_low, comparison.ci_high
+    assert low is not None
+    assert high is not None
+    level = f"{100 * (1 - alpha):.4g} %"
+    return f"{metric} {comparison.estimate:+.4g}, {level} interval [{low:+.4g}, {high:+.4g}]"
+
+
+def _measured(name: str, result: GuardrailResult, *, alpha: float) -> str:
+    comparison = result.comparison
+    low, high = comparison.ci_low, comparison.ci_high
+    if result.kind == "segments":
+        words = with_interval(name, comparison, alpha=alpha)
+        return f"{words} for all segments together" if result.verdict == "breach" else words
+    if result.kind == "group_gap":
+        means = ", ".join(f"{part.name} {part.estimate:.4g}" for part in result.parts)
+        return f"{with_interval(name, comparison, alpha=alpha)} against the control's ({means})"
+    if result.scale == "difference":
+        return with_interval(name, comparison, alpha=alpha)
+    of_control = " times the control's" if comparison.reference else f" of {result.where}"
+    if low == high:
+        return f"{name} {comparison.estimate:.4g}{of_control}"
+    return f"{name} {comparison.estimate:.4g}{of_control}, {100 * (1 - alpha):.4g} % interval [{low:.4g}, {high:.4g}]"
+
+
+def _bound(result: GuardrailResult) -> str:
+    kind = "ratio" if result.scale == "ratio" else "margin"
+    return f"its {kind} of {abs(result.bound):.4g}"

@@ -1,0 +1,1 @@
+"""Sums over rows from which means, variances and resampling replicates are made."""

@@ -1,0 +1,1 @@
+"""Tests of no difference among all arms."""

@@ -1,0 +1,162 @@
+"""What a pilot tells about the variation that a larger run will meet.
+
+Axes: R rows, A arms, G clusters, N scores of one comparison.
+"""
+
+import math
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from assay.manifests.plan import Plan
+from assay.stats.comparisons import paired_tests
+from assay.stats.errors import SamplesError
+from assay.stats.samples.samples import Samples
+
+Floats = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class PilotComparison:
+    """The variation of one comparison; what does not apply is None.
+
+    Attributes:
+        num_rows: Rows it was measured on; in the smaller arm, if unpaired.
+        difficulty: Variance of a difference per row: the comparison with the largest needs most rows.
+        sd_difference: Paired means: standard deviation of the differences.
+        sd: Unpaired means: standard deviation within an arm.
+        discordant: Paired proportions: share of rows on which the arms differ.
+        rate_control: Unpaired proportions: the reference's share of ones.
+        cluster_size: Size of clusters as it enters the variance.
+        icc: Intraclass correlation.
+        notes: Where the numbers come from, in words.
+    """
+
+    num_rows: int
+    difficulty: float
+    sd_difference: float | None = None
+    sd: float | None = None
+    discordant: float | None = None
+    rate_control: float | None = None
+    cluster_size: float | None = None
+    icc: float | None = None
+    notes: tuple[str, ...] = ()
+
+
+def hardest_comparison(samples: Samples, plan: Plan) -> PilotComparison:
+    """The comparison of the plan's family that needs most rows.
+
+    Args:
+        samples: The pilot's scores. Rows without a score in one arm of a comparison are left out of it and counted.
+        plan: Design, scale, control and family.
+
+    Raises:
+        SamplesError: There is one arm only, a comparison has too few rows, or no two arms differ by a varying amount.
+    """
+    pairs = paired_tests.pairs_of(len(samples.arms), control=samples.index(plan.control), family=plan.family)
+    if not pairs:
+        raise SamplesError("a pilot of one arm has no differences", field="arm", bound="2 or more arms")
+    measure = _paired if plan.design == "paired" else _unpaired
+    hardest = max((measure(samples, plan, pair) for pair in pairs), key=lambda found: found.difficulty)
+    if hardest.difficulty <= 0:
+        raise SamplesError(
+            "in the pilot no two arms differ by a varying amount",
+            field="score",
+            remedy="take a pilot with more rows, or give the standard deviation or the discordant share yourself",
+        )
+    return hardest
+
+
+def _paired(samples: Samples, plan: Plan, pair: tuple[int, int]) -> PilotComparison:
+    arm_R, reference_R = samples.scores_R(pair[0]), samples.scores_R(pair[1])
+    both_R = ~(np.isnan(arm_R) | np.isnan(reference_R))
+    difference_N = arm_R[both_R] - reference_R[both_R]
+    notes = [f"from the pilot: {_names(samples, pair)}, {len(difference_N)} rows"]
+    _refuse_few(len(difference_N), samples, pair)
+    if missing := int((~both_R).sum()):
+        notes.append(f"{missing} of the pilot's rows have no score in one of the two arms and were left out")
+    found = PilotComparison(len(difference_N), 0.0, notes=tuple(notes))
+    if samples.clusters_R is not None:
+        found = _with_clusters(found, difference_N, samples.clusters_R[both_R])
+    if plan.scale == "binary":
+        _refuse_other_than_01(arm_R[both_R], samples, pair)
+        _refuse_other_than_01(reference_R[both_R], samples, pair)
+        discordant = float((difference_N != 0).mean())
+        return replace(found, discordant=discordant, difficulty=discordant * _design_effect(found))
+    sd = float(difference_N.std(ddof=1))
+    if sd <= 1e-14 * float(np.abs(np.concatenate([arm_R[both_R], reference_R[both_R]])).max()):
+        sd = 0.0  # rounding of a constant difference
+    return replace(found, sd_difference=sd, difficulty=sd**2 * _design_effect(found))
+
+
+def _unpaired(samples: Samples, plan: Plan, pair: tuple[int, int]) -> PilotComparison:
+    sides = [samples.scores_R(index) for index in pair]
+    kept = [~np.isnan(side_R) for side_R in sides]
+    values = [side_R[kept_R] for side_R, kept_R in zip(sides, kept, strict=True)]
+    num_rows = min(map(len, values))
+    _refuse_few(num_rows, samples, pair)
+    counts = " and ".join(str(len(side_N)) for side_N in values)
+    found = PilotComparison(num_rows, 0.0, notes=(f"from the pilot: {_names(samples, pair)}, {counts} rows",))
+    if samples.clusters_R is not None:
+        residual_N = np.concatenate([side_N - side_N.mean() for side_N in values])
+        # a cluster of one arm is not that of another: rows of different arms differ by the arm
+        numbers_N = np.concatenate([2 * samples.clusters_R[kept_R] + at for at, kept_R in enumerate(kept)])
+        found = _with_clusters(found, residual_N, numbers_N)
+    if plan.scale == "binary":
+        for side_N in values:
+            _refuse_other_than_01(side_N, samples, pair)
+        rate = float(values[1].mean())
+        return replace(found, rate_control=rate, difficulty=rate * (1 - rate) * _design_effect(found))
+    variance = sum(float(side_N.var(ddof=1)) for side_N in values) / 2
+    return replace(found, sd=math.sqrt(variance), difficulty=variance * _design_effect(found))
+
+
+def _with_clusters(found: PilotComparison, values_N: Floats, clusters_N: NDArray[np.int64]) -> PilotComparison:
+    """Intraclass correlation by analysis of variance (Donner & Koval 1980, Biometrics 36:19), at least 0.
+
+    With clusters of different sizes m the variance grows as if all had `sum m^2 / sum m` rows (Kish 1965).
+    """
+    place_N = np.unique(clusters_N, return_inverse=True)[1]
+    sizes_G = np.bincount(place_N).astype(np.float64)
+    size = float((sizes_G**2).sum() / sizes_G.sum())
+    num_rows, num_clusters = len(values_N), len(sizes_G)
+    if num_clusters < 2 or num_rows == num_clusters:
+        return replace(found, cluster_size=size, icc=0.0)
+    means_G = np.bincount(place_N, weights=values_N) / sizes_G
+    between = float((sizes_G * (means_G - values_N.mean()) ** 2).sum()) / (num_clusters - 1)
+    within = float(((values_N - means_G[place_N]) ** 2).sum()) / (num_rows - num_clusters)
+    typical = (num_rows - size) / (num_clusters - 1)
+    below = between + (typical - 1) * within
+    icc = min(1.0, max(0.0, (between - within) / below)) if below > 0 else 0.0
+    return replace(found, cluster_size=size, icc=icc)
+
+
+def _design_effect(found: PilotComparison) -> float:
+    if found.cluster_size is None or found.icc is None:
+        return 1.0
+    return 1.0 + (found.cluster_size - 1.0) * found.icc
+
+
+def _names(samples: Samples, pair: tuple[int, int]) -> str:
+    return f"'{samples.arms[pair[0]]}' against '{samples.arms[pair[1]]}'"
+
+
+def _refuse_few(num_rows: int, samples: Samples, pair: tuple[int, int]) -> None:
+    if num_rows < 2:
+        raise SamplesError(
+            "the pilot has too few rows", place=_names(samples, pair), field="row", value=num_rows, bound="2 or more"
+        )
+
+
+def _refuse_other_than_01(values_N: Floats, samples: Samples, pair: tuple[int, int]) -> None:
+    other_N = (values_N != 0) & (values_N != 1)
+    if other_N.any():
+        raise SamplesError(
+            "scores of a binary scale are 0 or 1",
+            place=_names(samples, pair),
+            field="score",
+            value=float(values_N[np.argmax(other_N)]),
+            bound="0 or 1",
+            remedy="set scale: continuous in the plan",
+        )

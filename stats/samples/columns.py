@@ -1,0 +1,393 @@
+"""Samples from columns: a long table has a line for each score, a wide one a column for each arm.
+
+Axes: R rows, A arms, N lines of a long table.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, cast
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from numpy.typing import ArrayLike, NDArray
+
+from assay.manifests.errors import did_you_mean
+from assay.stats.errors import SamplesError
+from assay.stats.samples.samples import Samples, free_segment_name, refuse_out_of_range, renumbered
+
+Column = pa.Array | pa.ChunkedArray | ArrayLike
+"""One column of a table: Arrow, NumPy, pandas or a list."""
+
+
+def from_wide(
+    arms: Sequence[str],
+    row_id: Column,
+    scores_RA: ArrayLike | Sequence[Column],
+    *,
+    segment: Column | None = None,
+    cluster: Column | None = None,
+) -> Samples:
+    """Samples from a table with a column for each arm.
+
+    Args:
+        arms: Names of the arms, in the order they are to be shown.
+        row_id: Ids of the rows. Ids that stand there twice are repeats if every id stands there equally often.
+        scores_RA: Rows x arms, or a sequence of one column for each arm. Null and NaN are missing.
+        segment: Segment of each row.
+        cluster: Cluster of each row.
+
+    Raises:
+        SamplesError: Arms or rows stand there twice, ids or clusters are null, or a score is infinite or out of range.
+    """
+    _check_arms(arms)
+    if isinstance(scores_RA, np.ndarray):
+        columns = [scores_RA[:, index] for index in range(scores_RA.shape[1])]
+    else:
+        columns = list(scores_RA)  # pyright: ignore[reportArgumentType]
+    ids, dictionary = _ids(row_id)
+    segments = None if segment is None else _segments(segment)
+    clusters = None if cluster is None else _clusters(cluster)
+    universe, place_R, repeats = _rows_of(ids, dictionary, arm=None)
+    scores = np.empty((len(universe), len(columns)))
+    for index, column in enumerate(columns):
+        scores[:, index] = _averaged(_scores(column, arms[index]), place_R, len(universe), repeats)
+    refuse_out_of_range(scores, tuple(arms), _named(universe, dictionary))
+    return Samples(
+        arms=tuple(arms),
+        kept_RA=scores,
+        row_ids=_named(universe, dictionary),
+        segments_R=_one_per_row(segments, place_R, universe, dictionary, "segment"),
+        clusters_R=_cluster_numbers(_one_per_row(clusters, place_R, universe, dictionary, "cluster")),
+        num_repeats=repeats,
+    )
+
+
+def from_long(
+    arm: Column,
+    row_id: Column | None,
+    score: Column,
+    *,
+    segment: Column | None = None,
+    cluster: Column | None = None,
+    order: Sequence[str] | None = None,
+    paired: bool = True,
+) -> Samples:
+    """Samples from a table with a line for each score.
+
+    Args:
+        arm: Arm of each line. A dictionary-encoded Arrow array is the cheapest form.
+        row_id: Row of each line; None for unpaired scores without ids.
+        score: Score of each line. Null and NaN are missing.
+        segment: Segment of each line's row.
+        cluster: Cluster of each line's row.
+        order: Names of the arms in the order they are to be shown; None sorts them.
+        paired: Whether a row is the same row in every arm. If not, ids only tell repeats from rows.
+
+    Raises:
+        SamplesError: A row stands there twice for one arm (unless every one stands there equally often: then they
+            are repeats, and averaged), has two segments or clusters, or a score is infinite or out of range.
+    """
+    names, arm_N = _arm_codes(arm, order)
+    score_N = _scores(score, "score")
+    segment_N = None if segment is None else _segments(segment)
+    cluster_N = None if cluster is None else _clusters(cluster)
+    if row_id is None:
+        return _without_ids(names, arm_N, score_N, segment_N, cluster_N)
+    ids_N, dictionary = _ids(row_id)
+    lines = [np.flatnonzero(arm_N == index) for index in range(len(names))]
+    rows = [_rows_of(ids_N[at], dictionary, arm=name) for name, at in zip(names, lines, strict=True)]
+    repeats = {found[2] for found in rows if len(found[0])}
+    if not paired:
+        return _without_shared_ids(names, lines, rows, score_N, segment_N, cluster_N)
+    if len(repeats) > 1:
+        few = min(range(len(rows)), key=lambda index: rows[index][2])
+        many = max(range(len(rows)), key=lambda index: rows[index][2])
+        raise SamplesError(
+            f"arm '{names[many]}' has {rows[many][2]} scores for each row, arm '{names[few]}' has {rows[few][2]}",
+            field="row_id",
+            remedy="give every arm the same number of repeats for each row",
+        )
+    universe = rows[0][0]
+    if any(not np.array_equal(found[0], universe) for found in rows[1:]):
+        universe = np.unique(np.concatenate([found[0] for found in rows]))
+    scores_RA = np.full((len(universe), len(names)), np.nan)
+    segments_R = _Attribute("segment", segment_N, len(universe))
+    clusters_R = _Attribute("cluster", cluster_N, len(universe))
+    shown = _named(universe, dictionary)
+    for index, (at, (own, place, count)) in enumerate(zip(lines, rows, strict=True)):
+        to = slice(None) if len(own) == len(universe) else np.searchsorted(universe, own)
+        scores_RA[to, index] = _averaged(score_N[at], place, len(own), count)
+        row_N = place if isinstance(to, slice) else to[place]
+        segments_R.put(row_N, at, shown)
+        clusters_R.put(row_N, at, shown)
+    refuse_out_of_range(scores_RA, names, shown)
+    return Samples(
+        arms=names,
+        kept_RA=scores_RA,
+        row_ids=shown,
+        segments_R=segments_R.values(),
+        clusters_R=_cluster_numbers(clusters_R.values()),
+        num_repeats=max(repeats, default=1),
+    )
+
+
+def of_arms(scores: Mapping[str, ArrayLike], **columns: Column | None) -> Samples:
+    """Samples from one array of scores for each arm, all in the same order of rows, numbered from 0."""
+    arrays = [np.asarray(values, dtype=np.float64) for values in scores.values()]
+    return from_wide(tuple(scores), np.arange(len(arrays[0])), arrays, **columns)
+
+
+class _Attribute:
+    """A value of the row that every line of the row must agree on."""
+
+    def __init__(self, field: str, value_N: "_Coded | None", num_rows: int) -> None:
+        self._field, self._value_N = field, value_N
+        self._code_R = np.full(num_rows, -1, dtype=np.int64)
+
+    def put(self, row_N: NDArray[np.int64], lines: NDArray[np.int64], shown: NDArray[Any]) -> None:
+        if self._value_N is None:
+            return
+        code_N = self._value_N.codes[lines]
+        before_N = self._code_R[row_N]
+        self._code_R[row_N] = code_N
+        # The second look catches two values for one row within the same arm.
+        clash_N = ((before_N >= 0) & (before_N != code_N)) | (self._code_R[row_N] != code_N)
+        if clash_N.any():
+            row = row_N[np.flatnonzero(clash_N)[0]]
+            raise SamplesError(
+                f"a row has two different values of '{self._field}'",
+                place=f"row {shown[row]}",
+                field=self._field,
+                remedy=f"give each row one {self._field}",
+            )
+
+    def codes(self) -> NDArray[np.int64]:
+        return self._code_R
+
+    def values(self) -> "NDArray[Any] | None":
+        return None if self._value_N is None else self._value_N.names[self._code_R]
+
+
+@dataclass(frozen=True)
+class _Coded:
+    """Values as numbers of their sorted names."""
+
+    codes: NDArray[np.int64]
+    names: NDArray[Any]
+
+
+def _array(column: Column) -> Any:
+    """The column as one Arrow array (whose stubs know neither dictionaries nor chunks of them: hence Any)."""
+    if isinstance(column, pa.ChunkedArray):
+        whole = column.unify_dictionaries() if pa.types.is_dictionary(column.type) else column
+        return whole.combine_chunks()
+    return column if isinstance(column, pa.Array) else pa.array(cast("Any", column), from_pandas=True)
+
+
+def _coded(column: Column) -> _Coded:
+    """Numbers of the sorted distinct values; -1 for null."""
+    array = _array(column)
+    if not pa.types.is_dictionary(array.type):
+        array = array.dictionary_encode()
+    values = array.dictionary
+    order = pc.sort_indices(values).to_numpy(zero_copy_only=False)
+    rank = np.empty(len(order), dtype=np.int64)
+    rank[order] = np.arange(len(order))
+    indices = array.indices.fill_null(-1).to_numpy(zero_copy_only=False)
+    codes = np.where(indices < 0, -1, rank[indices]) if len(rank) else np.full(len(array), -1)
+    names = values.take(pa.array(order)).to_numpy(zero_copy_only=False)
+    if len(names) > 1 and (names[1:] == names[:-1]).any():  # a dictionary may hold a value twice
+        return _coded(array.cast(values.type))
+    return _Coded(codes=codes.astype(np.int64, copy=False), names=names)
+
+
+def _check_arms(arms: Sequence[str]) -> None:
+    if not arms:
+        raise SamplesError("there is no arm", field="arm", remedy="name at least the control")
+    twice = sorted({name for name in arms if list(arms).count(name) > 1})
+    if twice:
+        raise SamplesError("an arm stands there twice", field="arm", value=twice[0], remedy="name each arm once")
+
+
+def _arm_codes(arm: Column, order: Sequence[str] | None) -> tuple[tuple[str, ...], NDArray[np.int16]]:
+    coded = _coded(arm)
+    if (coded.codes < 0).any():
+        line = int(np.flatnonzero(coded.codes < 0)[0])
+        raise SamplesError("a line names no arm", place=f"line {line + 1} of the scores", field="arm")
+    found = tuple(str(name) for name in coded.names)
+    names = found if order is None else tuple(order)
+    _check_arms(names)
+    unknown = [name for name in found if name not in names]
+    if unknown:
+        raise SamplesError(
+            "scores of an arm that was not asked for",
+            field="arm",
+            value=unknown[0],
+            remedy=did_you_mean(unknown[0], list(names)),
+        )
+    to = np.array([names.index(name) for name in found], dtype=np.int16)
+    return names, to[coded.codes]
+
+
+def _scores(column: Column, field: str) -> NDArray[np.float64]:
+    array = _array(column)
+    if pa.types.is_boolean(array.type):
+        array = array.cast(pa.int8())
+    if not (pa.types.is_floating(array.type) or pa.types.is_integer(array.type) or pa.types.is_null(array.type)):
+        raise SamplesError(
+            "scores are not numbers", field=field, value=str(array.type), bound="a column of numbers or booleans"
+        )
+    return array.cast(pa.float64()).to_numpy(zero_copy_only=False)
+
+
+def _ids(column: Column) -> tuple[NDArray[np.int64], NDArray[Any] | None]:
+    """Row ids as numbers that sort as the ids do, and the ids that belong to them where they are not numbers."""
+    array = _array(column)
+    if array.null_count:
+        line = int(np.flatnonzero(array.is_null().to_numpy(zero_copy_only=False))[0])
+        raise SamplesError("a row has no id", place=f"line {line + 1} of the scores", field="row_id")
+    if pa.types.is_integer(array.type) and array.type != pa.uint64():
+        return array.cast(pa.int64()).to_numpy(zero_copy_only=False), None
+    coded = _coded(array)
+    return coded.codes, coded.names
+
+
+def _segments(column: Column) -> _Coded:
+    array = _array(column)
+    if pa.types.is_dictionary(array.type):
+        array = array.cast(array.type.value_type)
+    if not pa.types.is_null(array.type) and (pa.types.is_floating(array.type) or pa.types.is_boolean(array.type)):
+        array = pa.array([None if value is None else str(value) for value in array.to_pylist()], pa.string())
+    array = array.cast(pa.string())
+    return _coded(array.fill_null(free_segment_name(array.unique().to_pylist())) if array.null_count else array)
+
+
+def _clusters(column: Column) -> _Coded:
+    coded = _coded(column)
+    if (coded.codes < 0).any():
+        line = int(np.flatnonzero(coded.codes < 0)[0])
+        raise SamplesError(
+            "a row names no cluster",
+            place=f"line {line + 1} of the scores",
+            field="cluster",
+            remedy="give rows that belong to no cluster a cluster of their own",
+        )
+    return _Coded(codes=coded.codes, names=np.arange(len(coded.names)))
+
+
+def _cluster_numbers(clusters_R: NDArray[Any] | None) -> NDArray[np.int64] | None:
+    return None if clusters_R is None else renumbered(clusters_R)
+
+
+def _named(universe: NDArray[np.int64], dictionary: NDArray[Any] | None) -> NDArray[Any]:
+    return universe if dictionary is None else dictionary[universe]
+
+
+def _rows_of(
+    ids: NDArray[np.int64], dictionary: NDArray[Any] | None, *, arm: str | None
+) -> tuple[NDArray[np.int64], NDArray[np.int64], int]:
+    """The distinct ids in order, the place of each line among them, and how often every one of them stands there.
+
+    Raises:
+        SamplesError: Some stand there more often than others.
+    """
+    if len(ids) < 2 or (ids[1:] > ids[:-1]).all():
+        return ids, np.arange(len(ids)), 1
+    universe, place, counts = np.unique(ids, return_inverse=True, return_counts=True)
+    repeats = int(counts.max())
+    if (counts != repeats).any():
+        row = _named(universe, dictionary)[int(np.argmax(counts))]
+        raise SamplesError(
+            f"the row stands there {repeats} times, others {int(counts.min())} times",
+            place=f"row {row}" if arm is None else f"arm '{arm}', row {row}",
+            field="row_id",
+            remedy="remove the duplicates; repeats are averaged if every row has the same number of them",
+        )
+    return universe, place.astype(np.int64), repeats
+
+
+def _averaged(
+    scores: NDArray[np.float64], place: NDArray[np.int64], num_rows: int, repeats: int
+) -> NDArray[np.float64]:
+    """Mean of each row's repeats, added in ascending order so that the order of lines never shows."""
+    if repeats == 1:
+        averaged = np.empty(num_rows)
+        averaged[place] = scores
+        return averaged
+    return np.sort(scores[np.argsort(place, kind="stable")].reshape(num_rows, repeats), axis=1).mean(axis=1)
+
+
+def _one_per_row(
+    coded: _Coded | None,
+    place_N: NDArray[np.int64],
+    universe: NDArray[np.int64],
+    dictionary: NDArray[Any] | None,
+    field: str,
+) -> NDArray[Any] | None:
+    attribute = _Attribute(field, coded, len(universe))
+    attribute.put(place_N, np.arange(len(place_N)), _named(universe, dictionary))
+    return attribute.values()
+
+
+def _without_shared_ids(
+    names: tuple[str, ...],
+    lines: list[NDArray[np.int64]],
+    rows: "list[tuple[NDArray[np.int64], NDArray[np.int64], int]]",
+    score_N: NDArray[np.float64],
+    segment_N: _Coded | None,
+    cluster_N: _Coded | None,
+) -> Samples:
+    """Unpaired scores with ids: repeats of a row are averaged, then the ids have done their work."""
+    counts = [len(own) for own, _, _ in rows]
+    scores = [
+        _averaged(score_N[at], place, len(own), times) for at, (own, place, times) in zip(lines, rows, strict=True)
+    ]
+    coded: list[_Coded | None] = []
+    for field, value_N in (("segment", segment_N), ("cluster", cluster_N)):
+        codes = []
+        for at, (own, place, _) in zip(lines, rows, strict=True):
+            attribute = _Attribute(field, value_N, len(own))
+            attribute.put(place, at, own)
+            codes.append(attribute.codes())
+        coded.append(None if value_N is None else _Coded(np.concatenate(codes), value_N.names))
+    made = _without_ids(names, np.repeat(np.arange(len(names), dtype=np.int16), counts), np.concatenate(scores), *coded)
+    return replace(made, num_repeats=max(times for _, _, times in rows))
+
+
+def _without_ids(
+    names: tuple[str, ...],
+    arm_N: NDArray[np.int16],
+    score_N: NDArray[np.float64],
+    segment_N: _Coded | None,
+    cluster_N: _Coded | None,
+) -> Samples:
+    """Unpaired scores. Their order carries no meaning, so they are sorted: equal scores, equal bits."""
+    if segment_N is not None or cluster_N is not None:
+        keys = [np.nan_to_num(score_N, nan=np.inf), arm_N]
+        keys += [coded.codes for coded in (segment_N, cluster_N) if coded is not None]
+        order = np.lexsort(keys)
+        scores_RA = np.full((len(order), len(names)), np.nan)
+        scores_RA[np.arange(len(order)), arm_N[order]] = score_N[order]
+        missing = np.bincount(arm_N[np.isnan(score_N)], minlength=len(names))
+        made = Samples(
+            arms=names,
+            kept_RA=scores_RA,
+            row_ids=np.arange(len(order)),
+            segments_R=None if segment_N is None else segment_N.names[segment_N.codes[order]],
+            clusters_R=None if cluster_N is None else renumbered(cluster_N.codes[order]),
+            num_missing_A=missing.astype(np.int64),
+        )
+    else:
+        columns = [np.sort(score_N[arm_N == index]) for index in range(len(names))]  # NaN sorts last
+        scores_RA = np.full((max(map(len, columns)), len(names)), np.nan)
+        for index, column in enumerate(columns):
+            scores_RA[: len(column), index] = column
+        made = Samples(
+            arms=names,
+            kept_RA=scores_RA,
+            row_ids=np.arange(len(scores_RA)),
+            num_missing_A=np.array([np.isnan(column).sum() for column in columns], dtype=np.int64),
+        )
+    refuse_out_of_range(made.scores_RA, names, made.row_ids)
+    return made

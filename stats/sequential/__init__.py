@@ -1,0 +1,1 @@
+"""Decisions that are made while scores still arrive."""
