@@ -83,8 +83,8 @@ def freeze(
     """Check rows against a contract and freeze them as shards with a digest."""
     from assay.cluster.report import check
     from assay.cluster.resolve import read_text
-    from assay.evaluator.data import findings
-    from assay.evaluator.data.freeze import freeze as freeze_rows
+    from assay.evaluator.data.frozen import findings
+    from assay.evaluator.data.frozen.freeze import freeze as freeze_rows
     from assay.evaluator.storage import open_store
     from assay.manifests import Contract, parse
 

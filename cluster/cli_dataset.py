@@ -46,7 +46,7 @@ def ls(
 def show(dataset: Location, as_json: AsJson = False) -> None:
     """Show all that is known of a dataset: columns, rules, profile, warnings, sources, findings."""
     from assay.cluster import datasets
-    from assay.evaluator.data.shards import open_dataset
+    from assay.evaluator.data.frozen.shards import open_dataset
 
     manifest, store = open_dataset(dataset)
     found = datasets.described(store, manifest)
@@ -64,7 +64,7 @@ def show(dataset: Location, as_json: AsJson = False) -> None:
 def verify(dataset: Location, as_json: AsJson = False) -> None:
     """Read every shard again and compare it with the manifest: 0 all as frozen, 1 damaged, by name."""
     from assay.cluster import bars
-    from assay.evaluator.data import shards
+    from assay.evaluator.data.frozen import shards
 
     manifest, store = shards.open_dataset(dataset)
     with bars.of_shards(len(manifest.shards)) as advance:
@@ -86,8 +86,8 @@ def withdraw(
     import datetime as dt
 
     from assay.cluster.report import datasets as report
-    from assay.evaluator.data import findings
-    from assay.evaluator.data.shards import open_dataset
+    from assay.evaluator.data.frozen import findings
+    from assay.evaluator.data.frozen.shards import open_dataset
     from assay.manifests.errors import InvalidInput
     from assay.manifests.finding import LONGEST_NAME, LONGEST_REASON, Withdrawal
 

@@ -24,9 +24,9 @@ def diff(
     as_json: AsJson = False,
 ) -> None:
     """Say what changed from one version to another: columns and rules, rows, labels, and how values are spread."""
-    from assay.evaluator.data import findings
-    from assay.evaluator.data.diff import diff as diff_of
-    from assay.evaluator.data.shards import open_dataset
+    from assay.evaluator.data.frozen import findings
+    from assay.evaluator.data.frozen.shards import open_dataset
+    from assay.evaluator.data.versions.dataset_diff import diff as diff_of
 
     prefix = "" if store is None else f"{store.rstrip('/')}/"
     before, after = open_dataset(f"{prefix}{earlier}"), open_dataset(f"{prefix}{later}")

@@ -56,9 +56,9 @@ def review(
         known = [each.arm for each in asked.decisions]
         raise InvalidInput("no decision about this arm", place=run_id, value=arm, remedy=did_you_mean(arm or "", known))
     if record:
-        from assay.evaluator.ledger import log
+        from assay.evaluator.ledger import version_log
 
-        log.record(store, run_id, answer["decisions"])
+        version_log.record(store, run_id, answer["decisions"])
     if markdown is not None:
         try:
             markdown.write_text(report.markdown(answer), encoding="utf-8")

@@ -42,10 +42,10 @@ def leakage(
     as_json: AsJson = False,
 ) -> None:
     """Look for a dataset's rows in training sets, and for its label in its features. What is found is kept beside it."""
-    from assay.evaluator.data import findings
+    from assay.evaluator.data.frozen import findings
+    from assay.evaluator.data.frozen.shards import open_dataset
     from assay.evaluator.data.leakage import leakage_of, open_training
-    from assay.evaluator.data.leakage.moments import instant
-    from assay.evaluator.data.shards import open_dataset
+    from assay.evaluator.data.leakage.training_cutoff import instant
 
     frozen, store = open_dataset(dataset)
     found = leakage_of(

@@ -47,7 +47,7 @@ def show(
 ) -> None:
     """Print a run's record and its files, as JSON; or its lineage: identity, arms, circumstances."""
     from assay.evaluator.ledger import reader, trace
-    from assay.evaluator.nested import flat
+    from assay.evaluator.provenance.dotted import flat
     from assay.evaluator.storage import open_store
 
     run_id, uri = run_and_ledger(run, ledger)
@@ -79,7 +79,7 @@ def trace(
 ) -> None:
     """Go from a published number back to its rows, shards, weights and commit; every file is checked on the way."""
     from assay.evaluator.ledger import trace as tracing
-    from assay.evaluator.nested import flat
+    from assay.evaluator.provenance.dotted import flat
     from assay.evaluator.storage import open_store
 
     run_id, uri = run_and_ledger(run, ledger)
@@ -134,7 +134,7 @@ def diff(
 @app.command()
 def log(ledger: LedgerAt = None, as_json: AsJson = False) -> None:
     """List what was recorded: decisions of `assay gate --record`, overrides, and what `assay verify` found."""
-    from assay.evaluator.ledger import log as ledger_log
+    from assay.evaluator.ledger import version_log as ledger_log
     from assay.evaluator.storage import open_store
 
     entries = ledger_log.entries(open_store(ledger or "ledger"))
@@ -155,7 +155,7 @@ def override(
     as_json: AsJson = False,
 ) -> None:
     """Record a decision of your own in place of the gate's. The gate's stays in the log and in the run."""
-    from assay.evaluator.ledger import log as ledger_log
+    from assay.evaluator.ledger import version_log as ledger_log
     from assay.evaluator.storage import open_store
 
     run_id, uri = run_and_ledger(run, ledger)

@@ -3,9 +3,9 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from assay.evaluator.ledger import lineage
 from assay.evaluator.ledger.reader import UnitReceipt
-from assay.evaluator.nested import flat
+from assay.evaluator.provenance import lineage
+from assay.evaluator.provenance.dotted import flat
 
 _IDENTITY = ("device_class", "environment", "determinism")
 # Scores do not hang on these, and hosts differ in them.

@@ -3,8 +3,8 @@
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any, Literal, get_args
 
-from assay.evaluator.data import findings
-from assay.evaluator.data.references import stored_dataset
+from assay.evaluator.data.frozen import findings
+from assay.evaluator.data.frozen.references import stored_dataset
 from assay.evaluator.errors import StoreError
 from assay.evaluator.storage import Store, open_store, split_uri
 from assay.manifests.dataset import Dataset

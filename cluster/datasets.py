@@ -3,8 +3,8 @@
 from collections.abc import Iterator
 from typing import Any
 
-from assay.evaluator.data import findings
-from assay.evaluator.data.references import references, stored_dataset
+from assay.evaluator.data.frozen import findings
+from assay.evaluator.data.frozen.references import references, stored_dataset
 from assay.evaluator.errors import DamageError
 from assay.evaluator.storage import Store
 from assay.manifests.column import FrozenColumn

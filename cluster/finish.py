@@ -15,8 +15,8 @@ from assay.cluster.spending import Spending
 from assay.evaluator import fingerprint
 from assay.evaluator.ledger import reader, writer
 from assay.evaluator.ledger.reader import SLOT_SECONDS, LedgerFile, UnitReceipt
+from assay.evaluator.probes.batch_size import Wobble
 from assay.evaluator.storage import Store
-from assay.evaluator.wobble import Wobble
 from assay.manifests import Dataset
 from assay.manifests.ledger import Run, Spent
 

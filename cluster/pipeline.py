@@ -26,10 +26,11 @@ from assay.cluster.executor import Executor
 from assay.cluster.local import LocalExecutor
 from assay.cluster.slot import Slot
 from assay.cluster.spending import Allowance
-from assay.evaluator import batches, source
+from assay.evaluator import batches
 from assay.evaluator.batches import Unit
-from assay.evaluator.ledger import lineage, reader, writer
+from assay.evaluator.ledger import reader, writer
 from assay.evaluator.predictors import device_class, pick_device
+from assay.evaluator.provenance import lineage, repository
 from assay.evaluator.storage import Store, open_store, split_uri
 from assay.manifests import Dataset, Experiment
 from assay.manifests.ledger import SUBMISSION_VARIABLE, Run, submission_key
@@ -229,7 +230,7 @@ def _with_lineage(prepared: Prepared, store: Store, *, in_process: bool) -> Run:
     if run.experiment.store_patch and found["source"]["is_dirty"]:
         found["source"] = {
             **found["source"],
-            "patch": writer.keep_patch(store, source.patch(without=lineage.stores_of(run.experiment))),
+            "patch": writer.keep_patch(store, repository.patch(without=lineage.stores_of(run.experiment))),
         }
     return run.model_copy(update={"lineage": run.lineage.model_copy(update={"circumstance": found})})
 

@@ -7,8 +7,8 @@ from typing import Any
 
 from assay.cluster import dataset_findings, spending
 from assay.cluster.dataset_findings import KnownFindings
-from assay.evaluator.ledger import log, reader
-from assay.evaluator.ledger.log import Repetition
+from assay.evaluator.ledger import reader, version_log
+from assay.evaluator.ledger.version_log import Repetition
 from assay.evaluator.storage import Store
 from assay.manifests import InvalidInput, Plan, Policy
 from assay.manifests.ledger import Run, Spent
@@ -92,7 +92,7 @@ def ask(store: Store, run_id: str, *, policy: Policy | None = None) -> Asked:
         events=rows("events"),
         budget=Budgeted(rows("spending")[0]["budget_kept"], rows("spending")[0]["budget_words"]),
         policy=asked,
-        repetition=log.repetition(store, run_id),
+        repetition=version_log.repetition(store, run_id),
     )
     return Asked(run, asked, asked.digest() == run.policy_digest, found, decisions, known)
 

@@ -10,12 +10,13 @@ from assay.cluster.schedule import Task
 from assay.cluster.slot import Published, Slot
 from assay.evaluator import fingerprint
 from assay.evaluator.batches import Unit
-from assay.evaluator.ledger import lineage, reader
+from assay.evaluator.ledger import reader
 from assay.evaluator.ledger.reader import UnitReceipt
-from assay.evaluator.nested import flat
+from assay.evaluator.ledger.scores_compared import Difference, difference
 from assay.evaluator.predictors import code_digest, read_weights
-from assay.evaluator.rows_compared import Difference, difference
-from assay.evaluator.wobble import Wobble
+from assay.evaluator.probes.batch_size import Wobble
+from assay.evaluator.provenance import lineage
+from assay.evaluator.provenance.dotted import flat
 from assay.manifests import Variant
 from assay.manifests.ledger import unit_key
 from assay.manifests.verification import Change

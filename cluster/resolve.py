@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 from assay.cluster import sweeps
 from assay.evaluator import fingerprint
-from assay.evaluator.data.shards import open_dataset
+from assay.evaluator.data.frozen.shards import open_dataset
 from assay.evaluator.errors import DataError, VariantError
 from assay.evaluator.predictors import code_digest, resolve_entrypoint
 from assay.evaluator.predictors.entrypoint import check_parameters

@@ -11,13 +11,12 @@ from typing import Any, Literal
 import pyarrow as pa
 
 from assay.cluster.schedule import Task
-from assay.evaluator import allocator, batches, determinism, environment, fingerprint
+from assay.evaluator import batches, determinism, fingerprint, process
 from assay.evaluator.batches import Unit
-from assay.evaluator.data.shard_cache import ShardCache
-from assay.evaluator.data.shards import open_dataset
+from assay.evaluator.data.frozen.shard_cache import ShardCache
+from assay.evaluator.data.frozen.shards import open_dataset
 from assay.evaluator.errors import DamageError, StoreError, VariantError
 from assay.evaluator.evaluate import evaluate
-from assay.evaluator.latency import PairedTimes, time_in_turn
 from assay.evaluator.ledger.reader import UnitReceipt
 from assay.evaluator.ledger.writer import publish_unit
 from assay.evaluator.predictors import (
@@ -30,9 +29,11 @@ from assay.evaluator.predictors import (
     read_weights,
     reset_peak_memory,
 )
+from assay.evaluator.probes.batch_size import Wobble, probe
+from assay.evaluator.probes.latency import PairedTimes, time_in_turn
+from assay.evaluator.provenance import environment
 from assay.evaluator.results import UnitResult
 from assay.evaluator.storage import open_store
-from assay.evaluator.wobble import Wobble, probe
 from assay.manifests import Experiment, Variant
 from assay.manifests.ledger import Run
 
@@ -107,7 +108,7 @@ class Slot:
         self._experiment: Experiment = self._run.experiment
         self._variants = {arm.name: arm.variant for arm in self._experiment.arms}
         self._accelerator_types = {arm.name: arm.accelerator_type or "" for arm in self._experiment.arms}
-        allocator.keep_freed_memory()
+        process.keep_freed_memory()
         determinism.apply(self._experiment.suite.determinism)
         self._device = pick_device()
         self._ledger = open_store(self._experiment.ledger, patient=True)

@@ -16,11 +16,12 @@ from assay.cluster.rescoring import FACT, Compared, RepeatingSlot, RescoringSlot
 from assay.cluster.slot import Slot
 from assay.evaluator import batches
 from assay.evaluator.batches import Unit
-from assay.evaluator.data.shards import open_dataset
-from assay.evaluator.ledger import lineage, log, reader
+from assay.evaluator.data.frozen.shards import open_dataset
+from assay.evaluator.ledger import reader, version_log
 from assay.evaluator.ledger.reader import UnitReceipt
-from assay.evaluator.nested import flat
-from assay.evaluator.rows_compared import NUM_SHOWN
+from assay.evaluator.ledger.scores_compared import NUM_SHOWN
+from assay.evaluator.provenance import lineage
+from assay.evaluator.provenance.dotted import flat
 from assay.evaluator.storage import Store
 from assay.evaluator.storage.memory import MemoryStore
 from assay.manifests.errors import InvalidInput, did_you_mean
@@ -131,7 +132,7 @@ def verify(
         tolerance=tolerance,
         changed=tuple(sorted(changed.values(), key=lambda each: (not each.field.startswith("arms."), each.field))),
     )
-    return Verified(log.verified(store, run_id, found), tuple(_hints(compared)), failed)
+    return Verified(version_log.verified(store, run_id, found), tuple(_hints(compared)), failed)
 
 
 _SLOTS: dict[Against, type[Slot]] = {"ledger": RescoringSlot, "itself": RepeatingSlot}

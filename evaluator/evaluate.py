@@ -7,12 +7,13 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from assay.evaluator import determinism, fingerprint, passes
+from assay.evaluator import determinism, fingerprint, repeats
 from assay.evaluator.batches import Unit
-from assay.evaluator.data.shards import ShardReader, columns_as_numpy
-from assay.evaluator.metrics import operating_point, outputs, row
-from assay.evaluator.predictors.base import Predictor
-from assay.evaluator.predictors.chunks import batches_of
+from assay.evaluator.data.frozen.shards import ShardReader, columns_as_numpy
+from assay.evaluator.metrics import operating_point, row
+from assay.evaluator.metrics.predictions import predictions_of
+from assay.evaluator.predictors.batching import batches_of
+from assay.evaluator.predictors.predictor import Predictor
 from assay.evaluator.results import UnitResult, UnitTiming
 from assay.manifests import Dataset, Suite, Variant
 from assay.manifests.ledger import SCORE_COLUMN_PREFIX, SEGMENT_COLUMN_PREFIX
@@ -47,8 +48,8 @@ def evaluate(unit: Unit, *, predictor: Predictor, variant: Variant, suite: Suite
         forward_s += answers.forward_s
         batch_times_s += answers.batch_times_s
         table = scored(rows, answers.raw, variant=variant, suite=suite, dataset=dataset, first_row=unit.first_row)
-        tables.append(table.select(passes.score_columns(table)) if number else table)
-    table = passes.averaged(tables)
+        tables.append(table.select(repeats.score_columns(table)) if number else table)
+    table = repeats.averaged(tables)
     digest = fingerprint.rows_digest(table)
     timing = UnitTiming(
         read_s=read - started,
@@ -64,7 +65,7 @@ def evaluate(unit: Unit, *, predictor: Predictor, variant: Variant, suite: Suite
         batch_p50_s=float(np.median(batch_times_s)),
         batch_max_s=max(batch_times_s),
     )
-    return UnitResult(table, digest, timing, passes.sums(tables) if suite.repeats > 1 else {})
+    return UnitResult(table, digest, timing, repeats.sums(tables) if suite.repeats > 1 else {})
 
 
 def scored(
@@ -84,7 +85,7 @@ def scored(
     rows = rows.select(kept).combine_chunks()
     labels = columns_as_numpy(rows.select([dataset.label.name]), dataset.columns)[dataset.label.name]
     index = pa.array(np.arange(first_row, first_row + len(rows), dtype=np.int64))
-    predictions = outputs.predictions(raw, output=variant.output, label=dataset.label, first_row=first_row)
+    predictions = predictions_of(raw, output=variant.output, label=dataset.label, first_row=first_row)
     columns: dict[str, Any] = {"row_index": index}
     for name in dataset.names("id")[:1]:
         columns["row_id"] = pc.cast(rows[name], pa.string())

@@ -101,7 +101,7 @@ def pyarrow_alone(path: Path, folder: Path) -> None:
 
 def whole_door(path: Path, folder: Path) -> None:
     """Freezes the file into a store of its own."""
-    from assay.evaluator.data.freeze import freeze
+    from assay.evaluator.data.frozen.freeze import freeze
     from assay.evaluator.storage import open_store
 
     freeze([path], contract=contract_of_rows(), reference="bench@v1", store=open_store(str(folder)))

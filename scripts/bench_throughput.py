@@ -42,9 +42,9 @@ from process_watch import Watch, resident_bytes
 
 from assay.cluster import pipeline, session
 from assay.cluster.slot import Published, Slot
-from assay.evaluator import allocator
-from assay.evaluator.data.freeze import freeze
-from assay.evaluator.data.shards import ShardReader, columns_as_numpy
+from assay.evaluator import process
+from assay.evaluator.data.frozen.freeze import freeze
+from assay.evaluator.data.frozen.shards import ShardReader, columns_as_numpy
 from assay.evaluator.ledger import reader
 from assay.evaluator.storage import open_store
 from assay.manifests import Contract, Dataset
@@ -325,7 +325,7 @@ def pure_at_once(work: Workload, x: torch.Tensor, folder: Path) -> Spent:
     def half(rows: np.ndarray) -> Spent:
         sys.path.insert(0, str(folder))
         torch.set_num_threads(1)
-        allocator.keep_freed_memory()  # as slots do
+        process.keep_freed_memory()  # as slots do
         share, arms = torch.from_numpy(rows), modules(work)
         pure(work, share[: work.batch_size], arms)
         (meeting / str(os.getpid())).touch()

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import yaml
 
-from assay.evaluator.data.freeze import freeze
+from assay.evaluator.data.frozen.freeze import freeze
 from assay.evaluator.storage import open_store
 from assay.manifests import Contract, Dataset, parse
 

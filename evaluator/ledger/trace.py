@@ -5,11 +5,12 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from assay.evaluator import batches
-from assay.evaluator.data.shards import open_dataset
+from assay.evaluator.data.frozen.shards import open_dataset
 from assay.evaluator.errors import DataError, StoreError
-from assay.evaluator.ledger import lineage, reader
+from assay.evaluator.ledger import reader
 from assay.evaluator.ledger.reader import LedgerFile
-from assay.evaluator.nested import flat
+from assay.evaluator.provenance import lineage
+from assay.evaluator.provenance.dotted import flat
 from assay.evaluator.storage import Store
 from assay.manifests.errors import InvalidInput, did_you_mean
 from assay.manifests.ledger import Run

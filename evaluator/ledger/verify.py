@@ -11,7 +11,7 @@ import pyarrow.parquet as pq
 
 from assay.evaluator import fingerprint
 from assay.evaluator.errors import DamageError
-from assay.evaluator.ledger import calibrations, log, reader
+from assay.evaluator.ledger import calibrations, reader, version_log
 from assay.evaluator.ledger.reader import LedgerFile
 from assay.evaluator.storage import Store
 from assay.manifests.ledger import (
@@ -86,7 +86,7 @@ def verify(store: Store, *, log_head: str | None = None) -> Verified:
     """
     problems = list(_format(store))
     entries: list[LogEntry] = []
-    for link in log.links(store):
+    for link in version_log.links(store):
         if link.entry is None:
             problems.append(Problem(link.key, link.problem))
         else:

@@ -17,7 +17,7 @@ import torch
 import torchmetrics
 
 from assay.evaluator.metrics import operating_point, ranking, row
-from assay.evaluator.metrics.outputs import label_index
+from assay.evaluator.metrics.predictions import label_index
 from assay.manifests.column import FrozenColumn
 from assay.manifests.metric import Metric
 

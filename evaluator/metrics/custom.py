@@ -4,9 +4,9 @@ from typing import Any
 
 import numpy as np
 
-from assay.evaluator.metrics.outputs import Predictions
-from assay.evaluator.predictors.base import PredictionError
+from assay.evaluator.metrics.predictions import Predictions
 from assay.evaluator.predictors.entrypoint import resolve_entrypoint
+from assay.evaluator.predictors.predictor import PredictionError
 
 
 def score(scorer: str, predictions: Predictions, labels: np.ndarray, *, batch_size: int) -> np.ndarray:

@@ -2,8 +2,8 @@
 
 import numpy as np
 
-from assay.evaluator.metrics.outputs import Predictions, label_index
-from assay.evaluator.predictors.base import PredictionError
+from assay.evaluator.metrics.predictions import Predictions, label_index
+from assay.evaluator.predictors.predictor import PredictionError
 from assay.manifests.column import FrozenColumn
 from assay.manifests.metric import Metric, OperatingPoint
 

@@ -1,9 +1,9 @@
 """Loaded variants: what turns a batch into predictions."""
 
-from assay.evaluator.predictors.base import Answers, Batch, PredictionError, Predictor
 from assay.evaluator.predictors.device import device_class, peak_memory_bytes, pick_device, reset_peak_memory
 from assay.evaluator.predictors.entrypoint import code_digest, resolve_entrypoint
 from assay.evaluator.predictors.load import load, read_weights
+from assay.evaluator.predictors.predictor import Answers, Batch, PredictionError, Predictor
 
 __all__ = [
     "Answers",

@@ -6,9 +6,9 @@ from typing import Any
 
 import numpy as np
 
-from assay.evaluator.predictors.answer import Collected, answer
-from assay.evaluator.predictors.base import Answers, Batch, PredictionError
 from assay.evaluator.predictors.entrypoint import check_parameters
+from assay.evaluator.predictors.output import Collected, answer
+from assay.evaluator.predictors.predictor import Answers, Batch, PredictionError
 from assay.manifests.variant import Output, Variant
 
 

@@ -3,9 +3,9 @@
 import pyarrow as pa
 import torch
 
-from assay.evaluator.predictors.base import Predictor
 from assay.evaluator.predictors.callable import CallablePredictor
 from assay.evaluator.predictors.entrypoint import resolve_entrypoint
+from assay.evaluator.predictors.predictor import Predictor
 from assay.evaluator.predictors.torch_module import TorchPredictor
 from assay.evaluator.predictors.weights import read_weights
 from assay.manifests.variant import Variant

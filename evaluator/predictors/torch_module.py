@@ -8,11 +8,11 @@ import torch
 from torch import nn
 
 from assay.evaluator.errors import VariantError
-from assay.evaluator.predictors import lanes
-from assay.evaluator.predictors.answer import Collected, answer
-from assay.evaluator.predictors.base import Answers, Batch, PredictionError
+from assay.evaluator.predictors import device_transfer
 from assay.evaluator.predictors.device import empty_cache
 from assay.evaluator.predictors.entrypoint import check_parameters
+from assay.evaluator.predictors.output import Collected, answer
+from assay.evaluator.predictors.predictor import Answers, Batch, PredictionError
 from assay.evaluator.predictors.weights import fill, tensors_by_name
 from assay.manifests.variant import Output, Variant
 
@@ -43,7 +43,9 @@ class TorchPredictor:
         self.num_parameters: int | None = sum(parameter.numel() for parameter in module.parameters())
         self._module: nn.Module | None = module.to(device).eval().requires_grad_(requires_grad=False)
         self._inputs, self._device = inputs, device
-        self._lane: lanes.Lane = lanes.CudaLane(device) if device.type == "cuda" else lanes.DirectLane(device)
+        self._lane: device_transfer.Lane = (
+            device_transfer.CudaLane(device) if device.type == "cuda" else device_transfer.DirectLane(device)
+        )
         self._entrypoint = variant.entrypoint
         self._output: Output = variant.output
         self._input_dtype = _DTYPES[variant.input_type]

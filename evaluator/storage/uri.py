@@ -25,7 +25,7 @@ def open_store(uri: str, *, patient: bool = False) -> Store:
 
         return MemoryStore.named(rest)
     if scheme == "s3":
-        from assay.evaluator.storage.patient import PatientStore
+        from assay.evaluator.storage.retrying import PatientStore
         from assay.evaluator.storage.s3 import S3Store
 
         return PatientStore(S3Store.at(rest)) if patient else S3Store.at(rest)

@@ -7,8 +7,8 @@ import pytest
 from typer.testing import CliRunner
 
 from assay.cluster.cli import app
-from assay.evaluator.data import findings
-from assay.evaluator.data.freeze import freeze
+from assay.evaluator.data.frozen import findings
+from assay.evaluator.data.frozen.freeze import freeze
 from assay.evaluator.storage import open_store
 from assay.manifests.contract import Column, Contract
 from assay.manifests.dataset_diff import DatasetDiff

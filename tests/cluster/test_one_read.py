@@ -10,8 +10,8 @@ import pytest
 import yaml
 
 from assay.cluster import pipeline
-from assay.evaluator.data.freeze import freeze
-from assay.evaluator.data.shard_cache import ShardCache
+from assay.evaluator.data.frozen.freeze import freeze
+from assay.evaluator.data.frozen.shard_cache import ShardCache
 from assay.evaluator.ledger import reader
 from assay.evaluator.storage import open_store
 from assay.evaluator.storage.s3 import S3Store

@@ -13,9 +13,10 @@ from typer.testing import CliRunner
 from assay.cluster import cli, pipeline, reuse, slot
 from assay.cluster.report import terminal
 from assay.cluster.report.document import document
-from assay.evaluator import environment, fingerprint, source
+from assay.evaluator import fingerprint
 from assay.evaluator.ledger import reader
 from assay.evaluator.ledger.writer import parquet_bytes
+from assay.evaluator.provenance import environment, repository
 from tests import builders
 
 NUM_UNITS = 7  # 200 rows in units of 32
@@ -296,7 +297,7 @@ def test_a_copy_does_not_stand_in_for_a_damaged_original(tmp_path, evaluated):
 
 def test_a_changed_repository_is_said(tmp_path, monkeypatch):
     first = run(builders.write_experiment(tmp_path))
-    monkeypatch.setattr(source, "capture", lambda **_: source.RepositoryState("f" * 40, "main", False, None))
+    monkeypatch.setattr(repository, "capture", lambda **_: repository.RepositoryState("f" * 40, "main", False, None))
     second = run(builders.write_experiment(tmp_path, suite=changed_suite(plan=other_plan())))
     assert second["reused"]["runs"] == [first["run_id"]]
     said = " ".join(event["message"] for event in second["events"])
@@ -306,13 +307,13 @@ def test_a_changed_repository_is_said(tmp_path, monkeypatch):
 
 def test_who_wants_a_clean_repository_takes_over_nothing_that_was_made_in_another(tmp_path, monkeypatch):
     def found(is_dirty):
-        return lambda **_: source.RepositoryState(
+        return lambda **_: repository.RepositoryState(
             "f" * 40, "main", is_dirty, "sha256:" + "0" * 64 if is_dirty else None
         )
 
-    monkeypatch.setattr(source, "capture", found(is_dirty=True))
+    monkeypatch.setattr(repository, "capture", found(is_dirty=True))
     run(builders.write_experiment(tmp_path))
-    monkeypatch.setattr(source, "capture", found(is_dirty=False))
+    monkeypatch.setattr(repository, "capture", found(is_dirty=False))
     suite = changed_suite(plan=other_plan())
     second = run(builders.write_experiment(tmp_path, suite=suite, require_clean=True))
     assert second["reused"]["num_units"] == 0

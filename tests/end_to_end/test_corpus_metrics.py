@@ -8,7 +8,7 @@ import yaml
 
 from assay.cluster import pipeline
 from assay.cluster.report.document import document
-from assay.evaluator.data.freeze import freeze
+from assay.evaluator.data.frozen.freeze import freeze
 from assay.evaluator.storage import open_store
 from assay.manifests import parse
 from tests import builders

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from assay.evaluator.data import findings
+from assay.evaluator.data.frozen import findings
 from assay.evaluator.storage import open_store
 from assay.manifests import Dataset
 from assay.manifests.finding import Withdrawal

@@ -7,8 +7,8 @@ import pytest
 from typer.testing import CliRunner
 
 from assay.cluster import cli, pipeline, verification
-from assay.evaluator.data import findings
-from assay.evaluator.data.shards import open_dataset
+from assay.evaluator.data.frozen import findings
+from assay.evaluator.data.frozen.shards import open_dataset
 from assay.evaluator.ledger import reader
 from assay.evaluator.storage import open_store
 from assay.manifests.finding import Withdrawal

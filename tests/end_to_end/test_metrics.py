@@ -10,7 +10,7 @@ from sklearn import metrics as reference
 
 from assay.cluster import pipeline
 from assay.cluster.report.document import document
-from assay.evaluator.data.freeze import freeze
+from assay.evaluator.data.frozen.freeze import freeze
 from assay.evaluator.ledger import reader
 from assay.evaluator.storage import open_store
 from assay.manifests import InvalidInput, parse

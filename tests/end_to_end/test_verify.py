@@ -14,7 +14,7 @@ from typer.testing import CliRunner
 from assay.cluster import cli, pipeline, verification
 from assay.cluster.errors import RunError
 from assay.evaluator import batches
-from assay.evaluator.ledger import log, reader
+from assay.evaluator.ledger import reader, version_log
 from assay.evaluator.ledger.verify import verify as verify_ledger
 from assay.evaluator.storage import open_store
 from assay.manifests import InvalidInput
@@ -80,8 +80,8 @@ def test_a_run_matches_to_the_last_bit_and_no_score_is_written(run):
     assert found.found.changed == ()
     assert scored_files(run) == before
     store = open_store(run.experiment.ledger)
-    assert log.entries(store)[-1] == found.entry
-    assert log.repetition(store, run.run_id).outcome == "matched"
+    assert version_log.entries(store)[-1] == found.entry
+    assert version_log.repetition(store, run.run_id).outcome == "matched"
     assert verify_ledger(store).problems == ()
 
 
@@ -144,7 +144,7 @@ def test_one_weight_changed_by_a_thousandth_differs_and_names_the_artifact(tmp_p
     assert change.now == f"sha256:{hashlib.sha256(path.read_bytes()).hexdigest()}"
     assert found.is_close == (set(steeper.columns) <= {"probabilities", "score_log_loss"})
     store = open_store(run.experiment.ledger)
-    assert log.repetition(store, run.run_id).outcome == "differs"
+    assert version_log.repetition(store, run.run_id).outcome == "differs"
 
 
 def test_a_package_of_another_version_is_named_though_the_scores_match(run, tmp_path, monkeypatch):
@@ -212,7 +212,7 @@ def test_the_same_rows_twice_catches_what_changes_with_use_and_hints_at_what_rem
     assert by_arm["remembering"].num_rows_different == 0
     (hint,) = found.hints
     assert hint.startswith("arm 'remembering' took")
-    assert log.repetition(open_store(run.experiment.ledger), run.run_id).outcome == "differs"
+    assert version_log.repetition(open_store(run.experiment.ledger), run.run_id).outcome == "differs"
 
 
 def test_an_arm_that_cannot_be_scored_again_is_unknown_rather_than_different(tmp_path):
@@ -223,10 +223,10 @@ def test_an_arm_that_cannot_be_scored_again_is_unknown_rather_than_different(tmp
     assert [arm.arm for arm in found.found.arms] == ["control"]
     assert found.found.outcome == "matched"
     assert "there is no such file" in found.failed["steeper"]
-    assert log.repetition(store, run.run_id) is None
+    assert version_log.repetition(store, run.run_id) is None
     with pytest.raises(RunError, match="nothing is known"):
         verify(run, arm="steeper")
-    assert len(log.entries(store)) == 1
+    assert len(version_log.entries(store)) == 1
 
 
 def test_an_arm_that_was_not_measured_is_refused(run):
@@ -269,11 +269,11 @@ def test_the_newest_word_on_enough_rows_counts(run):
     def say(num_rows: int, *, differ: int, against: str = "ledger", arms=("control", "better", "worse", "again")):
         update = {"num_rows": num_rows, "num_rows_different": differ}
         told = tuple(arm.model_copy(update=update) for arm in found.arms if arm.arm in arms)
-        log.verified(store, run.run_id, found.model_copy(update={"arms": told, "against": against}))
-        repeated = log.repetition(store, run.run_id)
+        version_log.verified(store, run.run_id, found.model_copy(update={"arms": told, "against": against}))
+        repeated = version_log.repetition(store, run.run_id)
         return repeated and repeated.outcome
 
-    assert log.repetition(store, run.run_id) is None
+    assert version_log.repetition(store, run.run_id) is None
     assert say(200, differ=0, arms=("control", "better")) is None
     assert say(200, differ=0, arms=("worse", "again")) == "matched"
     assert say(64, differ=1, arms=("worse",)) == "differs"

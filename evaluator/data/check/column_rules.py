@@ -13,7 +13,7 @@ import pyarrow.compute as pc
 
 from assay.evaluator.data.check.tally import NUM_NAMED, Tally
 from assay.evaluator.data.ingest import Offence, Origin
-from assay.evaluator.data.ingest.schema import SCALARS
+from assay.evaluator.data.ingest.arrow_schema import SCALARS
 from assay.evaluator.data.ingest.source import is_delimited
 from assay.evaluator.errors import DataError
 from assay.manifests.column import FrozenColumn

@@ -10,7 +10,7 @@ import pyarrow as pa
 from assay.evaluator.data.check.condition import Condition, condition
 from assay.evaluator.data.check.tally import NUM_NAMED, Tally
 from assay.evaluator.data.ingest import Chunk, Offence
-from assay.evaluator.data.ingest.schema import arrow_type
+from assay.evaluator.data.ingest.arrow_schema import arrow_type
 from assay.evaluator.errors import DataError
 from assay.manifests.contract import Contract
 from assay.manifests.errors import shortened

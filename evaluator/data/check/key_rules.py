@@ -9,8 +9,8 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from assay.evaluator.data.check.duplicates import Repeat, Repeats
 from assay.evaluator.data.check.key_digests import KeyDigests, Words, together
-from assay.evaluator.data.check.repeats import Repeat, Repeats
 from assay.evaluator.data.check.row_log import RowLog
 from assay.evaluator.data.check.tally import Tally
 from assay.evaluator.data.ingest import Chunk, Offence

@@ -1,5 +1,5 @@
 """Infer: a first contract, guessed from files of rows, for a person to edit."""
 
-from assay.evaluator.data.infer.contract import infer
+from assay.evaluator.data.infer.draft import infer
 
 __all__ = ["infer"]

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import pyarrow.compute as pc
 
-from assay.evaluator.data.distinct import Distinct, hashes
+from assay.evaluator.data.profile.distinct import Distinct, hashes
 from assay.manifests.column import is_number
 from assay.manifests.contract import Column
 

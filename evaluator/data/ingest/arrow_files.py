@@ -7,9 +7,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from assay.evaluator.data.ingest import tensors
+from assay.evaluator.data.ingest.arrow_schema import AnyType, arrow_type, require_columns, value_bytes
 from assay.evaluator.data.ingest.arrow_values import acceptable, from_arrow
 from assay.evaluator.data.ingest.chunk import Chunk, Converted, Origin, chunk_of
-from assay.evaluator.data.ingest.schema import AnyType, arrow_type, require_columns, value_bytes
 from assay.evaluator.errors import DataError
 from assay.manifests.column import FrozenColumn
 from assay.manifests.contract import Contract

@@ -6,8 +6,8 @@ import numpy as np
 import pyarrow as pa
 
 from assay.evaluator.data.ingest import dates
+from assay.evaluator.data.ingest.arrow_schema import SCALARS, AnyArray, AnyType
 from assay.evaluator.data.ingest.chunk import Converted, Refusal
-from assay.evaluator.data.ingest.schema import SCALARS, AnyArray, AnyType
 
 
 def acceptable(found: AnyType, *, type_name: str) -> bool:

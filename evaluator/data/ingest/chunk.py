@@ -7,7 +7,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from assay.evaluator.data.ingest.schema import arrow_schema
+from assay.evaluator.data.ingest.arrow_schema import arrow_schema
 from assay.evaluator.errors import DataError
 from assay.manifests.column import FrozenColumn
 

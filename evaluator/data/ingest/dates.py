@@ -12,8 +12,8 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from assay.evaluator.data.ingest.arrow_schema import SCALARS, AnyArray, AnyType
 from assay.evaluator.data.ingest.chunk import Converted, Refusal
-from assay.evaluator.data.ingest.schema import SCALARS, AnyArray, AnyType
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)

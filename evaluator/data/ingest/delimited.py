@@ -20,6 +20,7 @@ import pyarrow.compute as pc
 import pyarrow.csv as pa_csv
 
 from assay.evaluator.data.ingest import json_values, quoting, tensors
+from assay.evaluator.data.ingest.arrow_schema import require_columns
 from assay.evaluator.data.ingest.blocks import (
     BYTE_ORDER_MARK,
     RETURN,
@@ -31,7 +32,6 @@ from assay.evaluator.data.ingest.blocks import (
 )
 from assay.evaluator.data.ingest.changes import CRLF_READ, Changes
 from assay.evaluator.data.ingest.chunk import Chunk, Converted, Offence, Origin, chunk_of, one_array
-from assay.evaluator.data.ingest.schema import require_columns
 from assay.evaluator.data.ingest.text_values import from_texts
 from assay.evaluator.errors import DataError
 from assay.manifests.contract import Column, Contract

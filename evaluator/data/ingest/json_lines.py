@@ -8,10 +8,10 @@ import numpy as np
 import pyarrow as pa
 
 from assay.evaluator.data.ingest import dates, json_values, tensors
+from assay.evaluator.data.ingest.arrow_schema import UNKNOWN_COLUMN, written_type
 from assay.evaluator.data.ingest.blocks import Block, blocks, is_utf8, require_text, undecodable
 from assay.evaluator.data.ingest.changes import CRLF_READ, Changes
 from assay.evaluator.data.ingest.chunk import Chunk, Converted, Offence, Origin, chunk_of, one_array
-from assay.evaluator.data.ingest.schema import UNKNOWN_COLUMN, written_type
 from assay.manifests.contract import Column, Contract
 from assay.manifests.errors import did_you_mean
 

@@ -8,9 +8,9 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from assay.evaluator.data.ingest.arrow_schema import SCALARS, AnyArray, AnyType, arrow_type
 from assay.evaluator.data.ingest.arrow_values import acceptable, from_arrow
 from assay.evaluator.data.ingest.chunk import Converted, Refusal
-from assay.evaluator.data.ingest.schema import SCALARS, AnyArray, AnyType, arrow_type
 from assay.manifests.column import FrozenColumn
 
 Elements = Callable[[list[Any]], Converted]

@@ -12,8 +12,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from assay.evaluator.data.ingest import dates
+from assay.evaluator.data.ingest.arrow_schema import SCALARS
 from assay.evaluator.data.ingest.chunk import Converted, Refusal
-from assay.evaluator.data.ingest.schema import SCALARS
 
 _INTEGER = re.compile(r"-?(0|[1-9][0-9]*)", re.ASCII)
 _NUMBER = re.compile(

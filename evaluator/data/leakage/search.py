@@ -9,16 +9,16 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from assay.evaluator.data.frozen.shards import ShardReader
 from assay.evaluator.data.ingest.chunk import one_array
 from assay.evaluator.data.leakage.hits import Hits
-from assay.evaluator.data.leakage.moments import Moments, as_microseconds
 from assay.evaluator.data.leakage.near_numbers import NearNumbers, Scales
 from assay.evaluator.data.leakage.near_texts import NearTexts
 from assay.evaluator.data.leakage.row_digest import row_digests
 from assay.evaluator.data.leakage.same import Same
 from assay.evaluator.data.leakage.single_feature import single_features
 from assay.evaluator.data.leakage.training import Training, TrainingRows
-from assay.evaluator.data.shards import ShardReader
+from assay.evaluator.data.leakage.training_cutoff import Moments, as_microseconds
 from assay.evaluator.storage import Store
 from assay.manifests.base import Instant
 from assay.manifests.dataset import Dataset

@@ -9,10 +9,10 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
+from assay.evaluator.data.frozen.shards import ShardReader, open_dataset
 from assay.evaluator.data.ingest import Chunk, Origin, arrow_type, read_chunks
-from assay.evaluator.data.ingest.schema import MISSING_COLUMN, UNKNOWN_COLUMN
+from assay.evaluator.data.ingest.arrow_schema import MISSING_COLUMN, UNKNOWN_COLUMN
 from assay.evaluator.data.ingest.source import require_source
-from assay.evaluator.data.shards import ShardReader, open_dataset
 from assay.evaluator.errors import DataError
 from assay.evaluator.storage import Store
 from assay.manifests.contract import Column, Contract

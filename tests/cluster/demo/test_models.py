@@ -9,9 +9,10 @@ import pytest
 import torch
 
 from assay.cluster.demo import digits
-from assay.evaluator.metrics import outputs, row
-from assay.evaluator.predictors.base import Batch
+from assay.evaluator.metrics import row
+from assay.evaluator.metrics.predictions import predictions_of
 from assay.evaluator.predictors.load import load, read_weights
+from assay.evaluator.predictors.predictor import Batch
 from assay.manifests import Column, Metric, Variant, parse
 
 REPOSITORY = Path(__file__).parents[3]
@@ -42,7 +43,7 @@ def _answers(name: str, *, padding: int = 0) -> np.ndarray:
 @cache
 def _scores(name: str, measure: str) -> np.ndarray:
     test = digits.test()
-    said = outputs.predictions(_answers(name), output=_variant(name).output, label=LABEL)
+    said = predictions_of(_answers(name), output=_variant(name).output, label=LABEL)
     metric = Metric.model_validate({"name": measure, "measure": measure})
     return row.score(metric, said, test.labels, label=LABEL, batch_size=BATCH_SIZE)
 

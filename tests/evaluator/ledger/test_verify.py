@@ -9,7 +9,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from assay.cluster import pipeline
-from assay.evaluator.ledger import log, reader, writer
+from assay.evaluator.ledger import reader, version_log, writer
 from assay.evaluator.ledger.verify import verify
 from assay.evaluator.storage import open_store
 from assay.manifests.ledger import run_key
@@ -49,8 +49,8 @@ def whole(tmp_path_factory) -> Path:
             decisions = reader.read_table(
                 prepared.store, reader.committed_files(prepared.store, prepared.run.run_id), "decisions"
             ).to_pylist()
-            log.record(prepared.store, prepared.run.run_id, decisions)
-            log.override(prepared.store, prepared.run.run_id, "best", "hold", reason="a holiday", by="someone")
+            version_log.record(prepared.store, prepared.run.run_id, decisions)
+            version_log.override(prepared.store, prepared.run.run_id, "best", "hold", reason="a holiday", by="someone")
     assert not reader.is_committed(prepared.store, prepared.run.run_id)
     return folder
 

@@ -9,7 +9,7 @@ from sklearn import metrics as sklearn_metrics
 from sklearn.calibration import calibration_curve
 
 from assay.evaluator.metrics.corpus import CorpusMetric
-from assay.evaluator.metrics.outputs import predictions
+from assay.evaluator.metrics.predictions import predictions_of
 from tests.evaluator.metrics import builders
 from tests.evaluator.metrics.builders import label
 
@@ -38,7 +38,7 @@ def _sample(seed, *, num_classes, num_rows=60, levels=None):
     logits[np.arange(num_rows), labels] += 1
     if levels:
         logits = np.round(logits * levels) / levels
-    return predictions(logits, output="logits", label=label()), labels
+    return predictions_of(logits, output="logits", label=label()), labels
 
 
 def _sklearn(measure, said, labels):

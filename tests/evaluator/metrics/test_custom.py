@@ -2,8 +2,9 @@ import numpy as np
 import pytest
 
 from assay.evaluator.errors import VariantError
-from assay.evaluator.metrics import outputs, row
-from assay.evaluator.predictors.base import PredictionError
+from assay.evaluator.metrics import row
+from assay.evaluator.metrics.predictions import predictions_of
+from assay.evaluator.predictors.predictor import PredictionError
 from tests.evaluator.metrics import builders
 from tests.evaluator.metrics.builders import label
 
@@ -41,7 +42,7 @@ def place(tmp_path, monkeypatch):
 
 
 def scored(function):
-    said = outputs.predictions(np.array([0.2, 0.9, 0.6, 0.1, 0.5]), output="probabilities", label=label(), first_row=40)
+    said = predictions_of(np.array([0.2, 0.9, 0.6, 0.1, 0.5]), output="probabilities", label=label(), first_row=40)
     metric = builders.metric("custom", scorer=f"own_scorers:{function}", direction="higher")
     return row.score(metric, said, np.array([0, 0, 0, 1, 0]), label=label(), batch_size=2)
 

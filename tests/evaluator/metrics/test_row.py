@@ -4,8 +4,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sklearn import metrics as sklearn_metrics
 
-from assay.evaluator.metrics import outputs, row
-from assay.evaluator.predictors.base import PredictionError
+from assay.evaluator.metrics import row
+from assay.evaluator.metrics.predictions import predictions_of
+from assay.evaluator.predictors.predictor import PredictionError
 from tests.evaluator.metrics import builders
 from tests.evaluator.metrics.builders import label
 
@@ -17,7 +18,7 @@ def score(measure, predictions, labels, *, label, batch_size=8, **parameters):
 def _classified(seed, num_classes, *, num_rows=40, spread=3.0):
     rng = np.random.default_rng(seed)
     logits = rng.normal(scale=spread, size=(num_rows, num_classes))
-    return outputs.predictions(logits, output="logits", label=label()), rng.integers(0, num_classes, num_rows)
+    return predictions_of(logits, output="logits", label=label()), rng.integers(0, num_classes, num_rows)
 
 
 @given(seed=st.integers(0, 2**32 - 1), num_classes=st.integers(2, 6), spread=st.sampled_from([0.1, 3.0, 300.0]))
@@ -37,7 +38,7 @@ def test_means_of_row_scores_are_scikit_learns_metrics(seed, num_classes, spread
 
 
 def test_binary_brier_is_the_squared_error_of_the_positive_class():
-    predictions = outputs.predictions(np.array([0.1, 0.9, 0.8, 0.3]), output="probabilities", label=label())
+    predictions = predictions_of(np.array([0.1, 0.9, 0.8, 0.3]), output="probabilities", label=label())
     # scikit-learn's documentation of brier_score_loss: 0.0375
     assert score("brier", predictions, np.array([0, 1, 1, 0]), label=label()).mean() == pytest.approx(0.0375)
 
@@ -46,13 +47,13 @@ def test_multiclass_brier_sums_over_the_classes():
     # scikit-learn's documentation of brier_score_loss: 0.146...
     probabilities = np.array([[0.8, 0.1, 0.1], [0.2, 0.7, 0.1], [0.2, 0.2, 0.6]])
     classes = ("eggs", "ham", "spam")
-    predictions = outputs.predictions(probabilities, output="probabilities", label=label(*classes))
+    predictions = predictions_of(probabilities, output="probabilities", label=label(*classes))
     scores = score("brier", predictions, np.array(classes, dtype=object), label=label(*classes))
     assert scores.mean() == pytest.approx(0.44 / 3)
 
 
 def test_a_certain_and_wrong_answer_costs_as_much_as_float64_can_tell():
-    predictions = outputs.predictions(np.array([[1.0, 0.0], [0.0, 1.0]]), output="probabilities", label=label())
+    predictions = predictions_of(np.array([[1.0, 0.0], [0.0, 1.0]]), output="probabilities", label=label())
     found = score("log_loss", predictions, np.array([1, 1]), label=label())
     expected = [
         sklearn_metrics.log_loss([label], predictions.probabilities[[row]], labels=[0, 1])
@@ -62,14 +63,14 @@ def test_a_certain_and_wrong_answer_costs_as_much_as_float64_can_tell():
 
 
 def test_errors_of_values():
-    predictions = outputs.predictions(np.array([1.0, -2.0, 3.5]), output="values", label=label())
+    predictions = predictions_of(np.array([1.0, -2.0, 3.5]), output="values", label=label())
     labels = np.array([2, 2, 3], dtype=np.int32)
     assert score("absolute_error", predictions, labels, label=label()).tolist() == [1.0, 4.0, 0.5]
     assert score("squared_error", predictions, labels, label=label()).tolist() == [1.0, 16.0, 0.25]
 
 
 def test_class_labels_without_probabilities_can_be_correct():
-    predictions = outputs.predictions(np.array([1, 0, 2]), output="labels", label=label())
+    predictions = predictions_of(np.array([1, 0, 2]), output="labels", label=label())
     assert score("correct", predictions, np.array([1, 1, 2]), label=label()).tolist() == [1.0, 0.0, 1.0]
 
 
@@ -87,7 +88,7 @@ def test_class_labels_without_probabilities_can_be_correct():
 )
 @pytest.mark.filterwarnings("ignore:overflow")
 def test_a_row_that_cannot_be_scored_is_refused(raw, output, measure, labels, named):
-    predictions = outputs.predictions(raw, output=output, label=label(), first_row=40)
+    predictions = predictions_of(raw, output=output, label=label(), first_row=40)
     with pytest.raises(PredictionError) as caught:
         score(measure, predictions, labels, label=label())
     for word in named:

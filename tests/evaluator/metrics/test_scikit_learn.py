@@ -8,10 +8,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn import metrics as reference
 
-from assay.evaluator.metrics import outputs, row
+from assay.evaluator.metrics import row
 from assay.evaluator.metrics.corpus import CorpusMetric, CorpusValue
 from assay.evaluator.metrics.operating_point import predicted, threshold
-from assay.evaluator.predictors.base import PredictionError
+from assay.evaluator.metrics.predictions import predictions_of
+from assay.evaluator.predictors.predictor import PredictionError
 from assay.manifests.metric import OperatingPoint
 from tests.evaluator.metrics import builders
 from tests.evaluator.metrics.builders import label
@@ -23,7 +24,7 @@ NO_NEGATIVE = "no row is labelled with the first class"
 def measured(measure, raw, output, labels, *, queries=None, chosen=None, piece=7, **parameters):
     """The metric as a run makes it: rows' scores and their mean, or gathered piece by piece."""
     metric = builders.metric(measure, **parameters)
-    said = outputs.predictions(raw, output=output, label=label())
+    said = predictions_of(raw, output=output, label=label())
     if metric.row_measure is not None and len(labels):
         return CorpusValue(float(row.score(metric, said, labels, label=label(), batch_size=piece).mean()))
     gathered = CorpusMetric(metric, label=label(), chosen=chosen)
@@ -39,7 +40,7 @@ def measured(measure, raw, output, labels, *, queries=None, chosen=None, piece=7
 
 
 def probabilities_of(logits):
-    return outputs.predictions(logits, output="logits", label=label()).probabilities
+    return predictions_of(logits, output="logits", label=label()).probabilities
 
 
 def one_hot(labels, num_classes):

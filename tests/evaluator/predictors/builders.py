@@ -6,8 +6,8 @@ import numpy as np
 import pyarrow as pa
 import torch
 
-from assay.evaluator.predictors.base import Batch, Predictor
 from assay.evaluator.predictors.load import load
+from assay.evaluator.predictors.predictor import Batch, Predictor
 from assay.manifests import Variant
 
 HERE = "tests.evaluator.predictors.entrypoints"

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from assay.evaluator.errors import VariantError
-from assay.evaluator.predictors.base import Batch, PredictionError
+from assay.evaluator.predictors.predictor import Batch, PredictionError
 from tests.evaluator.predictors.builders import HERE, answers, batch, loaded
 
 

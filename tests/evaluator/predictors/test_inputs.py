@@ -9,7 +9,7 @@ import pytest
 import torch
 from pydantic import ValidationError
 
-from assay.evaluator.data.freeze import freeze
+from assay.evaluator.data.frozen.freeze import freeze
 from assay.evaluator.errors import VariantError
 from assay.evaluator.predictors.inputs import check_inputs
 from assay.evaluator.storage.memory import MemoryStore

@@ -8,7 +8,7 @@ import safetensors.torch
 import torch
 
 from assay.evaluator.errors import VariantError
-from assay.evaluator.predictors.base import Batch, PredictionError
+from assay.evaluator.predictors.predictor import Batch, PredictionError
 from tests.evaluator.predictors import entrypoints
 from tests.evaluator.predictors.builders import HERE, answers, batch, frozen, loaded
 

@@ -9,9 +9,9 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from assay.evaluator.data.freeze import freeze
+from assay.evaluator.data.frozen.freeze import freeze
+from assay.evaluator.data.frozen.shards import ShardReader
 from assay.evaluator.data.ingest import dates
-from assay.evaluator.data.shards import ShardReader
 from assay.evaluator.errors import DataError
 from assay.evaluator.storage.memory import MemoryStore
 from assay.manifests.contract import Column

@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from assay.evaluator.data.freeze import freeze
+from assay.evaluator.data.frozen.freeze import freeze
 from assay.evaluator.data.ingest import Changes, blocks, encoding, read_chunks
 from assay.evaluator.data.ingest.encoding import as_utf8
 from assay.evaluator.errors import DataError

@@ -7,7 +7,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from assay.evaluator.data.freeze import freeze
+from assay.evaluator.data.frozen.freeze import freeze
 from assay.evaluator.data.leakage import leakage_of, open_training
 from assay.evaluator.storage import open_store
 from assay.manifests.contract import Column, Contract

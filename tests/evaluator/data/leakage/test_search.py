@@ -14,9 +14,9 @@ from pydantic import ValidationError
 from assay.evaluator.data.ingest import Origin
 from assay.evaluator.data.leakage import open_training
 from assay.evaluator.data.leakage.hits import Hits
-from assay.evaluator.data.leakage.moments import Moments, as_microseconds, instant
 from assay.evaluator.data.leakage.near_numbers import NearNumbers, Scales
 from assay.evaluator.data.leakage.row_digest import row_digests
+from assay.evaluator.data.leakage.training_cutoff import Moments, as_microseconds, instant
 from assay.evaluator.errors import DataError
 from assay.manifests.column import FrozenColumn
 from assay.manifests.contract import Column

@@ -1,0 +1,87 @@
+"""Latency: how long a variant takes for a batch beside the control, both timed in turn in one process."""
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from itertools import islice
+
+from assay.evaluator import determinism
+from assay.evaluator.batches import Unit
+from assay.evaluator.data.frozen.shards import ShardReader, columns_as_numpy
+from assay.evaluator.evaluate import inputs_of
+from assay.evaluator.predictors.batching import batches_of
+from assay.evaluator.predictors.predictor import Batch, Predictor
+from assay.manifests import Suite, Variant
+
+_MOST_BATCHES = 16
+"""Different batches that are timed, over and over: all of them stay in memory, so that reading takes no time."""
+_NUM_WARM_UP = 3
+
+
+@dataclass(frozen=True)
+class PairedTimes:
+    """Seconds of the same batches in control and arm, in the order in which they were timed.
+
+    Attributes:
+        control_s: Of the control.
+        arm_s: Of the arm.
+        reason: Why there are none; empty if there are.
+    """
+
+    control_s: tuple[float, ...] = ()
+    arm_s: tuple[float, ...] = ()
+    reason: str = ""
+
+
+def time_in_turn(
+    unit: Unit,
+    *,
+    arm: tuple[Predictor, Variant],
+    control: tuple[Predictor, Variant],
+    num_batches: int,
+    suite: Suite,
+    reader: ShardReader,
+) -> PairedTimes:
+    """Times both variants on the same batches, one after the other, the one that goes first changing every time.
+
+    What a host does beside it drifts; in neighbouring batches it is the same for both. A batch is timed from the rows
+    in memory to the answers in memory, copies to the device included. It leaves no trace in scores: seeds are set anew
+    for every unit.
+
+    Args:
+        unit: The dataset's first unit: every slot times the same rows.
+        arm: The arm, loaded.
+        control: The control, loaded beside it.
+        num_batches: Batches of each.
+        suite: Says the seed.
+        reader: Reads the rows.
+
+    Raises:
+        PredictionError: One of them fails on a batch.
+    """
+    pair = [(predictor, _batches(unit, variant, reader)) for predictor, variant in (control, arm)]
+    for predictor, batches in pair:
+        for batch in batches[:_NUM_WARM_UP] * _NUM_WARM_UP:
+            predictor.predict([batch])
+    times_s: tuple[list[float], list[float]] = ([], [])
+    determinism.seed_all(suite.seed)
+    for number in range(num_batches):
+        for which in (0, 1) if number % 2 == 0 else (1, 0):
+            predictor, batches = pair[which]
+            times_s[which].append(_timed(predictor.predict, batches[number % len(batches)]))
+    determinism.seed_all(suite.seed)
+    return PairedTimes(tuple(times_s[0]), tuple(times_s[1]))
+
+
+def _timed(predict: Callable[[Sequence[Batch]], object], batch: Batch) -> float:
+    started = time.perf_counter()
+    predict([batch])
+    return time.perf_counter() - started
+
+
+def _batches(unit: Unit, variant: Variant, reader: ShardReader) -> list[Batch]:
+    first = replace(unit, num_rows=min(unit.num_rows, _MOST_BATCHES * unit.batch_size))
+    rows = reader.rows(first.first_row, first.num_rows).select(inputs_of(variant, reader.dataset)).combine_chunks()
+    batches = batches_of([columns_as_numpy(rows, reader.dataset.columns)], unit=first)
+    whole = [batch for batch in islice(batches, _MOST_BATCHES) if batch.num_rows == batch.size]
+    return whole or list(batches_of([columns_as_numpy(rows, reader.dataset.columns)], unit=first))

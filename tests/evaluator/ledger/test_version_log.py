@@ -1,0 +1,166 @@
+"""The version ledger: every decision once, in one order, whoever writes at the same time."""
+
+import json
+import shutil
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+import rfc8785
+
+from assay.cluster import pipeline
+from assay.evaluator import fingerprint
+from assay.evaluator.errors import DamageError, LedgerError
+from assay.evaluator.ledger import reader, version_log
+from assay.evaluator.storage import Store, open_store
+from assay.manifests import InvalidInput
+from tests import builders
+
+
+@pytest.fixture(scope="module")
+def committed(tmp_path_factory) -> tuple[Path, str]:
+    folder = tmp_path_factory.mktemp("committed")
+    prepared = pipeline.prepare(str(builders.write_experiment(folder, num_rows=64)))
+    pipeline.run(prepared, in_process=True, on_progress=lambda arm, units: None)
+    return folder / "ledger", prepared.run.run_id
+
+
+@pytest.fixture
+def ledger(committed, tmp_path) -> tuple[Store, str]:
+    shutil.copytree(committed[0], tmp_path / "ledger")
+    return open_store(str(tmp_path / "ledger")), committed[1]
+
+
+def decisions(store: Store, run_id: str) -> list[dict]:
+    return reader.read_table(store, reader.committed_files(store, run_id), "decisions").to_pylist()
+
+
+def test_the_gates_decisions_are_recorded_once_with_what_they_rest_on(ledger):
+    store, run_id = ledger
+    rows = decisions(store, run_id)
+    new = version_log.record(store, run_id, rows)
+    assert version_log.record(store, run_id, rows) == ()
+    assert version_log.entries(store) == new
+    assert [(entry.number, entry.kind, entry.arm) for entry in new] == [
+        (number, row["decision"], row["arm"]) for number, row in enumerate(rows, start=1)
+    ]
+    run = reader.read_run(store, run_id)
+    assert {entry.plan_digest for entry in new} == {run.plan_digest}
+    assert {entry.policy_digest for entry in new} == {run.policy_digest}
+    assert new[0].commit_digest == fingerprint.sha256_digest(store.get(f"v1/commits/{run_id}.parquet"))
+    assert new[0].reasons == tuple(rows[0]["reasons"])
+
+
+def test_each_entry_has_the_digest_of_the_canonical_json_of_the_one_before(ledger):
+    store, run_id = ledger
+    version_log.record(store, run_id, decisions(store, run_id))
+    previous = None
+    for number in (1, 2, 3):
+        content = store.get(f"v1/log/{number:06d}.json").to_pybytes()
+        plain = json.loads(content)
+        assert rfc8785.dumps(plain) == content
+        assert plain["previous"] == previous
+        seal = plain.pop("seal")
+        assert seal == fingerprint.sha256_digest(rfc8785.dumps(plain))
+        previous = seal
+
+
+def test_an_override_stands_beside_the_gates_decision(ledger):
+    store, run_id = ledger
+    version_log.record(store, run_id, decisions(store, run_id))
+    entry = version_log.override(store, run_id, "better", "hold", reason="the launch is frozen", by="release team")
+    assert (entry.kind, entry.decision, entry.reason, entry.by) == (
+        "override",
+        "hold",
+        "the launch is frozen",
+        "release team",
+    )
+    assert version_log.record(store, run_id, decisions(store, run_id)) == ()
+    assert version_log.entries(store)[-1] == entry
+
+
+@pytest.mark.parametrize(
+    ("change", "error", "words"),
+    [
+        ({"reason": " "}, InvalidInput, "says why"),
+        ({"by": ""}, InvalidInput, "by whom"),
+        ({"arm": "beter"}, InvalidInput, "did you mean 'better'"),
+        ({"arm": "control"}, InvalidInput, "no decision about this arm"),
+        ({"run_id": "small-0"}, LedgerError, "has no run"),
+    ],
+)
+def test_an_override_that_says_too_little_is_refused(ledger, change, error, words):
+    store, run_id = ledger
+    asked = {"run_id": run_id, "arm": "better", "decision": "hold", "reason": "why", "by": "someone", **change}
+    with pytest.raises(error, match=words):
+        version_log.override(store, **asked)
+    assert version_log.entries(store) == ()
+
+
+def test_writers_at_once_leave_one_chain_with_every_decision_once(ledger):
+    store, run_id = ledger
+    rows = decisions(store, run_id)
+    with ThreadPoolExecutor(8) as pool:
+        recorded = [pool.submit(version_log.record, store, run_id, rows) for _ in range(4)]
+        overridden = [
+            pool.submit(version_log.override, store, run_id, "worse", "hold", reason=f"reason {number}", by="someone")
+            for number in range(8)
+        ]
+    assert sum(len(each.result()) for each in recorded) == len(rows)
+    found = version_log.entries(store)
+    assert [entry.number for entry in found] == list(range(1, len(rows) + 9))
+    assert {entry.seal for entry in found} >= {each.result().seal for each in overridden}
+    assert sorted(entry.arm for entry in found if entry.kind != "override") == sorted(row["arm"] for row in rows)
+
+
+def test_an_answer_that_was_lost_is_no_second_entry(ledger):
+    store, run_id = ledger
+
+    class Forgetful:
+        """Stores, and says that the key was taken: what a repeated request is told."""
+
+        def __getattr__(self, name):
+            return getattr(store, name)
+
+        def put_if_absent(self, key, content):
+            store.put_if_absent(key, content)
+            return False
+
+    entry = version_log.override(Forgetful(), run_id, "worse", "hold", reason="why", by="someone")
+    assert version_log.entries(store) == (entry,)
+
+
+def test_nothing_is_appended_to_a_log_that_was_changed(ledger):
+    store, run_id = ledger
+    version_log.record(store, run_id, decisions(store, run_id))
+    path = Path(store.uri, "v1/log/000002.json")
+    path.write_text(path.read_text().replace('"by":"gate"', '"by":"date"'))
+    with pytest.raises(DamageError, match=r"000002.json.*was changed.*assay ledger verify"):
+        version_log.override(store, run_id, "worse", "hold", reason="why", by="someone")
+
+
+def test_an_entry_that_was_sealed_anew_does_not_fit_the_next(ledger):
+    store, run_id = ledger
+    version_log.record(store, run_id, decisions(store, run_id))
+    path = Path(store.uri, "v1/log/000001.json")
+    plain = {**json.loads(path.read_text()), "by": "nobody"}
+    del plain["seal"]
+    path.write_bytes(rfc8785.dumps({**plain, "seal": fingerprint.sha256_digest(rfc8785.dumps(plain))}))
+    (wrong,) = [link for link in version_log.links(store) if link.problem]
+    assert wrong.key == "v1/log/000002.json"
+    assert "that was replaced" in wrong.problem
+
+
+def test_an_entry_that_only_looks_different_was_changed(ledger):
+    store, run_id = ledger
+    version_log.record(store, run_id, decisions(store, run_id))
+    path = store.path("v1/log/000001.json")
+    path.write_text(json.dumps(json.loads(path.read_text()), indent=1))
+    assert "was changed" in next(version_log.links(store)).problem
+
+
+def test_a_second_name_of_a_number_is_no_entry(ledger):
+    store, run_id = ledger
+    version_log.record(store, run_id, decisions(store, run_id))
+    store.put_if_absent("v1/log/0000001.json", store.get("v1/log/000001.json"))
+    assert [link.problem for link in version_log.links(store) if link.problem] == ["is no entry of the log"]

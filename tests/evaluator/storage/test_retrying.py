@@ -1,0 +1,90 @@
+"""What a run's stores do while the store behind them is away."""
+
+import socket
+
+import pytest
+
+from assay.evaluator.errors import OutageError, StoreError
+from assay.evaluator.storage import open_store, retrying
+from assay.evaluator.storage.memory import MemoryStore
+from assay.evaluator.storage.retrying import PatientStore
+
+
+class Flaky(MemoryStore):
+    """Fails its first calls; a listing fails amid its keys."""
+
+    def __init__(self, num_failures: int, error: type[Exception] = OutageError) -> None:
+        super().__init__("flaky")
+        self.num_failures, self.error = num_failures, error
+
+    def _maybe(self) -> None:
+        self.num_failures -= 1
+        if self.num_failures >= 0:
+            raise self.error("away")
+
+    def get(self, key):
+        self._maybe()
+        return super().get(key)
+
+    def put_if_absent(self, key, content):
+        self._maybe()
+        return super().put_if_absent(key, content)
+
+    def exists(self, key):
+        self._maybe()
+        return super().exists(key)
+
+    def listing(self, prefix):
+        for number, entry in enumerate(super().listing(prefix)):
+            if number == 1:
+                self._maybe()
+            yield entry
+
+
+@pytest.fixture(autouse=True)
+def hurried(monkeypatch) -> None:
+    monkeypatch.setattr(retrying, "_LONGEST_PAUSE_S", 0.01)
+
+
+def test_an_outage_is_waited_through():
+    store = Flaky(3)
+    waiting = PatientStore(store)
+    assert waiting.put_if_absent("a", b"1")
+    store.num_failures = 3
+    assert waiting.get("a").to_pybytes() == b"1"
+    store.num_failures = 3
+    assert waiting.exists("a")
+    assert waiting.uri == store.uri
+
+
+def test_a_listing_that_breaks_off_begins_anew_and_names_nothing_twice():
+    store = Flaky(0)
+    for key in "abc":
+        MemoryStore.put_if_absent(store, key, b"")
+    store.num_failures = 2
+    assert [entry.key for entry in PatientStore(store).listing("")] == ["a", "b", "c"]
+
+
+@pytest.mark.parametrize("error", [StoreError, FileNotFoundError])
+def test_what_will_not_pass_is_told_at_once(error):
+    store = Flaky(1, error)
+    with pytest.raises(error):
+        PatientStore(store).get("a")
+    assert store.num_failures == 0
+
+
+def test_patience_ends(monkeypatch):
+    monkeypatch.setattr(retrying, "_PATIENCE_S", 0.05)
+    with pytest.raises(OutageError, match="away"):
+        PatientStore(Flaky(1_000_000)).get("a")
+
+
+@pytest.mark.slow
+def test_an_s3_server_that_does_not_answer_is_an_outage(monkeypatch):
+    with socket.socket() as closed:
+        closed.bind(("127.0.0.1", 0))
+        monkeypatch.setenv("AWS_ENDPOINT_URL_S3", f"http://127.0.0.1:{closed.getsockname()[1]}")
+        for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_DEFAULT_REGION"):
+            monkeypatch.setenv(name, "us-east-1")
+        with pytest.raises(OutageError, match="'key' cannot be read"):
+            open_store("s3://bucket/prefix").get("key")
