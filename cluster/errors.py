@@ -1,4 +1,4 @@
-"""What can go wrong with a run as a whole; the tree is drawn in manifests.errors."""
+"""What can go wrong with a run as a whole; the tree is drawn in manifests/errors.py."""
 
 from assay.manifests.errors import AssayError
 

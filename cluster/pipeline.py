@@ -7,25 +7,17 @@ from contextlib import AbstractContextManager, ExitStack, nullcontext
 from dataclasses import dataclass
 from typing import Any
 
-from assay.cluster import (
-    dataset_findings,
-    driver,
-    finish,
-    history,
-    progress,
-    projects,
-    race,
-    resolve,
-    reuse,
-    session,
-    stopping,
-)
-from assay.cluster.dataset_findings import KnownFindings
+from assay.cluster.commit import commit
+from assay.cluster.cost import projects
+from assay.cluster.cost.account import Allowance
+from assay.cluster.drive import driver, progress, stopping, waves
+from assay.cluster.drive.executor import Executor
+from assay.cluster.drive.local_executor import LocalExecutor
+from assay.cluster.drive.slot import Slot
 from assay.cluster.errors import StoppedError
-from assay.cluster.executor import Executor
-from assay.cluster.local import LocalExecutor
-from assay.cluster.slot import Slot
-from assay.cluster.spending import Allowance
+from assay.cluster.on_ray import session
+from assay.cluster.prepare import dataset_findings, resolve, reuse, throughput_history
+from assay.cluster.prepare.dataset_findings import KnownFindings
 from assay.evaluator import batches
 from assay.evaluator.batches import Unit
 from assay.evaluator.ledger import reader, writer
@@ -88,7 +80,7 @@ def prepare(experiment_file: str, *, ledger: str | None = None) -> Prepared:
     experiment, dataset, weights_bytes = resolve.resolved(asked, paths)
     store = open_store(experiment.ledger)
     run = _run(experiment, dataset, paths)
-    while reader.is_committed(store, run.run_id) and finish.unfinished_arms(store, run.run_id):
+    while reader.is_committed(store, run.run_id) and commit.unfinished_arms(store, run.run_id):
         run = _superseding(run)
     submission_id = os.environ.get(SUBMISSION_VARIABLE)
     if submission_id:
@@ -160,7 +152,7 @@ def run(prepared: Prepared, *, in_process: bool, on_progress: Progress, reuses: 
         with place(in_process=in_process) as executor:
             stop = until_committed.enter_context(stopping.on_sigterm())  # after Ray has set its own
             if not in_process:
-                from assay.cluster.metrics import Meters
+                from assay.cluster.on_ray.prometheus import Meters
 
                 watch.show_on(Meters(opened).show)
             reused = reuse.Reused()
@@ -177,22 +169,22 @@ def run(prepared: Prepared, *, in_process: bool, on_progress: Progress, reuses: 
             watch.found(reused.receipts)
             driven = driver.drive(
                 opened,
-                waves=race.waves_of(experiment, prepared.units),
+                waves=waves.waves_of(experiment, prepared.units),
                 published=[*published, *reused.receipts],
                 executor=executor,
                 import_paths=prepared.import_paths,
                 on_progress=lambda arm: on_progress(arm, 1),
                 watch=watch,
-                order=history.cheapest_first(
+                order=throughput_history.cheapest_first(
                     [arm.name for arm in experiment.arms],
-                    paces=history.paces(store, opened, runs=past),
+                    paces=throughput_history.paces(store, opened, runs=past),
                     weights_bytes=prepared.weights_bytes,
                 ),
                 allowance=allowance,
                 stop=stop,
             )
         driven.events[:0] = reused.events
-        finish.commit(
+        commit.commit(
             opened, driven, dataset=prepared.dataset, store=store, num_units=prepared.num_units, spent=watch.spent
         )
 
@@ -250,7 +242,7 @@ def _superseding(run: Run) -> Run:
 def _device_class(experiment: Experiment, kind: str, *, in_process: bool) -> str:
     if in_process:
         return device_class(pick_device())
-    from assay.cluster.actors import slot_device_class
+    from assay.cluster.on_ray.actors import slot_device_class
 
     return slot_device_class(experiment.resources, kind)
 
@@ -260,6 +252,6 @@ def place(*, in_process: bool, slot_type: type[Slot] | None = None) -> AbstractC
     if in_process:
         return nullcontext(LocalExecutor(slot_type=slot_type))
     session.secure()
-    from assay.cluster.remote import ray_executor
+    from assay.cluster.on_ray.ray_executor import ray_executor
 
     return ray_executor(slot_type)

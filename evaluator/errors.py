@@ -1,4 +1,4 @@
-"""What can go wrong with rows, variants, stores and the ledger; the tree is drawn in manifests.errors."""
+"""What can go wrong with rows, variants, stores and the ledger; the tree is drawn in manifests/errors.py."""
 
 from assay.manifests.errors import AssayError, InvalidInput
 

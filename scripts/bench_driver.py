@@ -17,12 +17,12 @@ import numpy as np
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from assay.cluster.driver import drive
-from assay.cluster.executor import Outcome, Ready
-from assay.cluster.progress import Watch
-from assay.cluster.race import Waves
-from assay.cluster.schedule import Schedule, Task
-from assay.cluster.slot import Published
+from assay.cluster.drive.driver import drive
+from assay.cluster.drive.executor import Outcome, Ready
+from assay.cluster.drive.progress import Watch
+from assay.cluster.drive.schedule import Schedule, Task
+from assay.cluster.drive.slot import Published
+from assay.cluster.drive.waves import Waves
 from assay.evaluator.batches import Unit
 from assay.evaluator.ledger.reader import UnitReceipt
 from assay.evaluator.results import UnitTiming

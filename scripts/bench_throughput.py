@@ -40,8 +40,9 @@ import yaml
 from counting_proxy import CountingProxy, counting_proxy
 from process_watch import Watch, resident_bytes
 
-from assay.cluster import pipeline, session
-from assay.cluster.slot import Published, Slot
+from assay.cluster import pipeline
+from assay.cluster.drive.slot import Published, Slot
+from assay.cluster.on_ray import session
 from assay.evaluator import process
 from assay.evaluator.data.frozen.freeze import freeze
 from assay.evaluator.data.frozen.shards import ShardReader, columns_as_numpy
@@ -640,10 +641,11 @@ def _measure_slots() -> None:
     session.secure()
     import ray
 
-    from assay.cluster import local, remote
+    from assay.cluster.drive import local_executor
+    from assay.cluster.on_ray import ray_executor
 
-    local.Slot = MeasuredSlot
-    remote.SlotActor = ray.remote(max_restarts=0)(MeasuredSlot)
+    local_executor.Slot = MeasuredSlot
+    ray_executor.SlotActor = ray.remote(max_restarts=0)(MeasuredSlot)
 
 
 if __name__ == "__main__":

@@ -24,7 +24,7 @@ from scipy import special
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from assay.cluster.ledger_samples import samples_of
+from assay.cluster.commit.ledger_samples import samples_of
 from assay.evaluator.ledger import reader
 from assay.evaluator.storage import open_store
 from assay.stats.sequential import racing

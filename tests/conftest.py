@@ -38,7 +38,7 @@ def pytest_xdist_node_collection_finished(node: Any, ids: list[str]) -> None:
 @pytest.fixture(scope="session")
 def local_ray() -> Iterator[None]:
     """A local Ray with two CPUs that every later `connected()` joins."""
-    from assay.cluster.session import connected
+    from assay.cluster.on_ray.session import connected
 
     with connected(num_cpus=2):
         yield

@@ -6,7 +6,7 @@ import json
 from ray.job_submission import JobDetails, JobType
 
 from assay import Client
-from assay.cluster.submission import Submission
+from assay.cluster.client.submission import Submission
 from assay.evaluator.storage import open_store
 from assay.manifests.ledger import ArmProgress, Progress, ProgressState, Spent, progress_key, submission_key
 

@@ -4,12 +4,12 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from assay.cluster.client import Client
+    from assay.cluster.client.client import Client
     from assay.cluster.pipeline import run
 
 __all__ = ["Client", "run"]
 
-_MODULES = {"Client": "assay.cluster.client", "run": "assay.cluster.pipeline"}
+_MODULES = {"Client": "assay.cluster.client.client", "run": "assay.cluster.pipeline"}
 
 
 def __getattr__(name: str) -> Any:

@@ -1,110 +1,126 @@
-"""Datasets in the terminal: a store's, one a line, or one with all that is known of it."""
+"""Datasets of a store: what is there, and what is in one, as plain values that the terminal and JSON show."""
 
+from collections.abc import Iterator
 from typing import Any
 
-from rich import box
-from rich.console import Console
-from rich.markup import escape
-from rich.table import Table
+from assay.evaluator.data.frozen import findings
+from assay.evaluator.data.frozen.references import references, stored_dataset
+from assay.evaluator.errors import DamageError
+from assay.evaluator.storage import Store
+from assay.manifests.column import FrozenColumn
+from assay.manifests.contract import Column, Contract
+from assay.manifests.dataset import Dataset
 
-_SHORT = len("sha256:") + 12
-"""As much of a digest as a reference needs."""
+
+def listed(store: Store) -> tuple[list[dict[str, Any]], list[str]]:
+    """A line for each dataset of a store, ordered by name and version; of those that are damaged, what is damaged."""
+    lines, damage = [], []
+    for reference in references(store):
+        try:
+            dataset = stored_dataset(store, reference)
+            if dataset is not None:
+                lines.append(_line(store, dataset))
+        except DamageError as error:
+            damage.append(str(error))
+    return lines, damage
 
 
-def show_listed(rows: list[dict[str, Any]], console: Console) -> None:
-    """Prints a line for each dataset."""
-    table = _table("dataset", "rows", "bytes", "digest", "frozen", "warnings", "", right=("rows", "bytes", "warnings"))
-    for row in rows:
-        table.add_row(
-            escape(row["reference"]),
-            f"{row['num_rows']:,}",
-            f"{row['size_bytes']:,}",
-            row["digest"][:_SHORT],
-            row["frozen_at"],
-            f"{row['num_warnings']:,}",
-            "[red]withdrawn[/]" if row["withdrawn"] else "",
+def described(store: Store, dataset: Dataset) -> dict[str, Any]:
+    """All that is known of a dataset but its rows.
+
+    Raises:
+        DamageError: A finding was changed.
+    """
+    contract = dataset.contract
+    by_name = {column.name: column for column in contract.columns}
+    known = findings.found(store, dataset.reference, rows_digest=dataset.rows_digest)
+    kept = {"check", "sources", "parent", "profile"}
+    return {
+        **_line(store, dataset),
+        "rows_digest": dataset.rows_digest,
+        "description": contract.description,
+        "columns": [_column(column, by_name.get(column.name)) for column in dataset.columns],
+        "rules": list(_rules_of_rows(contract)),
+        **dataset.model_dump(mode="json", include=kept),
+        "findings": [{**finding.model_dump(mode="json"), "words": finding.words} for finding in known],
+    }
+
+
+def _line(store: Store, dataset: Dataset) -> dict[str, Any]:
+    withdrawal = findings.withdrawal_of(store, dataset.reference, rows_digest=dataset.rows_digest)
+    return {
+        "reference": dataset.reference,
+        "digest": dataset.digest(),
+        "num_rows": dataset.num_rows,
+        "num_shards": len(dataset.shards),
+        "size_bytes": sum(shard.size_bytes for shard in dataset.shards),
+        "frozen_at": dataset.frozen_at,
+        "num_warnings": sum(rule.is_broken for rule in dataset.check.rules),
+        "withdrawn": None if withdrawal is None else withdrawal.model_dump(mode="json"),
+    }
+
+
+def _column(frozen: FrozenColumn, promised: Column | None) -> dict[str, Any]:
+    shown = frozen.model_dump(mode="json")
+    if promised is None:  # a contract that is not of these rows: verify says so
+        return {**shown, "description": "", "unit": "", "rules": []}
+    rules = list(_rules_of_values(promised))
+    return {**shown, "description": promised.description, "unit": promised.unit, "rules": rules}
+
+
+def _rules_of_values(column: Column) -> Iterator[str]:
+    """What a column's values must be, in words."""
+    if column.nullable:
+        most = column.max_null_fraction
+        few = "" if most is None else f" in at most {most:.3%} of the rows"
+        yield f"may have no value{few}" + _warns(column, "null_fraction")
+    for field, words in (
+        ("minimum", "at least {}"),
+        ("maximum", "at most {}"),
+        ("pattern", "all of it matches {}"),
+        ("min_length", "at least {} characters"),
+        ("max_length", "at most {} characters"),
+    ):
+        bound = getattr(column, field)
+        if bound is not None:
+            yield words.format(f"{bound:g}" if isinstance(bound, float) else bound) + _warns(column, field)
+    if column.allowed_values:
+        yield f"one of {', '.join(map(str, column.allowed_values))}" + _warns(column, "allowed_values")
+    if column.classes:
+        yield f"one of the classes {', '.join(column.classes)}"
+    if column.unique or column.role == "id":
+        yield "no value twice" + _warns(column, "unique")
+
+
+def _rules_of_rows(contract: Contract) -> Iterator[str]:
+    """What the rows must be together, in words."""
+    rows = contract.rows
+    most = "" if rows.maximum is None else f", at most {rows.maximum:,}"
+    yield f"at least {rows.minimum:,} rows{most}" + _severity(rows.severity)
+    if contract.class_balance is not None:
+        each = contract.class_balance
+        yield (
+            f"each class has at least {each.min_rows:,} rows, and from {each.min_fraction:.3%} to "
+            f"{each.max_fraction:.3%} of them" + _severity(each.severity)
         )
-    console.print(table)
+    if contract.freshness is not None:
+        age = contract.freshness.max_age_days
+        yield f"the newest row is at most {age:g} days old when it is checked" + _severity(contract.freshness.severity)
+    for together in contract.unique_together:
+        yield f"no values of {', '.join(together.columns)} twice together" + _severity(together.severity)
+    for what, repeats in (
+        ("repeat the features and label of an earlier row", contract.duplicates),
+        ("have the features of an earlier row and another label", contract.label_conflicts),
+    ):
+        yield f"at most {repeats.max_fraction:.3%} of the rows {what}" + _severity(repeats.severity)
+    for invariant in contract.invariants:
+        why = f": {invariant.description}" if invariant.description else ""
+        yield f"{invariant.name}: {invariant.sql}{why}" + _severity(invariant.severity)
 
 
-def show_described(found: dict[str, Any], console: Console) -> None:
-    """Prints all that is known of one dataset."""
-    console.print(f"[bold]{escape(found['reference'])}[/]  {found['digest']}", soft_wrap=True)
-    if found["withdrawn"]:
-        console.print(f"[red]{escape(withdrawn_in_words(found))}[/]", soft_wrap=True)
-    size = f"{found['num_rows']:,} rows in {found['num_shards']:,} shards, {found['size_bytes']:,} bytes"
-    console.print(f"{size}, frozen {found['frozen_at']}", soft_wrap=True)
-    if found["description"]:
-        console.print(escape(found["description"].strip()))
-    if found["parent"]:
-        console.print(_sampled(found["parent"]), soft_wrap=True)
-    console.print(_columns(found))
-    if found["profile"]:
-        console.print(_profile(found["profile"]))
-    _list(console, "rules of rows", found["rules"])
-    broken = [rule for rule in found["check"]["rules"] if rule["is_broken"]]
-    _list(console, "warnings of the check", [_warning(rule) for rule in broken] or ["none"])
-    _list(console, "changed on the way in", found["check"]["changes"] or ["nothing"])
-    sources = [f"{each['name']}  {each['num_rows']:,} rows  {each['sha256']}" for each in found["sources"]]
-    _list(console, "sources", sources)
-    told = [f"{each['found_at']}  {each['words']}" for each in found["findings"]]
-    _list(console, "found out since", told or ["nothing"])
+def _warns(column: Column, rule: str) -> str:
+    return " (warns only)" if rule in column.warn else ""
 
 
-def withdrawn_in_words(found: dict[str, Any]) -> str:
-    """That a dataset was withdrawn, by whom and why, as a sentence."""
-    each = found["withdrawn"]
-    by = f" by {each['found_by']}" if each["found_by"] else ""
-    return f"{found['reference']} was withdrawn on {each['found_at']}{by}: {each['reason']}"
-
-
-def _columns(found: dict[str, Any]) -> Table:
-    table = _table("column", "role", "type", "unit", "must be", "meaning")
-    for column in found["columns"]:
-        shape = "x".join(map(str, column["shape"]))
-        kind = f"{column['type']}[{shape}]" if shape else column["type"]
-        cells = (column["name"], column["role"], kind, column["unit"])
-        table.add_row(*map(escape, cells), escape("; ".join(column["rules"])), escape(column["description"]))
-    return table
-
-
-def _profile(profile: dict[str, Any]) -> Table:
-    table = _table(
-        "column", "nulls", "distinct", "least", "median", "greatest", "commonest", right=("nulls", "distinct")
-    )
-    for column in profile["columns"]:
-        quantiles = column["quantiles"]
-        spread = [f"{quantiles[at]:.6g}" for at in (0, len(quantiles) // 2, -1)] if quantiles else ["", "", ""]
-        common = ", ".join(f"{top['value']} ({top['num_rows']:,})" for top in column["top"][:3])
-        distinct = "" if column["num_distinct"] is None else f"{column['num_distinct']:,}"
-        table.add_row(escape(column["name"]), f"{column['num_nulls']:,}", distinct, *spread, escape(common))
-    return table
-
-
-def _sampled(parent: dict[str, Any]) -> str:
-    sample = parent["sample"]
-    by = f" within {', '.join(sample['stratify'])}" if sample["stratify"] else ""
-    return escape(
-        f"a sample of {sample['rows']:,} of {parent['num_rows']:,} rows{by}, seed {sample['seed']}; "
-        f"all rows: {parent['rows_digest']}"
-    )
-
-
-def _warning(rule: dict[str, Any]) -> str:
-    where = f"{rule['column']}: " if rule["column"] else ""
-    told = f", found {rule['found']}" if rule["found"] else ""
-    rows = f"{rule['num_rows_broken']:,} of {rule['num_rows_checked']:,} rows"
-    return f"{where}{rule['rule']}: {rows}{told}; allowed: {rule['bound']}"
-
-
-def _list(console: Console, title: str, lines: list[str]) -> None:
-    console.print(f"{title}:")
-    for line in lines:
-        console.print(f"  {escape(line)}", soft_wrap=True)
-
-
-def _table(*columns: str, right: tuple[str, ...] = ()) -> Table:
-    table = Table(box=box.SIMPLE_HEAD, collapse_padding=True, pad_edge=False)
-    for column in columns:
-        table.add_column(column, justify="right" if column in right else "left", overflow="fold")
-    return table
+def _severity(severity: str) -> str:
+    return " (warns only)" if severity == "warn" else ""

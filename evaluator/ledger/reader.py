@@ -101,6 +101,16 @@ class UnitReceipt:
         return sum(self.facts.get(name, 0.0) for name in _COST_SECONDS)
 
     @property
+    def is_reused(self) -> bool:
+        """Whether the unit was scored by another run."""
+        return "reused_from" in self.facts
+
+    @property
+    def source_run(self) -> str:
+        """The run that a reused unit was scored by."""
+        return self.facts["reused_from"].partition("run_id=")[2].partition("/")[0]
+
+    @property
     def file(self) -> LedgerFile:
         """The file as the commit record lists it."""
         return LedgerFile("scores", self.key, self.num_rows, self.size_bytes, self.sha256)

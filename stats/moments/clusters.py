@@ -1,6 +1,6 @@
 """Moments of rows that come in clusters: the cluster-robust covariance of the mean, kind CR1.
 
-Axes as in stats.moments; G clusters.
+Axes as in moments.py; G clusters.
 """
 
 from dataclasses import dataclass

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from assay.cluster.cli import main
+from assay.cluster.cli.main import main
 
 
 @dataclass(frozen=True)

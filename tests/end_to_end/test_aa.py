@@ -5,8 +5,8 @@ import sys
 import pytest
 
 from assay.cluster import pipeline
-from assay.cluster.report.document import document
-from assay.cluster.resolve import read_experiment
+from assay.cluster.prepare.resolve import read_experiment
+from assay.cluster.report.record import document
 from assay.manifests import ManifestError
 from tests import builders
 

@@ -13,9 +13,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from assay.cluster import pipeline
-from assay.cluster.executor import Outcome, Ready
-from assay.cluster.report.document import document
-from assay.cluster.slot import Failure, Slot
+from assay.cluster.drive.executor import Outcome, Ready
+from assay.cluster.drive.slot import Failure, Slot
+from assay.cluster.report.record import document
 from assay.evaluator.ledger import reader
 from tests import builders
 

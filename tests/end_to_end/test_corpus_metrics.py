@@ -7,7 +7,7 @@ import pytest
 import yaml
 
 from assay.cluster import pipeline
-from assay.cluster.report.document import document
+from assay.cluster.report.record import document
 from assay.evaluator.data.frozen.freeze import freeze
 from assay.evaluator.storage import open_store
 from assay.manifests import parse

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from assay.cluster import pipeline
-from assay.cluster.report.document import document
+from assay.cluster.report.record import document
 from assay.evaluator.ledger.verify import verify
 from assay.manifests.errors import AssayError
 from tests import builders

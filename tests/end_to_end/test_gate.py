@@ -5,7 +5,7 @@ import json
 import pytest
 import yaml
 
-from assay.cluster import finish
+from assay.cluster.commit import commit
 from assay.evaluator.ledger import reader
 from assay.evaluator.storage import open_store
 from tests import builders
@@ -107,8 +107,8 @@ def test_a_first_run_without_variants_is_promoted_on_purpose_only(assay, tmp_pat
 def test_equal_and_half_the_cost_is_promoted_when_the_policy_rewards_cost(assay, tmp_path, monkeypatch, ratio, code):
     arms = {"control": builders.variant(flip_every=5), "distilled": builders.variant(flip_every=5, cut=0.4999)}
     costs = iter([2.0, 2.0 * ratio])
-    times = finish.arm_times
-    monkeypatch.setattr(finish, "arm_times", lambda receipts: {**times(receipts), "price": next(costs)})
+    times = commit.arm_times
+    monkeypatch.setattr(commit, "arm_times", lambda receipts: {**times(receipts), "price": next(costs)})
     run(assay, tmp_path, arms=arms, margins={"distilled": 0.05}, promote_equal_at_cost_ratio=0.6)
     assert decided(gate(assay, tmp_path, code=code)) == {"distilled": {0: "promote", 3: "hold"}[code]}
 

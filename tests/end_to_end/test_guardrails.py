@@ -5,9 +5,10 @@ import io
 import pytest
 from rich.console import Console
 
-from assay.cluster import analyses, pipeline
-from assay.cluster.report import terminal
-from assay.cluster.report.document import document
+from assay.cluster import pipeline
+from assay.cluster.commit import analysis
+from assay.cluster.report.record import document
+from assay.cluster.report.terminal import verdict
 from assay.evaluator.ledger import reader
 from tests import builders
 
@@ -90,7 +91,7 @@ def test_better_on_average_but_worse_in_a_segment_is_rejected_naming_it(tmp_path
     assert "beyond its margin of 0.05" in decided["reasons"][1]
     assert decision(report, "better")["decision"] == "promote"
     printed = io.StringIO()
-    terminal.show(report, Console(file=printed, width=200))
+    verdict.show(report, Console(file=printed, width=200))
     assert words in printed.getvalue()
 
 
@@ -119,7 +120,7 @@ def test_better_but_over_the_latency_ratio_is_rejected(tmp_path):
     plain, _ = run(tmp_path / "plain", [], arms=arms, num_rows=200)
     assert plain["scores_digest"] == report["scores_digest"]  # time leaves no trace in scores
     # Another plan on the same run finds the times in the ledger.
-    again = analyses.reanalysed(prepared.store, prepared.run.run_id, prepared.run.experiment.suite.plan)
+    again = analysis.reanalysed(prepared.store, prepared.run.run_id, prepared.run.experiment.suite.plan)
     assert again.to_json()["guardrails"] == report["analysis"]["guardrails"]
 
 

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from assay.cluster import pipeline
-from assay.cluster.report.document import document
+from assay.cluster.report.record import document
 from tests import builders
 
 NUM_UNITS = 7  # 200 rows in units of 32

@@ -6,7 +6,9 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from assay.cluster import cli, pipeline, verification
+from assay.cluster import pipeline
+from assay.cluster.cli import main
+from assay.cluster.verify import verify
 from assay.evaluator.data.frozen import findings
 from assay.evaluator.data.frozen.shards import open_dataset
 from assay.evaluator.ledger import reader
@@ -32,7 +34,7 @@ def folder(tmp_path, monkeypatch) -> Path:
 
 
 def command(*args: str, code: int = 0) -> str:
-    answer = CliRunner().invoke(cli.app, args)
+    answer = CliRunner().invoke(main.app, args)
     assert answer.exit_code == code, answer.output
     return answer.output
 
@@ -82,8 +84,8 @@ def test_the_gate_holds_until_somebody_looked_and_again_when_a_leak_is_found(fol
 def test_a_leak_is_an_exit_code_only_where_it_is_asked_for(folder):
     asked = ("dataset", "leakage", LOCATION, "--training", "leaking.jsonl")
     assert "leaking.jsonl:301" in command(*asked)
-    found = json.loads(CliRunner().invoke(cli.app, [*asked, "--fail-on-leak", "--json"]).stdout)
-    assert CliRunner().invoke(cli.app, [*asked, "--fail-on-leak"]).exit_code == 1
+    found = json.loads(CliRunner().invoke(main.app, [*asked, "--fail-on-leak", "--json"]).stdout)
+    assert CliRunner().invoke(main.app, [*asked, "--fail-on-leak"]).exit_code == 1
     command("dataset", "leakage", LOCATION, "--training", "fine.jsonl", "--fail-on-leak")
     assert found["is_fine"] is False
     assert found["training"][0]["num_rows"] == 301
@@ -109,14 +111,14 @@ def test_a_new_finding_makes_no_other_run(folder):
     command("dataset", "leakage", LOCATION, "--training", "fine.jsonl")
     again = pipeline.prepare("experiment.yaml")
     assert (again.run.run_id, again.committed) == (first.run.run_id, True)
-    found = verification.verify(open_store("ledger"), first.run.run_id, num_rows=1, in_process=True).found
+    found = verify.verify(open_store("ledger"), first.run.run_id, num_rows=1, in_process=True).found
     assert (found.outcome, found.changed) == ("matched", ())
 
 
 def test_a_withdrawn_dataset_is_told_by_run_report_and_gate_and_holds(folder):
     command("dataset", "leakage", LOCATION, "--training", "fine.jsonl")
     withdraw()
-    told = CliRunner().invoke(cli.app, ["run", "experiment.yaml", "--in-process"])
+    told = CliRunner().invoke(main.app, ["run", "experiment.yaml", "--in-process"])
     words = "withdrawn on 2026-01-02 by someone: labels were shuffled"
     assert words in told.stderr
     assert json.loads(command("report", "experiment.yaml", "--json"))["dataset"]["withdrawn"] == words

@@ -5,7 +5,8 @@ import json
 import pytest
 from typer.testing import CliRunner
 
-from assay.cluster import cli, pipeline
+from assay.cluster import pipeline
+from assay.cluster.cli import main
 from assay.manifests.errors import AssayError
 from tests import builders
 
@@ -20,7 +21,7 @@ def run_id(tmp_path, monkeypatch) -> str:
 
 
 def assay(*arguments: str):
-    return CliRunner().invoke(cli.app, list(arguments))
+    return CliRunner().invoke(main.app, list(arguments))
 
 
 def test_gate_records_only_when_it_is_told_to_and_only_once(run_id):

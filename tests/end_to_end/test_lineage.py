@@ -9,8 +9,9 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from assay.cluster import cli, pipeline
-from assay.cluster.report.document import document
+from assay.cluster import pipeline
+from assay.cluster.cli import main
+from assay.cluster.report.record import document
 from assay.evaluator.errors import DamageError, SourceError
 from assay.evaluator.fingerprint import sha256_digest
 from assay.evaluator.ledger import trace
@@ -48,7 +49,7 @@ def committed(folder: Path, **more) -> Run:
 
 
 def assay(*arguments: str):
-    return CliRunner().invoke(cli.app, list(arguments))
+    return CliRunner().invoke(main.app, list(arguments))
 
 
 def test_a_dirty_tree_is_refused_before_anything_is_written(repository, tmp_path):

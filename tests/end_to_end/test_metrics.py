@@ -9,7 +9,7 @@ import yaml
 from sklearn import metrics as reference
 
 from assay.cluster import pipeline
-from assay.cluster.report.document import document
+from assay.cluster.report.record import document
 from assay.evaluator.data.frozen.freeze import freeze
 from assay.evaluator.ledger import reader
 from assay.evaluator.storage import open_store

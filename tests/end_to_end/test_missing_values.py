@@ -3,7 +3,7 @@
 import pytest
 
 from assay.cluster import pipeline
-from assay.cluster.report.document import document
+from assay.cluster.report.record import document
 from tests import builders
 
 CODE = '''

@@ -4,8 +4,8 @@ import pytest
 from rich.console import Console
 
 from assay.cluster import pipeline
-from assay.cluster.report import terminal
-from assay.cluster.report.document import document
+from assay.cluster.report.record import document
+from assay.cluster.report.terminal import verdict
 from assay.evaluator.ledger import reader
 from assay.manifests import ManifestError
 from tests import builders
@@ -66,7 +66,7 @@ def test_the_report_says_what_was_saved_and_lists_no_dropped_arm(raced, capsys):
     (told,) = [event["message"] for event in report["events"] if event["kind"] == "race"]
     assert f"{saved} of {NUM_UNITS * len(ARMS)} units saved" in told
     console = Console(width=100)
-    terminal.show(report, console)
+    verdict.show(report, console)
     printed = capsys.readouterr().out
     assert f"race: {num_dropped} of {len(ARMS)} arms dropped, {saved} of {NUM_UNITS * len(ARMS)} units saved" in printed
     assert "bad-0 " not in printed

@@ -10,9 +10,11 @@ import pytest
 from rich.console import Console
 from scipy import stats
 
-from assay.cluster import history, pipeline, verification
-from assay.cluster.report import terminal
-from assay.cluster.report.document import document
+from assay.cluster import pipeline
+from assay.cluster.prepare import throughput_history
+from assay.cluster.report.record import document
+from assay.cluster.report.terminal import verdict
+from assay.cluster.verify import verify
 from assay.evaluator.ledger import reader
 from assay.manifests import ManifestError
 from tests import builders
@@ -137,7 +139,7 @@ def test_the_spread_is_shown_and_averages_are_compared_as_numbers(repeated):
     assert {each["method"] for each in analysis["comparisons"]} == {"max_t"}
     assert any("they were compared as a continuous score" in words for words in analysis["warnings"])
     printed = io.StringIO()
-    terminal.show(report, Console(file=printed, width=80))
+    verdict.show(report, Console(file=printed, width=80))
     _, _, table = printed.getvalue().partition("std. deviation of 4 passes")
     assert f"{arm_of(report, 'noisy')['pass_std']['accuracy']:.4g}" in table
 
@@ -165,7 +167,7 @@ def test_units_are_taken_over_only_where_they_were_repeated_as_often(tmp_path):
 @pytest.mark.parametrize("against", ["ledger", "itself"])
 def test_scoring_again_matches_to_the_last_bit(repeated, against):
     ready, _ = repeated
-    found = verification.verify(ready.store, ready.run.run_id, against=against, in_process=True).found
+    found = verify.verify(ready.store, ready.run.run_id, against=against, in_process=True).found
     assert (found.outcome, [arm.num_rows_different for arm in found.arms]) == ("matched", [0, 0, 0])
 
 
@@ -180,7 +182,8 @@ def test_what_passes_cost_is_told_from_runs_with_fewer(tmp_path):
     run(once)
     often = prepared(tmp_path, repeats=4)
     of_one, of_four = (
-        history.paces(ready.store, ready.run, runs=reader.opened_runs(ready.store)) for ready in (once, often)
+        throughput_history.paces(ready.store, ready.run, runs=reader.opened_runs(ready.store))
+        for ready in (once, often)
     )
     for arm in ARMS:
         assert of_four[arm].seconds_per_row == pytest.approx(4 * of_one[arm].seconds_per_row)

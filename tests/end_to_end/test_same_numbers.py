@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from assay.cluster import pipeline
-from assay.cluster.report.document import document
+from assay.cluster.report.record import document
 from tests import builders
 
 

@@ -9,9 +9,12 @@ from pathlib import Path
 
 import pytest
 
-from assay.cluster import analyses, cli, driver, pipeline, progress
+from assay.cluster import pipeline
+from assay.cluster.cli import main
+from assay.cluster.commit import analysis
+from assay.cluster.drive import driver, progress
 from assay.cluster.errors import RunError, StoppedError
-from assay.cluster.report.document import document
+from assay.cluster.report.record import document
 from assay.evaluator.ledger import reader, writer
 from assay.manifests.ledger import Progress, progress_key
 from tests import builders
@@ -103,13 +106,13 @@ def test_a_spent_budget_stops_the_run_and_a_larger_one_goes_on(tmp_path, monkeyp
 
 def test_sigterm_after_the_last_unit_waits_for_the_commit(tmp_path, monkeypatch):
     prepared = pipeline.prepare(str(builders.write_experiment(tmp_path)))
-    carried_out = analyses.analysed
+    carried_out = analysis.analysed
 
     def interrupted(*arguments, **options):
         os.kill(os.getpid(), signal.SIGTERM)
         return carried_out(*arguments, **options)
 
-    monkeypatch.setattr(analyses, "analysed", interrupted)
+    monkeypatch.setattr(analysis, "analysed", interrupted)
     pipeline.run(prepared, in_process=True, on_progress=lambda arm, units: None)
     assert reader.is_committed(prepared.store, prepared.run.run_id)
     assert told(prepared).state == "committed"
@@ -138,6 +141,6 @@ def test_ctrl_c_is_answered_in_words(tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(pipeline, "prepare", pressed)
     monkeypatch.setattr(sys, "argv", ["assay", "run", str(tmp_path / "experiment.yaml")])
     with pytest.raises(SystemExit) as caught:
-        cli.main()
+        main.main()
     assert caught.value.code == 130
     assert "interrupted; what was published stays" in capsys.readouterr().err

@@ -8,7 +8,7 @@ import yaml
 from safetensors.torch import save_file
 
 from assay.cluster import pipeline
-from assay.cluster.report.document import document
+from assay.cluster.report.record import document
 from tests import builders
 
 MODEL = '''

@@ -5,7 +5,8 @@ import json
 import pytest
 from typer.testing import CliRunner
 
-from assay.cluster import cli, pipeline
+from assay.cluster import pipeline
+from assay.cluster.cli import main
 from tests import builders
 
 DELAY_S = 0.02
@@ -25,7 +26,7 @@ def experiment(tmp_path) -> str:
 
 
 def answer(*options: str) -> str:
-    found = CliRunner().invoke(cli.app, ["report", *options])
+    found = CliRunner().invoke(main.app, ["report", *options])
     assert found.exit_code == 0, found.output
     return found.stdout
 

@@ -11,8 +11,10 @@ import safetensors.torch
 import torch
 from typer.testing import CliRunner
 
-from assay.cluster import cli, pipeline, verification
+from assay.cluster import pipeline
+from assay.cluster.cli import main
 from assay.cluster.errors import RunError
+from assay.cluster.verify import verify as verification
 from assay.evaluator import batches
 from assay.evaluator.ledger import reader, version_log
 from assay.evaluator.ledger.verify import verify as verify_ledger
@@ -237,7 +239,7 @@ def test_an_arm_that_was_not_measured_is_refused(run):
 def test_the_command_answers_with_an_exit_code_and_words(tmp_path, monkeypatch):
     run = committed(tmp_path, arms=linear_arms(tmp_path))
     monkeypatch.chdir(tmp_path)
-    fine = CliRunner().invoke(cli.app, ["verify", run.run_id, "--rows", "199", "--in-process"])
+    fine = CliRunner().invoke(main.app, ["verify", run.run_id, "--rows", "199", "--in-process"])
     assert fine.exit_code == 0, fine.output
     assert "  control: 200 of 200 rows, the same to the last bit" in fine.stdout
     assert fine.stdout.endswith(f"matched: run {run.run_id}, entry 1 of the log\n")
@@ -245,16 +247,16 @@ def test_the_command_answers_with_an_exit_code_and_words(tmp_path, monkeypatch):
     weights = safetensors.torch.load_file(path)
     weights["1.bias"] += 1e-3 * torch.tensor([0.0, 1.0]).double()
     safetensors.torch.save_file(weights, path)
-    changed = CliRunner().invoke(cli.app, ["verify", run.run_id, "--in-process"])
+    changed = CliRunner().invoke(main.app, ["verify", run.run_id, "--in-process"])
     assert changed.exit_code == 1, changed.output
     assert "  steeper: 200 of 200 rows, 200 differ: probabilities by up to " in changed.stdout
     assert "  within the tolerance of 0: no\n" in changed.stdout
     assert f"  arms.steeper.weights ({path}): sha256:" in changed.stdout
-    answer = CliRunner().invoke(cli.app, ["verify", run.run_id, "--in-process", "--json"])
+    answer = CliRunner().invoke(main.app, ["verify", run.run_id, "--in-process", "--json"])
     assert answer.exit_code == 1
     told = json.loads(answer.stdout)
     assert (told["outcome"], told["entry"]["number"]) == ("differs", 3)
-    lines = CliRunner().invoke(cli.app, ["ledger", "log"]).stdout.splitlines()
+    lines = CliRunner().invoke(main.app, ["ledger", "log"]).stdout.splitlines()
     assert "matched (against ledger): control 0 of 200 rows differ, steeper 0 of 200 rows differ" in lines[0]
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from assay.cluster import cli
+from assay.cluster.cli import main
 from assay.manifests import Contract, parse
 
 ROOT = Path(__file__).parents[2]
@@ -53,7 +53,7 @@ def test_the_readmes_example_prints_what_it_shows(folder, monkeypatch):
     assert [command[0] for command, _ in commands] == ["contract", "check", "freeze", "freeze", "dataset"]
     for command, shown in commands:
         arguments, _, into = " ".join(command).partition(" > ")
-        answer = CliRunner().invoke(cli.app, arguments.split())
+        answer = CliRunner().invoke(main.app, arguments.split())
         assert answer.exit_code == EXIT_CODES.get(command[0], 0), answer.output
         if into:
             Path(into).write_text(answer.stdout)
@@ -65,7 +65,7 @@ def test_the_inferred_contract_holds_for_the_rows_as_they_are(folder, monkeypatc
     monkeypatch.chdir(folder)
     runner = CliRunner()
     Path("inferred.yaml").write_text(
-        runner.invoke(cli.app, ["contract", "infer", "weather.csv", "--label", "visib"]).stdout
+        runner.invoke(main.app, ["contract", "infer", "weather.csv", "--label", "visib"]).stdout
     )
     inferred = parse(Path("inferred.yaml").read_text(), file="inferred.yaml", kind="Contract")
     assert isinstance(inferred, Contract)
@@ -73,6 +73,6 @@ def test_the_inferred_contract_holds_for_the_rows_as_they_are(folder, monkeypatc
     assert role["origin"] == ("segment", "string", False)
     assert role["wind_gust"] == ("feature", "float64", True)
     assert role["time_hour"] == ("timestamp", "timestamp", False)
-    answer = runner.invoke(cli.app, ["check", "weather.csv", "--contract", "inferred.yaml"])
+    answer = runner.invoke(main.app, ["check", "weather.csv", "--contract", "inferred.yaml"])
     assert answer.exit_code == 0, answer.output
     assert "warning: label_conflicts" in answer.output

@@ -6,8 +6,8 @@ import pytest
 from rich.console import Console
 
 from assay.cluster import pipeline
-from assay.cluster.report import terminal
-from assay.cluster.report.document import document
+from assay.cluster.report.record import document
+from assay.cluster.report.terminal import verdict
 from tests import builders
 
 ARMS = {"control": builders.variant(flip_every=2), "mixing": builders.variant("mixing"), "better": builders.variant()}
@@ -40,7 +40,7 @@ def test_an_improvement_below_the_noise_floor_is_held(tmp_path):
     assert (row["wobble"]["noise_floor"], row["wobble"]["flips"], decision["decision"]) == (0, 0, "promote")
     assert [(event["kind"], event["arm"]) for event in report["events"]] == [("wobble", "mixing")]
     printed = io.StringIO()
-    terminal.show(report, Console(file=printed, width=200))
+    verdict.show(report, Console(file=printed, width=200))
     assert "mixing depends on the batch size" in printed.getvalue()
 
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from assay.cluster.resolve import read_experiment
+from assay.cluster.prepare.resolve import read_experiment
 from assay.manifests import ManifestError
 from tests import builders
 

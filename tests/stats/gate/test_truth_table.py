@@ -4,8 +4,8 @@ from functools import cache
 
 import pytest
 
-from assay.cluster.cli_gate import EXIT_CODES
-from assay.cluster.report.document import gate_answer
+from assay.cluster.cli.gate import EXIT_CODES
+from assay.cluster.report.record import gate_answer
 from assay.manifests.policy import Policy
 from assay.stats import analysis
 from assay.stats.gate import review

@@ -10,7 +10,7 @@ import pyarrow as pa
 import pytest
 import yaml
 
-from assay.cluster.cli import main
+from assay.cluster.cli.main import main
 from assay.evaluator.data.check import Check, ContractBroken, check_files
 from assay.evaluator.data.frozen.freeze import freeze
 from assay.evaluator.data.ingest import Chunk, Origin, arrow_type

@@ -1,0 +1,119 @@
+"""The verbs about frozen datasets: what is there, what is in one, whether it is whole, and that one is withdrawn."""
+
+from typing import Annotated
+
+import typer
+
+from assay.cluster.cli import dataset_diff, dataset_leakage
+from assay.cluster.cli.ledger import AsJson, print_json
+
+app = typer.Typer(help="Frozen datasets: what is there, what is in it, what changed.")
+app.add_typer(dataset_diff.app)
+app.add_typer(dataset_leakage.app)
+
+Location = Annotated[
+    str, typer.Argument(metavar="STORE/NAME@VERSION", help="The dataset; also STORE/name@sha256:DIGITS.")
+]
+
+
+@app.command()
+def ls(
+    store: Annotated[str, typer.Argument(metavar="STORE", help="The dataset store: a folder or URI.")] = "datasets",
+    as_json: AsJson = False,
+) -> None:
+    """List the datasets of a store."""
+    from assay.cluster.report import datasets
+    from assay.evaluator.errors import DamageError
+    from assay.evaluator.storage import open_store
+
+    opened = open_store(store)
+    rows, damage = datasets.listed(opened)
+    if as_json:
+        print_json(rows)
+    elif rows:
+        from rich.console import Console
+
+        from assay.cluster.report.terminal import dataset as report
+
+        report.show_listed(rows, Console())
+    elif not damage:
+        typer.echo(f"{opened.uri} holds no dataset", err=True)
+    if damage:
+        raise DamageError("\n".join(damage))
+
+
+@app.command()
+def show(dataset: Location, as_json: AsJson = False) -> None:
+    """Show all that is known of a dataset: columns, rules, profile, warnings, sources, findings."""
+    from assay.cluster.report import datasets
+    from assay.evaluator.data.frozen.shards import open_dataset
+
+    manifest, store = open_dataset(dataset)
+    found = datasets.described(store, manifest)
+    if as_json:
+        print_json(found)
+        return
+    from rich.console import Console
+
+    from assay.cluster.report.terminal import dataset as report
+
+    report.show_described(found, Console())
+
+
+@app.command()
+def verify(dataset: Location, as_json: AsJson = False) -> None:
+    """Read every shard again and compare it with the manifest: 0 all as frozen, 1 damaged, by name."""
+    from assay.cluster.cli import progress_bars
+    from assay.evaluator.data.frozen import shards
+
+    manifest, store = shards.open_dataset(dataset)
+    with progress_bars.of_shards(len(manifest.shards)) as advance:
+        shards.verify(manifest, store, on_shard=advance)
+    if as_json:
+        print_json({"reference": manifest.reference, "digest": manifest.digest(), "num_shards": len(manifest.shards)})
+        return
+    typer.echo(f"{manifest.reference}: {len(manifest.shards):,} shards, {manifest.num_rows:,} rows: all as frozen")
+
+
+@app.command()
+def withdraw(
+    dataset: Location,
+    reason: Annotated[str, typer.Option(help="Why nobody should use it any more.")],
+    by: Annotated[str, typer.Option(help="Who says so: a name that everyone may read.")] = "",
+    as_json: AsJson = False,
+) -> None:
+    """Say that a version should not be used any more. Its rows stay, and so does the word; runs on it say so."""
+    import datetime as dt
+
+    from assay.cluster.report.terminal import dataset as report
+    from assay.evaluator.data.frozen import findings
+    from assay.evaluator.data.frozen.shards import open_dataset
+    from assay.manifests.errors import InvalidInput
+    from assay.manifests.finding import LONGEST_NAME, LONGEST_REASON, Withdrawal
+
+    manifest, store = open_dataset(dataset)
+    is_short = reason.strip() and len(reason) <= LONGEST_REASON and len(by) <= LONGEST_NAME
+    if not (is_short and (reason + by).isprintable()):
+        raise InvalidInput(
+            "a withdrawal has a reason, in a few words",
+            field="--reason",
+            value=reason,
+            bound=f"1 to {LONGEST_REASON:,} printable characters, and --by with at most {LONGEST_NAME}",
+            remedy="say why, for those who meet it later",
+        )
+    known = findings.found(store, manifest.reference, rows_digest=manifest.rows_digest)
+    withdrawal = next((each for each in known if isinstance(each, Withdrawal) and each.reason == reason), None)
+    if withdrawal is None:
+        withdrawal = Withdrawal(
+            reference=manifest.reference,
+            rows_digest=manifest.rows_digest,
+            found_at=dt.datetime.now(dt.UTC).isoformat(timespec="seconds"),
+            found_by=by,
+            reason=reason,
+        )
+        findings.keep(store, withdrawal)
+    told = withdrawal.model_dump(mode="json")
+    if as_json:
+        print_json(told)
+        return
+    typer.echo(report.withdrawn_in_words({"reference": manifest.reference, "withdrawn": told}))

@@ -1,0 +1,1 @@
+"""Submitting experiments to a Ray cluster over HTTP, and finding them again."""

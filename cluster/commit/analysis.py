@@ -1,0 +1,80 @@
+"""A plan carried out on the arms of a run: at its commit, and whenever somebody takes another look."""
+
+from collections.abc import Mapping, Sequence
+
+from assay.cluster.commit import gate_review
+from assay.cluster.commit.guardrail_inputs import Measured, planned_samples
+from assay.evaluator.ledger import reader
+from assay.evaluator.ledger.reader import LedgerFile
+from assay.evaluator.storage import Store
+from assay.manifests import InvalidInput, Plan
+from assay.manifests.errors import did_you_mean
+from assay.manifests.ledger import Run
+from assay.stats import analysis
+from assay.stats.analysis import Analysis
+
+
+def analysed(
+    run: Run,
+    files: Sequence[LedgerFile],
+    store: Store,
+    measured: Measured,
+    *,
+    plan: Plan,
+    failed: Mapping[str, str],
+    dropped: Mapping[str, str],
+) -> Analysis:
+    """Carries out a plan on the arms that were measured.
+
+    A plan other than the recorded one makes the analysis exploratory: it can promote nothing. Arms that a race has
+    dropped keep their share of alpha, for those that are left were chosen by the same scores.
+    """
+    samples, guardrails = planned_samples(store, files, run, plan, measured, without={*failed, *dropped})
+    return analysis.analyze(
+        samples,
+        gate_review.shared(plan, run, dropped),
+        metric=plan.metric or run.experiment.suite.primary.name,
+        guardrails=guardrails,
+        exploratory=plan.digest() != run.plan_digest,
+    )
+
+
+def reanalysed(store: Store, run_id: str, plan: Plan) -> Analysis:
+    """Another look at a committed run.
+
+    Raises:
+        LedgerError: The run is unknown or not committed.
+        InvalidInput: The plan asks for what the run has not.
+    """
+    files = reader.committed_files(store, run_id)
+    recorded = reader.read_run(store, run_id)
+    _check_measured(recorded, files, store, plan)
+    arms = reader.read_table(store, files, "arms").to_pylist()
+    measured = Measured(reader.read_table(store, files, "latency").to_pylist(), arms)
+    failed, dropped = gate_review.left_out(arms)
+    return analysed(recorded, files, store, measured, plan=plan, failed=failed, dropped=dropped)
+
+
+def _check_measured(run: Run, files: Sequence[LedgerFile], store: Store, plan: Plan) -> None:
+    """Raises InvalidInput where a plan names a metric, an arm or a column that the run does not have."""
+    suite = run.experiment.suite
+    metrics, arms = [metric.name for metric in suite.metrics], [arm.name for arm in run.experiment.arms]
+    columns = reader.segment_columns(store, files, plan.control)
+    asked = [("metric", plan.metric, metrics)]
+    asked += [(f"margins.{name}", name, arms) for name in plan.margins]
+    for number, rule in enumerate(plan.guardrails):
+        known = {"metric": metrics, "column": columns}
+        asked += [
+            (f"guardrails[{number}].{field}", getattr(rule, field), names)
+            for field, names in known.items()
+            if hasattr(rule, field)
+        ]
+    for field, name, names in asked:
+        if name is not None and name not in names:
+            raise InvalidInput(
+                "the run has not measured this",
+                place=run.run_id,
+                field=field,
+                value=name,
+                remedy=did_you_mean(name, names),
+            )

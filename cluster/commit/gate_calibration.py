@@ -1,0 +1,58 @@
+"""How often the gate of a run would be wrong on the run's own scores."""
+
+from assay.cluster.commit import gate_review
+from assay.cluster.commit.guardrail_inputs import Measured, planned_samples
+from assay.evaluator import fingerprint
+from assay.evaluator.ledger import calibrations, reader
+from assay.evaluator.storage import Store
+from assay.manifests.calibration import Calibration
+from assay.manifests.ledger import commit_key
+from assay.stats.gate import calibration
+
+
+def calibrate(store: Store, run_id: str, *, num_permutations: int, seed: int) -> Calibration:
+    """The error rates of a run's recorded plan and policy on its own scores; the ledger keeps them.
+
+    Raises:
+        LedgerError: The run is unknown or not committed.
+        DamageError: A file of it was changed.
+        SamplesError: Its scores cannot be permuted.
+    """
+    files = reader.committed_files(store, run_id)
+    kept = calibrations.find(store, run_id, seed=seed, num_permutations=num_permutations)
+    if kept is not None:
+        return kept
+    run = reader.read_run(store, run_id)
+    suite = run.experiment.suite
+    arms = reader.read_table(store, files, "arms").to_pylist()
+    failed, dropped = gate_review.left_out(arms)
+    plan = gate_review.shared(suite.plan, run, dropped)
+    # Arms that were shown to do harm are nobody's candidates: mixed into the others, they would hide what the gate can see.
+    decisions = reader.read_table(store, files, "decisions").to_pylist()
+    harmful = {row["arm"] for row in decisions if row["decision"] == "reject"}
+    without = {*failed, *dropped, *harmful}
+    samples, guardrails = planned_samples(store, files, run, plan, Measured((), arms), without=without)
+    rates = calibration.calibrated(
+        samples,
+        guardrails,
+        plan,
+        suite.policy,
+        num_permutations=num_permutations,
+        seed=seed,
+        noise_floors=gate_review.noise_floors(arms),
+        aa_arm=run.experiment.aa_arm,
+    )
+    made = Calibration(
+        run_id=run_id,
+        commit_digest=fingerprint.sha256_digest(store.get(commit_key(run_id))),
+        plan_digest=run.plan_digest,
+        policy_digest=run.policy_digest,
+        alpha=plan.alpha,
+        seed=seed,
+        num_permutations=num_permutations,
+        arms=samples.arms,
+        planted=next(arm for arm in samples.arms if arm not in (plan.control, run.experiment.aa_arm)),
+        rates=rates,
+        seal=run.plan_digest,  # its own is made when it is kept
+    )
+    return calibrations.keep(store, made)

@@ -1,0 +1,140 @@
+"""What a plan compares, from the ledger: the primary metric's scores, and what was measured for every guardrail."""
+
+from collections.abc import Container, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+from assay.cluster.commit.ledger_samples import samples_of
+from assay.evaluator.ledger import reader
+from assay.evaluator.ledger.reader import LedgerFile, UnitReceipt
+from assay.evaluator.storage import Store
+from assay.manifests import Plan
+from assay.manifests.guardrail import Guardrail as Rule
+from assay.manifests.ledger import SEGMENT_COLUMN_PREFIX, Run
+from assay.stats.guardrails.group_guardrail import GroupGapGuardrail, Groups, SelectionRatioGuardrail
+from assay.stats.guardrails.metric_guardrail import Guardrail, Held
+from assay.stats.guardrails.resource_guardrail import LatencyGuardrail, SizeGuardrail
+from assay.stats.guardrails.segment_guardrail import SegmentsGuardrail
+from assay.stats.samples.samples import Samples
+
+SIZES = ("weights_bytes", "num_parameters", "peak_memory_bytes")
+"""Columns of the arms table that say how large an arm is."""
+Row = Mapping[str, Any]
+
+
+@dataclass(frozen=True, eq=False)
+class Measured:
+    """What a run has measured of its arms beside scores.
+
+    Attributes:
+        latency: Rows of the ledger's table.
+        arms: Rows of the ledger's table.
+    """
+
+    latency: Sequence[Row]
+    arms: Sequence[Row]
+
+
+def planned_samples(
+    store: Store, files: Sequence[LedgerFile], run: Run, plan: Plan, measured: Measured, *, without: Container[str]
+) -> tuple[Samples, tuple[Held, ...]]:
+    """The primary metric and the guardrails of a plan, of every arm but those left out.
+
+    Raises:
+        RunError: An arm's rows are not the rows of the others.
+    """
+    of_run = _OfRun(store, files, run, plan, measured, without)
+    primary = of_run.samples(plan.metric or run.experiment.suite.primary.name)
+    made = (of_run.guardrail(rule) for rule in plan.guardrails)
+    return primary, tuple(guardrail for guardrail in made if guardrail is not None)
+
+
+@dataclass(frozen=True, eq=False)
+class _OfRun:
+    store: Store
+    files: Sequence[LedgerFile]
+    run: Run
+    plan: Plan
+    measured: Measured
+    without: Container[str]
+
+    @property
+    def arms(self) -> list[str]:
+        return [arm.name for arm in self.run.experiment.arms if arm.name not in self.without]
+
+    def samples(self, name: str) -> Samples:
+        metric = self.run.experiment.suite.metric(name)
+        return samples_of(self.store, self.files, self.run, metric, columns=self.plan.columns, arms=self.arms)
+
+    def guardrail(self, rule: Rule) -> Held | None:
+        """The guardrail with what it needs; None for the one that needs the primary metric alone."""
+        match rule.kind:
+            case "metric":
+                return self._metric(rule.metric, rule)
+            case "segments":
+                return SegmentsGuardrail(self._metric(rule.metric, rule), rule.minimum_rows)
+            case "group_gap":
+                return GroupGapGuardrail(self._metric(rule.metric, rule), self._groups(rule.column, rule.minimum_rows))
+            case "selection_ratio":
+                groups = self._groups(rule.column, rule.minimum_rows)
+                selected = Guardrail(
+                    str(rule.positive), "higher", "binary", rule.min_ratio, self._selected(rule), rule.severity
+                )
+                return SelectionRatioGuardrail(selected, groups)
+            case "latency":
+                return LatencyGuardrail(rule, pairs_s(self.measured.latency), _problems(self.measured.latency))
+            case "size":
+                sizes = {row["arm"]: row.get(rule.quantity) for row in self.measured.arms}
+                return SizeGuardrail(rule, {arm: size for arm, size in sizes.items() if size is not None})
+            case "suspicious_improvement":
+                return None
+
+    def _metric(self, name: str, rule: Any) -> Guardrail:
+        metric = self.run.experiment.suite.metric(name)
+        scale = "binary" if metric.is_binary else "continuous"
+        return Guardrail(name, metric.direction, scale, rule.margin, self.samples(name), rule.severity)
+
+    def _rows(self, arm: str, columns: list[str]) -> pa.Table:
+        return pa.concat_tables(list(reader.score_tables(self.store, self.files, arm, columns)))
+
+    def _groups(self, column: str, minimum_rows: int) -> Groups:
+        name = SEGMENT_COLUMN_PREFIX + column
+        return Groups(column, self._rows(self.arms[0], [name])[name].to_numpy(), minimum_rows)
+
+    def _selected(self, rule: Any) -> Samples:
+        """1 where an arm predicts the class, on the rows of the primary metric."""
+        like = self.samples(self.plan.metric or self.run.experiment.suite.primary.name)
+        predicted = [self._rows(arm, ["prediction"])["prediction"].to_numpy() for arm in like.arms]
+        selected_RA = np.stack([values_R == rule.positive for values_R in predicted], axis=1)
+        return Samples(like.arms, selected_RA, like.row_ids, clusters_R=like.clusters_R)
+
+
+def latency_rows(arm: str, receipts: Iterable[UnitReceipt]) -> list[dict[str, Any]]:
+    """Rows of the latency table: the batches that slots have timed of one arm, as its units tell."""
+    rows: list[dict[str, Any]] = []
+    for receipt in receipts:
+        times = receipt.facts.get("latency")
+        if times is None:
+            continue
+        place = {"arm": arm, "unit": receipt.unit, "host": receipt.facts["host"], "reason": times["reason"]}
+        pairs = zip(times["control_s"], times["arm_s"], strict=True)
+        rows += [{**place, "control_s": control_s, "arm_s": arm_s} for control_s, arm_s in pairs]
+        if times["reason"]:
+            rows.append({**place, "control_s": None, "arm_s": None})
+    return rows
+
+
+def pairs_s(rows: Iterable[Row]) -> dict[str, np.ndarray]:
+    """Per arm, batches x (control, arm): seconds."""
+    found: dict[str, list[tuple[float, float]]] = {}
+    for row in rows:
+        if row["arm_s"] is not None:
+            found.setdefault(row["arm"], []).append((row["control_s"], row["arm_s"]))
+    return {arm: np.array(pairs) for arm, pairs in found.items()}
+
+
+def _problems(rows: Iterable[Row]) -> dict[str, str]:
+    return {row["arm"]: row["reason"] for row in rows if row["reason"]}

@@ -1,0 +1,1 @@
+"""What slots cost, what budgets allow, what each arm has cost."""

@@ -1,0 +1,31 @@
+"""What happens on the way of a run and stays in the ledger."""
+
+from dataclasses import dataclass
+
+from assay.cluster.drive.progress import now
+
+
+@dataclass(frozen=True)
+class Event:
+    """Something that happened.
+
+    Attributes:
+        at: UTC, ISO 8601.
+        kind: `resumed`, `reused`, `reuse_refused`, `retried`, `arm_failed`, `arm_dropped`, `slot_lost`,
+            `out_of_memory`, `hung`, `straggler`, `race`, `published_elsewhere`, `nondeterminism`, `wobble`,
+            `budget` (its soft bound is passed) or `stopped`.
+        arm: The arm, if one is meant.
+        unit: The unit, or -1.
+        message: What happened.
+    """
+
+    at: str
+    kind: str
+    arm: str
+    unit: int
+    message: str
+
+
+def event(kind: str, message: str, *, arm: str = "", unit: int = -1) -> Event:
+    """Something that happens now."""
+    return Event(now(), kind, arm, unit, message)

@@ -1,0 +1,65 @@
+"""Every slot in this process, one after the other: for debuggers and for most tests."""
+
+from collections import deque
+
+from assay.cluster.drive.executor import Outcome, Ready
+from assay.cluster.drive.schedule import Task
+from assay.cluster.drive.slot import Slot
+from assay.manifests import Arm
+from assay.manifests.ledger import Run
+
+_NAME = "in-process"
+
+
+class LocalExecutor:
+    """One slot for every arm, which works when it is waited for. Nothing can interrupt it."""
+
+    depth = 1
+
+    def __init__(self, *, slot_type: type[Slot] | None = None) -> None:
+        """Makes no slot yet.
+
+        Args:
+            slot_type: What does the tasks; None: slots that publish.
+        """
+        self._slot_type = slot_type
+        self._slot: Slot | None = None
+        self._is_told = False
+        self._queue: deque[tuple[Task, int | None]] = deque()
+
+    def start(self, run: Run, *, import_paths: tuple[str, ...]) -> None:
+        """Makes the one slot there is."""
+        self._slot = (self._slot_type or Slot)(_NAME, run.model_dump_json(), import_paths)
+
+    def kind_of(self, arm: Arm) -> str:  # noqa: ARG002
+        """There is one machine, whatever the arm asks for."""
+        return ""
+
+    def want(self, kind: str, num_slots: int) -> None:
+        """There is one already."""
+
+    def submit(self, slot: str, task: Task, upcoming: int | None) -> None:  # noqa: ARG002
+        """Queues the task."""
+        self._queue.append((task, upcoming))
+
+    def wait(self, timeout_s: float) -> list[Ready | Outcome]:  # noqa: ARG002
+        """Performs the oldest task, however long that takes."""
+        if not self._is_told:
+            self._is_told = True
+            return [Ready(_NAME, "")]
+        assert self._slot is not None
+        task, upcoming = self._queue.popleft()
+        return [Outcome(_NAME, task, self._slot.perform(task, upcoming))]
+
+    def interrupt(self, slot: str, reason: str) -> list[Outcome]:  # noqa: ARG002
+        """Nothing: while this is called, nothing hangs."""
+        return []
+
+    def give_back(self, slot: str) -> None:
+        """Nothing: the one slot lives as long as its process."""
+
+    def close(self) -> None:
+        """Drops the slot."""
+        if self._slot is not None:
+            self._slot.close()
+        self._slot = None

@@ -1,0 +1,1 @@
+"""An experiment file, checked: every reference resolved to a digest before a slot is asked for."""

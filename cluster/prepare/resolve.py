@@ -1,0 +1,276 @@
+"""An experiment file to an experiment with every digest filled: everything is checked before a slot is asked for."""
+
+import posixpath
+import sys
+from collections.abc import Callable
+from functools import cache
+from pathlib import Path
+from typing import NamedTuple
+
+from assay.cluster.prepare import sweep
+from assay.evaluator import fingerprint
+from assay.evaluator.data.frozen.shards import open_dataset
+from assay.evaluator.errors import DataError, VariantError
+from assay.evaluator.predictors import code_digest, resolve_entrypoint
+from assay.evaluator.predictors.entrypoint import check_parameters
+from assay.evaluator.predictors.inputs import check_inputs
+from assay.evaluator.storage import Store, open_store, split_uri
+from assay.manifests import Arm, Dataset, Experiment, InvalidInput, Metric, parse
+from assay.manifests.column import FrozenColumn
+from assay.manifests.errors import did_you_mean
+from assay.manifests.guardrail import GroupGapGuardrail, SelectionRatioGuardrail
+
+
+class Resolved(NamedTuple):
+    """An experiment that was checked against what it names.
+
+    Attributes:
+        experiment: As it is recorded: every digest filled.
+        dataset: The dataset's manifest.
+        weights_bytes: Per arm, the size of its weights; 0 without any.
+    """
+
+    experiment: Experiment
+    dataset: Dataset
+    weights_bytes: dict[str, int]
+
+
+def read_text(path: str) -> str:
+    """The text of a file that a user named.
+
+    Raises:
+        InvalidInput: It is not there, or is not text.
+    """
+    try:
+        return Path(path).read_text(encoding="utf-8")
+    except FileNotFoundError:
+        folder = Path(path).parent
+        near = did_you_mean(Path(path).name, [each.name for each in folder.iterdir()]) if folder.is_dir() else ""
+        raise InvalidInput("no such file", place=path, remedy=near) from None
+    except (OSError, UnicodeDecodeError) as error:
+        raise InvalidInput(f"cannot be read: {error}", place=path) from None
+
+
+def read_experiment(path: str) -> Experiment:
+    """The experiment of a file, everything that it refers to inlined, its locations as seen from anywhere."""
+    parsed = parse(read_text(path), file=str(Path(path).absolute()), kind="Experiment", read=read_text)
+    assert isinstance(parsed, Experiment)
+    return parsed
+
+
+def import_paths(path: str) -> tuple[str, ...]:
+    """Where the entrypoints of an experiment file may lie: beside it and in the folder one works in."""
+    return tuple(dict.fromkeys((str(Path(path).absolute().parent), str(Path.cwd()))))
+
+
+def resolved(experiment: Experiment, paths: tuple[str, ...]) -> Resolved:
+    """Writes out the arms of a sweep, fills and checks every digest.
+
+    Args:
+        experiment: As read from its file.
+        paths: Folders to import entrypoints from.
+
+    Raises:
+        InvalidInput: The dataset, an entrypoint, weights or a column is not what the experiment says.
+    """
+    experiment = sweep.expanded(experiment)
+    location = experiment.dataset
+    dataset, store = open_dataset(location)
+    if experiment.dataset_digest not in (None, dataset.digest()):
+        raise DataError(
+            "the dataset's digest differs",
+            place=location,
+            field="dataset_digest",
+            value=dataset.digest(),
+            bound=str(experiment.dataset_digest),
+            remedy="freeze the rows that were meant under a version of their own, or correct the digest",
+        )
+    _check_columns(experiment, dataset)
+    sys.path[:0] = [path for path in paths if path not in sys.path]
+    # The arms of a sweep share code, weights and stores: each is read, and opened, once.
+    code_digest_of, stores = cache(code_digest), cache(open_store)
+    weights_of = cache(lambda location: _weights(location, stores))
+    suite = experiment.suite
+    suite = suite.model_copy(update={"metrics": tuple(_resolved_metric(metric) for metric in suite.metrics)})
+    arms = []
+    for arm in experiment.arms:
+        try:
+            arms.append(_resolved_arm(arm, dataset, code_digest_of=code_digest_of, weights_of=weights_of))
+        except VariantError as error:
+            raise VariantError(
+                error.problem,
+                place=": ".join(part for part in (f"arm '{arm.name}'", error.place) if part),
+                field=error.field,
+                value=error.value or None,
+                bound=error.bound,
+                remedy=error.remedy,
+            ) from error
+    update = {
+        "suite": suite,
+        "arms": tuple(arms),
+        "dataset": posixpath.join(store.uri, dataset.reference),
+        "dataset_digest": dataset.digest(),
+        "ledger": open_store(experiment.ledger).uri,
+    }
+    sizes = {arm.name: weights_of(arm.variant.weights)[1] if arm.variant.weights else 0 for arm in experiment.arms}
+    return Resolved(experiment.model_copy(update=update), dataset, sizes)
+
+
+def _resolved_metric(metric: Metric) -> Metric:
+    """The metric with the digest of its scorer's code, if it has a scorer."""
+    if metric.scorer is None:
+        return metric
+    place = f"metric '{metric.name}'"
+    try:
+        check_parameters(resolve_entrypoint(metric.scorer), {}, entrypoint=metric.scorer, num_leading=3)
+        found = code_digest(metric.scorer)
+    except VariantError as error:
+        raise VariantError(
+            error.problem, place=place, field="scorer", value=metric.scorer, bound=error.bound, remedy=error.remedy
+        ) from error
+    if metric.scorer_digest not in (None, found):
+        raise VariantError(
+            "the scorer's code differs from what was pinned",
+            place=place,
+            field="scorer_digest",
+            value=found,
+            bound=str(metric.scorer_digest),
+            remedy="restore what was pinned, or correct the digest",
+        )
+    return metric.model_copy(update={"scorer_digest": found})
+
+
+def _resolved_arm(
+    arm: Arm,
+    dataset: Dataset,
+    *,
+    code_digest_of: Callable[[str], str],
+    weights_of: Callable[[str], tuple[str, int]],
+) -> Arm:
+    variant = arm.variant
+    check_inputs(variant, dataset)
+    function = resolve_entrypoint(variant.entrypoint)
+    filled = {"code_digest": code_digest_of(variant.entrypoint)}
+    if variant.weights is not None:
+        filled["weights_digest"] = weights_of(variant.weights)[0]
+    for field, found in filled.items():
+        pinned = getattr(variant, field)
+        if pinned not in (None, found):
+            raise VariantError(
+                f"{field.removesuffix('_digest')} differ from what was pinned",
+                place=(variant.weights or "") if field == "weights_digest" else variant.entrypoint,
+                field=field,
+                value=found,
+                bound=pinned,
+                remedy="restore what was pinned, or correct the digest",
+            )
+    num_leading = 1 if variant.predictor == "callable" else 0  # the batch
+    check_parameters(function, variant.parameters, entrypoint=variant.entrypoint, num_leading=num_leading)
+    return arm.model_copy(update={"variant": variant.model_copy(update=filled)})
+
+
+def _weights(location: str, stores: Callable[[str], Store]) -> tuple[str, int]:
+    """The digest and the size of a file of weights."""
+    uri, key = split_uri(location)
+    try:
+        content = stores(uri).get(key)
+    except FileNotFoundError:
+        raise VariantError("there is no such file", place=location, field="weights") from None
+    return fingerprint.sha256_digest(content), content.size
+
+
+def _check_columns(experiment: Experiment, dataset: Dataset) -> None:
+    for name in dataset.names("weight"):
+        raise DataError(
+            "the rows have weights, and every estimate counts each row once",
+            place=dataset.reference,
+            field=name,
+            value="role weight",
+            remedy="give the column the role info or feature, and freeze the rows under a new version; "
+            "or freeze a sample in which rows are as frequent as they should count",
+        )
+    columns = experiment.suite.plan.columns
+    for role, name in (("segment", columns.segment), ("cluster", columns.cluster)):
+        if name is not None and name not in dataset.names(role):
+            raise DataError(
+                f"the dataset has no {role} column of that name",
+                place=dataset.reference,
+                field=f"suite.plan.columns.{role}",
+                value=name,
+                remedy=did_you_mean(name, list(dataset.names(role))) or f"no column has the role {role}",
+            )
+    label = dataset.label
+    for rule in experiment.suite.plan.guardrails:
+        if isinstance(rule, GroupGapGuardrail | SelectionRatioGuardrail):
+            _check_groups(rule, dataset)
+    for metric in experiment.suite.metrics:
+        if metric.of_two_classes and len(label.classes) not in (0, 2):
+            raise DataError(
+                f"metric '{metric.name}' tells one class from one other",
+                place=dataset.reference,
+                field="suite.metrics",
+                value=f"{metric.measure} of a label with {len(label.classes)} classes",
+                bound="a label with 2 classes",
+                remedy="measure balanced_accuracy or macro_f1"
+                if not metric.has_threshold
+                else "leave its threshold out",
+            )
+        if metric.of_queries and not dataset.names("cluster"):
+            raise DataError(
+                f"metric '{metric.name}' ranks the rows of a query, which are those of one cluster",
+                place=dataset.reference,
+                field="suite.metrics",
+                value=metric.measure,
+                remedy="give the column that names the query the role cluster, and freeze the rows anew",
+            )
+        if metric.of_queries and label.type == "string":
+            raise DataError(
+                f"metric '{metric.name}' takes the label as relevance",
+                place=dataset.reference,
+                field="suite.metrics",
+                value=f"a label of type {label.type}",
+                bound="a number, 0 or above",
+            )
+        if metric.values is not None:
+            classes = label.classes or tuple(str(index) for index in range(len(metric.values)))
+            if set(classes) != set(metric.values):
+                raise DataError(
+                    f"metric '{metric.name}' must value every class of the label '{label.name}', and nothing else",
+                    place=dataset.reference,
+                    field="suite.metrics",
+                    value=", ".join(metric.values),
+                    bound=", ".join(classes),
+                )
+    regression = label.type in ("float32", "float64")
+    for arm in experiment.arms:
+        output = arm.variant.output
+        if regression != (output == "values") and not (output == "values" and label.type != "string"):
+            raise VariantError(
+                f"the label '{label.name}' is {label.type}",
+                place=f"arm '{arm.name}'",
+                field="output",
+                value=output,
+                bound="values" if regression else "logits, probabilities, labels",
+            )
+
+
+def _check_groups(rule: GroupGapGuardrail | SelectionRatioGuardrail, dataset: Dataset) -> None:
+    """The column of the groups is there, and the class that is a selection is one of the label's."""
+    label, columns = dataset.label, list(dataset.names("segment"))
+    problem, value, remedy = "", rule.column, ""
+    if rule.column not in columns:
+        problem = "the dataset has no segment column of that name: groups of rows are named by one"
+        remedy = did_you_mean(rule.column, columns) or "no column has the role segment"
+    elif isinstance(rule, SelectionRatioGuardrail) and not _is_class(rule.positive, label):
+        problem, value = f"the label '{label.name}' has no such class to be selected", repr(rule.positive)
+        remedy = did_you_mean(str(rule.positive), list(label.classes)) or f"the label is {label.type}"
+    if problem:
+        raise DataError(
+            problem, place=dataset.reference, field=f"suite.plan.guardrails: {rule.name}", value=value, remedy=remedy
+        )
+
+
+def _is_class(positive: str | int, label: FrozenColumn) -> bool:
+    if label.classes:
+        return positive in label.classes
+    return isinstance(positive, int) and label.type not in ("string", "float32", "float64")

@@ -1,0 +1,1 @@
+"""Scoring a committed run once more and comparing bit by bit."""

@@ -1,0 +1,88 @@
+"""Samples straight from the ledger: all arms' files side by side, and never other rows."""
+
+from dataclasses import replace
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from assay.cluster import pipeline
+from assay.cluster.commit.ledger_samples import samples_of
+from assay.cluster.errors import RunError
+from assay.evaluator import fingerprint
+from assay.evaluator.ledger import reader
+from assay.manifests import PlanColumns
+from tests import builders
+
+
+@pytest.fixture(scope="module")
+def prepared(tmp_path_factory) -> pipeline.Prepared:
+    ready = pipeline.prepare(str(builders.write_experiment(tmp_path_factory.mktemp("run"))))
+    pipeline.run(ready, in_process=True, on_progress=lambda arm, units: None)
+    return ready
+
+
+@pytest.fixture
+def files(prepared) -> list[reader.LedgerFile]:
+    return list(reader.committed_files(prepared.store, prepared.run.run_id))
+
+
+def samples(prepared, files, metric=None):
+    metric = metric or prepared.run.experiment.suite.primary
+    arms = [arm.name for arm in prepared.run.experiment.arms]
+    return samples_of(prepared.store, files, prepared.run, metric, columns=PlanColumns(), arms=arms)
+
+
+def changed(prepared, file, **columns) -> reader.LedgerFile:
+    """A unit's file with other values in some columns, stored under the name of another unit of the same arm."""
+    table = pq.read_table(pa.BufferReader(prepared.store.get(file.key)))
+    for name, values in columns.items():
+        table = table.set_column(
+            table.schema.get_field_index(name), name, pa.array(values, table.schema.field(name).type)
+        )
+    sink = pa.BufferOutputStream()
+    pq.write_table(table, sink)
+    content = sink.getvalue()
+    sha256 = fingerprint.sha256_digest(content)
+    key = file.key.replace("/u", f"/u{sha256[-8:]}")
+    prepared.store.put_if_absent(key, content)
+    return replace(file, key=key, num_rows=len(table), size_bytes=content.size, sha256=sha256)
+
+
+def test_scores_stand_in_row_order_in_the_column_of_their_arm(prepared, files):
+    found = samples(prepared, files)
+    for index, arm in enumerate(found.arms):
+        table = pa.concat_tables(reader.score_tables(prepared.store, files, arm))
+        assert len(reader.score_files(files, arm)) > 1
+        assert np.array_equal(found.row_ids, table["row_index"].to_numpy())
+        name = f"score_{prepared.run.experiment.suite.primary.name}"
+        assert np.array_equal(found.scores_RA[:, index], table[name].to_numpy())
+    assert found.kept_RA.dtype == np.bool_
+
+
+def test_a_score_of_a_01_metric_that_is_neither_is_refused_by_name(prepared, files):
+    arm = prepared.run.experiment.arms[1].name
+    last = reader.score_files(files, arm)[-1]
+    name = f"score_{prepared.run.experiment.suite.primary.name}"
+    scores = pq.read_table(pa.BufferReader(prepared.store.get(last.key)))[name].to_pylist()
+    other = changed(prepared, last, **{name: [0.5, *scores[1:]]})
+    with pytest.raises(RunError, match=f"for arm '{arm}' are not all 0 or 1"):
+        samples(prepared, [other if file == last else file for file in files])
+
+
+def test_an_arm_that_lacks_a_unit_is_refused_by_name(prepared, files):
+    arm = prepared.run.experiment.arms[1].name
+    lost = reader.score_files(files, arm)[-1]
+    with pytest.raises(RunError, match=f"the rows of arm '{arm}' are not those of arm"):
+        samples(prepared, [file for file in files if file != lost])
+
+
+@pytest.mark.parametrize("name", ["row_index", "row_id", "label"])
+def test_an_arm_with_other_rows_is_refused_by_name(prepared, files, name):
+    arm = prepared.run.experiment.arms[1].name
+    last = reader.score_files(files, arm)[-1]
+    values = pq.read_table(pa.BufferReader(prepared.store.get(last.key)))[name].to_pylist()
+    other = changed(prepared, last, **{name: [*values[1:], values[0]]})
+    with pytest.raises(RunError, match=f"the rows of arm '{arm}' are not those of arm"):
+        samples(prepared, [other if file == last else file for file in files])

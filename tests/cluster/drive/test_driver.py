@@ -1,0 +1,325 @@
+"""The driver among slots that die, hang, lag and answer late: pretended slots, a real schedule and a real ledger."""
+
+import itertools
+from collections import defaultdict
+
+import pytest
+
+from assay.cluster import pipeline
+from assay.cluster.cost.account import Allowance
+from assay.cluster.drive import deadlines, driver
+from assay.cluster.drive.deadlines import Deadlines
+from assay.cluster.drive.driver import Driven, drive
+from assay.cluster.drive.executor import Outcome, Ready
+from assay.cluster.drive.progress import Watch
+from assay.cluster.drive.slot import Failure, Published
+from assay.cluster.drive.stopping import StopRequest
+from assay.cluster.drive.waves import Waves
+from assay.cluster.errors import RunError
+from assay.evaluator.ledger.reader import UnitReceipt
+from assay.evaluator.storage.memory import MemoryStore
+from assay.manifests import Budget, Prices, Resources
+from tests import builders
+
+NUM_UNITS = 7  # 200 rows in units of 32
+
+
+class PretendedSlots:
+    """An executor whose slots answer at once, as a script says: what the n-th try of a unit comes to."""
+
+    depth = 2
+
+    def __init__(self, script=None, *, num_slots=2, never=()) -> None:
+        self.script, self.never = script or {}, set(never)
+        self.stuck: dict = {}
+        self.num_slots = num_slots
+        self.slots: dict[str, list] = {}
+        self.kinds: dict[str, str] = {}
+        self.told: list = []
+        self.tries: dict = defaultdict(int)
+        self.done_by: dict = defaultdict(list)
+        self.given_back: list[str] = []
+        self.numbers = itertools.count()
+        self.wanted: list[tuple[str, int]] = []
+
+    def start(self, run, *, import_paths) -> None:
+        pass
+
+    def kind_of(self, arm) -> str:
+        return arm.accelerator_type or ""
+
+    def want(self, kind, num_slots) -> None:
+        self.wanted.append((kind, num_slots))
+        there = sum(each == kind for each in self.kinds.values())
+        for _ in range(min(num_slots, self.num_slots) - there):
+            name = f"slot-{next(self.numbers)}"
+            self.slots[name], self.kinds[name] = [], kind
+            self.told.append(Ready(name, kind))
+
+    def submit(self, slot, task, upcoming) -> None:
+        self.slots[slot].append(task)
+
+    def wait(self, timeout_s):
+        told, self.told = self.told, []
+        for slot, tasks in list(self.slots.items()):
+            if not tasks or self.is_stuck(slot, (tasks[0].arm, tasks[0].unit)):
+                continue
+            task = tasks.pop(0)
+            self.tries[task.arm, task.unit] += 1
+            result = self.script.get((task.arm, task.unit, self.tries[task.arm, task.unit]))
+            self.done_by[task.arm, task.unit].append(slot)
+            told.append(Outcome(slot, task, result or published(task)))
+            if isinstance(result, Failure) and result.scope == "slot":
+                told += self.lost(slot, result.reason)
+        return told
+
+    def is_stuck(self, slot, unit) -> bool:
+        """The first slot that tries such a unit never answers."""
+        return unit in self.never and self.stuck.setdefault(unit, slot) == slot
+
+    def lost(self, slot, reason):
+        outcomes = [Outcome(slot, task, Failure("slot", reason, slot, counts=False)) for task in self.slots[slot]]
+        self.slots[slot] = []
+        self.told.append(Ready(slot, ""))
+        return outcomes
+
+    def interrupt(self, slot, reason):
+        self.never = {unit for unit in self.never if self.stuck.get(unit) != slot}
+        first, *rest = self.slots[slot]
+        self.slots[slot] = rest
+        return [Outcome(slot, first, Failure("slot", reason, slot, cause="hung")), *self.lost(slot, reason)]
+
+    def give_back(self, slot) -> None:
+        self.given_back.append(slot)
+        del self.slots[slot], self.kinds[slot]
+
+    def close(self) -> None:
+        self.slots = {}
+
+
+def published(task, *, digest="same", is_ours=True) -> Published:
+    receipt = UnitReceipt(task.arm, task.unit, "key", 32, 1, "sha256", "same", {})
+    return Published(receipt, is_ours, digest)
+
+
+def lost(reason="died", *, counts=True, cause="slot_lost") -> Failure:
+    return Failure("slot", reason, "slot", cause=cause, counts=counts)
+
+
+@pytest.fixture
+def prepared(tmp_path) -> pipeline.Prepared:
+    return pipeline.prepare(
+        str(builders.write_experiment(tmp_path, arms={"control": builders.variant()} | builders.ARMS))
+    )
+
+
+@pytest.fixture(autouse=True)
+def always_looks(monkeypatch) -> None:
+    monkeypatch.setattr(driver, "_TICK_S", 0.0)
+
+
+def driven(
+    prepared, executor, *, stop=None, waves=None, on_progress=lambda arm: None, order=(), allowance=None, **changes
+) -> Driven:
+    experiment = prepared.run.experiment
+    resources = experiment.resources.model_copy(update=changes.pop("resources", {}))
+    run = prepared.run.model_copy(
+        update={"experiment": experiment.model_copy(update={"resources": resources, **changes})}
+    )
+    watch = Watch(run, num_units=NUM_UNITS, num_rows=200, store=MemoryStore("w"), submission_id="")
+    return drive(
+        run,
+        waves=waves or Waves(prepared.units),
+        published=(),
+        executor=executor,
+        import_paths=(),
+        on_progress=on_progress,
+        watch=watch,
+        order=order,
+        allowance=allowance,
+        stop=stop,
+    )
+
+
+def kinds(found: Driven) -> list[str]:
+    return [event.kind for event in found.events]
+
+
+def is_whole(found: Driven, arms=builders.ARMS) -> bool:
+    return all(sorted(found.receipts[arm]) == list(range(NUM_UNITS)) for arm in arms)
+
+
+def test_the_control_goes_first_and_slots_are_given_back_once_nothing_waits(prepared):
+    order = []
+    slots = PretendedSlots(num_slots=3)
+    found = driven(prepared, slots, on_progress=order.append)
+    assert is_whole(found)
+    assert order[0] == "control"
+    assert len(slots.given_back) == 2  # the last one ends with the run
+    assert slots.wanted[0] == ("", len(builders.ARMS))
+
+
+def test_what_a_dead_slot_had_not_begun_costs_no_attempt(prepared):
+    # every unit is the first in hand once, and dies; units behind it come along once or more
+    script = {(arm, unit, 1): lost() for arm in builders.ARMS for unit in range(NUM_UNITS)}
+    found = driven(prepared, PretendedSlots(script, num_slots=1), resources={"max_attempts": 2})
+    assert is_whole(found)
+    assert not found.failed
+    assert kinds(found).count("slot_lost") == NUM_UNITS * len(builders.ARMS)
+
+
+def test_a_node_that_dies_again_and_again_fails_no_arm(prepared):
+    script = {("better", 2, attempt): lost("its node has died", counts=False) for attempt in range(1, 9)}
+    found = driven(prepared, PretendedSlots(script), resources={"max_attempts": 2})
+    assert is_whole(found)
+
+
+def test_a_poisoned_unit_is_given_up_after_its_attempts_and_the_other_arms_finish(prepared):
+    script = {("better", 2, attempt): lost(cause="out_of_memory") for attempt in range(1, 9)}
+    found = driven(prepared, PretendedSlots(script), resources={"max_attempts": 3})
+    assert list(found.failed) == ["better"]
+    assert found.failed["better"].startswith("unit 2 (3 attempts)")
+    assert is_whole(found, set(builders.ARMS) - {"better"})
+    assert kinds(found).count("out_of_memory") == 3
+    assert kinds(found).count("arm_failed") == 1
+
+
+def test_a_unit_that_hangs_is_interrupted_and_tried_again(prepared):
+    slots = PretendedSlots(num_slots=2, never={("better", 3)})
+    found = driven(prepared, slots, resources={"unit_timeout_s": 0.05})
+    assert is_whole(found)
+    assert "hung" in kinds(found)
+
+
+def test_a_unit_that_lags_is_done_by_another_slot_and_nobody_waits_for_the_first(prepared, monkeypatch):
+    monkeypatch.setattr(deadlines, "_LAGS_AT_LEAST_S", 0.05)
+    slots = PretendedSlots(num_slots=2, never={("better", 4)})
+    found = driven(prepared, slots)
+    assert is_whole(found)
+    assert "straggler" in kinds(found)
+    assert not found.failed
+
+
+@pytest.mark.parametrize(
+    ("digest", "is_ours", "expected"),
+    [
+        ("same", True, []),
+        ("same", False, ["published_elsewhere"]),
+        ("other", False, ["published_elsewhere", "nondeterminism"]),
+    ],
+)
+def test_rows_that_were_made_twice_are_compared(prepared, digest, is_ours, expected):
+    script = {("better", 2, 1): published(driver.Task("better", 2), digest=digest, is_ours=is_ours)}
+    found = driven(prepared, PretendedSlots(script))
+    assert kinds(found) == expected
+    assert is_whole(found)
+
+
+def test_a_damaged_dataset_ends_the_run(prepared):
+    script = {("better", 2, 1): Failure("run", "shard 3 is not what was frozen", "slot-1")}
+    with pytest.raises(RunError, match=r"arm 'better', unit 2: shard 3.*slot-1"):
+        driven(prepared, PretendedSlots(script))
+
+
+def test_a_request_to_stop_ends_it_between_two_units(prepared):
+    stop = StopRequest()
+    seen = []
+
+    def ask(arm: str) -> None:
+        seen.append(arm)
+        stop.reason = "SIGTERM" if len(seen) == 5 else stop.reason
+
+    found = driven(prepared, PretendedSlots(), stop=stop, on_progress=ask)
+    assert found.stopped == "SIGTERM"
+    assert kinds(found)[-1] == "stopped"
+    assert 5 <= sum(map(len, found.receipts.values())) < NUM_UNITS * len(builders.ARMS)
+
+
+def test_a_spent_budget_stops_it_and_says_which_bound(prepared):
+    allowance = Allowance(Budget(price=1e-9))
+    found = driven(prepared, PretendedSlots(), allowance=allowance, prices=Prices(cpu_hour=1.0))
+    assert found.stopped.startswith("the budget is spent: budget.price is 1e-09")
+
+
+def test_a_soft_bound_is_told_once_and_stops_nothing(prepared):
+    allowance = Allowance(Budget(price=1e6, slot_hours=1e6, warn_at=1e-15))
+    found = driven(prepared, PretendedSlots(), allowance=allowance, prices=Prices(cpu_hour=1.0))
+    assert is_whole(found)
+    told = [event.message for event in found.events if event.kind == "budget"]
+    assert [words.partition(" is ")[0] for words in told] == ["the budget", "the budget"]
+    assert {words.split(": ")[1].split(" ")[0] for words in told} == {"budget.price", "budget.slot_hours"}
+
+
+@pytest.mark.parametrize("order", [("again", "worse", "better", "control"), ("better", "worse")])
+def test_arms_are_begun_in_the_order_that_is_asked_for_after_the_control(prepared, order):
+    begun = []
+    found = driven(prepared, PretendedSlots(num_slots=1), order=order, on_progress=begun.append)
+    assert is_whole(found)
+    rest = [arm for arm in order if arm != "control"]
+    unnamed = [arm for arm in builders.ARMS if arm not in {"control", *rest}]
+    assert list(dict.fromkeys(begun)) == ["control", *rest, *unnamed]
+
+
+def test_arms_that_need_an_accelerator_get_slots_of_their_own(prepared):
+    arms = tuple(
+        arm.model_copy(update={"accelerator_type": "H100" if arm.name == "better" else None})
+        for arm in prepared.run.experiment.arms
+    )
+    slots = PretendedSlots(num_slots=9)
+    found = driven(prepared, slots, arms=arms)
+    assert is_whole(found)
+    assert slots.wanted[:2] == [("", 3), ("H100", 1)]
+
+
+class TwoWaves(Waves):
+    """As in a race: slots are looked at amid the units."""
+
+    def __iter__(self):
+        for self.is_last in (False, True):
+            yield range(NUM_UNITS if self.is_last else 3)
+
+
+def test_between_waves_a_kind_of_slot_does_not_keep_the_room_that_another_needs(prepared):
+    class OneRoom(PretendedSlots):
+        """Room for one slot, whatever its kind."""
+
+        def want(self, kind, num_slots) -> None:
+            if not self.slots:
+                super().want(kind, min(num_slots, 1))
+
+    arms = tuple(
+        arm.model_copy(update={"accelerator_type": "H100" if arm.name == "better" else None})
+        for arm in prepared.run.experiment.arms
+    )
+    assert is_whole(driven(prepared, OneRoom(), waves=TwoWaves(prepared.units), arms=arms))
+
+
+def test_between_waves_slots_of_one_kind_are_kept(prepared):
+    slots = PretendedSlots(num_slots=2)
+    assert is_whole(driven(prepared, slots, waves=TwoWaves(prepared.units)))
+    assert len(slots.given_back) <= 1
+    assert next(slots.numbers) == 2
+
+
+def test_when_the_control_fails_the_others_are_left(prepared):
+    script = {("control", 0, 1): Failure("arm", "cannot be loaded", "slot-0")}
+    found = driven(prepared, PretendedSlots(script, num_slots=1))
+    assert list(found.failed) == ["control"]
+    assert found.num_evaluated < NUM_UNITS
+
+
+def test_a_deadline_comes_from_the_arms_own_history():
+    bounds = Deadlines(None)
+    assert bounds.hangs_after_s("a") == 3600
+    assert bounds.lags_after_s("a") == float("inf")
+    for seconds in (20.0, 2.0, 3.0):
+        bounds.took("a", seconds)
+    assert bounds.hangs_after_s("a") == 200.0
+    assert bounds.lags_after_s("a") == 9.0  # three times the median
+    assert bounds.hangs_after_s("b") == 3600
+    assert Deadlines(5.0).hangs_after_s("a") == 5.0
+
+
+def test_resources_that_are_not_positive_are_refused():
+    with pytest.raises(ValueError, match="unit_timeout_s"):
+        Resources(unit_timeout_s=0.0)
