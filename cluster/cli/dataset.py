@@ -5,7 +5,7 @@ from typing import Annotated
 import typer
 
 from assay.cluster.cli import dataset_diff, dataset_leakage
-from assay.cluster.cli.ledger import AsJson, print_json
+from assay.cluster.cli.options import AsJson, print_json
 
 app = typer.Typer(help="Frozen datasets: what is there, what is in it, what changed.")
 app.add_typer(dataset_diff.app)

@@ -4,7 +4,7 @@ from typing import Annotated
 
 import typer
 
-from assay.cluster.cli.ledger import AsJson, print_json
+from assay.cluster.cli.options import AsJson, print_json
 
 app = typer.Typer()
 

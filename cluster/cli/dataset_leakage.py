@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from assay.cluster.cli.ledger import AsJson, print_json
+from assay.cluster.cli.options import AsJson, print_json
 
 if TYPE_CHECKING:
     from assay.manifests.leakage import Leakage, Overlap

@@ -1,10 +1,8 @@
 """The verbs that hand a run to other tools."""
 
-import json
-
 import typer
 
-from assay.cluster.cli.ledger import AsJson, LedgerAt, RunOrExperiment, run_and_ledger
+from assay.cluster.cli.options import AsJson, LedgerAt, RunOrExperiment, print_json, run_and_ledger
 
 app = typer.Typer(help="Hand a committed run to other tools.", no_args_is_help=True)
 
@@ -24,6 +22,6 @@ def mlflow(run: RunOrExperiment, ledger: LedgerAt = None, as_json: AsJson = Fals
     run_id, uri = run_and_ledger(run, ledger)
     found = to_mlflow(document(open_store(uri), run_id))
     if as_json:
-        typer.echo(json.dumps(found, indent=2))
+        print_json(found)
     else:
         typer.echo(f"exported {run_id} as MLflow run {found['']} and {len(found) - 1} runs of arms below it")

@@ -6,7 +6,7 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperGroup
 
-from assay.cluster.cli.ledger import AsJson, LedgerAt, RunOrExperiment, print_json, run_and_ledger
+from assay.cluster.cli.options import AsJson, LedgerAt, RunOrExperiment, print_json, run_and_ledger
 
 EXIT_CODES = {"promote": 0, "hold": 3, "reject": 4}
 

@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from assay.cluster.cli.ledger import AsJson, print_json
+from assay.cluster.cli.options import AsJson, print_json
+from assay.cluster.cli.report import print_run
 
 if TYPE_CHECKING:
     from assay.cluster.client.client import Client
@@ -93,19 +94,10 @@ def cancel(name: Name, address: Address = HERE, as_json: AsJson = False) -> None
 @app.command()
 def result(name: Name, address: Address = HERE, as_json: AsJson = False) -> None:
     """Show what a submission's run says."""
-    from assay.cluster.report.record import document
     from assay.evaluator.storage import open_store
 
     answer = _submission(name, address).result()
-    report = document(open_store(answer.ledger), answer.run_id)
-    if as_json:
-        print_json(report)
-        return
-    from rich.console import Console
-
-    from assay.cluster.report.terminal import verdict
-
-    verdict.show(report, Console())
+    print_run(open_store(answer.ledger), answer.run_id, as_json=as_json)
 
 
 def _follow(found: "Submission", *, as_json: bool) -> None:

@@ -5,20 +5,12 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
+from assay.cluster.cli.options import AsJson, LedgerAt, RunOrExperiment, print_json, run_and_ledger
+
 if TYPE_CHECKING:
     from assay.manifests.ledger import LogEntry
 
 app = typer.Typer(help="Look into a ledger, keep its log of decisions, and verify it.", no_args_is_help=True)
-
-AsJson = Annotated[bool, typer.Option("--json", help="Print the answer as JSON on standard output.")]
-RunOrExperiment = Annotated[str, typer.Argument(metavar="RUN", help="A run's id, or the experiment's file.")]
-InProcess = Annotated[bool, typer.Option("--in-process", help="Run in this process, without Ray: for debuggers.")]
-LedgerAt = Annotated[
-    str | None,
-    typer.Option(
-        "--ledger", envvar="ASSAY_LEDGER", help="The ledger's folder or URI; default: ./ledger, or the experiment's."
-    ),
-]
 
 
 @app.command()
@@ -193,18 +185,6 @@ def verify(
     raise typer.Exit(1 if found.problems else 0)
 
 
-def run_and_ledger(run: str, ledger: str | None) -> tuple[str, str]:
-    """A run's id and its ledger, of either form of RUN."""
-    if not run.endswith((".yaml", ".yml", ".json")):
-        return run, ledger or "ledger"
-    from assay.cluster import pipeline
-
-    prepared = pipeline.prepare(run, ledger=ledger)
-    # If some arms were not finished, the next run would be another one: asked about is the one that there is.
-    there = prepared.run.run_id if prepared.committed else prepared.run.supersedes or prepared.run.run_id
-    return there, prepared.run.experiment.ledger
-
-
 def _line(entry: "LogEntry") -> str:
     if entry.verification is not None:
         found = entry.verification
@@ -213,11 +193,6 @@ def _line(entry: "LogEntry") -> str:
     why = entry.reason or "; ".join(entry.reasons)
     what = f"override: {entry.decision}" if entry.kind == "override" else entry.decision
     return f"{entry.number:06d}  {entry.at}  {entry.run_id}  {entry.arm}  {what}  by {entry.by}: {why}"
-
-
-def print_json(answer: Any) -> None:
-    """Prints an answer as JSON on standard output."""
-    typer.echo(json.dumps(answer, indent=2, allow_nan=False))
 
 
 def _told(value: Any) -> str:

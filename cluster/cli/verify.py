@@ -1,12 +1,11 @@
 """The verb that asks whether a run can be repeated."""
 
-import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from assay.cluster.cli.ledger import AsJson, InProcess, LedgerAt, RunOrExperiment, run_and_ledger
+from assay.cluster.cli.options import AsJson, InProcess, LedgerAt, RunOrExperiment, print_json, run_and_ledger
 
 if TYPE_CHECKING:
     from assay.manifests.verification import ArmVerified, Verification
@@ -54,7 +53,7 @@ def verify(
         told = {**found.found.model_dump(mode="json"), "outcome": found.found.outcome, "is_close": found.found.is_close}
         entry = {"number": found.entry.number, "seal": found.entry.seal}
         answer = {"run_id": run_id, **told, "failed": found.failed, "hints": found.hints, "entry": entry}
-        typer.echo(json.dumps(answer, indent=2, allow_nan=False))
+        print_json(answer)
     else:
         for line in _lines(found.found):
             typer.echo(line)

@@ -18,6 +18,7 @@ from typing import Any, get_args
 import jsonschema
 import kubernetes_validate
 import pytest
+import typer.main
 import yaml
 
 Fields = dict[str, Any]
@@ -407,17 +408,19 @@ def test_the_network_policy_lets_in_the_pods_themselves_and_the_operator_at_the_
 
 
 def test_the_ledger_comes_by_the_variable_that_the_command_line_reads():
-    from assay.cluster.cli import main
+    from assay.cluster.cli import options
 
-    assert get_args(main.LedgerAt)[1].envvar == "ASSAY_LEDGER"
+    assert get_args(options.LedgerAt)[1].envvar == "ASSAY_LEDGER"
 
 
 def test_the_job_runs_a_verb_that_there_is():
-    from assay.cluster.cli import main
+    from assay.cluster.cli.main import app
 
     command, verb, _ = read("rayjob.yaml")["spec"]["entrypoint"].split()
     assert command == "assay"
-    assert verb in {each.name or getattr(each.callback, "__name__", "") for each in main.app.registered_commands}
+    assert verb in {
+        name for name, each in typer.main.get_command(app).commands.items() if not hasattr(each, "commands")
+    }
 
 
 def test_the_image_is_rays_own_in_the_same_version_and_takes_what_the_package_needs():

@@ -1,0 +1,46 @@
+"""The verb that freezes rows as a dataset."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from assay.cluster.cli.options import AsJson, print_json
+
+app = typer.Typer()
+
+
+@app.command()
+def freeze(
+    sources: Annotated[list[Path], typer.Argument(help="csv, tsv, jsonl, parquet or Arrow files, in row order.")],
+    contract: Annotated[Path, typer.Option(help="The contract: which columns there are, and what for.")],
+    name: Annotated[str, typer.Option("--as", help="name@version: never moves to other rows.")],
+    to: Annotated[str, typer.Option(help="The dataset store: a folder or URI.")] = "datasets",
+    shard_rows: Annotated[int | None, typer.Option(min=1, help="Rows a shard; default: about 64 MiB.")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Check rows against a contract and freeze them as shards with a digest."""
+    from assay.cluster.prepare.resolve import read_text
+    from assay.cluster.report.terminal import check
+    from assay.evaluator.data.frozen import findings
+    from assay.evaluator.data.frozen.freeze import freeze as freeze_rows
+    from assay.evaluator.storage import open_store
+    from assay.manifests import Contract, parse
+
+    promised = parse(read_text(str(contract)), file=str(contract), kind="Contract")
+    assert isinstance(promised, Contract)
+    store = open_store(to)
+    dataset = freeze_rows(sources, contract=promised, reference=name, store=store, shard_rows=shard_rows)
+    for warning in check.warnings(dataset.check):
+        typer.echo(f"warning: {warning}", err=True)
+    if dataset.contract != promised:
+        typer.echo(f"warning: {name} keeps the contract that it was frozen with; this one is another", err=True)
+    shards = f"{len(dataset.shards)} shards"
+    if dataset.parent is not None:
+        shards += f", a sample of {dataset.parent.num_rows:,}"
+    typer.echo(f"frozen {dataset.reference}: {dataset.num_rows:,} rows in {shards}, {dataset.digest()}", err=True)
+    withdrawal = findings.withdrawal_of(store, dataset.reference, rows_digest=dataset.rows_digest)
+    if withdrawal is not None:
+        typer.echo(f"warning: {name} was withdrawn on {withdrawal.found_at}: {withdrawal.reason}", err=True)
+    if as_json:
+        print_json({**dataset.model_dump(mode="json"), "digest": dataset.digest()})

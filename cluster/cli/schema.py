@@ -1,0 +1,22 @@
+"""The verb that prints the JSON Schema of a manifest."""
+
+from typing import Annotated
+
+import typer
+
+from assay.cluster.cli.options import print_json
+
+app = typer.Typer()
+
+
+@app.command()
+def schema(
+    kind: Annotated[str, typer.Argument(help="Contract, Experiment, Plan, Policy, Suite, Variant, Dataset.")],
+) -> None:
+    """Print a manifest's JSON Schema, for editors."""
+    from assay.manifests import KINDS, InvalidInput
+    from assay.manifests.errors import did_you_mean
+
+    if kind not in KINDS:
+        raise InvalidInput("no known kind of manifest", value=kind, remedy=did_you_mean(kind, list(KINDS)))
+    print_json(KINDS[kind].model_json_schema())
