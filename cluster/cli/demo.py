@@ -19,9 +19,9 @@ def demo(
     as_json: AsJson = False,
 ) -> None:
     """Compare five variants on scikit-learn's handwritten digits: a real verdict in a minute."""
-    from assay.cluster.demo.prepare import prepare
+    from assay.cluster.demo.demo_folder import write_demo
 
-    experiment = prepare(folder)
+    experiment = write_demo(folder)
     freeze(
         [folder / "digits.parquet"],
         contract=folder / "contract.yaml",

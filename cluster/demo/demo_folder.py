@@ -1,4 +1,4 @@
-"""Prepare: the demo's folder, ready to be frozen and run."""
+"""The demo's folder: manifests, weights and rows, ready to be frozen and run."""
 
 import secrets
 from collections.abc import Iterator
@@ -12,7 +12,7 @@ _MANIFESTS = ("contract.yaml", "suite.yaml", "experiment.yaml")
 _FOLDERS = ("variants", "weights")
 
 
-def prepare(folder: str | Path) -> Path:
+def write_demo(folder: str | Path) -> Path:
     """Fills a folder with the demo's manifests, weights and rows (`digits.parquet`).
 
     What is already there stays as it is: it may be the user's by now, and a second call changes nothing.
