@@ -42,7 +42,7 @@ def review(
 ) -> None:
     """What `assay gate RUN` does: the decisions by what the ledger knows now, and why, question by question."""
     from assay.cluster.commit import gate_review
-    from assay.cluster.report.terminal import gate as report
+    from assay.cluster.commit.gate_answer import gate_answer
     from assay.evaluator.storage import open_store
     from assay.manifests.errors import InvalidInput, did_you_mean
 
@@ -51,7 +51,7 @@ def review(
     run_id, uri = run_and_ledger(run, ledger)
     store = open_store(uri)
     asked = gate_review.ask(store, run_id, policy=None if policy is None else _policy(policy))
-    answer = report.answer(asked, arm=arm)
+    answer = gate_answer(asked, arm=arm)
     if not answer["decisions"]:
         known = [each.arm for each in asked.decisions]
         raise InvalidInput("no decision about this arm", place=run_id, value=arm, remedy=did_you_mean(arm or "", known))
@@ -60,8 +60,10 @@ def review(
 
         version_log.record(store, run_id, answer["decisions"])
     if markdown is not None:
+        from assay.cluster.report.markdown import pull_request_comment
+
         try:
-            markdown.write_text(report.markdown(answer), encoding="utf-8")
+            markdown.write_text(pull_request_comment(answer), encoding="utf-8")
         except OSError as error:
             raise InvalidInput(
                 f"cannot be written: {error.strerror}", place=str(markdown), field="--markdown"
@@ -69,7 +71,9 @@ def review(
     if as_json:
         print_json(answer)
     else:
-        typer.echo(report.text(answer))
+        from assay.cluster.report.terminal import gate as terminal
+
+        typer.echo(terminal.text(answer))
     raise typer.Exit(EXIT_CODES[answer["gate"]])
 
 
@@ -92,9 +96,9 @@ def calibrate(
         return
     from rich.console import Console
 
-    from assay.cluster.report.terminal import gate as report
+    from assay.cluster.report.terminal import gate as terminal
 
-    Console().print(report.calibration_table(found))
+    Console().print(terminal.calibration_table(found))
 
 
 def _policy(path: Path) -> Any:

@@ -32,18 +32,22 @@ def report(
     if not timing and not confusion:
         print_run(store, run_id, as_json=as_json)
         return
-    from assay.cluster.report.outcomes import outcomes
-    from assay.cluster.report.timing import timing as timing_of
+    if timing:
+        from assay.cluster.report import timing as gathered
+        from assay.cluster.report.terminal import timing as terminal
 
-    found = (timing_of if timing else outcomes)(store, run_id)
+        answer = gathered.timing(store, run_id)
+    else:
+        from assay.cluster.report import outcomes as gathered
+        from assay.cluster.report.terminal import outcomes as terminal
+
+        answer = gathered.outcomes(store, run_id)
     if as_json:
-        print_json(found)
+        print_json(answer)
         return
     from rich.console import Console
 
-    from assay.cluster.report.terminal import verdict
-
-    (verdict.show_timing if timing else verdict.show_outcomes)(found, Console())
+    terminal.show(answer, Console())
 
 
 def print_run(store: "Store", run_id: str, *, as_json: bool) -> None:

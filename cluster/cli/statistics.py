@@ -38,9 +38,9 @@ def analyze(
         return
     from rich.console import Console
 
-    from assay.cluster.report.terminal import verdict
+    from assay.cluster.report.terminal import analysis as terminal
 
-    verdict.show_analysis(found.to_json(), Console())
+    terminal.show(found.to_json(), Console())
 
 
 @app.command()
@@ -116,6 +116,6 @@ def power(
         return
     from rich.console import Console
 
-    from assay.cluster.report.terminal import verdict
+    from assay.cluster.report.terminal import power as terminal
 
-    verdict.show_power(answer.to_json(), Console())
+    terminal.show(answer.to_json(), Console())

@@ -237,7 +237,7 @@ class Submission:
                 the driver's own words: arm, unit, node and traceback.
         """
         from assay.cluster.commit import gate_review
-        from assay.cluster.report.record import gate_answer
+        from assay.cluster.commit.gate_answer import run_decision
         from assay.evaluator.ledger import reader
 
         run_id = self.run_id
@@ -251,7 +251,7 @@ class Submission:
             ledger=self.ledger,
             record=posixpath.join(self.ledger, run_key(run_id)),
             report_command=f"assay report {run_id} --ledger {self.ledger}",
-            gate=gate_answer(gate_review.as_rows(decisions)),
+            gate=run_decision(gate_review.as_rows(decisions)),
             decisions=decisions,
             missing=tuple(
                 MissingArm(row["arm"], row["status"], row["reason"])

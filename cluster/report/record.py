@@ -4,13 +4,15 @@ import json
 from collections.abc import Sequence
 from typing import Any
 
-from assay.cluster.commit import gate_review
+from assay.cluster.commit import gate_answer, gate_review
 from assay.cluster.cost import arm_cost
 from assay.cluster.prepare import dataset_findings
+from assay.cluster.prepare.dataset_findings import KnownFindings
 from assay.evaluator import fingerprint
 from assay.evaluator.ledger import reader
 from assay.evaluator.storage import Store
 from assay.manifests.check_report import CheckReport
+from assay.manifests.ledger import Run
 
 Document = dict[str, Any]
 
@@ -31,65 +33,65 @@ def document(store: Store, run_id: str) -> Document:
             for row in reader.read_table(store, files, table).to_pylist()
         ]
 
-    arms = {row["arm"]: row for row in rows("arms")}
-    metrics: dict[str, dict[str, Any]] = {}
-    spreads: dict[str, dict[str, float]] = {}
-    thresholds: dict[str, float] = {}
-    for row in rows("metrics"):
-        metrics.setdefault(row["arm"], {})[row["metric"]] = row["value"]
-        if row["pass_std"] is not None:
-            spreads.setdefault(row["arm"], {})[row["metric"]] = row["pass_std"]
-        if row["threshold"] is not None:
-            thresholds[row["metric"]] = row["threshold"]
-    asked, suite = gate_review.ask(store, run_id), run.experiment.suite
-    decisions = gate_review.as_rows(asked.decisions)
-    found = json.loads(rows("analyses")[0]["analysis"])
+    suite = run.experiment.suite
+    arms, metrics, events = rows("arms"), rows("metrics"), rows("events")
+    analysis = json.loads(rows("analyses")[0]["analysis"])
+    review = gate_review.ask(store, run_id)
+    decisions = gate_review.as_rows(review.decisions)
     return {
         "run_id": run_id,
         "ledger": store.uri,
         "name": run.experiment.name,
-        "dataset": {
-            "reference": run.experiment.dataset.rpartition("/")[2],
-            "digest": run.dataset_digest,
-            "findings": dataset_findings.as_lineage(asked.findings),
-            "withdrawn": asked.findings.withdrawn,
-            "num_rows": next(row["num_rows"] for row in arms.values() if row["status"] == "complete"),
-            "description": run.dataset_description,
-            "check": _check(run.dataset_check),
-        },
+        "dataset": _dataset(run, arms, review.findings),
         "suite_digest": run.suite_digest,
         "plan_digest": run.plan_digest,
         "policy_digest": run.policy_digest,
-        "control": run.experiment.suite.plan.control,
-        "primary": run.experiment.suite.plan.metric,
-        "directions": {metric.name: metric.direction for metric in run.experiment.suite.metrics},
-        "thresholds": thresholds,
+        "control": suite.plan.control,
+        "primary": suite.plan.metric,
+        "directions": {metric.name: metric.direction for metric in suite.metrics},
+        "thresholds": {row["metric"]: row["threshold"] for row in metrics if row["threshold"] is not None},
         "opened_at": run.opened_at,
         "supersedes": run.supersedes,
-        "scores_digest": scores_digest(list(arms.values())),
+        "scores_digest": scores_digest(arms),
         "repeats": suite.repeats,
-        "arms": [
-            {**_nested(row), "metrics": metrics.get(name, {}), "pass_std": spreads.get(name, {})}
-            for name, row in arms.items()
-        ],
-        "wobble_tolerance": run.experiment.suite.wobble_tolerance,
-        "reused": _reused(list(arms.values())),
-        "race": _race(list(arms.values())) if run.experiment.race is not None else None,
+        "arms": [_arm(row, [each for each in metrics if each["arm"] == row["arm"]]) for row in arms],
+        "wobble_tolerance": suite.wobble_tolerance,
+        "reused": _reused(arms),
+        "race": _race(arms) if run.experiment.race is not None else None,
         "cost": {
             "spent": rows("spending")[0],
             **arm_cost.compared(
-                list(arms.values()),
-                found["comparisons"],
-                control=suite.plan.control,
-                direction=suite.primary.direction,
+                arms, analysis["comparisons"], control=suite.plan.control, direction=suite.primary.direction
             ),
         },
-        "analysis": found,
+        "analysis": analysis,
         "decisions": decisions,
-        "gate": gate_answer(decisions),
-        "confounded": {row["arm"]: row["message"] for row in rows("events") if row["kind"] == "confounded"},
-        "winner": winner_of(decisions),
-        "events": rows("events"),
+        "gate": gate_answer.run_decision(decisions),
+        "confounded": {row["arm"]: row["message"] for row in events if row["kind"] == "confounded"},
+        "winner": gate_answer.winner(decisions),
+        "events": events,
+    }
+
+
+def _dataset(run: Run, arms: Sequence[dict[str, Any]], findings: KnownFindings) -> dict[str, Any]:
+    """The rows that were scored, and what is known of them now."""
+    return {
+        "reference": run.experiment.dataset.rpartition("/")[2],
+        "digest": run.dataset_digest,
+        "findings": dataset_findings.as_lineage(findings),
+        "withdrawn": findings.withdrawn,
+        "num_rows": next(row["num_rows"] for row in arms if row["status"] == "complete"),
+        "description": run.dataset_description,
+        "check": check_summary(run.dataset_check),
+    }
+
+
+def _arm(arm: dict[str, Any], metrics: Sequence[dict[str, Any]]) -> dict[str, Any]:
+    """An arm's row with its metrics, and, if there were several passes, how far those are apart."""
+    return {
+        **_nested(arm),
+        "metrics": {row["metric"]: row["value"] for row in metrics},
+        "pass_std": {row["metric"]: row["pass_std"] for row in metrics if row["pass_std"] is not None},
     }
 
 
@@ -102,7 +104,7 @@ def _nested(arm: dict[str, Any]) -> dict[str, Any]:
     return {**plain, "wobble": {"rows": arm["wobble_num_rows"], "flips": arm["wobble_num_flips"], **found}}
 
 
-def _check(report: CheckReport) -> dict[str, Any]:
+def check_summary(report: CheckReport) -> dict[str, Any]:
     """How many rules the dataset's rows were held to when they were frozen, which of them warned, what was changed."""
     return {
         "num_rules": len(report.rules),
@@ -137,19 +139,3 @@ def scores_digest(arms: Sequence[dict[str, Any]]) -> str:
     """One digest of all scores of a run: of the complete arms' digests, by name."""
     digests = sorted((row["arm"], row["scores_digest"]) for row in arms if row["status"] == "complete")
     return fingerprint.sha256_digest(json.dumps(digests).encode())
-
-
-def gate_answer(decisions: Sequence[dict[str, Any]]) -> str:
-    """The run's one word: promote if any arm is promoted, reject if every arm is rejected, else hold.
-
-    The control once more is no candidate, and does not count.
-    """
-    found = {row["decision"] for row in decisions if not row["is_control"]}
-    if "promote" in found:
-        return "promote"
-    return "reject" if found == {"reject"} else "hold"
-
-
-def winner_of(decisions: Sequence[dict[str, Any]]) -> dict[str, str] | None:
-    """The arm that won among the promoted ones, and by what; None if none is promoted."""
-    return next(({"arm": row["arm"], "won_by": row["won_by"]} for row in decisions if row["won_by"]), None)

@@ -5,7 +5,7 @@ from functools import cache
 import pytest
 
 from assay.cluster.cli.gate import EXIT_CODES
-from assay.cluster.report.record import gate_answer
+from assay.cluster.commit.gate_answer import run_decision
 from assay.manifests.policy import Policy
 from assay.stats import analysis
 from assay.stats.gate import review
@@ -68,6 +68,6 @@ def test_the_decision_is_the_rules(policy, primary, guardrail, cost, verified):
     assert found.next_step
     assert bool(found.won_by) == (wanted == "promote")
     assert (
-        EXIT_CODES[gate_answer([{"decision": found.decision, "is_control": False}])]
+        EXIT_CODES[run_decision([{"decision": found.decision, "is_control": False}])]
         == {"promote": 0, "hold": 3, "reject": 4}[wanted]
     )

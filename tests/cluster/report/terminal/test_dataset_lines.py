@@ -17,8 +17,8 @@ REPORT = CheckReport(num_rows=9, is_complete=True, rules=(HELD, WARNS), changes=
 
 
 def test_a_runs_report_names_the_rules_that_warn():
-    found = {"dataset": {"description": "A digit.", "check": record._check(REPORT)}}
-    assert [str(line) for line in verdict._dataset_words(found)] == [
+    found = {"description": "A digit.", "check": record.check_summary(REPORT)}
+    assert [str(line) for line in verdict.dataset_notes(found)] == [
         "rows: A digit.",
         "the rows hold 1 of the 2 rules of their contract",
         "warning: the rows break duplicates: allowed none, 2 rows; first at a.csv:3",

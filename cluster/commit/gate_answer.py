@@ -1,0 +1,50 @@
+"""The gate's one answer about a run, out of the decisions about its arms: promote, hold or reject, and the winner."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from assay.cluster.commit.gate_review import Asked, as_rows
+
+
+def gate_answer(review: Asked, *, arm: str | None = None) -> dict[str, Any]:
+    """The answer about a run with all that it rests on, as plain JSON values.
+
+    Args:
+        review: The review of the run.
+        arm: The one arm that is asked about; None: all.
+    """
+    decisions = [row for row in as_rows(review.decisions) if arm in (None, row["arm"])]
+    analysis = review.analysis
+    return {
+        "run_id": review.run.run_id,
+        "gate": run_decision(decisions),
+        "winner": winner(decisions),
+        "policy": {"digest": review.policy.digest(), "recorded": review.is_recorded},
+        "metric": analysis.metric,
+        "alpha": analysis.alpha,
+        "estimates": {
+            each.arm: {"estimate": each.estimate, "ci_low": each.ci_low, "ci_high": each.ci_high}
+            for each in analysis.comparisons
+            if each.reference == analysis.control
+        },
+        "decisions": decisions,
+    }
+
+
+def run_decision(decisions: Sequence[Mapping[str, Any]]) -> str:
+    """The decision about a run: promote if any arm is promoted, reject if every arm is rejected, else hold.
+
+    The A/A arm, the control once more, is no candidate and does not count.
+
+    Args:
+        decisions: Rows of the table `decisions`.
+    """
+    by_arm = {row["decision"] for row in decisions if not row["is_control"]}
+    if "promote" in by_arm:
+        return "promote"
+    return "reject" if by_arm == {"reject"} else "hold"
+
+
+def winner(decisions: Sequence[Mapping[str, Any]]) -> dict[str, str] | None:
+    """The arm that won among the promoted ones, and by what; None if none is promoted."""
+    return next(({"arm": row["arm"], "won_by": row["won_by"]} for row in decisions if row["won_by"]), None)

@@ -1,0 +1,53 @@
+"""An analysis in the terminal: estimates, comparisons, and what could not be tested."""
+
+from typing import Any
+
+from rich.console import Console
+from rich.text import Text
+
+from assay.cluster.report.terminal import formatting
+
+
+def show(analysis: dict[str, Any], console: Console) -> None:
+    """Prints one analysis: estimates, omnibus, comparisons, what could not be tested."""
+    confidence = 100 * (1 - analysis["alpha"])
+    arms = formatting.table(f"{analysis['metric']}: {analysis['n_rows']:,} rows, {analysis['design']}")
+    for name in ("arm", "mean", "std. error", f"{confidence:g} % interval"):
+        arms.add_column(name, justify="left" if name == "arm" else "right")
+    for row in analysis["arms"]:
+        low_high = (row["ci_low"], row["ci_high"])
+        arms.add_row(
+            row["arm"],
+            formatting.number(row["mean"]),
+            formatting.number(row["std_error"]),
+            formatting.interval(*low_high),
+        )
+    console.print(arms)
+    omnibus = analysis["omnibus"]
+    if omnibus is not None:
+        p_value = omnibus["p_value"] if omnibus["p_value_corrected"] is None else omnibus["p_value_corrected"]
+        console.print(f"no difference among all arms ({omnibus['test']}): p = {formatting.p_value(p_value)}")
+    compared = formatting.table(f"family: {analysis['family']}, {confidence:g} % simultaneous intervals")
+    for name in ("arm", "against", "difference", "interval", "p (adj.)", "method"):
+        compared.add_column(name, justify="right" if name in ("difference", "interval", "p (adj.)") else "left")
+    for row in analysis["comparisons"]:
+        compared.add_row(
+            row["arm"],
+            row["reference"],
+            "–" if row["estimate"] is None else f"{row['estimate']:+.4f}",
+            formatting.interval(row["ci_low"], row["ci_high"], sign="+"),
+            formatting.p_value(row["p_adjusted"]),
+            row["method"],
+        )
+    console.print(compared)
+    if analysis["power"]["mde"] is not None:
+        console.print(
+            f"smallest difference that these rows resolve with power {analysis['power']['power']:g}: "
+            f"{analysis['power']['mde']:.4g}"
+        )
+    for reason in analysis["not_testable"]:
+        console.print(Text(f"not testable: {reason['what']} {reason['name']}: {reason['reason']}", style="yellow"))
+    for warning in analysis["warnings"]:
+        console.print(Text(f"warning: {warning}", style="yellow"))
+    mark = "  EXPLORATORY: not the recorded plan, promotes nothing" if analysis["exploratory"] else ""
+    console.print(Text(f"plan {analysis['plan_digest']}{mark}", style="dim"))

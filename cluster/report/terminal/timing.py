@@ -1,0 +1,51 @@
+"""Where the time of a run went, in the terminal: per arm and per slot."""
+
+from typing import Any
+
+from rich.console import Console
+from rich.text import Text
+
+from assay.cluster.report.terminal import formatting
+
+
+def show(timing: dict[str, Any], console: Console) -> None:
+    """Prints where the time went: a row an arm, a row a slot."""
+    steps = ("load", "fetch", "wait", "copy", "forward", "score", "write")
+    for group, last in (("arm", "reused"), ("slot", "busy")):
+        table = formatting.table(f"seconds per {group}")
+        table.padding = 0  # twelve columns on 80; what divides them leaves one space
+        table.add_column(group, overflow="fold")
+        for name in ("rows", "MB in", *steps, "rows/s", last):
+            table.add_column(name, justify="right", no_wrap=True)
+        for row in timing[f"{group}s"]:
+            fetched, speed = row["bytes_fetched"], row["rows_per_s"]
+            table.add_row(
+                row[group],
+                f"{row['num_rows']:,}",
+                "–" if fetched is None else f"{fetched / 1e6:,.1f}",
+                *(_seconds(row["read_s" if step == "wait" else f"{step}_s"]) for step in steps),
+                "–" if speed is None else f"{speed:,.0f}",
+                _units(row) if group == "arm" else _share(row["busy"]),
+            )
+        console.print(table)
+    legend = (
+        "fetch: shards read beside the work; wait: for rows that were not there yet, decoding included; copy: inputs "
+        "into tensors and to the device, on a GPU beside the work; forward: the variant's own work; reused: units taken "
+        "over from another run, which has their times; busy: the share of its wall time, from its first unit to its "
+        "last, that a slot worked"
+    )
+    console.print(Text(legend, style="dim"))
+    console.print(Text(f"run {timing['run_id']}  ledger {timing['ledger']}", style="dim"))
+
+
+def _units(arm: dict[str, Any]) -> str:
+    reused = arm["num_units_reused"]
+    return f"{reused} of {reused + arm['num_units']}" if reused else ""
+
+
+def _share(part: float | None) -> str:
+    return "–" if part is None else f"{100 * part:.0f} %"
+
+
+def _seconds(value: float | None) -> str:
+    return "–" if value is None else f"{value:.3f}" if value < 1 else f"{value:,.1f}"
