@@ -31,7 +31,7 @@ def check(
     else:
         from rich.console import Console
 
-        from assay.cluster.report.terminal import check as shown
+        from assay.cluster.report.terminal import check as terminal
 
-        shown.show(report, Console())
+        terminal.show(report, Console())
     raise typer.Exit(2 if report.broken else 0)

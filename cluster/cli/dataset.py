@@ -27,15 +27,15 @@ def ls(
     from assay.evaluator.storage import open_store
 
     opened = open_store(store)
-    rows, damage = datasets.listed(opened)
+    rows, damage = datasets.list_datasets(opened)
     if as_json:
         print_json(rows)
     elif rows:
         from rich.console import Console
 
-        from assay.cluster.report.terminal import dataset as report
+        from assay.cluster.report.terminal import dataset as terminal
 
-        report.show_listed(rows, Console())
+        terminal.show_list(rows, Console())
     elif not damage:
         typer.echo(f"{opened.uri} holds no dataset", err=True)
     if damage:
@@ -49,15 +49,15 @@ def show(dataset: Location, as_json: AsJson = False) -> None:
     from assay.evaluator.data.frozen.shards import open_dataset
 
     manifest, store = open_dataset(dataset)
-    found = datasets.described(store, manifest)
+    described = datasets.describe(store, manifest)
     if as_json:
-        print_json(found)
+        print_json(described)
         return
     from rich.console import Console
 
-    from assay.cluster.report.terminal import dataset as report
+    from assay.cluster.report.terminal import dataset as terminal
 
-    report.show_described(found, Console())
+    terminal.show(described, Console())
 
 
 @app.command()
@@ -85,7 +85,7 @@ def withdraw(
     """Say that a version should not be used any more. Its rows stay, and so does the word; runs on it say so."""
     import datetime as dt
 
-    from assay.cluster.report.terminal import dataset as report
+    from assay.cluster.report.terminal import dataset as terminal
     from assay.evaluator.data.frozen import findings
     from assay.evaluator.data.frozen.shards import open_dataset
     from assay.manifests.errors import InvalidInput
@@ -112,8 +112,8 @@ def withdraw(
             reason=reason,
         )
         findings.keep(store, withdrawal)
-    told = withdrawal.model_dump(mode="json")
+    answer = withdrawal.model_dump(mode="json")
     if as_json:
-        print_json(told)
+        print_json(answer)
         return
-    typer.echo(report.withdrawn_in_words({"reference": manifest.reference, "withdrawn": told}))
+    typer.echo(terminal.withdrawal_sentence({"reference": manifest.reference, "withdrawn": answer}))

@@ -41,7 +41,7 @@ def diff(
     else:
         from rich.console import Console
 
-        from assay.cluster.report.terminal import diff as report
+        from assay.cluster.report.terminal import dataset_diff as terminal
 
-        report.show(found, Console())
+        terminal.show(found, Console())
     raise typer.Exit(1 if fail_on_drift and not found.drift.is_fine else 0)

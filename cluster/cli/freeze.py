@@ -31,7 +31,7 @@ def freeze(
     assert isinstance(promised, Contract)
     store = open_store(to)
     dataset = freeze_rows(sources, contract=promised, reference=name, store=store, shard_rows=shard_rows)
-    for warning in check.warnings(dataset.check):
+    for warning in check.warning_lines(dataset.check):
         typer.echo(f"warning: {warning}", err=True)
     if dataset.contract != promised:
         typer.echo(f"warning: {name} keeps the contract that it was frozen with; this one is another", err=True)

@@ -12,20 +12,20 @@ from assay.manifests.contract import Column, Contract
 from assay.manifests.dataset import Dataset
 
 
-def listed(store: Store) -> tuple[list[dict[str, Any]], list[str]]:
-    """A line for each dataset of a store, ordered by name and version; of those that are damaged, what is damaged."""
-    lines, damage = [], []
+def list_datasets(store: Store) -> tuple[list[dict[str, Any]], list[str]]:
+    """Every dataset of a store, ordered by name and version; of those that are damaged, what is damaged."""
+    datasets, damage = [], []
     for reference in references(store):
         try:
             dataset = stored_dataset(store, reference)
             if dataset is not None:
-                lines.append(_line(store, dataset))
+                datasets.append(_summary(store, dataset))
         except DamageError as error:
             damage.append(str(error))
-    return lines, damage
+    return datasets, damage
 
 
-def described(store: Store, dataset: Dataset) -> dict[str, Any]:
+def describe(store: Store, dataset: Dataset) -> dict[str, Any]:
     """All that is known of a dataset but its rows.
 
     Raises:
@@ -36,17 +36,17 @@ def described(store: Store, dataset: Dataset) -> dict[str, Any]:
     known = findings.found(store, dataset.reference, rows_digest=dataset.rows_digest)
     kept = {"check", "sources", "parent", "profile"}
     return {
-        **_line(store, dataset),
+        **_summary(store, dataset),
         "rows_digest": dataset.rows_digest,
         "description": contract.description,
         "columns": [_column(column, by_name.get(column.name)) for column in dataset.columns],
-        "rules": list(_rules_of_rows(contract)),
+        "rules": list(_row_rules(contract)),
         **dataset.model_dump(mode="json", include=kept),
         "findings": [{**finding.model_dump(mode="json"), "words": finding.words} for finding in known],
     }
 
 
-def _line(store: Store, dataset: Dataset) -> dict[str, Any]:
+def _summary(store: Store, dataset: Dataset) -> dict[str, Any]:
     withdrawal = findings.withdrawal_of(store, dataset.reference, rows_digest=dataset.rows_digest)
     return {
         "reference": dataset.reference,
@@ -64,11 +64,11 @@ def _column(frozen: FrozenColumn, promised: Column | None) -> dict[str, Any]:
     shown = frozen.model_dump(mode="json")
     if promised is None:  # a contract that is not of these rows: verify says so
         return {**shown, "description": "", "unit": "", "rules": []}
-    rules = list(_rules_of_values(promised))
+    rules = list(_value_rules(promised))
     return {**shown, "description": promised.description, "unit": promised.unit, "rules": rules}
 
 
-def _rules_of_values(column: Column) -> Iterator[str]:
+def _value_rules(column: Column) -> Iterator[str]:
     """What a column's values must be, in words."""
     if column.nullable:
         most = column.max_null_fraction
@@ -92,7 +92,7 @@ def _rules_of_values(column: Column) -> Iterator[str]:
         yield "no value twice" + _warns(column, "unique")
 
 
-def _rules_of_rows(contract: Contract) -> Iterator[str]:
+def _row_rules(contract: Contract) -> Iterator[str]:
     """What the rows must be together, in words."""
     rows = contract.rows
     most = "" if rows.maximum is None else f", at most {rows.maximum:,}"

@@ -8,7 +8,7 @@ from assay.evaluator.storage import Store
 
 
 def outcomes(store: Store, run_id: str) -> dict[str, Any]:
-    """Confusion matrices and histograms of every complete arm, as `cluster.arm_metrics.ArmMetrics` describes their rows.
+    """Confusion matrices and histograms of every complete arm, as `commit.arm_metrics.ArmMetrics` describes their rows.
 
     Raises:
         LedgerError: The run is unknown or not committed.

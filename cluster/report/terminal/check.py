@@ -1,11 +1,10 @@
 """A check of rows against a contract, as a table in the terminal."""
 
-from rich import box
 from rich.console import Console
 from rich.markup import escape
-from rich.table import Table
 from rich.text import Text
 
+from assay.cluster.report.terminal import formatting
 from assay.manifests.check_report import CheckReport, RuleReport
 
 _MOST_SHOWN = 3
@@ -36,7 +35,7 @@ def _by_column(rules: list[RuleReport]) -> dict[str, list[str]]:
 
 
 def _show_table(rules: list[RuleReport], console: Console) -> None:
-    table = Table(box=box.SIMPLE_HEAD, collapse_padding=True, pad_edge=False)
+    table = formatting.table()
     for name in ("rule", "column", "severity", "allowed", "checked", "broken"):
         table.add_column(name, justify="right" if name in ("checked", "broken") else "left", overflow="fold")
     for rule in rules:
@@ -58,12 +57,12 @@ def summary(report: CheckReport) -> str:
     return f"{rows}, {held}: nothing refuses these rows"
 
 
-def warnings(report: CheckReport) -> list[str]:
+def warning_lines(report: CheckReport) -> list[str]:
     """A line for each rule that is broken and only warns: what, how often, and where first."""
-    return [in_words(rule) for rule in report.rules if rule.is_broken and rule.severity == "warn"]
+    return [broken_rule_line(rule) for rule in report.rules if rule.is_broken and rule.severity == "warn"]
 
 
-def in_words(rule: RuleReport) -> str:
+def broken_rule_line(rule: RuleReport) -> str:
     """A broken rule in one line."""
     where = f" ({rule.column})" if rule.column else ""
     count = f", {rule.num_rows_broken:,} rows" if rule.num_rows_broken else ""

@@ -2,16 +2,17 @@
 
 from typing import Any
 
-from rich import box
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
+
+from assay.cluster.report.terminal import formatting
 
 _SHORT = len("sha256:") + 12
 """As much of a digest as a reference needs."""
 
 
-def show_listed(rows: list[dict[str, Any]], console: Console) -> None:
+def show_list(rows: list[dict[str, Any]], console: Console) -> None:
     """Prints a line for each dataset."""
     table = _table("dataset", "rows", "bytes", "digest", "frozen", "warnings", "", right=("rows", "bytes", "warnings"))
     for row in rows:
@@ -27,40 +28,40 @@ def show_listed(rows: list[dict[str, Any]], console: Console) -> None:
     console.print(table)
 
 
-def show_described(found: dict[str, Any], console: Console) -> None:
+def show(dataset: dict[str, Any], console: Console) -> None:
     """Prints all that is known of one dataset."""
-    console.print(f"[bold]{escape(found['reference'])}[/]  {found['digest']}", soft_wrap=True)
-    if found["withdrawn"]:
-        console.print(f"[red]{escape(withdrawn_in_words(found))}[/]", soft_wrap=True)
-    size = f"{found['num_rows']:,} rows in {found['num_shards']:,} shards, {found['size_bytes']:,} bytes"
-    console.print(f"{size}, frozen {found['frozen_at']}", soft_wrap=True)
-    if found["description"]:
-        console.print(escape(found["description"].strip()))
-    if found["parent"]:
-        console.print(_sampled(found["parent"]), soft_wrap=True)
-    console.print(_columns(found))
-    if found["profile"]:
-        console.print(_profile(found["profile"]))
-    _list(console, "rules of rows", found["rules"])
-    broken = [rule for rule in found["check"]["rules"] if rule["is_broken"]]
+    console.print(f"[bold]{escape(dataset['reference'])}[/]  {dataset['digest']}", soft_wrap=True)
+    if dataset["withdrawn"]:
+        console.print(f"[red]{escape(withdrawal_sentence(dataset))}[/]", soft_wrap=True)
+    size = f"{dataset['num_rows']:,} rows in {dataset['num_shards']:,} shards, {dataset['size_bytes']:,} bytes"
+    console.print(f"{size}, frozen {dataset['frozen_at']}", soft_wrap=True)
+    if dataset["description"]:
+        console.print(escape(dataset["description"].strip()))
+    if dataset["parent"]:
+        console.print(_sampled(dataset["parent"]), soft_wrap=True)
+    console.print(_columns(dataset))
+    if dataset["profile"]:
+        console.print(_profile(dataset["profile"]))
+    _list(console, "rules of rows", dataset["rules"])
+    broken = [rule for rule in dataset["check"]["rules"] if rule["is_broken"]]
     _list(console, "warnings of the check", [_warning(rule) for rule in broken] or ["none"])
-    _list(console, "changed on the way in", found["check"]["changes"] or ["nothing"])
-    sources = [f"{each['name']}  {each['num_rows']:,} rows  {each['sha256']}" for each in found["sources"]]
+    _list(console, "changed on the way in", dataset["check"]["changes"] or ["nothing"])
+    sources = [f"{each['name']}  {each['num_rows']:,} rows  {each['sha256']}" for each in dataset["sources"]]
     _list(console, "sources", sources)
-    told = [f"{each['found_at']}  {each['words']}" for each in found["findings"]]
-    _list(console, "found out since", told or ["nothing"])
+    findings = [f"{each['found_at']}  {each['words']}" for each in dataset["findings"]]
+    _list(console, "found out since", findings or ["nothing"])
 
 
-def withdrawn_in_words(found: dict[str, Any]) -> str:
+def withdrawal_sentence(dataset: dict[str, Any]) -> str:
     """That a dataset was withdrawn, by whom and why, as a sentence."""
-    each = found["withdrawn"]
+    each = dataset["withdrawn"]
     by = f" by {each['found_by']}" if each["found_by"] else ""
-    return f"{found['reference']} was withdrawn on {each['found_at']}{by}: {each['reason']}"
+    return f"{dataset['reference']} was withdrawn on {each['found_at']}{by}: {each['reason']}"
 
 
-def _columns(found: dict[str, Any]) -> Table:
+def _columns(dataset: dict[str, Any]) -> Table:
     table = _table("column", "role", "type", "unit", "must be", "meaning")
-    for column in found["columns"]:
+    for column in dataset["columns"]:
         shape = "x".join(map(str, column["shape"]))
         kind = f"{column['type']}[{shape}]" if shape else column["type"]
         cells = (column["name"], column["role"], kind, column["unit"])
@@ -104,7 +105,7 @@ def _list(console: Console, title: str, lines: list[str]) -> None:
 
 
 def _table(*columns: str, right: tuple[str, ...] = ()) -> Table:
-    table = Table(box=box.SIMPLE_HEAD, collapse_padding=True, pad_edge=False)
+    table = formatting.table()
     for column in columns:
         table.add_column(column, justify="right" if column in right else "left", overflow="fold")
     return table

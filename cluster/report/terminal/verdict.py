@@ -9,7 +9,7 @@ from rich.text import Text
 
 from assay.cluster.report.record import Document
 from assay.cluster.report.terminal import formatting
-from assay.cluster.report.terminal.check import in_words
+from assay.cluster.report.terminal.check import broken_rule_line
 from assay.manifests.check_report import RuleReport
 
 _STYLES = {"promote": "bold green", "hold": "yellow", "reject": "bold red", "control": "dim"}
@@ -176,7 +176,7 @@ def dataset_notes(dataset: Document) -> list[Text]:
     held = check["num_rules"] - len(check["warnings"])
     notes.append(Text(f"the rows hold {held} of the {check['num_rules']} rules of their contract"))
     rules = [RuleReport.model_validate_json(json.dumps(rule)) for rule in check["warnings"]]
-    notes += [Text(f"warning: the rows break {in_words(rule)}", style="yellow") for rule in rules]
+    notes += [Text(f"warning: the rows break {broken_rule_line(rule)}", style="yellow") for rule in rules]
     notes += [Text(f"changed when the rows were frozen: {change}") for change in check["changes"]]
     return notes
 

@@ -1,11 +1,11 @@
-"""Diff for people: what changed between two versions of a dataset, in the terminal."""
+"""What changed between two versions of a dataset, in the terminal."""
 
-from rich import box
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 from rich.text import Text
 
+from assay.cluster.report.terminal import formatting
 from assay.manifests.dataset_diff import DatasetDiff, RowsDiff
 from assay.manifests.drift_report import ColumnDrift, DriftReport
 
@@ -18,22 +18,22 @@ _SHORT = {
 }
 
 
-def show(found: DatasetDiff, console: Console) -> None:
+def show(diff: DatasetDiff, console: Console) -> None:
     """Prints the diff."""
-    console.print(f"[bold]{found.earlier} -> {found.later}[/bold]")
-    for line in _contract_lines(found):
+    console.print(f"[bold]{diff.earlier} -> {diff.later}[/bold]")
+    for line in _contract_lines(diff):
         console.print(escape(line), soft_wrap=True)
-    for line in _row_lines(found.rows):
+    for line in _row_lines(diff.rows):
         console.print(escape(line), soft_wrap=True)
-    if found.drift.columns:
-        console.print(_drift_table(found.drift.columns))
+    if diff.drift.columns:
+        console.print(_drift_table(diff.drift.columns))
         console.print("nulls: how much the part of the rows without a value moved", style="dim")
-        for column in found.drift.columns:
+        for column in diff.drift.columns:
             if column.has_drifted:
                 chance = ", ".join(f"{_SHORT[each.name]} {each.chance:.2g}" for each in column.statistics)
                 line = f"{column.column}: {column.words}; chance alone stays under {chance}"
                 console.print(Text(line, style="red"), soft_wrap=True)
-    console.print(Text(summary(found.drift), style="green" if found.drift.is_fine else "red"), soft_wrap=True)
+    console.print(Text(summary(diff.drift), style="green" if diff.drift.is_fine else "red"), soft_wrap=True)
 
 
 def summary(drift: DriftReport) -> str:
@@ -44,12 +44,12 @@ def summary(drift: DriftReport) -> str:
     return drift.words
 
 
-def _contract_lines(found: DatasetDiff) -> list[str]:
-    if not found.contract:
+def _contract_lines(diff: DatasetDiff) -> list[str]:
+    if not diff.contract:
         return ["contract: the same"]
     return [
         f"contract: {f'{each.column}: ' * bool(each.column)}{each.field}: {each.earlier or '-'} -> {each.later or '-'}"
-        for each in found.contract
+        for each in diff.contract
     ]
 
 
@@ -78,7 +78,9 @@ def _named(names: tuple[str, ...], number: int) -> str:
 
 
 def _drift_table(columns: tuple[ColumnDrift, ...]) -> Table:
-    table = Table("column", "compared as", box=box.SIMPLE_HEAD, collapse_padding=True, pad_edge=False)
+    table = formatting.table()
+    table.add_column("column")
+    table.add_column("compared as")
     for name in _SHORT.values():
         table.add_column(name, justify="right")
     for column in columns:
