@@ -1,12 +1,10 @@
-"""One experiment that was handed to a cluster: where it stands, how far it is, what it came to, how to end it."""
+"""One experiment that was handed to a cluster: its status, its progress, its logs, and how to end it."""
 
 import datetime as dt
 import json
 import math
-import posixpath
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -15,12 +13,10 @@ from ray.job_submission import JobDetails
 from assay.cluster.client.ray_jobs import Jobs
 from assay.cluster.errors import NoAnswerError, RunError
 from assay.evaluator.storage import Store, open_store
-from assay.manifests.ledger import Progress, ProgressState, cancel_key, progress_key, run_key, submission_key
+from assay.manifests.ledger import Progress, ProgressState, cancel_key, progress_key, submission_key
 
 if TYPE_CHECKING:
-    import pandas as pd
-
-    from assay.stats.gate.decide import Decision
+    from assay.cluster.client.result import Result
 
 Status = Literal["pending", "running", "succeeded", "stopped", "failed", "cancelled"]
 """`stopped`: by a signal, or because the budget is spent; what is whole may be committed. `cancelled`: by `cancel()`."""
@@ -37,46 +33,6 @@ _ENDS: dict[ProgressState, Status] = {
     "failed": "failed",
     "cancelled": "cancelled",
 }
-
-
-@dataclass(frozen=True)
-class MissingArm:
-    """An arm that a run has no whole scores of.
-
-    Attributes:
-        arm: Its name.
-        status: What became of it, as the ledger says it: `failed`, `dropped` or `stopped`.
-        reason: Why, with unit, node and traceback where something failed.
-    """
-
-    arm: str
-    status: str
-    reason: str
-
-
-@dataclass(frozen=True)
-class Result:
-    """What a submission came to.
-
-    Attributes:
-        run_id: The run.
-        ledger: The ledger that it is in.
-        record: The URI of the run's record: where it came from.
-        report_command: What shows its report.
-        gate: The run's one word: `promote`, `hold` or `reject`.
-        decisions: One a variant, with its reasons.
-        missing: The arms without whole scores, and why: all others were compared.
-        comparisons: A row per comparison: the recorded analysis.
-    """
-
-    run_id: str
-    ledger: str
-    record: str
-    report_command: str
-    gate: str
-    decisions: "tuple[Decision, ...]"
-    missing: tuple[MissingArm, ...]
-    comparisons: "pd.DataFrame"
 
 
 class Submission:
@@ -226,7 +182,7 @@ class Submission:
             status = self.wait(timeout_s=STOP_WAIT_S + 10)
         return status
 
-    def result(self) -> Result:
+    def result(self) -> "Result":
         """What the run came to, from the ledger: the cluster is asked only if nothing is committed.
 
         A run that was stopped or cancelled has committed the arms that were whole, if the control was one of them;
@@ -236,30 +192,13 @@ class Submission:
             RunError: Nothing is committed: it has not ended, was stopped or cancelled too early, or failed; then with
                 the driver's own words: arm, unit, node and traceback.
         """
-        from assay.cluster.commit import gate_review
-        from assay.cluster.commit.gate_answer import run_decision
+        from assay.cluster.client.result import read_result
         from assay.evaluator.ledger import reader
 
         run_id = self.run_id
         if run_id is None or not reader.is_committed(self._store, run_id):
             raise RunError(self._why_not())
-        files = reader.committed_files(self._store, run_id)
-
-        decisions = gate_review.ask(self._store, run_id).decisions
-        return Result(
-            run_id=run_id,
-            ledger=self.ledger,
-            record=posixpath.join(self.ledger, run_key(run_id)),
-            report_command=f"assay report {run_id} --ledger {self.ledger}",
-            gate=run_decision(gate_review.as_rows(decisions)),
-            decisions=decisions,
-            missing=tuple(
-                MissingArm(row["arm"], row["status"], row["reason"])
-                for row in reader.read_table(self._store, files, "arms").to_pylist()
-                if row["status"] != "complete"
-            ),
-            comparisons=reader.read_table(self._store, files, "comparisons").to_pandas(),
-        )
+        return read_result(self._store, run_id, ledger=self.ledger)
 
     def is_marked_cancelled(self) -> bool:
         """Whether somebody cancelled it, whatever the cluster says."""
