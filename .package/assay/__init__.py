@@ -5,11 +5,24 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from assay.cluster.client.client import Client
-    from assay.cluster.pipeline import run
+    from assay.cluster.pipeline import prepare, run
+    from assay.evaluator.data.frozen.freeze import freeze
+    from assay.evaluator.storage import open_store
+    from assay.manifests.errors import AssayError, InvalidInput
+    from assay.manifests.parse import parse
 
-__all__ = ["Client", "run"]
+__all__ = ["AssayError", "Client", "InvalidInput", "freeze", "open_store", "parse", "prepare", "run"]
 
-_MODULES = {"Client": "assay.cluster.client.client", "run": "assay.cluster.pipeline"}
+_MODULES = {
+    "AssayError": "assay.manifests.errors",
+    "Client": "assay.cluster.client.client",
+    "InvalidInput": "assay.manifests.errors",
+    "freeze": "assay.evaluator.data.frozen.freeze",
+    "open_store": "assay.evaluator.storage",
+    "parse": "assay.manifests.parse",
+    "prepare": "assay.cluster.pipeline",
+    "run": "assay.cluster.pipeline",
+}
 
 
 def __getattr__(name: str) -> Any:
