@@ -427,23 +427,13 @@ NAMED_VALUES = frozenset({"details", "letters"})
 """Fields of names with values: objects in JSON."""
 
 
-def json_name(field: str) -> str:
-    """What a field is called in JSON: counts begin with `n_`."""
-    return f"n_{field.removeprefix('num_')}" if field.startswith("num_") else field
-
-
 def _fields(value: Any) -> Any:
-    """Plain JSON values under the names of fields."""
+    """What fields hold, from plain JSON values."""
     if isinstance(value, list):
         return tuple(_fields(item) for item in value)
     if not isinstance(value, dict):
         return value
-    return {
-        f"num_{name.removeprefix('n_')}" if name.startswith("n_") else name: tuple(item.items())
-        if name in NAMED_VALUES
-        else _fields(item)
-        for name, item in value.items()
-    }
+    return {name: tuple(item.items()) if name in NAMED_VALUES else _fields(item) for name, item in value.items()}
 
 
 def _plain(value: Any) -> Any:
@@ -453,7 +443,7 @@ def _plain(value: Any) -> Any:
         return [_plain(item) for item in value]
     if is_dataclass(value):
         return {
-            json_name(field.name): dict(_plain(getattr(value, field.name)))
+            field.name: dict(_plain(getattr(value, field.name)))
             if field.name in NAMED_VALUES
             else _plain(getattr(value, field.name))
             for field in fields(value)

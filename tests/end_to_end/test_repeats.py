@@ -135,7 +135,7 @@ def test_the_spread_and_the_noise_that_is_left_are_those_of_independent_passes(t
 def test_the_spread_is_shown_and_averages_are_compared_as_numbers(repeated):
     _, report = repeated
     analysis = report["analysis"]
-    assert (report["repeats"], analysis["n_repeats"]) == (4, 4)
+    assert (report["repeats"], analysis["num_repeats"]) == (4, 4)
     assert {each["method"] for each in analysis["comparisons"]} == {"max_t"}
     assert any("they were compared as a continuous score" in words for words in analysis["warnings"])
     printed = io.StringIO()

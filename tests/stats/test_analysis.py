@@ -307,7 +307,7 @@ def test_the_published_schema_is_that_of_the_records():
 def test_the_json_has_the_documented_keys():
     plain = EVERYTHING[0]().to_json()
     assert {
-        "design", "n_rows", "arms", "omnibus", "comparisons", "segments", "power", "warnings", "not_testable",
+        "design", "num_rows", "arms", "omnibus", "comparisons", "segments", "power", "warnings", "not_testable",
         "plan_digest", "exploratory",
     } <= set(plain)  # fmt: skip
     assert {"arm", "mean", "std_error", "ci_low", "ci_high"} <= set(plain["arms"][0])

@@ -237,7 +237,7 @@ def _number(value: float | None) -> str:
 def show_analysis(found: dict[str, Any], console: Console) -> None:
     """Prints one analysis: estimates, omnibus, comparisons, what could not be tested."""
     confidence = 100 * (1 - found["alpha"])
-    arms = _table(f"{found['metric']}: {found['n_rows']:,} rows, {found['design']}")
+    arms = _table(f"{found['metric']}: {found['num_rows']:,} rows, {found['design']}")
     for name in ("arm", "mean", "std. error", f"{confidence:g} % interval"):
         arms.add_column(name, justify="left" if name == "arm" else "right")
     for row in found["arms"]:
