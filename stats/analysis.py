@@ -16,24 +16,14 @@ from assay.stats.designs.segments import BySegment, segments_of
 from assay.stats.distributions.max_t import Pair
 from assay.stats.errors import SamplesError
 from assay.stats.guardrails import metric_guardrail as guards
-from assay.stats.guardrails.metric_guardrail import Guardrail, Held
+from assay.stats.guardrails.metric_guardrail import Held
 from assay.stats.power.observed import best_of, power_of
-from assay.stats.results.analysis import (
-    Analysis,
-    ArmEstimate,
-    BestArm,
-    Check,
-    Comparison,
-    GuardrailResult,
-    Margin,
-    Missingness,
-    NotTestable,
-    OmnibusTest,
-)
+from assay.stats.results.analysis_record import Analysis, BestArm, NotTestable
+from assay.stats.results.comparison import ArmEstimate, Comparison, Margin, OmnibusTest, SecondMethod
+from assay.stats.results.guardrail_result import GuardrailResult
+from assay.stats.results.missingness import Missingness
 from assay.stats.samples.missing import Complete, completed, completed_unpaired
 from assay.stats.samples.samples import Samples, refuse_out_of_range, segment_names
-
-__all__ = ["Analysis", "Guardrail", "analyze"]
 
 Pairs = tuple[Pair, ...]
 
@@ -120,7 +110,7 @@ class _Design:
     omnibus: OmnibusTest | None
     comparisons: tuple[Comparison, ...]
     critical: float | None
-    checks: tuple[Check, ...]
+    checks: tuple[SecondMethod, ...]
 
 
 def _chosen(samples: Samples, plan: Plan) -> Samples:
@@ -185,7 +175,9 @@ def _carried_out(samples: Samples, plan: Plan, pairs: Pairs, *, control: int, is
         omnibus=paired.omnibus_test(arms, samples.kept_RA, plan, is_binary=is_binary),
         comparisons=family.comparisons,
         critical=family.critical,
-        checks=second_methods.checks_of(family.comparisons, arms, samples, plan, pairs=pairs, is_binary=is_binary),
+        checks=second_methods.second_methods_of(
+            family.comparisons, arms, samples, plan, pairs=pairs, is_binary=is_binary
+        ),
     )
 
 

@@ -11,7 +11,7 @@ from assay.manifests import InvalidInput, Plan
 from assay.manifests.errors import did_you_mean
 from assay.manifests.ledger import Run
 from assay.stats import analysis
-from assay.stats.analysis import Analysis
+from assay.stats.results.analysis_record import Analysis
 
 
 def analysed(

@@ -16,7 +16,7 @@ from assay.manifests.ledger import Run, Spent
 from assay.stats.gate import review
 from assay.stats.gate.decide import Decision
 from assay.stats.gate.evidence import ArmCost, Evidence
-from assay.stats.results.analysis import Analysis
+from assay.stats.results.analysis_record import Analysis
 
 UNFINISHED = ("failed", "stopped")
 """How an arm ends that running the experiment once more does again."""

@@ -15,7 +15,7 @@ from assay.stats.distributions.max_t import Pair
 from assay.stats.errors import SamplesError
 from assay.stats.moments.bootstrap_weights import Keys, poisson_weights
 from assay.stats.moments.moments import Floats
-from assay.stats.results.analysis import Comparison
+from assay.stats.results.comparison import Comparison
 
 SumsMetric = Callable[[Floats], Floats]
 """From sums over rows (... x A x S) to the metric (... x A)."""

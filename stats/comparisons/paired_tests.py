@@ -15,7 +15,7 @@ from assay.stats.distributions import multiplicity, proportions
 from assay.stats.distributions.max_t import Pair, max_t_of, pair_variances
 from assay.stats.moments.clusters import CONSTANT_TOTALS
 from assay.stats.moments.moments import Floats, Moments
-from assay.stats.results.analysis import Comparison
+from assay.stats.results.comparison import Comparison
 
 FEW_DISCORDANT = 25
 """Below this many discordant rows in any pair, McNemar's mid-p decides instead of a normal approximation."""

@@ -14,7 +14,7 @@ from assay.stats.comparisons.bootstrap import SumsMetric
 from assay.stats.distributions import multiplicity
 from assay.stats.moments.bootstrap_weights import Keys, signs
 from assay.stats.moments.moments import Floats
-from assay.stats.results.analysis import Comparison
+from assay.stats.results.comparison import Comparison
 
 _EXACT_NUM_BLOCKS = 20
 _BLOCK_NUM_REPLICATES = 512

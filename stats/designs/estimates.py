@@ -8,7 +8,7 @@ from statsmodels.stats.proportion import proportion_confint
 
 from assay.manifests.errors import InvalidInput
 from assay.stats.designs.paired import Measured
-from assay.stats.results.analysis import ArmEstimate
+from assay.stats.results.comparison import ArmEstimate
 
 
 def mean_interval(mean: float, std_error: float, df: float, alpha: float) -> tuple[float, float]:

@@ -10,7 +10,7 @@ from assay.manifests.plan import Plan
 from assay.stats.comparisons import tost
 from assay.stats.designs import paired
 from assay.stats.distributions import proportions
-from assay.stats.results.analysis import Comparison, Margin
+from assay.stats.results.comparison import Comparison, Margin
 
 
 def held(comparison: Comparison, arms: paired.Measured, plan: Plan, *, is_binary: bool, num_comparisons: int) -> Margin:

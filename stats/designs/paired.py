@@ -17,7 +17,7 @@ from assay.stats.errors import SamplesError
 from assay.stats.moments.clusters import cluster_moments_of, refuse_few_clusters
 from assay.stats.moments.moments import Floats, Moments, Scores, moments_of
 from assay.stats.omnibus import omnibus
-from assay.stats.results.analysis import Comparison, OmnibusTest
+from assay.stats.results.comparison import Comparison, OmnibusTest
 from assay.stats.samples.samples import Samples
 
 

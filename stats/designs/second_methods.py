@@ -15,7 +15,7 @@ from assay.stats.distributions.max_t import Pair
 from assay.stats.moments.bootstrap_weights import row_keys
 from assay.stats.moments.clusters import FEW_CLUSTERS
 from assay.stats.moments.moments import Floats
-from assay.stats.results.analysis import Check, CheckedPair, Comparison
+from assay.stats.results.comparison import Comparison, SecondMethod, SecondMethodPair
 from assay.stats.samples.samples import Samples
 
 FEW_ROWS = 30
@@ -27,7 +27,7 @@ MOST_ROWS_FLIPPED = 5_000
 _NUM_FLIPS = 4_999
 
 
-def checks_of(
+def second_methods_of(
     family: Sequence[Comparison],
     arms: paired.Measured,
     samples: Samples,
@@ -35,8 +35,8 @@ def checks_of(
     *,
     pairs: Sequence[Pair],
     is_binary: bool,
-) -> tuple[Check, ...]:
-    """The checks that the scores ask for.
+) -> tuple[SecondMethod, ...]:
+    """The second methods that the scores ask for.
 
     Args:
         family: The comparisons that decide.
@@ -49,7 +49,7 @@ def checks_of(
     if isinstance(samples, CorpusSamples):
         again = _bootstrap(samples, plan)
         return () if again is None else (_check(again, family, plan, reason="one number of all rows together"),)
-    found: list[Check] = []
+    found: list[SecondMethod] = []
     independent = arms.num_clusters is None
     if is_binary and independent and family[0].method in ("max_t", "t_holm", "paired_t") and arms.moments is not None:
         exact = paired_tests.mcnemar_holm(arms.moments, pairs=pairs, alpha=plan.alpha).comparisons
@@ -107,14 +107,14 @@ def _bootstrap(samples: CorpusSamples, plan: Plan) -> Sequence[Comparison] | Non
     )
 
 
-def _check(second: Sequence[Comparison], family: Sequence[Comparison], plan: Plan, *, reason: str) -> Check:
+def _check(second: Sequence[Comparison], family: Sequence[Comparison], plan: Plan, *, reason: str) -> SecondMethod:
     agrees = all(
         (mine.p_adjusted <= plan.alpha) == (theirs.p_adjusted <= plan.alpha)
         for mine, theirs in zip(family, second, strict=True)
         if mine.p_adjusted is not None and theirs.p_adjusted is not None
     )
-    pairs = tuple(CheckedPair(found.arm, found.reference, found.p_value, found.p_adjusted) for found in second)
-    return Check(second[0].method, reason, pairs, agrees)
+    pairs = tuple(SecondMethodPair(found.arm, found.reference, found.p_value, found.p_adjusted) for found in second)
+    return SecondMethod(second[0].method, reason, pairs, agrees)
 
 
 def _wilcoxon(arms: paired.Measured, scores_RA: Floats, pairs: Sequence[Pair]) -> list[Comparison]:

@@ -16,7 +16,7 @@ from assay.stats.errors import SamplesError
 from assay.stats.moments.clusters import MIN_CLUSTERS
 from assay.stats.moments.moments import Floats
 from assay.stats.omnibus import omnibus
-from assay.stats.results.analysis import Comparison, OmnibusTest, Segment
+from assay.stats.results.comparison import Comparison, OmnibusTest, Segment
 from assay.stats.samples.samples import Samples
 
 MIN_ROWS = 30

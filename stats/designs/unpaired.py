@@ -18,7 +18,7 @@ from assay.stats.errors import SamplesError
 from assay.stats.moments.clusters import refuse_few_clusters
 from assay.stats.moments.moments import Floats
 from assay.stats.omnibus import omnibus
-from assay.stats.results.analysis import Comparison, OmnibusTest
+from assay.stats.results.comparison import Comparison, OmnibusTest
 from assay.stats.samples.samples import Samples
 
 Groups = tuple[Floats, ...]

@@ -12,7 +12,9 @@ from assay.stats.gate import noise_floor
 from assay.stats.gate.noise_floor import Noise
 from assay.stats.guardrails import wording
 from assay.stats.power.observed import rows_to_settle
-from assay.stats.results.analysis import Analysis, Comparison, GuardrailResult
+from assay.stats.results.analysis_record import Analysis
+from assay.stats.results.comparison import Comparison
+from assay.stats.results.guardrail_result import GuardrailResult
 
 Verdict = Literal["promote", "hold", "reject"]
 Answer = Literal["pass", "fail", "unknown"]

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from assay.stats.results.analysis import Analysis
+from assay.stats.results.analysis_record import Analysis
 
 
 @dataclass(frozen=True)

@@ -23,7 +23,7 @@ from assay.manifests.policy import Policy
 from assay.stats.gate import decide, winner
 from assay.stats.gate.decide import Answer, Decision, Question, Verdict
 from assay.stats.gate.evidence import ArmCost, Evidence
-from assay.stats.results.analysis import Analysis
+from assay.stats.results.analysis_record import Analysis
 
 POINT = 0.01
 """A point of improvement, in units of the primary metric."""

@@ -24,7 +24,8 @@ from assay.stats.guardrails.metric_guardrail import Guardrail, on_rows_of, verdi
 from assay.stats.guardrails.segment_guardrail import small
 from assay.stats.moments.bootstrap_weights import Keys, poisson_weights, row_keys
 from assay.stats.moments.moments import Floats
-from assay.stats.results.analysis import Comparison, GuardrailPart, GuardrailResult
+from assay.stats.results.comparison import Comparison
+from assay.stats.results.guardrail_result import GuardrailPart, GuardrailResult
 from assay.stats.samples.samples import Samples, segment_names
 
 _NUM_REPLICATES = 4_000

@@ -15,7 +15,8 @@ from assay.manifests.plan import Plan
 from assay.stats.comparisons import paired_tests
 from assay.stats.designs import paired
 from assay.stats.errors import SamplesError
-from assay.stats.results.analysis import Comparison, GuardrailResult, GuardrailVerdict
+from assay.stats.results.comparison import Comparison
+from assay.stats.results.guardrail_result import GuardrailResult, GuardrailVerdict
 from assay.stats.samples.missing import completed
 from assay.stats.samples.samples import Samples, refuse_out_of_range
 

@@ -19,7 +19,8 @@ from assay.stats.guardrails import latency_ratio
 from assay.stats.guardrails.metric_guardrail import verdict_of
 from assay.stats.guardrails.sum_ratio import fieller_interval
 from assay.stats.moments.bootstrap_weights import row_keys
-from assay.stats.results.analysis import Comparison, GuardrailResult
+from assay.stats.results.comparison import Comparison
+from assay.stats.results.guardrail_result import GuardrailResult
 from assay.stats.samples.samples import Samples
 
 Seconds = NDArray[np.float64]

@@ -16,7 +16,8 @@ from assay.stats.designs import paired
 from assay.stats.errors import SamplesError
 from assay.stats.guardrails.metric_guardrail import Guardrail, bound_of, compared, on_rows_of, verdict_of
 from assay.stats.moments.clusters import MIN_CLUSTERS
-from assay.stats.results.analysis import Comparison, GuardrailPart, GuardrailResult, GuardrailVerdict
+from assay.stats.results.comparison import Comparison
+from assay.stats.results.guardrail_result import GuardrailPart, GuardrailResult, GuardrailVerdict
 from assay.stats.samples.samples import Samples
 
 _WORST_FIRST: tuple[GuardrailVerdict, ...] = ("breach", "not_testable", "undecided", "non_inferior")

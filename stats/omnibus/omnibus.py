@@ -17,7 +17,7 @@ from assay.stats.moments.moments import Floats, Moments, moments_of
 from assay.stats.moments.score_range import finite, refuse_other_than_01
 from assay.stats.omnibus import sphericity
 from assay.stats.omnibus.wald import QuadraticForm, quadratic_form
-from assay.stats.results.analysis import OmnibusTest
+from assay.stats.results.comparison import OmnibusTest
 
 _CHUNK_NUM_ROWS = 65_536
 

@@ -9,7 +9,8 @@ from scipy import stats
 
 from assay.stats.comparisons import selection
 from assay.stats.designs.paired import Measured
-from assay.stats.results.analysis import BestArm, Comparison, PairPower, Power
+from assay.stats.results.analysis_record import BestArm, PairPower, Power
+from assay.stats.results.comparison import Comparison
 
 POWER = 0.8
 """The probability with which a difference of the size of the mde would have been found."""

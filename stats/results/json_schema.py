@@ -6,7 +6,7 @@ from typing import Any
 
 from pydantic import TypeAdapter
 
-from assay.stats.results.analysis import NAMED_VALUES, Analysis
+from assay.stats.results.analysis_record import NAMED_VALUES, Analysis
 
 ANALYSIS_SCHEMA = Path(__file__).with_name("analysis.schema.json")
 """The schema as it is published; a test holds it to the records."""

@@ -8,7 +8,7 @@ from assay.manifests.errors import InvalidInput
 from assay.stats.comparisons import paired_tests
 from assay.stats.comparisons.compact_letters import letters_of
 from assay.stats.moments.moments import moments_of
-from assay.stats.results.analysis import Comparison
+from assay.stats.results.comparison import Comparison
 
 ARMS = ("control", "a", "b")
 

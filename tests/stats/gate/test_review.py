@@ -10,7 +10,7 @@ from assay.manifests.policy import NextStage, Policy
 from assay.stats import analysis
 from assay.stats.gate import review
 from assay.stats.gate.evidence import ArmCost, Evidence
-from assay.stats.results.analysis import Analysis
+from assay.stats.results.analysis_record import Analysis
 from tests.stats.plans import differing, plan
 
 
