@@ -15,8 +15,9 @@ from assay.stats.designs.paired import Measured
 from assay.stats.designs.segments import BySegment, segments_of
 from assay.stats.distributions.max_t import Pair
 from assay.stats.errors import SamplesError
-from assay.stats.guardrails import metric_guardrail as guards
-from assay.stats.guardrails.metric_guardrail import Held
+from assay.stats.guardrails.guardrail_check import GuardrailCheck
+from assay.stats.guardrails.metric_check import check_binary
+from assay.stats.guardrails.suspicious_improvement import suspicious_improvements
 from assay.stats.power.observed import best_of, power_of
 from assay.stats.results.analysis_record import Analysis, BestArm, NotTestable
 from assay.stats.results.comparison import ArmEstimate, Comparison, Margin, OmnibusTest, SecondMethod
@@ -33,7 +34,7 @@ def analyze(
     plan: Plan,
     *,
     metric: str = "score",
-    guardrails: Sequence[Held] = (),
+    guardrails: Sequence[GuardrailCheck] = (),
     exploratory: bool = False,
 ) -> Analysis:
     """Carries out the plan.
@@ -54,7 +55,7 @@ def analyze(
     given = _chosen(samples, plan)
     is_binary = plan.scale == "binary" and given.num_repeats == 1
     if is_binary:
-        guards.check_binary(given, metric=metric)
+        check_binary(given, metric=metric)
     complete = _completed(given, plan)
     control = given.index(plan.control)
     pairs = paired_tests.pairs_of(len(given.arms), control=control, family=plan.family)
@@ -77,7 +78,10 @@ def analyze(
         letters=_letters(design, plan),
         interaction=by_segment.interaction,
         segments=by_segment.segments,
-        guardrails=(*_guardrails(guardrails, plan, given), *_suspicious(design, plan, metric)),
+        guardrails=(
+            *_guardrails(guardrails, plan, given),
+            *suspicious_improvements(design.comparisons, plan, metric=metric),
+        ),
         margins=_margins(design, plan, is_binary=is_binary),
         best=_best(design, plan),
         missing=complete.missingness,
@@ -255,38 +259,12 @@ def _letters(design: _Design, plan: Plan) -> tuple[tuple[str, str], ...]:
     return letters_of(design.comparisons, arms=[arm.arm for arm in best_first], alpha=plan.alpha)
 
 
-def _guardrails(given: Sequence[Held], plan: Plan, primary: Samples) -> tuple[GuardrailResult, ...]:
+def _guardrails(given: Sequence[GuardrailCheck], plan: Plan, primary: Samples) -> tuple[GuardrailResult, ...]:
     if given and plan.design != "paired":
         raise SamplesError(
             "guardrails need every arm on the same rows", field="design", value=plan.design, bound="paired"
         )
-    return tuple(result for guardrail in given for result in guardrail.held(plan, primary=primary))
-
-
-def _suspicious(design: _Design, plan: Plan, metric: str) -> tuple[GuardrailResult, ...]:
-    """Arms against the bound of what is believed of the primary metric, by their estimates: nobody waits for proof."""
-    sign = 1.0 if plan.direction == "higher" else -1.0
-    return tuple(
-        GuardrailResult(
-            name=rule.name,
-            kind=rule.kind,
-            severity=rule.severity,
-            metric=metric,
-            direction="lower" if plan.direction == "higher" else "higher",
-            scale="difference",
-            bound=sign * rule.max_improvement,
-            comparison=comparison,
-            verdict="not_testable"
-            if comparison.estimate is None
-            else "breach"
-            if sign * comparison.estimate > rule.max_improvement
-            else "non_inferior",
-        )
-        for rule in plan.guardrails
-        if rule.kind == "suspicious_improvement"
-        for comparison in design.comparisons
-        if comparison.reference == plan.control
-    )
+    return tuple(result for guardrail in given for result in guardrail.check(plan, primary=primary))
 
 
 def _margins(design: _Design, plan: Plan, *, is_binary: bool) -> tuple[Margin, ...]:
@@ -294,7 +272,7 @@ def _margins(design: _Design, plan: Plan, *, is_binary: bool) -> tuple[Margin, .
     if arms is None:
         return ()
     return tuple(
-        margins.held(comparison, arms, plan, is_binary=is_binary, num_comparisons=len(design.comparisons))
+        margins.margin_of(comparison, arms, plan, is_binary=is_binary, num_comparisons=len(design.comparisons))
         for comparison in design.comparisons
         if comparison.reference == plan.control and comparison.arm in plan.margins
     )

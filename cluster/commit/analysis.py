@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 
 from assay.cluster.commit import gate_review
-from assay.cluster.commit.guardrail_inputs import Measured, planned_samples
+from assay.cluster.commit.guardrail_inputs import ArmMeasurements, planned_samples
 from assay.evaluator.ledger import reader
 from assay.evaluator.ledger.reader import LedgerFile
 from assay.evaluator.storage import Store
@@ -18,7 +18,7 @@ def analysed(
     run: Run,
     files: Sequence[LedgerFile],
     store: Store,
-    measured: Measured,
+    measured: ArmMeasurements,
     *,
     plan: Plan,
     failed: Mapping[str, str],
@@ -50,7 +50,7 @@ def reanalysed(store: Store, run_id: str, plan: Plan) -> Analysis:
     recorded = reader.read_run(store, run_id)
     _check_measured(recorded, files, store, plan)
     arms = reader.read_table(store, files, "arms").to_pylist()
-    measured = Measured(reader.read_table(store, files, "latency").to_pylist(), arms)
+    measured = ArmMeasurements(reader.read_table(store, files, "latency").to_pylist(), arms)
     failed, dropped = gate_review.left_out(arms)
     return analysed(recorded, files, store, measured, plan=plan, failed=failed, dropped=dropped)
 

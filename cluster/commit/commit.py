@@ -9,7 +9,7 @@ import numpy as np
 
 from assay.cluster.commit import arm_metrics, confounding, gate_review
 from assay.cluster.commit.analysis import analysed
-from assay.cluster.commit.guardrail_inputs import SIZES, Measured, latency_rows
+from assay.cluster.commit.guardrail_inputs import SIZES, ArmMeasurements, latency_rows
 from assay.cluster.cost import arm_cost
 from assay.cluster.cost.account import Spending
 from assay.cluster.drive.driver import Driven
@@ -262,7 +262,7 @@ def _of_run(
 ) -> dict[str, list[dict[str, Any]]]:
     """Rows of the tables that are about the whole run: what its plan and its policy make of the arms."""
     plan = run.experiment.suite.plan
-    measured = Measured(rows["latency"], rows["arms"])
+    measured = ArmMeasurements(rows["latency"], rows["arms"])
     found = analysed(run, files, store, measured, plan=plan, failed=ends.unfinished, dropped=ends.dropped)
     budget = gate_review.budget_of(run, rows["arms"], spent)
     events = [asdict(event) for event in driven.events]

@@ -1,7 +1,7 @@
 """How often the gate of a run would be wrong on the run's own scores."""
 
 from assay.cluster.commit import gate_review
-from assay.cluster.commit.guardrail_inputs import Measured, planned_samples
+from assay.cluster.commit.guardrail_inputs import ArmMeasurements, planned_samples
 from assay.evaluator import fingerprint
 from assay.evaluator.ledger import calibrations, reader
 from assay.evaluator.storage import Store
@@ -31,7 +31,7 @@ def calibrate(store: Store, run_id: str, *, num_permutations: int, seed: int) ->
     decisions = reader.read_table(store, files, "decisions").to_pylist()
     harmful = {row["arm"] for row in decisions if row["decision"] == "reject"}
     without = {*failed, *dropped, *harmful}
-    samples, guardrails = planned_samples(store, files, run, plan, Measured((), arms), without=without)
+    samples, guardrails = planned_samples(store, files, run, plan, ArmMeasurements((), arms), without=without)
     rates = calibration.calibrated(
         samples,
         guardrails,

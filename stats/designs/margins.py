@@ -13,7 +13,9 @@ from assay.stats.distributions import proportions
 from assay.stats.results.comparison import Comparison, Margin
 
 
-def held(comparison: Comparison, arms: paired.Measured, plan: Plan, *, is_binary: bool, num_comparisons: int) -> Margin:
+def margin_of(
+    comparison: Comparison, arms: paired.Measured, plan: Plan, *, is_binary: bool, num_comparisons: int
+) -> Margin:
     """An arm against the control, held against the arm's margin in the plan.
 
     Args:

@@ -16,9 +16,10 @@ from assay.manifests.policy import Policy
 from assay.stats import analysis
 from assay.stats.errors import SamplesError
 from assay.stats.gate import decide
-from assay.stats.guardrails.group_guardrail import GroupGapGuardrail, SelectionRatioGuardrail
-from assay.stats.guardrails.metric_guardrail import Guardrail, Held
-from assay.stats.guardrails.segment_guardrail import SegmentsGuardrail
+from assay.stats.guardrails.group_checks import GroupGapCheck, SelectionRatioCheck
+from assay.stats.guardrails.guardrail_check import GuardrailCheck
+from assay.stats.guardrails.metric_check import MetricCheck
+from assay.stats.guardrails.segments_check import SegmentsCheck
 from assay.stats.samples.samples import Samples
 
 MULTIPLES = (-2.0, 1.0, 2.0)
@@ -27,7 +28,7 @@ MULTIPLES = (-2.0, 1.0, 2.0)
 
 def calibrated(
     samples: Samples,
-    guardrails: Sequence[Held],
+    guardrails: Sequence[GuardrailCheck],
     plan: Plan,
     policy: Policy,
     *,
@@ -99,16 +100,16 @@ def calibrated(
     )
 
 
-_OfScores = Guardrail | SegmentsGuardrail | GroupGapGuardrail | SelectionRatioGuardrail
+_OfScores = MetricCheck | SegmentsCheck | GroupGapCheck | SelectionRatioCheck
 _KINDS = ("metric", "segments", "group_gap", "selection_ratio")
 
 
-def _scores(guardrail: _OfScores) -> Guardrail:
+def _scores(guardrail: _OfScores) -> MetricCheck:
     """The guardrail's scores, with what they are."""
     match guardrail:
-        case Guardrail():
+        case MetricCheck():
             return guardrail
-        case SelectionRatioGuardrail():
+        case SelectionRatioCheck():
             return guardrail.selection
         case _:
             return guardrail.metric
@@ -117,9 +118,9 @@ def _scores(guardrail: _OfScores) -> Guardrail:
 def _with_scores(guardrail: _OfScores, samples: Samples) -> _OfScores:
     scores = replace(_scores(guardrail), samples=samples)
     match guardrail:
-        case Guardrail():
+        case MetricCheck():
             return scores
-        case SelectionRatioGuardrail():
+        case SelectionRatioCheck():
             return replace(guardrail, selection=scores)
         case _:
             return replace(guardrail, metric=scores)

@@ -234,7 +234,7 @@ def _non_inferiority(comparison: Comparison, analysis: Analysis, plan: Plan) -> 
 
 def _guardrail(result: GuardrailResult, analysis: Analysis) -> _Finding:
     """What a guardrail speaks for; an advisory one is told, and speaks against nothing."""
-    reason = wording.found(result, alpha=analysis.alpha)
+    reason = wording.summary(result, alpha=analysis.alpha)
     if result.severity == "advisory" or result.verdict == "non_inferior":
         return _Finding("promote", reason)
     # An improvement that is too good is no harm: somebody has to look.

@@ -10,7 +10,7 @@ _VERDICTS = {
 }
 
 
-def found(result: GuardrailResult, *, alpha: float) -> str:
+def summary(result: GuardrailResult, *, alpha: float) -> str:
     """One fact: what was measured, where, and how it lies to the bound.
 
     Args:

@@ -11,6 +11,7 @@ from scipy import stats
 from assay.stats import analysis
 from assay.stats.distributions import proportions
 from assay.stats.errors import SamplesError
+from assay.stats.guardrails.metric_check import MetricCheck
 from assay.stats.results.json_schema import ANALYSIS_SCHEMA, analysis_schema_text
 from assay.stats.samples.columns import from_long
 from tests.stats.plans import correlated, plan, samples_of
@@ -97,7 +98,7 @@ def test_few_clusters_are_refused_and_under_thirty_warned():
 def test_clusters_whose_totals_do_not_vary_are_no_test_although_rows_differ(moved, posthoc):
     control = np.random.default_rng(4).normal(size=400)
     samples = samples_of(np.column_stack([control, control + np.tile([1.0, -1.0], 200) + moved]), cluster=CLUSTERS)
-    guardrail = analysis.Guardrail("g", "higher", "continuous", 0.1, samples)
+    guardrail = MetricCheck("g", "higher", "continuous", 0.1, samples)
     planned = plan(columns={"cluster": "c"}, posthoc=posthoc)
     found = analysis.analyze(samples, planned, guardrails=(guardrail,))
     for each in (found.comparisons[0], found.guardrails[0].comparison):
@@ -287,7 +288,7 @@ EVERYTHING = (
     lambda: analysis.analyze(
         samples_of(correlated(400, [0, 0.1]), segment=np.arange(400) % 3, cluster=CLUSTERS),
         plan(columns={"segment": "s", "cluster": "c"}),
-        guardrails=(analysis.Guardrail("g", "higher", "continuous", 0.1, samples_of(correlated(400, [0, 0]))),),
+        guardrails=(MetricCheck("g", "higher", "continuous", 0.1, samples_of(correlated(400, [0, 0]))),),
     ),
 )
 
@@ -334,7 +335,7 @@ def test_scores_whose_squares_leave_float64_are_refused_wherever_they_come_in(un
     beyond = replace(scores, kept_RA=scores.scores_RA * unit)
     with pytest.raises(SamplesError, match=r"leave float64.*rescale"):
         analysis.analyze(beyond, plan())
-    guardrail = analysis.Guardrail("g", "higher", "continuous", unit, beyond)
+    guardrail = MetricCheck("g", "higher", "continuous", unit, beyond)
     with pytest.raises(SamplesError, match=r"leave float64.*rescale"):
         analysis.analyze(guard, plan(), guardrails=(guardrail,))
 

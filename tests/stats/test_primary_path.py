@@ -10,8 +10,8 @@ from scipy import stats as scipy_stats
 
 from assay.manifests import Plan, Policy
 from assay.stats import analysis
-from assay.stats.analysis import Guardrail
 from assay.stats.gate import decide
+from assay.stats.guardrails.metric_check import MetricCheck
 from assay.stats.moments.moments import blocks_of, moments_of
 from assay.stats.samples.samples import Samples
 from tests.stats.plans import holding
@@ -114,7 +114,7 @@ def test_the_gate_decides_by_intervals(gain, guard_loss, expected):
     primary = samples(correlated(400, [0.0, gain]))
     guard = samples(correlated(400, [0.0, guard_loss], seed=6))
     margined = plan(guardrails=holding("loss"))
-    guardrail = Guardrail(metric="loss", direction="lower", scale="continuous", margin=0.5, samples=guard)
+    guardrail = MetricCheck(metric="loss", direction="lower", scale="continuous", margin=0.5, samples=guard)
     found = analysis.analyze(primary, margined, guardrails=(guardrail,))
     (decision,) = decide.decide(found, POLICY, margined)
     assert decision.decision == expected

@@ -18,7 +18,7 @@ from assay.stats.corpus.corpus import (
 from assay.stats.designs.paired import measured
 from assay.stats.gate import decide
 from assay.stats.guardrails import sum_ratio
-from assay.stats.guardrails.metric_guardrail import Guardrail
+from assay.stats.guardrails.metric_check import MetricCheck
 from assay.stats.moments.moments import moments_of
 from tests.stats.plans import IMPROVEMENT, holding, plan
 
@@ -225,7 +225,7 @@ def test_an_undefined_metric_is_a_hold_and_an_undefined_guardrail_too():
     guarded = analyze(
         samples_of(classes("f1", labels, predictions), 100),
         planned,
-        guardrails=[Guardrail("recall", "higher", "continuous", 0.1, undefined)],
+        guardrails=[MetricCheck("recall", "higher", "continuous", 0.1, undefined)],
     )
     assert {result.verdict for result in guarded.guardrails} == {"not_testable"}
 

@@ -5,7 +5,7 @@ import pytest
 
 from assay.stats.errors import SamplesError
 from assay.stats.gate import calibration
-from assay.stats.guardrails.metric_guardrail import Guardrail
+from assay.stats.guardrails.metric_check import MetricCheck
 from tests.stats.plans import IMPROVEMENT, NON_INFERIORITY, correlated, differing, holding, plan, samples_of
 
 NUM = 100
@@ -49,7 +49,7 @@ def test_at_the_margin_of_non_inferiority_promotions_are_false():
 
 
 def test_what_guardrails_hold_back_is_told_apart():
-    guard = Guardrail("guard", "higher", "continuous", 0.01, differing(0.0, num_rows=200, seed=9))
+    guard = MetricCheck("guard", "higher", "continuous", 0.01, differing(0.0, num_rows=200, seed=9))
     planned = plan(guardrails=holding("guard", margin=0.01))
     found = rates(differing(0.0, num_rows=200), planned, guardrails=[guard], num_permutations=40)
     assert found[2.0].promote < 0.2

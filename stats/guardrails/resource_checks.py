@@ -10,13 +10,12 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from assay.manifests.guardrail import LatencyGuardrail as LatencyRule
-from assay.manifests.guardrail import SizeGuardrail as SizeRule
+from assay.manifests.guardrail import LatencyGuardrail, SizeGuardrail
 from assay.manifests.plan import Plan
 from assay.stats.comparisons import bootstrap, paired_tests
 from assay.stats.comparisons.bootstrap import Replicates
 from assay.stats.guardrails import latency_ratio
-from assay.stats.guardrails.metric_guardrail import verdict_of
+from assay.stats.guardrails.guardrail_check import verdict_of
 from assay.stats.guardrails.sum_ratio import fieller_interval
 from assay.stats.moments.bootstrap_weights import row_keys
 from assay.stats.results.comparison import Comparison
@@ -27,7 +26,7 @@ Seconds = NDArray[np.float64]
 
 
 @dataclass(frozen=True, eq=False)
-class LatencyGuardrail:
+class LatencyCheck:
     """An arm's time over the control's, batch by batch.
 
     Attributes:
@@ -36,12 +35,12 @@ class LatencyGuardrail:
         problems: Per arm without them, why.
     """
 
-    rule: LatencyRule
+    rule: LatencyGuardrail
     pairs_s: Mapping[str, Seconds]
     problems: Mapping[str, str]
 
-    def held(self, plan: Plan, *, primary: Samples) -> tuple[GuardrailResult, ...]:
-        """See `Held.held`."""
+    def check(self, plan: Plan, *, primary: Samples) -> tuple[GuardrailResult, ...]:
+        """See `GuardrailCheck.check`."""
         return tuple(
             _ratio_result(self.rule, "latency", self._compared(arm, plan))
             for arm in primary.arms
@@ -86,7 +85,7 @@ def _quantile_ratio(pairs_s: Seconds, share_below: float, arm: str, plan: Plan) 
 
 
 @dataclass(frozen=True, eq=False)
-class SizeGuardrail:
+class SizeCheck:
     """An arm's size over the control's. It is known, not estimated.
 
     Attributes:
@@ -94,11 +93,11 @@ class SizeGuardrail:
         sizes: Per arm, its size; no entry: unknown.
     """
 
-    rule: SizeRule
+    rule: SizeGuardrail
     sizes: Mapping[str, int]
 
-    def held(self, plan: Plan, *, primary: Samples) -> tuple[GuardrailResult, ...]:
-        """See `Held.held`."""
+    def check(self, plan: Plan, *, primary: Samples) -> tuple[GuardrailResult, ...]:
+        """See `GuardrailCheck.check`."""
         return tuple(
             _ratio_result(self.rule, "size", self._compared(arm, plan.control))
             for arm in primary.arms
@@ -116,7 +115,7 @@ class SizeGuardrail:
         return replace(told, estimate=ratio, ci_low=ratio, ci_high=ratio, not_testable=None)
 
 
-def _ratio_result(rule: LatencyRule | SizeRule, kind: str, comparison: Comparison) -> GuardrailResult:
+def _ratio_result(rule: LatencyGuardrail | SizeGuardrail, kind: str, comparison: Comparison) -> GuardrailResult:
     return GuardrailResult(
         name=rule.name,
         kind=kind,

@@ -14,7 +14,8 @@ from assay.manifests.plan import Plan
 from assay.stats.comparisons import paired_tests
 from assay.stats.designs import paired
 from assay.stats.errors import SamplesError
-from assay.stats.guardrails.metric_guardrail import Guardrail, bound_of, compared, on_rows_of, verdict_of
+from assay.stats.guardrails.guardrail_check import verdict_of
+from assay.stats.guardrails.metric_check import MetricCheck, bound_of, compared, on_rows_of
 from assay.stats.moments.clusters import MIN_CLUSTERS
 from assay.stats.results.comparison import Comparison
 from assay.stats.results.guardrail_result import GuardrailPart, GuardrailResult, GuardrailVerdict
@@ -25,7 +26,7 @@ _WORST_FIRST: tuple[GuardrailVerdict, ...] = ("breach", "not_testable", "undecid
 
 
 @dataclass(frozen=True, eq=False)
-class SegmentsGuardrail:
+class SegmentsCheck:
     """A metric that must not get worse by more than its margin in any segment of the primary metric's samples.
 
     Attributes:
@@ -33,11 +34,11 @@ class SegmentsGuardrail:
         minimum_rows: Segments with fewer rows are not judged.
     """
 
-    metric: Guardrail
+    metric: MetricCheck
     minimum_rows: int
 
-    def held(self, plan: Plan, *, primary: Samples) -> tuple[GuardrailResult, ...]:
-        """See `Held.held`."""
+    def check(self, plan: Plan, *, primary: Samples) -> tuple[GuardrailResult, ...]:
+        """See `GuardrailCheck.check`."""
         if primary.segments_R is None:
             raise SamplesError(
                 "a guardrail by segment needs a segment of every row",

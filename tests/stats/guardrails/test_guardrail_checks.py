@@ -6,16 +6,14 @@ from pydantic import ValidationError
 from scipy import stats
 from scipy.stats.contingency import relative_risk
 
-from assay.manifests.guardrail import LatencyGuardrail as LatencyRule
-from assay.manifests.guardrail import MetricGuardrail
-from assay.manifests.guardrail import SegmentsGuardrail as SegmentsRule
-from assay.manifests.guardrail import SizeGuardrail as SizeRule
+from assay.manifests.guardrail import LatencyGuardrail, MetricGuardrail, SegmentsGuardrail, SizeGuardrail
 from assay.stats import analysis
 from assay.stats.gate import decide
-from assay.stats.guardrails.group_guardrail import GroupGapGuardrail, Groups, SelectionRatioGuardrail
-from assay.stats.guardrails.metric_guardrail import Guardrail, verdict_of
-from assay.stats.guardrails.resource_guardrail import LatencyGuardrail, SizeGuardrail
-from assay.stats.guardrails.segment_guardrail import SegmentsGuardrail
+from assay.stats.guardrails.group_checks import GroupGapCheck, Groups, SelectionRatioCheck
+from assay.stats.guardrails.guardrail_check import verdict_of
+from assay.stats.guardrails.metric_check import MetricCheck
+from assay.stats.guardrails.resource_checks import LatencyCheck, SizeCheck
+from assay.stats.guardrails.segments_check import SegmentsCheck
 from tests.stats.plans import IMPROVEMENT, correlated, plan, samples_of
 
 SEGMENTS = np.repeat(["a", "b", "c", "tiny"], [300, 200, 100, 12])
@@ -29,10 +27,8 @@ def segmented(losses, *, seed=0):
     return samples_of(scores, segment=SEGMENTS)
 
 
-def held(samples, *, margin=0.5):
-    (found,) = SegmentsGuardrail(Guardrail("m", "higher", "continuous", margin, samples), 30).held(
-        PLAN, primary=samples
-    )
+def checked(samples, *, margin=0.5):
+    (found,) = SegmentsCheck(MetricCheck("m", "higher", "continuous", margin, samples), 30).check(PLAN, primary=samples)
     return found
 
 
@@ -43,12 +39,12 @@ def interval(samples, name, *, level):
 
 def test_segments_pass_by_their_own_intervals_and_break_by_those_of_all_together():
     samples = segmented([0.0, 0.0, 0.0])
-    found = held(samples, margin=0.8)
+    found = checked(samples, margin=0.8)
     assert (found.verdict, found.not_judged) == ("non_inferior", ("tiny (12 of 30 rows)",))
     for part in found.parts:
         assert (part.ci_low, part.ci_high) == pytest.approx(interval(samples, part.name, level=0.95))
     samples = segmented([-1.0, -1.0, 2.0])
-    found = held(samples)
+    found = checked(samples)
     assert (found.verdict, found.where) == ("breach", "c")
     together = interval(samples, "c", level=1 - 0.05 / 3)
     assert (found.comparison.ci_low, found.comparison.ci_high) == pytest.approx(together)
@@ -60,13 +56,13 @@ def test_a_segment_that_is_worse_for_itself_but_not_among_all_is_open():
     own, together = interval(base, "c", level=0.95)[1], interval(base, "c", level=1 - 0.05 / 3)[1]
     samples = segmented([0.0, 0.0, 0.5 + (own + together) / 2])
     assert interval(samples, "c", level=0.95)[1] < -0.5 < interval(samples, "c", level=1 - 0.05 / 3)[1]
-    found = held(samples)
+    found = checked(samples)
     assert (found.verdict, found.where) == ("undecided", "c")
 
 
 def test_an_arm_without_a_segment_that_is_large_enough_is_not_testable():
     samples = segmented([0.0, 0.0, 0.0])
-    (found,) = SegmentsGuardrail(Guardrail("m", "higher", "continuous", 0.5, samples), 1000).held(PLAN, primary=samples)
+    (found,) = SegmentsCheck(MetricCheck("m", "higher", "continuous", 0.5, samples), 1000).check(PLAN, primary=samples)
     assert (found.verdict, len(found.not_judged)) == ("not_testable", 4)
 
 
@@ -83,8 +79,8 @@ def test_a_gap_between_groups_that_lie_apart_has_the_delta_methods_interval():
     scores = correlated(1000, [0.0, 0.0], seed=3) + np.where(GROUPS == "m", 3.0, 0.0)[:, None]
     scores[GROUPS == "f", 1] -= 0.4
     samples = samples_of(scores)
-    guard = GroupGapGuardrail(Guardrail("m", "higher", "continuous", 0.2, samples), Groups("g", GROUPS, 30))
-    (found,) = guard.held(plan(), primary=samples)
+    guard = GroupGapCheck(MetricCheck("m", "higher", "continuous", 0.2, samples), Groups("g", GROUPS, 30))
+    (found,) = guard.check(plan(), primary=samples)
     difference = scores[:, 1] - scores[:, 0]
     of_f, of_m = difference[GROUPS == "f"], difference[GROUPS == "m"]
     half = 1.96 * np.hypot(stats.sem(of_f), stats.sem(of_m))
@@ -98,8 +94,8 @@ def test_a_selection_ratio_of_groups_that_lie_apart_has_katz_interval():
     selected = np.zeros((1000, 2))
     selected[:120, 1] = selected[400:760, 1] = 1  # 120 of 400, 360 of 600
     samples = samples_of(selected)
-    guard = SelectionRatioGuardrail(Guardrail("yes", "higher", "binary", 0.8, samples), Groups("g", GROUPS, 30))
-    (found,) = guard.held(plan(), primary=samples)
+    guard = SelectionRatioCheck(MetricCheck("yes", "higher", "binary", 0.8, samples), Groups("g", GROUPS, 30))
+    (found,) = guard.check(plan(), primary=samples)
     expected = relative_risk(120, 400, 360, 600)
     assert found.comparison.estimate == pytest.approx(expected.relative_risk)
     assert np.log([found.comparison.ci_low, found.comparison.ci_high]) == pytest.approx(
@@ -110,8 +106,8 @@ def test_a_selection_ratio_of_groups_that_lie_apart_has_katz_interval():
 
 def test_groups_that_are_too_small_are_named_and_two_must_be_left():
     samples = samples_of(correlated(1000, [0.0, 0.0]))
-    guard = GroupGapGuardrail(Guardrail("m", "higher", "continuous", 0.2, samples), Groups("g", GROUPS, 500))
-    (found,) = guard.held(plan(), primary=samples)
+    guard = GroupGapCheck(MetricCheck("m", "higher", "continuous", 0.2, samples), Groups("g", GROUPS, 500))
+    (found,) = guard.check(plan(), primary=samples)
     assert (found.verdict, found.not_judged) == ("not_testable", ("f (400 of 500 rows)",))
     assert "needs two" in found.comparison.not_testable
 
@@ -126,25 +122,25 @@ def timed(factor, *, num_batches=200, seed=0):
 @pytest.mark.parametrize("quantity", ["batch_p50", "batch_p95", "row_mean"])
 @pytest.mark.parametrize(("factor", "verdict"), [(1.0, "non_inferior"), (1.5, "breach"), (1.2, "undecided")])
 def test_latency_is_held_as_a_ratio_whatever_the_host_does_beside(quantity, factor, verdict):
-    rule = LatencyRule(kind="latency", quantity=quantity, max_ratio=1.2)
-    guard = LatencyGuardrail(rule, {"a": timed(factor)}, {})
-    (found,) = guard.held(plan(), primary=samples_of(correlated(50, [0.0, 0.0])))
+    rule = LatencyGuardrail(kind="latency", quantity=quantity, max_ratio=1.2)
+    guard = LatencyCheck(rule, {"a": timed(factor)}, {})
+    (found,) = guard.check(plan(), primary=samples_of(correlated(50, [0.0, 0.0])))
     assert found.comparison.estimate == pytest.approx(factor, rel=0.1)
     assert found.verdict == verdict
 
 
 def test_too_few_batches_have_no_tail():
-    rule = LatencyRule(kind="latency", quantity="batch_p95", max_ratio=1.2)
-    guard = LatencyGuardrail(rule, {"a": timed(1.0, num_batches=199)}, {"b": "out of memory"})
-    few, lost, none = guard.held(plan(), primary=samples_of(correlated(50, [0.0] * 4)))
+    rule = LatencyGuardrail(kind="latency", quantity="batch_p95", max_ratio=1.2)
+    guard = LatencyCheck(rule, {"a": timed(1.0, num_batches=199)}, {"b": "out of memory"})
+    few, lost, none = guard.check(plan(), primary=samples_of(correlated(50, [0.0] * 4)))
     assert few.comparison.not_testable == "199 batches were timed; batch_p95 needs 200"
     assert (lost.comparison.not_testable, none.comparison.not_testable) == ("out of memory", "it was not timed")
 
 
 def test_sizes_are_known_exactly_and_may_lie_on_the_bound():
-    rule = SizeRule(kind="size", quantity="weights_bytes", max_ratio=2.0)
-    guard = SizeGuardrail(rule, {"control": 100, "a": 200, "b": 201})
-    found = guard.held(plan(), primary=samples_of(correlated(50, [0.0] * 4)))
+    rule = SizeGuardrail(kind="size", quantity="weights_bytes", max_ratio=2.0)
+    guard = SizeCheck(rule, {"control": 100, "a": 200, "b": 201})
+    found = guard.check(plan(), primary=samples_of(correlated(50, [0.0] * 4)))
     assert [each.verdict for each in found] == ["non_inferior", "breach", "not_testable"]
 
 
@@ -164,7 +160,7 @@ def test_an_interval_speaks_for_one_verdict(direction):
 def test_an_advisory_breach_is_told_and_does_not_block(severity, expected):
     rule = MetricGuardrail(kind="metric", metric="g", margin=0.1, severity=severity)
     planned = plan(guardrails=(rule,))
-    broken = Guardrail("g", "higher", "continuous", 0.1, samples_of(correlated(400, [0.0, -1.0], seed=2)), severity)
+    broken = MetricCheck("g", "higher", "continuous", 0.1, samples_of(correlated(400, [0.0, -1.0], seed=2)), severity)
     found = analysis.analyze(samples_of(correlated(400, [0.0, 0.5])), planned, guardrails=(broken,))
     (decided,) = decide.decide(found, IMPROVEMENT, planned)
     assert decided.decision == expected
@@ -180,9 +176,11 @@ def test_an_advisory_guardrail_that_was_not_measured_does_not_block():
 
 
 def test_a_segment_that_is_open_says_how_many_rows_of_it_would_do():
-    planned = plan(columns={"segment": "s"}, guardrails=(SegmentsRule(kind="segments", metric="score", margin=0.5),))
+    planned = plan(
+        columns={"segment": "s"}, guardrails=(SegmentsGuardrail(kind="segments", metric="score", margin=0.5),)
+    )
     samples = segmented([-1.0, -1.0, 0.4])
-    guard = SegmentsGuardrail(Guardrail("score", "higher", "continuous", 0.5, samples), 30)
+    guard = SegmentsCheck(MetricCheck("score", "higher", "continuous", 0.5, samples), 30)
     found = analysis.analyze(samples, planned, guardrails=(guard,))
     (decided,) = decide.decide(found, IMPROVEMENT, planned)
     assert decided.decision == "hold"
@@ -192,10 +190,10 @@ def test_a_segment_that_is_open_says_how_many_rows_of_it_would_do():
 @pytest.mark.parametrize(
     ("guardrails", "words"),
     [
-        ([SegmentsRule(kind="segments", metric="m", margin=0.1)], "needs columns.segment"),
+        ([SegmentsGuardrail(kind="segments", metric="m", margin=0.1)], "needs columns.segment"),
         ([MetricGuardrail(kind="metric", metric="m", margin=0.1)] * 2, "twice: m"),
         ([MetricGuardrail(kind="metric", metric="primary", margin=0.1)], "held by minimum_effect"),
-        ([LatencyRule(kind="latency", quantity="batch_p99", max_ratio=1.2)], "num_batches of at least 1000"),
+        ([LatencyGuardrail(kind="latency", quantity="batch_p99", max_ratio=1.2)], "num_batches of at least 1000"),
     ],
 )
 def test_a_plan_refuses_guardrails_that_cannot_be_held(guardrails, words):
@@ -210,8 +208,8 @@ def test_a_cluster_weighs_the_same_in_every_group():
     scores = rng.normal(size=(600, 2)) + np.where(groups == "m", 3.0, 0.0)[:, None]
     scores[:, 1] += 5.0 * rng.normal(size=60)[clusters] + np.where(groups == "m", 0.5, 0.0)
     samples = samples_of(scores, cluster=clusters)
-    guard = GroupGapGuardrail(Guardrail("m", "higher", "continuous", 0.2, samples), Groups("g", groups, 30))
-    (found,) = guard.held(plan(columns={"cluster": "c"}), primary=samples)
+    guard = GroupGapCheck(MetricCheck("m", "higher", "continuous", 0.2, samples), Groups("g", groups, 30))
+    (found,) = guard.check(plan(columns={"cluster": "c"}), primary=samples)
     by_cluster = (scores[:, 1] - scores[:, 0]).reshape(60, 2, 5).mean(axis=2)
     half = 1.96 * stats.sem(by_cluster[:, 1] - by_cluster[:, 0])
     assert found.comparison.ci_high - found.comparison.estimate == pytest.approx(half, rel=0.15)

@@ -20,8 +20,9 @@ from assay.stats.comparisons import bootstrap, paired_tests
 from assay.stats.comparisons.bootstrap import Replicates
 from assay.stats.errors import SamplesError
 from assay.stats.guardrails import latency_ratio
-from assay.stats.guardrails.metric_guardrail import Guardrail, on_rows_of, verdict_of
-from assay.stats.guardrails.segment_guardrail import small
+from assay.stats.guardrails.guardrail_check import verdict_of
+from assay.stats.guardrails.metric_check import MetricCheck, on_rows_of
+from assay.stats.guardrails.segments_check import small
 from assay.stats.moments.bootstrap_weights import Keys, poisson_weights, row_keys
 from assay.stats.moments.moments import Floats
 from assay.stats.results.comparison import Comparison
@@ -48,7 +49,7 @@ class Groups:
 
 
 @dataclass(frozen=True, eq=False)
-class GroupGapGuardrail:
+class GroupGapCheck:
     """The arm's largest difference of a metric between groups must not be larger than the control's by more than the margin.
 
     Attributes:
@@ -56,11 +57,11 @@ class GroupGapGuardrail:
         groups: The groups.
     """
 
-    metric: Guardrail
+    metric: MetricCheck
     groups: Groups
 
-    def held(self, plan: Plan, *, primary: Samples) -> tuple[GuardrailResult, ...]:
-        """See `Held.held`."""
+    def check(self, plan: Plan, *, primary: Samples) -> tuple[GuardrailResult, ...]:
+        """See `GuardrailCheck.check`."""
         found = _measured(self.metric, self.groups, primary=primary)
         gaps = found.replicates(lambda means_GxA: means_GxA.max(axis=0) - means_GxA.min(axis=0))
         control = primary.index(plan.control)
@@ -80,7 +81,7 @@ class GroupGapGuardrail:
 
 
 @dataclass(frozen=True, eq=False)
-class SelectionRatioGuardrail:
+class SelectionRatioCheck:
     """The smallest share of rows selected in a group, over the largest: at least the ratio, in every arm by itself.
 
     Attributes:
@@ -89,11 +90,11 @@ class SelectionRatioGuardrail:
         groups: The groups.
     """
 
-    selection: Guardrail
+    selection: MetricCheck
     groups: Groups
 
-    def held(self, plan: Plan, *, primary: Samples) -> tuple[GuardrailResult, ...]:
-        """See `Held.held`. The comparisons have no reference."""
+    def check(self, plan: Plan, *, primary: Samples) -> tuple[GuardrailResult, ...]:
+        """See `GuardrailCheck.check`. The comparisons have no reference."""
         found = _measured(self.selection, self.groups, primary=primary)
         logs = found.replicates(_log_smallest_over_largest)
 
@@ -124,7 +125,7 @@ class SelectionRatioGuardrail:
 class _Found:
     """Means of the groups that are large enough, and in replicates of the rows."""
 
-    guardrail: Guardrail
+    guardrail: MetricCheck
     arms: tuple[str, ...]
     names: tuple[str, ...]
     num_rows: tuple[int, ...]
@@ -192,7 +193,7 @@ def _log_smallest_over_largest(means_GxA: Floats) -> Floats:
     return np.log(means_GxA.min(axis=0)) - np.log(means_GxA.max(axis=0))
 
 
-def _measured(guardrail: Guardrail, groups: Groups, *, primary: Samples) -> _Found:
+def _measured(guardrail: MetricCheck, groups: Groups, *, primary: Samples) -> _Found:
     samples = on_rows_of(guardrail, primary)
     if np.isnan(samples.scores_RA).any() and samples.undefined is None:
         raise SamplesError(

@@ -1,13 +1,8 @@
-"""Guardrails: what must not get worse, each arm against the control; here metrics over all rows, and what all share.
-
-The test of a guardrail is its interval: non-inferior where the whole interval is within the bound. All guardrails
-must pass, which is an intersection-union test and needs no correction (Berger 1982, Technometrics 24:295). With the
-two-sided interval at 1 - alpha, each is tested at alpha / 2 one-sided.
-"""
+"""The check of a metric over all rows: every arm against the control, by an interval of its own."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
-from typing import Literal, Protocol
+from typing import Literal
 
 import numpy as np
 
@@ -15,30 +10,15 @@ from assay.manifests.plan import Plan
 from assay.stats.comparisons import paired_tests
 from assay.stats.designs import paired
 from assay.stats.errors import SamplesError
+from assay.stats.guardrails.guardrail_check import verdict_of
 from assay.stats.results.comparison import Comparison
-from assay.stats.results.guardrail_result import GuardrailResult, GuardrailVerdict
+from assay.stats.results.guardrail_result import GuardrailResult
 from assay.stats.samples.missing import completed
 from assay.stats.samples.samples import Samples, refuse_out_of_range
 
 
-class Held(Protocol):
-    """A guardrail with what was measured for it."""
-
-    def held(self, plan: Plan, *, primary: Samples) -> tuple[GuardrailResult, ...]:
-        """Every arm of the primary metric but the control, held against the guardrail's bound.
-
-        Args:
-            plan: The plan: control, alpha, rule for missing scores.
-            primary: Scores of the primary metric: the rows and arms that must be covered.
-
-        Raises:
-            SamplesError: What was measured is not of the primary metric's rows and arms.
-        """
-        ...
-
-
 @dataclass(frozen=True, eq=False)
-class Guardrail:
+class MetricCheck:
     """A metric that must not get worse by more than its margin.
 
     Attributes:
@@ -57,8 +37,8 @@ class Guardrail:
     samples: Samples
     severity: Literal["critical", "advisory"] = "critical"
 
-    def held(self, plan: Plan, *, primary: Samples) -> tuple[GuardrailResult, ...]:
-        """See `Held.held`; scores that are missing where the plan refuses that, or out of range, raise too."""
+    def check(self, plan: Plan, *, primary: Samples) -> tuple[GuardrailResult, ...]:
+        """See `GuardrailCheck.check`; scores that are missing where the plan refuses that, or out of range, raise too."""
         samples = on_rows_of(self, primary)
         return tuple(
             self._result(comparison)
@@ -80,23 +60,12 @@ class Guardrail:
         )
 
 
-def bound_of(guardrail: Guardrail) -> float:
+def bound_of(guardrail: MetricCheck) -> float:
     """The margin as the difference from the control that must not be passed."""
     return -guardrail.margin if guardrail.direction == "higher" else guardrail.margin
 
 
-def verdict_of(comparison: Comparison, *, bound: float, direction: str) -> GuardrailVerdict:
-    """What an interval says of a bound: on its good side, beyond it, or about it. A known number may lie on it."""
-    gain = paired.gains(comparison, direction)
-    if gain is None:
-        return "not_testable"
-    least = bound if direction == "higher" else -bound
-    if gain[0] > least or gain[0] == gain[1] >= least:
-        return "non_inferior"
-    return "breach" if gain[1] < least else "undecided"
-
-
-def on_rows_of(guardrail: Guardrail, primary: Samples) -> Samples:
+def on_rows_of(guardrail: MetricCheck, primary: Samples) -> Samples:
     """The guardrail's scores with the clusters of the primary metric.
 
     Raises:
@@ -108,7 +77,7 @@ def on_rows_of(guardrail: Guardrail, primary: Samples) -> Samples:
 
 
 def compared(
-    guardrail: Guardrail, samples: Samples, plan: Plan, *, alphas: tuple[float, ...], arms: tuple[str, ...]
+    guardrail: MetricCheck, samples: Samples, plan: Plan, *, alphas: tuple[float, ...], arms: tuple[str, ...]
 ) -> tuple[tuple[Comparison, ...], ...]:
     """Every arm but the control against it on some rows, with an interval of its own: once for each alpha.
 
@@ -173,7 +142,7 @@ def check_binary(samples: Samples, *, metric: str) -> None:
         )
 
 
-def _check_same_rows(guardrail: Guardrail, primary: Samples) -> None:
+def _check_same_rows(guardrail: MetricCheck, primary: Samples) -> None:
     ids, wanted = guardrail.samples.row_ids, primary.row_ids
     if np.array_equal(ids, wanted):
         return
