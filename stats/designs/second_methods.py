@@ -8,7 +8,7 @@ from scipy import stats
 from assay.manifests.plan import Plan
 from assay.stats.comparisons import bootstrap, paired_tests
 from assay.stats.comparisons.randomisation import sign_flip_max_t
-from assay.stats.corpus.corpus import CorpusSamples
+from assay.stats.corpus.corpus_samples import CorpusSamples
 from assay.stats.designs import paired
 from assay.stats.distributions import multiplicity
 from assay.stats.distributions.max_t import Pair
@@ -97,9 +97,9 @@ def _sign_flips(samples: Samples, plan: Plan) -> Sequence[Comparison]:
 
 
 def _bootstrap(samples: CorpusSamples, plan: Plan) -> Sequence[Comparison] | None:
-    assert samples.answers is not None
+    assert samples.metric is not None
     keys_R = row_keys(samples.row_ids if samples.clusters_R is None else samples.clusters_R)
-    replicates = samples.answers.replicates(samples.clusters_R, keys_R)
+    replicates = samples.metric.replicates(samples.clusters_R, keys_R)
     if replicates is None:
         return None
     return bootstrap.comparisons(

@@ -3,7 +3,8 @@ import pytest
 
 from assay.stats.analysis import analyze
 from assay.stats.corpus import auroc
-from assay.stats.corpus.corpus import Ranked, corpus_samples
+from assay.stats.corpus.corpus_samples import corpus_samples
+from assay.stats.corpus.ranked import Ranked
 from assay.stats.designs import paired
 from tests.stats.golden import golden
 from tests.stats.plans import plan

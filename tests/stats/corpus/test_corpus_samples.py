@@ -5,16 +5,12 @@ import pytest
 from sklearn import metrics as reference
 
 from assay.stats.analysis import analyze
-from assay.stats.corpus.corpus import (
-    CLASS_METRICS,
-    Classes,
-    Confidences,
-    Errors,
-    Explained,
-    QueryScores,
-    Ranked,
-    corpus_samples,
-)
+from assay.stats.corpus.calibration_error import Confidences
+from assay.stats.corpus.class_counts import CLASS_METRICS, Classes
+from assay.stats.corpus.corpus_samples import corpus_samples
+from assay.stats.corpus.queries import QueryScores
+from assay.stats.corpus.ranked import Ranked
+from assay.stats.corpus.regression import ExplainedVariance, SquaredErrors
 from assay.stats.designs.paired import measured
 from assay.stats.gate import decide
 from assay.stats.guardrails import sum_ratio
@@ -48,9 +44,9 @@ def answers_of(kind, num_rows, seed=1):
         return classes(kind, *made(num_rows, seed=seed))
     shared = rng.normal(size=(num_rows, 1))
     if kind == "rmse":
-        return Errors(shared + rng.normal(size=(num_rows, 3)) * [1, 0.9, 1.2])
+        return SquaredErrors(shared + rng.normal(size=(num_rows, 3)) * [1, 0.9, 1.2])
     if kind == "r2":
-        return Explained(rng.normal(size=(num_rows, 3)) * [1, 0.9, 1.2], 100 + 2 * rng.normal(size=num_rows))
+        return ExplainedVariance(rng.normal(size=(num_rows, 3)) * [1, 0.9, 1.2], 100 + 2 * rng.normal(size=num_rows))
     confidence = rng.uniform(0.5, 1, size=(num_rows, 3))
     if kind == "calibration_error":
         return Confidences(15, rng.random((num_rows, 3)) < confidence**2, confidence)
@@ -115,7 +111,7 @@ def test_average_precision_and_r2_are_scikit_learns(ties):
     found = Ranked(scores[None], positive[None], "average_precision").pseudo_values().mean(axis=0)
     assert found == pytest.approx([reference.average_precision_score(positive, each) for each in scores.T], rel=1e-12)
     labels = 1e6 + rng.normal(size=150)
-    found = Explained(scores - labels[:, None], labels).pseudo_values().mean(axis=0)
+    found = ExplainedVariance(scores - labels[:, None], labels).pseudo_values().mean(axis=0)
     assert found == pytest.approx([reference.r2_score(labels, each) for each in scores.T], rel=1e-9)
 
 
@@ -136,8 +132,8 @@ def test_the_scores_of_queries_have_the_mean_and_the_variance_of_queries():
     "answers",
     [
         Ranked(np.zeros((1, 9, 3)), np.arange(9)[None] == 0, "average_precision"),  # one row of the class
-        Explained(np.ones((9, 3)), np.full(9, 7.0)),  # no spread
-        Explained(np.ones((9, 3)), (np.arange(9) == 0).astype(float)),  # none without one of the rows
+        ExplainedVariance(np.ones((9, 3)), np.full(9, 7.0)),  # no spread
+        ExplainedVariance(np.ones((9, 3)), (np.arange(9) == 0).astype(float)),  # none without one of the rows
     ],
 )
 def test_what_one_row_decides_is_undefined(answers):
@@ -170,7 +166,8 @@ def test_the_bootstrap_beside_it_has_the_same_estimates_and_errors(kind, cluster
 
 
 def test_a_bootstrap_that_would_take_long_is_left_out(monkeypatch):
-    monkeypatch.setattr("assay.stats.corpus.corpus._MOST_COUNTS", 500)
+    for family in ("class_counts", "calibration_error", "regression"):
+        monkeypatch.setattr(f"assay.stats.corpus.{family}.MOST_COUNTS", 500)
     for kind in KINDS:
         assert analyze(samples_of(answers_of(kind, 100), 100), plan()).checks == ()
 
@@ -235,12 +232,12 @@ def test_identical_arms_are_identical():
         answers = answers_of(kind, 100)
         if isinstance(answers, Classes):
             same = Classes(kind, answers.classes, answers.labels_R, answers.predictions_RA[:, [0, 0, 0]])
-        elif isinstance(answers, Errors):
-            same = Errors(answers.errors_RA[:, [0, 0, 0]])
+        elif isinstance(answers, SquaredErrors):
+            same = SquaredErrors(answers.errors_RA[:, [0, 0, 0]])
         elif isinstance(answers, Confidences):
             same = Confidences(15, answers.hits_RA[:, [0, 0, 0]], answers.confidences_RA[:, [0, 0, 0]])
-        elif isinstance(answers, Explained):
-            same = Explained(answers.errors_RA[:, [0, 0, 0]], answers.labels_R)
+        elif isinstance(answers, ExplainedVariance):
+            same = ExplainedVariance(answers.errors_RA[:, [0, 0, 0]], answers.labels_R)
         else:
             same = Ranked(answers.scores_KRA[:, :, [0, 0, 0]], answers.positive_KR, answers.metric)
         found = analyze(samples_of(same, 100), plan())
@@ -249,7 +246,7 @@ def test_identical_arms_are_identical():
 
 
 def test_no_error_at_all_is_a_score_of_zero():
-    found = measured(samples_of(Errors(np.zeros((20, 3))), 20), control=0)
+    found = measured(samples_of(SquaredErrors(np.zeros((20, 3))), 20), control=0)
     assert found.arm_mean_A.tolist() == [0, 0, 0]
 
 
@@ -267,5 +264,5 @@ def _null(kind, num_rows, seed):
     if kind in CLASS_METRICS:
         return classes(kind, *made(num_rows, right=(0.75, 0.75, 0.75), seed=seed))
     if kind == "rmse":
-        return Errors(rng.normal(size=(num_rows, 1)) + rng.normal(size=(num_rows, 3)))
+        return SquaredErrors(rng.normal(size=(num_rows, 1)) + rng.normal(size=(num_rows, 3)))
     return answers_of(kind, num_rows, seed)
