@@ -18,6 +18,7 @@ from assay.stats.errors import SamplesError
 from assay.stats.guardrails.guardrail_check import GuardrailCheck
 from assay.stats.guardrails.metric_check import check_binary
 from assay.stats.guardrails.suspicious_improvement import suspicious_improvements
+from assay.stats.omnibus import omnibus_result
 from assay.stats.power.observed import best_of, power_of
 from assay.stats.results.analysis_record import Analysis, BestArm, NotTestable
 from assay.stats.results.comparison import ArmEstimate, Comparison, Margin, OmnibusTest, SecondMethod
@@ -217,7 +218,7 @@ def _untold(samples: Samples, plan: Plan, pairs: Pairs, reason: str) -> _Design:
         )
         for arm, reference in pairs
     )
-    omnibus = paired.untestable_omnibus(plan.omnibus, reason) if pairs else None
+    omnibus = omnibus_result.untestable(plan.omnibus, reason) if pairs else None
     return _Design(None, estimates, omnibus, comparisons, None, ())
 
 

@@ -16,7 +16,7 @@ from assay.stats.distributions.max_t import Pair, pair_variances
 from assay.stats.errors import SamplesError
 from assay.stats.moments.clusters import cluster_moments_of, refuse_few_clusters
 from assay.stats.moments.moments import Floats, Moments, Scores, moments_of
-from assay.stats.omnibus import omnibus
+from assay.stats.omnibus import omnibus_result, repeated_measures, wald
 from assay.stats.results.comparison import Comparison, OmnibusTest
 from assay.stats.samples.samples import Samples
 
@@ -127,15 +127,15 @@ def omnibus_test(arms: Measured, scores_RA: Scores, plan: Plan, *, is_binary: bo
     test: str = _OMNIBUS_BY_SCALE.get(scale, "rm_anova") if plan.omnibus == "auto" else plan.omnibus
     if test == "friedman" and len(arms.arms) == 2:
         if plan.omnibus == "friedman":
-            return untestable_omnibus(test, "Friedman's test needs three arms; two arms are compared directly")
+            return omnibus_result.untestable(test, "Friedman's test needs three arms; two arms are compared directly")
         test = "rm_anova"
     match test:
         case "rm_anova":
-            return omnibus.rm_anova(moments)
+            return repeated_measures.rm_anova(moments)
         case "hotelling":
-            return omnibus.hotelling(moments)
+            return repeated_measures.hotelling(moments)
         case "friedman":
-            return omnibus.friedman(scores_RA)
+            return repeated_measures.friedman(scores_RA)
         case "cochran_q":
             if moments.ones_AA is None:
                 raise SamplesError(
@@ -144,7 +144,7 @@ def omnibus_test(arms: Measured, scores_RA: Scores, plan: Plan, *, is_binary: bo
                     value=plan.omnibus,
                     bound="auto, rm_anova, hotelling, friedman",
                 )
-            return omnibus.cochran_q(scores_RA)
+            return repeated_measures.cochran_q(scores_RA)
         case _:
             raise SamplesError(
                 "this test is for arms with rows of their own; on shared rows it throws the power away",
@@ -170,18 +170,13 @@ def cluster_omnibus_test(arms: Measured, plan: Plan) -> OmnibusTest:
             bound="auto (a Wald test on cluster totals)",
         )
     others = [index for index in range(len(arms.arms)) if index != arms.control]
-    return omnibus.cluster_wald(
+    return wald.cluster_wald(
         arms.mean_A[others],
         arms.mean_covariance_AA[np.ix_(others, others)],
         num_clusters=arms.num_clusters,
         rounding=arms.rounding,
         rows_vary=bool(arms.rows_vary_AA.any()),
     )
-
-
-def untestable_omnibus(test: str, reason: str) -> OmnibusTest:
-    """An omnibus test that could not be made."""
-    return OmnibusTest(test, None, None, None, None, not_testable=reason)
 
 
 def family(arms: Measured, plan: Plan, pairs: tuple[Pair, ...], *, is_binary: bool) -> paired_tests.Family:

@@ -15,7 +15,7 @@ from assay.stats.distributions.max_t import Pair
 from assay.stats.errors import SamplesError
 from assay.stats.moments.clusters import MIN_CLUSTERS
 from assay.stats.moments.moments import Floats
-from assay.stats.omnibus import omnibus
+from assay.stats.omnibus import omnibus_result, wald
 from assay.stats.results.comparison import Comparison, OmnibusTest, Segment
 from assay.stats.samples.samples import Samples
 
@@ -109,7 +109,7 @@ def _adjusted(found: Sequence[Segment]) -> tuple[Segment, ...]:
 
 
 def _untestable(reason: str) -> OmnibusTest:
-    return OmnibusTest("interaction", None, None, None, None, not_testable=reason)
+    return omnibus_result.untestable("interaction", reason)
 
 
 def _interaction(samples: Samples, usable: Sequence[paired.Measured], names: Sequence[str]) -> OmnibusTest:
@@ -193,6 +193,6 @@ def _cluster_wald(samples: Samples, control: int, arms: Sequence[int], names: Se
     covariance_QQ = away_QG @ away_QG.T * (num_clusters / (num_clusters - 1))
     if _is_singular(covariance_QQ):
         return _untestable("the covariance of the segments' means is singular")
-    return omnibus.cluster_wald(
+    return wald.cluster_wald(
         effect_Q, covariance_QQ, num_clusters=num_clusters, rounding=0.0, test="interaction_cluster_wald"
     )

@@ -17,7 +17,7 @@ from assay.stats.distributions.max_t import Pair
 from assay.stats.errors import SamplesError
 from assay.stats.moments.clusters import refuse_few_clusters
 from assay.stats.moments.moments import Floats
-from assay.stats.omnibus import omnibus
+from assay.stats.omnibus import independent_groups
 from assay.stats.results.comparison import Comparison, OmnibusTest
 from assay.stats.samples.samples import Samples
 
@@ -92,11 +92,11 @@ def omnibus_test(samples: Samples, arms: Measured, plan: Plan, *, is_binary: boo
     groups = groups_of(samples)
     match test:
         case "welch":
-            return omnibus.welch(groups)
+            return independent_groups.welch(groups)
         case "oneway":
-            return omnibus.oneway(groups)
+            return independent_groups.oneway(groups)
         case "kruskal":
-            return omnibus.kruskal(groups)
+            return independent_groups.kruskal(groups)
         case "chi_square":
             if not is_binary:
                 raise SamplesError(
@@ -105,7 +105,7 @@ def omnibus_test(samples: Samples, arms: Measured, plan: Plan, *, is_binary: boo
                     value=test,
                     bound="auto, welch, oneway, kruskal",
                 )
-            return omnibus.chi_square(groups)
+            return independent_groups.chi_square(groups)
         case _:
             raise SamplesError(
                 "this test needs every arm on the same rows",
