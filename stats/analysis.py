@@ -11,13 +11,13 @@ from assay.stats.comparisons import paired_tests
 from assay.stats.comparisons.compact_letters import letters_of
 from assay.stats.designs import margins, paired, second_methods, unpaired
 from assay.stats.designs.estimates import arm_estimates
-from assay.stats.designs.paired import Measured
 from assay.stats.designs.segments import BySegment, segments_of
 from assay.stats.distributions.max_t import Pair
 from assay.stats.errors import SamplesError
 from assay.stats.guardrails.guardrail_check import GuardrailCheck
 from assay.stats.guardrails.metric_check import check_binary
 from assay.stats.guardrails.suspicious_improvement import suspicious_improvements
+from assay.stats.moments.arm_means import ArmMeans
 from assay.stats.omnibus import omnibus_result
 from assay.stats.power.observed import best_of, power_of
 from assay.stats.results.analysis_record import Analysis, BestArm, NotTestable
@@ -110,7 +110,7 @@ def analyze(
 class _Design:
     """What a design made of the complete scores. `critical` is None where comparisons have critical values apart."""
 
-    measured: Measured | None
+    means: ArmMeans | None
     arms: tuple[ArmEstimate, ...]
     omnibus: OmnibusTest | None
     comparisons: tuple[Comparison, ...]
@@ -153,9 +153,9 @@ def _is_of_independent_pairs(complete: Complete, plan: Plan) -> bool:
 
 
 def _best(design: _Design, plan: Plan) -> BestArm | None:
-    if design.measured is None:
+    if design.means is None:
         return None
-    return best_of(design.measured, design.comparisons, direction=plan.direction, alpha=plan.alpha)
+    return best_of(design.means, design.comparisons, direction=plan.direction, alpha=plan.alpha)
 
 
 def _num_rows(samples: Samples, plan: Plan) -> int:
@@ -169,13 +169,13 @@ def _carried_out(samples: Samples, plan: Plan, pairs: Pairs, *, control: int, is
         return _untold(samples, plan, pairs, samples.undefined)
     if samples.num_rows < 2:
         return _untold(samples, plan, pairs, "one row: nothing tells how scores vary")
-    arms = paired.measured(samples, control=control)
+    arms = paired.measured_arms(samples, control=control)
     estimates = arm_estimates(arms, alpha=plan.alpha, is_binary=is_binary)
     if not pairs:
         return _Design(arms, estimates, None, (), None, ())
     family = paired.family(arms, plan, pairs, is_binary=is_binary)
     return _Design(
-        measured=arms,
+        means=arms,
         arms=estimates,
         omnibus=paired.omnibus_test(arms, samples.kept_RA, plan, is_binary=is_binary),
         comparisons=family.comparisons,
@@ -187,12 +187,12 @@ def _carried_out(samples: Samples, plan: Plan, pairs: Pairs, *, control: int, is
 
 
 def _unpaired(samples: Samples, plan: Plan, pairs: Pairs, *, control: int, is_binary: bool) -> _Design:
-    arms = unpaired.measured(samples, control=control)
+    arms = unpaired.measured_arms(samples, control=control)
     estimates = arm_estimates(arms, alpha=plan.alpha, is_binary=is_binary)
     if not pairs:
         return _Design(arms, estimates, None, (), None, ())
     return _Design(
-        measured=arms,
+        means=arms,
         arms=estimates,
         omnibus=unpaired.omnibus_test(samples, arms, plan, is_binary=is_binary),
         comparisons=unpaired.family(samples, arms, plan, pairs, is_binary=is_binary),
@@ -234,11 +234,11 @@ def _by_segment(
         return BySegment(None, ())
     names = tuple(np.unique(given.segments_R).tolist())
 
-    def measure(inside: Samples) -> Measured:
+    def measure(inside: Samples) -> ArmMeans:
         module = paired if plan.design == "paired" else unpaired
-        return module.measured(inside, control=control)
+        return module.measured_arms(inside, control=control)
 
-    def compare(arms: Measured, inside: Samples, pair: Pair) -> Comparison:
+    def compare(arms: ArmMeans, inside: Samples, pair: Pair) -> Comparison:
         if plan.design == "paired":
             return paired.alone(arms, pair, alpha=plan.alpha, is_binary=is_binary)
         return unpaired.alone(inside, arms, pair, alpha=plan.alpha, is_binary=is_binary)
@@ -269,7 +269,7 @@ def _guardrails(given: Sequence[GuardrailCheck], plan: Plan, primary: Samples) -
 
 
 def _margins(design: _Design, plan: Plan, *, is_binary: bool) -> tuple[Margin, ...]:
-    arms = design.measured
+    arms = design.means
     if arms is None:
         return ()
     return tuple(

@@ -9,9 +9,9 @@ from assay.manifests.plan import Plan
 from assay.stats.comparisons import bootstrap, paired_tests
 from assay.stats.comparisons.randomisation import sign_flip_max_t
 from assay.stats.corpus.corpus_samples import CorpusSamples
-from assay.stats.designs import paired
 from assay.stats.distributions import multiplicity
 from assay.stats.distributions.max_t import Pair
+from assay.stats.moments.arm_means import ArmMeans
 from assay.stats.moments.bootstrap_weights import row_keys
 from assay.stats.moments.clusters import FEW_CLUSTERS
 from assay.stats.moments.moments import Floats
@@ -29,7 +29,7 @@ _NUM_FLIPS = 4_999
 
 def second_methods_of(
     family: Sequence[Comparison],
-    arms: paired.Measured,
+    arms: ArmMeans,
     samples: Samples,
     plan: Plan,
     *,
@@ -72,7 +72,7 @@ def heaviest_share(samples: Samples, pair: Pair) -> float:
     return float(square_R.max()) / total if total > 0 else 0.0
 
 
-def _thin(arms: paired.Measured, samples: Samples, pairs: Sequence[Pair]) -> str | None:
+def _thin(arms: ArmMeans, samples: Samples, pairs: Sequence[Pair]) -> str | None:
     """Why a t distribution may not hold, or None."""
     if arms.num_clusters is not None:
         few = arms.num_clusters < FEW_CLUSTERS
@@ -117,7 +117,7 @@ def _check(second: Sequence[Comparison], family: Sequence[Comparison], plan: Pla
     return SecondMethod(second[0].method, reason, pairs, agrees)
 
 
-def _wilcoxon(arms: paired.Measured, scores_RA: Floats, pairs: Sequence[Pair]) -> list[Comparison]:
+def _wilcoxon(arms: ArmMeans, scores_RA: Floats, pairs: Sequence[Pair]) -> list[Comparison]:
     """Wilcoxon's signed ranks with Pratt's zeros, Holm over the family."""
     p_values = []
     for arm, reference in pairs:
@@ -130,7 +130,7 @@ def _wilcoxon(arms: paired.Measured, scores_RA: Floats, pairs: Sequence[Pair]) -
 
 
 def _as_comparisons(
-    arms: paired.Measured,
+    arms: ArmMeans,
     pairs: Sequence[Pair],
     p_values: Sequence[float],
     p_adjusted: Sequence[float | None],

@@ -9,10 +9,10 @@ from dataclasses import dataclass, replace
 import numpy as np
 from scipy import stats
 
-from assay.stats.designs import paired
 from assay.stats.distributions import multiplicity
 from assay.stats.distributions.max_t import Pair
 from assay.stats.errors import SamplesError
+from assay.stats.moments.arm_means import ArmMeans
 from assay.stats.moments.clusters import MIN_CLUSTERS
 from assay.stats.moments.moments import Floats
 from assay.stats.omnibus import omnibus_result, wald
@@ -24,7 +24,7 @@ MIN_ROWS = 30
 MAX_SEGMENTS = 1000
 """A column with more distinct values is not a segment but an id."""
 
-Compare = Callable[[paired.Measured, Samples, Pair], Comparison]
+Compare = Callable[[ArmMeans, Samples, Pair], Comparison]
 
 
 @dataclass(frozen=True)
@@ -40,7 +40,7 @@ def segments_of(
     *,
     names: Sequence[str],
     pairs: Sequence[Pair],
-    measure: Callable[[Samples], paired.Measured],
+    measure: Callable[[Samples], ArmMeans],
     compare: Compare,
 ) -> BySegment:
     """Compares arms segment by segment, p-values by Benjamini-Hochberg over all of them.
@@ -62,7 +62,7 @@ def segments_of(
             remedy="name a column that groups rows",
         )
     found: list[Segment] = []
-    usable: list[paired.Measured] = []
+    usable: list[ArmMeans] = []
     own_RA = samples.kept_RA.copy()
     for name in names:
         inside = samples.taken(samples.segments_R == name)
@@ -112,7 +112,7 @@ def _untestable(reason: str) -> OmnibusTest:
     return omnibus_result.untestable("interaction", reason)
 
 
-def _interaction(samples: Samples, usable: Sequence[paired.Measured], names: Sequence[str]) -> OmnibusTest:
+def _interaction(samples: Samples, usable: Sequence[ArmMeans], names: Sequence[str]) -> OmnibusTest:
     """Whether the vector of mean differences is the same in all segments.
 
     Segments have covariances of their own, so this is the Welch-James test (Johansen 1980, Biometrika 67:85), which

@@ -112,7 +112,7 @@ def compared(
     if is_binary:
         check_binary(samples, metric=guardrail.metric)
     control = samples.index(plan.control)
-    measured = paired.measured(samples, control=control)
+    measured = paired.measured_arms(samples, control=control)
 
     def alone(arm: str, alpha: float) -> Comparison:
         pair = (samples.index(arm), control)

@@ -26,7 +26,7 @@ def samples_of(scores, labels, *, arms=("control", "a", "b"), clusters=None):
 
 
 def measured(scores, labels, **words):
-    return paired.measured(samples_of(scores, labels, **words), control=0)
+    return paired.measured_arms(samples_of(scores, labels, **words), control=0)
 
 
 def covariance(scores, labels, **words):

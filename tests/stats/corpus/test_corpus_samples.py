@@ -11,7 +11,7 @@ from assay.stats.corpus.corpus_samples import corpus_samples
 from assay.stats.corpus.queries import QueryScores
 from assay.stats.corpus.ranked import Ranked
 from assay.stats.corpus.regression import ExplainedVariance, SquaredErrors
-from assay.stats.designs.paired import measured
+from assay.stats.designs.paired import measured_arms
 from assay.stats.gate import decide
 from assay.stats.guardrails import sum_ratio
 from assay.stats.guardrails.metric_check import MetricCheck
@@ -119,7 +119,7 @@ def test_the_scores_of_queries_have_the_mean_and_the_variance_of_queries():
     rng = np.random.default_rng(5)
     query, of_query = rng.integers(0, 40, 500), rng.random((40, 3))
     clustered = samples_of(QueryScores(of_query[query], query), 500, clusters_R=query)
-    by_row = measured(clustered, control=0)
+    by_row = measured_arms(clustered, control=0)
     assert by_row.moments.mean_A == pytest.approx(of_query.mean(axis=0), rel=1e-12)
     by_query = analyze(samples_of(QueryScores(of_query, np.arange(40)), 40), plan())
     found = analyze(clustered, plan(columns={"cluster": "q"}))
@@ -246,7 +246,7 @@ def test_identical_arms_are_identical():
 
 
 def test_no_error_at_all_is_a_score_of_zero():
-    found = measured(samples_of(SquaredErrors(np.zeros((20, 3))), 20), control=0)
+    found = measured_arms(samples_of(SquaredErrors(np.zeros((20, 3))), 20), control=0)
     assert found.arm_mean_A.tolist() == [0, 0, 0]
 
 
