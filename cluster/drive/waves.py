@@ -63,16 +63,20 @@ class RaceWaves(Waves):
         look = racing.race(
             [[self._sum(receipts[arm], arm, position, unit) for arm in raced] for position, unit in enumerate(units)],
             rows_U=[self._units[unit].num_rows for unit in units],
-            num_units=len(self._units),
-            num_rows=sum(unit.num_rows for unit in self._units),
-            unit_rows=max(unit.num_rows for unit in self._units),
             arms=raced,
-            direction=self._primary.direction,
-            margin=self._race.margin,
-            alpha=self._race.alpha,
-            bounds=(0.0, 1.0) if self._primary.is_binary else None,
+            dataset=racing.RacedDataset(
+                num_units=len(self._units),
+                num_rows=sum(unit.num_rows for unit in self._units),
+                unit_rows=max(unit.num_rows for unit in self._units),
+            ),
+            rules=racing.RaceRules(
+                direction=self._primary.direction,
+                margin=self._race.margin,
+                alpha=self._race.alpha,
+                bounds=(0.0, 1.0) if self._primary.is_binary else None,
+            ),
         )
-        beaten = {arm.arm: arm for arm in look.arms if arm.beaten and arm.arm in arms and arm.arm not in self._kept}
+        beaten = {arm.arm: arm for arm in look.arms if arm.eliminated and arm.arm in arms and arm.arm not in self._kept}
         if beaten and not set(arms) - {*beaten, *self._kept}:  # the control leads: one stays to be compared with it
             del beaten[min(beaten, key=lambda arm: beaten[arm].shortfall)]
         self._left_after |= dict.fromkeys(beaten, self._num_done)

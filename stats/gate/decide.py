@@ -94,7 +94,7 @@ def decide(
         policy: What promotes.
         plan: The plan: minimum effect, margins, direction.
         failed: Arms that could not be measured, with the reason. They are held, never rejected.
-        dropped: Arms that others have beaten in a race, with the reason. They are rejected.
+        dropped: Arms that were eliminated in a race, with the reason. They are rejected.
         noise_floors: By how much an arm's primary metric depends on the batch size, in its units. An improvement that
             is not larger than the arm's or the control's is no improvement of the arm: it is held.
         aa_arm: The arm that is the control once more, if there is one: by how much it differs from the control is a
