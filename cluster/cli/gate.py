@@ -50,7 +50,7 @@ def review(
         raise InvalidInput("what another policy decides is not recorded", field="--record", remedy="leave --policy out")
     run_id, uri = run_and_ledger(run, ledger)
     store = open_store(uri)
-    asked = gate_review.ask(store, run_id, policy=None if policy is None else _policy(policy))
+    asked = gate_review.review_run(store, run_id, policy=None if policy is None else _policy(policy))
     answer = report.answer(asked, arm=arm)
     if not answer["decisions"]:
         known = [each.arm for each in asked.decisions]

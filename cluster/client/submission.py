@@ -245,7 +245,7 @@ class Submission:
             raise RunError(self._why_not())
         files = reader.committed_files(self._store, run_id)
 
-        decisions = gate_review.ask(self._store, run_id).decisions
+        decisions = gate_review.review_run(self._store, run_id).decisions
         return Result(
             run_id=run_id,
             ledger=self.ledger,

@@ -32,7 +32,7 @@ def analysed(
     samples, guardrails = planned_samples(store, files, run, plan, measured, without={*failed, *dropped})
     return analysis.analyze(
         samples,
-        gate_review.shared(plan, run, dropped),
+        gate_review.plan_after_race(plan, run, dropped),
         metric=plan.metric or run.experiment.suite.primary.name,
         guardrails=guardrails,
         exploratory=plan.digest() != run.plan_digest,

@@ -22,6 +22,7 @@ from assay.evaluator.probes.batch_size import Wobble
 from assay.evaluator.storage import Store
 from assay.manifests import Dataset
 from assay.manifests.ledger import Run, Spent
+from assay.stats.gate import review
 
 _TABLES_OF_ARMS = ("units", "arms", "metrics", "confusions", "histograms", "latency")
 
@@ -266,21 +267,19 @@ def _of_run(
     found = analysed(run, files, store, measured, plan=plan, failed=ends.unfinished, dropped=ends.dropped)
     budget = gate_review.budget_of(run, rows["arms"], spent)
     events = [asdict(event) for event in driven.events]
-    decisions = gate_review.reviewed(
+    evidence = gate_review.evidence_of(
         run,
-        found,
-        arms=rows["arms"],
-        metrics=rows["metrics"],
-        events=events,
-        budget=budget,
+        gate_review.EvidenceTables(rows["arms"], rows["metrics"], events),
         policy=run.experiment.suite.policy,
+        budget=budget,
         findings=dataset_findings.at_opening(run),
     )
+    decisions = review.review(found, run.experiment.suite.policy, plan, evidence)
     analysis = json.dumps(found.to_json())
     return {
         "comparisons": [{"metric": found.metric, **asdict(comparison)} for comparison in found.comparisons],
         "decisions": gate_review.as_rows(decisions),
         "analyses": [{"plan_digest": run.plan_digest, "exploratory": False, "analysis": analysis}],
         "events": events,
-        "spending": [{**spent.model_dump(), "budget_kept": budget.kept, "budget_words": budget.words}],
+        "spending": [{**spent.model_dump(), "budget_kept": budget.passed, "budget_words": budget.summary}],
     }

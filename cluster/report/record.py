@@ -41,7 +41,7 @@ def document(store: Store, run_id: str) -> Document:
             spreads.setdefault(row["arm"], {})[row["metric"]] = row["pass_std"]
         if row["threshold"] is not None:
             thresholds[row["metric"]] = row["threshold"]
-    asked, suite = gate_review.ask(store, run_id), run.experiment.suite
+    asked, suite = gate_review.review_run(store, run_id), run.experiment.suite
     decisions = gate_review.as_rows(asked.decisions)
     found = json.loads(rows("analyses")[0]["analysis"])
     return {

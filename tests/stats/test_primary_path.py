@@ -11,6 +11,7 @@ from scipy import stats as scipy_stats
 from assay.manifests import Plan, Policy
 from assay.stats import analysis
 from assay.stats.gate import decide
+from assay.stats.gate.evidence import ArmEvidence
 from assay.stats.guardrails.metric_check import MetricCheck
 from assay.stats.moments.moments import blocks_of, moments_of
 from assay.stats.samples.samples import Samples
@@ -125,6 +126,8 @@ def test_the_gate_decides_by_intervals(gain, guard_loss, expected):
 
 def test_an_arm_that_could_not_be_measured_is_held_and_says_so():
     found = analysis.analyze(samples(correlated(400, [0.0, 0.5])), plan())
-    decisions = {each.arm: each for each in decide.decide(found, POLICY, plan(), failed={"lost": "no such weights"})}
+    decisions = {
+        each.arm: each for each in decide.decide(found, POLICY, plan(), ArmEvidence(failed={"lost": "no such weights"}))
+    }
     assert decisions["lost"].decision == "hold"
     assert "no such weights" in decisions["lost"].reasons[0]

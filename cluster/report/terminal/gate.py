@@ -8,7 +8,7 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from assay.cluster.commit.gate_review import Asked, as_rows
+from assay.cluster.commit.gate_review import GateReview, as_rows
 from assay.cluster.report.record import Document, gate_answer, winner_of
 from assay.manifests.calibration import Calibration
 
@@ -17,7 +17,7 @@ _MAX_CHARACTERS = 60_000
 """GitHub refuses comments of more than 65,536."""
 
 
-def answer(asked: Asked, *, arm: str | None = None) -> Document:
+def answer(asked: GateReview, *, arm: str | None = None) -> Document:
     """What the gate answers, as plain JSON values.
 
     Args:

@@ -12,9 +12,7 @@ NUM = 100
 
 
 def rates(samples, planned, policy=IMPROVEMENT, *, guardrails=(), num_permutations=NUM):
-    found = calibration.calibrated(
-        samples, guardrails, planned, policy, num_permutations=num_permutations, seed=3, noise_floors={}
-    )
+    found = calibration.calibrated(samples, guardrails, planned, policy, num_permutations=num_permutations, seed=3)
     return {each.multiple: each for each in found}
 
 

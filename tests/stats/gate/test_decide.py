@@ -8,6 +8,7 @@ import pytest
 from assay.stats import analysis
 from assay.stats.errors import SamplesError
 from assay.stats.gate import decide
+from assay.stats.gate.evidence import ArmEvidence
 from assay.stats.guardrails.metric_check import MetricCheck
 from tests.stats.plans import IMPROVEMENT, NON_INFERIORITY, correlated, holding, plan, samples_of
 
@@ -24,7 +25,7 @@ def _with_mean(mean, *, num_rows=400, sd=1.0, seed=0):
 def _decide(samples, policy=IMPROVEMENT, *, guardrails=(), planned=(), failed=None, exploratory=False, **changes):
     planned = plan(guardrails=planned, **changes)
     found = analysis.analyze(samples, planned, guardrails=guardrails, exploratory=exploratory)
-    return decide.decide(found, policy, planned, failed=failed or {})
+    return decide.decide(found, policy, planned, ArmEvidence(failed=failed or {}))
 
 
 # The interval of 400 differences with standard deviation 1 is the mean +- 1.9659 / 20 = 0.0983.
