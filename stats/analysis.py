@@ -90,9 +90,7 @@ def analyze(
         power=power_of(
             design.comparisons,
             critical=design.critical,
-            num_binary_rows=complete.samples.num_rows
-            if is_binary and _is_of_independent_pairs(complete, plan)
-            else None,
+            num_binary_rows=complete.samples.num_rows if is_binary and _has_independent_rows(complete, plan) else None,
         ),
         warnings=(),
         not_testable=(),
@@ -148,7 +146,7 @@ def _completed(given: Samples, plan: Plan) -> Complete:
     return completed(given, rule=plan.missing, direction=plan.direction, scale=plan.scale, control=plan.control)
 
 
-def _is_of_independent_pairs(complete: Complete, plan: Plan) -> bool:
+def _has_independent_rows(complete: Complete, plan: Plan) -> bool:
     return plan.design == "paired" and complete.samples.clusters_R is None
 
 
@@ -166,9 +164,9 @@ def _carried_out(samples: Samples, plan: Plan, pairs: Pairs, *, control: int, is
     if plan.design == "unpaired":
         return _unpaired(samples, plan, pairs, control=control, is_binary=is_binary)
     if samples.undefined is not None:
-        return _untold(samples, plan, pairs, samples.undefined)
+        return _untestable(samples, plan, pairs, samples.undefined)
     if samples.num_rows < 2:
-        return _untold(samples, plan, pairs, "one row: nothing tells how scores vary")
+        return _untestable(samples, plan, pairs, "one row: nothing tells how scores vary")
     arms = paired.measured_arms(samples, control=control)
     estimates = arm_estimates(arms, alpha=plan.alpha, is_binary=is_binary)
     if not pairs:
@@ -201,7 +199,7 @@ def _unpaired(samples: Samples, plan: Plan, pairs: Pairs, *, control: int, is_bi
     )
 
 
-def _untold(samples: Samples, plan: Plan, pairs: Pairs, reason: str) -> _Design:
+def _untestable(samples: Samples, plan: Plan, pairs: Pairs, reason: str) -> _Design:
     """What there is to say where nothing can be tested: the scores of a single row, if there are any."""
     mean_A = [None if samples.undefined is not None else float(score) for score in samples.scores_RA[0]]
     estimates = tuple(

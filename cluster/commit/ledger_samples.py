@@ -17,7 +17,7 @@ from assay.manifests import Metric, PlanColumns
 from assay.manifests.ledger import SCORE_COLUMN_PREFIX, SEGMENT_COLUMN_PREFIX, Run
 from assay.stats.corpus.calibration_error import Confidences
 from assay.stats.corpus.class_counts import CLASS_METRICS, Classes
-from assay.stats.corpus.corpus_samples import CorpusMetric, corpus_samples
+from assay.stats.corpus.corpus_samples import CorpusStatistic, corpus_samples
 from assay.stats.corpus.queries import QueryScores
 from assay.stats.corpus.ranked import Ranked
 from assay.stats.corpus.regression import ExplainedVariance, SquaredErrors
@@ -114,7 +114,7 @@ def _read(metric: Metric) -> list[str]:
 
 def _answers(
     metric: Metric, run: Run, labels_R: np.ndarray, of_arms: Sequence[pa.Table], threshold: CorpusValue
-) -> np.ndarray | CorpusMetric | str:
+) -> np.ndarray | CorpusStatistic | str:
     """Scores of rows, or what the arms answered, or in words why there is no metric."""
     if threshold.reason:
         return threshold.reason

@@ -26,7 +26,7 @@ MOST_COUNTS = 40_000_000
 """Cells of the joint table x replicates: beyond this a bootstrap takes longer than it tells."""
 
 
-class CorpusMetric(Protocol):
+class CorpusStatistic(Protocol):
     """One metric of all rows together: what the arms predicted for the same rows, and what the metric makes of it."""
 
     @property
@@ -34,7 +34,7 @@ class CorpusMetric(Protocol):
         """Whether the metric lies between 0 and 1."""
         ...
 
-    def taken(self, rows_R: NDArray[Any]) -> "CorpusMetric":
+    def taken(self, rows_R: NDArray[Any]) -> "CorpusStatistic":
         """Only some rows, by mask or by ascending index."""
         ...
 
@@ -52,16 +52,16 @@ class CorpusSamples(Samples):
     """Samples whose scores are pseudo-values; taking some rows computes them again from what the arms predicted for those.
 
     Attributes:
-        metric: The metric, with what the arms predicted for the rows.
+        statistic: The metric, with what the arms predicted for the rows.
     """
 
-    metric: CorpusMetric | None = None
+    statistic: CorpusStatistic | None = None
 
     def taken(self, rows_R: NDArray[Any]) -> Samples:
         """Only some rows, by mask or by ascending index."""
-        assert self.metric is not None
+        assert self.statistic is not None
         return corpus_samples(
-            self.metric.taken(rows_R),
+            self.statistic.taken(rows_R),
             arms=self.arms,
             row_ids=self.row_ids[rows_R],
             segments_R=None if self.segments_R is None else self.segments_R[rows_R],
@@ -70,7 +70,7 @@ class CorpusSamples(Samples):
 
 
 def corpus_samples(
-    metric: CorpusMetric,
+    statistic: CorpusStatistic,
     *,
     arms: Sequence[str],
     row_ids: NDArray[Any],
@@ -80,13 +80,13 @@ def corpus_samples(
     """Samples of a corpus metric.
 
     Args:
-        metric: The metric, with what the arms predicted for the rows.
+        statistic: The metric, with what the arms predicted for the rows.
         arms: Names of the arms.
         row_ids: Ids of the rows, ascending.
         segments_R: The segment of each row.
         clusters_R: Number of the row's cluster.
     """
-    scores_RA = metric.pseudo_values() if len(row_ids) else np.empty((0, len(arms)))
+    scores_RA = statistic.pseudo_values() if len(row_ids) else np.empty((0, len(arms)))
     undefined = [arm for arm, scores_R in zip(arms, scores_RA.T, strict=True) if not np.isfinite(scores_R).all()]
     named = ", ".join(f"'{arm}'" for arm in undefined[:3]) + ", …" * (len(undefined) > 3)
     return CorpusSamples(
@@ -95,9 +95,9 @@ def corpus_samples(
         row_ids=row_ids,
         segments_R=segments_R,
         clusters_R=clusters_R,
-        corpus="bounded" if metric.bounded else "unbounded",
+        corpus="bounded" if statistic.bounded else "unbounded",
         undefined=f"the metric of {named} is undefined on these rows, or without one of them: too few rows of a class"
         if undefined
         else None,
-        metric=metric,
+        statistic=statistic,
     )

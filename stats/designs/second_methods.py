@@ -97,9 +97,9 @@ def _sign_flips(samples: Samples, plan: Plan) -> Sequence[Comparison]:
 
 
 def _bootstrap(samples: CorpusSamples, plan: Plan) -> Sequence[Comparison] | None:
-    assert samples.metric is not None
+    assert samples.statistic is not None
     keys_R = row_keys(samples.row_ids if samples.clusters_R is None else samples.clusters_R)
-    replicates = samples.metric.replicates(samples.clusters_R, keys_R)
+    replicates = samples.statistic.replicates(samples.clusters_R, keys_R)
     if replicates is None:
         return None
     return bootstrap.comparisons(

@@ -106,8 +106,10 @@ def compared(
         samples = rule.samples
         reason = "fewer than two rows have scores" if samples.num_rows < 2 else None
     if reason is not None:
-        untold = tuple(paired_tests.untestable(arm, plan.control, method="paired_t", reason=reason) for arm in others)
-        return (untold,) * len(alphas)
+        untestable = tuple(
+            paired_tests.untestable(arm, plan.control, method="paired_t", reason=reason) for arm in others
+        )
+        return (untestable,) * len(alphas)
     is_binary = guardrail.scale == "binary" and samples.num_repeats == 1
     if is_binary:
         check_binary(samples, metric=guardrail.metric)
