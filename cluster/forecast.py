@@ -6,8 +6,9 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from assay.cluster.cost import projects
-from assay.cluster.cost.account import Allowance, cost
-from assay.cluster.cost.projects import told_spent
+from assay.cluster.cost.account import cost
+from assay.cluster.cost.budget import BudgetCheck
+from assay.cluster.cost.projects import recorded_spending
 from assay.cluster.drive.slot import Slot
 from assay.cluster.pipeline import Prepared
 from assay.cluster.prepare import reuse, throughput_history
@@ -131,8 +132,8 @@ def estimate(prepared: Prepared, *, in_process: bool, reuses: bool = True) -> Es
     num_slots, slots_known = _slots(experiment, arms, in_process=in_process)
     openings = sum(_openings(experiment, arm) for arm in arms)
     longest_s = max((arm.slot_s / max(_openings(experiment, arm), 1) for arm in arms), default=0.0)
-    before = told_spent(store, run.run_id) or told_spent(store, run.supersedes or run.run_id) or Spent()
-    allowance = Allowance(
+    before = recorded_spending(store, run.run_id) or recorded_spending(store, run.supersedes or run.run_id) or Spent()
+    allowance = BudgetCheck(
         experiment.budget,
         experiment.project or "",
         experiment.project_budget,
@@ -177,7 +178,7 @@ def _arm(
         seconds,
         num_cpus=held.num_cpus,
         num_gpus=held.num_gpus,
-        kind=arm.accelerator_type or "",
+        accelerator_type=arm.accelerator_type or "",
         prices=experiment.prices,
     )
     return ArmEstimate(

@@ -9,7 +9,7 @@ from typing import Any
 
 from assay.cluster.commit import commit
 from assay.cluster.cost import projects
-from assay.cluster.cost.account import Allowance
+from assay.cluster.cost.budget import BudgetCheck
 from assay.cluster.drive import driver, progress, stopping, waves
 from assay.cluster.drive.executor import Executor
 from assay.cluster.drive.local_executor import LocalExecutor
@@ -17,7 +17,7 @@ from assay.cluster.drive.slot import Slot
 from assay.cluster.errors import StoppedError
 from assay.cluster.on_ray import session
 from assay.cluster.prepare import dataset_findings, resolve, reuse, throughput_history
-from assay.cluster.prepare.dataset_findings import KnownFindings
+from assay.cluster.prepare.dataset_findings import DatasetFindings
 from assay.evaluator import batches
 from assay.evaluator.batches import Unit
 from assay.evaluator.ledger import reader, writer
@@ -55,7 +55,7 @@ class Prepared:
     committed: bool
     weights_bytes: Mapping[str, int]
     named_by_digest: bool
-    findings: KnownFindings
+    findings: DatasetFindings
 
     @property
     def num_units(self) -> int:
@@ -126,7 +126,7 @@ def run(prepared: Prepared, *, in_process: bool, on_progress: Progress, reuses: 
     )
     store = open_store(experiment.ledger, patient=True)
     past = reader.opened_runs(store)
-    allowance = Allowance(
+    allowance = BudgetCheck(
         experiment.budget,
         experiment.project or "",
         experiment.project_budget,

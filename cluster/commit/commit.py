@@ -11,7 +11,7 @@ from assay.cluster.commit import arm_metrics, confounding, gate_review
 from assay.cluster.commit.analysis import analysed
 from assay.cluster.commit.guardrail_inputs import SIZES, Measured, latency_rows
 from assay.cluster.cost import arm_cost
-from assay.cluster.cost.account import Spending
+from assay.cluster.cost.account import SlotAccount
 from assay.cluster.drive.driver import Driven
 from assay.cluster.errors import RunError, StoppedError
 from assay.cluster.prepare import dataset_findings
@@ -236,7 +236,7 @@ def _unit_row(receipt: UnitReceipt) -> dict[str, object]:
 
 def _saved(run: Run, driven: Driven, *, num_units: int) -> str:
     """What the units would have cost that dropped arms have not done, by what those cost that they have."""
-    account, num_saved, cost = Spending(run.experiment.resources, run.experiment.prices), 0, Spent()
+    account, num_saved, cost = SlotAccount(run.experiment.resources, run.experiment.prices), 0, Spent()
     for arm in run.experiment.arms:
         receipts = driven.receipts[arm.name]
         if arm.name in driven.dropped:

@@ -5,9 +5,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from assay.cluster.cost import account
+from assay.cluster.cost.budget import SPENT, BudgetCheck
 from assay.cluster.prepare import dataset_findings
-from assay.cluster.prepare.dataset_findings import KnownFindings
+from assay.cluster.prepare.dataset_findings import DatasetFindings
 from assay.evaluator.ledger import reader, version_log
 from assay.evaluator.ledger.version_log import Repetition
 from assay.evaluator.storage import Store
@@ -55,7 +55,7 @@ class Asked:
     is_recorded: bool
     analysis: Analysis
     decisions: tuple[Decision, ...]
-    findings: KnownFindings
+    findings: DatasetFindings
 
 
 def ask(store: Store, run_id: str, *, policy: Policy | None = None) -> Asked:
@@ -107,7 +107,7 @@ def reviewed(
     events: Sequence[Row],
     budget: Budgeted,
     policy: Policy,
-    findings: KnownFindings,
+    findings: DatasetFindings,
     repetition: Repetition | None = None,
 ) -> tuple[Decision, ...]:
     """The review of a run's arms.
@@ -170,7 +170,7 @@ def _evidence(
     events: Sequence[Row],
     budget: Budgeted,
     policy: Policy,
-    findings: KnownFindings,
+    findings: DatasetFindings,
     repetition: Repetition | None,
 ) -> Evidence:
     by_arm: dict[str, dict[str, float | None]] = {}
@@ -213,8 +213,8 @@ def budget_of(run: Run, arms: Sequence[Row], spent: Spent) -> Budgeted:
     experiment = run.experiment
     if experiment.budget is None and experiment.project_budget is None:
         return Budgeted(None, "no budget was set")
-    stopped = [row["reason"] for row in arms if row["status"] == "stopped" and account.SPENT in row["reason"]]
-    allowance = account.Allowance(experiment.budget, experiment.project or "", experiment.project_budget)
+    stopped = [row["reason"] for row in arms if row["status"] == "stopped" and SPENT in row["reason"]]
+    allowance = BudgetCheck(experiment.budget, experiment.project or "", experiment.project_budget)
     over = stopped[0] if stopped else allowance.exceeded(spent)
     return Budgeted(not over, over or "the budget was kept")
 

@@ -98,6 +98,6 @@ def _unit_cost(facts: Mapping[str, Any], seconds: float, prices: Prices) -> Spen
         seconds,
         num_cpus=facts.get("num_cpus", 0.0),
         num_gpus=facts.get("num_gpus", 0.0),
-        kind=facts.get("accelerator_type", ""),
+        accelerator_type=facts.get("accelerator_type", ""),
         prices=prices,
     )

@@ -5,7 +5,8 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
-from assay.cluster.cost.account import Allowance, Spending
+from assay.cluster.cost.account import SlotAccount
+from assay.cluster.cost.budget import BudgetCheck
 from assay.cluster.drive.deadlines import Deadlines
 from assay.cluster.drive.events import Event, event
 from assay.cluster.drive.executor import Executor, Outcome, Ready
@@ -56,7 +57,7 @@ def drive(
     on_progress: Callable[[str], None],
     watch: Watch,
     order: Sequence[str] = (),
-    allowance: Allowance | None = None,
+    allowance: BudgetCheck | None = None,
     stop: StopRequest | None = None,
 ) -> Driven:
     """Brings every unit of every arm into the ledger, or marks the arm failed or dropped, until it is told to stop.
@@ -89,7 +90,7 @@ def drive(
         on_progress=on_progress,
         watch=watch,
         order=order,
-        allowance=allowance or Allowance(),
+        allowance=allowance or BudgetCheck(),
         stop=stop or StopRequest(),
     )
     drive.through(waves, import_paths)
@@ -127,7 +128,7 @@ class _Drive:
         on_progress: Callable[[str], None],
         watch: Watch,
         order: Sequence[str],
-        allowance: Allowance,
+        allowance: BudgetCheck,
         stop: StopRequest,
     ) -> None:
         experiment = run.experiment
@@ -147,7 +148,7 @@ class _Drive:
             kinds={arm.name: executor.kind_of(arm) for arm in arms},
         )
         self._slots: dict[str, _Held] = {}
-        self._spending = Spending(experiment.resources, experiment.prices)
+        self._spending = SlotAccount(experiment.resources, experiment.prices)
         self._deadlines = Deadlines(experiment.resources.unit_timeout_s)
         self._copied: set[tuple[str, int]] = set()
         self._num_retries = 0
@@ -230,7 +231,7 @@ class _Drive:
     def _take(self, told: Ready | Outcome) -> None:
         if isinstance(told, Ready):
             self._slots[told.slot] = _Held(told.kind)
-            self._spending.ready(told.slot, told.kind)
+            self._spending.slot_ready(told.slot, told.kind)
             return
         held = self._slots.get(told.slot)
         if held is not None:
@@ -284,7 +285,7 @@ class _Drive:
     def _lose(self, name: str) -> None:
         self._slots.pop(name, None)
         self._schedule.gone(name)
-        self._spending.gone(name)
+        self._spending.slot_gone(name)
 
     def _straggler(self, kind: str) -> Task | None:
         """A task of a slot that lags, not done twice yet: for a slot that has nothing else to do."""

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
-from assay.cluster.cost.projects import told_spent
+from assay.cluster.cost.projects import recorded_spending
 from assay.cluster.errors import StoppedError
 from assay.evaluator.errors import StoreError
 from assay.evaluator.ledger.reader import UnitReceipt
@@ -171,7 +171,7 @@ class Watch:
     def _told_before(self) -> Spent:
         """What the last driver of the run, or of the one that this one supersedes, said that it had cost."""
         for run_id in (self._run.run_id, self._run.supersedes):
-            told = None if run_id is None else told_spent(self._store, run_id)
+            told = None if run_id is None else recorded_spending(self._store, run_id)
             if told is not None:
                 return told
         return Spent()

@@ -6,7 +6,7 @@ from collections import defaultdict
 import pytest
 
 from assay.cluster import pipeline
-from assay.cluster.cost.account import Allowance
+from assay.cluster.cost.budget import BudgetCheck
 from assay.cluster.drive import deadlines, driver
 from assay.cluster.drive.deadlines import Deadlines
 from assay.cluster.drive.driver import Driven, drive
@@ -236,13 +236,13 @@ def test_a_request_to_stop_ends_it_between_two_units(prepared):
 
 
 def test_a_spent_budget_stops_it_and_says_which_bound(prepared):
-    allowance = Allowance(Budget(price=1e-9))
+    allowance = BudgetCheck(Budget(price=1e-9))
     found = driven(prepared, PretendedSlots(), allowance=allowance, prices=Prices(cpu_hour=1.0))
     assert found.stopped.startswith("the budget is spent: budget.price is 1e-09")
 
 
 def test_a_soft_bound_is_told_once_and_stops_nothing(prepared):
-    allowance = Allowance(Budget(price=1e6, slot_hours=1e6, warn_at=1e-15))
+    allowance = BudgetCheck(Budget(price=1e6, slot_hours=1e6, warn_at=1e-15))
     found = driven(prepared, PretendedSlots(), allowance=allowance, prices=Prices(cpu_hour=1.0))
     assert is_whole(found)
     told = [event.message for event in found.events if event.kind == "budget"]
