@@ -12,7 +12,7 @@ from assay.cluster.commit.analysis import analysed
 from assay.cluster.commit.guardrail_inputs import SIZES, Measured, latency_rows
 from assay.cluster.cost import arm_cost
 from assay.cluster.cost.account import SlotAccount
-from assay.cluster.drive.driver import Driven
+from assay.cluster.drive.drive_outcome import DriveOutcome
 from assay.cluster.errors import RunError, StoppedError
 from assay.cluster.prepare import dataset_findings
 from assay.evaluator import fingerprint
@@ -55,7 +55,7 @@ class _Ends:
         return {"status": "complete", "reason": ""}
 
 
-def commit(run: Run, driven: Driven, *, dataset: Dataset, store: Store, num_units: int, spent: Spent) -> None:
+def commit(run: Run, outcome: DriveOutcome, *, dataset: Dataset, store: Store, num_units: int, spent: Spent) -> None:
     """Checks coverage, measures, analyses, decides, and commits all of it at once.
 
     Raises:
@@ -63,17 +63,17 @@ def commit(run: Run, driven: Driven, *, dataset: Dataset, store: Store, num_unit
         StoppedError: After the commit, if some arms are missing because the run was stopped; without one, if nothing
             is left that can be compared.
     """
-    _fail_mixed_batch_sizes(driven)
-    ends = _ends(run, driven, num_units)
-    _check_comparable(run, driven, ends)
-    rows, files = _of_arms(run, driven, ends, dataset=dataset, store=store, num_units=num_units)
+    _fail_mixed_batch_sizes(outcome)
+    ends = _ends(run, outcome, num_units)
+    _check_comparable(run, outcome, ends)
+    rows, files = _of_arms(run, outcome, ends, dataset=dataset, store=store, num_units=num_units)
     for arm, words in confounding.confounded(
-        driven.receipts, ends.whole, control=run.experiment.suite.plan.control
+        outcome.receipts, ends.whole, control=run.experiment.suite.plan.control
     ).items():
-        driven.note("confounded", words, arm=arm)
-    if driven.dropped:
-        driven.note("race", _saved(run, driven, num_units=num_units))
-    tables = {**rows, **_of_run(run, driven, ends, files, rows, store=store, spent=spent)}
+        outcome.note("confounded", words, arm=arm)
+    if outcome.dropped:
+        outcome.note("race", _saved(run, outcome, num_units=num_units))
+    tables = {**rows, **_of_run(run, outcome, ends, files, rows, store=store, spent=spent)}
     for name, table_rows in tables.items():
         file = writer.write_table(store, name, table_rows, run_id=run.run_id)  # pyright: ignore[reportArgumentType]
         if file is not None:
@@ -83,7 +83,7 @@ def commit(run: Run, driven: Driven, *, dataset: Dataset, store: Store, num_unit
         raise RunError(f"run '{run.run_id}': another driver was first to commit it, with fewer arms: run it again")
     if ends.stopped:
         raise StoppedError(
-            f"run '{run.run_id}' was stopped: {driven.stopped}; {len(ends.whole)} of {len(run.experiment.arms)} arms "
+            f"run '{run.run_id}' was stopped: {outcome.stopped}; {len(ends.whole)} of {len(run.experiment.arms)} arms "
             "were whole and are committed: run the same again to go on with the others"
         )
 
@@ -94,12 +94,12 @@ def unfinished_arms(store: Store, run_id: str) -> list[str]:
     return [row["arm"] for row in arms.to_pylist() if row["status"] in gate_review.UNFINISHED]
 
 
-def _fail_mixed_batch_sizes(driven: Driven) -> None:
-    for arm, receipts in driven.receipts.items():
+def _fail_mixed_batch_sizes(outcome: DriveOutcome) -> None:
+    for arm, receipts in outcome.receipts.items():
         mixed = _mixed_batch_sizes(receipts.values())
-        if mixed and arm not in {*driven.failed, *driven.dropped}:
-            driven.failed[arm] = mixed
-            driven.note("arm_failed", mixed, arm=arm)
+        if mixed and arm not in {*outcome.failed, *outcome.dropped}:
+            outcome.failed[arm] = mixed
+            outcome.note("arm_failed", mixed, arm=arm)
 
 
 def _mixed_batch_sizes(receipts: Iterable[UnitReceipt]) -> str:
@@ -114,18 +114,18 @@ def _mixed_batch_sizes(receipts: Iterable[UnitReceipt]) -> str:
     )
 
 
-def _ends(run: Run, driven: Driven, num_units: int) -> _Ends:
+def _ends(run: Run, outcome: DriveOutcome, num_units: int) -> _Ends:
     stopped = {
-        arm: f"stopped with {len(receipts)} of {num_units} units: {driven.stopped}"
-        for arm, receipts in driven.receipts.items()
-        if driven.stopped and len(receipts) < num_units and arm not in {*driven.failed, *driven.dropped}
+        arm: f"stopped with {len(receipts)} of {num_units} units: {outcome.stopped}"
+        for arm, receipts in outcome.receipts.items()
+        if outcome.stopped and len(receipts) < num_units and arm not in {*outcome.failed, *outcome.dropped}
     }
-    others = {*driven.failed, *driven.dropped, *stopped}
+    others = {*outcome.failed, *outcome.dropped, *stopped}
     whole = [arm.name for arm in run.experiment.arms if arm.name not in others]
-    return _Ends(whole, driven.failed, driven.dropped, stopped)
+    return _Ends(whole, outcome.failed, outcome.dropped, stopped)
 
 
-def _check_comparable(run: Run, driven: Driven, ends: _Ends) -> None:
+def _check_comparable(run: Run, outcome: DriveOutcome, ends: _Ends) -> None:
     control = run.experiment.suite.plan.control
     if control in ends.failed:
         raise RunError(
@@ -134,22 +134,22 @@ def _check_comparable(run: Run, driven: Driven, ends: _Ends) -> None:
         )
     if ends.stopped and (control not in ends.whole or set(ends.whole) <= {control, run.experiment.aa_arm}):
         raise StoppedError(
-            f"run '{run.run_id}' was stopped before a variant could be compared: {driven.stopped}; "
-            f"{sum(map(len, driven.receipts.values()))} units stay in the ledger: run the same again to go on"
+            f"run '{run.run_id}' was stopped before a variant could be compared: {outcome.stopped}; "
+            f"{sum(map(len, outcome.receipts.values()))} units stay in the ledger: run the same again to go on"
         )
 
 
 def _of_arms(
-    run: Run, driven: Driven, ends: _Ends, *, dataset: Dataset, store: Store, num_units: int
+    run: Run, outcome: DriveOutcome, ends: _Ends, *, dataset: Dataset, store: Store, num_units: int
 ) -> tuple[dict[str, list[dict[str, Any]]], list[LedgerFile]]:
     """Rows of the tables that are about arms and units, and the score files of arms that are whole."""
     suite = run.experiment.suite
     rows: dict[str, list[dict[str, Any]]] = {name: [] for name in _TABLES_OF_ARMS}
     files: list[LedgerFile] = []
-    of_control = driven.receipts[suite.plan.control].values()
+    of_control = outcome.receipts[suite.plan.control].values()
     thresholds = arm_metrics.thresholds(run, [receipt.file for receipt in of_control], store)
     for arm in run.experiment.arms:
-        receipts = driven.receipts[arm.name]
+        receipts = outcome.receipts[arm.name]
         summary: dict[str, Any] = {
             "arm": arm.name,
             "variant_digest": run.variant_digests[arm.name],
@@ -168,7 +168,7 @@ def _of_arms(
         files += [receipt.file for receipt in in_order]
         wobble = _wobble(in_order)
         if wobble.exceeds(suite.wobble_tolerance):
-            driven.note("wobble", wobble.told(suite), arm=arm.name)
+            outcome.note("wobble", wobble.told(suite), arm=arm.name)
         summary |= {"num_rows": dataset.num_rows, **_of_whole_arm(in_order, wobble)}
         rows["units"] += [_unit_row(receipt) for receipt in in_order]
         rows["latency"] += latency_rows(arm.name, in_order)
@@ -234,12 +234,12 @@ def _unit_row(receipt: UnitReceipt) -> dict[str, object]:
     }
 
 
-def _saved(run: Run, driven: Driven, *, num_units: int) -> str:
+def _saved(run: Run, outcome: DriveOutcome, *, num_units: int) -> str:
     """What the units would have cost that dropped arms have not done, by what those cost that they have."""
     account, num_saved, cost = SlotAccount(run.experiment.resources, run.experiment.prices), 0, Spent()
     for arm in run.experiment.arms:
-        receipts = driven.receipts[arm.name]
-        if arm.name in driven.dropped:
+        receipts = outcome.receipts[arm.name]
+        if arm.name in outcome.dropped:
             num_saved += num_units - len(receipts)
             times = arm_times(receipts.values())
             seconds = sum(times.values()) - sum(times[name] for name in ("load_s", "timing_s", "probe_s"))
@@ -252,7 +252,7 @@ def _saved(run: Run, driven: Driven, *, num_units: int) -> str:
 
 def _of_run(
     run: Run,
-    driven: Driven,
+    outcome: DriveOutcome,
     ends: _Ends,
     files: Sequence[LedgerFile],
     rows: Mapping[str, list[dict[str, Any]]],
@@ -265,7 +265,7 @@ def _of_run(
     measured = Measured(rows["latency"], rows["arms"])
     found = analysed(run, files, store, measured, plan=plan, failed=ends.unfinished, dropped=ends.dropped)
     budget = gate_review.budget_of(run, rows["arms"], spent)
-    events = [asdict(event) for event in driven.events]
+    events = [asdict(event) for event in outcome.events]
     decisions = gate_review.reviewed(
         run,
         found,

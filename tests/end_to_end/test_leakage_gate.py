@@ -111,7 +111,7 @@ def test_a_new_finding_makes_no_other_run(folder):
     command("dataset", "leakage", LOCATION, "--training", "fine.jsonl")
     again = pipeline.prepare("experiment.yaml")
     assert (again.run.run_id, again.committed) == (first.run.run_id, True)
-    found = verify.verify(open_store("ledger"), first.run.run_id, num_rows=1, in_process=True).found
+    found = verify.verify(open_store("ledger"), first.run.run_id, num_rows=1, in_process=True).comparison
     assert (found.outcome, found.changed) == ("matched", ())
 
 

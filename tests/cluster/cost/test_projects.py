@@ -85,8 +85,8 @@ def test_a_run_that_repeats_another_counts_once(tmp_path):
             run_id, "2026", {}, {}, {}, {}, has_gpus=False, project=project, supersedes=supersedes, repeats=1
         )
 
-    watch = progress.Watch(ready.run, num_units=1, num_rows=1, store=store, submission_id="")
-    told_of = watch.progress("running", "")
+    reporter = progress.ProgressReporter(ready.run, num_units=1, num_rows=1, store=store, submission_id="")
+    told_of = reporter.progress("running", "")
     runs = [
         opened("a", price=1.0),
         opened("a.2", price=3.0, supersedes="a"),  # has told the cost of both

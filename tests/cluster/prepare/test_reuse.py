@@ -12,7 +12,7 @@ from typer.testing import CliRunner
 
 from assay.cluster import pipeline
 from assay.cluster.cli import main
-from assay.cluster.drive import slot
+from assay.cluster.drive import arm_scorer
 from assay.cluster.prepare import reuse
 from assay.cluster.report.record import document
 from assay.cluster.report.terminal import verdict
@@ -47,13 +47,13 @@ class Counter:
 @pytest.fixture
 def evaluated(monkeypatch) -> Counter:
     counter = Counter()
-    evaluate = slot.evaluate
+    evaluate = arm_scorer.evaluate
 
     def counted(*arguments, **options):
         counter.num_units += 1
         return evaluate(*arguments, **options)
 
-    monkeypatch.setattr(slot, "evaluate", counted)
+    monkeypatch.setattr(arm_scorer, "evaluate", counted)
     return counter
 
 
@@ -340,7 +340,7 @@ def test_no_reuse_evaluates_everything(tmp_path, evaluated):
     assert evaluated.since() == NUM_ARMS * NUM_UNITS
 
 
-def test_a_take_over_that_was_interrupted_goes_on(tmp_path, evaluated):
+def test_reuse_that_was_interrupted_goes_on(tmp_path, evaluated):
     first = run(builders.write_experiment(tmp_path, arms=builders.ARMS))
     evaluated.since()
     experiment = builders.write_experiment(tmp_path, arms=builders.ARMS, suite=changed_suite(plan=other_plan()))
