@@ -29,7 +29,7 @@ from assay.evaluator.storage import Store, open_store, split_uri
 from assay.manifests import Dataset, Experiment
 from assay.manifests.ledger import SUBMISSION_VARIABLE, Run, Spent, submission_key
 
-Progress = Callable[[str, int], None]
+ProgressCallback = Callable[[str, int], None]
 """Called with an arm's name and how many of its units are published more than before."""
 
 
@@ -101,7 +101,7 @@ def prepare(experiment_file: str, *, ledger: str | None = None) -> Prepared:
     )
 
 
-def run(prepared: Prepared, *, in_process: bool, on_progress: Progress, reuses: bool = True) -> None:
+def run(prepared: Prepared, *, in_process: bool, on_progress: ProgressCallback, reuses: bool = True) -> None:
     """Brings a prepared run to its commit, from wherever an earlier driver left it. A committed run is left alone.
 
     Args:
