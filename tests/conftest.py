@@ -18,14 +18,51 @@ os.environ["RAY_AUTH_MODE"] = "disabled"  # one machine, one test session; token
 os.environ["RAY_worker_niceness"] = "0"  # noqa: SIM112 - Ray spells it so; its 15 starves workers beside busy tests
 
 
+_NUM_LEFT_OUT = pytest.StashKey[int]()
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """`--all` also runs the tests that are marked `extended`."""
+    parser.addoption("--all", action="store_true", help="also run the tests that are marked 'extended'")
+
+
 @pytest.hookimpl(tryfirst=True)  # before pytest-xdist reads the groups
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Tests that start Ray run one after the other, in one process of those that `scripts/test.sh` starts; the rest go
-    file by file to whoever is free. Ray's come first: they wait more than they work."""
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Leaves extended tests out unless they are asked for, and groups the others.
+
+    Tests that start Ray run one after the other, in one process of those that `scripts/test.sh` starts; the rest go
+    file by file to whoever is free. Ray's come first: they wait more than they work.
+    """
+    if not config.getoption("all"):
+        left_out = [item for item in items if item.get_closest_marker("extended")]
+        items[:] = [item for item in items if not item.get_closest_marker("extended")]
+        config.stash[_NUM_LEFT_OUT] = len(left_out)
+        config.hook.pytest_deselected(items=left_out)
     for item in items:
         has_ray = item.get_closest_marker("ray") is not None
         item.add_marker(pytest.mark.xdist_group("ray" if has_ray else item.location[0]))
     items.sort(key=lambda item: item.get_closest_marker("ray") is None)
+
+
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """Hands what a worker of pytest-xdist left out to the process that reports."""
+    if hasattr(session.config, "workeroutput"):
+        session.config.workeroutput["num_left_out"] = session.config.stash.get(_NUM_LEFT_OUT, 0)
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_testnodedown(node: Any) -> None:
+    """Every worker collects, and leaves out, the same tests."""
+    node.config.stash[_NUM_LEFT_OUT] = getattr(node, "workeroutput", {}).get("num_left_out", 0)
+
+
+def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> None:
+    """Says what was left out."""
+    num_left_out = config.stash.get(_NUM_LEFT_OUT, 0)
+    if num_left_out:
+        terminalreporter.write_line(
+            f"left out: {num_left_out} extended tests (simulations, chaos schedules); scripts/test.sh --all runs them"
+        )
 
 
 @pytest.hookimpl(optionalhook=True)

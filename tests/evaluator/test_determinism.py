@@ -80,7 +80,7 @@ def test_a_variant_that_changes_a_flag_is_found_out():
 def test_flags_set_in_parts_do_not_stop_the_reading():
     # in a process of its own: torch cannot return from the newer flags to the older ones
     code = (
-        "import torch; from evaluator import determinism; from manifests import Determinism;"
+        "import torch; from assay.evaluator import determinism; from assay.manifests import Determinism;"
         "determinism.apply(Determinism());"
         "torch.backends.cudnn.conv.fp32_precision = 'tf32'; torch.backends.cudnn.rnn.fp32_precision = 'ieee';"
         "print(determinism.found().cudnn_tf32)"
