@@ -3,13 +3,11 @@
 import json
 import os
 import pickle
-import secrets
 import shutil
 import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -28,7 +26,7 @@ from assay.manifests import InvalidInput
 from assay.manifests.ledger import Spent, cancel_key, submission_key
 from tests import builders
 from tests.fake_jobs import NOWHERE, TOKEN, FakeJobs, tell
-from tests.ray_head import Head, ray_head, with_code_apart
+from tests.ray_head import Head, with_code_apart
 
 ONE_SLOT = {"max_slots": 1}  # a second one would only have to be started
 SLOW = """
@@ -37,13 +35,6 @@ def slow(features, *, flip_every):
     # Over half a second for a unit, and no time for the rows of the probe, which come one by one.
     return threshold(features, flip_every=flip_every, delay_s=0.15 if len(features["x"]) > 1 else 0.0)
 """
-
-
-@pytest.fixture(scope="module")
-def head() -> Iterator[Head]:
-    token = secrets.token_hex(32)
-    with ray_head(token, {"RAY_AUTH_TOKEN": token}) as found:
-        yield found
 
 
 def variables(head: Head) -> dict[str, str]:
