@@ -3,19 +3,24 @@
 import os
 import sys
 from collections.abc import Iterator
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from hypothesis import settings
 
 from tests.seaweed import S3Server, s3_server
 
+if TYPE_CHECKING:
+    from assay.cluster.pipeline import Prepared
+
 # On a shared machine a slow example says nothing; in CI the same examples come every time.
 settings.register_profile("assay", deadline=None, derandomize=bool(os.environ.get("CI")))
 settings.load_profile("assay")
 
 os.environ["RAY_AUTH_MODE"] = "disabled"  # one machine, one test session; token mode has tests of its own
-os.environ["RAY_worker_niceness"] = "0"  # noqa: SIM112 - Ray spells it so; its 15 starves workers beside busy tests
+
+os.environ["RAY_worker_niceness"] = "0"  # noqa: SIM112
+os.environ["RAY_metrics_report_interval_ms"] = "1000"  # noqa: SIM112
 
 
 _NUM_LEFT_OUT = pytest.StashKey[int]()
@@ -79,6 +84,20 @@ def local_ray() -> Iterator[None]:
 
     with connected(num_cpus=2):
         yield
+
+
+@pytest.fixture(scope="session")
+def run_on_ray(tmp_path_factory, local_ray: None) -> "Prepared":
+    """The small experiment of `builders`, with prices, run on one slot of the local Ray."""
+    from assay.cluster import pipeline
+    from tests import builders
+
+    experiment = builders.write_experiment(
+        tmp_path_factory.mktemp("on-ray"), resources={"max_slots": 1}, prices={"cpu_hour": 36000.0}
+    )
+    prepared = pipeline.prepare(str(experiment))
+    pipeline.run(prepared, in_process=False, on_progress=lambda arm, units: None)
+    return prepared
 
 
 @pytest.fixture(scope="session")

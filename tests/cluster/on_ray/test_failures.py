@@ -111,7 +111,7 @@ def test_the_plan_is_in_the_ledger_before_the_first_unit(tmp_path):
 def test_a_unit_that_kills_its_process_costs_its_arm_only(tmp_path, local_ray):
     arms = failing_arms(deadly=builders.variant("kills_process"))
     expected = run(builders.write_experiment(tmp_path, ledger="calm", arms=failing_arms()))["scores_digest"]
-    experiment = builders.write_experiment(tmp_path, arms=arms, resources={"max_attempts": 2})
+    experiment = builders.write_experiment(tmp_path, arms=arms, resources={"max_attempts": 2, "max_slots": 1})
     report = run(experiment, in_process=False)
     assert {row["arm"]: row["decision"] for row in report["decisions"]} == {"deadly": "hold", "better": "promote"}
     assert report["scores_digest"] == expected

@@ -391,7 +391,8 @@ def test_ray_takes_over_what_one_process_has_scored(tmp_path, local_ray):
     arms = dict(builders.ARMS)
     new = arms.pop("worse")
     first = run(builders.write_experiment(tmp_path, arms=arms))
-    prepared = pipeline.prepare(str(builders.write_experiment(tmp_path, arms={**arms, "worse": new})))
+    experiment = builders.write_experiment(tmp_path, arms={**arms, "worse": new}, resources={"max_slots": 1})
+    prepared = pipeline.prepare(str(experiment))
     pipeline.run(prepared, in_process=False, on_progress=lambda arm, units: None)
     second = document(prepared.store, prepared.run.run_id)
     assert second["reused"]["runs"] == [first["run_id"]]
