@@ -60,8 +60,12 @@ def meets(features, *, processes, folder, flip_every=0):
     return threshold(features, flip_every=flip_every)
 
 
-def kills_process(features):
-    """Ends its own process: what a fault in native code does."""
+def kills_process(features, *, once="", flip_every=0):
+    """Ends its own process: what a fault in native code does. With the path of a file that is not there, only once."""
+    if once and os.path.exists(once):
+        return threshold(features, flip_every=flip_every)
+    if once:
+        open(once, "w").close()
     os.kill(os.getpid(), 9)
 '''
 
