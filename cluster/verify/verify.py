@@ -1,6 +1,5 @@
 """Verification: a committed run's units scored once more, on the way that they took, and compared bit by bit."""
 
-import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -21,6 +20,7 @@ from assay.evaluator.data.frozen.shards import open_dataset
 from assay.evaluator.ledger import reader, version_log
 from assay.evaluator.ledger.reader import UnitReceipt
 from assay.evaluator.ledger.scores_compared import NUM_SHOWN
+from assay.evaluator.predictors.entrypoint import add_import_paths
 from assay.evaluator.provenance import lineage
 from assay.evaluator.provenance.dotted import flat
 from assay.evaluator.storage import Store
@@ -96,7 +96,7 @@ def verify(
     rows = reader.read_table(store, files, "arms", ["arm", "status"]).to_pylist()
     arms = _asked([row["arm"] for row in rows if row["status"] == "complete"], arm, run_id)
     paths = _import_paths(run, import_paths)
-    sys.path[:0] = [path for path in paths if path not in sys.path]
+    add_import_paths(paths)
     dataset, _ = open_dataset(run.experiment.dataset)
     now = lineage.captured(run.experiment, import_paths=paths, executor=pipeline.executor_name(in_process=in_process))
     units = batches.units(dataset.num_rows, shard_rows=dataset.shard_rows, batch_size=run.experiment.suite.batch_size)

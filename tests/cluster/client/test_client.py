@@ -225,6 +225,13 @@ def test_what_must_not_or_cannot_travel_is_refused(tmp_path, monkeypatch, option
         assert secret not in str(refused.value)
 
 
+def test_a_working_folder_with_an_assay_of_its_own_is_refused(tmp_path):
+    experiment, code = with_code_apart(tmp_path)
+    (code / "assay.py").touch()
+    with pytest.raises(InvalidInput, match=r"code/assay\.py: on Ray this would be imported instead"):
+        Client(NOWHERE).submit(experiment, working_dir=code)
+
+
 def test_a_head_that_is_down_is_told_at_once(tmp_path):
     began_s = time.monotonic()
     with pytest.raises(RunError, match=f"{NOWHERE}: the cluster cannot be reached"):
