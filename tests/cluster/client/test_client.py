@@ -72,9 +72,9 @@ def broken(tmp_path_factory, head) -> Submission:
 @pytest.mark.slow
 @pytest.mark.usefixtures("broken")
 def test_a_cancelled_submission_keeps_its_units_and_the_next_one_outlives_its_client_and_is_read(tmp_path, head):
-    experiment, code = with_code_apart(
-        tmp_path, arms={**builders.ARMS, "control": builders.variant("slow", flip_every=5)}, resources=ONE_SLOT
-    )
+    arms = {"control": builders.variant("slow", flip_every=5), "again": builders.own_variant(flip_every=5)}
+    experiment, code = with_code_apart(tmp_path, arms={**builders.ARMS, **arms}, resources=ONE_SLOT)
+    builders.write_own_modules(code)
     with (code / "variants_under_test.py").open("a") as file:
         file.write(SLOW)
     first = head.client().submit(experiment, working_dir=code, name="first")
