@@ -14,7 +14,7 @@ from assay.cluster.prepare import reuse, throughput_history
 from assay.cluster.prepare.throughput_history import Pace
 from assay.evaluator.ledger import reader
 from assay.manifests import Experiment
-from assay.manifests.ledger import Spent
+from assay.manifests.spent import Spent
 
 _NUM_BATCHES = 4
 _PROBING_S = 30.0

@@ -16,7 +16,7 @@ from assay.evaluator.predictors.batching import batches_of
 from assay.evaluator.predictors.predictor import Predictor
 from assay.evaluator.results import UnitResult, UnitTiming
 from assay.manifests import Dataset, Suite, Variant
-from assay.manifests.ledger import SCORE_COLUMN_PREFIX, SEGMENT_COLUMN_PREFIX
+from assay.manifests.ledger_layout import SCORE_COLUMN_PREFIX, SEGMENT_COLUMN_PREFIX
 
 
 def evaluate(unit: Unit, *, predictor: Predictor, variant: Variant, suite: Suite, reader: ShardReader) -> UnitResult:

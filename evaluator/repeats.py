@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import numpy as np
 import pyarrow as pa
 
-from assay.manifests.ledger import SCORE_COLUMN_PREFIX
+from assay.manifests.ledger_layout import SCORE_COLUMN_PREFIX
 
 
 def averaged(passes: Sequence[pa.Table]) -> pa.Table:

@@ -30,7 +30,7 @@ from assay.evaluator.storage.memory import MemoryStore
 from assay.manifests import Arm, Experiment, Metric, Plan, Policy, Resources, Suite, Variant
 from assay.manifests.check_report import CheckReport
 from assay.manifests.column import FrozenColumn
-from assay.manifests.ledger import Lineage, Run
+from assay.manifests.run import Lineage, Run
 
 NO_DIGEST = "sha256:" + "0" * 64
 

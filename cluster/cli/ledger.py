@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import typer
 
 if TYPE_CHECKING:
-    from assay.manifests.ledger import LogEntry
+    from assay.manifests.log_entry import LogEntry
 
 app = typer.Typer(help="Look into a ledger, keep its log of decisions, and verify it.", no_args_is_help=True)
 

@@ -15,7 +15,7 @@ from assay.cluster.client.submission import STOP_WAIT_S, Submission
 from assay.cluster.errors import RunError
 from assay.evaluator.storage import Store, open_store, split_uri
 from assay.manifests import Experiment, InvalidInput
-from assay.manifests.ledger import LEDGER_VARIABLE, SUBMISSION_VARIABLE
+from assay.manifests.environment_variables import LEDGER_VARIABLE, SUBMISSION_VARIABLE
 
 _OUR_METADATA = ("assay_name", "assay_digest", "assay_ledger")
 _EXPERIMENT_FILE = "assay-experiment.json"

@@ -9,7 +9,7 @@ from assay.evaluator.ledger.reader import LedgerFile
 from assay.evaluator.storage import Store
 from assay.manifests import InvalidInput, Plan
 from assay.manifests.errors import did_you_mean
-from assay.manifests.ledger import Run
+from assay.manifests.run import Run
 from assay.stats import analysis
 from assay.stats.analysis import Analysis
 

@@ -14,7 +14,7 @@ from assay.evaluator.metrics import corpus, operating_point
 from assay.evaluator.metrics.corpus import CorpusValue
 from assay.evaluator.storage import Store
 from assay.manifests import Metric
-from assay.manifests.ledger import Run
+from assay.manifests.run import Run
 
 NUM_BINS = 20
 """Bins of equal width of a histogram."""

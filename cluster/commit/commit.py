@@ -21,7 +21,8 @@ from assay.evaluator.ledger.reader import SLOT_SECONDS, LedgerFile, UnitReceipt
 from assay.evaluator.probes.batch_size import Wobble
 from assay.evaluator.storage import Store
 from assay.manifests import Dataset
-from assay.manifests.ledger import Run, Spent
+from assay.manifests.run import Run
+from assay.manifests.spent import Spent
 
 _TABLES_OF_ARMS = ("units", "arms", "metrics", "confusions", "histograms", "latency")
 

@@ -12,7 +12,8 @@ from assay.evaluator.ledger import reader, version_log
 from assay.evaluator.ledger.version_log import Repetition
 from assay.evaluator.storage import Store
 from assay.manifests import InvalidInput, Plan, Policy
-from assay.manifests.ledger import Run, Spent
+from assay.manifests.run import Run
+from assay.manifests.spent import Spent
 from assay.stats.gate import review
 from assay.stats.gate.decide import Decision
 from assay.stats.gate.evidence import ArmCost, Evidence

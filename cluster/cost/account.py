@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from assay.manifests import Budget, Prices, Resources
-from assay.manifests.ledger import Spent
+from assay.manifests.spent import Spent
 
 _HOUR_S = 3600.0
 

@@ -6,7 +6,7 @@ from assay.cluster.drive.executor import Outcome, Ready
 from assay.cluster.drive.schedule import Task
 from assay.cluster.drive.slot import Slot
 from assay.manifests import Arm
-from assay.manifests.ledger import Run
+from assay.manifests.run import Run
 
 _NAME = "in-process"
 

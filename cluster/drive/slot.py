@@ -35,7 +35,7 @@ from assay.evaluator.provenance import environment
 from assay.evaluator.results import UnitResult
 from assay.evaluator.storage import open_store
 from assay.manifests import Experiment, Variant
-from assay.manifests.ledger import Run
+from assay.manifests.run import Run
 
 
 @dataclass(frozen=True)

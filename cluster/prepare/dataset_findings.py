@@ -11,7 +11,7 @@ from assay.manifests.dataset import Dataset
 from assay.manifests.drift_report import DriftReport
 from assay.manifests.finding import Finding
 from assay.manifests.leakage import Leakage
-from assay.manifests.ledger import Run
+from assay.manifests.run import Run
 
 LINEAGE_FIELD = "findings"
 """The circumstance of a run's lineage that holds what was known when it was opened."""

@@ -12,7 +12,7 @@ from assay.evaluator.ledger import reader, writer
 from assay.evaluator.ledger.reader import OpenedRun, UnitReceipt
 from assay.evaluator.storage import Store
 from assay.manifests import Experiment
-from assay.manifests.ledger import Run
+from assay.manifests.run import Run
 
 
 def unit_keys(experiment: Experiment, *, dataset_digest: str, environment: Mapping[str, str | None]) -> dict[str, str]:

@@ -18,7 +18,7 @@ from assay.evaluator.probes.batch_size import Wobble
 from assay.evaluator.provenance import lineage
 from assay.evaluator.provenance.dotted import flat
 from assay.manifests import Variant
-from assay.manifests.ledger import unit_key
+from assay.manifests.ledger_layout import unit_key
 from assay.manifests.verification import Change
 
 

@@ -26,7 +26,8 @@ from assay.evaluator.provenance.dotted import flat
 from assay.evaluator.storage import Store
 from assay.evaluator.storage.memory import MemoryStore
 from assay.manifests.errors import InvalidInput, did_you_mean
-from assay.manifests.ledger import Lineage, LogEntry, Run
+from assay.manifests.log_entry import LogEntry
+from assay.manifests.run import Lineage, Run
 from assay.manifests.verification import Against, ArmVerified, Verification
 
 _HINTS_AT_SHARE = 1 / 3

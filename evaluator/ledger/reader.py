@@ -15,16 +15,16 @@ from assay.evaluator import fingerprint
 from assay.evaluator.errors import DamageError, LedgerError
 from assay.evaluator.storage import Store
 from assay.manifests.errors import did_you_mean
-from assay.manifests.ledger import (
+from assay.manifests.ledger_layout import (
     LAYOUT,
     LINEAGE_COLUMNS,
     SEGMENT_COLUMN_PREFIX,
-    Run,
     Table,
     commit_key,
     run_key,
     table_prefix,
 )
+from assay.manifests.run import Run
 
 RECEIPT_METADATA = b"assay.receipt"
 """Where a unit file keeps its own receipt, so that a resumed run needs no other state."""

@@ -13,7 +13,7 @@ from assay.evaluator.provenance import lineage
 from assay.evaluator.provenance.dotted import flat
 from assay.evaluator.storage import Store
 from assay.manifests.errors import InvalidInput, did_you_mean
-from assay.manifests.ledger import Run
+from assay.manifests.run import Run
 from assay.manifests.verification import Change
 
 _OF_UNITS = ("host", "cpu", "device_class")

@@ -14,14 +14,12 @@ from assay.evaluator.errors import DamageError
 from assay.evaluator.ledger import calibrations, reader, version_log
 from assay.evaluator.ledger.reader import LedgerFile
 from assay.evaluator.storage import Store
-from assay.manifests.ledger import (
+from assay.manifests.ledger_layout import (
     FORMAT,
     FORMAT_KEY,
     LAYOUT,
     LOG_PREFIX,
     PATCH_PREFIX,
-    LogEntry,
-    Run,
     Table,
     commit_key,
     patch_key,
@@ -30,6 +28,8 @@ from assay.manifests.ledger import (
     table_prefix,
     unit_key,
 )
+from assay.manifests.log_entry import LogEntry
+from assay.manifests.run import Run
 
 _UNREADABLE = (pa.ArrowException, OSError, ValueError, KeyError, TypeError)  # any byte may be wrong
 _PLACES = re.compile(

@@ -14,7 +14,8 @@ from assay.evaluator.errors import DamageError
 from assay.evaluator.ledger import reader
 from assay.evaluator.storage import Store
 from assay.manifests.errors import InvalidInput, did_you_mean
-from assay.manifests.ledger import LOG_PREFIX, LogEntry, commit_key, log_key, run_key
+from assay.manifests.ledger_layout import LOG_PREFIX, commit_key, log_key, run_key
+from assay.manifests.log_entry import LogEntry
 from assay.manifests.verification import Against, ArmVerified, Outcome, Verification
 
 Verdict = Literal["promote", "hold", "reject"]

@@ -24,14 +24,13 @@ from assay.evaluator.ledger.reader import (
 )
 from assay.evaluator.results import UnitResult
 from assay.evaluator.storage import Store, prove_put_if_absent
-from assay.manifests.ledger import (
+from assay.manifests.ledger_layout import (
     FORMAT,
     FORMAT_KEY,
     LAYOUT,
     LINEAGE_COLUMNS,
     SCORE_COLUMN_PREFIX,
     SEGMENT_COLUMN_PREFIX,
-    Run,
     Table,
     commit_key,
     patch_key,
@@ -39,6 +38,7 @@ from assay.manifests.ledger import (
     table_prefix,
     unit_key,
 )
+from assay.manifests.run import Run
 
 
 def open_ledger(store: Store) -> None:

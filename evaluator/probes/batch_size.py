@@ -13,7 +13,7 @@ from assay.evaluator.ledger.reader import matrix
 from assay.evaluator.predictors.batching import batches_of
 from assay.evaluator.predictors.predictor import PredictionError, Predictor
 from assay.manifests import Suite, Variant
-from assay.manifests.ledger import SCORE_COLUMN_PREFIX
+from assay.manifests.ledger_layout import SCORE_COLUMN_PREFIX
 
 NUM_BATCHES = 4
 """Whole batches that are probed, evenly spaced over the first unit; the last of them may be padded."""

@@ -18,7 +18,7 @@ from assay.evaluator.ledger import trace
 from assay.evaluator.ledger.verify import verify as verify_ledger
 from assay.evaluator.storage import open_store
 from assay.manifests import InvalidInput
-from assay.manifests.ledger import Run
+from assay.manifests.run import Run
 from tests import builders
 
 

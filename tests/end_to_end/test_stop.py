@@ -16,7 +16,8 @@ from assay.cluster.drive import driver, progress
 from assay.cluster.errors import RunError, StoppedError
 from assay.cluster.report.record import document
 from assay.evaluator.ledger import reader, writer
-from assay.manifests.ledger import Progress, progress_key
+from assay.manifests.ledger_layout import progress_key
+from assay.manifests.progress import Progress
 from tests import builders
 from tests.forked import AssayProcess
 

@@ -20,7 +20,7 @@ from assay.evaluator.ledger import reader, version_log
 from assay.evaluator.ledger.verify import verify as verify_ledger
 from assay.evaluator.storage import open_store
 from assay.manifests import InvalidInput
-from assay.manifests.ledger import Run
+from assay.manifests.run import Run
 from tests import builders
 
 # A module of its own for each test that changes code: Python keeps what it has imported.

@@ -23,7 +23,8 @@ from assay.cluster.errors import NoAnswerError, RunError
 from assay.cluster.report.record import document
 from assay.evaluator.ledger import reader
 from assay.manifests import InvalidInput
-from assay.manifests.ledger import Spent, cancel_key, submission_key
+from assay.manifests.ledger_layout import cancel_key, submission_key
+from assay.manifests.spent import Spent
 from tests import builders
 from tests.fake_jobs import NOWHERE, TOKEN, FakeJobs, tell
 from tests.ray_head import Head, with_code_apart

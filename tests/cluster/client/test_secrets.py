@@ -15,7 +15,7 @@ from assay import Client
 from assay.cluster.client.submission import Submission
 from assay.cluster.report.record import document
 from assay.evaluator.storage import open_store
-from assay.manifests.ledger import Progress
+from assay.manifests.progress import Progress
 from tests import builders
 from tests.ray_head import Head, with_code_apart
 from tests.seaweed import BUCKET, SECRET_KEY

@@ -11,7 +11,9 @@ from assay.cluster.report.record import document
 from assay.evaluator.errors import StoreError
 from assay.evaluator.ledger import reader
 from assay.evaluator.storage.memory import MemoryStore
-from assay.manifests.ledger import SUBMISSION_VARIABLE, Progress, cancel_key, progress_key, submission_key
+from assay.manifests.environment_variables import SUBMISSION_VARIABLE
+from assay.manifests.ledger_layout import cancel_key, progress_key, submission_key
+from assay.manifests.progress import Progress
 from tests import builders
 
 NUM_UNITS = 7  # 200 rows in units of 32

@@ -12,7 +12,7 @@ from assay.cluster import pipeline
 from assay.evaluator.ledger import reader, version_log, writer
 from assay.evaluator.ledger.verify import verify
 from assay.evaluator.storage import open_store
-from assay.manifests.ledger import run_key
+from assay.manifests.ledger_layout import run_key
 from tests import builders
 
 ARMS = {
