@@ -24,7 +24,7 @@ from assay.cluster.drive.schedule import Schedule, Task
 from assay.cluster.drive.slot import Published
 from assay.cluster.drive.waves import Waves
 from assay.evaluator.batches import Unit
-from assay.evaluator.ledger.reader import UnitReceipt
+from assay.evaluator.ledger.receipt import UnitReceipt
 from assay.evaluator.results import UnitTiming
 from assay.evaluator.storage.memory import MemoryStore
 from assay.manifests import Arm, Experiment, Metric, Plan, Policy, Resources, Suite, Variant

@@ -9,7 +9,8 @@ import numpy as np
 import pyarrow as pa
 
 from assay.evaluator.ledger import reader
-from assay.evaluator.ledger.reader import LedgerFile, UnitReceipt
+from assay.evaluator.ledger.commit_record import LedgerFile
+from assay.evaluator.ledger.receipt import UnitReceipt
 from assay.evaluator.metrics import corpus, operating_point
 from assay.evaluator.metrics.corpus import CorpusValue
 from assay.evaluator.storage import Store

@@ -17,7 +17,8 @@ from assay.cluster.errors import RunError, StoppedError
 from assay.cluster.prepare import dataset_findings
 from assay.evaluator import fingerprint
 from assay.evaluator.ledger import reader, writer
-from assay.evaluator.ledger.reader import SLOT_SECONDS, LedgerFile, UnitReceipt
+from assay.evaluator.ledger.commit_record import LedgerFile
+from assay.evaluator.ledger.receipt import SLOT_SECONDS, UnitReceipt
 from assay.evaluator.probes.batch_size import Wobble
 from assay.evaluator.storage import Store
 from assay.manifests import Dataset

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from assay.cluster.cost.projects import told_spent
 from assay.cluster.errors import StoppedError
 from assay.evaluator.errors import StoreError
-from assay.evaluator.ledger.reader import UnitReceipt
+from assay.evaluator.ledger.receipt import UnitReceipt
 from assay.evaluator.storage import Store
 from assay.manifests.ledger_layout import cancel_key, progress_key
 from assay.manifests.progress import ArmProgress, Progress, ProgressState

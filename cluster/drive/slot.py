@@ -17,7 +17,7 @@ from assay.evaluator.data.frozen.shard_cache import ShardCache
 from assay.evaluator.data.frozen.shards import open_dataset
 from assay.evaluator.errors import DamageError, StoreError, VariantError
 from assay.evaluator.evaluate import evaluate
-from assay.evaluator.ledger.reader import UnitReceipt
+from assay.evaluator.ledger.receipt import UnitReceipt
 from assay.evaluator.ledger.writer import publish_unit
 from assay.evaluator.predictors import (
     PredictionError,

@@ -11,7 +11,7 @@ from assay.cluster.drive.slot import Published, Slot
 from assay.evaluator import fingerprint
 from assay.evaluator.batches import Unit
 from assay.evaluator.ledger import reader
-from assay.evaluator.ledger.reader import UnitReceipt
+from assay.evaluator.ledger.receipt import UnitReceipt
 from assay.evaluator.ledger.scores_compared import Difference, difference
 from assay.evaluator.predictors import code_digest, read_weights
 from assay.evaluator.probes.batch_size import Wobble

@@ -18,7 +18,7 @@ from assay.evaluator import batches
 from assay.evaluator.batches import Unit
 from assay.evaluator.data.frozen.shards import open_dataset
 from assay.evaluator.ledger import reader, version_log
-from assay.evaluator.ledger.reader import UnitReceipt
+from assay.evaluator.ledger.receipt import UnitReceipt
 from assay.evaluator.ledger.scores_compared import NUM_SHOWN
 from assay.evaluator.predictors.entrypoint import add_import_paths
 from assay.evaluator.provenance import lineage

@@ -12,7 +12,7 @@ import pyarrow.parquet as pq
 from assay.evaluator import fingerprint
 from assay.evaluator.errors import DamageError
 from assay.evaluator.ledger import calibrations, reader, version_log
-from assay.evaluator.ledger.reader import LedgerFile
+from assay.evaluator.ledger.commit_record import COMMIT_SCHEMA, LedgerFile
 from assay.evaluator.storage import Store
 from assay.manifests.ledger_layout import (
     FORMAT,
@@ -242,7 +242,7 @@ def _committed(store: Store, run_id: str, run: Run | None) -> tuple[list[LedgerF
     if run is not None and digests != {run.digest()}:
         words = f"does not fit {run_key(run_id)}, one of them was changed: it commits {', '.join(map(str, digests))}"
         problems.append(Problem(key, f"{words}, the record is {run.digest()}"))
-    if not record.schema.equals(reader.COMMIT_SCHEMA):
+    if not record.schema.equals(COMMIT_SCHEMA):
         problems.append(Problem(key, "was changed: its columns are not those of a commit record"))
     keys = [file.key for file in files]
     if keys != sorted(set(keys)):

@@ -14,14 +14,9 @@ import pyarrow.parquet as pq
 
 from assay.evaluator import fingerprint
 from assay.evaluator.errors import LedgerError
-from assay.evaluator.ledger.reader import (
-    COMMIT_SCHEMA,
-    RECEIPT_METADATA,
-    LedgerFile,
-    UnitReceipt,
-    committed_files,
-    read_receipt,
-)
+from assay.evaluator.ledger.commit_record import COMMIT_SCHEMA, LedgerFile
+from assay.evaluator.ledger.reader import committed_files, read_receipt
+from assay.evaluator.ledger.receipt import RECEIPT_METADATA, UnitReceipt
 from assay.evaluator.results import UnitResult
 from assay.evaluator.storage import Store, prove_put_if_absent
 from assay.manifests.ledger_layout import (
