@@ -22,7 +22,7 @@ from assay.manifests.ledger_layout import SCORE_COLUMN_PREFIX, SEGMENT_COLUMN_PR
 def evaluate(unit: Unit, *, predictor: Predictor, variant: Variant, suite: Suite, reader: ShardReader) -> UnitResult:
     """Scores the rows of one unit, batch by batch, as often as the suite says.
 
-    The result depends on the rows, the variant and the suite alone: seeds are set anew for every pass over a unit, so
+    The result depends on the rows, the variant and the suite alone: seeds are set anew for every repeat of a unit, so
     neither the order of units nor a retry shows in it.
 
     Raises:

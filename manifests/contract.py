@@ -197,7 +197,7 @@ class UniqueTogether(Manifest):
     """Whether breaking it refuses the rows."""
 
 
-class Repeats(Manifest):
+class DuplicateLimit(Manifest):
     """How many rows may repeat what an earlier row says. A null is equal to a null here."""
 
     max_fraction: Fraction = 0.0
@@ -223,7 +223,7 @@ class Invariant(Manifest):
     """Whether breaking it refuses the rows."""
 
 
-class Sample(Manifest):
+class RowSample(Manifest):
     """Which of the rows are frozen: a stratified sample that the same rows in the same order and seed give again.
 
     All rows are checked against the contract, whether they are kept or not; the profile is of those that are kept.
@@ -266,13 +266,13 @@ class Contract(Manifest):
     """How old the newest row may be."""
     unique_together: tuple[UniqueTogether, ...] = ()
     """Columns whose values together stand at most once."""
-    duplicates: Repeats = Repeats()
+    duplicates: DuplicateLimit = DuplicateLimit()
     """Rows whose features and label are those of an earlier row."""
-    label_conflicts: Repeats = Repeats()
+    label_conflicts: DuplicateLimit = DuplicateLimit()
     """Rows whose features are those of an earlier row, and whose label is not that of the first such row."""
     invariants: tuple[Invariant, ...] = ()
     """What holds across the columns of every row."""
-    sample: Sample | None = None
+    sample: RowSample | None = None
     """Which of the rows are frozen; None: all."""
     drift: DriftThresholds = DriftThresholds()
     """How far columns may move from one version to the next."""

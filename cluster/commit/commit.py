@@ -19,7 +19,7 @@ from assay.evaluator import fingerprint
 from assay.evaluator.ledger import reader, writer
 from assay.evaluator.ledger.commit_record import LedgerFile
 from assay.evaluator.ledger.receipt import SLOT_SECONDS, UnitReceipt
-from assay.evaluator.probes.batch_size import Wobble
+from assay.evaluator.probes.batch_size import BatchSizeSensitivity
 from assay.evaluator.storage import Store
 from assay.manifests import Dataset
 from assay.manifests.run import Run
@@ -170,7 +170,7 @@ def _of_arms(
         files += [receipt.file for receipt in in_order]
         wobble = _wobble(in_order)
         if wobble.exceeds(suite.wobble_tolerance):
-            driven.note("wobble", wobble.told(suite), arm=arm.name)
+            driven.note("wobble", wobble.description(suite), arm=arm.name)
         summary |= {"num_rows": dataset.num_rows, **_of_whole_arm(in_order, wobble)}
         rows["units"] += [_unit_row(receipt) for receipt in in_order]
         rows["latency"] += latency_rows(arm.name, in_order)
@@ -190,12 +190,12 @@ def _check_coverage(receipts: Mapping[int, UnitReceipt], arm: str, *, num_rows: 
         )
 
 
-def _wobble(receipts: Sequence[UnitReceipt]) -> Wobble:
+def _wobble(receipts: Sequence[UnitReceipt]) -> BatchSizeSensitivity:
     """How far an arm's scores depend on the batch size: the most that a slot of it has found."""
-    return max((Wobble(**receipt.facts["wobble"]) for receipt in receipts), key=lambda each: each.floor)
+    return max((BatchSizeSensitivity(**receipt.facts["wobble"]) for receipt in receipts), key=lambda each: each.floor)
 
 
-def _of_whole_arm(in_order: Sequence[UnitReceipt], wobble: Wobble) -> dict[str, Any]:
+def _of_whole_arm(in_order: Sequence[UnitReceipt], wobble: BatchSizeSensitivity) -> dict[str, Any]:
     """Columns of the arms table that only an arm with every unit has."""
     digests = json.dumps([receipt.scores_digest for receipt in in_order])
     times = arm_times(in_order)

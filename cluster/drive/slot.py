@@ -29,7 +29,7 @@ from assay.evaluator.predictors import (
     read_weights,
     reset_peak_memory,
 )
-from assay.evaluator.probes.batch_size import Wobble, probe
+from assay.evaluator.probes.batch_size import BatchSizeSensitivity, probe
 from assay.evaluator.probes.latency import PairedTimes, time_in_turn
 from assay.evaluator.provenance import environment
 from assay.evaluator.results import UnitResult
@@ -125,7 +125,7 @@ class Slot:
         self._environment = environment.capture()
         self._arm = ""
         self._predictor: Predictor | None = None
-        self._wobble: Wobble | None = None
+        self._wobble: BatchSizeSensitivity | None = None
         self._preparing = {"load_s": 0.0, "timing_s": 0.0, "probe_s": 0.0, "load_cpu_s": 0.0}
         self._weights_bytes: int | None = None
         self._times: PairedTimes | None = None  # of the arm and the control, until a unit of ours has carried it
@@ -149,7 +149,7 @@ class Slot:
             suite, wobble = self._experiment.suite, self._probed()
             unit, wobbles = self._units[task.unit], wobble.exceeds(suite.wobble_tolerance)
             if wobbles and suite.on_wobble == "fail":
-                return self._failure("arm", f"its scores depend on the batch size: {wobble.told(suite)}")
+                return self._failure("arm", f"its scores depend on the batch size: {wobble.description(suite)}")
             if wobbles and suite.on_wobble == "batch_size_1":
                 unit = replace(unit, batch_size=1)
             return self._evaluate(task, unit, wobble)
@@ -234,7 +234,7 @@ class Slot:
             if control is not None:
                 control.release()
 
-    def _probed(self) -> Wobble:
+    def _probed(self) -> BatchSizeSensitivity:
         """How far the arm's scores depend on the batch size; probed, and timed beside the control, once a load."""
         assert self._predictor is not None
         if self._wobble is None:
@@ -261,7 +261,7 @@ class Slot:
     def _variant(self, arm: str) -> Variant:
         return self._variants[arm]
 
-    def _evaluate(self, task: Task, unit: Unit, wobble: Wobble) -> Published:
+    def _evaluate(self, task: Task, unit: Unit, wobble: BatchSizeSensitivity) -> Published:
         assert self._predictor is not None
         started_at = dt.datetime.now(dt.UTC).isoformat(timespec="microseconds")
         result = self._scored(unit)
@@ -311,7 +311,7 @@ class Slot:
             "cpu": self._environment.circumstance["cpu"],
             "device_class": device_class(self._device),
             "environment": dict(self._environment.identity),
-            "determinism": asdict(determinism.found()),
+            "determinism": asdict(determinism.flags_in_force()),
         }
 
     def _failure(

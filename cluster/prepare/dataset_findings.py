@@ -86,7 +86,7 @@ def in_store(store: Store, dataset: Dataset) -> KnownFindings:
     Raises:
         DamageError: A finding was changed.
     """
-    known = findings.found(store, dataset.reference, rows_digest=dataset.rows_digest)
+    known = findings.findings_of(store, dataset.reference, rows_digest=dataset.rows_digest)
     return KnownFindings(tuple(_known(each) for each in known))
 
 

@@ -33,7 +33,7 @@ def described(store: Store, dataset: Dataset) -> dict[str, Any]:
     """
     contract = dataset.contract
     by_name = {column.name: column for column in contract.columns}
-    known = findings.found(store, dataset.reference, rows_digest=dataset.rows_digest)
+    known = findings.findings_of(store, dataset.reference, rows_digest=dataset.rows_digest)
     kept = {"check", "sources", "parent", "profile"}
     return {
         **_line(store, dataset),

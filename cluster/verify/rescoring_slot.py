@@ -14,7 +14,7 @@ from assay.evaluator.ledger import reader
 from assay.evaluator.ledger.receipt import UnitReceipt
 from assay.evaluator.ledger.scores_compared import Difference, difference
 from assay.evaluator.predictors import code_digest, read_weights
-from assay.evaluator.probes.batch_size import Wobble
+from assay.evaluator.probes.batch_size import BatchSizeSensitivity
 from assay.evaluator.provenance import lineage
 from assay.evaluator.provenance.dotted import flat
 from assay.manifests import Variant
@@ -61,7 +61,7 @@ class RescoringSlot(Slot):
     def _timed_in_turn(self, arm: str) -> None:
         """Scores are compared, not times."""
 
-    def _evaluate(self, task: Task, unit: Unit, wobble: Wobble) -> Published:  # noqa: ARG002  # probed to be as a run is
+    def _evaluate(self, task: Task, unit: Unit, wobble: BatchSizeSensitivity) -> Published:  # noqa: ARG002  # probed to be as a run is
         key = unit_key(self._run.run_id, task.arm, task.unit)
         receipt, rows = reader.read_unit(self._ledger, key, committed_sha256=self._committed[key])
         unit = replace(unit, batch_size=receipt.facts["batch_size"])

@@ -134,7 +134,7 @@ def verify(
         tolerance=tolerance,
         changed=tuple(sorted(changed.values(), key=lambda each: (not each.field.startswith("arms."), each.field))),
     )
-    return Verified(version_log.verified(store, run_id, found), tuple(_hints(compared)), failed)
+    return Verified(version_log.record_verification(store, run_id, found), tuple(_hints(compared)), failed)
 
 
 _SLOTS: dict[Against, type[Slot]] = {"ledger": RescoringSlot, "itself": RepeatingSlot}

@@ -54,7 +54,7 @@ class Problem:
 
 
 @dataclass(frozen=True)
-class Verified:
+class LedgerVerification:
     """What was looked at, and what is wrong with it.
 
     Attributes:
@@ -72,7 +72,7 @@ class Verified:
     problems: tuple[Problem, ...]
 
 
-def verify(store: Store, *, log_head: str | None = None) -> Verified:
+def verify(store: Store, *, log_head: str | None = None) -> LedgerVerification:
     """Reads the whole ledger, one file in memory at a time.
 
     What a commit record names is compared with it byte by byte. Other files are units and tables of arms or drivers
@@ -110,7 +110,7 @@ def verify(store: Store, *, log_head: str | None = None) -> Verified:
     ]
     problems += _strangers(store, {state.run_id for state in states})
     head = entries[-1].seal if entries else None
-    return Verified(len(states), num_files, len(entries), head, tuple(problems))
+    return LedgerVerification(len(states), num_files, len(entries), head, tuple(problems))
 
 
 @dataclass(frozen=True)

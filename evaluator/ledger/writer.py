@@ -87,8 +87,8 @@ def publish_unit(
         the receipt's digest differs from `result.digest`: the variant is not deterministic.
     """
     facts = {**circumstance, **asdict(result.timing)}
-    if result.pass_sums:
-        facts["pass_sums"] = result.pass_sums
+    if result.repeat_sums:
+        facts["pass_sums"] = result.repeat_sums
     return _publish(store, result.table, result.digest, facts=facts, run=run, arm=arm, unit=unit)
 
 

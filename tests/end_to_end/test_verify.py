@@ -271,7 +271,7 @@ def test_the_newest_word_on_enough_rows_counts(run):
     def say(num_rows: int, *, differ: int, against: str = "ledger", arms=("control", "better", "worse", "again")):
         update = {"num_rows": num_rows, "num_rows_different": differ}
         told = tuple(arm.model_copy(update=update) for arm in found.arms if arm.arm in arms)
-        version_log.verified(store, run.run_id, found.model_copy(update={"arms": told, "against": against}))
+        version_log.record_verification(store, run.run_id, found.model_copy(update={"arms": told, "against": against}))
         repeated = version_log.repetition(store, run.run_id)
         return repeated and repeated.outcome
 

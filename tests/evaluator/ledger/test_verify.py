@@ -49,7 +49,7 @@ def whole(tmp_path_factory) -> Path:
             decisions = reader.read_table(
                 prepared.store, reader.committed_files(prepared.store, prepared.run.run_id), "decisions"
             ).to_pylist()
-            version_log.record(prepared.store, prepared.run.run_id, decisions)
+            version_log.record_decisions(prepared.store, prepared.run.run_id, decisions)
             version_log.override(prepared.store, prepared.run.run_id, "best", "hold", reason="a holiday", by="someone")
     assert not reader.is_committed(prepared.store, prepared.run.run_id)
     return folder

@@ -35,7 +35,7 @@ def contract(**rules) -> Contract:
 def rows_of(path: Path, rules: Contract) -> tuple[list, tuple[str, ...]]:
     changes = Changes()
     tables_read = [chunk.table for chunk in read_chunks(path, contract=rules, changes=changes)]
-    return [tuple(row.values()) for table in tables_read for row in table.to_pylist()], changes.words()
+    return [tuple(row.values()) for table in tables_read for row in table.to_pylist()], changes.descriptions()
 
 
 TEXT = "id,y,x\r\n1,né,Žluť\r\n2,no,a\r\n"

@@ -177,5 +177,5 @@ def test_drift_is_a_finding_that_is_kept_once(tmp_path):
     store = MemoryStore("findings")
     findings.keep(store, first.drift)
     findings.keep(store, second.drift)  # found again, later
-    assert findings.found(store, "t@v2") == [first.drift]
+    assert findings.findings_of(store, "t@v2") == [first.drift]
     assert DatasetDiff.model_validate_json(first.model_dump_json()) == first
