@@ -8,7 +8,7 @@ from pydantic import Field, model_validator
 
 from assay.manifests.base import Manifest, Name
 from assay.manifests.column import FrozenColumn, is_number
-from assay.manifests.drift import DriftThresholds
+from assay.manifests.drift_thresholds import DriftThresholds
 from assay.manifests.leakage import LeakageCheck
 
 Severity = Literal["error", "warn"]

@@ -14,8 +14,8 @@ from assay.evaluator.data.profile.profile import numbers, text_of
 from assay.evaluator.data.profile.quantiles import Distribution, Spread
 from assay.manifests.column import FrozenColumn, is_number
 from assay.manifests.contract import Contract
-from assay.manifests.drift import DriftThresholds
 from assay.manifests.drift_report import ColumnDrift, DriftStatistic
+from assay.manifests.drift_thresholds import DriftThresholds
 from assay.manifests.errors import shortened
 from assay.manifests.profile import ValueCount
 

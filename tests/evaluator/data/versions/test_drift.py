@@ -10,7 +10,7 @@ from assay.evaluator.data.profile.quantiles import Distribution
 from assay.evaluator.data.versions import drift
 from assay.manifests.column import FrozenColumn
 from assay.manifests.contract import Column, Contract
-from assay.manifests.drift import DriftThresholds
+from assay.manifests.drift_thresholds import DriftThresholds
 
 
 def distribution(values) -> Distribution:
