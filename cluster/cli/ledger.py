@@ -175,10 +175,10 @@ def verify(
     as_json: AsJson = False,
 ) -> None:
     """Read all of a ledger and name whatever is changed, missing, unexpected or out of order."""
-    from assay.evaluator.ledger.verify import verify as verified
+    from assay.evaluator.ledger.ledger_verification import verify_ledger
     from assay.evaluator.storage import open_store
 
-    found = verified(open_store(ledger or "ledger"), log_head=log_head)
+    found = verify_ledger(open_store(ledger or "ledger"), log_head=log_head)
     counts = f"{found.num_runs} runs, {found.num_files} files, {found.num_entries} log entries"
     if as_json:
         print_json({**vars(found), "problems": [vars(problem) for problem in found.problems]})

@@ -17,7 +17,7 @@ from assay.cluster.errors import RunError
 from assay.cluster.verify import verify as verification
 from assay.evaluator import batches
 from assay.evaluator.ledger import reader, version_log
-from assay.evaluator.ledger.verify import verify as verify_ledger
+from assay.evaluator.ledger.ledger_verification import verify_ledger
 from assay.evaluator.storage import open_store
 from assay.manifests import InvalidInput
 from assay.manifests.run import Run
