@@ -8,7 +8,8 @@ from assay.evaluator.data.frozen.references import references, stored_dataset
 from assay.evaluator.errors import DamageError
 from assay.evaluator.storage import Store
 from assay.manifests.column import FrozenColumn
-from assay.manifests.contract import Column, Contract
+from assay.manifests.contract import Contract
+from assay.manifests.contract_column import Column
 from assay.manifests.dataset import Dataset
 
 

@@ -14,7 +14,8 @@ from assay.evaluator.data.check.key_digests import KeyDigests, Words, together
 from assay.evaluator.data.check.row_log import RowLog
 from assay.evaluator.data.check.tally import Tally
 from assay.evaluator.data.ingest import Chunk, Offence
-from assay.manifests.contract import Column, Contract, DuplicateLimit, Severity
+from assay.manifests.contract import Contract, DuplicateLimit, Severity
+from assay.manifests.contract_column import Column
 
 _Kind = Literal["duplicates", "conflicts"]
 _ROOM_BYTES = 160 << 20

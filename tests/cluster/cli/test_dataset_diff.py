@@ -10,7 +10,8 @@ from assay.cluster.cli.main import app
 from assay.evaluator.data.frozen import findings
 from assay.evaluator.data.frozen.freeze import freeze
 from assay.evaluator.storage import open_store
-from assay.manifests.contract import Column, Contract
+from assay.manifests.contract import Contract
+from assay.manifests.contract_column import Column
 from assay.manifests.dataset_diff import DatasetDiff
 from assay.manifests.errors import AssayError
 

@@ -21,7 +21,8 @@ from assay.evaluator.data.frozen.shards import ShardReader, verify
 from assay.evaluator.data.ingest import arrow_schema
 from assay.evaluator.errors import DataError
 from assay.evaluator.storage.memory import MemoryStore
-from assay.manifests.contract import Column, Contract, RowSample
+from assay.manifests.contract import Contract, RowSample
+from assay.manifests.contract_column import Column
 from tests.evaluator.data import tables
 
 COLUMNS = (

@@ -18,7 +18,8 @@ from assay.evaluator.data.ingest import Changes, blocks, encoding, read_chunks
 from assay.evaluator.data.ingest.encoding import as_utf8
 from assay.evaluator.errors import DataError
 from assay.evaluator.storage.memory import MemoryStore
-from assay.manifests.contract import Column, Contract
+from assay.manifests.contract import Contract
+from assay.manifests.contract_column import Column
 from tests.evaluator.data import tables
 
 COLUMNS = (

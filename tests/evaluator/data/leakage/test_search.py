@@ -19,7 +19,7 @@ from assay.evaluator.data.leakage.row_digest import row_digests
 from assay.evaluator.data.leakage.training_cutoff import TrainingCutoff, as_microseconds, instant
 from assay.evaluator.errors import DataError
 from assay.manifests.column import FrozenColumn
-from assay.manifests.contract import Column
+from assay.manifests.contract_column import Column
 from assay.manifests.leakage import LeakageCheck
 from tests.evaluator.data.leakage.builders import Y, frozen, overlap, searched, texts, train, vocabulary
 

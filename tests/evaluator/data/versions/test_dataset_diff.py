@@ -10,7 +10,8 @@ from assay.evaluator.data.frozen.freeze import freeze
 from assay.evaluator.data.versions.contract_diff import contract_changes
 from assay.evaluator.data.versions.dataset_diff import diff
 from assay.evaluator.storage.memory import MemoryStore
-from assay.manifests.contract import ClassBalance, Column, Contract
+from assay.manifests.contract import ClassBalance, Contract
+from assay.manifests.contract_column import Column
 from assay.manifests.dataset_diff import DatasetDiff
 from tests.evaluator.data import tables
 
