@@ -18,7 +18,7 @@ from assay.cluster.prepare.throughput_history import Pace
 from assay.evaluator.ledger import reader
 from assay.evaluator.ledger.reader import OpenedRun
 from assay.manifests import Arm, Experiment
-from assay.manifests.ledger import Spent
+from assay.manifests.spent import Spent
 
 _NUM_BATCHES = 4
 _TRIALS_S = 30.0

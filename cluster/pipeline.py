@@ -27,7 +27,10 @@ from assay.evaluator.predictors import device_class, pick_device
 from assay.evaluator.provenance import lineage, repository
 from assay.evaluator.storage import Store, open_store, split_uri
 from assay.manifests import Dataset, Experiment
-from assay.manifests.ledger import SUBMISSION_VARIABLE, Run, Spent, submission_key
+from assay.manifests.environment_variables import SUBMISSION_VARIABLE
+from assay.manifests.ledger_layout import submission_key
+from assay.manifests.run import Run
+from assay.manifests.spent import Spent
 
 ProgressCallback = Callable[[str, int], None]
 """Called with an arm's name and how many of its units are published more than before."""

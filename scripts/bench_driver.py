@@ -24,13 +24,13 @@ from assay.cluster.drive.schedule import Schedule, Task
 from assay.cluster.drive.task_result import Published
 from assay.cluster.drive.waves import Waves
 from assay.evaluator.batches import Unit
-from assay.evaluator.ledger.reader import UnitReceipt
+from assay.evaluator.ledger.receipt import UnitReceipt
 from assay.evaluator.results import UnitTiming
 from assay.evaluator.storage.memory import MemoryStore
 from assay.manifests import Arm, Experiment, Metric, Plan, Policy, Resources, Suite, Variant
 from assay.manifests.check_report import CheckReport
 from assay.manifests.column import FrozenColumn
-from assay.manifests.ledger import Lineage, Run
+from assay.manifests.run import Lineage, Run
 
 NO_DIGEST = "sha256:" + "0" * 64
 

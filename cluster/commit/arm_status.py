@@ -5,8 +5,8 @@ from dataclasses import dataclass
 
 from assay.cluster.drive.drive_outcome import DriveOutcome
 from assay.cluster.errors import RunError, StoppedError
-from assay.evaluator.ledger.reader import UnitReceipt
-from assay.manifests.ledger import Run
+from assay.evaluator.ledger.receipt import UnitReceipt
+from assay.manifests.run import Run
 
 
 @dataclass(frozen=True)

@@ -7,8 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from assay.cluster.commit import arm_metrics, arm_status, confounding, gate_review
-from assay.cluster.commit.analysis import analysed
+from assay.cluster.commit import analysis, arm_metrics, arm_status, confounding, gate_review
 from assay.cluster.commit.arm_status import ArmStatuses
 from assay.cluster.commit.coverage import check_coverage
 from assay.cluster.commit.guardrail_inputs import SIZES, Measured, latency_rows
@@ -19,11 +18,13 @@ from assay.cluster.drive.drive_outcome import DriveOutcome
 from assay.cluster.errors import RunError, StoppedError
 from assay.cluster.prepare import dataset_findings
 from assay.evaluator.ledger import reader, writer
-from assay.evaluator.ledger.reader import SLOT_SECONDS, LedgerFile, UnitReceipt
-from assay.evaluator.probes.batch_size import Wobble
+from assay.evaluator.ledger.commit_record import LedgerFile
+from assay.evaluator.ledger.receipt import SLOT_SECONDS, UnitReceipt
+from assay.evaluator.probes.batch_size import BatchSizeSensitivity
 from assay.evaluator.storage import Store
 from assay.manifests import Dataset
-from assay.manifests.ledger import Run, Spent
+from assay.manifests.run import Run
+from assay.manifests.spent import Spent
 
 _TABLES_OF_ARMS = ("units", "arms", "metrics", "confusions", "histograms", "latency")
 
@@ -96,7 +97,7 @@ def _of_arms(
         files += [receipt.file for receipt in in_order]
         wobble = _wobble(in_order)
         if wobble.exceeds(suite.wobble_tolerance):
-            outcome.note("wobble", wobble.told(suite), arm=arm.name)
+            outcome.note("wobble", wobble.description(suite), arm=arm.name)
         summary |= {"num_rows": dataset.num_rows, **_of_whole_arm(in_order, wobble)}
         rows["units"] += [_unit_row(receipt) for receipt in in_order]
         rows["latency"] += latency_rows(arm.name, in_order)
@@ -106,12 +107,12 @@ def _of_arms(
     return rows, files
 
 
-def _wobble(receipts: Sequence[UnitReceipt]) -> Wobble:
+def _wobble(receipts: Sequence[UnitReceipt]) -> BatchSizeSensitivity:
     """How far an arm's scores depend on the batch size: the most that a slot of it has found."""
-    return max((Wobble(**receipt.facts["wobble"]) for receipt in receipts), key=lambda each: each.floor)
+    return max((BatchSizeSensitivity(**receipt.facts["wobble"]) for receipt in receipts), key=lambda each: each.floor)
 
 
-def _of_whole_arm(in_order: Sequence[UnitReceipt], wobble: Wobble) -> dict[str, Any]:
+def _of_whole_arm(in_order: Sequence[UnitReceipt], wobble: BatchSizeSensitivity) -> dict[str, Any]:
     """Columns of the arms table that only an arm with every unit has."""
     times = arm_times(in_order)
     columns = {
@@ -180,7 +181,7 @@ def _of_run(
     """Rows of the tables that are about the whole run: what its plan and its policy make of the arms."""
     plan = run.experiment.suite.plan
     measured = Measured(rows["latency"], rows["arms"])
-    found = analysed(run, files, store, measured, plan=plan, failed=statuses.unfinished, dropped=statuses.dropped)
+    found = analysis.analysed(run, files, store, measured, plan=plan, failed=statuses.unfinished, dropped=statuses.dropped)
     budget = gate_review.budget_of(run, rows["arms"], spent)
     events = [asdict(event) for event in outcome.events]
     decisions = gate_review.reviewed(
@@ -193,11 +194,11 @@ def _of_run(
         policy=run.experiment.suite.policy,
         findings=dataset_findings.at_opening(run),
     )
-    analysis = json.dumps(found.to_json())
+    found_json = json.dumps(found.to_json())
     return {
         "comparisons": [{"metric": found.metric, **asdict(comparison)} for comparison in found.comparisons],
         "decisions": gate_review.as_rows(decisions),
-        "analyses": [{"plan_digest": run.plan_digest, "exploratory": False, "analysis": analysis}],
+        "analyses": [{"plan_digest": run.plan_digest, "exploratory": False, "analysis": found_json}],
         "events": events,
         "spending": [{**spent.model_dump(), "budget_kept": budget.kept, "budget_words": budget.words}],
     }

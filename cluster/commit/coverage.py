@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 
 from assay.cluster.errors import RunError
-from assay.evaluator.ledger.reader import UnitReceipt
+from assay.evaluator.ledger.receipt import UnitReceipt
 
 
 def check_coverage(receipts: Mapping[int, UnitReceipt], arm: str, *, num_rows: int, num_units: int) -> None:

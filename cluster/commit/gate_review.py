@@ -12,7 +12,9 @@ from assay.evaluator.ledger import reader, version_log
 from assay.evaluator.ledger.version_log import Repetition
 from assay.evaluator.storage import Store
 from assay.manifests import InvalidInput, Plan, Policy
-from assay.manifests.ledger import Run, Spent
+from assay.manifests.ledger_layout import Table
+from assay.manifests.run import Run
+from assay.manifests.spent import Spent
 from assay.stats.gate import review
 from assay.stats.gate.decide import Decision
 from assay.stats.gate.evidence import ArmCost, Evidence
@@ -79,7 +81,7 @@ def ask(store: Store, run_id: str, *, policy: Policy | None = None) -> Asked:
     except ValueError as error:
         raise InvalidInput(str(error), place=run_id) from None
 
-    def rows(table: reader.Table) -> list[dict[str, Any]]:
+    def rows(table: Table) -> list[dict[str, Any]]:
         return reader.read_table(store, files, table).to_pylist()
 
     found = Analysis.from_json(json.loads(rows("analyses")[0]["analysis"]))

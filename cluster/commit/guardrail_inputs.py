@@ -9,11 +9,13 @@ import pyarrow as pa
 
 from assay.cluster.commit.ledger_samples import samples_of
 from assay.evaluator.ledger import reader
-from assay.evaluator.ledger.reader import LedgerFile, UnitReceipt
+from assay.evaluator.ledger.commit_record import LedgerFile
+from assay.evaluator.ledger.receipt import UnitReceipt
 from assay.evaluator.storage import Store
 from assay.manifests import Plan
 from assay.manifests.guardrail import Guardrail as Rule
-from assay.manifests.ledger import SEGMENT_COLUMN_PREFIX, Run
+from assay.manifests.ledger_layout import SEGMENT_COLUMN_PREFIX
+from assay.manifests.run import Run
 from assay.stats.guardrails.group_guardrail import GroupGapGuardrail, Groups, SelectionRatioGuardrail
 from assay.stats.guardrails.metric_guardrail import Guardrail, Held
 from assay.stats.guardrails.resource_guardrail import LatencyGuardrail, SizeGuardrail

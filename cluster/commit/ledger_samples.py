@@ -9,12 +9,13 @@ import pyarrow as pa
 from assay.cluster.commit import arm_metrics
 from assay.cluster.errors import RunError
 from assay.evaluator.ledger import reader
-from assay.evaluator.ledger.reader import LedgerFile
+from assay.evaluator.ledger.commit_record import LedgerFile
 from assay.evaluator.metrics import operating_point, ranking, row
 from assay.evaluator.metrics.corpus import NUM_BINS, CorpusValue
 from assay.evaluator.storage import Store
 from assay.manifests import Metric, PlanColumns
-from assay.manifests.ledger import SCORE_COLUMN_PREFIX, SEGMENT_COLUMN_PREFIX, Run
+from assay.manifests.ledger_layout import SCORE_COLUMN_PREFIX, SEGMENT_COLUMN_PREFIX
+from assay.manifests.run import Run
 from assay.stats.corpus.corpus import (
     CLASS_METRICS,
     Answers,

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from assay.evaluator import fingerprint
-from assay.evaluator.ledger.reader import UnitReceipt
+from assay.evaluator.ledger.receipt import UnitReceipt
 
 
 def arm_scores_digest(receipts: Iterable[UnitReceipt]) -> str:

@@ -4,7 +4,7 @@ import time
 from collections.abc import Callable
 
 from assay.manifests import Prices, Resources
-from assay.manifests.ledger import Spent
+from assay.manifests.spent import Spent
 
 _HOUR_S = 3600.0
 

@@ -4,9 +4,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from assay.cluster.cost.account import cost
-from assay.evaluator.ledger.reader import UnitReceipt
+from assay.evaluator.ledger.receipt import UnitReceipt
 from assay.manifests import Prices
-from assay.manifests.ledger import Spent
+from assay.manifests.spent import Spent
 from assay.stats.gate.review import POINT
 
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from assay.manifests import Budget
-from assay.manifests.ledger import Spent
+from assay.manifests.spent import Spent
 
 _HOUR_S = 3600.0
 

@@ -5,7 +5,10 @@ from collections.abc import Sequence
 from assay.evaluator.errors import StoreError
 from assay.evaluator.ledger.reader import OpenedRun
 from assay.evaluator.storage import Store
-from assay.manifests.ledger import Progress, Run, Spent, progress_key
+from assay.manifests.ledger_layout import progress_key
+from assay.manifests.progress import Progress
+from assay.manifests.run import Run
+from assay.manifests.spent import Spent
 
 
 def spent_elsewhere(store: Store, run: Run, *, runs: Sequence[OpenedRun]) -> Spent:

@@ -1,6 +1,5 @@
 """Holds one arm's variant at a time, loaded, probed and timed, and scores units with it. Publishes nothing."""
 
-import sys
 import time
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict
@@ -24,12 +23,13 @@ from assay.evaluator.predictors import (
     read_weights,
     reset_peak_memory,
 )
-from assay.evaluator.probes.batch_size import Wobble, probe
+from assay.evaluator.predictors.entrypoint import add_import_paths
+from assay.evaluator.probes.batch_size import BatchSizeSensitivity, probe
 from assay.evaluator.probes.latency import PairedTimes, time_in_turn
 from assay.evaluator.provenance import environment
 from assay.evaluator.results import UnitResult
 from assay.manifests import Variant
-from assay.manifests.ledger import Run
+from assay.manifests.run import Run
 
 _NO_PREPARATION = {"load_s": 0.0, "timing_s": 0.0, "probe_s": 0.0, "load_cpu_s": 0.0}
 
@@ -54,7 +54,7 @@ class ArmScorer:
             run: The opened run.
             import_paths: Folders that entrypoints may be imported from, beside the installed packages.
         """
-        sys.path[:0] = [path for path in import_paths if path not in sys.path]
+        add_import_paths(import_paths)
         self.run = run
         self._suite = run.experiment.suite
         self._arms = {arm.name: arm for arm in run.experiment.arms}
@@ -71,7 +71,7 @@ class ArmScorer:
         self.weights_digest: str | None = None
         self.paired_times: PairedTimes | None = None
         self._predictor: Predictor | None = None
-        self._wobble: Wobble | None = None
+        self._wobble: BatchSizeSensitivity | None = None
         self._weights_bytes: int | None = None
         self._preparation = dict(_NO_PREPARATION)
 
@@ -100,7 +100,7 @@ class ArmScorer:
         self.arm = arm
         self._add_preparation("load_s", started, cpu_started)
 
-    def probe(self, *, times_control: bool = True) -> Wobble:
+    def probe(self, *, times_control: bool = True) -> BatchSizeSensitivity:
         """How far the loaded arm's scores depend on the batch size; probed once a load.
 
         Args:
@@ -150,7 +150,7 @@ class ArmScorer:
             "cpu": self.environment.circumstance["cpu"],
             "device_class": device_class(self.device),
             "environment": dict(self.environment.identity),
-            "determinism": asdict(determinism.found()),
+            "determinism": asdict(determinism.flags_in_force()),
         }
 
     def footprint(self) -> dict[str, int | None]:

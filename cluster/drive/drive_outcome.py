@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field
 
 from assay.cluster.drive.events import Event, event
-from assay.evaluator.ledger.reader import UnitReceipt
+from assay.evaluator.ledger.receipt import UnitReceipt
 
 
 @dataclass

@@ -16,8 +16,8 @@ from assay.cluster.drive.stopping import StopRequest
 from assay.cluster.drive.task_result import Failure, Published
 from assay.cluster.drive.waves import Waves
 from assay.cluster.errors import RunError
-from assay.evaluator.ledger.reader import Sharing, UnitReceipt
-from assay.manifests.ledger import Run
+from assay.evaluator.ledger.receipt import Sharing, UnitReceipt
+from assay.manifests.run import Run
 
 _TICK_S = 1.0
 

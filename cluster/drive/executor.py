@@ -6,7 +6,7 @@ from typing import Protocol
 from assay.cluster.drive.schedule import Task
 from assay.cluster.drive.task_result import Failure, Published
 from assay.manifests import Arm
-from assay.manifests.ledger import Run
+from assay.manifests.run import Run
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,7 @@ from assay.cluster.drive.schedule import Task
 from assay.cluster.drive.slot import Slot
 from assay.cluster.drive.unit_work import UnitWork
 from assay.manifests import Arm
-from assay.manifests.ledger import Run
+from assay.manifests.run import Run
 
 _NAME = "in-process"
 

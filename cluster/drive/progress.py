@@ -9,9 +9,12 @@ from assay.cluster.cost.projects import recorded_spending
 from assay.cluster.drive.events import utc_now
 from assay.cluster.errors import StoppedError
 from assay.evaluator.errors import StoreError
-from assay.evaluator.ledger.reader import UnitReceipt
+from assay.evaluator.ledger.receipt import UnitReceipt
 from assay.evaluator.storage import Store
-from assay.manifests.ledger import ArmProgress, Progress, ProgressState, Run, Spent, cancel_key, progress_key
+from assay.manifests.ledger_layout import cancel_key, progress_key
+from assay.manifests.progress import ArmProgress, Progress, ProgressState
+from assay.manifests.run import Run
+from assay.manifests.spent import Spent
 
 _INTERVAL_S = 1.0
 

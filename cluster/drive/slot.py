@@ -12,7 +12,7 @@ from assay.cluster.drive.unit_work import UnitWork
 from assay.evaluator.errors import DamageError, StoreError, VariantError
 from assay.evaluator.predictors import PredictionError
 from assay.evaluator.storage import open_store
-from assay.manifests.ledger import Run
+from assay.manifests.run import Run
 
 
 class Slot:
@@ -50,7 +50,7 @@ class Slot:
             wobble = scorer.probe(times_control=work.times_control)
             unit, wobbles = scorer.units[task.unit], wobble.exceeds(self._suite.wobble_tolerance)
             if wobbles and self._suite.on_wobble == "fail":
-                return self._failure("arm", f"its scores depend on the batch size: {wobble.told(self._suite)}")
+                return self._failure("arm", f"its scores depend on the batch size: {wobble.description(self._suite)}")
             if wobbles and self._suite.on_wobble == "batch_size_1":
                 unit = replace(unit, batch_size=1)
             return work.perform(task, unit, scorer=scorer, wobble=wobble, ledger=self._ledger, slot=self._name)

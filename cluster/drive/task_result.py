@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Literal
 
-from assay.evaluator.ledger.reader import UnitReceipt
+from assay.evaluator.ledger.receipt import UnitReceipt
 
 
 @dataclass(frozen=True)

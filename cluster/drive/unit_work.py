@@ -9,7 +9,7 @@ from assay.cluster.drive.schedule import Task
 from assay.cluster.drive.task_result import Published
 from assay.evaluator.batches import Unit
 from assay.evaluator.ledger.writer import publish_unit
-from assay.evaluator.probes.batch_size import Wobble
+from assay.evaluator.probes.batch_size import BatchSizeSensitivity
 from assay.evaluator.storage import Store
 
 
@@ -25,7 +25,7 @@ class UnitWork(Protocol):
     times_control: bool
 
     def perform(
-        self, task: Task, unit: Unit, *, scorer: ArmScorer, wobble: Wobble, ledger: Store, slot: str
+        self, task: Task, unit: Unit, *, scorer: ArmScorer, wobble: BatchSizeSensitivity, ledger: Store, slot: str
     ) -> Published:
         """Does one unit of the loaded arm.
 
@@ -47,7 +47,7 @@ class PublishUnit:
     times_control = True
 
     def perform(
-        self, task: Task, unit: Unit, *, scorer: ArmScorer, wobble: Wobble, ledger: Store, slot: str
+        self, task: Task, unit: Unit, *, scorer: ArmScorer, wobble: BatchSizeSensitivity, ledger: Store, slot: str
     ) -> Published:
         """Publishes the unit with all circumstances under which it was scored."""
         started_at = dt.datetime.now(dt.UTC).isoformat(timespec="microseconds")

@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping, Sequence
 import numpy as np
 
 from assay.evaluator.batches import Unit
-from assay.evaluator.ledger.reader import UnitReceipt
+from assay.evaluator.ledger.receipt import UnitReceipt
 from assay.manifests import Experiment
 from assay.stats.sequential import racing
 

@@ -2,7 +2,8 @@
 
 from ray.util.metrics import Gauge
 
-from assay.manifests.ledger import Progress, Run
+from assay.manifests.progress import Progress
+from assay.manifests.run import Run
 
 NAMES = {
     "assay_units_done": "Units in the ledger, of all arms.",

@@ -19,7 +19,7 @@ from assay.cluster.on_ray import autoscaler, lost_actor, slot_demand
 from assay.cluster.on_ray.actors import SlotActor
 from assay.cluster.on_ray.session import connected
 from assay.manifests import Arm, Resources
-from assay.manifests.ledger import Run
+from assay.manifests.run import Run
 
 # A node that falls silent costs every slot on it again and again until Ray notices, after a quarter of a minute or
 # more; the pauses before this many losses in a row add up to about two minutes.

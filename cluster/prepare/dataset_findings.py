@@ -11,7 +11,7 @@ from assay.manifests.dataset import Dataset
 from assay.manifests.drift_report import DriftReport
 from assay.manifests.finding import Finding
 from assay.manifests.leakage import Leakage
-from assay.manifests.ledger import Run
+from assay.manifests.run import Run
 
 LINEAGE_FIELD = "findings"
 """The circumstance of a run's lineage that holds what was known when it was opened."""
@@ -86,7 +86,7 @@ def in_store(store: Store, dataset: Dataset) -> DatasetFindings:
     Raises:
         DamageError: A finding was changed.
     """
-    known = findings.found(store, dataset.reference, rows_digest=dataset.rows_digest)
+    known = findings.findings_of(store, dataset.reference, rows_digest=dataset.rows_digest)
     return DatasetFindings(tuple(_summary(each) for each in known))
 
 

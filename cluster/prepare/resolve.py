@@ -1,7 +1,6 @@
 """An experiment file to an experiment with every digest filled: everything is checked before a slot is asked for."""
 
 import posixpath
-import sys
 from collections.abc import Callable
 from functools import cache
 from pathlib import Path
@@ -13,7 +12,7 @@ from assay.evaluator import fingerprint
 from assay.evaluator.data.frozen.shards import open_dataset
 from assay.evaluator.errors import DataError, VariantError
 from assay.evaluator.predictors import code_digest, resolve_entrypoint
-from assay.evaluator.predictors.entrypoint import check_parameters
+from assay.evaluator.predictors.entrypoint import add_import_paths, check_parameters
 from assay.evaluator.predictors.inputs import check_inputs
 from assay.evaluator.storage import Store, open_store, split_uri
 from assay.manifests import Arm, Dataset, Experiment, InvalidInput, Metric, parse
@@ -70,7 +69,8 @@ def resolved(experiment: Experiment, paths: tuple[str, ...]) -> Resolved:
         paths: Folders to import entrypoints from.
 
     Raises:
-        InvalidInput: The dataset, an entrypoint, weights or a column is not what the experiment says.
+        InvalidInput: The dataset, an entrypoint, weights or a column is not what the experiment says, or a folder to
+            import from has a module `assay`.
     """
     experiment = sweep.expanded(experiment)
     location = experiment.dataset
@@ -85,7 +85,7 @@ def resolved(experiment: Experiment, paths: tuple[str, ...]) -> Resolved:
             remedy="freeze the rows that were meant under a version of their own, or correct the digest",
         )
     check_columns(experiment, dataset)
-    sys.path[:0] = [path for path in paths if path not in sys.path]
+    add_import_paths(paths)
     # The arms of a sweep share code, weights and stores: each is read, and opened, once.
     code_digest_of, stores = cache(code_digest), cache(open_store)
     weights_of = cache(lambda location: _weights(location, stores))

@@ -9,10 +9,11 @@ from assay.cluster.drive.events import Event, event
 from assay.evaluator import batches, fingerprint
 from assay.evaluator.errors import DamageError
 from assay.evaluator.ledger import reader, writer
-from assay.evaluator.ledger.reader import OpenedRun, UnitReceipt
+from assay.evaluator.ledger.reader import OpenedRun
+from assay.evaluator.ledger.receipt import UnitReceipt
 from assay.evaluator.storage import Store
 from assay.manifests import Experiment
-from assay.manifests.ledger import Run
+from assay.manifests.run import Run
 
 
 def unit_keys(experiment: Experiment, *, dataset_digest: str, environment: Mapping[str, str | None]) -> dict[str, str]:

@@ -11,11 +11,11 @@ from assay.evaluator.batches import Unit
 from assay.evaluator.ledger import reader
 from assay.evaluator.ledger.scores_compared import Difference, difference
 from assay.evaluator.predictors import code_digest
-from assay.evaluator.probes.batch_size import Wobble
+from assay.evaluator.probes.batch_size import BatchSizeSensitivity
 from assay.evaluator.provenance import lineage
 from assay.evaluator.provenance.dotted import flat
 from assay.evaluator.storage import Store
-from assay.manifests.ledger import unit_key
+from assay.manifests.ledger_layout import unit_key
 from assay.manifests.verification import Against, Change
 
 
@@ -66,7 +66,7 @@ class RescoreUnit:
         unit: Unit,
         *,
         scorer: ArmScorer,
-        wobble: Wobble,  # noqa: ARG002  # probed to be as a run is
+        wobble: BatchSizeSensitivity,  # noqa: ARG002  # probed to be as a run is
         ledger: Store,
         slot: str,  # noqa: ARG002
     ) -> Published:

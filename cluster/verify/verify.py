@@ -1,6 +1,5 @@
 """Verification: a committed run's units scored once more, on the way that they took, and compared bit by bit."""
 
-import sys
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -19,14 +18,16 @@ from assay.evaluator import batches
 from assay.evaluator.batches import Unit
 from assay.evaluator.data.frozen.shards import open_dataset
 from assay.evaluator.ledger import reader, version_log
-from assay.evaluator.ledger.reader import UnitReceipt
+from assay.evaluator.ledger.receipt import UnitReceipt
 from assay.evaluator.ledger.scores_compared import NUM_SHOWN
+from assay.evaluator.predictors.entrypoint import add_import_paths
 from assay.evaluator.provenance import lineage
 from assay.evaluator.provenance.dotted import flat
 from assay.evaluator.storage import Store
 from assay.evaluator.storage.memory import MemoryStore
 from assay.manifests.errors import InvalidInput, did_you_mean
-from assay.manifests.ledger import Lineage, LogEntry, Run
+from assay.manifests.log_entry import LogEntry
+from assay.manifests.run import Lineage, Run
 from assay.manifests.verification import Against, ArmVerified, Verification
 
 _HINTS_AT_SHARE = 1 / 3
@@ -94,7 +95,7 @@ def verify(
     rows = reader.read_table(store, files, "arms", ["arm", "status"]).to_pylist()
     arms = _arms_to_score([row["arm"] for row in rows if row["status"] == "complete"], arm, run_id)
     paths = _import_paths(run, import_paths)
-    sys.path[:0] = [path for path in paths if path not in sys.path]
+    add_import_paths(paths)
     dataset, _ = open_dataset(run.experiment.dataset)
     now = lineage.captured(run.experiment, import_paths=paths, executor=pipeline.executor_name(in_process=in_process))
     units = batches.units(dataset.num_rows, shard_rows=dataset.shard_rows, batch_size=run.experiment.suite.batch_size)
@@ -118,7 +119,9 @@ def verify(
         tolerance=tolerance,
         changed=tuple(sorted(changed.values(), key=lambda each: (not each.field.startswith("arms."), each.field))),
     )
-    return RunVerification(version_log.verified(store, run_id, verification), tuple(_hints(compared)), failed)
+    return RunVerification(
+        version_log.record_verification(store, run_id, verification), tuple(_hints(compared)), failed
+    )
 
 
 class _DrawnUnits(Waves):

@@ -89,7 +89,7 @@ def test_a_leak_is_an_exit_code_only_where_it_is_asked_for(folder):
     command("dataset", "leakage", LOCATION, "--training", "fine.jsonl", "--fail-on-leak")
     assert found["is_fine"] is False
     assert found["training"][0]["num_rows"] == 301
-    assert found["digest"] in {finding.digest() for finding in findings.found(open_store("datasets"), "small@v1")}
+    assert found["digest"] in {finding.digest() for finding in findings.findings_of(open_store("datasets"), "small@v1")}
 
 
 def test_what_was_known_is_in_the_lineage_and_answers_when_the_dataset_is_gone(folder):

@@ -17,10 +17,10 @@ from assay.cluster.errors import RunError
 from assay.cluster.verify import verify as verification
 from assay.evaluator import batches
 from assay.evaluator.ledger import reader, version_log
-from assay.evaluator.ledger.verify import verify as verify_ledger
+from assay.evaluator.ledger.ledger_verification import verify_ledger
 from assay.evaluator.storage import open_store
 from assay.manifests import InvalidInput
-from assay.manifests.ledger import Run
+from assay.manifests.run import Run
 from tests import builders
 
 # A module of its own for each test that changes code: Python keeps what it has imported.
@@ -271,7 +271,7 @@ def test_the_newest_word_on_enough_rows_counts(run):
     def say(num_rows: int, *, differ: int, against: str = "ledger", arms=("control", "better", "worse", "again")):
         update = {"num_rows": num_rows, "num_rows_different": differ}
         told = tuple(arm.model_copy(update=update) for arm in found.arms if arm.arm in arms)
-        version_log.verified(store, run.run_id, found.model_copy(update={"arms": told, "against": against}))
+        version_log.record_verification(store, run.run_id, found.model_copy(update={"arms": told, "against": against}))
         repeated = version_log.repetition(store, run.run_id)
         return repeated and repeated.outcome
 

@@ -4,7 +4,7 @@ import pytest
 
 from assay.cluster.commit.coverage import check_coverage
 from assay.cluster.errors import RunError
-from assay.evaluator.ledger.reader import UnitReceipt
+from assay.evaluator.ledger.receipt import UnitReceipt
 
 
 def receipts(*num_rows: int) -> dict[int, UnitReceipt]:

@@ -10,7 +10,7 @@ from assay.cluster.errors import RunError
 from assay.cluster.report.record import document
 from assay.cluster.report.terminal import verdict
 from assay.evaluator.ledger import reader
-from assay.evaluator.ledger.reader import UnitReceipt
+from assay.evaluator.ledger.receipt import UnitReceipt
 from assay.manifests import Prices
 from tests import builders
 

@@ -12,7 +12,9 @@ from assay.evaluator.ledger import reader
 from assay.evaluator.ledger.reader import OpenedRun
 from assay.evaluator.storage.memory import MemoryStore
 from assay.manifests import Budget
-from assay.manifests.ledger import Progress, Spent, progress_key
+from assay.manifests.ledger_layout import progress_key
+from assay.manifests.progress import Progress
+from assay.manifests.spent import Spent
 from tests import builders
 
 PRICES = {"cpu_hour": 3600.0}  # one a second

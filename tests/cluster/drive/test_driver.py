@@ -18,7 +18,7 @@ from assay.cluster.drive.stopping import StopRequest
 from assay.cluster.drive.task_result import Failure, Published
 from assay.cluster.drive.waves import Waves
 from assay.cluster.errors import RunError
-from assay.evaluator.ledger.reader import UnitReceipt
+from assay.evaluator.ledger.receipt import UnitReceipt
 from assay.evaluator.storage.memory import MemoryStore
 from assay.manifests import Budget, Prices, Resources
 from tests import builders

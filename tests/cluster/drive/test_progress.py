@@ -10,8 +10,11 @@ from assay.cluster.errors import RunError
 from assay.cluster.report.record import document
 from assay.evaluator.errors import StoreError
 from assay.evaluator.ledger import reader
+from assay.evaluator.ledger.receipt import UnitReceipt
 from assay.evaluator.storage.memory import MemoryStore
-from assay.manifests.ledger import SUBMISSION_VARIABLE, Progress, cancel_key, progress_key, submission_key
+from assay.manifests.environment_variables import SUBMISSION_VARIABLE
+from assay.manifests.ledger_layout import cancel_key, progress_key, submission_key
+from assay.manifests.progress import Progress
 from tests import builders
 
 NUM_UNITS = 7  # 200 rows in units of 32
@@ -30,8 +33,8 @@ def told(prepared) -> Progress:
     return Progress.model_validate_json(prepared.store.get(progress_key(prepared.run.run_id)).to_pybytes())
 
 
-def receipt(arm: str, unit: int, num_rows: int = 32) -> reader.UnitReceipt:
-    return reader.UnitReceipt(arm, unit, "key", num_rows, 1, "sha256", "digest", {})
+def receipt(arm: str, unit: int, num_rows: int = 32) -> UnitReceipt:
+    return UnitReceipt(arm, unit, "key", num_rows, 1, "sha256", "digest", {})
 
 
 class Clock:

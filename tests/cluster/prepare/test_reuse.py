@@ -18,8 +18,10 @@ from assay.cluster.report.record import document
 from assay.cluster.report.terminal import verdict
 from assay.evaluator import fingerprint
 from assay.evaluator.ledger import reader
+from assay.evaluator.ledger.receipt import RECEIPT_METADATA
 from assay.evaluator.ledger.writer import parquet_bytes
 from assay.evaluator.provenance import environment, repository
+from assay.manifests.ledger_layout import LINEAGE_COLUMNS
 from tests import builders
 
 NUM_UNITS = 7  # 200 rows in units of 32
@@ -252,11 +254,11 @@ def other_scores_and_receipt(path: Path) -> None:
     """A forgery that only the commit record can tell."""
     other_scores(path)
     table = pq.ParquetFile(path).read()
-    rows = table.drop_columns([name for name in table.column_names if name in reader.LINEAGE_COLUMNS])
+    rows = table.drop_columns([name for name in table.column_names if name in LINEAGE_COLUMNS])
     digest = fingerprint.rows_digest(rows.replace_schema_metadata(None))
-    receipt = table.schema.metadata[reader.RECEIPT_METADATA].decode()
+    receipt = table.schema.metadata[RECEIPT_METADATA].decode()
     old = receipt.partition('"scores_digest": "')[2].partition('"')[0]
-    metadata = {reader.RECEIPT_METADATA: receipt.replace(old, digest).encode()}
+    metadata = {RECEIPT_METADATA: receipt.replace(old, digest).encode()}
     path.write_bytes(parquet_bytes(table.replace_schema_metadata(metadata)).to_pybytes())
 
 
@@ -391,7 +393,8 @@ def test_ray_takes_over_what_one_process_has_scored(tmp_path, local_ray):
     arms = dict(builders.ARMS)
     new = arms.pop("worse")
     first = run(builders.write_experiment(tmp_path, arms=arms))
-    prepared = pipeline.prepare(str(builders.write_experiment(tmp_path, arms={**arms, "worse": new})))
+    experiment = builders.write_experiment(tmp_path, arms={**arms, "worse": new}, resources={"max_slots": 1})
+    prepared = pipeline.prepare(str(experiment))
     pipeline.run(prepared, in_process=False, on_progress=lambda arm, units: None)
     second = document(prepared.store, prepared.run.run_id)
     assert second["reused"]["runs"] == [first["run_id"]]
