@@ -11,7 +11,7 @@ from assay.cluster.cli.ledger import AsJson, print_json
 if TYPE_CHECKING:
     from assay.cluster.client.client import Client
     from assay.cluster.client.submission import Submission
-    from assay.manifests.ledger import Progress
+    from assay.manifests.progress import Progress
 
 app = typer.Typer()
 

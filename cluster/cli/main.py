@@ -133,7 +133,7 @@ def run(
     for warning in prepared.findings.warnings:
         typer.echo(f"warning: {prepared.dataset.reference}: {warning}", err=True)
     if dry_run:
-        _estimate(prepared, in_process=in_process, reuses=not no_reuse, as_json=as_json)
+        _forecast(prepared, in_process=in_process, reuses=not no_reuse, as_json=as_json)
         return
     run_id = prepared.run.run_id
     if prepared.committed:
@@ -303,18 +303,18 @@ def schema(
     print_json(KINDS[kind].model_json_schema())
 
 
-def _estimate(prepared: "Prepared", *, in_process: bool, reuses: bool, as_json: bool) -> None:
-    from assay.cluster.forecast import estimate
+def _forecast(prepared: "Prepared", *, in_process: bool, reuses: bool, as_json: bool) -> None:
+    from assay.cluster.forecast import forecast
 
-    found = estimate(prepared, in_process=in_process, reuses=reuses)
+    answer = forecast(prepared, in_process=in_process, reuses=reuses)
     if as_json:
-        print_json(found.to_json())
+        print_json(answer.to_json())
         return
     from rich.console import Console
 
     from assay.cluster.report.terminal import forecast as shown
 
-    shown.show(found.to_json(), Console())
+    shown.show(answer.to_json(), Console())
 
 
 def _document(run: str, ledger: str | None) -> dict[str, Any]:

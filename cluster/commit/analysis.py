@@ -5,11 +5,11 @@ from collections.abc import Mapping, Sequence
 from assay.cluster.commit import gate_review
 from assay.cluster.commit.guardrail_inputs import ArmMeasurements, planned_samples
 from assay.evaluator.ledger import reader
-from assay.evaluator.ledger.reader import LedgerFile
+from assay.evaluator.ledger.commit_record import LedgerFile
 from assay.evaluator.storage import Store
 from assay.manifests import InvalidInput, Plan
 from assay.manifests.errors import did_you_mean
-from assay.manifests.ledger import Run
+from assay.manifests.run import Run
 from assay.stats import analysis
 from assay.stats.results.analysis_record import Analysis
 

@@ -6,7 +6,7 @@ from assay.evaluator import fingerprint
 from assay.evaluator.ledger import calibrations, reader
 from assay.evaluator.storage import Store
 from assay.manifests.calibration import Calibration
-from assay.manifests.ledger import commit_key
+from assay.manifests.ledger_layout import commit_key
 from assay.stats.gate import calibration
 from assay.stats.gate.evidence import ArmEvidence
 

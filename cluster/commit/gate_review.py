@@ -5,14 +5,16 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from assay.cluster.cost import account
+from assay.cluster.cost.budget import SPENT, BudgetCheck
 from assay.cluster.prepare import dataset_findings
 from assay.cluster.prepare.dataset_findings import Known, KnownFindings
 from assay.evaluator.ledger import reader, version_log
 from assay.evaluator.ledger.version_log import Repetition
 from assay.evaluator.storage import Store
 from assay.manifests import InvalidInput, Plan, Policy
-from assay.manifests.ledger import Run, Spent
+from assay.manifests.ledger_layout import Table
+from assay.manifests.run import Run
+from assay.manifests.spent import Spent
 from assay.stats.gate import review
 from assay.stats.gate.decide import Decision
 from assay.stats.gate.evidence import ArmCost, ArmEvidence, CheckOutcome, Evidence
@@ -51,7 +53,7 @@ class GateReview:
     is_recorded: bool
     analysis: Analysis
     decisions: tuple[Decision, ...]
-    findings: KnownFindings
+    findings: DatasetFindings
 
 
 def review_run(store: Store, run_id: str, *, policy: Policy | None = None) -> GateReview:
@@ -76,7 +78,7 @@ def review_run(store: Store, run_id: str, *, policy: Policy | None = None) -> Ga
     except ValueError as error:
         raise InvalidInput(str(error), place=run_id) from None
 
-    def rows(table: reader.Table) -> list[dict[str, Any]]:
+    def rows(table: Table) -> list[dict[str, Any]]:
         return reader.read_table(store, files, table).to_pylist()
 
     analysis = Analysis.from_json(json.loads(rows("analyses")[0]["analysis"]))

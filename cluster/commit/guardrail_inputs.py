@@ -9,7 +9,8 @@ import pyarrow as pa
 
 from assay.cluster.commit.ledger_samples import samples_of
 from assay.evaluator.ledger import reader
-from assay.evaluator.ledger.reader import LedgerFile, UnitReceipt
+from assay.evaluator.ledger.commit_record import LedgerFile
+from assay.evaluator.ledger.receipt import UnitReceipt
 from assay.evaluator.storage import Store
 from assay.manifests import Plan
 from assay.manifests.guardrail import Guardrail as Rule

@@ -9,7 +9,7 @@ import pyarrow as pa
 from assay.cluster.commit import arm_metrics
 from assay.cluster.errors import RunError
 from assay.evaluator.ledger import reader
-from assay.evaluator.ledger.reader import LedgerFile
+from assay.evaluator.ledger.commit_record import LedgerFile
 from assay.evaluator.metrics import operating_point, ranking, row
 from assay.evaluator.metrics.corpus import NUM_BINS, CorpusValue
 from assay.evaluator.storage import Store

@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping, Sequence
 import numpy as np
 
 from assay.evaluator.batches import Unit
-from assay.evaluator.ledger.reader import UnitReceipt
+from assay.evaluator.ledger.receipt import UnitReceipt
 from assay.manifests import Experiment
 from assay.stats.sequential import racing
 
@@ -26,7 +26,7 @@ class Waves:
         """The indices of the units that shall be done after each wave, in the order in which they are done."""
         yield range(len(self._units))
 
-    def beaten(self, receipts: Receipts, arms: Sequence[str]) -> dict[str, str]:  # noqa: ARG002
+    def eliminated(self, receipts: Receipts, arms: Sequence[str]) -> dict[str, str]:  # noqa: ARG002
         """The arms, of those left, that the others beat so clearly that no further wave can help, and why."""
         return {}
 
@@ -51,7 +51,7 @@ class RaceWaves(Waves):
             self.is_last = num_done == len(self._units)
             yield self._order[:num_done]
 
-    def beaten(self, receipts: Receipts, arms: Sequence[str]) -> dict[str, str]:
+    def eliminated(self, receipts: Receipts, arms: Sequence[str]) -> dict[str, str]:
         """The arms that are surely not the best; never the control, which the others are compared with, or its A/A arm."""
         if self.is_last or len(arms) < 2:
             return {}

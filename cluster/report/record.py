@@ -5,12 +5,13 @@ from collections.abc import Sequence
 from typing import Any
 
 from assay.cluster.commit import gate_review
+from assay.cluster.commit.scores_digest import run_scores_digest
 from assay.cluster.cost import arm_cost
 from assay.cluster.prepare import dataset_findings
-from assay.evaluator import fingerprint
 from assay.evaluator.ledger import reader
 from assay.evaluator.storage import Store
 from assay.manifests.check_report import CheckReport
+from assay.manifests.ledger_layout import Table
 
 Document = dict[str, Any]
 
@@ -25,7 +26,7 @@ def document(store: Store, run_id: str) -> Document:
     files = reader.committed_files(store, run_id)
     run = reader.read_run(store, run_id)
 
-    def rows(table: reader.Table) -> list[dict[str, Any]]:
+    def rows(table: Table) -> list[dict[str, Any]]:
         return [
             {name: value for name, value in row.items() if name != "run_id"}
             for row in reader.read_table(store, files, table).to_pylist()
@@ -66,7 +67,7 @@ def document(store: Store, run_id: str) -> Document:
         "thresholds": thresholds,
         "opened_at": run.opened_at,
         "supersedes": run.supersedes,
-        "scores_digest": scores_digest(list(arms.values())),
+        "scores_digest": run_scores_digest(arms.values()),
         "repeats": suite.repeats,
         "arms": [
             {**_nested(row), "metrics": metrics.get(name, {}), "pass_std": spreads.get(name, {})}
@@ -131,12 +132,6 @@ def _race(arms: Sequence[dict[str, Any]]) -> dict[str, int]:
         "num_units": sum(row["num_units"] for row in arms),
         "num_units_saved": sum(row["num_units"] - row["num_units_done"] for row in dropped),
     }
-
-
-def scores_digest(arms: Sequence[dict[str, Any]]) -> str:
-    """One digest of all scores of a run: of the complete arms' digests, by name."""
-    digests = sorted((row["arm"], row["scores_digest"]) for row in arms if row["status"] == "complete")
-    return fingerprint.sha256_digest(json.dumps(digests).encode())
 
 
 def gate_answer(decisions: Sequence[dict[str, Any]]) -> str:

@@ -263,7 +263,7 @@ def test_threads_of_linear_algebra_never_show():
     import sys
 
     program = (
-        "from tests.stats.plans import correlated, plan, samples_of; from stats import analysis; import hashlib, json\n"
+        "from tests.stats.plans import correlated, plan, samples_of; from assay.stats import analysis; import hashlib, json\n"
         "found = [analysis.analyze(samples_of(correlated(9000, [0.0] * k)), plan(family='tukey')) for k in (2, 10)]\n"
         "print(hashlib.sha256(json.dumps([f.to_json() for f in found]).encode()).hexdigest())"
     )

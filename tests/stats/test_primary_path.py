@@ -89,6 +89,7 @@ def test_a_constant_difference_gets_no_p_value():
     assert found.degenerate == "constant_difference"
 
 
+@pytest.mark.extended
 def test_family_wise_error_is_held_where_no_arm_differs():
     false_alarms = sum(
         any(

@@ -250,7 +250,9 @@ def test_no_error_at_all_is_a_score_of_zero():
     assert found.arm_mean_A.tolist() == [0, 0, 0]
 
 
-@pytest.mark.parametrize("kind", ["f1", "rmse", "auroc"])
+@pytest.mark.parametrize(
+    "kind", ["auroc", *(pytest.param(kind, marks=pytest.mark.extended) for kind in ("f1", "rmse"))]
+)
 def test_the_level_holds_where_nothing_differs(kind):
     rejected, num = 0, 100
     for seed in range(num):

@@ -120,6 +120,7 @@ def test_the_order_of_lines_never_shows():
     assert forth.to_json() == back.to_json()
 
 
+@pytest.mark.extended
 def test_clusters_hold_the_level_where_rows_do_not():
     """Clusters of 10 rows with a shared part, each in one arm: naive Welch is far off, CR1 is not."""
     rng, by_cluster, naive = np.random.default_rng(0), [], []

@@ -23,9 +23,12 @@ def binary(num_rows=400):
 # Three standard errors of a rate of 0.05 over 100 replicates are 0.065.
 @pytest.mark.parametrize(
     ("samples", "scale"),
-    [(samples_of(correlated(200, [0.0, 0.3, -0.3])), "continuous"), (binary(), "binary")],
+    [
+        (samples_of(correlated(200, [0.0, 0.3, -0.3])), "continuous"),
+        pytest.param(binary(), "binary", marks=pytest.mark.extended),
+    ],
 )
-@pytest.mark.parametrize("minimum_effect", [0.0, 0.02])
+@pytest.mark.parametrize("minimum_effect", [0.0, pytest.param(0.02, marks=pytest.mark.extended)])
 def test_no_difference_is_rarely_promoted_and_twice_the_detectable_one_nearly_always(samples, scale, minimum_effect):
     found = rates(samples, plan(scale=scale, minimum_effect=minimum_effect))
     assert found[None].false_promote <= 0.05 + 0.065

@@ -66,6 +66,7 @@ def test_an_arm_without_a_segment_that_is_large_enough_is_not_testable():
     assert (found.verdict, len(found.not_judged)) == ("not_testable", 4)
 
 
+@pytest.mark.extended
 def test_segments_are_wrongly_called_broken_no_more_often_than_alpha():
     """Every segment lies on the margin: half of alpha is on that side."""
     broken = [checked(segmented([0.5, 0.5, 0.5], seed=seed)).verdict == "breach" for seed in range(400)]

@@ -277,6 +277,7 @@ def test_tests_of_zeros_and_ones_refuse_other_scores():
         independent_groups.chi_square([[0, 1], [0, 2]])
 
 
+@pytest.mark.extended
 def test_type_one_error_of_the_corrected_anova_holds_where_sphericity_is_broken():
     # Near-clones and one outlier: uncorrected .11 to .14 at any number of rows.
     rng = np.random.default_rng(9)

@@ -100,11 +100,17 @@ def test_an_arm_is_dropped_soon_after_hidden_units_can_no_longer_save_it(num_uni
 @pytest.mark.parametrize(
     ("population", "margin"),
     [
-        ([[0, 10], [10, 4], [10, 4], [10, 4], [0, 8], [0, 0]], 0.0),  # as good, in units that differ strongly
-        ([[0, 10], [10, 7], [9, 7], [9, 7], [8, 7], [9, 7]], 0.0),  # one unit makes the best arm the best
-        ([[8, 2], [2, 8], [5, 5], [10, 0], [0, 10], [5, 5]], 0.0),
+        pytest.param(
+            [[0, 10], [10, 4], [10, 4], [10, 4], [0, 8], [0, 0]], 0.0, marks=pytest.mark.extended
+        ),  # as good, in units that differ strongly
+        pytest.param(
+            [[0, 10], [10, 7], [9, 7], [9, 7], [8, 7], [9, 7]], 0.0, marks=pytest.mark.extended
+        ),  # one unit makes the best arm the best
+        pytest.param([[8, 2], [2, 8], [5, 5], [10, 0], [0, 10], [5, 5]], 0.0, marks=pytest.mark.extended),
         ([[9, 6], [9, 4], [8, 7], [10, 6], [9, 7], [0, 5]], 10 / 60),  # worse by the margin, and no more
-        ([[10, 5, 0], [0, 5, 10], [10, 5, 2], [2, 5, 10], [6, 7, 0], [2, 3, 8]], 0.0),  # the lead changes
+        pytest.param(
+            [[10, 5, 0], [0, 5, 10], [10, 5, 2], [2, 5, 10], [6, 7, 0], [2, 3, 8]], 0.0, marks=pytest.mark.extended
+        ),  # the lead changes
     ],
 )
 def test_over_all_orders_of_the_units_no_level_is_exceeded(population, margin):

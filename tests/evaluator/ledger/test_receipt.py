@@ -3,7 +3,7 @@
 import pickle
 import tracemalloc
 
-from assay.evaluator.ledger.reader import Sharing, UnitReceipt
+from assay.evaluator.ledger.receipt import Sharing, UnitReceipt
 
 REPEATED = {
     "determinism": {f"flag_{number}": "a value that is rather long" for number in range(12)},

@@ -1,8 +1,8 @@
-"""What is told of an actor that was lost."""
+"""Why an actor was lost, in one line."""
 
 from ray.exceptions import ActorDiedError, NodeDiedError, OutOfMemoryError
 
-from assay.cluster.on_ray.ray_executor import reason_of
+from assay.cluster.on_ray.lost_actor import reason_of
 
 # As Ray 2.60 words it, shortened.
 OUT_OF_MEMORY = """1 worker(s) were killed due to the node running low on memory.
@@ -16,8 +16,8 @@ Refer to the documentation on how to address the out of memory issue"""
 
 
 def test_of_a_node_out_of_memory_the_amounts_are_told_and_no_command_of_others():
-    told = reason_of(OutOfMemoryError(OUT_OF_MEMORY))
-    assert told == ("out of memory on the node: 6.76GB used / 23.54GB limit, 2.93GB of it by the slot that was ended")
+    reason = reason_of(OutOfMemoryError(OUT_OF_MEMORY))
+    assert reason == ("out of memory on the node: 6.76GB used / 23.54GB limit, 2.93GB of it by the slot that was ended")
 
 
 def test_words_that_are_not_known_are_left_out():

@@ -10,9 +10,9 @@ import pytest
 
 from assay.cluster import pipeline
 from assay.evaluator.ledger import reader, version_log, writer
-from assay.evaluator.ledger.verify import verify
+from assay.evaluator.ledger.ledger_verification import verify_ledger
 from assay.evaluator.storage import open_store
-from assay.manifests.ledger import run_key
+from assay.manifests.ledger_layout import run_key
 from tests import builders
 
 ARMS = {
@@ -49,7 +49,7 @@ def whole(tmp_path_factory) -> Path:
             decisions = reader.read_table(
                 prepared.store, reader.committed_files(prepared.store, prepared.run.run_id), "decisions"
             ).to_pylist()
-            version_log.record(prepared.store, prepared.run.run_id, decisions)
+            version_log.record_decisions(prepared.store, prepared.run.run_id, decisions)
             version_log.override(prepared.store, prepared.run.run_id, "best", "hold", reason="a holiday", by="someone")
     assert not reader.is_committed(prepared.store, prepared.run.run_id)
     return folder
@@ -78,7 +78,7 @@ def found(ledger: Path, pattern: str, names: dict[str, str]) -> Path:
 
 
 def named(ledger: Path, **options) -> dict[str, str]:
-    return {each.key: each.problem for each in verify(open_store(str(ledger)), **options).problems}
+    return {each.key: each.problem for each in verify_ledger(open_store(str(ledger)), **options).problems}
 
 
 def key_of(ledger: Path, path: Path) -> str:
@@ -106,7 +106,7 @@ EVIDENCE = [
 
 
 def test_a_ledger_that_nobody_touched_is_as_recorded(ledger, names):
-    verified = verify(open_store(str(ledger)))
+    verified = verify_ledger(open_store(str(ledger)))
     assert verified.problems == ()
     assert verified.num_runs == 3
     assert verified.num_files == len(list((ledger / "v1/data").rglob("*.parquet")))
@@ -157,7 +157,7 @@ def test_a_removed_file_is_named(ledger, names, pattern):
 
 
 def test_the_newest_entry_is_missed_by_who_kept_its_seal(ledger):
-    head = verify(open_store(str(ledger))).log_head
+    head = verify_ledger(open_store(str(ledger))).log_head
     (ledger / "v1/log/000004.json").unlink()
     assert named(ledger) == {}
     assert "cut short" in named(ledger, log_head=head)["v1/log/"]
