@@ -7,9 +7,11 @@ from typing import Any
 
 import numpy as np
 
-from assay.cluster.commit import arm_metrics, confounding, gate_review
-from assay.cluster.commit.analysis import analysed
+from assay.cluster.commit import analysis, arm_metrics, arm_status, confounding, gate_review
+from assay.cluster.commit.arm_status import ArmStatuses
+from assay.cluster.commit.coverage import check_coverage
 from assay.cluster.commit.guardrail_inputs import SIZES, ArmMeasurements, latency_rows
+from assay.cluster.commit.scores_digest import arm_scores_digest
 from assay.cluster.cost import arm_cost
 from assay.cluster.cost.account import SlotAccount
 from assay.cluster.drive.drive_outcome import DriveOutcome
@@ -21,7 +23,8 @@ from assay.evaluator.ledger.receipt import SLOT_SECONDS, UnitReceipt
 from assay.evaluator.probes.batch_size import BatchSizeSensitivity
 from assay.evaluator.storage import Store
 from assay.manifests import Dataset
-from assay.manifests.ledger import Run, Spent
+from assay.manifests.run import Run
+from assay.manifests.spent import Spent
 from assay.stats.gate import review
 
 _TABLES_OF_ARMS = ("units", "arms", "metrics", "confusions", "histograms", "latency")
@@ -179,9 +182,11 @@ def _of_run(
     """Rows of the tables that are about the whole run: what its plan and its policy make of the arms."""
     plan = run.experiment.suite.plan
     measured = ArmMeasurements(rows["latency"], rows["arms"])
-    found = analysed(run, files, store, measured, plan=plan, failed=ends.unfinished, dropped=ends.dropped)
+    found = analysis.analysed(
+        run, files, store, measured, plan=plan, failed=statuses.unfinished, dropped=statuses.dropped
+    )
     budget = gate_review.budget_of(run, rows["arms"], spent)
-    events = [asdict(event) for event in driven.events]
+    events = [asdict(event) for event in outcome.events]
     evidence = gate_review.evidence_of(
         run,
         gate_review.EvidenceTables(rows["arms"], rows["metrics"], events),
@@ -190,7 +195,7 @@ def _of_run(
         findings=dataset_findings.at_opening(run),
     )
     decisions = review.review(found, run.experiment.suite.policy, plan, evidence)
-    analysis = json.dumps(found.to_json())
+    found_json = json.dumps(found.to_json())
     return {
         "comparisons": [{"metric": found.metric, **asdict(comparison)} for comparison in found.comparisons],
         "decisions": gate_review.as_rows(decisions),

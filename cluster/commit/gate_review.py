@@ -7,7 +7,7 @@ from typing import Any
 
 from assay.cluster.cost.budget import SPENT, BudgetCheck
 from assay.cluster.prepare import dataset_findings
-from assay.cluster.prepare.dataset_findings import Known, KnownFindings
+from assay.cluster.prepare.dataset_findings import DatasetFindings, FindingSummary
 from assay.evaluator.ledger import reader, version_log
 from assay.evaluator.ledger.version_log import Repetition
 from assay.evaluator.storage import Store
@@ -102,7 +102,7 @@ def evidence_of(
     *,
     policy: Policy,
     budget: CheckOutcome,
-    findings: KnownFindings,
+    findings: DatasetFindings,
     repetition: Repetition | None = None,
 ) -> Evidence:
     """What the gate knows of a run beside its analysis.
@@ -139,7 +139,7 @@ def evidence_of(
     )
 
 
-def _outcome(finding: Known | None) -> CheckOutcome:
+def _outcome(finding: FindingSummary | None) -> CheckOutcome:
     return CheckOutcome() if finding is None else CheckOutcome(finding.is_fine, finding.words)
 
 
@@ -181,9 +181,9 @@ def budget_of(run: Run, arms: Sequence[Row], spent: Spent) -> CheckOutcome:
     experiment = run.experiment
     if experiment.budget is None and experiment.project_budget is None:
         return CheckOutcome(None, "no budget was set")
-    stopped = [row["reason"] for row in arms if row["status"] == "stopped" and account.SPENT in row["reason"]]
-    allowance = account.Allowance(experiment.budget, experiment.project or "", experiment.project_budget)
-    over = stopped[0] if stopped else allowance.exceeded(spent)
+    stopped = [row["reason"] for row in arms if row["status"] == "stopped" and SPENT in row["reason"]]
+    budget_check = BudgetCheck(experiment.budget, experiment.project or "", experiment.project_budget)
+    over = stopped[0] if stopped else budget_check.exceeded(spent)
     return CheckOutcome(not over, over or "the budget was kept")
 
 

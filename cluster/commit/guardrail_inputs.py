@@ -14,7 +14,8 @@ from assay.evaluator.ledger.receipt import UnitReceipt
 from assay.evaluator.storage import Store
 from assay.manifests import Plan
 from assay.manifests.guardrail import Guardrail as Rule
-from assay.manifests.ledger import SEGMENT_COLUMN_PREFIX, Run
+from assay.manifests.ledger_layout import SEGMENT_COLUMN_PREFIX
+from assay.manifests.run import Run
 from assay.stats.guardrails.group_checks import GroupGapCheck, Groups, SelectionRatioCheck
 from assay.stats.guardrails.guardrail_check import GuardrailCheck
 from assay.stats.guardrails.metric_check import MetricCheck

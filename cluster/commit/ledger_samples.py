@@ -14,7 +14,8 @@ from assay.evaluator.metrics import operating_point, ranking, row
 from assay.evaluator.metrics.corpus import NUM_BINS, CorpusValue
 from assay.evaluator.storage import Store
 from assay.manifests import Metric, PlanColumns
-from assay.manifests.ledger import SCORE_COLUMN_PREFIX, SEGMENT_COLUMN_PREFIX, Run
+from assay.manifests.ledger_layout import SCORE_COLUMN_PREFIX, SEGMENT_COLUMN_PREFIX
+from assay.manifests.run import Run
 from assay.stats.corpus.calibration_error import Confidences
 from assay.stats.corpus.class_counts import CLASS_METRICS, Classes
 from assay.stats.corpus.corpus_samples import CorpusStatistic, corpus_samples
