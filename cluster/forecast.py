@@ -1,4 +1,4 @@
-"""Estimate: what a run would take, before anything of it is begun or written."""
+"""Forecast: what a run would take, before anything of it is begun or written."""
 
 import time
 from collections.abc import Mapping, Sequence
@@ -6,30 +6,34 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from assay.cluster.cost import projects
-from assay.cluster.cost.account import Allowance, cost
-from assay.cluster.cost.projects import told_spent
-from assay.cluster.drive.slot import Slot
+from assay.cluster.cost.account import cost
+from assay.cluster.cost.budget import BudgetCheck
+from assay.cluster.cost.projects import recorded_spending
+from assay.cluster.drive.arm_scorer import ArmScorer
+from assay.cluster.drive.task_result import one_line
+from assay.cluster.drive.trial import time_batches
 from assay.cluster.pipeline import Prepared
 from assay.cluster.prepare import reuse, throughput_history
 from assay.cluster.prepare.throughput_history import Pace
 from assay.evaluator.ledger import reader
-from assay.manifests import Experiment
-from assay.manifests.ledger import Spent
+from assay.evaluator.ledger.reader import OpenedRun
+from assay.manifests import Arm, Experiment
+from assay.manifests.spent import Spent
 
 _NUM_BATCHES = 4
-_PROBING_S = 30.0
-"""After so many seconds only code of which nothing is known yet is still probed."""
+_TRIALS_S = 30.0
+"""After so many seconds only code of which nothing is known yet is still tried."""
 
 
 @dataclass(frozen=True)
-class ArmEstimate:
+class ArmForecast:
     """What one arm would take.
 
     Attributes:
         arm: Its name.
         num_units_there: Units that this run has in the ledger.
         num_units_reused: Units that other runs have scored, by their keys; whether they were scored on the same
-            kind of device is seen only when they are taken over.
+            kind of device is seen only when they are reused.
         num_units: Units that are to be evaluated.
         num_rows: Their rows.
         seconds_per_row: Of a slot.
@@ -56,7 +60,7 @@ class ArmEstimate:
 
 
 @dataclass(frozen=True)
-class Estimate:
+class Forecast:
     """What a run would take.
 
     Attributes:
@@ -93,14 +97,14 @@ class Estimate:
     in_a_race: bool
     exceeds: str
     warnings: tuple[str, ...]
-    arms: tuple[ArmEstimate, ...]
+    arms: tuple[ArmForecast, ...]
 
     def to_json(self) -> dict[str, Any]:
         """As JSON."""
         return {**asdict(self), "warnings": list(self.warnings), "arms": [asdict(arm) for arm in self.arms]}
 
 
-def estimate(prepared: Prepared, *, in_process: bool, reuses: bool = True) -> Estimate:
+def forecast(prepared: Prepared, *, in_process: bool, reuses: bool = True) -> Forecast:
     """What a prepared run would take. Reads the ledger and writes nothing there.
 
     Arms that earlier runs know take as long as they did there. Of the others a few batches are evaluated in this
@@ -109,36 +113,30 @@ def estimate(prepared: Prepared, *, in_process: bool, reuses: bool = True) -> Es
     Args:
         prepared: The run.
         in_process: Whether it would have its one slot in this process.
-        reuses: Whether it would take over units of other runs.
+        reuses: Whether it would reuse units of other runs.
     """
     run, experiment, store = prepared.run, prepared.run.experiment, prepared.store
     past = reader.opened_runs(store)
-    to_do: dict[str, tuple[int, int, list[int]]] = {}
-    for arm in experiment.arms:
-        there = set(reader.stored_units(store, run.run_id, arm.name))
-        reused = reuse.available(run, arm.name, store=store, sources=past) - there if reuses else set[int]()
-        left = [index for index in range(prepared.num_units) if index not in there | reused]
-        to_do[arm.name] = (len(there), len(reused), [] if prepared.committed else left)
-    unknown = [arm for arm, (_, _, left) in to_do.items() if left]
+    units = {arm.name: _units(prepared, arm.name, past, reuses=reuses) for arm in experiment.arms}
     paces = throughput_history.paces(store, run, runs=past)
-    probed, problems = _probed(prepared, [arm for arm in unknown if arm not in paces])
-    paces |= probed
+    tried, problems = _tried(prepared, [arm for arm in units if units[arm].left and arm not in paces])
+    paces |= tried
     arms = tuple(
-        _arm(prepared, index, *to_do[arm.name], paces.get(arm.name), problems.get(arm.name, ""))
-        for index, arm in enumerate(experiment.arms)
+        _arm_forecast(prepared, arm, units[arm.name], pace=paces.get(arm.name), problem=problems.get(arm.name, ""))
+        for arm in experiment.arms
     )
     spent = sum((Spent(slot_s=arm.slot_s, gpu_s=arm.gpu_s, price=arm.price) for arm in arms), start=Spent())
     num_slots, slots_known = _slots(experiment, arms, in_process=in_process)
     openings = sum(_openings(experiment, arm) for arm in arms)
     longest_s = max((arm.slot_s / max(_openings(experiment, arm), 1) for arm in arms), default=0.0)
-    before = told_spent(store, run.run_id) or told_spent(store, run.supersedes or run.run_id) or Spent()
-    allowance = Allowance(
+    before = recorded_spending(store, run.run_id) or recorded_spending(store, run.supersedes or run.run_id) or Spent()
+    budget = BudgetCheck(
         experiment.budget,
         experiment.project or "",
         experiment.project_budget,
         projects.spent_elsewhere(store, run, runs=past),
     )
-    return Estimate(
+    return Forecast(
         run_id=run.run_id,
         committed=prepared.committed,
         num_units=prepared.num_units,
@@ -152,43 +150,59 @@ def estimate(prepared: Prepared, *, in_process: bool, reuses: bool = True) -> Es
         wall_s=max(spent.slot_s / num_slots, longest_s) if num_slots else 0.0,
         is_complete=not any(arm.problem for arm in arms),
         in_a_race=experiment.race is not None,
-        exceeds=allowance.exceeded(before + spent),
-        warnings=tuple(allowance.warnings(before + spent).values()),
+        exceeds=budget.exceeded(before + spent),
+        warnings=tuple(budget.warnings(before + spent).values()),
         arms=arms,
     )
 
 
-def _arm(
-    prepared: Prepared,
-    index: int,
-    num_there: int,
-    num_reused: int,
-    left: Sequence[int],
-    pace: Pace | None,
-    problem: str,
-) -> ArmEstimate:
+@dataclass(frozen=True)
+class _Units:
+    """One arm's units.
+
+    Attributes:
+        num_there: Those that this run has in the ledger.
+        num_reused: Those that other runs have scored.
+        left: The indices of those that are to be evaluated.
+    """
+
+    num_there: int
+    num_reused: int
+    left: tuple[int, ...]
+
+
+def _units(prepared: Prepared, arm: str, past: Sequence[OpenedRun], *, reuses: bool) -> _Units:
+    run, store = prepared.run, prepared.store
+    there = set(reader.stored_units(store, run.run_id, arm))
+    reused = reuse.available(run, arm, store=store, sources=past) - there if reuses else set[int]()
+    left = [index for index in range(prepared.num_units) if index not in there | reused]
+    return _Units(len(there), len(reused), () if prepared.committed else tuple(left))
+
+
+def _arm_forecast(prepared: Prepared, arm: Arm, units: _Units, *, pace: Pace | None, problem: str) -> ArmForecast:
     experiment = prepared.run.experiment
-    arm, held = experiment.arms[index], experiment.resources
-    num_rows = sum(prepared.units[unit].num_rows for unit in left)
+    resources = experiment.resources
+    num_rows = sum(prepared.units[unit].num_rows for unit in units.left)
+    pace = pace if units.left else None
     seconds = 0.0
-    if left and pace is not None:
-        seconds = num_rows * pace.seconds_per_row + min(held.replicas, len(left)) * pace.setup_s
+    if pace is not None:
+        seconds = num_rows * pace.seconds_per_row + min(resources.replicas, len(units.left)) * pace.setup_s
     spent = cost(
         seconds,
-        num_cpus=held.num_cpus,
-        num_gpus=held.num_gpus,
-        kind=arm.accelerator_type or "",
+        num_cpus=resources.num_cpus,
+        num_gpus=resources.num_gpus,
+        accelerator_type=arm.accelerator_type or "",
         prices=experiment.prices,
     )
-    return ArmEstimate(
+    return ArmForecast(
         arm=arm.name,
-        num_units_there=num_there,
-        num_units_reused=num_reused,
-        num_units=len(left),
+        num_units_there=units.num_there,
+        num_units_reused=units.num_reused,
+        num_units=len(units.left),
         num_rows=num_rows,
-        seconds_per_row=pace.seconds_per_row if left and pace is not None else None,
-        setup_s=pace.setup_s if left and pace is not None else None,
-        source=pace.source if left and pace is not None else "",
+        seconds_per_row=None if pace is None else pace.seconds_per_row,
+        setup_s=None if pace is None else pace.setup_s,
+        source="" if pace is None else pace.source,
         slot_s=spent.slot_s,
         gpu_s=spent.gpu_s,
         price=spent.price,
@@ -196,11 +210,11 @@ def _arm(
     )
 
 
-def _openings(experiment: Experiment, arm: ArmEstimate) -> int:
+def _openings(experiment: Experiment, arm: ArmForecast) -> int:
     return min(arm.num_units, experiment.resources.replicas)
 
 
-def _slots(experiment: Experiment, arms: Sequence[ArmEstimate], *, in_process: bool) -> tuple[int, bool]:
+def _slots(experiment: Experiment, arms: Sequence[ArmForecast], *, in_process: bool) -> tuple[int, bool]:
     """How many slots there would be at once, and whether that is known."""
     most = sum(_openings(experiment, arm) for arm in arms)
     if in_process:
@@ -209,36 +223,38 @@ def _slots(experiment: Experiment, arms: Sequence[ArmEstimate], *, in_process: b
     return (most, most == 0) if bound is None else (min(most, bound), True)
 
 
-def _probed(prepared: Prepared, arms: Sequence[str]) -> tuple[dict[str, Pace], dict[str, str]]:
+def _tried(prepared: Prepared, arms: Sequence[str]) -> tuple[dict[str, Pace], dict[str, str]]:
     """The pace of arms of which no run knows, from a few batches here, and why there is none for the others."""
-    found: dict[str, Pace] = {}
+    paces: dict[str, Pace] = {}
     problems: dict[str, str] = {}
     if not arms:
-        return found, problems
+        return paces, problems
     entrypoints = {arm.name: arm.variant.entrypoint for arm in prepared.run.experiment.arms}
     by_code: dict[str, Pace] = {}
-    slot = Slot("probe", prepared.run.model_dump_json(), prepared.import_paths)
+    scorer = ArmScorer(prepared.run, prepared.import_paths)
     began_s = time.monotonic()
     try:
         for arm in sorted(arms, key=_first_of_its_code(arms, entrypoints).__getitem__):
             code = entrypoints[arm]
-            if code in by_code and time.monotonic() - began_s > _PROBING_S:
-                found[arm] = by_code[code]
+            if code in by_code and time.monotonic() - began_s > _TRIALS_S:
+                paces[arm] = by_code[code]
                 continue
-            took = slot.rehearse(arm, num_batches=_NUM_BATCHES)
-            if isinstance(took, str):
-                problems[arm] = took
+            try:
+                trial = time_batches(scorer, arm, num_batches=_NUM_BATCHES)
+            except Exception as error:  # noqa: BLE001  # a variant's code may raise anything
+                problems[arm] = one_line(error)
                 continue
-            words = f"{took.num_rows} rows probed in this process on {took.device}"
-            found[arm] = Pace(took.seconds / took.num_rows, took.setup_s, words)
-            by_code.setdefault(code, Pace(took.seconds / took.num_rows, took.setup_s, f"{words}, arm '{arm}'"))
+            seconds_per_row = trial.seconds / trial.num_rows
+            source = f"{trial.num_rows} rows probed in this process on {trial.device}"
+            paces[arm] = Pace(seconds_per_row, trial.setup_s, source)
+            by_code.setdefault(code, Pace(seconds_per_row, trial.setup_s, f"{source}, arm '{arm}'"))
     finally:
-        slot.close()
-    return found, problems
+        scorer.close()
+    return paces, problems
 
 
 def _first_of_its_code(arms: Sequence[str], entrypoints: Mapping[str, str]) -> dict[str, int]:
-    """Orders arms so that every code is probed once before any is twice."""
+    """Orders arms so that every code is tried once before any is twice."""
     seen: dict[str, int] = {}
     turn = {}
     for arm in arms:

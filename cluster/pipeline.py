@@ -9,25 +9,30 @@ from typing import Any
 
 from assay.cluster.commit import commit
 from assay.cluster.cost import projects
-from assay.cluster.cost.account import Allowance
-from assay.cluster.drive import driver, progress, stopping, waves
+from assay.cluster.cost.budget import BudgetCheck
+from assay.cluster.drive import events, progress, stopping, waves
+from assay.cluster.drive.driver import Driver
 from assay.cluster.drive.executor import Executor
 from assay.cluster.drive.local_executor import LocalExecutor
-from assay.cluster.drive.slot import Slot
+from assay.cluster.drive.unit_work import PublishUnit, UnitWork
 from assay.cluster.errors import StoppedError
 from assay.cluster.on_ray import session
 from assay.cluster.prepare import dataset_findings, resolve, reuse, throughput_history
-from assay.cluster.prepare.dataset_findings import KnownFindings
+from assay.cluster.prepare.dataset_findings import DatasetFindings
 from assay.evaluator import batches
 from assay.evaluator.batches import Unit
 from assay.evaluator.ledger import reader, writer
+from assay.evaluator.ledger.reader import OpenedRun
 from assay.evaluator.predictors import device_class, pick_device
 from assay.evaluator.provenance import lineage, repository
 from assay.evaluator.storage import Store, open_store, split_uri
 from assay.manifests import Dataset, Experiment
-from assay.manifests.ledger import SUBMISSION_VARIABLE, Run, submission_key
+from assay.manifests.environment_variables import SUBMISSION_VARIABLE
+from assay.manifests.ledger_layout import submission_key
+from assay.manifests.run import Run
+from assay.manifests.spent import Spent
 
-Progress = Callable[[str, int], None]
+ProgressCallback = Callable[[str, int], None]
 """Called with an arm's name and how many of its units are published more than before."""
 
 
@@ -55,7 +60,7 @@ class Prepared:
     committed: bool
     weights_bytes: Mapping[str, int]
     named_by_digest: bool
-    findings: KnownFindings
+    findings: DatasetFindings
 
     @property
     def num_units(self) -> int:
@@ -74,10 +79,10 @@ def prepare(experiment_file: str, *, ledger: str | None = None) -> Prepared:
         InvalidInput: Something in it cannot be used.
     """
     paths = resolve.import_paths(experiment_file)
-    asked = resolve.read_experiment(experiment_file)
+    as_written = resolve.read_experiment(experiment_file)
     if ledger is not None:
-        asked = asked.model_copy(update={"ledger": ledger})
-    experiment, dataset, weights_bytes = resolve.resolved(asked, paths)
+        as_written = as_written.model_copy(update={"ledger": ledger})
+    experiment, dataset, weights_bytes = resolve.resolved(as_written, paths)
     store = open_store(experiment.ledger)
     run = _run(experiment, dataset, paths)
     while reader.is_committed(store, run.run_id) and commit.unfinished_arms(store, run.run_id):
@@ -94,19 +99,19 @@ def prepare(experiment_file: str, *, ledger: str | None = None) -> Prepared:
         paths,
         committed=reader.is_committed(store, run.run_id),
         weights_bytes=weights_bytes,
-        named_by_digest=split_uri(asked.dataset)[1] != dataset.reference,
+        named_by_digest=split_uri(as_written.dataset)[1] != dataset.reference,
         findings=dataset_findings.in_store(open_store(split_uri(experiment.dataset)[0]), dataset),
     )
 
 
-def run(prepared: Prepared, *, in_process: bool, on_progress: Progress, reuses: bool = True) -> None:
+def run(prepared: Prepared, *, in_process: bool, on_progress: ProgressCallback, reuses: bool = True) -> None:
     """Brings a prepared run to its commit, from wherever an earlier driver left it. A committed run is left alone.
 
     Args:
         prepared: The run.
         in_process: Whether slots live in this process rather than on Ray.
         on_progress: Called for every unit that is in the ledger.
-        reuses: Whether units that other runs of the ledger have scored are taken over.
+        reuses: Whether units that other runs of the ledger have scored are reused.
 
     Raises:
         StoppedError: It was told to stop, or its budget is spent; arms that were whole are committed.
@@ -117,76 +122,99 @@ def run(prepared: Prepared, *, in_process: bool, on_progress: Progress, reuses: 
     experiment = prepared.run.experiment
     if experiment.require_clean:
         lineage.check_clean(prepared.run.lineage)
-    watch = progress.Watch(
+    reporter = progress.ProgressReporter(
         prepared.run,
         num_units=prepared.num_units,
         num_rows=prepared.dataset.num_rows,
-        store=prepared.store,  # not a patient one: who tells how far a run is does not hold it up
+        store=prepared.store,  # not a patient one: a report of progress does not hold the run up
         submission_id=os.environ.get(SUBMISSION_VARIABLE, ""),
+        on_progress=on_progress,
     )
     store = open_store(experiment.ledger, patient=True)
     past = reader.opened_runs(store)
-    allowance = Allowance(
-        experiment.budget,
-        experiment.project or "",
-        experiment.project_budget,
-        projects.spent_elsewhere(store, prepared.run, runs=past),
-    )
-    spent = allowance.exceeded(watch.spent)
-    if spent:
-        raise StoppedError(f"nothing was begun: {spent}; give it a larger budget to go on")
-    writer.open_ledger(store)
-    # Where things lie and what may be spent is no part of a run's identity: today's word counts, not the record's.
-    opened = writer.open_run(store, _with_lineage(prepared, store, in_process=in_process))
-    if experiment.require_clean:  # its first units may have been made without this wish
-        lineage.check_clean(opened.lineage)
-    opened = opened.model_copy(update={"experiment": experiment})
+    budget = _budget_left(prepared.run, store, past, spent=reporter.spent)
+    opened = _opened(prepared, store, in_process=in_process)
     published = reader.published_units(store, opened.run_id)
-    for receipt in published:
-        on_progress(receipt.arm, 1)
-    with progress.watched(watch), ExitStack() as until_committed:
-        watch.found(published)
-        cancelled = watch.look()
+    with progress.reporting(reporter), ExitStack() as until_committed:
+        for receipt in published:
+            reporter.add_existing_unit(receipt)
+        cancelled = reporter.poll_cancelled()
         if cancelled:
             raise StoppedError(f"nothing was begun: {cancelled}; submit it again to go on")
-        with place(in_process=in_process) as executor:
+        with open_executor(PublishUnit(), in_process=in_process) as executor:
             stop = until_committed.enter_context(stopping.on_sigterm())  # after Ray has set its own
             if not in_process:
-                from assay.cluster.on_ray.prometheus import Meters
+                from assay.cluster.on_ray.prometheus import PrometheusGauges
 
-                watch.show_on(Meters(opened).show)
+                reporter.show_on(PrometheusGauges(opened).show)
             reused = reuse.Reused()
             if reuses:
-                reused = reuse.take_over(
+                reused = reuse.reuse_units(
                     opened,
                     published=published,
                     num_units=prepared.num_units,
                     store=store,
                     sources=past,
-                    device_class=lambda kind: _device_class(experiment, kind, in_process=in_process),
-                    on_progress=lambda arm: on_progress(arm, 1),
+                    device_class=lambda each: _device_class(experiment, each, in_process=in_process),
+                    on_reused=reporter.add_existing_unit,
                 )
-            watch.found(reused.receipts)
-            driven = driver.drive(
+            driver = Driver(
                 opened,
-                waves=waves.waves_of(experiment, prepared.units),
-                published=[*published, *reused.receipts],
                 executor=executor,
-                import_paths=prepared.import_paths,
-                on_progress=lambda arm: on_progress(arm, 1),
-                watch=watch,
-                order=throughput_history.cheapest_first(
-                    [arm.name for arm in experiment.arms],
-                    paces=throughput_history.paces(store, opened, runs=past),
-                    weights_bytes=prepared.weights_bytes,
-                ),
-                allowance=allowance,
+                reporter=reporter,
+                order=_cheapest_first(prepared, opened, store, past),
+                budget=budget,
                 stop=stop,
             )
-        driven.events[:0] = reused.events
+            outcome = driver.drive(
+                waves.waves_of(experiment, prepared.units),
+                published=[*published, *reused.receipts],
+                import_paths=prepared.import_paths,
+            )
+        outcome.events[:0] = reused.events
         commit.commit(
-            opened, driven, dataset=prepared.dataset, store=store, num_units=prepared.num_units, spent=watch.spent
+            opened, outcome, dataset=prepared.dataset, store=store, num_units=prepared.num_units, spent=reporter.spent
         )
+
+
+def _budget_left(run: Run, store: Store, past: Sequence[OpenedRun], *, spent: Spent) -> BudgetCheck:
+    """What the run may spend.
+
+    Raises:
+        StoppedError: Its earlier drivers, or other runs of its project, have spent all of it.
+    """
+    experiment = run.experiment
+    budget = BudgetCheck(
+        experiment.budget,
+        experiment.project or "",
+        experiment.project_budget,
+        projects.spent_elsewhere(store, run, runs=past),
+    )
+    exceeded = budget.exceeded(spent)
+    if exceeded:
+        raise StoppedError(f"nothing was begun: {exceeded}; give it a larger budget to go on")
+    return budget
+
+
+def _opened(prepared: Prepared, store: Store, *, in_process: bool) -> Run:
+    """The run as the ledger has recorded it, now or earlier, with the experiment as it is today.
+
+    Where things lie and what may be spent is no part of a run's identity: today's word counts, not the record's.
+    """
+    experiment = prepared.run.experiment
+    writer.open_ledger(store)
+    opened = writer.open_run(store, _with_lineage(prepared, store, in_process=in_process))
+    if experiment.require_clean:  # its first units may have been made without this wish
+        lineage.check_clean(opened.lineage)
+    return opened.model_copy(update={"experiment": experiment})
+
+
+def _cheapest_first(prepared: Prepared, run: Run, store: Store, past: Sequence[OpenedRun]) -> list[str]:
+    return throughput_history.cheapest_first(
+        [arm.name for arm in run.experiment.arms],
+        paces=throughput_history.paces(store, run, runs=past),
+        weights_bytes=prepared.weights_bytes,
+    )
 
 
 def _run(experiment: Experiment, dataset: Dataset, import_paths: Sequence[str]) -> Run:
@@ -207,7 +235,7 @@ def _run(experiment: Experiment, dataset: Dataset, import_paths: Sequence[str]) 
         dataset_check=dataset.check,
         unit_keys=reuse.unit_keys(experiment, dataset_digest=dataset.digest(), environment=environment),
         lineage=found,
-        opened_at=progress.now(),
+        opened_at=events.utc_now(),
     )
 
 
@@ -239,19 +267,19 @@ def _superseding(run: Run) -> Run:
     return run.model_copy(update={"run_id": f"{name}-{digest}.{int(repeat or 1) + 1}", "supersedes": run.run_id})
 
 
-def _device_class(experiment: Experiment, kind: str, *, in_process: bool) -> str:
+def _device_class(experiment: Experiment, accelerator_type: str, *, in_process: bool) -> str:
     if in_process:
         return device_class(pick_device())
     from assay.cluster.on_ray.actors import slot_device_class
 
-    return slot_device_class(experiment.resources, kind)
+    return slot_device_class(experiment.resources, accelerator_type)
 
 
-def place(*, in_process: bool, slot_type: type[Slot] | None = None) -> AbstractContextManager[Executor]:
-    """Where slots live; None: slots that publish."""
+def open_executor(work: UnitWork, *, in_process: bool) -> AbstractContextManager[Executor]:
+    """Where slots live that do such work: in this process, or on Ray."""
     if in_process:
-        return nullcontext(LocalExecutor(slot_type=slot_type))
+        return nullcontext(LocalExecutor(work))
     session.secure()
     from assay.cluster.on_ray.ray_executor import ray_executor
 
-    return ray_executor(slot_type)
+    return ray_executor(work)

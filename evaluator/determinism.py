@@ -78,13 +78,13 @@ def unit_seed(seed: int, *, unit: int) -> int:
     """The seed of a unit: of neighbouring units and neighbouring seeds, none shares random numbers with another.
 
     Args:
-        seed: The suite's, plus the number of the pass over its rows.
+        seed: The suite's, plus the number of the repeat.
         unit: The unit's index.
     """
     return int(np.random.SeedSequence((seed, unit)).generate_state(1, np.uint64)[0])
 
 
-def found() -> DeterminismFound:
+def flags_in_force() -> DeterminismFound:
     """Reads the flags back. Call it after a variant is loaded."""
     return DeterminismFound(
         deterministic_algorithms=torch.are_deterministic_algorithms_enabled(),

@@ -16,13 +16,13 @@ from assay.evaluator.predictors.batching import batches_of
 from assay.evaluator.predictors.predictor import Predictor
 from assay.evaluator.results import UnitResult, UnitTiming
 from assay.manifests import Dataset, Suite, Variant
-from assay.manifests.ledger import SCORE_COLUMN_PREFIX, SEGMENT_COLUMN_PREFIX
+from assay.manifests.ledger_layout import SCORE_COLUMN_PREFIX, SEGMENT_COLUMN_PREFIX
 
 
 def evaluate(unit: Unit, *, predictor: Predictor, variant: Variant, suite: Suite, reader: ShardReader) -> UnitResult:
     """Scores the rows of one unit, batch by batch, as often as the suite says.
 
-    The result depends on the rows, the variant and the suite alone: seeds are set anew for every pass over a unit, so
+    The result depends on the rows, the variant and the suite alone: seeds are set anew for every repeat of a unit, so
     neither the order of units nor a retry shows in it.
 
     Raises:

@@ -49,13 +49,13 @@ class UnitResult:
     Attributes:
         table: A row per dataset row: `row_index`, `row_id` (if the dataset has ids), `label`, `prediction`,
             `probabilities` (if stored and the variant gives them), `segment_*`, `cluster`, `score_*`. Scores are means
-            over passes, the rest is the first pass's.
+            over repeats, the rest is the first repeat's.
         digest: Digest of the table's rows: equal for every executor, replica and retry.
         timing: Where the time went.
-        pass_sums: Of each metric, the sum of its scores in each pass; empty if there was one.
+        repeat_sums: Of each metric, the sum of its scores in each repeat; empty if there was one.
     """
 
     table: pa.Table
     digest: str
     timing: UnitTiming
-    pass_sums: dict[str, list[float]] = field(default_factory=dict)
+    repeat_sums: dict[str, list[float]] = field(default_factory=dict)

@@ -3,7 +3,8 @@
 from assay.manifests.arm import Arm
 from assay.manifests.base import Manifest
 from assay.manifests.budget import Budget, Prices
-from assay.manifests.contract import Column, Contract
+from assay.manifests.contract import Contract
+from assay.manifests.contract_column import Column
 from assay.manifests.dataset import Dataset, Shard, Source
 from assay.manifests.errors import AssayError, InvalidInput, ManifestError
 from assay.manifests.experiment import Experiment

@@ -21,6 +21,9 @@ Digest = Annotated[str, Field(pattern=r"^sha256:[0-9a-f]{64}$")]
 Instant = Annotated[str, Field(pattern=r"^\d{4}-\d{2}-\d{2}T\d{2}:\d{2}:\d{2}(\.\d+)?\+00:00$")]
 """A moment in UTC, ISO 8601."""
 
+Fraction = Annotated[float, Field(ge=0, le=1)]
+"""A part of a whole, from 0 to 1."""
+
 CIRCUMSTANCE: JsonDict = {"identity": False}
 """Marks a field that takes no part in the digest."""
 

@@ -7,7 +7,7 @@ from pydantic import Field
 from assay.manifests.base import CIRCUMSTANCE, Digest, Instant, Manifest, Reference
 from assay.manifests.check_report import CheckReport
 from assay.manifests.column import FrozenColumn
-from assay.manifests.contract import Contract, Sample
+from assay.manifests.contract import Contract, RowSample
 from assay.manifests.profile import Profile
 
 Blake3 = Annotated[str, Field(pattern=r"^blake3:[0-9a-f]{64}$")]
@@ -50,7 +50,7 @@ class Parent(Manifest):
     """How many they were."""
     rows_digest: Digest
     """Their digest."""
-    sample: Sample
+    sample: RowSample
     """Which of them were kept."""
 
 

@@ -4,11 +4,13 @@
     |- InvalidInput            what was given cannot be used; exit code 2
     |  |- ManifestError        ... in a manifest (file, line, field, value, bound, remedy)
     |  |- DataError            ... in rows to be frozen or scored        (evaluator.errors)
+    |  |  `- ContractBroken    ... which break their contract            (evaluator.data.check.refusal)
     |  |- VariantError         ... in a variant's entrypoint or weights  (evaluator.errors)
     |  `- SamplesError         ... in a table of scores                  (stats.errors)
     |- DamageError             stored bytes are not what was recorded    (evaluator.errors)
     |- StoreError              a store cannot keep its promises          (evaluator.errors)
     |  `- OutageError          ... now; it may later                     (evaluator.errors)
+    |- PredictionError         a variant failed on a batch               (evaluator.predictors.predictor)
     |- SourceError             the repository is not as a run needs it    (evaluator.errors)
     |- LedgerError             the ledger refuses                        (evaluator.errors)
     `- RunError                a run could not be finished               (cluster.errors)

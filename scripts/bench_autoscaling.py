@@ -2,9 +2,10 @@
 
     python scripts/bench_autoscaling.py [--quick]
 
-A cluster of 0 nodes may grow to some nodes of one pretended GPU. Four runs follow each other on it, through the
-command line: one that ends, one that meets a damaged shard, one that gets SIGTERM and one that gets SIGKILL; with
---quick, the first and the third. After each of them, no node may be left for long. Exits with 1 if a bound is broken.
+A cluster of 0 nodes may grow to some nodes of one pretended GPU. Five runs follow each other on it, through the
+command line: one whose slots no node has room for, which must be refused, one that ends, one that meets a damaged
+shard, one that gets SIGTERM and one that gets SIGKILL; with --quick, the first two. After each of them, no node may be
+left for long. Exits with 1 if a bound is broken.
 
 The share in compute is the arms' seconds in `predict` over the seconds of slots, which Ray's own table of actors gives:
 from an actor being up until it is dead. The arms sleep, so that cores do not limit it.
@@ -76,7 +77,7 @@ class Size:
 
 
 FULL = Size(num_arms=40, arm_s=5.0, max_nodes=4, least_share=LEAST_SHARE_IN_COMPUTE)
-QUICK = Size(num_arms=6, arm_s=3.0, max_nodes=2, least_share=None)  # not done before the second node comes
+QUICK = Size(num_arms=4, arm_s=3.0, max_nodes=2, least_share=None)  # not done before the second node comes
 
 
 @dataclass(frozen=True)
@@ -87,6 +88,7 @@ class Ended:
         began_at: When it was started, as Unix time.
         code: The exit code of the command line.
         output: Its answer.
+        errors: What it printed on standard error.
         nodes: Seconds since its start, and the number of nodes from then on.
         until_empty_s: Seconds from its end until there was no node.
     """
@@ -94,6 +96,7 @@ class Ended:
     began_at: float
     code: int
     output: str
+    errors: str
     nodes: list[tuple[float, int]]
     until_empty_s: float
 
@@ -109,6 +112,14 @@ class Bench:
     def __init__(self, cluster: Autoscaled, size: Size, top: Path) -> None:
         self.cluster, self.size, self.top = cluster, size, top
         self.broken: list[str] = []
+
+    def refused(self) -> None:
+        """No node type has room for a slot: the run says so soon, and no node is started."""
+        ended = self.run(self.experiment("refused", num_arms=2, num_gpus=8))
+        print(f"\n### no room for a slot: exit code {ended.code}, {ended.most_nodes} nodes")
+        is_told = "a slot needs 1 CPU and 8 GPU, and the cluster's autoscaler has no node type" in ended.errors
+        self.bound(is_told and "Traceback" not in ended.errors, f"no room for a slot: {ended.errors[-500:]}")
+        self.bound((ended.code, ended.most_nodes) == (1, 0), "no room for a slot: the run was not refused")
 
     def sweep(self) -> None:
         """Everything goes well."""
@@ -137,7 +148,7 @@ class Bench:
         ended = self.run(self.experiment("killed", num_arms=NUM_ARMS_TO_STOP), signal.SIGKILL)
         self.show("SIGKILL", ended, ok=ended.code == -signal.SIGKILL)
 
-    def experiment(self, name: str, *, num_arms: int) -> Path:
+    def experiment(self, name: str, *, num_arms: int, num_gpus: int = 1) -> Path:
         """Writes rows and an experiment with a ledger of its own."""
         folder = self.top / name
         folder.mkdir()
@@ -150,7 +161,7 @@ class Bench:
             )
             for number in range(num_arms)
         }
-        resources = {"num_gpus": 1, "num_cpus": 1, "max_slots": self.size.max_nodes}
+        resources = {"num_gpus": num_gpus, "num_cpus": 1, "max_slots": self.size.max_nodes}
         file = builders.write_experiment(folder, arms=arms, resources=resources)
         (folder / "variants_under_test.py").write_text(CODE)
         return file
@@ -183,7 +194,7 @@ class Bench:
                 until_empty_s = float("inf")
         if process.returncode not in (0, -signal.SIGKILL):
             print("\n".join(errors.splitlines()[-5:]))
-        return Ended(began_at, process.returncode, output, nodes, until_empty_s)
+        return Ended(began_at, process.returncode, output, errors, nodes, until_empty_s)
 
     def show(self, name: str, ended: Ended, *, ok: bool) -> None:
         """Prints a run's nodes over time, and notes which bounds it broke."""
@@ -259,7 +270,9 @@ def main() -> None:
     with tempfile.TemporaryDirectory(prefix="assay-bench-") as top, autoscaled_ray(max_nodes=size.max_nodes) as cluster:
         bench = Bench(cluster, size, Path(top))
         for part in (
-            (bench.sweep, bench.stopped) if is_quick else (bench.sweep, bench.damaged, bench.stopped, bench.killed)
+            (bench.refused, bench.sweep)
+            if is_quick
+            else (bench.refused, bench.sweep, bench.damaged, bench.stopped, bench.killed)
         ):
             part()
     for told in bench.broken:

@@ -17,20 +17,20 @@ import numpy as np
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from assay.cluster.drive.driver import drive
+from assay.cluster.drive.driver import Driver
 from assay.cluster.drive.executor import Outcome, Ready
-from assay.cluster.drive.progress import Watch
+from assay.cluster.drive.progress import ProgressReporter
 from assay.cluster.drive.schedule import Schedule, Task
-from assay.cluster.drive.slot import Published
+from assay.cluster.drive.task_result import Published
 from assay.cluster.drive.waves import Waves
 from assay.evaluator.batches import Unit
-from assay.evaluator.ledger.reader import UnitReceipt
+from assay.evaluator.ledger.receipt import UnitReceipt
 from assay.evaluator.results import UnitTiming
 from assay.evaluator.storage.memory import MemoryStore
 from assay.manifests import Arm, Experiment, Metric, Plan, Policy, Resources, Suite, Variant
 from assay.manifests.check_report import CheckReport
 from assay.manifests.column import FrozenColumn
-from assay.manifests.ledger import Lineage, Run
+from assay.manifests.run import Lineage, Run
 
 NO_DIGEST = "sha256:" + "0" * 64
 
@@ -41,30 +41,32 @@ class PretendedSlots:
     depth = 2
 
     def __init__(self) -> None:
-        self.told: list[Ready | Outcome] = []
+        self.answers: list[Ready | Outcome] = []
         self.num_slots = 0
 
     def start(self, run: Run, *, import_paths: tuple[str, ...]) -> None:
         """Nothing to make."""
 
-    def kind_of(self, arm: Arm) -> str:  # noqa: ARG002
-        """One kind."""
+    def accelerator_type_of(self, arm: Arm) -> str:  # noqa: ARG002
+        """All slots are alike."""
         return ""
 
-    def want(self, kind: str, num_slots: int) -> None:
+    def want(self, accelerator_type: str, num_slots: int) -> None:
         """As many as the run allows; those that are there stay."""
-        self.told += [Ready(f"slot-{number}", kind) for number in range(self.num_slots, min(num_slots, NUM_SLOTS))]
+        self.answers += [
+            Ready(f"slot-{number}", accelerator_type) for number in range(self.num_slots, min(num_slots, NUM_SLOTS))
+        ]
         self.num_slots = max(self.num_slots, min(num_slots, NUM_SLOTS))
 
     def submit(self, slot: str, task: Task, upcoming: int | None) -> None:  # noqa: ARG002
         """Done."""
         receipt = UnitReceipt(task.arm, task.unit, "key", 1024, 65536, NO_DIGEST, NO_DIGEST, facts_of(task))
-        self.told.append(Outcome(slot, task, Published(receipt, is_ours=True, digest=NO_DIGEST)))
+        self.answers.append(Outcome(slot, task, Published(receipt, is_ours=True, digest=NO_DIGEST)))
 
     def wait(self, timeout_s: float) -> list[Ready | Outcome]:  # noqa: ARG002
         """Everything."""
-        told, self.told = self.told, []
-        return told
+        answers, self.answers = self.answers, []
+        return answers
 
     def interrupt(self, slot: str, reason: str) -> list[Outcome]:  # noqa: ARG002
         """Never needed."""
@@ -139,27 +141,28 @@ def bench_driver(num_arms: int, num_units: int) -> bool:
     run = pretended_run(num_arms)
     units = [Unit(index, index * 1024, 1024, 1024) for index in range(num_units)]
     store = MemoryStore("bench-driver")
-    watch = Watch(run, num_units=num_units, num_rows=num_units * 1024, store=store, submission_id="")
     total, done = num_arms * num_units, 0
     marks: list[tuple[float, float]] = []  # (CPU seconds, MB) after each tenth
 
-    def on_progress(_arm: str) -> None:
+    def on_progress(_arm: str, num_units: int) -> None:
         nonlocal done
-        done += 1
+        done += num_units
         if done % (total // 10) == 0:
             marks.append((time.process_time(), resident_mb()))
 
     began_s, began_mb = time.process_time(), resident_mb()
-    driven = drive(
+    reporter = ProgressReporter(
         run,
-        waves=Waves(units),
-        published=(),
-        executor=PretendedSlots(),
-        import_paths=(),
+        num_units=num_units,
+        num_rows=num_units * 1024,
+        store=store,
+        submission_id="",
         on_progress=on_progress,
-        watch=watch,
     )
-    assert driven.num_evaluated == total
+    outcome = Driver(run, executor=PretendedSlots(), reporter=reporter).drive(
+        Waves(units), published=(), import_paths=()
+    )
+    assert outcome.num_evaluated == total
     cpu_ms = 1000 * (marks[-1][0] - began_s) / total
     first, last = marks[0][0] - began_s, marks[-1][0] - marks[-2][0]
     growth_kb = 1000 * (marks[-1][1] - began_mb) / total
@@ -212,7 +215,7 @@ def bench_schedule(num_arms: int, num_units: int, num_slots: int, replicas: int)
             assert schedule.failed_once(task, "chance")
             if fate < 0.001:  # the slot died, too, and is made again
                 num_died += 1
-                schedule.gone(slot)
+                schedule.release(slot)
                 idle.pop()
                 heapq.heappush(events, (now_s + 5.0, count, slot, None))
                 count += 1

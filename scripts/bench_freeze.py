@@ -23,7 +23,8 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from assay.manifests.contract import Column, Contract
+from assay.manifests.contract import Contract
+from assay.manifests.contract_column import Column
 
 NUM_ROWS, NUM_ROWS_QUICK, NUM_ROWS_WARM_UP = 2_000_000, 50_000, 1_000
 NUM_ROUNDS = 3

@@ -102,7 +102,7 @@ def ratios(*, quick: bool) -> list[tuple[str, float, float]]:
     from assay.stats.comparisons import bootstrap, randomisation
     from assay.stats.moments.bootstrap_weights import row_keys
     from assay.stats.moments.moments import moments_of
-    from assay.stats.omnibus import omnibus
+    from assay.stats.omnibus import repeated_measures
 
     found = []
     names = tuple("abcde")
@@ -116,7 +116,7 @@ def ratios(*, quick: bool) -> list[tuple[str, float, float]]:
             }
         )
         theirs = cpu_seconds(lambda long=long: AnovaRM(long, "score", "row", within=["arm"]).fit())
-        ours = cpu_seconds(lambda scores=scores: omnibus.rm_anova(moments_of(scores, arms=names, control=0)))
+        ours = cpu_seconds(lambda scores=scores: repeated_measures.rm_anova(moments_of(scores, arms=names, control=0)))
         found.append((f"statsmodels AnovaRM, {num_rows} rows x 5", theirs, ours))
     num_rows = 2_000 if quick else 10_000
     scores = scores_of(num_rows, 5)

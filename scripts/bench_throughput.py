@@ -41,7 +41,8 @@ from counting_proxy import CountingProxy, counting_proxy
 from process_watch import Watch, resident_bytes
 
 from assay.cluster import pipeline
-from assay.cluster.drive.slot import Published, Slot
+from assay.cluster.drive.slot import Slot
+from assay.cluster.drive.task_result import Published
 from assay.cluster.on_ray import session
 from assay.evaluator import process
 from assay.evaluator.data.frozen.freeze import freeze

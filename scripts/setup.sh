@@ -9,6 +9,10 @@ wanted=$(cat pyproject.toml scripts/constraints.txt | cksum)
 if [ -x .venv/bin/assay ] && [ "$(cat "$stamp" 2>/dev/null)" = "$wanted" ]; then
   exit 0
 fi
+[ -d .package/assay/cluster ] || {
+  echo "error: .package/assay/cluster is no link; check out again after: git config core.symlinks true" >&2
+  exit 2
+}
 "$python" -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] < (3, 13))' || {
   echo "error: Python 3.11 or 3.12 is needed, $("$python" --version) was found; set PYTHON to one" >&2
   exit 2

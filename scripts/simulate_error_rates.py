@@ -25,7 +25,9 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 from assay.manifests.plan import Plan, PlanColumns
 from assay.manifests.policy import Policy
 from assay.stats import analysis
-from assay.stats.corpus.corpus import Answers, Classes, Ranked, corpus_samples
+from assay.stats.corpus.class_counts import Classes
+from assay.stats.corpus.corpus_samples import CorpusStatistic, corpus_samples
+from assay.stats.corpus.ranked import Ranked
 from assay.stats.gate import decide
 from assay.stats.samples.samples import Samples
 
@@ -106,7 +108,7 @@ def drawn(world: World, rng: np.random.Generator, *, null: bool) -> tuple[Sample
 
 def _answers(
     world: World, latent: np.ndarray, gains: np.ndarray, rng: np.random.Generator
-) -> tuple[Answers, np.ndarray]:
+) -> tuple[CorpusStatistic, np.ndarray]:
     """What arms say of labels of which 30 % are positive, and the true value of the metric."""
     positive = rng.random(world.num_rows) < SHARE_POSITIVE
     if world.kind == "auroc":

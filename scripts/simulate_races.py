@@ -161,16 +161,11 @@ def raced(world: World, sums_UA: np.ndarray, rows_U: np.ndarray) -> tuple[np.nda
         look = racing.race(
             sums_UA[:num_units],
             rows_U=rows_U[:num_units],
-            num_units=world.num_units,
-            num_rows=rows_U.sum(),
-            unit_rows=UNIT_ROWS,
             arms=[f"{arm:02}" for arm in range(NUM_ARMS)],
-            direction=_direction(world),
-            margin=0.0,
-            alpha=ALPHA,
-            bounds=(0.0, 1.0) if world.told else None,
+            dataset=racing.RacedDataset(world.num_units, num_rows=rows_U.sum(), unit_rows=UNIT_ROWS),
+            rules=racing.RaceRules(_direction(world), 0.0, ALPHA, bounds=(0.0, 1.0) if world.told else None),
         )
-        stayed_A[[int(each.arm) for each in look.arms if each.beaten]] = False
+        stayed_A[[int(each.arm) for each in look.arms if each.eliminated]] = False
         sums_UA[num_units:, ~stayed_A] = np.nan
     return stayed_A, 1 - num_evaluated / sums_UA.size
 

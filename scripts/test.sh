@@ -1,6 +1,8 @@
 #!/usr/bin/env bash
-# Every test, in two processes: one for those that need Ray. Arguments go to pytest, as in: scripts/test.sh -m 'not ray'
+# Runs the tests in two processes, one of them for the tests that need Ray, and says what was left out and what took long.
+# Left out are the tests marked `extended` (simulations, chaos schedules), of which the others hold a sample.
+# `scripts/test.sh --all` leaves out nothing. Other arguments go to pytest, as in: scripts/test.sh -m 'not ray'
 set -euo pipefail
 cd "$(dirname "$0")/.."
 bash scripts/setup.sh
-exec .venv/bin/python -m pytest -n 2 --dist loadgroup --no-loadscope-reorder "$@"
+exec .venv/bin/python -m pytest -n 2 --dist loadgroup --no-loadscope-reorder --durations=10 --durations-min=1 "$@"

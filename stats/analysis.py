@@ -11,29 +11,21 @@ from assay.stats.comparisons import paired_tests
 from assay.stats.comparisons.compact_letters import letters_of
 from assay.stats.designs import margins, paired, second_methods, unpaired
 from assay.stats.designs.estimates import arm_estimates
-from assay.stats.designs.paired import Measured
 from assay.stats.designs.segments import BySegment, segments_of
 from assay.stats.distributions.max_t import Pair
 from assay.stats.errors import SamplesError
-from assay.stats.guardrails import metric_guardrail as guards
-from assay.stats.guardrails.metric_guardrail import Guardrail, Held
+from assay.stats.guardrails.guardrail_check import GuardrailCheck
+from assay.stats.guardrails.metric_check import check_binary
+from assay.stats.guardrails.suspicious_improvement import suspicious_improvements
+from assay.stats.moments.arm_means import ArmMeans
+from assay.stats.omnibus import omnibus_result
 from assay.stats.power.observed import best_of, power_of
-from assay.stats.results.analysis import (
-    Analysis,
-    ArmEstimate,
-    BestArm,
-    Check,
-    Comparison,
-    GuardrailResult,
-    Margin,
-    Missingness,
-    NotTestable,
-    OmnibusTest,
-)
+from assay.stats.results.analysis_record import Analysis, BestArm, NotTestable
+from assay.stats.results.comparison import ArmEstimate, Comparison, Margin, OmnibusTest, SecondMethod
+from assay.stats.results.guardrail_result import GuardrailResult
+from assay.stats.results.missingness import Missingness
 from assay.stats.samples.missing import Complete, completed, completed_unpaired
 from assay.stats.samples.samples import Samples, refuse_out_of_range, segment_names
-
-__all__ = ["Analysis", "Guardrail", "analyze"]
 
 Pairs = tuple[Pair, ...]
 
@@ -43,7 +35,7 @@ def analyze(
     plan: Plan,
     *,
     metric: str = "score",
-    guardrails: Sequence[Held] = (),
+    guardrails: Sequence[GuardrailCheck] = (),
     exploratory: bool = False,
 ) -> Analysis:
     """Carries out the plan.
@@ -64,7 +56,7 @@ def analyze(
     given = _chosen(samples, plan)
     is_binary = plan.scale == "binary" and given.num_repeats == 1
     if is_binary:
-        guards.check_binary(given, metric=metric)
+        check_binary(given, metric=metric)
     complete = _completed(given, plan)
     control = given.index(plan.control)
     pairs = paired_tests.pairs_of(len(given.arms), control=control, family=plan.family)
@@ -87,7 +79,10 @@ def analyze(
         letters=_letters(design, plan),
         interaction=by_segment.interaction,
         segments=by_segment.segments,
-        guardrails=(*_guardrails(guardrails, plan, given), *_suspicious(design, plan, metric)),
+        guardrails=(
+            *_guardrails(guardrails, plan, given),
+            *suspicious_improvements(design.comparisons, plan, metric=metric),
+        ),
         margins=_margins(design, plan, is_binary=is_binary),
         best=_best(design, plan),
         missing=complete.missingness,
@@ -95,9 +90,7 @@ def analyze(
         power=power_of(
             design.comparisons,
             critical=design.critical,
-            num_binary_rows=complete.samples.num_rows
-            if is_binary and _is_of_independent_pairs(complete, plan)
-            else None,
+            num_binary_rows=complete.samples.num_rows if is_binary and _has_independent_rows(complete, plan) else None,
         ),
         warnings=(),
         not_testable=(),
@@ -115,12 +108,12 @@ def analyze(
 class _Design:
     """What a design made of the complete scores. `critical` is None where comparisons have critical values apart."""
 
-    measured: Measured | None
+    means: ArmMeans | None
     arms: tuple[ArmEstimate, ...]
     omnibus: OmnibusTest | None
     comparisons: tuple[Comparison, ...]
     critical: float | None
-    checks: tuple[Check, ...]
+    checks: tuple[SecondMethod, ...]
 
 
 def _chosen(samples: Samples, plan: Plan) -> Samples:
@@ -153,14 +146,14 @@ def _completed(given: Samples, plan: Plan) -> Complete:
     return completed(given, rule=plan.missing, direction=plan.direction, scale=plan.scale, control=plan.control)
 
 
-def _is_of_independent_pairs(complete: Complete, plan: Plan) -> bool:
+def _has_independent_rows(complete: Complete, plan: Plan) -> bool:
     return plan.design == "paired" and complete.samples.clusters_R is None
 
 
 def _best(design: _Design, plan: Plan) -> BestArm | None:
-    if design.measured is None:
+    if design.means is None:
         return None
-    return best_of(design.measured, design.comparisons, direction=plan.direction, alpha=plan.alpha)
+    return best_of(design.means, design.comparisons, direction=plan.direction, alpha=plan.alpha)
 
 
 def _num_rows(samples: Samples, plan: Plan) -> int:
@@ -171,31 +164,33 @@ def _carried_out(samples: Samples, plan: Plan, pairs: Pairs, *, control: int, is
     if plan.design == "unpaired":
         return _unpaired(samples, plan, pairs, control=control, is_binary=is_binary)
     if samples.undefined is not None:
-        return _untold(samples, plan, pairs, samples.undefined)
+        return _untestable(samples, plan, pairs, samples.undefined)
     if samples.num_rows < 2:
-        return _untold(samples, plan, pairs, "one row: nothing tells how scores vary")
-    arms = paired.measured(samples, control=control)
+        return _untestable(samples, plan, pairs, "one row: nothing tells how scores vary")
+    arms = paired.measured_arms(samples, control=control)
     estimates = arm_estimates(arms, alpha=plan.alpha, is_binary=is_binary)
     if not pairs:
         return _Design(arms, estimates, None, (), None, ())
     family = paired.family(arms, plan, pairs, is_binary=is_binary)
     return _Design(
-        measured=arms,
+        means=arms,
         arms=estimates,
         omnibus=paired.omnibus_test(arms, samples.kept_RA, plan, is_binary=is_binary),
         comparisons=family.comparisons,
         critical=family.critical,
-        checks=second_methods.checks_of(family.comparisons, arms, samples, plan, pairs=pairs, is_binary=is_binary),
+        checks=second_methods.second_methods_of(
+            family.comparisons, arms, samples, plan, pairs=pairs, is_binary=is_binary
+        ),
     )
 
 
 def _unpaired(samples: Samples, plan: Plan, pairs: Pairs, *, control: int, is_binary: bool) -> _Design:
-    arms = unpaired.measured(samples, control=control)
+    arms = unpaired.measured_arms(samples, control=control)
     estimates = arm_estimates(arms, alpha=plan.alpha, is_binary=is_binary)
     if not pairs:
         return _Design(arms, estimates, None, (), None, ())
     return _Design(
-        measured=arms,
+        means=arms,
         arms=estimates,
         omnibus=unpaired.omnibus_test(samples, arms, plan, is_binary=is_binary),
         comparisons=unpaired.family(samples, arms, plan, pairs, is_binary=is_binary),
@@ -204,7 +199,7 @@ def _unpaired(samples: Samples, plan: Plan, pairs: Pairs, *, control: int, is_bi
     )
 
 
-def _untold(samples: Samples, plan: Plan, pairs: Pairs, reason: str) -> _Design:
+def _untestable(samples: Samples, plan: Plan, pairs: Pairs, reason: str) -> _Design:
     """What there is to say where nothing can be tested: the scores of a single row, if there are any."""
     mean_A = [None if samples.undefined is not None else float(score) for score in samples.scores_RA[0]]
     estimates = tuple(
@@ -221,7 +216,7 @@ def _untold(samples: Samples, plan: Plan, pairs: Pairs, reason: str) -> _Design:
         )
         for arm, reference in pairs
     )
-    omnibus = paired.untestable_omnibus(plan.omnibus, reason) if pairs else None
+    omnibus = omnibus_result.untestable(plan.omnibus, reason) if pairs else None
     return _Design(None, estimates, omnibus, comparisons, None, ())
 
 
@@ -237,11 +232,11 @@ def _by_segment(
         return BySegment(None, ())
     names = tuple(np.unique(given.segments_R).tolist())
 
-    def measure(inside: Samples) -> Measured:
+    def measure(inside: Samples) -> ArmMeans:
         module = paired if plan.design == "paired" else unpaired
-        return module.measured(inside, control=control)
+        return module.measured_arms(inside, control=control)
 
-    def compare(arms: Measured, inside: Samples, pair: Pair) -> Comparison:
+    def compare(arms: ArmMeans, inside: Samples, pair: Pair) -> Comparison:
         if plan.design == "paired":
             return paired.alone(arms, pair, alpha=plan.alpha, is_binary=is_binary)
         return unpaired.alone(inside, arms, pair, alpha=plan.alpha, is_binary=is_binary)
@@ -263,46 +258,20 @@ def _letters(design: _Design, plan: Plan) -> tuple[tuple[str, str], ...]:
     return letters_of(design.comparisons, arms=[arm.arm for arm in best_first], alpha=plan.alpha)
 
 
-def _guardrails(given: Sequence[Held], plan: Plan, primary: Samples) -> tuple[GuardrailResult, ...]:
+def _guardrails(given: Sequence[GuardrailCheck], plan: Plan, primary: Samples) -> tuple[GuardrailResult, ...]:
     if given and plan.design != "paired":
         raise SamplesError(
             "guardrails need every arm on the same rows", field="design", value=plan.design, bound="paired"
         )
-    return tuple(result for guardrail in given for result in guardrail.held(plan, primary=primary))
-
-
-def _suspicious(design: _Design, plan: Plan, metric: str) -> tuple[GuardrailResult, ...]:
-    """Arms against the bound of what is believed of the primary metric, by their estimates: nobody waits for proof."""
-    sign = 1.0 if plan.direction == "higher" else -1.0
-    return tuple(
-        GuardrailResult(
-            name=rule.name,
-            kind=rule.kind,
-            severity=rule.severity,
-            metric=metric,
-            direction="lower" if plan.direction == "higher" else "higher",
-            scale="difference",
-            bound=sign * rule.max_improvement,
-            comparison=comparison,
-            verdict="not_testable"
-            if comparison.estimate is None
-            else "breach"
-            if sign * comparison.estimate > rule.max_improvement
-            else "non_inferior",
-        )
-        for rule in plan.guardrails
-        if rule.kind == "suspicious_improvement"
-        for comparison in design.comparisons
-        if comparison.reference == plan.control
-    )
+    return tuple(result for guardrail in given for result in guardrail.check(plan, primary=primary))
 
 
 def _margins(design: _Design, plan: Plan, *, is_binary: bool) -> tuple[Margin, ...]:
-    arms = design.measured
+    arms = design.means
     if arms is None:
         return ()
     return tuple(
-        margins.held(comparison, arms, plan, is_binary=is_binary, num_comparisons=len(design.comparisons))
+        margins.margin_of(comparison, arms, plan, is_binary=is_binary, num_comparisons=len(design.comparisons))
         for comparison in design.comparisons
         if comparison.reference == plan.control and comparison.arm in plan.margins
     )

@@ -7,7 +7,7 @@ import numpy as np
 from assay.stats.designs import second_methods
 from assay.stats.distributions.max_t import Pair
 from assay.stats.moments.clusters import FEW_CLUSTERS
-from assay.stats.results.analysis import Analysis
+from assay.stats.results.analysis_record import Analysis
 from assay.stats.samples.samples import Samples
 
 UNEQUAL_CLUSTERS = 0.5

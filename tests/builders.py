@@ -60,10 +60,32 @@ def meets(features, *, processes, folder, flip_every=0):
     return threshold(features, flip_every=flip_every)
 
 
-def kills_process(features):
-    """Ends its own process: what a fault in native code does."""
+def kills_process(features, *, once="", flip_every=0):
+    """Ends its own process: what a fault in native code does. With the path of a file that is not there, only once."""
+    if once and os.path.exists(once):
+        return threshold(features, flip_every=flip_every)
+    if once:
+        open(once, "w").close()
     os.kill(os.getpid(), 9)
 '''
+
+OWN_MODULES = {
+    "cluster.py": "CUT = 0.5\n",
+    "manifests.py": "FEATURE = 'x'\n",
+    "evaluator/__init__.py": "",
+    "evaluator/answers.py": CODE,
+    "stats/__init__.py": "",
+    "stats/own.py": """
+from cluster import CUT
+from evaluator.answers import threshold
+from manifests import FEATURE
+
+
+def predict(features, *, flip_every=0):
+    return threshold({"x": features[FEATURE]}, cut=CUT, flip_every=flip_every)
+""",
+}
+"""A user's own modules, which have the names of Assay's folders."""
 
 CONTRACT = {
     "kind": "Contract",
@@ -108,6 +130,19 @@ def variant(function: str = "threshold", **parameters: object) -> dict:
         "parameters": parameters,
         "output": "probabilities",
     }
+
+
+def own_variant(**parameters: object) -> dict:
+    """The variant of the modules that `write_own_modules` writes: it answers as `threshold`."""
+    return variant(**parameters) | {"entrypoint": "stats.own:predict"}
+
+
+def write_own_modules(folder: Path) -> None:
+    """Gives a folder modules that have the names of Assay's folders."""
+    for name, source in OWN_MODULES.items():
+        path = folder / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(source)
 
 
 ARMS = {

@@ -3,29 +3,71 @@
 import os
 import sys
 from collections.abc import Iterator
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from hypothesis import settings
 
 from tests.seaweed import S3Server, s3_server
 
+if TYPE_CHECKING:
+    from assay.cluster.pipeline import Prepared
+
 # On a shared machine a slow example says nothing; in CI the same examples come every time.
 settings.register_profile("assay", deadline=None, derandomize=bool(os.environ.get("CI")))
 settings.load_profile("assay")
 
 os.environ["RAY_AUTH_MODE"] = "disabled"  # one machine, one test session; token mode has tests of its own
-os.environ["RAY_worker_niceness"] = "0"  # noqa: SIM112 - Ray spells it so; its 15 starves workers beside busy tests
+
+os.environ["RAY_worker_niceness"] = "0"  # noqa: SIM112
+os.environ["RAY_metrics_report_interval_ms"] = "1000"  # noqa: SIM112
+
+
+_NUM_LEFT_OUT = pytest.StashKey[int]()
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """`--all` also runs the tests that are marked `extended`."""
+    parser.addoption("--all", action="store_true", help="also run the tests that are marked 'extended'")
 
 
 @pytest.hookimpl(tryfirst=True)  # before pytest-xdist reads the groups
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Tests that start Ray run one after the other, in one process of those that `scripts/test.sh` starts; the rest go
-    file by file to whoever is free. Ray's come first: they wait more than they work."""
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Leaves extended tests out unless they are asked for, and groups the others.
+
+    Tests that start Ray run one after the other, in one process of those that `scripts/test.sh` starts; the rest go
+    file by file to whoever is free. Ray's come first: they wait more than they work.
+    """
+    if not config.getoption("all"):
+        left_out = [item for item in items if item.get_closest_marker("extended")]
+        items[:] = [item for item in items if not item.get_closest_marker("extended")]
+        config.stash[_NUM_LEFT_OUT] = len(left_out)
+        config.hook.pytest_deselected(items=left_out)
     for item in items:
         has_ray = item.get_closest_marker("ray") is not None
         item.add_marker(pytest.mark.xdist_group("ray" if has_ray else item.location[0]))
     items.sort(key=lambda item: item.get_closest_marker("ray") is None)
+
+
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """Hands what a worker of pytest-xdist left out to the process that reports."""
+    if hasattr(session.config, "workeroutput"):
+        session.config.workeroutput["num_left_out"] = session.config.stash.get(_NUM_LEFT_OUT, 0)
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_testnodedown(node: Any) -> None:
+    """Every worker collects, and leaves out, the same tests."""
+    node.config.stash[_NUM_LEFT_OUT] = getattr(node, "workeroutput", {}).get("num_left_out", 0)
+
+
+def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> None:
+    """Says what was left out."""
+    num_left_out = config.stash.get(_NUM_LEFT_OUT, 0)
+    if num_left_out:
+        terminalreporter.write_line(
+            f"left out: {num_left_out} extended tests (simulations, chaos schedules); scripts/test.sh --all runs them"
+        )
 
 
 @pytest.hookimpl(optionalhook=True)
@@ -42,6 +84,20 @@ def local_ray() -> Iterator[None]:
 
     with connected(num_cpus=2):
         yield
+
+
+@pytest.fixture(scope="session")
+def run_on_ray(tmp_path_factory, local_ray: None) -> "Prepared":
+    """The small experiment of `builders`, with prices, run on one slot of the local Ray."""
+    from assay.cluster import pipeline
+    from tests import builders
+
+    experiment = builders.write_experiment(
+        tmp_path_factory.mktemp("on-ray"), resources={"max_slots": 1}, prices={"cpu_hour": 36000.0}
+    )
+    prepared = pipeline.prepare(str(experiment))
+    pipeline.run(prepared, in_process=False, on_progress=lambda arm, units: None)
+    return prepared
 
 
 @pytest.fixture(scope="session")

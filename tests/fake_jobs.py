@@ -8,7 +8,9 @@ from ray.job_submission import JobDetails, JobType
 from assay import Client
 from assay.cluster.client.submission import Submission
 from assay.evaluator.storage import open_store
-from assay.manifests.ledger import ArmProgress, Progress, ProgressState, Spent, progress_key, submission_key
+from assay.manifests.ledger_layout import progress_key, submission_key
+from assay.manifests.progress import ArmProgress, Progress, ProgressState
+from assay.manifests.spent import Spent
 
 NOWHERE = "http://127.0.0.1:9"  # the discard port: nobody listens
 TOKEN = "s3cret-token"

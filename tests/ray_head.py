@@ -20,11 +20,13 @@ class Head:
         address: Its dashboard.
         token: What it wants from everyone.
         folder: Where it keeps its session: logs, sockets, packages.
+        variables: Its environment beside ours.
     """
 
     address: str
     token: str
     folder: Path
+    variables: Mapping[str, str]
 
     def client(self) -> Client:
         """A client that has the token."""
@@ -51,7 +53,7 @@ def ray_head(token: str, variables: Mapping[str, str]) -> Iterator[Head]:
 
     variables = {"RAY_AUTH_MODE": "token", **variables}
     with ray_start(lambda _place: ["--num-cpus=2"], variables=variables, is_up=answers) as place:
-        yield Head(place.dashboard, token, place.folder)
+        yield Head(place.dashboard, token, place.folder, variables)
 
 
 def with_code_apart(folder: Path, **options) -> tuple[Path, Path]:

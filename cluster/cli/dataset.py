@@ -101,7 +101,7 @@ def withdraw(
             bound=f"1 to {LONGEST_REASON:,} printable characters, and --by with at most {LONGEST_NAME}",
             remedy="say why, for those who meet it later",
         )
-    known = findings.found(store, manifest.reference, rows_digest=manifest.rows_digest)
+    known = findings.findings_of(store, manifest.reference, rows_digest=manifest.rows_digest)
     withdrawal = next((each for each in known if isinstance(each, Withdrawal) and each.reason == reason), None)
     if withdrawal is None:
         withdrawal = Withdrawal(

@@ -58,7 +58,7 @@ def review(
     if record:
         from assay.evaluator.ledger import version_log
 
-        version_log.record(store, run_id, answer["decisions"])
+        version_log.record_decisions(store, run_id, answer["decisions"])
     if markdown is not None:
         from assay.cluster.report.markdown import pull_request_comment
 

@@ -12,7 +12,7 @@ from assay.cluster.cli.report import print_run
 if TYPE_CHECKING:
     from assay.cluster.client.client import Client
     from assay.cluster.client.submission import Submission
-    from assay.manifests.ledger import Progress
+    from assay.manifests.progress import Progress
 
 app = typer.Typer()
 

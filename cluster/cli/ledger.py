@@ -8,7 +8,7 @@ import typer
 from assay.cluster.cli.options import AsJson, LedgerAt, RunOrExperiment, print_json, run_and_ledger
 
 if TYPE_CHECKING:
-    from assay.manifests.ledger import LogEntry
+    from assay.manifests.log_entry import LogEntry
 
 app = typer.Typer(help="Look into a ledger, keep its log of decisions, and verify it.", no_args_is_help=True)
 
@@ -167,10 +167,10 @@ def verify(
     as_json: AsJson = False,
 ) -> None:
     """Read all of a ledger and name whatever is changed, missing, unexpected or out of order."""
-    from assay.evaluator.ledger.verify import verify as verified
+    from assay.evaluator.ledger.ledger_verification import verify_ledger
     from assay.evaluator.storage import open_store
 
-    found = verified(open_store(ledger or "ledger"), log_head=log_head)
+    found = verify_ledger(open_store(ledger or "ledger"), log_head=log_head)
     counts = f"{found.num_runs} runs, {found.num_files} files, {found.num_entries} log entries"
     if as_json:
         print_json({**vars(found), "problems": [vars(problem) for problem in found.problems]})

@@ -39,7 +39,7 @@ def verify(
     from assay.evaluator.storage import open_store
 
     run_id, uri = run_and_ledger(run, ledger)
-    found = verify_run(
+    verified = verify_run(
         open_store(uri),
         run_id,
         num_rows=rows,
@@ -55,14 +55,14 @@ def verify(
         answer = {"run_id": run_id, **told, "failed": found.failed, "hints": found.hints, "entry": entry}
         print_json(answer)
     else:
-        for line in _lines(found.found):
+        for line in _lines(verified.comparison):
             typer.echo(line)
-        for name, reason in found.failed.items():
+        for name, reason in verified.failed.items():
             typer.echo(f"  {name}: could not be scored again, so nothing is known: {reason}")
-        for hint in found.hints:
+        for hint in verified.hints:
             typer.echo(f"  hint: {hint}")
-        typer.echo(f"{found.found.outcome}: run {run_id}, entry {found.entry.number} of the log")
-    raise typer.Exit(1 if found.failed or found.found.outcome == "differs" else 0)
+        typer.echo(f"{verified.comparison.outcome}: run {run_id}, entry {verified.entry.number} of the log")
+    raise typer.Exit(1 if verified.failed or verified.comparison.outcome == "differs" else 0)
 
 
 def _lines(found: "Verification") -> list[str]:

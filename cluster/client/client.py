@@ -15,7 +15,7 @@ from assay.cluster.client.submission import STOP_WAIT_S, Submission
 from assay.cluster.errors import RunError
 from assay.evaluator.storage import Store, open_store, split_uri
 from assay.manifests import Experiment, InvalidInput
-from assay.manifests.ledger import LEDGER_VARIABLE, SUBMISSION_VARIABLE
+from assay.manifests.environment_variables import LEDGER_VARIABLE, SUBMISSION_VARIABLE
 
 _OUR_METADATA = ("assay_name", "assay_digest", "assay_ledger")
 _EXPERIMENT_FILE = "assay-experiment.json"
@@ -185,8 +185,11 @@ def _experiment(given: str | Path | Experiment, ledger: str | None) -> Experimen
 def _stage(folder: Path, experiment: Experiment, working_dir: str | Path | None) -> None:
     """Gathers what travels: the experiment and the user's code, not the ledger and datasets beside it."""
     if working_dir is not None:
+        from assay.evaluator.predictors.entrypoint import check_import_path
+
         if not Path(working_dir).is_dir():
             raise InvalidInput("no such folder", field="working_dir", value=str(working_dir))
+        check_import_path(str(working_dir))
         stores = {_local(open_store(experiment.ledger)), _local(open_store(split_uri(experiment.dataset)[0]))}
         usual = shutil.ignore_patterns(*_LEFT_BEHIND)
 

@@ -3,22 +3,22 @@
 from collections.abc import Mapping, Sequence
 
 from assay.cluster.commit import gate_review
-from assay.cluster.commit.guardrail_inputs import Measured, planned_samples
+from assay.cluster.commit.guardrail_inputs import ArmMeasurements, planned_samples
 from assay.evaluator.ledger import reader
-from assay.evaluator.ledger.reader import LedgerFile
+from assay.evaluator.ledger.commit_record import LedgerFile
 from assay.evaluator.storage import Store
 from assay.manifests import InvalidInput, Plan
 from assay.manifests.errors import did_you_mean
-from assay.manifests.ledger import Run
+from assay.manifests.run import Run
 from assay.stats import analysis
-from assay.stats.analysis import Analysis
+from assay.stats.results.analysis_record import Analysis
 
 
 def analysed(
     run: Run,
     files: Sequence[LedgerFile],
     store: Store,
-    measured: Measured,
+    measured: ArmMeasurements,
     *,
     plan: Plan,
     failed: Mapping[str, str],
@@ -32,7 +32,7 @@ def analysed(
     samples, guardrails = planned_samples(store, files, run, plan, measured, without={*failed, *dropped})
     return analysis.analyze(
         samples,
-        gate_review.shared(plan, run, dropped),
+        gate_review.plan_after_race(plan, run, dropped),
         metric=plan.metric or run.experiment.suite.primary.name,
         guardrails=guardrails,
         exploratory=plan.digest() != run.plan_digest,
@@ -50,7 +50,7 @@ def reanalysed(store: Store, run_id: str, plan: Plan) -> Analysis:
     recorded = reader.read_run(store, run_id)
     _check_measured(recorded, files, store, plan)
     arms = reader.read_table(store, files, "arms").to_pylist()
-    measured = Measured(reader.read_table(store, files, "latency").to_pylist(), arms)
+    measured = ArmMeasurements(reader.read_table(store, files, "latency").to_pylist(), arms)
     failed, dropped = gate_review.left_out(arms)
     return analysed(recorded, files, store, measured, plan=plan, failed=failed, dropped=dropped)
 

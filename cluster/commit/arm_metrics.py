@@ -9,12 +9,13 @@ import numpy as np
 import pyarrow as pa
 
 from assay.evaluator.ledger import reader
-from assay.evaluator.ledger.reader import LedgerFile, UnitReceipt
+from assay.evaluator.ledger.commit_record import LedgerFile
+from assay.evaluator.ledger.receipt import UnitReceipt
 from assay.evaluator.metrics import corpus, operating_point
 from assay.evaluator.metrics.corpus import CorpusValue
 from assay.evaluator.storage import Store
 from assay.manifests import Metric
-from assay.manifests.ledger import Run
+from assay.manifests.run import Run
 
 NUM_BINS = 20
 """Bins of equal width of a histogram."""

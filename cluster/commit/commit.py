@@ -2,60 +2,35 @@
 
 import json
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from typing import Any
 
 import numpy as np
 
-from assay.cluster.commit import arm_metrics, confounding, gate_review
-from assay.cluster.commit.analysis import analysed
-from assay.cluster.commit.guardrail_inputs import SIZES, Measured, latency_rows
+from assay.cluster.commit import analysis, arm_metrics, arm_status, confounding, gate_review
+from assay.cluster.commit.arm_status import ArmStatuses
+from assay.cluster.commit.coverage import check_coverage
+from assay.cluster.commit.guardrail_inputs import SIZES, ArmMeasurements, latency_rows
+from assay.cluster.commit.scores_digest import arm_scores_digest
 from assay.cluster.cost import arm_cost
-from assay.cluster.cost.account import Spending
-from assay.cluster.drive.driver import Driven
+from assay.cluster.cost.account import SlotAccount
+from assay.cluster.drive.drive_outcome import DriveOutcome
 from assay.cluster.errors import RunError, StoppedError
 from assay.cluster.prepare import dataset_findings
-from assay.evaluator import fingerprint
 from assay.evaluator.ledger import reader, writer
-from assay.evaluator.ledger.reader import SLOT_SECONDS, LedgerFile, UnitReceipt
-from assay.evaluator.probes.batch_size import Wobble
+from assay.evaluator.ledger.commit_record import LedgerFile
+from assay.evaluator.ledger.receipt import SLOT_SECONDS, UnitReceipt
+from assay.evaluator.probes.batch_size import BatchSizeSensitivity
 from assay.evaluator.storage import Store
 from assay.manifests import Dataset
-from assay.manifests.ledger import Run, Spent
+from assay.manifests.run import Run
+from assay.manifests.spent import Spent
+from assay.stats.gate import review
 
 _TABLES_OF_ARMS = ("units", "arms", "metrics", "confusions", "histograms", "latency")
 
 
-@dataclass(frozen=True)
-class _Ends:
-    """How the arms of a run have ended: each is in one of these.
-
-    Attributes:
-        whole: Those with every unit, in the experiment's order.
-        failed: Why an arm failed.
-        dropped: Why a race has dropped it.
-        stopped: Why it is not whole though nothing is wrong with it.
-    """
-
-    whole: Sequence[str]
-    failed: Mapping[str, str]
-    dropped: Mapping[str, str]
-    stopped: Mapping[str, str]
-
-    @property
-    def unfinished(self) -> dict[str, str]:
-        """Those that running it again may finish."""
-        return {**self.failed, **self.stopped}
-
-    def of(self, arm: str) -> dict[str, str]:
-        """Columns of the arms table."""
-        for status, arms in (("failed", self.failed), ("dropped", self.dropped), ("stopped", self.stopped)):
-            if arm in arms:
-                return {"status": status, "reason": arms[arm]}
-        return {"status": "complete", "reason": ""}
-
-
-def commit(run: Run, driven: Driven, *, dataset: Dataset, store: Store, num_units: int, spent: Spent) -> None:
+def commit(run: Run, outcome: DriveOutcome, *, dataset: Dataset, store: Store, num_units: int, spent: Spent) -> None:
     """Checks coverage, measures, analyses, decides, and commits all of it at once.
 
     Raises:
@@ -63,27 +38,27 @@ def commit(run: Run, driven: Driven, *, dataset: Dataset, store: Store, num_unit
         StoppedError: After the commit, if some arms are missing because the run was stopped; without one, if nothing
             is left that can be compared.
     """
-    _fail_mixed_batch_sizes(driven)
-    ends = _ends(run, driven, num_units)
-    _check_comparable(run, driven, ends)
-    rows, files = _of_arms(run, driven, ends, dataset=dataset, store=store, num_units=num_units)
-    for arm, words in confounding.confounded(
-        driven.receipts, ends.whole, control=run.experiment.suite.plan.control
+    arm_status.fail_mixed_batch_sizes(outcome)
+    statuses = arm_status.statuses_of(run, outcome, num_units=num_units)
+    arm_status.check_comparable(run, outcome, statuses)
+    rows, files = _of_arms(run, outcome, statuses, dataset=dataset, store=store, num_units=num_units)
+    for arm, message in confounding.confounded(
+        outcome.receipts, statuses.whole, control=run.experiment.suite.plan.control
     ).items():
-        driven.note("confounded", words, arm=arm)
-    if driven.dropped:
-        driven.note("race", _saved(run, driven, num_units=num_units))
-    tables = {**rows, **_of_run(run, driven, ends, files, rows, store=store, spent=spent)}
+        outcome.note("confounded", message, arm=arm)
+    if outcome.dropped:
+        outcome.note("race", _saved(run, outcome, num_units=num_units))
+    tables = {**rows, **_of_run(run, outcome, statuses, files, rows, store=store, spent=spent)}
     for name, table_rows in tables.items():
         file = writer.write_table(store, name, table_rows, run_id=run.run_id)  # pyright: ignore[reportArgumentType]
         if file is not None:
             files.append(file)
     writer.commit(store, run, files)
-    if not ends.stopped and set(unfinished_arms(store, run.run_id)) - set(ends.failed):
+    if not statuses.stopped and set(unfinished_arms(store, run.run_id)) - set(statuses.failed):
         raise RunError(f"run '{run.run_id}': another driver was first to commit it, with fewer arms: run it again")
-    if ends.stopped:
+    if statuses.stopped:
         raise StoppedError(
-            f"run '{run.run_id}' was stopped: {driven.stopped}; {len(ends.whole)} of {len(run.experiment.arms)} arms "
+            f"run '{run.run_id}' was stopped: {outcome.stopped}; {len(statuses.whole)} of {len(run.experiment.arms)} arms "
             "were whole and are committed: run the same again to go on with the others"
         )
 
@@ -94,66 +69,21 @@ def unfinished_arms(store: Store, run_id: str) -> list[str]:
     return [row["arm"] for row in arms.to_pylist() if row["status"] in gate_review.UNFINISHED]
 
 
-def _fail_mixed_batch_sizes(driven: Driven) -> None:
-    for arm, receipts in driven.receipts.items():
-        mixed = _mixed_batch_sizes(receipts.values())
-        if mixed and arm not in {*driven.failed, *driven.dropped}:
-            driven.failed[arm] = mixed
-            driven.note("arm_failed", mixed, arm=arm)
-
-
-def _mixed_batch_sizes(receipts: Iterable[UnitReceipt]) -> str:
-    """Which batch sizes an arm's units were scored with, in words; empty if it is one."""
-    sizes = {receipt.facts["batch_size"]: receipt for receipt in receipts}
-    if len(sizes) < 2:
-        return ""
-    places = ", ".join(f"{size} on {receipt.facts['host']}" for size, receipt in sorted(sizes.items()))
-    return (
-        f"its units were scored with different batch sizes ({places}), because hosts differ in whether its scores "
-        "depend on it; let the suite say 'on_wobble: warn' or 'fail', or run it on hosts of one kind"
-    )
-
-
-def _ends(run: Run, driven: Driven, num_units: int) -> _Ends:
-    stopped = {
-        arm: f"stopped with {len(receipts)} of {num_units} units: {driven.stopped}"
-        for arm, receipts in driven.receipts.items()
-        if driven.stopped and len(receipts) < num_units and arm not in {*driven.failed, *driven.dropped}
-    }
-    others = {*driven.failed, *driven.dropped, *stopped}
-    whole = [arm.name for arm in run.experiment.arms if arm.name not in others]
-    return _Ends(whole, driven.failed, driven.dropped, stopped)
-
-
-def _check_comparable(run: Run, driven: Driven, ends: _Ends) -> None:
-    control = run.experiment.suite.plan.control
-    if control in ends.failed:
-        raise RunError(
-            f"run '{run.run_id}': the control '{control}' could not be measured, so nothing can be compared: "
-            f"{ends.failed[control]}"
-        )
-    if ends.stopped and (control not in ends.whole or set(ends.whole) <= {control, run.experiment.aa_arm}):
-        raise StoppedError(
-            f"run '{run.run_id}' was stopped before a variant could be compared: {driven.stopped}; "
-            f"{sum(map(len, driven.receipts.values()))} units stay in the ledger: run the same again to go on"
-        )
-
-
 def _of_arms(
-    run: Run, driven: Driven, ends: _Ends, *, dataset: Dataset, store: Store, num_units: int
+    run: Run, outcome: DriveOutcome, statuses: ArmStatuses, *, dataset: Dataset, store: Store, num_units: int
 ) -> tuple[dict[str, list[dict[str, Any]]], list[LedgerFile]]:
     """Rows of the tables that are about arms and units, and the score files of arms that are whole."""
     suite = run.experiment.suite
     rows: dict[str, list[dict[str, Any]]] = {name: [] for name in _TABLES_OF_ARMS}
     files: list[LedgerFile] = []
-    of_control = driven.receipts[suite.plan.control].values()
+    of_control = outcome.receipts[suite.plan.control].values()
     thresholds = arm_metrics.thresholds(run, [receipt.file for receipt in of_control], store)
     for arm in run.experiment.arms:
-        receipts = driven.receipts[arm.name]
+        receipts = outcome.receipts[arm.name]
         summary: dict[str, Any] = {
             "arm": arm.name,
             "variant_digest": run.variant_digests[arm.name],
-            **ends.of(arm.name),
+            **statuses.columns(arm.name),
             "num_units": num_units,
             "num_units_done": len(receipts),
             "num_units_reused": sum(receipt.is_reused for receipt in receipts.values()),
@@ -161,14 +91,14 @@ def _of_arms(
             **arm_cost.arm_cost(receipts.values(), run.experiment.prices),
         }
         rows["arms"].append(summary)
-        if arm.name not in ends.whole:
+        if arm.name not in statuses.whole:
             continue
-        _check_coverage(receipts, arm.name, num_rows=dataset.num_rows, num_units=num_units)
+        check_coverage(receipts, arm.name, num_rows=dataset.num_rows, num_units=num_units)
         in_order = [receipts[unit] for unit in range(num_units)]
         files += [receipt.file for receipt in in_order]
         wobble = _wobble(in_order)
         if wobble.exceeds(suite.wobble_tolerance):
-            driven.note("wobble", wobble.told(suite), arm=arm.name)
+            outcome.note("wobble", wobble.description(suite), arm=arm.name)
         summary |= {"num_rows": dataset.num_rows, **_of_whole_arm(in_order, wobble)}
         rows["units"] += [_unit_row(receipt) for receipt in in_order]
         rows["latency"] += latency_rows(arm.name, in_order)
@@ -178,39 +108,28 @@ def _of_arms(
     return rows, files
 
 
-def _check_coverage(receipts: Mapping[int, UnitReceipt], arm: str, *, num_rows: int, num_units: int) -> None:
-    """Every unit is there once, and together they have every row."""
-    missing = [unit for unit in range(num_units) if unit not in receipts]
-    covered = sum(receipt.num_rows for receipt in receipts.values())
-    if missing or covered != num_rows:
-        raise RunError(
-            f"arm '{arm}': {covered} of {num_rows} rows are in the ledger, units {missing[:5]} are missing; run again"
-        )
-
-
-def _wobble(receipts: Sequence[UnitReceipt]) -> Wobble:
+def _wobble(receipts: Sequence[UnitReceipt]) -> BatchSizeSensitivity:
     """How far an arm's scores depend on the batch size: the most that a slot of it has found."""
-    return max((Wobble(**receipt.facts["wobble"]) for receipt in receipts), key=lambda each: each.floor)
+    return max((BatchSizeSensitivity(**receipt.facts["wobble"]) for receipt in receipts), key=lambda each: each.floor)
 
 
-def _of_whole_arm(in_order: Sequence[UnitReceipt], wobble: Wobble) -> dict[str, Any]:
+def _of_whole_arm(in_order: Sequence[UnitReceipt], wobble: BatchSizeSensitivity) -> dict[str, Any]:
     """Columns of the arms table that only an arm with every unit has."""
-    digests = json.dumps([receipt.scores_digest for receipt in in_order])
     times = arm_times(in_order)
     columns = {
-        "scores_digest": fingerprint.sha256_digest(digests.encode()),
+        "scores_digest": arm_scores_digest(in_order),
         **times,
         "batch_size": in_order[0].facts["batch_size"],
         **{f"wobble_{name}": value for name, value in asdict(wobble).items()},
         "devices": ",".join(sorted({str(receipt.facts["device"]) for receipt in in_order})),
     }
     evaluated = [receipt for receipt in in_order if not receipt.is_reused]
-    if evaluated:  # times of units that were taken over stand in the run that spent them
+    if evaluated:  # times of units that were reused stand in the run that spent them
         columns["rows_per_s"] = sum(receipt.num_rows for receipt in evaluated) / max(times["predict_s"], 1e-9)
         columns["batch_p50_s"] = float(np.median([receipt.facts["batch_p50_s"] for receipt in evaluated]))
     for size in SIZES:
-        told = [receipt.facts[size] for receipt in in_order if receipt.facts.get(size) is not None]
-        columns[size] = max(told, default=None)
+        sizes = [receipt.facts[size] for receipt in in_order if receipt.facts.get(size) is not None]
+        columns[size] = max(sizes, default=None)
     return columns
 
 
@@ -234,12 +153,12 @@ def _unit_row(receipt: UnitReceipt) -> dict[str, object]:
     }
 
 
-def _saved(run: Run, driven: Driven, *, num_units: int) -> str:
+def _saved(run: Run, outcome: DriveOutcome, *, num_units: int) -> str:
     """What the units would have cost that dropped arms have not done, by what those cost that they have."""
-    account, num_saved, cost = Spending(run.experiment.resources, run.experiment.prices), 0, Spent()
+    account, num_saved, cost = SlotAccount(run.experiment.resources, run.experiment.prices), 0, Spent()
     for arm in run.experiment.arms:
-        receipts = driven.receipts[arm.name]
-        if arm.name in driven.dropped:
+        receipts = outcome.receipts[arm.name]
+        if arm.name in outcome.dropped:
             num_saved += num_units - len(receipts)
             times = arm_times(receipts.values())
             seconds = sum(times.values()) - sum(times[name] for name in ("load_s", "timing_s", "probe_s"))
@@ -252,8 +171,8 @@ def _saved(run: Run, driven: Driven, *, num_units: int) -> str:
 
 def _of_run(
     run: Run,
-    driven: Driven,
-    ends: _Ends,
+    outcome: DriveOutcome,
+    statuses: ArmStatuses,
     files: Sequence[LedgerFile],
     rows: Mapping[str, list[dict[str, Any]]],
     *,
@@ -262,25 +181,25 @@ def _of_run(
 ) -> dict[str, list[dict[str, Any]]]:
     """Rows of the tables that are about the whole run: what its plan and its policy make of the arms."""
     plan = run.experiment.suite.plan
-    measured = Measured(rows["latency"], rows["arms"])
-    found = analysed(run, files, store, measured, plan=plan, failed=ends.unfinished, dropped=ends.dropped)
+    measured = ArmMeasurements(rows["latency"], rows["arms"])
+    found = analysis.analysed(
+        run, files, store, measured, plan=plan, failed=statuses.unfinished, dropped=statuses.dropped
+    )
     budget = gate_review.budget_of(run, rows["arms"], spent)
-    events = [asdict(event) for event in driven.events]
-    decisions = gate_review.reviewed(
+    events = [asdict(event) for event in outcome.events]
+    evidence = gate_review.evidence_of(
         run,
-        found,
-        arms=rows["arms"],
-        metrics=rows["metrics"],
-        events=events,
-        budget=budget,
+        gate_review.EvidenceTables(rows["arms"], rows["metrics"], events),
         policy=run.experiment.suite.policy,
+        budget=budget,
         findings=dataset_findings.at_opening(run),
     )
-    analysis = json.dumps(found.to_json())
+    decisions = review.review(found, run.experiment.suite.policy, plan, evidence)
+    found_json = json.dumps(found.to_json())
     return {
         "comparisons": [{"metric": found.metric, **asdict(comparison)} for comparison in found.comparisons],
         "decisions": gate_review.as_rows(decisions),
-        "analyses": [{"plan_digest": run.plan_digest, "exploratory": False, "analysis": analysis}],
+        "analyses": [{"plan_digest": run.plan_digest, "exploratory": False, "analysis": found_json}],
         "events": events,
-        "spending": [{**spent.model_dump(), "budget_kept": budget.kept, "budget_words": budget.words}],
+        "spending": [{**spent.model_dump(), "budget_kept": budget.passed, "budget_words": budget.summary}],
     }

@@ -1,13 +1,14 @@
 """How often the gate of a run would be wrong on the run's own scores."""
 
 from assay.cluster.commit import gate_review
-from assay.cluster.commit.guardrail_inputs import Measured, planned_samples
+from assay.cluster.commit.guardrail_inputs import ArmMeasurements, planned_samples
 from assay.evaluator import fingerprint
 from assay.evaluator.ledger import calibrations, reader
 from assay.evaluator.storage import Store
 from assay.manifests.calibration import Calibration
-from assay.manifests.ledger import commit_key
+from assay.manifests.ledger_layout import commit_key
 from assay.stats.gate import calibration
+from assay.stats.gate.evidence import ArmEvidence
 
 
 def calibrate(store: Store, run_id: str, *, num_permutations: int, seed: int) -> Calibration:
@@ -26,12 +27,12 @@ def calibrate(store: Store, run_id: str, *, num_permutations: int, seed: int) ->
     suite = run.experiment.suite
     arms = reader.read_table(store, files, "arms").to_pylist()
     failed, dropped = gate_review.left_out(arms)
-    plan = gate_review.shared(suite.plan, run, dropped)
+    plan = gate_review.plan_after_race(suite.plan, run, dropped)
     # Arms that were shown to do harm are nobody's candidates: mixed into the others, they would hide what the gate can see.
     decisions = reader.read_table(store, files, "decisions").to_pylist()
     harmful = {row["arm"] for row in decisions if row["decision"] == "reject"}
     without = {*failed, *dropped, *harmful}
-    samples, guardrails = planned_samples(store, files, run, plan, Measured((), arms), without=without)
+    samples, guardrails = planned_samples(store, files, run, plan, ArmMeasurements((), arms), without=without)
     rates = calibration.calibrated(
         samples,
         guardrails,
@@ -39,8 +40,7 @@ def calibrate(store: Store, run_id: str, *, num_permutations: int, seed: int) ->
         suite.policy,
         num_permutations=num_permutations,
         seed=seed,
-        noise_floors=gate_review.noise_floors(arms),
-        aa_arm=run.experiment.aa_arm,
+        evidence=ArmEvidence(noise_floors=gate_review.noise_floors(arms), aa_arm=run.experiment.aa_arm),
     )
     made = Calibration(
         run_id=run_id,

@@ -1,22 +1,24 @@
-"""Promotion: a run's recorded analysis and all that its ledger knows by now, into the review of its arms."""
+"""The gate's review of a run: its recorded analysis and all that its ledger knows by now, into decisions about its arms."""
 
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from assay.cluster.cost import account
+from assay.cluster.cost.budget import SPENT, BudgetCheck
 from assay.cluster.prepare import dataset_findings
-from assay.cluster.prepare.dataset_findings import KnownFindings
+from assay.cluster.prepare.dataset_findings import DatasetFindings, FindingSummary
 from assay.evaluator.ledger import reader, version_log
 from assay.evaluator.ledger.version_log import Repetition
 from assay.evaluator.storage import Store
 from assay.manifests import InvalidInput, Plan, Policy
-from assay.manifests.ledger import Run, Spent
+from assay.manifests.ledger_layout import Table
+from assay.manifests.run import Run
+from assay.manifests.spent import Spent
 from assay.stats.gate import review
 from assay.stats.gate.decide import Decision
-from assay.stats.gate.evidence import ArmCost, Evidence
-from assay.stats.results.analysis import Analysis
+from assay.stats.gate.evidence import ArmCost, ArmEvidence, CheckOutcome, Evidence
+from assay.stats.results.analysis_record import Analysis
 
 UNFINISHED = ("failed", "stopped")
 """How an arm ends that running the experiment once more does again."""
@@ -25,21 +27,17 @@ Row = Mapping[str, Any]
 
 
 @dataclass(frozen=True)
-class Budgeted:
-    """Whether a run kept its budget.
+class EvidenceTables:
+    """Rows of the ledger's tables of a run that the gate's evidence is made from, under the tables' names."""
 
-    Attributes:
-        kept: Null: it had none.
-        words: The same in words.
-    """
-
-    kept: bool | None
-    words: str
+    arms: Sequence[Row]
+    metrics: Sequence[Row]
+    events: Sequence[Row]
 
 
 @dataclass(frozen=True)
-class Asked:
-    """The answer of the gate about a run.
+class GateReview:
+    """The gate's review of a run.
 
     Attributes:
         run: The run.
@@ -55,10 +53,10 @@ class Asked:
     is_recorded: bool
     analysis: Analysis
     decisions: tuple[Decision, ...]
-    findings: KnownFindings
+    findings: DatasetFindings
 
 
-def ask(store: Store, run_id: str, *, policy: Policy | None = None) -> Asked:
+def review_run(store: Store, run_id: str, *, policy: Policy | None = None) -> GateReview:
     """Reviews a committed run by what the ledger knows now: a verification or a finding may have come since the run.
 
     Args:
@@ -73,69 +71,76 @@ def ask(store: Store, run_id: str, *, policy: Policy | None = None) -> Asked:
     """
     files = reader.committed_files(store, run_id)
     run = reader.read_run(store, run_id)
-    asked = policy or run.experiment.suite.policy
+    suite = run.experiment.suite
+    policy = policy or suite.policy
     try:
-        run.experiment.suite.check_policy(asked)
+        suite.check_policy(policy)
     except ValueError as error:
         raise InvalidInput(str(error), place=run_id) from None
 
-    def rows(table: reader.Table) -> list[dict[str, Any]]:
+    def rows(table: Table) -> list[dict[str, Any]]:
         return reader.read_table(store, files, table).to_pylist()
 
-    found = Analysis.from_json(json.loads(rows("analyses")[0]["analysis"]))
-    known = dataset_findings.now(run)
-    decisions = reviewed(
+    analysis = Analysis.from_json(json.loads(rows("analyses")[0]["analysis"]))
+    spending = rows("spending")[0]
+    findings = dataset_findings.now(run)
+    evidence = evidence_of(
         run,
-        found,
-        findings=known,
-        arms=rows("arms"),
-        metrics=rows("metrics"),
-        events=rows("events"),
-        budget=Budgeted(rows("spending")[0]["budget_kept"], rows("spending")[0]["budget_words"]),
-        policy=asked,
+        EvidenceTables(rows("arms"), rows("metrics"), rows("events")),
+        policy=policy,
+        budget=CheckOutcome(spending["budget_kept"], spending["budget_words"]),
+        findings=findings,
         repetition=version_log.repetition(store, run_id),
     )
-    return Asked(run, asked, asked.digest() == run.policy_digest, found, decisions, known)
+    decisions = review.review(analysis, policy, suite.plan, evidence)
+    return GateReview(run, policy, evidence.policy_is_recorded, analysis, decisions, findings)
 
 
-def reviewed(
+def evidence_of(
     run: Run,
-    found: Analysis,
+    tables: EvidenceTables,
     *,
-    arms: Sequence[Row],
-    metrics: Sequence[Row],
-    events: Sequence[Row],
-    budget: Budgeted,
     policy: Policy,
-    findings: KnownFindings,
+    budget: CheckOutcome,
+    findings: DatasetFindings,
     repetition: Repetition | None = None,
-) -> tuple[Decision, ...]:
-    """The review of a run's arms.
+) -> Evidence:
+    """What the gate knows of a run beside its analysis.
 
     Args:
         run: The run.
-        found: The analysis that its plan led to.
-        arms: Rows of the table of that name.
-        metrics: Rows of the table of that name.
-        events: Rows of the table of that name.
-        budget: Whether the run kept its budget.
+        tables: Rows of its tables.
         policy: What promotes.
+        budget: Whether the run kept its budget.
         findings: What is known of its dataset.
         repetition: What came of scoring the run again; None: nobody has.
     """
-    failed, dropped = left_out(arms)
-    return review.review(
-        found,
-        policy,
-        run.experiment.suite.plan,
-        _evidence(
-            run, arms, metrics, events=events, budget=budget, policy=policy, findings=findings, repetition=repetition
-        ),
-        failed=failed,
-        dropped=dropped,
-        noise_floors=noise_floors(arms),
-        aa_arm=run.experiment.aa_arm,
+    failed, dropped = left_out(tables.arms)
+    by_arm: dict[str, dict[str, float | None]] = {}
+    for row in tables.metrics:
+        by_arm.setdefault(row["arm"], {})[row["metric"]] = row["value"]
+    num_rows = next((row["num_rows"] for row in tables.arms if row["status"] == "complete"), 0)
+    stale = f" (as known when the run was opened: {findings.problem})" if findings.problem else ""
+    return Evidence(
+        dataset=f"{run.experiment.dataset.rpartition('/')[2]}, {num_rows:,} rows, {run.dataset_digest}{stale}",
+        dataset_location=run.experiment.dataset,
+        withdrawn=findings.withdrawn,
+        arms=ArmEvidence(failed, dropped, noise_floors(tables.arms), run.experiment.aa_arm),
+        leakage=_outcome(findings.answer("Leakage")),
+        drift=_outcome(findings.answer("Drift")),
+        costs={row["arm"]: _cost(row) for row in tables.arms if row["status"] == "complete"},
+        budget=budget,
+        verification=repetition.outcome if repetition else None,
+        verified_rows=f"{repetition.num_rows:,} of {num_rows:,} rows of each arm" if repetition else "",
+        confounded={row["arm"]: row["message"] for row in tables.events if row["kind"] == "confounded"},
+        metrics=by_arm,
+        directions={metric.name: metric.direction for metric in run.experiment.suite.metrics},
+        policy_is_recorded=policy.digest() == run.policy_digest,
     )
+
+
+def _outcome(finding: FindingSummary | None) -> CheckOutcome:
+    return CheckOutcome() if finding is None else CheckOutcome(finding.is_fine, finding.words)
 
 
 def left_out(arms: Sequence[Row]) -> tuple[dict[str, str], dict[str, str]]:
@@ -145,7 +150,7 @@ def left_out(arms: Sequence[Row]) -> tuple[dict[str, str], dict[str, str]]:
     return failed, dropped
 
 
-def shared(plan: Plan, run: Run, dropped: Mapping[str, str]) -> Plan:
+def plan_after_race(plan: Plan, run: Run, dropped: Mapping[str, str]) -> Plan:
     """The plan with the share of alpha that is left for the arms that a race has not dropped."""
     num_variants = len(run.experiment.arms) - 1
     share = (num_variants - len(dropped)) / num_variants if dropped else 1.0
@@ -162,43 +167,6 @@ def noise_floors(arms: Sequence[Row]) -> dict[str, float]:
     return floors
 
 
-def _evidence(
-    run: Run,
-    arms: Sequence[Row],
-    metrics: Sequence[Row],
-    *,
-    events: Sequence[Row],
-    budget: Budgeted,
-    policy: Policy,
-    findings: KnownFindings,
-    repetition: Repetition | None,
-) -> Evidence:
-    by_arm: dict[str, dict[str, float | None]] = {}
-    for row in metrics:
-        by_arm.setdefault(row["arm"], {})[row["metric"]] = row["value"]
-    num_rows = next((row["num_rows"] for row in arms if row["status"] == "complete"), 0)
-    leakage, drift = findings.answer("Leakage"), findings.answer("Drift")
-    stale = f" (as known when the run was opened: {findings.problem})" if findings.problem else ""
-    return Evidence(
-        dataset=f"{run.experiment.dataset.rpartition('/')[2]}, {num_rows:,} rows, {run.dataset_digest}{stale}",
-        dataset_location=run.experiment.dataset,
-        withdrawn=findings.withdrawn,
-        leakage=None if leakage is None else leakage.is_fine,
-        leakage_words="" if leakage is None else leakage.words,
-        drift=None if drift is None else drift.is_fine,
-        drift_words="" if drift is None else drift.words,
-        costs={row["arm"]: _cost(row) for row in arms if row["status"] == "complete"},
-        budget=budget.kept,
-        budget_words=budget.words,
-        verification=repetition.outcome if repetition else None,
-        verification_words=f"{repetition.num_rows:,} of {num_rows:,} rows of each arm" if repetition else "",
-        confounded={row["arm"]: row["message"] for row in events if row["kind"] == "confounded"},
-        metrics=by_arm,
-        directions={metric.name: metric.direction for metric in run.experiment.suite.metrics},
-        policy_is_recorded=policy.digest() == run.policy_digest,
-    )
-
-
 def _cost(row: Row) -> ArmCost:
     """What the arm has cost: what was taken over from other runs, as much as there. What is 0 was not counted."""
 
@@ -208,15 +176,15 @@ def _cost(row: Row) -> ArmCost:
     return ArmCost(price=of("price"), gpu_s=of("gpu_s"), cpu_s=of("cpu_s"))
 
 
-def budget_of(run: Run, arms: Sequence[Row], spent: Spent) -> Budgeted:
+def budget_of(run: Run, arms: Sequence[Row], spent: Spent) -> CheckOutcome:
     """Whether a run kept the budget that it was finished under."""
     experiment = run.experiment
     if experiment.budget is None and experiment.project_budget is None:
-        return Budgeted(None, "no budget was set")
-    stopped = [row["reason"] for row in arms if row["status"] == "stopped" and account.SPENT in row["reason"]]
-    allowance = account.Allowance(experiment.budget, experiment.project or "", experiment.project_budget)
-    over = stopped[0] if stopped else allowance.exceeded(spent)
-    return Budgeted(not over, over or "the budget was kept")
+        return CheckOutcome(None, "no budget was set")
+    stopped = [row["reason"] for row in arms if row["status"] == "stopped" and SPENT in row["reason"]]
+    budget_check = BudgetCheck(experiment.budget, experiment.project or "", experiment.project_budget)
+    over = stopped[0] if stopped else budget_check.exceeded(spent)
+    return CheckOutcome(not over, over or "the budget was kept")
 
 
 def as_rows(decisions: Sequence[Decision]) -> list[dict[str, Any]]:

@@ -9,15 +9,18 @@ import pyarrow as pa
 
 from assay.cluster.commit.ledger_samples import samples_of
 from assay.evaluator.ledger import reader
-from assay.evaluator.ledger.reader import LedgerFile, UnitReceipt
+from assay.evaluator.ledger.commit_record import LedgerFile
+from assay.evaluator.ledger.receipt import UnitReceipt
 from assay.evaluator.storage import Store
 from assay.manifests import Plan
 from assay.manifests.guardrail import Guardrail as Rule
-from assay.manifests.ledger import SEGMENT_COLUMN_PREFIX, Run
-from assay.stats.guardrails.group_guardrail import GroupGapGuardrail, Groups, SelectionRatioGuardrail
-from assay.stats.guardrails.metric_guardrail import Guardrail, Held
-from assay.stats.guardrails.resource_guardrail import LatencyGuardrail, SizeGuardrail
-from assay.stats.guardrails.segment_guardrail import SegmentsGuardrail
+from assay.manifests.ledger_layout import SEGMENT_COLUMN_PREFIX
+from assay.manifests.run import Run
+from assay.stats.guardrails.group_checks import GroupGapCheck, Groups, SelectionRatioCheck
+from assay.stats.guardrails.guardrail_check import GuardrailCheck
+from assay.stats.guardrails.metric_check import MetricCheck
+from assay.stats.guardrails.resource_checks import LatencyCheck, SizeCheck
+from assay.stats.guardrails.segments_check import SegmentsCheck
 from assay.stats.samples.samples import Samples
 
 SIZES = ("weights_bytes", "num_parameters", "peak_memory_bytes")
@@ -26,7 +29,7 @@ Row = Mapping[str, Any]
 
 
 @dataclass(frozen=True, eq=False)
-class Measured:
+class ArmMeasurements:
     """What a run has measured of its arms beside scores.
 
     Attributes:
@@ -39,8 +42,14 @@ class Measured:
 
 
 def planned_samples(
-    store: Store, files: Sequence[LedgerFile], run: Run, plan: Plan, measured: Measured, *, without: Container[str]
-) -> tuple[Samples, tuple[Held, ...]]:
+    store: Store,
+    files: Sequence[LedgerFile],
+    run: Run,
+    plan: Plan,
+    measured: ArmMeasurements,
+    *,
+    without: Container[str],
+) -> tuple[Samples, tuple[GuardrailCheck, ...]]:
     """The primary metric and the guardrails of a plan, of every arm but those left out.
 
     Raises:
@@ -58,7 +67,7 @@ class _OfRun:
     files: Sequence[LedgerFile]
     run: Run
     plan: Plan
-    measured: Measured
+    measured: ArmMeasurements
     without: Container[str]
 
     @property
@@ -69,33 +78,33 @@ class _OfRun:
         metric = self.run.experiment.suite.metric(name)
         return samples_of(self.store, self.files, self.run, metric, columns=self.plan.columns, arms=self.arms)
 
-    def guardrail(self, rule: Rule) -> Held | None:
+    def guardrail(self, rule: Rule) -> GuardrailCheck | None:
         """The guardrail with what it needs; None for the one that needs the primary metric alone."""
         match rule.kind:
             case "metric":
                 return self._metric(rule.metric, rule)
             case "segments":
-                return SegmentsGuardrail(self._metric(rule.metric, rule), rule.minimum_rows)
+                return SegmentsCheck(self._metric(rule.metric, rule), rule.minimum_rows)
             case "group_gap":
-                return GroupGapGuardrail(self._metric(rule.metric, rule), self._groups(rule.column, rule.minimum_rows))
+                return GroupGapCheck(self._metric(rule.metric, rule), self._groups(rule.column, rule.minimum_rows))
             case "selection_ratio":
                 groups = self._groups(rule.column, rule.minimum_rows)
-                selected = Guardrail(
+                selected = MetricCheck(
                     str(rule.positive), "higher", "binary", rule.min_ratio, self._selected(rule), rule.severity
                 )
-                return SelectionRatioGuardrail(selected, groups)
+                return SelectionRatioCheck(selected, groups)
             case "latency":
-                return LatencyGuardrail(rule, pairs_s(self.measured.latency), _problems(self.measured.latency))
+                return LatencyCheck(rule, pairs_s(self.measured.latency), _problems(self.measured.latency))
             case "size":
                 sizes = {row["arm"]: row.get(rule.quantity) for row in self.measured.arms}
-                return SizeGuardrail(rule, {arm: size for arm, size in sizes.items() if size is not None})
+                return SizeCheck(rule, {arm: size for arm, size in sizes.items() if size is not None})
             case "suspicious_improvement":
                 return None
 
-    def _metric(self, name: str, rule: Any) -> Guardrail:
+    def _metric(self, name: str, rule: Any) -> MetricCheck:
         metric = self.run.experiment.suite.metric(name)
         scale = "binary" if metric.is_binary else "continuous"
-        return Guardrail(name, metric.direction, scale, rule.margin, self.samples(name), rule.severity)
+        return MetricCheck(name, metric.direction, scale, rule.margin, self.samples(name), rule.severity)
 
     def _rows(self, arm: str, columns: list[str]) -> pa.Table:
         return pa.concat_tables(list(reader.score_tables(self.store, self.files, arm, columns)))

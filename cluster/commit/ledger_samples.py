@@ -9,23 +9,19 @@ import pyarrow as pa
 from assay.cluster.commit import arm_metrics
 from assay.cluster.errors import RunError
 from assay.evaluator.ledger import reader
-from assay.evaluator.ledger.reader import LedgerFile
+from assay.evaluator.ledger.commit_record import LedgerFile
 from assay.evaluator.metrics import operating_point, ranking, row
 from assay.evaluator.metrics.corpus import NUM_BINS, CorpusValue
 from assay.evaluator.storage import Store
 from assay.manifests import Metric, PlanColumns
-from assay.manifests.ledger import SCORE_COLUMN_PREFIX, SEGMENT_COLUMN_PREFIX, Run
-from assay.stats.corpus.corpus import (
-    CLASS_METRICS,
-    Answers,
-    Classes,
-    Confidences,
-    Errors,
-    Explained,
-    QueryScores,
-    Ranked,
-    corpus_samples,
-)
+from assay.manifests.ledger_layout import SCORE_COLUMN_PREFIX, SEGMENT_COLUMN_PREFIX
+from assay.manifests.run import Run
+from assay.stats.corpus.calibration_error import Confidences
+from assay.stats.corpus.class_counts import CLASS_METRICS, Classes
+from assay.stats.corpus.corpus_samples import CorpusStatistic, corpus_samples
+from assay.stats.corpus.queries import QueryScores
+from assay.stats.corpus.ranked import Ranked
+from assay.stats.corpus.regression import ExplainedVariance, SquaredErrors
 from assay.stats.samples.samples import Samples
 
 
@@ -119,7 +115,7 @@ def _read(metric: Metric) -> list[str]:
 
 def _answers(
     metric: Metric, run: Run, labels_R: np.ndarray, of_arms: Sequence[pa.Table], threshold: CorpusValue
-) -> np.ndarray | Answers | str:
+) -> np.ndarray | CorpusStatistic | str:
     """Scores of rows, or what the arms answered, or in words why there is no metric."""
     if threshold.reason:
         return threshold.reason
@@ -148,9 +144,9 @@ def _answers(
         case "mae":
             return np.abs(predictions_RA - labels_R[:, None])
         case "rmse":
-            return Errors(predictions_RA - labels_R[:, None])
+            return SquaredErrors(predictions_RA - labels_R[:, None])
         case "r2":
-            return Explained(predictions_RA - labels_R[:, None], labels_R.astype(np.float64))
+            return ExplainedVariance(predictions_RA - labels_R[:, None], labels_R.astype(np.float64))
     classes = run.label.classes or tuple(range(int(max(labels_R.max(), predictions_RA.max())) + 1))
     if metric.of_two_classes and not run.label.classes:
         if len(classes) > 2:

@@ -4,9 +4,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from assay.cluster.cost.account import cost
-from assay.evaluator.ledger.reader import UnitReceipt
+from assay.evaluator.ledger.receipt import UnitReceipt
 from assay.manifests import Prices
-from assay.manifests.ledger import Spent
+from assay.manifests.spent import Spent
 from assay.stats.gate.review import POINT
 
 
@@ -23,7 +23,7 @@ def arm_cost(receipts: Iterable[UnitReceipt], prices: Prices) -> dict[str, float
         slot_s, cpu_s, gpu_s, price: of units that were evaluated for this run: seconds of slots, of the CPU cores
         and GPUs that they reserved, and the price of that. cpu_used_s: CPU seconds that they have used. bytes_fetched:
         bytes of shards that their processes have read. num_rows_evaluated: their rows. reused_slot_s, reused_cpu_s,
-        reused_gpu_s, reused_price: what the units that were taken over had cost in the runs that evaluated them, at
+        reused_gpu_s, reused_price: what the units that were reused had cost in the runs that evaluated them, at
         this experiment's prices.
     """
     ours, theirs = Spent(), Spent()
@@ -51,7 +51,7 @@ def compared(
 ) -> dict[str, Any]:
     """What arms cost beside the control, and for each point that they are better.
 
-    An arm's cost is that of all its scores, whoever has evaluated them first, so that an arm that was taken over from
+    An arm's cost is that of all its scores, whoever has evaluated them first, so that an arm that was reused from
     another run is no cheaper than it was there.
 
     Args:
@@ -98,6 +98,6 @@ def _unit_cost(facts: Mapping[str, Any], seconds: float, prices: Prices) -> Spen
         seconds,
         num_cpus=facts.get("num_cpus", 0.0),
         num_gpus=facts.get("num_gpus", 0.0),
-        kind=facts.get("accelerator_type", ""),
+        accelerator_type=facts.get("accelerator_type", ""),
         prices=prices,
     )

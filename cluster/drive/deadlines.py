@@ -25,7 +25,7 @@ class Deadlines:
     _seconds: dict[str, deque[float]] = field(default_factory=dict)
     _longest_s: dict[str, float] = field(default_factory=dict)
 
-    def took(self, arm: str, seconds: float) -> None:
+    def record(self, arm: str, seconds: float) -> None:
         """A unit of the arm was published after so long."""
         self._seconds.setdefault(arm, deque(maxlen=_REMEMBERED)).append(seconds)
         self._longest_s[arm] = max(self._longest_s.get(arm, 0.0), seconds)

@@ -1,8 +1,7 @@
 """What happens on the way of a run and stays in the ledger."""
 
+import datetime as dt
 from dataclasses import dataclass
-
-from assay.cluster.drive.progress import now
 
 
 @dataclass(frozen=True)
@@ -28,4 +27,9 @@ class Event:
 
 def event(kind: str, message: str, *, arm: str = "", unit: int = -1) -> Event:
     """Something that happens now."""
-    return Event(now(), kind, arm, unit, message)
+    return Event(utc_now(), kind, arm, unit, message)
+
+
+def utc_now() -> str:
+    """The time: UTC, ISO 8601, to the millisecond."""
+    return dt.datetime.now(dt.UTC).isoformat(timespec="milliseconds")

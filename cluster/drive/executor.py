@@ -4,22 +4,22 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from assay.cluster.drive.schedule import Task
-from assay.cluster.drive.slot import Failure, Published
+from assay.cluster.drive.task_result import Failure, Published
 from assay.manifests import Arm
-from assay.manifests.ledger import Run
+from assay.manifests.run import Run
 
 
 @dataclass(frozen=True)
 class Ready:
-    """A slot can be given tasks: for the first time, or because it was made anew.
+    """A slot can be given tasks: for the first time, or because it was restarted.
 
     Attributes:
         slot: Its name.
-        kind: The accelerator type that it was asked for with; empty: any.
+        accelerator_type: What it was asked for with; empty: any.
     """
 
     slot: str
-    kind: str
+    accelerator_type: str
 
 
 @dataclass(frozen=True)
@@ -47,12 +47,12 @@ class Executor(Protocol):
         """Learns what slots are for; makes none yet."""
         ...
 
-    def kind_of(self, arm: Arm) -> str:
-        """The kind of slot that an arm needs, if this executor has several; else empty."""
+    def accelerator_type_of(self, arm: Arm) -> str:
+        """The accelerator type that an arm's slots are asked for with; empty: any, or this executor knows none."""
         ...
 
-    def want(self, kind: str, num_slots: int) -> None:
-        """Sees to it that there are, or will be, that many slots of a kind, as far as there is room for them.
+    def want(self, accelerator_type: str, num_slots: int) -> None:
+        """Sees to it that there are, or will be, that many slots of an accelerator type, as far as there is room for them.
 
         Slots beyond that are withdrawn if they have no place yet; those that are ready stay.
 
@@ -66,7 +66,7 @@ class Executor(Protocol):
         ...
 
     def wait(self, timeout_s: float) -> list[Ready | Outcome]:
-        """What has happened, as soon as something has; nothing after the timeout. Slots that died are made anew.
+        """What has happened, as soon as something has; nothing after the timeout. Slots that died are restarted.
 
         Raises:
             RunError: Slots die one after the other, or none has been ready for too long.
@@ -74,7 +74,7 @@ class Executor(Protocol):
         ...
 
     def interrupt(self, slot: str, reason: str) -> list[Outcome]:
-        """Ends a slot that hangs, which will be made anew, and gives up what it had in hand."""
+        """Ends a slot that hangs, which will be restarted, and gives up what it had in hand."""
         ...
 
     def give_back(self, slot: str) -> None:

@@ -5,8 +5,9 @@ from collections import deque
 from assay.cluster.drive.executor import Outcome, Ready
 from assay.cluster.drive.schedule import Task
 from assay.cluster.drive.slot import Slot
+from assay.cluster.drive.unit_work import UnitWork
 from assay.manifests import Arm
-from assay.manifests.ledger import Run
+from assay.manifests.run import Run
 
 _NAME = "in-process"
 
@@ -16,26 +17,26 @@ class LocalExecutor:
 
     depth = 1
 
-    def __init__(self, *, slot_type: type[Slot] | None = None) -> None:
+    def __init__(self, work: UnitWork) -> None:
         """Makes no slot yet.
 
         Args:
-            slot_type: What does the tasks; None: slots that publish.
+            work: What the slot does with each unit.
         """
-        self._slot_type = slot_type
+        self._work = work
         self._slot: Slot | None = None
-        self._is_told = False
+        self._is_ready_reported = False
         self._queue: deque[tuple[Task, int | None]] = deque()
 
     def start(self, run: Run, *, import_paths: tuple[str, ...]) -> None:
         """Makes the one slot there is."""
-        self._slot = (self._slot_type or Slot)(_NAME, run.model_dump_json(), import_paths)
+        self._slot = Slot(_NAME, run.model_dump_json(), import_paths, self._work)
 
-    def kind_of(self, arm: Arm) -> str:  # noqa: ARG002
+    def accelerator_type_of(self, arm: Arm) -> str:  # noqa: ARG002
         """There is one machine, whatever the arm asks for."""
         return ""
 
-    def want(self, kind: str, num_slots: int) -> None:
+    def want(self, accelerator_type: str, num_slots: int) -> None:
         """There is one already."""
 
     def submit(self, slot: str, task: Task, upcoming: int | None) -> None:  # noqa: ARG002
@@ -44,8 +45,8 @@ class LocalExecutor:
 
     def wait(self, timeout_s: float) -> list[Ready | Outcome]:  # noqa: ARG002
         """Performs the oldest task, however long that takes."""
-        if not self._is_told:
-            self._is_told = True
+        if not self._is_ready_reported:
+            self._is_ready_reported = True
             return [Ready(_NAME, "")]
         assert self._slot is not None
         task, upcoming = self._queue.popleft()

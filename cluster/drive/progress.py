@@ -1,23 +1,26 @@
-"""Progress of a run, told through the ledger, and the word that its submission was cancelled, heard there."""
+"""Progress of a run, published in the ledger, where a driver also sees that its submission was cancelled."""
 
-import datetime as dt
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
-from assay.cluster.cost.projects import told_spent
+from assay.cluster.cost.projects import recorded_spending
+from assay.cluster.drive.events import utc_now
 from assay.cluster.errors import StoppedError
 from assay.evaluator.errors import StoreError
-from assay.evaluator.ledger.reader import UnitReceipt
+from assay.evaluator.ledger.receipt import UnitReceipt
 from assay.evaluator.storage import Store
-from assay.manifests.ledger import ArmProgress, Progress, ProgressState, Run, Spent, cancel_key, progress_key
+from assay.manifests.ledger_layout import cancel_key, progress_key
+from assay.manifests.progress import ArmProgress, Progress, ProgressState
+from assay.manifests.run import Run
+from assay.manifests.spent import Spent
 
 _INTERVAL_S = 1.0
 
 
 @dataclass(frozen=True)
-class Pulse:
+class SlotCounts:
     """What a driver's slots are doing.
 
     Attributes:
@@ -33,8 +36,8 @@ class Pulse:
     spent: Spent = field(default_factory=Spent)
 
 
-class Watch:
-    """Tells, through the ledger, how far a run is, and hears there whether its submission was cancelled.
+class ProgressReporter:
+    """Publishes in the ledger how far a run is, and sees there whether its submission was cancelled.
 
     Cheap whatever units cost: the ledger is written and asked at most once a second.
     """
@@ -47,6 +50,7 @@ class Watch:
         num_rows: int,
         store: Store,
         submission_id: str,
+        on_progress: Callable[[str, int], None] = lambda _arm, _num_units: None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         """Knows nothing as done yet.
@@ -57,36 +61,39 @@ class Watch:
             num_rows: Rows per arm.
             store: The ledger.
             submission_id: The submission that this driver carries out; empty if nobody submitted it.
+            on_progress: Called with an arm's name and how many more of its units are in the ledger.
             clock: Seconds that only go on.
         """
         self._run, self._store, self._submission_id, self._clock = run, store, submission_id, clock
+        self._on_progress = on_progress
         self._num_units, self._num_rows = num_units, num_rows
         self._show: Callable[[Progress], None] = lambda _progress: None
         self._rows = {arm.name: dict[int, int]() for arm in run.experiment.arms}
         self._failed: dict[str, str] = {}
         self._dropped: dict[str, str] = {}
-        self._pulse = Pulse()
-        self._spent_before = self._told_before()
+        self._counts = SlotCounts()
+        self._spent_before = self._recorded_before()
         self._num_evaluated = self._num_rows_evaluated = self._bytes_fetched = 0
         self._began_at_s = clock()
-        self._looked_at_s = float("-inf")
-        self._started_at = now()
+        self._published_at_s = float("-inf")
+        self._started_at = utc_now()
 
     def show_on(self, show: Callable[[Progress], None]) -> None:
-        """Everything that is told from now on is shown there, too."""
+        """Everything that is published from now on is shown there, too."""
         self._show = show
 
-    def found(self, receipts: Sequence[UnitReceipt]) -> None:
-        """These units were in the ledger already, or were taken over."""
-        for receipt in receipts:
-            self._rows[receipt.arm][receipt.unit] = receipt.num_rows
+    def add_existing_unit(self, receipt: UnitReceipt) -> None:
+        """This unit was in the ledger already, or was reused."""
+        self._rows[receipt.arm][receipt.unit] = receipt.num_rows
+        self._on_progress(receipt.arm, 1)
 
-    def published(self, receipt: UnitReceipt) -> None:
+    def add_published_unit(self, receipt: UnitReceipt) -> None:
         """This unit was evaluated now."""
         self._rows[receipt.arm][receipt.unit] = receipt.num_rows
         self._num_evaluated += 1
         self._num_rows_evaluated += receipt.num_rows
         self._bytes_fetched += receipt.facts.get("bytes_fetched", 0)
+        self._on_progress(receipt.arm, 1)
 
     def arm_failed(self, arm: str, reason: str) -> None:
         """This arm will not be finished."""
@@ -99,27 +106,27 @@ class Watch:
     @property
     def spent(self) -> Spent:
         """What the run has cost, its earlier drivers included as far as they could tell."""
-        return self._spent_before + self._pulse.spent
+        return self._spent_before + self._counts.spent
 
-    def beat(self, pulse: Pulse) -> None:
+    def update(self, counts: SlotCounts) -> None:
         """This is what slots are doing now."""
-        self._pulse = pulse
+        self._counts = counts
 
-    def look(self) -> str:
-        """Tells and listens, unless it has done so within the last second.
+    def poll_cancelled(self) -> str:
+        """Publishes the progress and asks for a cancellation, unless it has done so within the last second.
 
         Returns:
-            That the submission was cancelled, in words; empty if it was not, or if nobody looked.
+            That the submission was cancelled, in words; empty if it was not, or if it is too early to ask.
         """
-        if self._clock() - self._looked_at_s < _INTERVAL_S:
+        if self._clock() - self._published_at_s < _INTERVAL_S:
             return ""
-        self._looked_at_s = self._clock()
-        self.tell()
+        self._published_at_s = self._clock()
+        self.publish()
         return f"submission '{self._submission_id}' was cancelled" if self.is_cancelled() else ""
 
-    def tell(self) -> None:
-        """Tells how far it is, now."""
-        self._tell("running", "")
+    def publish(self) -> None:
+        """Publishes how far the run is, now."""
+        self._publish("running", "")
 
     def is_cancelled(self) -> bool:
         """Whether the ledger holds the submission's cancel marker; no, if the ledger does not answer."""
@@ -129,15 +136,15 @@ class Watch:
             return False
 
     def end(self, error: BaseException | None) -> None:
-        """Tells how it ended."""
+        """Publishes how it ended."""
         if error is None:
-            self._tell("committed", "")
+            self._publish("committed", "")
             return
         state = "stopped" if isinstance(error, StoppedError) else "failed"
-        self._tell("cancelled" if self.is_cancelled() else state, str(error) or type(error).__name__)
+        self._publish("cancelled" if self.is_cancelled() else state, str(error) or type(error).__name__)
 
     def progress(self, state: ProgressState, reason: str) -> Progress:
-        """What there is to tell."""
+        """How far the run is."""
         out = {*self._failed, *self._dropped}
         left = sum(self._num_units - len(done) for arm, done in self._rows.items() if arm not in out)
         spent_s = self._clock() - self._began_at_s
@@ -157,45 +164,40 @@ class Watch:
                 )
                 for arm, done in self._rows.items()
             ),
-            num_slots=self._pulse.num_slots,
-            num_slots_busy=self._pulse.num_slots_busy,
-            num_retries=self._pulse.num_retries,
+            num_slots=self._counts.num_slots,
+            num_slots_busy=self._counts.num_slots_busy,
+            num_retries=self._counts.num_retries,
             rows_per_s=self._num_rows_evaluated / max(spent_s, 1e-9) if self._num_evaluated else None,
             bytes_fetched=self._bytes_fetched,
             spent=self.spent,
             eta_s=spent_s / self._num_evaluated * left if self._num_evaluated else None,
             started_at=self._started_at,
-            updated_at=now(),
+            updated_at=utc_now(),
         )
 
-    def _told_before(self) -> Spent:
-        """What the last driver of the run, or of the one that this one supersedes, said that it had cost."""
+    def _recorded_before(self) -> Spent:
+        """What the run, or the one that it supersedes, has cost by its last driver's progress."""
         for run_id in (self._run.run_id, self._run.supersedes):
-            told = None if run_id is None else told_spent(self._store, run_id)
-            if told is not None:
-                return told
+            recorded = None if run_id is None else recorded_spending(self._store, run_id)
+            if recorded is not None:
+                return recorded
         return Spent()
 
-    def _tell(self, state: ProgressState, reason: str) -> None:
+    def _publish(self, state: ProgressState, reason: str) -> None:
         progress = self.progress(state, reason)
         self._show(progress)
         try:
             self._store.replace(progress_key(self._run.run_id), progress.model_dump_json().encode())
-        except (StoreError, OSError):  # a run does not end because nobody could be told how far it is
+        except (StoreError, OSError):  # a run does not end because its progress could not be published
             return
 
 
 @contextmanager
-def watched(watch: Watch) -> Iterator[Watch]:
-    """Tells at the end how it went."""
+def reporting(reporter: ProgressReporter) -> Iterator[ProgressReporter]:
+    """Publishes at the end how the run ended."""
     try:
-        yield watch
+        yield reporter
     except BaseException as error:
-        watch.end(error)
+        reporter.end(error)
         raise
-    watch.end(None)
-
-
-def now() -> str:
-    """The time: UTC, ISO 8601, to the millisecond."""
-    return dt.datetime.now(dt.UTC).isoformat(timespec="milliseconds")
+    reporter.end(None)

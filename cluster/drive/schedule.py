@@ -28,7 +28,12 @@ class Schedule:
     """
 
     def __init__(
-        self, arms: Sequence[str], *, replicas: int, max_attempts: int, kinds: Mapping[str, str] | None = None
+        self,
+        arms: Sequence[str],
+        *,
+        replicas: int,
+        max_attempts: int,
+        accelerator_types: Mapping[str, str] | None = None,
     ) -> None:
         """Knows arms, and no work yet.
 
@@ -36,9 +41,9 @@ class Schedule:
             arms: In the order in which they are begun.
             replicas: The most slots that an arm gets.
             max_attempts: How often a unit is tried before its arm fails.
-            kinds: The kind of slot that an arm needs; none named: the kind "".
+            accelerator_types: What an arm's slots are asked for with; arms that are not named need none ("").
         """
-        self._kinds = {arm: (kinds or {}).get(arm, "") for arm in arms}
+        self._accelerator_types = {arm: (accelerator_types or {}).get(arm, "") for arm in arms}
         self._waiting = {arm: deque[int]() for arm in arms}
         self._num_waiting = 0
         self._running: dict[tuple[str, int], int] = {}  # how many slots do it: a straggler's unit is done twice
@@ -46,7 +51,9 @@ class Schedule:
         self._attempts: dict[tuple[str, int], int] = {}  # of the units that have failed
         self._arm_of_slot: dict[str, str] = {}
         self._num_slots = dict.fromkeys(arms, 0)
-        self._open: dict[str, OrderedDict[str, None]] = {kind: OrderedDict() for kind in self._kinds.values()}
+        self._open: dict[str, OrderedDict[str, None]] = {
+            each: OrderedDict() for each in self._accelerator_types.values()
+        }
         self._replicas = replicas
         self._max_attempts = max_attempts
         self.failed: dict[str, str] = {}
@@ -60,14 +67,14 @@ class Schedule:
                 self._num_waiting += len(units)
                 self._open_or_close(arm)
 
-    def next_task(self, slot: str, kind: str = "") -> Task | None:
+    def next_task(self, slot: str, accelerator_type: str = "") -> Task | None:
         """The slot's next task, or None if there is nothing for it now."""
         arm = self._arm_of_slot.get(slot)
         if arm is None or not self._waiting[arm]:
-            arm = next(iter(self._open.get(kind, ())), None)
+            arm = next(iter(self._open.get(accelerator_type, ())), None)
             if arm is None:
                 return None
-            self.gone(slot)
+            self.release(slot)
             self._arm_of_slot[slot] = arm
             self._num_slots[arm] += 1
         unit = self._waiting[arm].popleft()
@@ -77,7 +84,7 @@ class Schedule:
         self._running[key] = self._running.get(key, 0) + 1
         return Task(arm, unit, self._attempts.get(key, 0) + 1)
 
-    def upcoming(self, slot: str, kind: str = "") -> int | None:
+    def upcoming(self, slot: str, accelerator_type: str = "") -> int | None:
         """The unit that the slot will probably get after those it has, or None: nothing is promised.
 
         Slots that share an arm take turns, so the arm's next units are the others'.
@@ -86,7 +93,7 @@ class Schedule:
         if arm is not None and self._waiting[arm]:
             turn = min(self._num_slots[arm], len(self._waiting[arm])) - 1
             return self._waiting[arm][turn]
-        arm = next(iter(self._open.get(kind, ())), None)
+        arm = next(iter(self._open.get(accelerator_type, ())), None)
         return None if arm is None else self._waiting[arm][0]
 
     def copied(self, task: Task) -> Task:
@@ -94,7 +101,7 @@ class Schedule:
         self._running[task.arm, task.unit] += 1
         return task
 
-    def gone(self, slot: str) -> None:
+    def release(self, slot: str) -> None:
         """The slot works on no arm any more: it died, was given back, or moves."""
         arm = self._arm_of_slot.pop(slot, None)
         if arm is not None:
@@ -147,16 +154,16 @@ class Schedule:
         return not self._num_waiting and len(self._running) == len(self._published_once)
 
     @property
-    def num_kinds(self) -> int:
-        """How many kinds of slots the arms need."""
+    def num_accelerator_types(self) -> int:
+        """How many accelerator types the arms' slots are asked for with."""
         return len(self._open)
 
     def num_openings(self) -> dict[str, int]:
-        """How many more slots of each kind would have something to do now."""
-        found = dict.fromkeys(self._open, 0)
-        for kind, arms in self._open.items():
-            found[kind] = sum(min(len(self._waiting[arm]), self._replicas - self._num_slots[arm]) for arm in arms)
-        return found
+        """How many more slots of each accelerator type would have something to do now."""
+        return {
+            accelerator_type: sum(min(len(self._waiting[arm]), self._replicas - self._num_slots[arm]) for arm in arms)
+            for accelerator_type, arms in self._open.items()
+        }
 
     def _ended(self, key: tuple[str, int]) -> None:
         copies = self._running.pop(key) - 1
@@ -167,7 +174,7 @@ class Schedule:
 
     def _open_or_close(self, arm: str) -> None:
         """Holds that exactly the arms that may get one more slot are open."""
-        openings = self._open[self._kinds[arm]]
+        openings = self._open[self._accelerator_types[arm]]
         if self._waiting[arm] and self._num_slots[arm] < self._replicas:
             openings.setdefault(arm)
         else:

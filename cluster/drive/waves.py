@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping, Sequence
 import numpy as np
 
 from assay.evaluator.batches import Unit
-from assay.evaluator.ledger.reader import UnitReceipt
+from assay.evaluator.ledger.receipt import UnitReceipt
 from assay.manifests import Experiment
 from assay.stats.sequential import racing
 
@@ -26,7 +26,7 @@ class Waves:
         """The indices of the units that shall be done after each wave, in the order in which they are done."""
         yield range(len(self._units))
 
-    def beaten(self, receipts: Receipts, arms: Sequence[str]) -> dict[str, str]:  # noqa: ARG002
+    def eliminated(self, receipts: Receipts, arms: Sequence[str]) -> dict[str, str]:  # noqa: ARG002
         """The arms, of those left, that the others beat so clearly that no further wave can help, and why."""
         return {}
 
@@ -51,7 +51,7 @@ class RaceWaves(Waves):
             self.is_last = num_done == len(self._units)
             yield self._order[:num_done]
 
-    def beaten(self, receipts: Receipts, arms: Sequence[str]) -> dict[str, str]:
+    def eliminated(self, receipts: Receipts, arms: Sequence[str]) -> dict[str, str]:
         """The arms that are surely not the best; never the control, which the others are compared with, or its A/A arm."""
         if self.is_last or len(arms) < 2:
             return {}
@@ -63,16 +63,20 @@ class RaceWaves(Waves):
         look = racing.race(
             [[self._sum(receipts[arm], arm, position, unit) for arm in raced] for position, unit in enumerate(units)],
             rows_U=[self._units[unit].num_rows for unit in units],
-            num_units=len(self._units),
-            num_rows=sum(unit.num_rows for unit in self._units),
-            unit_rows=max(unit.num_rows for unit in self._units),
             arms=raced,
-            direction=self._primary.direction,
-            margin=self._race.margin,
-            alpha=self._race.alpha,
-            bounds=(0.0, 1.0) if self._primary.is_binary else None,
+            dataset=racing.RacedDataset(
+                num_units=len(self._units),
+                num_rows=sum(unit.num_rows for unit in self._units),
+                unit_rows=max(unit.num_rows for unit in self._units),
+            ),
+            rules=racing.RaceRules(
+                direction=self._primary.direction,
+                margin=self._race.margin,
+                alpha=self._race.alpha,
+                bounds=(0.0, 1.0) if self._primary.is_binary else None,
+            ),
         )
-        beaten = {arm.arm: arm for arm in look.arms if arm.beaten and arm.arm in arms and arm.arm not in self._kept}
+        beaten = {arm.arm: arm for arm in look.arms if arm.eliminated and arm.arm in arms and arm.arm not in self._kept}
         if beaten and not set(arms) - {*beaten, *self._kept}:  # the control leads: one stays to be compared with it
             del beaten[min(beaten, key=lambda arm: beaten[arm].shortfall)]
         self._left_after |= dict.fromkeys(beaten, self._num_done)

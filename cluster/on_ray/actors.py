@@ -9,17 +9,11 @@ from assay.cluster.drive.slot import Slot
 from assay.evaluator.predictors import device_class, pick_device
 from assay.manifests.resources import Resources
 
-
-def actor_type(slot_type: type[Slot]) -> Any:
-    """Slots of a type as Ray actors."""
-    # max_restarts=0: the driver makes a new slot itself, since only it knows which units were in hand.
-    return ray.remote(max_restarts=0)(slot_type)
+# max_restarts=0: the driver makes a new slot itself, since only it knows which units were in hand.
+SlotActor: Any = ray.remote(max_restarts=0)(Slot)
 
 
-SlotActor = actor_type(Slot)
-
-
-def slot_device_class(resources: Resources, kind: str) -> str:
+def slot_device_class(resources: Resources, accelerator_type: str) -> str:
     """The device class that a slot works on; empty if none comes within `start_timeout_s`.
 
     Where there may be GPUs it is asked of a process placed as a slot is, since Ray hides them from nobody: a slot that
@@ -27,12 +21,12 @@ def slot_device_class(resources: Resources, kind: str) -> str:
 
     Args:
         resources: What a slot holds.
-        kind: The accelerator type that it is asked for with; empty: any.
+        accelerator_type: What it is asked for with; empty: any.
     """
     if not resources.num_gpus and not ray.cluster_resources().get("GPU", 0.0):
         return "cpu"
     options: dict[str, Any] = {"num_cpus": resources.num_cpus, "num_gpus": resources.num_gpus}
-    options |= {"accelerator_type": kind} if kind else {}
+    options |= {"accelerator_type": accelerator_type} if accelerator_type else {}
     answer = ray.remote(**options)(lambda: device_class(pick_device())).remote()
     try:
         return ray.get(answer, timeout=resources.start_timeout_s)

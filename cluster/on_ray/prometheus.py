@@ -2,7 +2,8 @@
 
 from ray.util.metrics import Gauge
 
-from assay.manifests.ledger import Progress, Run
+from assay.manifests.progress import Progress
+from assay.manifests.run import Run
 
 NAMES = {
     "assay_units_done": "Units in the ledger, of all arms.",
@@ -19,13 +20,13 @@ NAMES = {
 }
 
 
-class Meters:
-    """One gauge a number, tagged with the experiment's name and the run. Needs a connected Ray."""
+class PrometheusGauges:
+    """One gauge per number, tagged with the experiment's name and the run. Needs a connected Ray."""
 
     def __init__(self, run: Run) -> None:
         """Registers the gauges."""
         tags = {"experiment": run.experiment.name, "run_id": run.run_id}
-        self._gauges = {name: Gauge(name, words, tag_keys=tuple(tags)) for name, words in NAMES.items()}
+        self._gauges = {name: Gauge(name, description, tag_keys=tuple(tags)) for name, description in NAMES.items()}
         for gauge in self._gauges.values():
             gauge.set_default_tags(tags)
 

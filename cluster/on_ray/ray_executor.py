@@ -1,25 +1,25 @@
-"""Slots as Ray actors: asked for, fed, and made again when their process dies."""
+"""Slots as Ray actors: asked for, fed, and restarted when their process dies."""
 
 import itertools
-import re
 import time
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
 import ray
-from ray.exceptions import ActorUnavailableError, OutOfMemoryError, RayActorError, RayError
+from ray.exceptions import OutOfMemoryError, RayError
 
 from assay.cluster.drive.executor import Outcome, Ready
 from assay.cluster.drive.schedule import Task
-from assay.cluster.drive.slot import Failure, Slot
+from assay.cluster.drive.task_result import Failure
+from assay.cluster.drive.unit_work import UnitWork
 from assay.cluster.errors import RunError
-from assay.cluster.on_ray import autoscaler
-from assay.cluster.on_ray.actors import SlotActor, actor_type
+from assay.cluster.on_ray import autoscaler, lost_actor, slot_demand
+from assay.cluster.on_ray.actors import SlotActor
 from assay.cluster.on_ray.session import connected
 from assay.manifests import Arm, Resources
-from assay.manifests.ledger import Run
+from assay.manifests.run import Run
 
 # A node that falls silent costs every slot on it again and again until Ray notices, after a quarter of a minute or
 # more; the pauses before this many losses in a row add up to about two minutes.
@@ -32,22 +32,22 @@ _LONGEST_BACK_OFF_S = 30.0
 
 
 @dataclass
-class _Slot:
+class _ActorSlot:
     """One slot and its actor of the moment.
 
     Attributes:
-        kind: The accelerator type that it was asked for with; empty: any.
-        actor: The actor; None while the slot waits to be made again.
+        accelerator_type: What it was asked for with; empty: any.
+        actor: The actor; None while the slot waits to be restarted.
         is_ready: Whether the actor runs, rather than waits for a place.
         in_hand: What it was given and has not answered, the oldest first.
-        make_at_s: When it is to be made again.
+        restart_at_s: When it is to be restarted.
     """
 
-    kind: str
+    accelerator_type: str
     actor: Any = None  # actor handles: Ray types them only for classes that know Ray
     is_ready: bool = False
     in_hand: dict[ray.ObjectRef, Task] = field(default_factory=dict)
-    make_at_s: float = 0.0
+    restart_at_s: float = 0.0
 
 
 class RayExecutor:
@@ -55,16 +55,15 @@ class RayExecutor:
 
     depth = 2
 
-    def __init__(self, *, can_grow: bool, slot_type: type[Slot] | None = None) -> None:
+    def __init__(self, work: UnitWork, *, can_grow: bool) -> None:
         """Makes no slot yet.
 
         Args:
+            work: What slots do with each unit.
             can_grow: Whether nodes may join the cluster. Nothing in Ray says whether an autoscaler is there.
-            slot_type: What does the tasks; None: slots that publish.
         """
-        self._can_grow = can_grow
-        self._actor_type = SlotActor if slot_type is None else actor_type(slot_type)
-        self._slots: dict[str, _Slot] = {}
+        self._work, self._can_grow = work, can_grow
+        self._slots: dict[str, _ActorSlot] = {}
         self._owners: dict[ray.ObjectRef, str] = {}  # which slot answers: to a task, or that it is ready
         self._numbers = itertools.count()
         self._resources = Resources()
@@ -81,16 +80,16 @@ class RayExecutor:
         self._run_json, self._import_paths = run.model_dump_json(), list(import_paths)
         self._alone_since_s = time.monotonic()
 
-    def kind_of(self, arm: Arm) -> str:
+    def accelerator_type_of(self, arm: Arm) -> str:
         """The accelerator type."""
         return arm.accelerator_type or ""
 
-    def want(self, kind: str, num_slots: int) -> None:
+    def want(self, accelerator_type: str, num_slots: int) -> None:
         """Makes actors: as many as the cluster has room for, or, where it can grow, as `max_slots` allows.
 
         Actors without a place are all the demand that Ray's autoscalers need.
         """
-        names = [name for name, slot in self._slots.items() if slot.kind == kind]
+        names = [name for name, slot in self._slots.items() if slot.accelerator_type == accelerator_type]
         for name in [name for name in reversed(names) if not self._slots[name].is_ready][
             : max(len(names) - num_slots, 0)
         ]:
@@ -100,10 +99,11 @@ class RayExecutor:
         if num_slots <= len(names):
             return
         if limit is None or not self._can_grow:
-            limit = min(self._room(kind), limit or num_slots)
+            num_fitting = slot_demand.num_slots_that_fit(self._demand(accelerator_type))
+            limit = min(num_fitting, limit or num_slots)
         for _ in range(max(min(num_slots, limit - others), int(not self._slots)) - len(names)):
             name = f"slot-{next(self._numbers)}"
-            self._slots[name] = _Slot(kind)
+            self._slots[name] = _ActorSlot(accelerator_type)
             self._make(name)
 
     def submit(self, slot: str, task: Task, upcoming: int | None) -> None:
@@ -113,9 +113,9 @@ class RayExecutor:
         self._owners[ref] = slot
 
     def wait(self, timeout_s: float) -> list[Ready | Outcome]:
-        """Takes every answer there is; makes lost slots anew once their pause is over."""
+        """Takes every answer there is; restarts lost slots once their pause is over."""
         for name, slot in self._slots.items():
-            if slot.actor is None and slot.make_at_s <= time.monotonic():
+            if slot.actor is None and slot.restart_at_s <= time.monotonic():
                 self._make(name)
         answered: list[ray.ObjectRef] = []
         if self._owners:
@@ -123,12 +123,12 @@ class RayExecutor:
             answered, _ = ray.wait(list(self._owners), num_returns=len(self._owners), timeout=0)
         else:  # every slot has its pause
             time.sleep(timeout_s)
-        told: list[Ready | Outcome] = []
+        answers: list[Ready | Outcome] = []
         for ref in answered:
             if ref in self._owners:  # else its slot was lost with an answer before it
-                told += self._answer(ref)
-        self._check_patience()
-        return told
+                answers += self._answers(ref)
+        self._check_start_timeout()
+        return answers
 
     def interrupt(self, slot: str, reason: str) -> list[Outcome]:
         """Kills the slot's process."""
@@ -144,58 +144,39 @@ class RayExecutor:
         for name in list(self._slots):
             self.give_back(name)
 
-    def _room(self, kind: str) -> int:
-        """How many slots fit into the cluster as it is.
-
-        Raises:
-            RunError: None does.
-        """
-        wanted, total = self._demand(kind), ray.cluster_resources()
-        room = min(
-            (int(total.get(name, 0.0) / amount + 1e-9) for name, amount in wanted.items()),
-            default=int(total.get("CPU", 1.0)),
-        )
-        if room < 1:
-            raise RunError(
-                f"a slot needs {_in_words(wanted)}, but the cluster has {_in_words(total, only=wanted)}; lower "
-                "resources.num_cpus or num_gpus, or, if an autoscaler shall add nodes, give resources.max_slots"
-            )
-        return room
-
-    def _demand(self, kind: str) -> dict[str, float]:
-        demand = {"CPU": self._resources.num_cpus, "GPU": self._resources.num_gpus}
-        if kind:
-            demand[f"accelerator_type:{kind}"] = 0.001  # what Ray itself makes of an accelerator type
-        return {name: amount for name, amount in demand.items() if amount > 0}
+    def _demand(self, accelerator_type: str) -> dict[str, float]:
+        return slot_demand.slot_demand(self._resources, accelerator_type)
 
     def _make(self, name: str) -> None:
         # Ray sets OMP_NUM_THREADS for its workers; slots set torch's threads themselves, from the suite.
         slot = self._slots[name]
         options = {"num_cpus": self._resources.num_cpus, "num_gpus": self._resources.num_gpus}
-        kind = {"accelerator_type": slot.kind} if slot.kind else {}
-        slot.actor = self._actor_type.options(**options, **kind).remote(name, self._run_json, self._import_paths)
+        accelerator = {"accelerator_type": slot.accelerator_type} if slot.accelerator_type else {}
+        slot.actor = SlotActor.options(**options, **accelerator).remote(
+            name, self._run_json, self._import_paths, self._work
+        )
         self._owners[slot.actor.__ray_ready__.remote()] = name
 
-    def _answer(self, ref: ray.ObjectRef) -> Sequence[Ready | Outcome]:
+    def _answers(self, ref: ray.ObjectRef) -> Sequence[Ready | Outcome]:
         name = self._owners[ref]
         slot = self._slots[name]
         try:
             result = ray.get(ref)
         except RayError as error:
             cause = "out_of_memory" if isinstance(error, OutOfMemoryError) else "slot_lost"
-            return self._lost(name, reason_of(error), cause, counts=not _is_of_the_node(error))
+            return self._lost(name, lost_actor.reason_of(error), cause, counts=not lost_actor.is_of_the_node(error))
         del self._owners[ref]
         task = slot.in_hand.pop(ref, None)
         if task is None:
             slot.is_ready = True
-            return [Ready(name, slot.kind)]
+            return [Ready(name, slot.accelerator_type)]
         self._lost_in_a_row, self._has_worked = 0, True
         return [Outcome(name, task, result)]
 
     def _lost(
         self, name: str, reason: str, cause: Literal["slot_lost", "out_of_memory", "hung"], *, counts: bool = True
     ) -> list[Outcome]:
-        """Gives up what a slot had in hand, of which it tried only the oldest. It is made anew after a pause."""
+        """Gives up what a slot had in hand, of which it tried only the oldest. It is restarted after a pause."""
         slot = self._slots[name]
         tasks = list(slot.in_hand.values())
         self._forget(name)
@@ -205,7 +186,7 @@ class RayExecutor:
                 raise RunError(f"slots died {self._lost_in_a_row} times in a row without finishing a unit: {reason}")
             pause_s = min(_FIRST_BACK_OFF_S * 2 ** (self._lost_in_a_row - 1), _LONGEST_BACK_OFF_S)
             self._pause_until_s = time.monotonic() + pause_s
-        slot.make_at_s = self._pause_until_s
+        slot.restart_at_s = self._pause_until_s
         return [
             Outcome(name, task, Failure("slot", reason, name, cause=cause, counts=counts and position == 0))
             for position, task in enumerate(tasks)
@@ -219,7 +200,7 @@ class RayExecutor:
         slot.actor, slot.in_hand, slot.is_ready = None, {}, False
         self._owners = {ref: owner for ref, owner in self._owners.items() if owner != name}
 
-    def _check_patience(self) -> None:
+    def _check_start_timeout(self) -> None:
         """Nodes may come late, but not never.
 
         Raises:
@@ -229,13 +210,13 @@ class RayExecutor:
         if any(slot.is_ready for slot in self._slots.values()):
             self._alone_since_s, self._refused_since_s = time.monotonic(), float("inf")
             return
-        demands = [self._demand(kind) for kind in sorted({slot.kind for slot in self._slots.values()})]
-        wanted = " or ".join(map(_in_words, demands))
+        demands = [self._demand(each) for each in sorted({slot.accelerator_type for slot in self._slots.values()})]
+        wanted = " or ".join(map(slot_demand.as_text, demands))
         if alone_s > self._resources.start_timeout_s:
+            total = slot_demand.as_text(ray.cluster_resources(), only=("CPU", "GPU"))
             raise RunError(
                 f"no slot for {self._resources.start_timeout_s:g} s (resources.start_timeout_s): one needs {wanted}; "
-                f"the cluster has {_in_words(ray.cluster_resources(), only=('CPU', 'GPU'))} in all, and nothing added "
-                "a node that has room"
+                f"the cluster has {total} in all, and nothing added a node that has room"
             )
         if self._can_grow and alone_s > _ASKS_AFTER_S and all(map(autoscaler.refuses, demands)):
             self._refused_since_s = min(self._refused_since_s, time.monotonic())
@@ -248,36 +229,8 @@ class RayExecutor:
             )
 
 
-def _in_words(amounts: Mapping[str, float], only: Iterable[str] | None = None) -> str:
-    return " and ".join(f"{amounts.get(name, 0.0):g} {name}" for name in (amounts if only is None else only))
-
-
-def reason_of(error: RayError) -> str:
-    """Why an actor was lost, in one line.
-
-    Of a node out of memory only the amounts: Ray's own words list the command lines of whatever else runs there, which
-    are nobody's business and may hold secrets.
-    """
-    words = " ".join(str(error).split())
-    if not isinstance(error, OutOfMemoryError):
-        return f"{type(error).__name__}: {words}"
-    of_node = re.search(r"was (\S+ used / \S+ limit)", words)
-    of_slot = re.search(r"actual memory used=([\d.]+\w+)", words)
-    amounts = [of_node[1]] if of_node else []
-    amounts += [f"{of_slot[1]} of it by the slot that was ended"] if of_slot else []
-    return ": ".join(["out of memory on the node", *([", ".join(amounts)] if amounts else [])])
-
-
-def _is_of_the_node(error: RayError) -> bool:
-    """Whether the process was lost with its node or the way there, rather than by what it did."""
-    if isinstance(error, ActorUnavailableError):
-        return True
-    # Ray keeps why an actor died in the words of its error only.
-    return isinstance(error, RayActorError) and (error.preempted or "node has died" in str(error))
-
-
 @contextmanager
-def ray_executor(slot_type: type[Slot] | None = None) -> Iterator[RayExecutor]:
+def ray_executor(work: UnitWork) -> Iterator[RayExecutor]:
     """An executor on the Ray that can be reached, or on a local one started for it."""
     with connected() as is_own:
-        yield RayExecutor(can_grow=not is_own, slot_type=slot_type)
+        yield RayExecutor(work, can_grow=not is_own)

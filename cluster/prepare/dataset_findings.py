@@ -11,7 +11,7 @@ from assay.manifests.dataset import Dataset
 from assay.manifests.drift_report import DriftReport
 from assay.manifests.finding import Finding
 from assay.manifests.leakage import Leakage
-from assay.manifests.ledger import Run
+from assay.manifests.run import Run
 
 LINEAGE_FIELD = "findings"
 """The circumstance of a run's lineage that holds what was known when it was opened."""
@@ -19,7 +19,7 @@ Kind = Literal["Withdrawal", "Leakage", "Drift"]
 
 
 @dataclass(frozen=True)
-class Known:
+class FindingSummary:
     """A finding, as far as a run or its gate needs it.
 
     Attributes:
@@ -40,7 +40,7 @@ class Known:
 
 
 @dataclass(frozen=True)
-class KnownFindings:
+class DatasetFindings:
     """What is known of a run's dataset.
 
     Attributes:
@@ -48,16 +48,16 @@ class KnownFindings:
         problem: Why the store was not asked; empty if it was.
     """
 
-    all: tuple[Known, ...] = field(default=())
+    all: tuple[FindingSummary, ...] = field(default=())
     problem: str = ""
 
-    def answer(self, kind: Kind) -> Known | None:
+    def answer(self, kind: Kind) -> FindingSummary | None:
         """What all findings of a kind say together; None: there are none.
 
         The newest counts, and each before it that was compared with something that none since was: who finds nothing
         in one training set takes back nothing that was found in another.
         """
-        counted, compared = list[Known](), set[str]()
+        counted, compared = list[FindingSummary](), set[str]()
         for each in reversed(self.all):
             if each.kind == kind and (not counted or not compared.issuperset(each.beside)):
                 counted.append(each)
@@ -80,28 +80,30 @@ class KnownFindings:
         return tuple(each.words for each in answers if each is not None and not each.is_fine)
 
 
-def in_store(store: Store, dataset: Dataset) -> KnownFindings:
+def in_store(store: Store, dataset: Dataset) -> DatasetFindings:
     """What a dataset's store knows of its rows now.
 
     Raises:
         DamageError: A finding was changed.
     """
-    known = findings.found(store, dataset.reference, rows_digest=dataset.rows_digest)
-    return KnownFindings(tuple(_known(each) for each in known))
+    known = findings.findings_of(store, dataset.reference, rows_digest=dataset.rows_digest)
+    return DatasetFindings(tuple(_summary(each) for each in known))
 
 
-def as_lineage(known: KnownFindings) -> list[dict[str, Any]]:
+def as_lineage(known: DatasetFindings) -> list[dict[str, Any]]:
     """Findings as a run's lineage records them."""
     return [asdict(each) for each in known.all]
 
 
-def at_opening(run: Run) -> KnownFindings:
+def at_opening(run: Run) -> DatasetFindings:
     """What was known when a run was opened."""
     recorded: Any = run.lineage.circumstance.get(LINEAGE_FIELD) or ()
-    return KnownFindings(tuple(Known(**{**each, "beside": tuple(each.get("beside", ()))}) for each in recorded))
+    return DatasetFindings(
+        tuple(FindingSummary(**{**each, "beside": tuple(each.get("beside", ()))}) for each in recorded)
+    )
 
 
-def now(run: Run) -> KnownFindings:
+def now(run: Run) -> DatasetFindings:
     """What is known of a run's dataset now; findings are never deleted, so what was known once still is.
 
     Raises:
@@ -113,17 +115,17 @@ def now(run: Run) -> KnownFindings:
         store = open_store(uri)
         dataset = stored_dataset(store, reference)
         if dataset is None or dataset.digest() != run.dataset_digest:
-            return KnownFindings(recorded, f"{run.experiment.dataset} is not there any more")
+            return DatasetFindings(recorded, f"{run.experiment.dataset} is not there any more")
         found = {each.digest: each for each in (*recorded, *in_store(store, dataset).all)}
     except StoreError as error:
-        return KnownFindings(recorded, str(error))
-    return KnownFindings(tuple(sorted(found.values(), key=lambda each: (each.found_at, each.digest))))
+        return DatasetFindings(recorded, str(error))
+    return DatasetFindings(tuple(sorted(found.values(), key=lambda each: (each.found_at, each.digest))))
 
 
-def _known(finding: Finding) -> Known:
+def _summary(finding: Finding) -> FindingSummary:
     beside: tuple[str, ...] = ()
     if isinstance(finding, Leakage):
         beside = tuple(each.sha256 for each in finding.training)
     elif isinstance(finding, DriftReport):
         beside = (finding.earlier_rows_digest,)
-    return Known(finding.kind, finding.digest(), finding.is_fine, finding.words, finding.found_at, beside)
+    return FindingSummary(finding.kind, finding.digest(), finding.is_fine, finding.words, finding.found_at, beside)

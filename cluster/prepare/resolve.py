@@ -1,24 +1,22 @@
 """An experiment file to an experiment with every digest filled: everything is checked before a slot is asked for."""
 
 import posixpath
-import sys
 from collections.abc import Callable
 from functools import cache
 from pathlib import Path
 from typing import NamedTuple
 
 from assay.cluster.prepare import sweep
+from assay.cluster.prepare.check_columns import check_columns
 from assay.evaluator import fingerprint
 from assay.evaluator.data.frozen.shards import open_dataset
 from assay.evaluator.errors import DataError, VariantError
 from assay.evaluator.predictors import code_digest, resolve_entrypoint
-from assay.evaluator.predictors.entrypoint import check_parameters
+from assay.evaluator.predictors.entrypoint import add_import_paths, check_parameters
 from assay.evaluator.predictors.inputs import check_inputs
 from assay.evaluator.storage import Store, open_store, split_uri
 from assay.manifests import Arm, Dataset, Experiment, InvalidInput, Metric, parse
-from assay.manifests.column import FrozenColumn
 from assay.manifests.errors import did_you_mean
-from assay.manifests.guardrail import GroupGapGuardrail, SelectionRatioGuardrail
 
 
 class Resolved(NamedTuple):
@@ -71,7 +69,8 @@ def resolved(experiment: Experiment, paths: tuple[str, ...]) -> Resolved:
         paths: Folders to import entrypoints from.
 
     Raises:
-        InvalidInput: The dataset, an entrypoint, weights or a column is not what the experiment says.
+        InvalidInput: The dataset, an entrypoint, weights or a column is not what the experiment says, or a folder to
+            import from has a module `assay`.
     """
     experiment = sweep.expanded(experiment)
     location = experiment.dataset
@@ -85,8 +84,8 @@ def resolved(experiment: Experiment, paths: tuple[str, ...]) -> Resolved:
             bound=str(experiment.dataset_digest),
             remedy="freeze the rows that were meant under a version of their own, or correct the digest",
         )
-    _check_columns(experiment, dataset)
-    sys.path[:0] = [path for path in paths if path not in sys.path]
+    check_columns(experiment, dataset)
+    add_import_paths(paths)
     # The arms of a sweep share code, weights and stores: each is read, and opened, once.
     code_digest_of, stores = cache(code_digest), cache(open_store)
     weights_of = cache(lambda location: _weights(location, stores))
@@ -177,100 +176,3 @@ def _weights(location: str, stores: Callable[[str], Store]) -> tuple[str, int]:
     except FileNotFoundError:
         raise VariantError("there is no such file", place=location, field="weights") from None
     return fingerprint.sha256_digest(content), content.size
-
-
-def _check_columns(experiment: Experiment, dataset: Dataset) -> None:
-    for name in dataset.names("weight"):
-        raise DataError(
-            "the rows have weights, and every estimate counts each row once",
-            place=dataset.reference,
-            field=name,
-            value="role weight",
-            remedy="give the column the role info or feature, and freeze the rows under a new version; "
-            "or freeze a sample in which rows are as frequent as they should count",
-        )
-    columns = experiment.suite.plan.columns
-    for role, name in (("segment", columns.segment), ("cluster", columns.cluster)):
-        if name is not None and name not in dataset.names(role):
-            raise DataError(
-                f"the dataset has no {role} column of that name",
-                place=dataset.reference,
-                field=f"suite.plan.columns.{role}",
-                value=name,
-                remedy=did_you_mean(name, list(dataset.names(role))) or f"no column has the role {role}",
-            )
-    label = dataset.label
-    for rule in experiment.suite.plan.guardrails:
-        if isinstance(rule, GroupGapGuardrail | SelectionRatioGuardrail):
-            _check_groups(rule, dataset)
-    for metric in experiment.suite.metrics:
-        if metric.of_two_classes and len(label.classes) not in (0, 2):
-            raise DataError(
-                f"metric '{metric.name}' tells one class from one other",
-                place=dataset.reference,
-                field="suite.metrics",
-                value=f"{metric.measure} of a label with {len(label.classes)} classes",
-                bound="a label with 2 classes",
-                remedy="measure balanced_accuracy or macro_f1"
-                if not metric.has_threshold
-                else "leave its threshold out",
-            )
-        if metric.of_queries and not dataset.names("cluster"):
-            raise DataError(
-                f"metric '{metric.name}' ranks the rows of a query, which are those of one cluster",
-                place=dataset.reference,
-                field="suite.metrics",
-                value=metric.measure,
-                remedy="give the column that names the query the role cluster, and freeze the rows anew",
-            )
-        if metric.of_queries and label.type == "string":
-            raise DataError(
-                f"metric '{metric.name}' takes the label as relevance",
-                place=dataset.reference,
-                field="suite.metrics",
-                value=f"a label of type {label.type}",
-                bound="a number, 0 or above",
-            )
-        if metric.values is not None:
-            classes = label.classes or tuple(str(index) for index in range(len(metric.values)))
-            if set(classes) != set(metric.values):
-                raise DataError(
-                    f"metric '{metric.name}' must value every class of the label '{label.name}', and nothing else",
-                    place=dataset.reference,
-                    field="suite.metrics",
-                    value=", ".join(metric.values),
-                    bound=", ".join(classes),
-                )
-    regression = label.type in ("float32", "float64")
-    for arm in experiment.arms:
-        output = arm.variant.output
-        if regression != (output == "values") and not (output == "values" and label.type != "string"):
-            raise VariantError(
-                f"the label '{label.name}' is {label.type}",
-                place=f"arm '{arm.name}'",
-                field="output",
-                value=output,
-                bound="values" if regression else "logits, probabilities, labels",
-            )
-
-
-def _check_groups(rule: GroupGapGuardrail | SelectionRatioGuardrail, dataset: Dataset) -> None:
-    """The column of the groups is there, and the class that is a selection is one of the label's."""
-    label, columns = dataset.label, list(dataset.names("segment"))
-    problem, value, remedy = "", rule.column, ""
-    if rule.column not in columns:
-        problem = "the dataset has no segment column of that name: groups of rows are named by one"
-        remedy = did_you_mean(rule.column, columns) or "no column has the role segment"
-    elif isinstance(rule, SelectionRatioGuardrail) and not _is_class(rule.positive, label):
-        problem, value = f"the label '{label.name}' has no such class to be selected", repr(rule.positive)
-        remedy = did_you_mean(str(rule.positive), list(label.classes)) or f"the label is {label.type}"
-    if problem:
-        raise DataError(
-            problem, place=dataset.reference, field=f"suite.plan.guardrails: {rule.name}", value=value, remedy=remedy
-        )
-
-
-def _is_class(positive: str | int, label: FrozenColumn) -> bool:
-    if label.classes:
-        return positive in label.classes
-    return isinstance(positive, int) and label.type not in ("string", "float32", "float64")

@@ -1,4 +1,4 @@
-"""Reuse: units that another run of the ledger has scored under the same key are taken over, not computed again."""
+"""Reuse: units that another run of the ledger has scored under the same key are reused, not computed again."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -9,10 +9,11 @@ from assay.cluster.drive.events import Event, event
 from assay.evaluator import batches, fingerprint
 from assay.evaluator.errors import DamageError
 from assay.evaluator.ledger import reader, writer
-from assay.evaluator.ledger.reader import OpenedRun, UnitReceipt
+from assay.evaluator.ledger.reader import OpenedRun
+from assay.evaluator.ledger.receipt import UnitReceipt
 from assay.evaluator.storage import Store
 from assay.manifests import Experiment
-from assay.manifests.ledger import Run
+from assay.manifests.run import Run
 
 
 def unit_keys(experiment: Experiment, *, dataset_digest: str, environment: Mapping[str, str | None]) -> dict[str, str]:
@@ -60,7 +61,7 @@ def unit_keys(experiment: Experiment, *, dataset_digest: str, environment: Mappi
 
 @dataclass
 class Reused:
-    """What was taken over.
+    """What was reused.
 
     Attributes:
         receipts: Of each unit, as published in this run.
@@ -71,7 +72,7 @@ class Reused:
     events: list[Event] = field(default_factory=list)
 
 
-def take_over(
+def reuse_units(
     run: Run,
     *,
     published: Sequence[UnitReceipt],
@@ -79,11 +80,11 @@ def take_over(
     store: Store,
     sources: Sequence[OpenedRun],
     device_class: Callable[[str], str],
-    on_progress: Callable[[str], None],
+    on_reused: Callable[[UnitReceipt], None],
 ) -> Reused:
     """Publishes the units of a run that other runs have scored already. One unit's rows are in memory at a time.
 
-    Only evaluated units are taken over, never ones that were taken over themselves: so the file that a receipt names
+    Only evaluated units are reused, never ones that were reused themselves: so the file that a receipt names
     is the one that was computed.
 
     Args:
@@ -93,14 +94,14 @@ def take_over(
         store: The ledger.
         sources: Its runs, the oldest first.
         device_class: Asks what slots of an accelerator type (empty: any) work on, empty if nobody can tell; called
-            only if there is something to take over.
-        on_progress: Called with the arm's name for each unit.
+            only if there is something to reuse.
+        on_reused: Called for each unit, as published in this run.
     """
     reused = Reused()
     missing = {arm.name: set(range(num_units)) for arm in run.experiment.arms}
     for receipt in published:
         missing[receipt.arm].discard(receipt.unit)
-    kinds = {arm.name: arm.accelerator_type or "" for arm in run.experiment.arms}
+    accelerator_types = {arm.name: arm.accelerator_type or "" for arm in run.experiment.arms}
     devices: dict[str, str] = {}
     for source, arms in _alike(sources, run):
         wanted = {arm: theirs for arm, theirs in arms.items() if missing[arm]}
@@ -110,14 +111,14 @@ def take_over(
             words = f"run '{source.run_id}' was not made from a clean repository: its units are not taken over"
             reused.events.append(event("reuse_refused", words))
             continue
-        for kind in {kinds[arm] for arm in wanted} - set(devices):
-            devices[kind] = device_class(kind)
-            if not devices[kind]:
+        for accelerator_type in {accelerator_types[arm] for arm in wanted} - set(devices):
+            devices[accelerator_type] = device_class(accelerator_type)
+            if not devices[accelerator_type]:
                 words = f"no slot came to tell its device: units of run '{source.run_id}' are not taken over"
                 reused.events.append(event("reuse_refused", words))
         committed = _committed_sha256(store, source.run_id)
         for arm, theirs in wanted.items():
-            found = 0
+            num_reused = 0
             for unit, key in reader.stored_units(store, source.run_id, theirs).items():
                 if unit not in missing[arm]:
                     continue
@@ -128,14 +129,15 @@ def take_over(
                     continue
                 if receipt.is_reused:
                     continue
-                if not _is_alike(receipt, run, devices[kinds[arm]]):
+                if not _is_alike(receipt, run, devices[accelerator_types[arm]]):
                     break  # as good as always, what one unit of an arm was made on, all of them were
-                reused.receipts.append(writer.republish_unit(store, rows, receipt, run=run, arm=arm))
+                republished = writer.republish_unit(store, rows, receipt, run=run, arm=arm)
+                reused.receipts.append(republished)
                 missing[arm].remove(unit)
-                found += 1
-                on_progress(arm)
-            if found:
-                words = f"{found} units of arm '{theirs}' of run '{source.run_id}'{_changes(source, run)}"
+                num_reused += 1
+                on_reused(republished)
+            if num_reused:
+                words = f"{num_reused} units of arm '{theirs}' of run '{source.run_id}'{_changes(source, run)}"
                 reused.events.append(event("reused", words, arm=arm))
     return reused
 
@@ -185,7 +187,7 @@ def _is_alike(receipt: UnitReceipt, run: Run, device: str) -> bool:
 
 
 def _is_clean_enough(source: OpenedRun, run: Run) -> bool:
-    """Whether a run that wants a clean repository may take over what another has made: more counts than a unit's key."""
+    """Whether a run that wants a clean repository may reuse what another has made: more counts than a unit's key."""
     return not run.experiment.require_clean or source.source.get("is_dirty") is False
 
 

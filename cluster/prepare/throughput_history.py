@@ -7,7 +7,7 @@ from assay.evaluator.errors import DamageError, LedgerError
 from assay.evaluator.ledger import reader
 from assay.evaluator.ledger.reader import OpenedRun
 from assay.evaluator.storage import Store
-from assay.manifests.ledger import Run
+from assay.manifests.run import Run
 
 _MAX_RUNS = 20
 """The most runs that are looked into, the newest first: each is three small files."""

@@ -8,7 +8,8 @@ from assay.evaluator.data.frozen.references import references, stored_dataset
 from assay.evaluator.errors import DamageError
 from assay.evaluator.storage import Store
 from assay.manifests.column import FrozenColumn
-from assay.manifests.contract import Column, Contract
+from assay.manifests.contract import Contract
+from assay.manifests.contract_column import Column
 from assay.manifests.dataset import Dataset
 
 
@@ -33,7 +34,7 @@ def describe(store: Store, dataset: Dataset) -> dict[str, Any]:
     """
     contract = dataset.contract
     by_name = {column.name: column for column in contract.columns}
-    known = findings.found(store, dataset.reference, rows_digest=dataset.rows_digest)
+    known = findings.findings_of(store, dataset.reference, rows_digest=dataset.rows_digest)
     kept = {"check", "sources", "parent", "profile"}
     return {
         **_summary(store, dataset),

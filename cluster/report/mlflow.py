@@ -7,7 +7,7 @@ from typing import Any
 
 from assay.cluster.report.record import Document
 from assay.manifests.errors import InvalidInput
-from assay.manifests.ledger import Spent
+from assay.manifests.spent import Spent
 
 _MAX_VALUE = 500
 """The longest value of a parameter or tag that every MLflow takes."""

@@ -27,7 +27,7 @@ def document(store: Store, run_id: str) -> Document:
     files = reader.committed_files(store, run_id)
     run = reader.read_run(store, run_id)
 
-    def rows(table: reader.Table) -> list[dict[str, Any]]:
+    def rows(table: Table) -> list[dict[str, Any]]:
         return [
             {name: value for name, value in row.items() if name != "run_id"}
             for row in reader.read_table(store, files, table).to_pylist()

@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from assay.evaluator.ledger import reader
+from assay.evaluator.ledger.receipt import SLOT_SECONDS
 from assay.evaluator.storage import Store
 
 SECONDS = ("load_s", "fetch_s", "read_s", "decode_s", "predict_s", "copy_s", "forward_s", "score_s", "write_s")
@@ -75,7 +76,7 @@ def _at(unit: Row) -> float:
 
 def _busy_s(unit: Row) -> float:
     """The wall time that one unit kept its slot busy."""
-    return sum(_seconds(unit, name) for name in reader.SLOT_SECONDS)
+    return sum(_seconds(unit, name) for name in SLOT_SECONDS)
 
 
 def _seconds(unit: Row, name: str) -> float:

@@ -1,32 +1,33 @@
 """Verification: a committed run's units scored once more, on the way that they took, and compared bit by bit."""
 
-import sys
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 from assay.cluster import pipeline
-from assay.cluster.drive import driver
-from assay.cluster.drive.progress import Watch
-from assay.cluster.drive.slot import Slot
+from assay.cluster.drive.drive_outcome import DriveOutcome
+from assay.cluster.drive.driver import Driver
+from assay.cluster.drive.progress import ProgressReporter
 from assay.cluster.drive.waves import Waves
 from assay.cluster.errors import RunError
 from assay.cluster.prepare.dataset_findings import LINEAGE_FIELD
-from assay.cluster.verify.rescoring_slot import FACT, Compared, RepeatingSlot, RescoringSlot
+from assay.cluster.verify.rescore_unit import FACT, Compared, RescoreUnit
 from assay.evaluator import batches
 from assay.evaluator.batches import Unit
 from assay.evaluator.data.frozen.shards import open_dataset
 from assay.evaluator.ledger import reader, version_log
-from assay.evaluator.ledger.reader import UnitReceipt
+from assay.evaluator.ledger.receipt import UnitReceipt
 from assay.evaluator.ledger.scores_compared import NUM_SHOWN
+from assay.evaluator.predictors.entrypoint import add_import_paths
 from assay.evaluator.provenance import lineage
 from assay.evaluator.provenance.dotted import flat
 from assay.evaluator.storage import Store
 from assay.evaluator.storage.memory import MemoryStore
 from assay.manifests.errors import InvalidInput, did_you_mean
-from assay.manifests.ledger import Lineage, LogEntry, Run
+from assay.manifests.log_entry import LogEntry
+from assay.manifests.run import Lineage, Run
 from assay.manifests.verification import Against, ArmVerified, Verification
 
 _HINTS_AT_SHARE = 1 / 3
@@ -34,11 +35,11 @@ _HINTS_FROM_S = 0.01  # below, a pass is too short for its time to tell anything
 
 
 @dataclass(frozen=True)
-class Verified:
-    """What came of it.
+class RunVerification:
+    """What came of verifying a run.
 
     Attributes:
-        entry: The entry of the log that says it.
+        entry: The entry of the log that records it.
         hints: What is odd, and no difference: arms whose second pass was much faster.
         failed: Arms that could not be scored again, with the reason; nothing is said of them in the log.
     """
@@ -48,8 +49,8 @@ class Verified:
     failed: dict[str, str]
 
     @property
-    def found(self) -> Verification:
-        """The comparison."""
+    def comparison(self) -> Verification:
+        """How the rows compare, arm by arm."""
         assert self.entry.verification is not None
         return self.entry.verification
 
@@ -64,8 +65,7 @@ def verify(
     tolerance: float = 0.0,
     in_process: bool,
     import_paths: Sequence[str] = (),
-    on_progress: Callable[[str], None] = lambda _arm: None,
-) -> Verified:
+) -> RunVerification:
     """Scores rows of a committed run again and appends to the log what came of it. No score is written.
 
     Neither reuse nor what the ledger holds spares any work. Whole units are scored, since batches make the bits.
@@ -80,7 +80,6 @@ def verify(
         tolerance: How far numbers may lie apart to be called close.
         in_process: Whether slots live in this process rather than on Ray.
         import_paths: Where entrypoints may be imported from, beside where the run imported them from.
-        on_progress: Called with the arm's name for every unit.
 
     Raises:
         LedgerError: The run is unknown or not committed.
@@ -94,63 +93,74 @@ def verify(
     today = {"ledger": store.uri, "budget": None}
     run = recorded.model_copy(update={"experiment": recorded.experiment.model_copy(update=today)})
     rows = reader.read_table(store, files, "arms", ["arm", "status"]).to_pylist()
-    arms = _asked([row["arm"] for row in rows if row["status"] == "complete"], arm, run_id)
+    arms = _arms_to_score([row["arm"] for row in rows if row["status"] == "complete"], arm, run_id)
     paths = _import_paths(run, import_paths)
-    sys.path[:0] = [path for path in paths if path not in sys.path]
+    add_import_paths(paths)
     dataset, _ = open_dataset(run.experiment.dataset)
     now = lineage.captured(run.experiment, import_paths=paths, executor=pipeline.executor_name(in_process=in_process))
     units = batches.units(dataset.num_rows, shard_rows=dataset.shard_rows, batch_size=run.experiment.suite.batch_size)
-    drawn = _drawn(units, num_rows, digest=recorded.digest())
-    # What others need not do counts as done.
-    left_out = [each.name for each in run.experiment.arms if each.name not in arms]
-    done = [UnitReceipt(name, unit, "", 0, 0, "", "", {}) for name in left_out for unit in drawn]
-    watch = Watch(run, num_units=len(drawn), num_rows=dataset.num_rows, store=MemoryStore(run_id), submission_id="")
-    with pipeline.place(in_process=in_process, slot_type=_SLOTS[against]) as executor:
-        driven = driver.drive(
-            run,
-            waves=_Drawn(units, drawn),
-            published=done,
-            executor=executor,
-            import_paths=paths,
-            on_progress=on_progress,
-            watch=watch,
-        )
-    whole = {name: driven.receipts[name] for name in arms if len(driven.receipts[name]) == len(drawn)}
-    failed = {name: driven.failed.get(name, "the control could not be scored") for name in arms if name not in whole}
+    drawn = _DrawnUnits(units, _drawn(units, num_rows, digest=recorded.digest()))
+    outcome = _rescored(run, arms, drawn, work=RescoreUnit(against), in_process=in_process, import_paths=paths)
+    whole = {name: outcome.receipts[name] for name in arms if len(outcome.receipts[name]) == len(drawn.units)}
+    failed = {name: outcome.failed.get(name, "the control could not be scored") for name in arms if name not in whole}
     if not whole:
-        words = "; ".join(f"arm '{name}': {reason}" for name, reason in failed.items())
-        raise RunError(f"run '{run_id}': nothing could be scored again, so nothing is known: {words}")
-    compared = {name: {unit: receipts[unit].facts[FACT] for unit in drawn} for name, receipts in whole.items()}
+        reasons = "; ".join(f"arm '{name}': {reason}" for name, reason in failed.items())
+        raise RunError(f"run '{run_id}': nothing could be scored again, so nothing is known: {reasons}")
+    compared = {name: {unit: receipts[unit].facts[FACT] for unit in drawn.units} for name, receipts in whole.items()}
     of_run = lineage.changes(
         _fields(recorded, recorded.lineage), {**_fields(recorded, now), "dataset": dataset.digest()}
     )
     of_units = (change for by_unit in compared.values() for each in by_unit.values() for change in each.changed)
     changed = {change.canonical_json(): change for change in (*of_run, *of_units)}  # slots say much the same
-    found = Verification(
+    verification = Verification(
         against=against,
         arms=tuple(_summed(name, by_unit, whole[name]) for name, by_unit in compared.items()),
         num_rows_dataset=dataset.num_rows,
         tolerance=tolerance,
         changed=tuple(sorted(changed.values(), key=lambda each: (not each.field.startswith("arms."), each.field))),
     )
-    return Verified(version_log.verified(store, run_id, found), tuple(_hints(compared)), failed)
+    return RunVerification(
+        version_log.record_verification(store, run_id, verification), tuple(_hints(compared)), failed
+    )
 
 
-_SLOTS: dict[Against, type[Slot]] = {"ledger": RescoringSlot, "itself": RepeatingSlot}
-
-
-class _Drawn(Waves):
+class _DrawnUnits(Waves):
     """One wave with the units that were drawn."""
 
     def __init__(self, units: Sequence[Unit], drawn: Sequence[int]) -> None:
         super().__init__(units)
-        self._drawn = drawn
+        self.units = drawn
+        self.num_rows = sum(units[index].num_rows for index in drawn)
 
     def __iter__(self) -> Iterator[Sequence[int]]:
-        yield self._drawn
+        yield self.units
 
 
-def _asked(measured: Sequence[str], arm: str | None, run_id: str) -> tuple[str, ...]:
+def _rescored(
+    run: Run,
+    arms: Sequence[str],
+    drawn: _DrawnUnits,
+    *,
+    work: RescoreUnit,
+    in_process: bool,
+    import_paths: tuple[str, ...],
+) -> DriveOutcome:
+    """The units that were drawn, of some arms, scored again in slots; those of the others count as done."""
+    others = [each.name for each in run.experiment.arms if each.name not in arms]
+    done = [UnitReceipt(name, unit, "", 0, 0, "", "", {}) for name in others for unit in drawn.units]
+    # Nobody asks how far a verification is: its progress goes nowhere.
+    reporter = ProgressReporter(
+        run,
+        num_units=len(drawn.units),
+        num_rows=drawn.num_rows,
+        store=MemoryStore(run.run_id),
+        submission_id="",
+    )
+    with pipeline.open_executor(work, in_process=in_process) as executor:
+        return Driver(run, executor=executor, reporter=reporter).drive(drawn, published=done, import_paths=import_paths)
+
+
+def _arms_to_score(measured: Sequence[str], arm: str | None, run_id: str) -> tuple[str, ...]:
     if arm is not None and arm not in measured:
         raise InvalidInput(
             "the run has not measured this arm", place=run_id, value=arm, remedy=did_you_mean(arm, list(measured))

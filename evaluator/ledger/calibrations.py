@@ -5,7 +5,7 @@ import rfc8785
 from assay.evaluator.errors import DamageError
 from assay.evaluator.storage import Store
 from assay.manifests.calibration import Calibration
-from assay.manifests.ledger import CALIBRATIONS_PREFIX, calibration_key
+from assay.manifests.ledger_layout import CALIBRATIONS_PREFIX, calibration_key
 
 
 def find(store: Store, run_id: str, *, seed: int, num_permutations: int) -> Calibration | None:

@@ -27,21 +27,21 @@ class Difference:
     columns: Mapping[str, float | None]
 
 
-def difference(recorded: pa.Table, found: pa.Table) -> Difference:
+def difference(recorded: pa.Table, rescored: pa.Table) -> Difference:
     """Compares two scorings of one unit. Bits are compared, so that 0.0 is not -0.0 and a NaN equals itself.
 
     Args:
         recorded: Rows as `UnitResult.table` has them.
-        found: The same rows, scored again.
+        rescored: The same rows, scored again.
     """
-    if recorded.num_rows != found.num_rows or recorded.column_names != found.column_names:
-        names = set(recorded.column_names) ^ set(found.column_names) or {"row_index"}
+    if recorded.num_rows != rescored.num_rows or recorded.column_names != rescored.column_names:
+        names = set(recorded.column_names) ^ set(rescored.column_names) or {"row_index"}
         ids = _ids(recorded, np.arange(min(recorded.num_rows, NUM_SHOWN)))
-        return Difference(max(recorded.num_rows, found.num_rows), ids, dict.fromkeys(sorted(names)))
+        return Difference(max(recorded.num_rows, rescored.num_rows), ids, dict.fromkeys(sorted(names)))
     differs_R = np.zeros(recorded.num_rows, dtype=bool)
     columns: dict[str, float | None] = {}
     for name in recorded.column_names:
-        before, after = _values(recorded[name]), _values(found[name])
+        before, after = _values(recorded[name]), _values(rescored[name])
         if before.shape != after.shape or before.dtype != after.dtype:
             columns[name] = None
             differs_R[:] = True

@@ -8,12 +8,12 @@ from assay.evaluator import batches
 from assay.evaluator.data.frozen.shards import open_dataset
 from assay.evaluator.errors import DataError, StoreError
 from assay.evaluator.ledger import reader
-from assay.evaluator.ledger.reader import LedgerFile
+from assay.evaluator.ledger.commit_record import LedgerFile
 from assay.evaluator.provenance import lineage
 from assay.evaluator.provenance.dotted import flat
 from assay.evaluator.storage import Store
 from assay.manifests.errors import InvalidInput, did_you_mean
-from assay.manifests.ledger import Run
+from assay.manifests.run import Run
 from assay.manifests.verification import Change
 
 _OF_UNITS = ("host", "cpu", "device_class")

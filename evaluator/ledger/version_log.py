@@ -14,7 +14,8 @@ from assay.evaluator.errors import DamageError
 from assay.evaluator.ledger import reader
 from assay.evaluator.storage import Store
 from assay.manifests.errors import InvalidInput, did_you_mean
-from assay.manifests.ledger import LOG_PREFIX, LogEntry, commit_key, log_key, run_key
+from assay.manifests.ledger_layout import LOG_PREFIX, commit_key, log_key, run_key
+from assay.manifests.log_entry import LogEntry
 from assay.manifests.verification import Against, ArmVerified, Outcome, Verification
 
 Verdict = Literal["promote", "hold", "reject"]
@@ -81,7 +82,7 @@ def entries(store: Store) -> tuple[LogEntry, ...]:
     return tuple(found)
 
 
-def record(store: Store, run_id: str, decisions: Sequence[Mapping[str, Any]]) -> tuple[LogEntry, ...]:
+def record_decisions(store: Store, run_id: str, decisions: Sequence[Mapping[str, Any]]) -> tuple[LogEntry, ...]:
     """Appends what the gate decided, each decision about an arm of a run once, however often it is asked.
 
     Args:
@@ -99,8 +100,8 @@ def record(store: Store, run_id: str, decisions: Sequence[Mapping[str, Any]]) ->
     evidence = _evidence(store, run_id)
     appended = []
     for row in decisions:
-        told = {"kind": row["decision"], "arm": row["arm"], "decision": row["decision"], "by": "gate"}
-        appended.append(_append(store, {**evidence, **told, "reasons": tuple(row["reasons"])}, once=True))
+        fields = {"kind": row["decision"], "arm": row["arm"], "decision": row["decision"], "by": "gate"}
+        appended.append(_append(store, {**evidence, **fields, "reasons": tuple(row["reasons"])}, once=True))
     return tuple(entry for entry in appended if entry is not None)
 
 
@@ -121,21 +122,21 @@ def override(store: Store, run_id: str, arm: str, decision: Verdict, *, reason: 
         raise InvalidInput(
             "no decision about this arm", place=run_id, value=arm, remedy=did_you_mean(arm, list(of_gate))
         )
-    told = {"kind": "override", "arm": arm, "decision": decision, "by": by, "reason": reason}
-    entry = _append(store, {**_evidence(store, run_id), **told, "reasons": tuple(of_gate[arm]["reasons"])})
+    fields = {"kind": "override", "arm": arm, "decision": decision, "by": by, "reason": reason}
+    entry = _append(store, {**_evidence(store, run_id), **fields, "reasons": tuple(of_gate[arm]["reasons"])})
     assert entry is not None
     return entry
 
 
-def verified(store: Store, run_id: str, found: Verification) -> LogEntry:
+def record_verification(store: Store, run_id: str, verification: Verification) -> LogEntry:
     """Appends what came of scoring a run's rows again.
 
     Raises:
         LedgerError: The run is unknown or not committed.
         DamageError: The log was changed.
     """
-    told = {"kind": "verification", "by": "verify", "verification": found}
-    entry = _append(store, {**_evidence(store, run_id), **told})
+    fields = {"kind": "verification", "by": "verify", "verification": verification}
+    entry = _append(store, {**_evidence(store, run_id), **fields})
     assert entry is not None
     return entry
 
@@ -184,19 +185,19 @@ def repetition(store: Store, run_id: str) -> Repetition | None:
     return Repetition("matched", min(found["ledger", arm].num_rows for arm in measured))
 
 
-def _append(store: Store, told: Mapping[str, Any], *, once: bool = False) -> LogEntry | None:
+def _append(store: Store, fields: Mapping[str, Any], *, once: bool = False) -> LogEntry | None:
     """Takes the next free place: put-if-absent decides between two writers, and who loses reads on. None: it is there."""
     nothing = {"arm": None, "decision": None, "verification": None, "reasons": (), "reason": None}
     while True:
         log = entries(store)
-        if once and (told["run_id"], told["arm"], told["kind"]) in {(e.run_id, e.arm, e.kind) for e in log}:
+        if once and (fields["run_id"], fields["arm"], fields["kind"]) in {(e.run_id, e.arm, e.kind) for e in log}:
             return None
         draft = LogEntry(
             number=len(log) + 1,
             previous=log[-1].seal if log else None,
             at=dt.datetime.now(dt.UTC).isoformat(timespec="milliseconds"),
             seal=_UNSEALED,
-            **{**nothing, **told},
+            **{**nothing, **fields},
         )
         entry = draft.model_copy(update={"seal": draft.digest()})
         content, key = rfc8785.dumps(entry.model_dump(mode="json")), log_key(entry.number)

@@ -14,24 +14,18 @@ import pyarrow.parquet as pq
 
 from assay.evaluator import fingerprint
 from assay.evaluator.errors import LedgerError
-from assay.evaluator.ledger.reader import (
-    COMMIT_SCHEMA,
-    RECEIPT_METADATA,
-    LedgerFile,
-    UnitReceipt,
-    committed_files,
-    read_receipt,
-)
+from assay.evaluator.ledger.commit_record import COMMIT_SCHEMA, LedgerFile
+from assay.evaluator.ledger.reader import committed_files, read_receipt
+from assay.evaluator.ledger.receipt import RECEIPT_METADATA, UnitReceipt
 from assay.evaluator.results import UnitResult
 from assay.evaluator.storage import Store, prove_put_if_absent
-from assay.manifests.ledger import (
+from assay.manifests.ledger_layout import (
     FORMAT,
     FORMAT_KEY,
     LAYOUT,
     LINEAGE_COLUMNS,
     SCORE_COLUMN_PREFIX,
     SEGMENT_COLUMN_PREFIX,
-    Run,
     Table,
     commit_key,
     patch_key,
@@ -39,6 +33,7 @@ from assay.manifests.ledger import (
     table_prefix,
     unit_key,
 )
+from assay.manifests.run import Run
 
 
 def open_ledger(store: Store) -> None:
@@ -92,8 +87,8 @@ def publish_unit(
         the receipt's digest differs from `result.digest`: the variant is not deterministic.
     """
     facts = {**circumstance, **asdict(result.timing)}
-    if result.pass_sums:
-        facts["pass_sums"] = result.pass_sums
+    if result.repeat_sums:
+        facts["pass_sums"] = result.repeat_sums
     return _publish(store, result.table, result.digest, facts=facts, run=run, arm=arm, unit=unit)
 
 

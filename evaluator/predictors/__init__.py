@@ -3,13 +3,13 @@
 from assay.evaluator.predictors.device import device_class, peak_memory_bytes, pick_device, reset_peak_memory
 from assay.evaluator.predictors.entrypoint import code_digest, resolve_entrypoint
 from assay.evaluator.predictors.load import load, read_weights
-from assay.evaluator.predictors.predictor import Answers, Batch, PredictionError, Predictor
+from assay.evaluator.predictors.predictor import Batch, PredictionError, Predictor, RawOutput
 
 __all__ = [
-    "Answers",
     "Batch",
     "PredictionError",
     "Predictor",
+    "RawOutput",
     "code_digest",
     "device_class",
     "load",

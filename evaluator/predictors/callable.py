@@ -8,7 +8,7 @@ import numpy as np
 
 from assay.evaluator.predictors.entrypoint import check_parameters
 from assay.evaluator.predictors.output import Collected, answer
-from assay.evaluator.predictors.predictor import Answers, Batch, PredictionError
+from assay.evaluator.predictors.predictor import Batch, PredictionError, RawOutput
 from assay.manifests.variant import Output, Variant
 
 
@@ -33,14 +33,14 @@ class CallablePredictor:
         self._entrypoint = variant.entrypoint
         self._output: Output = variant.output
 
-    def predict(self, batches: Iterable[Batch]) -> Answers:
+    def predict(self, batches: Iterable[Batch]) -> RawOutput:
         """Calls the function with one batch after the other; see `Predictor.predict`."""
         collected, ends = Collected(variant=self._entrypoint), [time.perf_counter()]
         for batch in batches:
             collected.add(self._answer(batch)[: batch.num_rows])
             ends.append(time.perf_counter())
         times_s = tuple(np.diff(ends).tolist())
-        return Answers(collected.joined(), times_s, copy_s=0.0, forward_s=sum(times_s))
+        return RawOutput(collected.joined(), times_s, copy_s=0.0, forward_s=sum(times_s))
 
     def release(self) -> None:
         """Nothing to free: what the function holds is its own."""

@@ -6,13 +6,14 @@ import inspect
 import os
 import pkgutil
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
+from importlib.machinery import PathFinder
 from pathlib import Path
 from typing import Any
 
 from assay.evaluator.errors import VariantError
 from assay.evaluator.fingerprint import sha256_digest
-from assay.manifests.errors import did_you_mean
+from assay.manifests.errors import InvalidInput, did_you_mean
 
 
 def resolve_entrypoint(entrypoint: str) -> Callable[..., Any]:
@@ -99,6 +100,35 @@ def check_parameters(
         ) from None
 
 
+def add_import_paths(folders: Iterable[str]) -> None:
+    """Lets entrypoints be imported from these folders; they come before what is installed.
+
+    Raises:
+        InvalidInput: A folder has a module `assay` of its own.
+    """
+    new = [folder for folder in folders if folder not in sys.path]
+    for folder in new:
+        check_import_path(folder)
+    sys.path[:0] = new
+
+
+def check_import_path(folder: str) -> None:
+    """Checks that the installed Assay is imported even if this folder comes first on the path, as it does on Ray.
+
+    Raises:
+        InvalidInput: The folder has a module or package `assay` of its own.
+    """
+    found = PathFinder.find_spec("assay", [folder])
+    if found is None or found.origin is None:  # a folder without __init__.py hides nothing
+        return
+    if str(Path(found.origin).resolve().parent) != _location("assay"):
+        raise InvalidInput(
+            "on Ray this would be imported instead of the installed package assay",
+            place=str(found.origin),
+            remedy="rename it, or keep the experiment and its code in another folder",
+        )
+
+
 def _origin(entrypoint: str, module_name: str) -> str | None:
     try:
         spec = importlib.util.find_spec(module_name)
@@ -117,8 +147,10 @@ def _refuse_bare_name(entrypoint: str, module_name: str) -> None:
     A checkout of Assay in the working folder is no such module: its folders can be imported under their bare names,
     and each would then be loaded twice.
     """
+    if _location(f"assay.{module_name}") is None:
+        return
     first = module_name.partition(".")[0]
-    if _location(f"assay.{module_name}") and _location(first) in (None, _location(f"assay.{first}")):
+    if _location(module_name) is None or _location(first) == _location(f"assay.{first}"):
         raise VariantError(
             f"there is no module '{module_name}'",
             field="entrypoint",
@@ -128,11 +160,18 @@ def _refuse_bare_name(entrypoint: str, module_name: str) -> None:
 
 
 def _location(module_name: str) -> str | None:
-    """The file of a module or the folder of a package, links followed; None where there is none."""
+    """The file of a module or the folder of a package, links followed; None where there is none. Imports nothing."""
+    first, *others = module_name.split(".")
     try:
-        spec = importlib.util.find_spec(module_name)
-    except (ImportError, ValueError):  # a parent is missing or fails, or the module runs as a script
+        spec = importlib.util.find_spec(first)
+    except ValueError:  # it runs as a script
         return None
+    name = first
+    for part in others:
+        if spec is None or spec.submodule_search_locations is None:
+            return None
+        name = f"{name}.{part}"
+        spec = PathFinder.find_spec(name, spec.submodule_search_locations)
     if spec is None:
         return None
     place = next(iter(spec.submodule_search_locations or ()), spec.origin)

@@ -2,7 +2,7 @@
 
 from assay.evaluator.errors import VariantError
 from assay.manifests.column import FrozenColumn
-from assay.manifests.contract import Column
+from assay.manifests.contract_column import Column
 from assay.manifests.dataset import Dataset
 from assay.manifests.errors import did_you_mean
 from assay.manifests.variant import Variant

@@ -63,16 +63,16 @@ class Collected:
         self._blocks: list[np.ndarray] = []
         self._num_rows = 0  # in the last block; those before it are full
 
-    def add(self, found: np.ndarray) -> None:
+    def add(self, batch: np.ndarray) -> None:
         """Takes the next batch's answers, the real rows alone."""
-        last = self._blocks[-1] if self._blocks else found[:0]
-        stop = self._num_rows + len(found)
-        if stop > len(last) or last.shape[1:] != found.shape[1:] or last.dtype != found.dtype:
+        last = self._blocks[-1] if self._blocks else batch[:0]
+        stop = self._num_rows + len(batch)
+        if stop > len(last) or last.shape[1:] != batch.shape[1:] or last.dtype != batch.dtype:
             self._cut()
-            num_batches = max(1, _BLOCK_BYTES // max(1, found.nbytes))
-            last, stop = np.empty((len(found) * num_batches, *found.shape[1:]), found.dtype), len(found)
+            num_batches = max(1, _BLOCK_BYTES // max(1, batch.nbytes))
+            last, stop = np.empty((len(batch) * num_batches, *batch.shape[1:]), batch.dtype), len(batch)
             self._blocks.append(last)
-        last[stop - len(found) : stop] = found
+        last[stop - len(batch) : stop] = batch
         self._num_rows = stop
 
     def joined(self) -> np.ndarray:
@@ -109,12 +109,12 @@ def _array(returned: Any, place: str) -> np.ndarray:
     return found
 
 
-def _labels(found: np.ndarray, place: str) -> np.ndarray:
-    if found.dtype.kind in "iub":
-        return found.astype(np.int64)
-    if found.dtype.kind == "O" and all(isinstance(name, str) for name in found):
-        return found
+def _labels(labels: np.ndarray, place: str) -> np.ndarray:
+    if labels.dtype.kind in "iub":
+        return labels.astype(np.int64)
+    if labels.dtype.kind == "O" and all(isinstance(name, str) for name in labels):
+        return labels
     raise PredictionError(
-        f"{place}, but answered with {found.dtype}; allowed: whole numbers or class names; "
+        f"{place}, but answered with {labels.dtype}; allowed: whole numbers or class names; "
         "take the argmax, or declare output: logits"
     )

@@ -46,7 +46,7 @@ class Batch(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Answers:
+class RawOutput:
     """What a variant said of the rows of some batches.
 
     Attributes:
@@ -69,7 +69,7 @@ class Predictor(Protocol):
     num_parameters: int | None
     """Numbers that its module holds as parameters; None where nobody can count them."""
 
-    def predict(self, batches: Iterable[Batch]) -> Answers:
+    def predict(self, batches: Iterable[Batch]) -> RawOutput:
         """Answers for the rows of a run of batches, such as a unit's, in their order.
 
         Batches are taken one by one, and at most a few ahead of the one that is being computed: a run may be longer

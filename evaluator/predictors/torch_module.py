@@ -12,7 +12,7 @@ from assay.evaluator.predictors import device_transfer
 from assay.evaluator.predictors.device import empty_cache
 from assay.evaluator.predictors.entrypoint import check_parameters
 from assay.evaluator.predictors.output import Collected, answer
-from assay.evaluator.predictors.predictor import Answers, Batch, PredictionError
+from assay.evaluator.predictors.predictor import Batch, PredictionError, RawOutput
 from assay.evaluator.predictors.weights import fill, tensors_by_name
 from assay.manifests.variant import Output, Variant
 
@@ -50,7 +50,7 @@ class TorchPredictor:
         self._output: Output = variant.output
         self._input_dtype = _DTYPES[variant.input_type]
 
-    def predict(self, batches: Iterable[Batch]) -> Answers:
+    def predict(self, batches: Iterable[Batch]) -> RawOutput:
         """Runs the module in inference mode; see `Predictor.predict`.
 
         Raises:
@@ -70,7 +70,7 @@ class TorchPredictor:
                 times_s.append(passed.time_s)
                 copy_s += passed.copy_s
                 forward_s += passed.forward_s
-        return Answers(collected.joined(), tuple(times_s), copy_s=copy_s, forward_s=forward_s)
+        return RawOutput(collected.joined(), tuple(times_s), copy_s=copy_s, forward_s=forward_s)
 
     def release(self) -> None:
         """Drops the module and hands its memory back."""

@@ -1,4 +1,4 @@
-"""Wobble: how far a variant's scores depend on the batch size, measured on a few rows before its first unit."""
+"""Batch-size sensitivity: how far a variant's scores depend on the batch size, measured on a few rows before its first unit."""
 
 from dataclasses import dataclass, replace
 
@@ -13,7 +13,7 @@ from assay.evaluator.ledger.reader import matrix
 from assay.evaluator.predictors.batching import batches_of
 from assay.evaluator.predictors.predictor import PredictionError, Predictor
 from assay.manifests import Suite, Variant
-from assay.manifests.ledger import SCORE_COLUMN_PREFIX
+from assay.manifests.ledger_layout import SCORE_COLUMN_PREFIX
 
 NUM_BATCHES = 4
 """Whole batches that are probed, evenly spaced over the first unit; the last of them may be padded."""
@@ -22,16 +22,16 @@ ROWS_PER_BATCH = 16
 
 
 @dataclass(frozen=True)
-class Wobble:
+class BatchSizeSensitivity:
     """What changes when rows are scored one by one instead of in their batches.
 
     Where the suite scores rows several times, both ways are scored as often, and row scores are means as in a run; a
-    variant that draws random numbers may draw others alone: its floor then holds that noise, too, and passes lower it.
+    variant that draws random numbers may draw others alone: its floor then holds that noise, too, and repeats lower it.
 
     Attributes:
         num_rows: Rows that were scored both ways.
-        num_flips: Rows with another prediction in the first pass.
-        max_abs_difference: The largest difference of a number in the variant's raw answer in the first pass.
+        num_flips: Rows with another prediction in the first repeat.
+        max_abs_difference: The largest difference of a number in the variant's raw answer in the first repeat.
         noise_floor: How far the batch size moves the primary metric on these rows, in its units: the mean absolute
             difference of its row scores; of a corpus metric the share of flipped rows, at its threshold if that is
             fixed, or the mean difference of values or probabilities that it is made of; of a ranking the share of
@@ -55,7 +55,7 @@ class Wobble:
         """The noise floor, infinite where nothing bounds it."""
         return float("inf") if self.noise_floor is None else self.noise_floor
 
-    def told(self, suite: Suite) -> str:
+    def description(self, suite: Suite) -> str:
         """What is wrong where it exceeds the suite's tolerance, in words."""
         return self.reason or (
             f"alone, {self.num_flips} of {self.num_rows} rows are predicted otherwise than in batches of "
@@ -64,14 +64,16 @@ class Wobble:
         )
 
 
-def probe(unit: Unit, *, predictor: Predictor, variant: Variant, suite: Suite, reader: ShardReader) -> Wobble:
+def probe(
+    unit: Unit, *, predictor: Predictor, variant: Variant, suite: Suite, reader: ShardReader
+) -> BatchSizeSensitivity:
     """Scores some rows of a unit in their batches and alone.
 
     Args:
         unit: The dataset's first unit: every slot on every host probes the same rows.
         predictor: The loaded variant.
         variant: Says what its output is.
-        suite: Batch size, seed, passes and primary metric.
+        suite: Batch size, seed, repeats and primary metric.
         reader: Reads the rows.
 
     Raises:
@@ -79,9 +81,9 @@ def probe(unit: Unit, *, predictor: Predictor, variant: Variant, suite: Suite, r
     """
     spans = list(unit.batches())
     chosen = [spans[index] for index in np.unique(np.linspace(0, len(spans) - 1, NUM_BATCHES).round().astype(int))]
-    passes_P = range(suite.repeats)
-    together: list[list[np.ndarray]] = [[] for _ in passes_P]
-    alone: list[list[np.ndarray]] = [[] for _ in passes_P]
+    repeats_P = range(suite.repeats)
+    together: list[list[np.ndarray]] = [[] for _ in repeats_P]
+    alone: list[list[np.ndarray]] = [[] for _ in repeats_P]
     rows: list[pa.Table] = []
     try:
         for span in chosen:
@@ -90,13 +92,13 @@ def probe(unit: Unit, *, predictor: Predictor, variant: Variant, suite: Suite, r
             picked = np.unique(np.linspace(0, batch.num_rows - 1, ROWS_PER_BATCH).round().astype(int))
             rows.append(given.take(picked))
             single = replace(batch, num_rows=len(picked), batch_size=1)
-            for number in passes_P:
+            for number in repeats_P:
                 seed = suite.seed + number
                 together[number].append(_raw(given, batch, predictor, variant, reader, seed=seed)[picked])
                 try:
                     alone[number].append(_raw(rows[-1], single, predictor, variant, reader, seed=seed))
                 except PredictionError as error:
-                    return Wobble(0, 0, None, None, f"a row cannot be scored alone: {error}")
+                    return BatchSizeSensitivity(0, 0, None, None, f"a row cannot be scored alone: {error}")
     finally:
         determinism.seed_all(suite.seed)
     return _compared(pa.concat_tables(rows), _joined(together), _joined(alone), variant, suite, reader)
@@ -121,7 +123,7 @@ def _compared(
     variant: Variant,
     suite: Suite,
     reader: ShardReader,
-) -> Wobble:
+) -> BatchSizeSensitivity:
     tables = [
         repeats.averaged(
             [scored(rows, raw, variant=variant, suite=suite, dataset=reader.dataset, first_row=0) for raw in raw_P]
@@ -132,7 +134,7 @@ def _compared(
     flips_R = np.not_equal(*(table["prediction"].to_numpy() for table in tables))
     differs = together.dtype.kind == "f"
     largest = float(np.abs(together - alone).max()) if differs else float(flips_R.any())
-    return Wobble(len(rows), int(flips_R.sum()), largest, _noise_floor(tables, flips_R, suite))
+    return BatchSizeSensitivity(len(rows), int(flips_R.sum()), largest, _noise_floor(tables, flips_R, suite))
 
 
 def _noise_floor(tables: list[pa.Table], flips_R: np.ndarray, suite: Suite) -> float:

@@ -10,7 +10,8 @@ from typing import Any
 from assay.evaluator.errors import SourceError
 from assay.evaluator.provenance import environment, repository
 from assay.manifests import Experiment
-from assay.manifests.ledger import SUBMITTER_VARIABLE, Lineage
+from assay.manifests.environment_variables import SUBMITTER_VARIABLE
+from assay.manifests.run import Lineage
 from assay.manifests.verification import Change
 
 _SAID_BETTER = ("num_packages", "packages_digest", "num_threads", "num_interop_threads")  # by packages, and by slots

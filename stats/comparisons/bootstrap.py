@@ -1,7 +1,8 @@
 """The paired bootstrap: a metric of all arms in the same replicates of the rows, and comparisons made from them.
 
-Axes: R rows, A arms, S sums that a metric is made of, B replicates, P pairs (arm, reference). Rows are taken in blocks of their given order, so give them in the canonical order: then the same rows give
-the same bits. Keys of clusters instead of rows resample whole clusters.
+Axes: R rows, A arms, S sums that a metric is made of, B replicates, P pairs (arm, reference).
+Rows are taken in blocks of their given order, so give them in the canonical order: then the same rows give the same
+bits. Keys of clusters instead of rows resample whole clusters.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -15,7 +16,7 @@ from assay.stats.distributions.max_t import Pair
 from assay.stats.errors import SamplesError
 from assay.stats.moments.bootstrap_weights import Keys, poisson_weights
 from assay.stats.moments.moments import Floats
-from assay.stats.results.analysis import Comparison
+from assay.stats.results.comparison import Comparison
 
 SumsMetric = Callable[[Floats], Floats]
 """From sums over rows (... x A x S) to the metric (... x A)."""
@@ -68,7 +69,7 @@ def bootstrap_sums(
 ) -> Replicates:
     """Paired bootstrap of a metric that is a function of sums over rows: F1, BLEU, word error rate, ratios.
 
-    Koehn 2004 (EMNLP); Berg-Kirkpatrick, Burkett & Klein 2012 (EMNLP). Rows weigh Poisson(1) each (row_weights).
+    Koehn 2004 (EMNLP); Berg-Kirkpatrick, Burkett & Klein 2012 (EMNLP). Rows weigh Poisson(1) each (bootstrap_weights).
 
     Args:
         statistics_RAS: What each row adds to each arm's sums.
@@ -135,51 +136,55 @@ def comparisons(
     varying_P = std_error_P > 0
     null_BP = np.zeros_like(deviation_BP)
     null_BP[:, varying_P] = np.abs(deviation_BP[:, varying_P]) / std_error_P[varying_P]
+    names = [(arms[i], arms[j]) for i, j in pairs]
     return simulated_max_t(
-        estimate_P,
-        std_error_P,
+        PairEstimates(names, estimate_P, std_error_P, rounding),
         null_BP,
-        names=[(arms[i], arms[j]) for i, j in pairs],
         critical=upper_quantile(null_BP.max(axis=1), alpha),
-        rounding=rounding,
         method=method,
     )
 
 
+@dataclass(frozen=True, eq=False)
+class PairEstimates:
+    """Differences between arms on the rows as they are, before anything is resampled.
+
+    Attributes:
+        names: Arm and reference of each pair.
+        estimate_P: Differences.
+        std_error_P: Their standard errors; exactly 0 where one does not vary.
+        rounding: A difference without variance that is no larger than this is none.
+        rows_vary_P: Whether the difference varies over rows, whatever the totals of clusters do.
+    """
+
+    names: Sequence[tuple[str, str]]
+    estimate_P: Floats
+    std_error_P: Floats
+    rounding: float
+    rows_vary_P: NDArray[np.bool_] | None = None
+
+
 def simulated_max_t(
-    estimate_P: Floats,
-    std_error_P: Floats,
-    null_BP: Floats,
-    *,
-    names: Sequence[tuple[str, str]],
-    critical: float,
-    rounding: float,
-    method: str,
-    exact: bool = False,
-    rows_vary_P: NDArray[np.bool_] | None = None,
+    pairs: PairEstimates, null_BP: Floats, *, critical: float, method: str, exact: bool = False
 ) -> tuple[Comparison, ...]:
     """Single-step max-T comparisons from |t| as it is in replicates of the null.
 
     Args:
-        estimate_P: Differences.
-        std_error_P: Their standard errors; exactly 0 where one does not vary.
+        pairs: Differences and their standard errors.
         null_BP: |t| of each pair in each replicate; 0 where it does not vary.
-        names: Arm and reference of each pair.
         critical: Half of an interval in standard errors.
-        rounding: A difference without variance that is no larger than this is none.
         method: What the method is called in the answer.
         exact: Whether the replicates are all that there are.
-        rows_vary_P: Whether the difference varies over rows, whatever the totals of clusters do.
     """
     largest_B = null_BP.max(axis=1)
     found = []
-    for index, pair in enumerate(names):
-        estimate, std_error = float(estimate_P[index]), float(std_error_P[index])
+    for index, pair in enumerate(pairs.names):
+        estimate, std_error = float(pairs.estimate_P[index]), float(pairs.std_error_P[index])
         if std_error == 0:
-            vary = rows_vary_P is not None and bool(rows_vary_P[index])
+            vary = pairs.rows_vary_P is not None and bool(pairs.rows_vary_P[index])
             found.append(
                 paired_tests.without_variance(
-                    *pair, estimate, rounding=rounding, df=None, method=method, rows_vary=vary
+                    *pair, estimate, rounding=pairs.rounding, df=None, method=method, rows_vary=vary
                 )
             )
             continue

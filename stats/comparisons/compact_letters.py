@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from string import ascii_lowercase
 
-from assay.stats.results.analysis import Comparison
+from assay.stats.results.comparison import Comparison
 
 
 def letters_of(comparisons: Sequence[Comparison], *, arms: Sequence[str], alpha: float) -> tuple[tuple[str, str], ...]:

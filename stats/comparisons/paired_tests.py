@@ -7,15 +7,15 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy import stats
 
 from assay.manifests.errors import InvalidInput, did_you_mean
 from assay.stats.distributions import multiplicity, proportions
 from assay.stats.distributions.max_t import Pair, max_t_of, pair_variances
+from assay.stats.moments.arm_means import ArmMeans
 from assay.stats.moments.clusters import CONSTANT_TOTALS
-from assay.stats.moments.moments import Floats, Moments
-from assay.stats.results.analysis import Comparison
+from assay.stats.moments.moments import Moments
+from assay.stats.results.comparison import Comparison
 
 FEW_DISCORDANT = 25
 """Below this many discordant rows in any pair, McNemar's mid-p decides instead of a normal approximation."""
@@ -56,18 +56,7 @@ def pairs_named(arms: Sequence[str], *, control: str, family: str) -> tuple[Pair
     return pairs_of(len(arms), control=list(arms).index(control), family=family)
 
 
-def max_t(
-    mean_A: Floats,
-    mean_covariance_AA: Floats,
-    *,
-    df: float,
-    arms: Sequence[str],
-    pairs: Sequence[Pair],
-    alpha: float,
-    lone_method: str = "paired_t",
-    rounding: float = 0.0,
-    rows_vary_AA: NDArray[np.bool_] | None = None,
-) -> Family:
+def max_t(arms: ArmMeans, *, pairs: Sequence[Pair], alpha: float, lone_method: str = "paired_t") -> Family:
     """Single-step max-T with the empirical covariance, and simultaneous intervals.
 
     Hothorn, Bretz & Westfall (2008, Biom. J. 50:346), section 4: `t_l = estimate_l / se_l`, and the adjusted p-value
@@ -75,40 +64,35 @@ def max_t(
     error rate strongly, with or without an omnibus test before it.
 
     Args:
-        mean_A: Means of the arms, or of their differences from any one arm.
-        mean_covariance_AA: Covariance of those means.
-        df: Degrees of freedom of that covariance: n - 1, or clusters - 1.
-        arms: Names on the axis A.
+        arms: Means of the arms and their covariance.
         pairs: The family.
         alpha: Family-wise error rate, two-sided.
         lone_method: What the method is called where the family is one pair.
-        rounding: A difference without variance that is no larger than this is none.
-        rows_vary_AA: With clusters: whether the arms' difference varies over rows, whatever clusters' totals do.
     """
-    estimate_P = np.array([mean_A[arm] - mean_A[reference] for arm, reference in pairs])
-    std_error_P = np.sqrt(pair_variances(mean_covariance_AA, pairs))
-    largest = max_t_of(mean_covariance_AA, pairs, df=df)
-    critical = largest.critical(alpha) if largest.num_pairs else float(stats.t.isf(alpha / 2, df))
+    estimate_P = np.array([arms.mean_A[arm] - arms.mean_A[reference] for arm, reference in pairs])
+    std_error_P = np.sqrt(pair_variances(arms.mean_covariance_AA, pairs))
+    largest = max_t_of(arms.mean_covariance_AA, pairs, df=arms.df)
+    critical = largest.critical(alpha) if largest.num_pairs else float(stats.t.isf(alpha / 2, arms.df))
     method = lone_method if len(pairs) == 1 else "max_t"
     comparisons = []
     for (arm, reference), estimate, std_error in zip(pairs, estimate_P.tolist(), std_error_P.tolist(), strict=True):
         if std_error == 0:
-            names = arms[arm], arms[reference]
-            vary = rows_vary_AA is not None and bool(rows_vary_AA[arm, reference])
+            names = arms.arms[arm], arms.arms[reference]
+            vary = arms.rows_vary_AA is not None and bool(arms.rows_vary_AA[arm, reference])
             comparisons.append(
-                without_variance(*names, estimate, rounding=rounding, df=df, method=method, rows_vary=vary)
+                without_variance(*names, estimate, rounding=arms.rounding, df=arms.df, method=method, rows_vary=vary)
             )
             continue
         statistic = estimate / std_error
         comparisons.append(
             Comparison(
-                arm=arms[arm],
-                reference=arms[reference],
+                arm=arms.arms[arm],
+                reference=arms.arms[reference],
                 estimate=estimate,
                 std_error=std_error,
                 statistic=statistic,
-                df=df,
-                p_value=float(2 * stats.t.sf(abs(statistic), df)),
+                df=arms.df,
+                p_value=float(2 * stats.t.sf(abs(statistic), arms.df)),
                 p_adjusted=largest.p_adjusted(statistic),
                 ci_low=estimate - critical * std_error,
                 ci_high=estimate + critical * std_error,
@@ -118,35 +102,13 @@ def max_t(
     return Family(tuple(comparisons), critical)
 
 
-def t_holm(
-    mean_A: Floats,
-    mean_covariance_AA: Floats,
-    *,
-    df: float,
-    arms: Sequence[str],
-    pairs: Sequence[Pair],
-    alpha: float,
-    rounding: float = 0.0,
-    rows_vary_AA: NDArray[np.bool_] | None = None,
-) -> Family:
+def t_holm(arms: ArmMeans, *, pairs: Sequence[Pair], alpha: float) -> Family:
     """A paired t-test for each pair, p-values by Holm, intervals by Bonferroni (Holm has no simultaneous ones).
 
     The arguments are those of `max_t`.
     """
-    alone = [
-        max_t(
-            mean_A,
-            mean_covariance_AA,
-            df=df,
-            arms=arms,
-            pairs=[pair],
-            alpha=alpha / len(pairs),
-            rounding=rounding,
-            rows_vary_AA=rows_vary_AA,
-        ).comparisons[0]
-        for pair in pairs
-    ]
-    return Family(holm(alone, "t_holm"), float(stats.t.isf(alpha / 2 / len(pairs), df)))
+    alone = [max_t(arms, pairs=[pair], alpha=alpha / len(pairs)).comparisons[0] for pair in pairs]
+    return Family(holm(alone, "t_holm"), float(stats.t.isf(alpha / 2 / len(pairs), arms.df)))
 
 
 def mcnemar_holm(moments: Moments, *, pairs: Sequence[Pair], alpha: float) -> Family:

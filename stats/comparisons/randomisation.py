@@ -14,7 +14,7 @@ from assay.stats.comparisons.bootstrap import SumsMetric
 from assay.stats.distributions import multiplicity
 from assay.stats.moments.bootstrap_weights import Keys, signs
 from assay.stats.moments.moments import Floats
-from assay.stats.results.analysis import Comparison
+from assay.stats.results.comparison import Comparison
 
 _EXACT_NUM_BLOCKS = 20
 _BLOCK_NUM_REPLICATES = 512
@@ -79,16 +79,14 @@ def sign_flip_max_t(
     )
     flipped_BP[:, constant_P] = 0.0
     centred_BP[:, constant_P] = 0.0
+    names = [(arms[i], arms[j]) for i, j in pairs]
+    rows_vary_P = np.ptp(scores_RA[:, arm_P] - scores_RA[:, reference_P], axis=0) > 4 * rounding
     return bootstrap.simulated_max_t(
-        estimate_P,
-        std_error_P,
+        bootstrap.PairEstimates(names, estimate_P, std_error_P, rounding, rows_vary_P),
         flipped_BP,
-        names=[(arms[i], arms[j]) for i, j in pairs],
         critical=bootstrap.upper_quantile(centred_BP.max(axis=1), alpha),
-        rounding=rounding,
         method=method,
         exact=exact,
-        rows_vary_P=np.ptp(scores_RA[:, arm_P] - scores_RA[:, reference_P], axis=0) > 4 * rounding,
     )
 
 

@@ -19,7 +19,7 @@ from assay.stats.distributions.studentized_range import AllPairs
 from assay.stats.errors import SamplesError
 from assay.stats.moments.moments import Floats, moments_of
 from assay.stats.moments.score_range import finite
-from assay.stats.results.analysis import Comparison
+from assay.stats.results.comparison import Comparison
 
 
 @dataclass(frozen=True, eq=False)

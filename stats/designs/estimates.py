@@ -7,8 +7,8 @@ from scipy import special, stats
 from statsmodels.stats.proportion import proportion_confint
 
 from assay.manifests.errors import InvalidInput
-from assay.stats.designs.paired import Measured
-from assay.stats.results.analysis import ArmEstimate
+from assay.stats.moments.arm_means import ArmMeans
+from assay.stats.results.comparison import ArmEstimate
 
 
 def mean_interval(mean: float, std_error: float, df: float, alpha: float) -> tuple[float, float]:
@@ -46,7 +46,7 @@ def wilson_interval(successes: int, num_rows: int, *, alpha: float) -> tuple[flo
     return (0.0 if successes == 0 else low), (1.0 if successes == num_rows else high)
 
 
-def arm_estimates(arms: Measured, *, alpha: float, is_binary: bool) -> tuple[ArmEstimate, ...]:
+def arm_estimates(arms: ArmMeans, *, alpha: float, is_binary: bool) -> tuple[ArmEstimate, ...]:
     """Each arm's mean with an interval of its own: Wilson for rows of 0 or 1 without clusters, else t.
 
     A corpus metric between 0 and 1 gets it on the logit scale, where it cannot leave these bounds (Pepe 2003, The

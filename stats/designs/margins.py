@@ -10,10 +10,11 @@ from assay.manifests.plan import Plan
 from assay.stats.comparisons import tost
 from assay.stats.designs import paired
 from assay.stats.distributions import proportions
-from assay.stats.results.analysis import Comparison, Margin
+from assay.stats.moments.arm_means import ArmMeans
+from assay.stats.results.comparison import Comparison, Margin
 
 
-def held(comparison: Comparison, arms: paired.Measured, plan: Plan, *, is_binary: bool, num_comparisons: int) -> Margin:
+def margin_of(comparison: Comparison, arms: ArmMeans, plan: Plan, *, is_binary: bool, num_comparisons: int) -> Margin:
     """An arm against the control, held against the arm's margin in the plan.
 
     Args:
@@ -45,7 +46,7 @@ def held(comparison: Comparison, arms: paired.Measured, plan: Plan, *, is_binary
 
 
 def _one_sided(
-    comparison: Comparison, arms: paired.Measured, plan: Plan, *, margin: float, is_binary: bool
+    comparison: Comparison, arms: ArmMeans, plan: Plan, *, margin: float, is_binary: bool
 ) -> tuple[float | None, float | None]:
     """P-values against "worse by the margin or more" and against "better by the margin or more"."""
     sign = 1 if plan.direction == "higher" else -1

@@ -3,66 +3,25 @@
 Axes: R rows, A arms.
 """
 
-from dataclasses import dataclass, replace
-from typing import Any, Literal
+from dataclasses import replace
 
 import numpy as np
-from numpy.typing import NDArray
 
 from assay.manifests.plan import Plan
 from assay.stats.comparisons import paired_tests
 from assay.stats.distributions import proportions
 from assay.stats.distributions.max_t import Pair, pair_variances
 from assay.stats.errors import SamplesError
+from assay.stats.moments import arm_means
+from assay.stats.moments.arm_means import ArmMeans
 from assay.stats.moments.clusters import cluster_moments_of, refuse_few_clusters
-from assay.stats.moments.moments import Floats, Moments, Scores, moments_of
-from assay.stats.omnibus import omnibus
-from assay.stats.results.analysis import Comparison, OmnibusTest
+from assay.stats.moments.moments import Scores, moments_of
+from assay.stats.omnibus import omnibus_result, repeated_measures, wald
+from assay.stats.results.comparison import Comparison, OmnibusTest
 from assay.stats.samples.samples import Samples
 
 
-@dataclass(frozen=True, eq=False)
-class Measured:
-    """Means of arms, and how they vary together, whatever the design.
-
-    Attributes:
-        arms: Names of the arms.
-        control: Index of the control.
-        num_rows_A: Rows of each arm: the same ones, or its own.
-        mean_A: Means of the arms' differences from the control (0 for the control).
-        mean_covariance_AA: Covariance of those means.
-        df: Degrees of freedom of that covariance.
-        arm_mean_A: Mean scores of the arms.
-        arm_std_error_A: Their standard errors.
-        rounding: Differences that are nothing but rounding.
-        moments: Moments of the rows; None for unpaired arms.
-        num_clusters: Clusters, if there are any.
-        rows_vary_AA: With clusters: whether two arms' difference varies over rows, whatever clusters' totals do.
-        corpus: As in `Samples`.
-    """
-
-    arms: tuple[str, ...]
-    control: int
-    num_rows_A: NDArray[np.int64]
-    mean_A: Floats
-    mean_covariance_AA: Floats
-    df: float
-    arm_mean_A: Floats
-    arm_std_error_A: Floats
-    rounding: float
-    moments: Moments | None = None
-    num_clusters: int | None = None
-    rows_vary_AA: NDArray[np.bool_] | None = None
-    corpus: Literal["bounded", "unbounded"] | None = None
-
-    @property
-    def relative_covariance_AA(self) -> Floats:
-        """Covariance of the arms' mean differences from the control."""
-        covariance_AA, at = self.mean_covariance_AA, self.control
-        return covariance_AA - covariance_AA[at] - covariance_AA[:, at, None] + covariance_AA[at, at]
-
-
-def measured(samples: Samples, *, control: int) -> Measured:
+def measured_arms(samples: Samples, *, control: int) -> ArmMeans:
     """Means and their covariance from complete scores; cluster-robust (CR1) where rows come in clusters.
 
     Args:
@@ -74,24 +33,12 @@ def measured(samples: Samples, *, control: int) -> Measured:
     """
     if samples.clusters_R is None:
         moments = moments_of(samples.kept_RA, arms=samples.arms, control=control)
-        return Measured(
-            arms=samples.arms,
-            control=control,
-            num_rows_A=np.full(len(samples.arms), moments.num_rows),
-            mean_A=moments.difference_mean_A,
-            mean_covariance_AA=moments.difference_covariance_AA / moments.num_rows,
-            df=moments.num_rows - 1,
-            arm_mean_A=moments.mean_A,
-            arm_std_error_A=np.sqrt(np.maximum(np.diag(moments.covariance_AA), 0.0) / moments.num_rows),
-            rounding=moments.rounding,
-            moments=moments,
-            corpus=samples.corpus,
-        )
+        return arm_means.of_rows(moments, corpus=samples.corpus)
     clusters = cluster_moments_of(samples.scores_RA, samples.clusters_R, arms=samples.arms, control=control)
     refuse_few_clusters(clusters.num_clusters)
     pairs = list(np.ndindex(len(samples.arms), len(samples.arms)))
     rows_vary_P = pair_variances(clusters.rows.difference_covariance_AA, pairs) > 0
-    return Measured(
+    return ArmMeans(
         arms=samples.arms,
         control=control,
         num_rows_A=np.full(len(samples.arms), clusters.rows.num_rows),
@@ -111,7 +58,7 @@ def measured(samples: Samples, *, control: int) -> Measured:
 _OMNIBUS_BY_SCALE = {"binary": "cochran_q", "ordinal": "friedman"}
 
 
-def omnibus_test(arms: Measured, scores_RA: Scores, plan: Plan, *, is_binary: bool) -> OmnibusTest:
+def omnibus_test(arms: ArmMeans, scores_RA: Scores, plan: Plan, *, is_binary: bool) -> OmnibusTest:
     """The plan's omnibus test; `auto` is Cochran's Q for 0 or 1, Friedman for grades, else RM-ANOVA.
 
     With clusters it is the Wald test on cluster totals, whatever the scale.
@@ -127,15 +74,15 @@ def omnibus_test(arms: Measured, scores_RA: Scores, plan: Plan, *, is_binary: bo
     test: str = _OMNIBUS_BY_SCALE.get(scale, "rm_anova") if plan.omnibus == "auto" else plan.omnibus
     if test == "friedman" and len(arms.arms) == 2:
         if plan.omnibus == "friedman":
-            return untestable_omnibus(test, "Friedman's test needs three arms; two arms are compared directly")
+            return omnibus_result.untestable(test, "Friedman's test needs three arms; two arms are compared directly")
         test = "rm_anova"
     match test:
         case "rm_anova":
-            return omnibus.rm_anova(moments)
+            return repeated_measures.rm_anova(moments)
         case "hotelling":
-            return omnibus.hotelling(moments)
+            return repeated_measures.hotelling(moments)
         case "friedman":
-            return omnibus.friedman(scores_RA)
+            return repeated_measures.friedman(scores_RA)
         case "cochran_q":
             if moments.ones_AA is None:
                 raise SamplesError(
@@ -144,7 +91,7 @@ def omnibus_test(arms: Measured, scores_RA: Scores, plan: Plan, *, is_binary: bo
                     value=plan.omnibus,
                     bound="auto, rm_anova, hotelling, friedman",
                 )
-            return omnibus.cochran_q(scores_RA)
+            return repeated_measures.cochran_q(scores_RA)
         case _:
             raise SamplesError(
                 "this test is for arms with rows of their own; on shared rows it throws the power away",
@@ -154,7 +101,7 @@ def omnibus_test(arms: Measured, scores_RA: Scores, plan: Plan, *, is_binary: bo
             )
 
 
-def cluster_omnibus_test(arms: Measured, plan: Plan) -> OmnibusTest:
+def cluster_omnibus_test(arms: ArmMeans, plan: Plan) -> OmnibusTest:
     """The Wald test on cluster totals, in either design.
 
     Raises:
@@ -170,7 +117,7 @@ def cluster_omnibus_test(arms: Measured, plan: Plan) -> OmnibusTest:
             bound="auto (a Wald test on cluster totals)",
         )
     others = [index for index in range(len(arms.arms)) if index != arms.control]
-    return omnibus.cluster_wald(
+    return wald.cluster_wald(
         arms.mean_A[others],
         arms.mean_covariance_AA[np.ix_(others, others)],
         num_clusters=arms.num_clusters,
@@ -179,12 +126,7 @@ def cluster_omnibus_test(arms: Measured, plan: Plan) -> OmnibusTest:
     )
 
 
-def untestable_omnibus(test: str, reason: str) -> OmnibusTest:
-    """An omnibus test that could not be made."""
-    return OmnibusTest(test, None, None, None, None, not_testable=reason)
-
-
-def family(arms: Measured, plan: Plan, pairs: tuple[Pair, ...], *, is_binary: bool) -> paired_tests.Family:
+def family(arms: ArmMeans, plan: Plan, pairs: tuple[Pair, ...], *, is_binary: bool) -> paired_tests.Family:
     """The plan's comparisons; `auto` is max-T, or McNemar's mid-p with Holm where discordant rows are few.
 
     Raises:
@@ -192,14 +134,6 @@ def family(arms: Measured, plan: Plan, pairs: tuple[Pair, ...], *, is_binary: bo
     """
     moments = arms.moments
     assert moments is not None
-    keywords: dict[str, Any] = {
-        "df": arms.df,
-        "arms": arms.arms,
-        "pairs": pairs,
-        "alpha": plan.alpha,
-        "rounding": arms.rounding,
-        "rows_vary_AA": arms.rows_vary_AA,
-    }
     may_count = is_binary and arms.num_clusters is None
     match plan.posthoc:
         case "mcnemar_holm":
@@ -212,12 +146,12 @@ def family(arms: Measured, plan: Plan, pairs: tuple[Pair, ...], *, is_binary: bo
                 )
             return paired_tests.mcnemar_holm(moments, pairs=pairs, alpha=plan.alpha)
         case "t_holm":
-            return paired_tests.t_holm(arms.mean_A, arms.mean_covariance_AA, **keywords)
+            return paired_tests.t_holm(arms, pairs=pairs, alpha=plan.alpha)
         case "auto" if may_count and (len(pairs) == 1 or paired_tests.needs_counting(moments, pairs)):
             return paired_tests.mcnemar_holm(moments, pairs=pairs, alpha=plan.alpha)
         case "auto" | "max_t":
             lone = "paired_t" if arms.num_clusters is None else "paired_t_cr1"
-            return paired_tests.max_t(arms.mean_A, arms.mean_covariance_AA, lone_method=lone, **keywords)
+            return paired_tests.max_t(arms, pairs=pairs, alpha=plan.alpha, lone_method=lone)
         case _:
             raise SamplesError(
                 "this method is for arms with rows of their own",
@@ -227,24 +161,15 @@ def family(arms: Measured, plan: Plan, pairs: tuple[Pair, ...], *, is_binary: bo
             )
 
 
-def alone(arms: Measured, pair: Pair, *, alpha: float, is_binary: bool) -> Comparison:
+def alone(arms: ArmMeans, pair: Pair, *, alpha: float, is_binary: bool) -> Comparison:
     """One comparison with an interval of its own: McNemar and Tango for rows of 0 or 1, else the paired t."""
     if is_binary and arms.num_clusters is None and arms.moments is not None:
         return paired_tests.mcnemar_holm(arms.moments, pairs=[pair], alpha=alpha).comparisons[0]
-    return paired_tests.max_t(
-        arms.mean_A,
-        arms.mean_covariance_AA,
-        df=arms.df,
-        arms=arms.arms,
-        pairs=[pair],
-        alpha=alpha,
-        lone_method="paired_t" if arms.num_clusters is None else "paired_t_cr1",
-        rounding=arms.rounding,
-        rows_vary_AA=arms.rows_vary_AA,
-    ).comparisons[0]
+    lone = "paired_t" if arms.num_clusters is None else "paired_t_cr1"
+    return paired_tests.max_t(arms, pairs=[pair], alpha=alpha, lone_method=lone).comparisons[0]
 
 
-def with_score_interval(comparison: Comparison, arms: Measured, pair: Pair, *, alpha: float) -> Comparison:
+def with_score_interval(comparison: Comparison, arms: ArmMeans, pair: Pair, *, alpha: float) -> Comparison:
     """The comparison of 0/1 arms with Tango's interval, which is no point where no row is discordant."""
     if arms.moments is None or arms.num_clusters is not None or arms.moments.discordant_AA is None:
         return comparison

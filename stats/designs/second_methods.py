@@ -8,14 +8,14 @@ from scipy import stats
 from assay.manifests.plan import Plan
 from assay.stats.comparisons import bootstrap, paired_tests
 from assay.stats.comparisons.randomisation import sign_flip_max_t
-from assay.stats.corpus.corpus import CorpusSamples
-from assay.stats.designs import paired
+from assay.stats.corpus.corpus_samples import CorpusSamples
 from assay.stats.distributions import multiplicity
 from assay.stats.distributions.max_t import Pair
+from assay.stats.moments.arm_means import ArmMeans
 from assay.stats.moments.bootstrap_weights import row_keys
 from assay.stats.moments.clusters import FEW_CLUSTERS
 from assay.stats.moments.moments import Floats
-from assay.stats.results.analysis import Check, CheckedPair, Comparison
+from assay.stats.results.comparison import Comparison, SecondMethod, SecondMethodPair
 from assay.stats.samples.samples import Samples
 
 FEW_ROWS = 30
@@ -27,16 +27,16 @@ MOST_ROWS_FLIPPED = 5_000
 _NUM_FLIPS = 4_999
 
 
-def checks_of(
+def second_methods_of(
     family: Sequence[Comparison],
-    arms: paired.Measured,
+    arms: ArmMeans,
     samples: Samples,
     plan: Plan,
     *,
     pairs: Sequence[Pair],
     is_binary: bool,
-) -> tuple[Check, ...]:
-    """The checks that the scores ask for.
+) -> tuple[SecondMethod, ...]:
+    """The second methods that the scores ask for.
 
     Args:
         family: The comparisons that decide.
@@ -49,7 +49,7 @@ def checks_of(
     if isinstance(samples, CorpusSamples):
         again = _bootstrap(samples, plan)
         return () if again is None else (_check(again, family, plan, reason="one number of all rows together"),)
-    found: list[Check] = []
+    found: list[SecondMethod] = []
     independent = arms.num_clusters is None
     if is_binary and independent and family[0].method in ("max_t", "t_holm", "paired_t") and arms.moments is not None:
         exact = paired_tests.mcnemar_holm(arms.moments, pairs=pairs, alpha=plan.alpha).comparisons
@@ -72,7 +72,7 @@ def heaviest_share(samples: Samples, pair: Pair) -> float:
     return float(square_R.max()) / total if total > 0 else 0.0
 
 
-def _thin(arms: paired.Measured, samples: Samples, pairs: Sequence[Pair]) -> str | None:
+def _thin(arms: ArmMeans, samples: Samples, pairs: Sequence[Pair]) -> str | None:
     """Why a t distribution may not hold, or None."""
     if arms.num_clusters is not None:
         few = arms.num_clusters < FEW_CLUSTERS
@@ -97,9 +97,9 @@ def _sign_flips(samples: Samples, plan: Plan) -> Sequence[Comparison]:
 
 
 def _bootstrap(samples: CorpusSamples, plan: Plan) -> Sequence[Comparison] | None:
-    assert samples.answers is not None
+    assert samples.statistic is not None
     keys_R = row_keys(samples.row_ids if samples.clusters_R is None else samples.clusters_R)
-    replicates = samples.answers.replicates(samples.clusters_R, keys_R)
+    replicates = samples.statistic.replicates(samples.clusters_R, keys_R)
     if replicates is None:
         return None
     return bootstrap.comparisons(
@@ -107,17 +107,17 @@ def _bootstrap(samples: CorpusSamples, plan: Plan) -> Sequence[Comparison] | Non
     )
 
 
-def _check(second: Sequence[Comparison], family: Sequence[Comparison], plan: Plan, *, reason: str) -> Check:
+def _check(second: Sequence[Comparison], family: Sequence[Comparison], plan: Plan, *, reason: str) -> SecondMethod:
     agrees = all(
         (mine.p_adjusted <= plan.alpha) == (theirs.p_adjusted <= plan.alpha)
         for mine, theirs in zip(family, second, strict=True)
         if mine.p_adjusted is not None and theirs.p_adjusted is not None
     )
-    pairs = tuple(CheckedPair(found.arm, found.reference, found.p_value, found.p_adjusted) for found in second)
-    return Check(second[0].method, reason, pairs, agrees)
+    pairs = tuple(SecondMethodPair(found.arm, found.reference, found.p_value, found.p_adjusted) for found in second)
+    return SecondMethod(second[0].method, reason, pairs, agrees)
 
 
-def _wilcoxon(arms: paired.Measured, scores_RA: Floats, pairs: Sequence[Pair]) -> list[Comparison]:
+def _wilcoxon(arms: ArmMeans, scores_RA: Floats, pairs: Sequence[Pair]) -> list[Comparison]:
     """Wilcoxon's signed ranks with Pratt's zeros, Holm over the family."""
     p_values = []
     for arm, reference in pairs:
@@ -130,7 +130,7 @@ def _wilcoxon(arms: paired.Measured, scores_RA: Floats, pairs: Sequence[Pair]) -
 
 
 def _as_comparisons(
-    arms: paired.Measured,
+    arms: ArmMeans,
     pairs: Sequence[Pair],
     p_values: Sequence[float],
     p_adjusted: Sequence[float | None],

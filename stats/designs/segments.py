@@ -9,14 +9,14 @@ from dataclasses import dataclass, replace
 import numpy as np
 from scipy import stats
 
-from assay.stats.designs import paired
 from assay.stats.distributions import multiplicity
 from assay.stats.distributions.max_t import Pair
 from assay.stats.errors import SamplesError
+from assay.stats.moments.arm_means import ArmMeans
 from assay.stats.moments.clusters import MIN_CLUSTERS
 from assay.stats.moments.moments import Floats
-from assay.stats.omnibus import omnibus
-from assay.stats.results.analysis import Comparison, OmnibusTest, Segment
+from assay.stats.omnibus import omnibus_result, wald
+from assay.stats.results.comparison import Comparison, OmnibusTest, Segment
 from assay.stats.samples.samples import Samples
 
 MIN_ROWS = 30
@@ -24,7 +24,7 @@ MIN_ROWS = 30
 MAX_SEGMENTS = 1000
 """A column with more distinct values is not a segment but an id."""
 
-Compare = Callable[[paired.Measured, Samples, Pair], Comparison]
+Compare = Callable[[ArmMeans, Samples, Pair], Comparison]
 
 
 @dataclass(frozen=True)
@@ -40,7 +40,7 @@ def segments_of(
     *,
     names: Sequence[str],
     pairs: Sequence[Pair],
-    measure: Callable[[Samples], paired.Measured],
+    measure: Callable[[Samples], ArmMeans],
     compare: Compare,
 ) -> BySegment:
     """Compares arms segment by segment, p-values by Benjamini-Hochberg over all of them.
@@ -62,7 +62,7 @@ def segments_of(
             remedy="name a column that groups rows",
         )
     found: list[Segment] = []
-    usable: list[paired.Measured] = []
+    usable: list[ArmMeans] = []
     own_RA = samples.kept_RA.copy()
     for name in names:
         inside = samples.taken(samples.segments_R == name)
@@ -109,10 +109,10 @@ def _adjusted(found: Sequence[Segment]) -> tuple[Segment, ...]:
 
 
 def _untestable(reason: str) -> OmnibusTest:
-    return OmnibusTest("interaction", None, None, None, None, not_testable=reason)
+    return omnibus_result.untestable("interaction", reason)
 
 
-def _interaction(samples: Samples, usable: Sequence[paired.Measured], names: Sequence[str]) -> OmnibusTest:
+def _interaction(samples: Samples, usable: Sequence[ArmMeans], names: Sequence[str]) -> OmnibusTest:
     """Whether the vector of mean differences is the same in all segments.
 
     Segments have covariances of their own, so this is the Welch-James test (Johansen 1980, Biometrika 67:85), which
@@ -193,6 +193,6 @@ def _cluster_wald(samples: Samples, control: int, arms: Sequence[int], names: Se
     covariance_QQ = away_QG @ away_QG.T * (num_clusters / (num_clusters - 1))
     if _is_singular(covariance_QQ):
         return _untestable("the covariance of the segments' means is singular")
-    return omnibus.cluster_wald(
+    return wald.cluster_wald(
         effect_Q, covariance_QQ, num_clusters=num_clusters, rounding=0.0, test="interaction_cluster_wald"
     )

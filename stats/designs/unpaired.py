@@ -11,14 +11,14 @@ from scipy import stats
 from assay.manifests.plan import Plan
 from assay.stats.comparisons import paired_tests, unpaired_tests
 from assay.stats.designs import paired
-from assay.stats.designs.paired import Measured
 from assay.stats.distributions import proportions
 from assay.stats.distributions.max_t import Pair
 from assay.stats.errors import SamplesError
+from assay.stats.moments.arm_means import ArmMeans
 from assay.stats.moments.clusters import refuse_few_clusters
 from assay.stats.moments.moments import Floats
-from assay.stats.omnibus import omnibus
-from assay.stats.results.analysis import Comparison, OmnibusTest
+from assay.stats.omnibus import independent_groups
+from assay.stats.results.comparison import Comparison, OmnibusTest
 from assay.stats.samples.samples import Samples
 
 Groups = tuple[Floats, ...]
@@ -29,7 +29,7 @@ def groups_of(samples: Samples) -> Groups:
     return tuple(np.sort(column[~np.isnan(column)]) for column in samples.scores_RA.T)
 
 
-def measured(samples: Samples, *, control: int) -> Measured:
+def measured_arms(samples: Samples, *, control: int) -> ArmMeans:
     """Means of the arms and their covariance; CR1 over the clusters of all arms together where rows have clusters.
 
     `df` is that of the clusters; without them the smallest arm's, while comparisons have their own (Welch).
@@ -64,7 +64,7 @@ def measured(samples: Samples, *, control: int) -> Measured:
         away_AG[np.abs(away_AG).max(axis=1) <= rounding] = 0.0
         rows_vary_AA = np.array([[_differ(one, other, rounding) for one in groups] for other in groups])
         covariance_AA = (away_AG[:, None] * away_AG).sum(axis=2) * (num_clusters / df)
-    return Measured(
+    return ArmMeans(
         arms=samples.arms,
         control=control,
         num_rows_A=num_rows_A,
@@ -79,7 +79,7 @@ def measured(samples: Samples, *, control: int) -> Measured:
     )
 
 
-def omnibus_test(samples: Samples, arms: Measured, plan: Plan, *, is_binary: bool) -> OmnibusTest:
+def omnibus_test(samples: Samples, arms: ArmMeans, plan: Plan, *, is_binary: bool) -> OmnibusTest:
     """The plan's omnibus test; `auto` is chi-square for 0 or 1, Kruskal-Wallis for grades, else Welch's ANOVA.
 
     Raises:
@@ -92,11 +92,11 @@ def omnibus_test(samples: Samples, arms: Measured, plan: Plan, *, is_binary: boo
     groups = groups_of(samples)
     match test:
         case "welch":
-            return omnibus.welch(groups)
+            return independent_groups.welch(groups)
         case "oneway":
-            return omnibus.oneway(groups)
+            return independent_groups.oneway(groups)
         case "kruskal":
-            return omnibus.kruskal(groups)
+            return independent_groups.kruskal(groups)
         case "chi_square":
             if not is_binary:
                 raise SamplesError(
@@ -105,7 +105,7 @@ def omnibus_test(samples: Samples, arms: Measured, plan: Plan, *, is_binary: boo
                     value=test,
                     bound="auto, welch, oneway, kruskal",
                 )
-            return omnibus.chi_square(groups)
+            return independent_groups.chi_square(groups)
         case _:
             raise SamplesError(
                 "this test needs every arm on the same rows",
@@ -116,7 +116,7 @@ def omnibus_test(samples: Samples, arms: Measured, plan: Plan, *, is_binary: boo
 
 
 def family(
-    samples: Samples, arms: Measured, plan: Plan, pairs: Sequence[Pair], *, is_binary: bool
+    samples: Samples, arms: ArmMeans, plan: Plan, pairs: Sequence[Pair], *, is_binary: bool
 ) -> tuple[Comparison, ...]:
     """The plan's comparisons.
 
@@ -159,7 +159,7 @@ _POSTHOC = {
 }
 
 
-def alone(samples: Samples, arms: Measured, pair: Pair, *, alpha: float, is_binary: bool) -> Comparison:
+def alone(samples: Samples, arms: ArmMeans, pair: Pair, *, alpha: float, is_binary: bool) -> Comparison:
     """One comparison with an interval of its own: score test and Newcombe for rows of 0 or 1, else Welch's t."""
     if samples.clusters_R is not None:
         return _by_cluster(arms, [pair], alpha=alpha)[0]
@@ -170,22 +170,12 @@ def alone(samples: Samples, arms: Measured, pair: Pair, *, alpha: float, is_bina
     return unpaired_tests.welch_t_holm((groups[pair[0]], groups[pair[1]]), names, control=names[1], alpha=alpha)[0]
 
 
-def _by_cluster(arms: Measured, pairs: Sequence[Pair], *, alpha: float) -> tuple[Comparison, ...]:
+def _by_cluster(arms: ArmMeans, pairs: Sequence[Pair], *, alpha: float) -> tuple[Comparison, ...]:
     """Max-T with the cluster-robust covariance of the arms' means."""
-    return paired_tests.max_t(
-        arms.mean_A,
-        arms.mean_covariance_AA,
-        df=arms.df,
-        arms=arms.arms,
-        pairs=pairs,
-        alpha=alpha,
-        lone_method="t_cr1",
-        rounding=arms.rounding,
-        rows_vary_AA=arms.rows_vary_AA,
-    ).comparisons
+    return paired_tests.max_t(arms, pairs=pairs, alpha=alpha, lone_method="t_cr1").comparisons
 
 
-def _proportions(groups: Groups, arms: Measured, pairs: Sequence[Pair], *, alpha: float) -> tuple[Comparison, ...]:
+def _proportions(groups: Groups, arms: ArmMeans, pairs: Sequence[Pair], *, alpha: float) -> tuple[Comparison, ...]:
     """The score test of two proportions (Pearson's chi-square without correction) with Holm, and Newcombe's intervals.
 
     Intervals are at the Bonferroni level, so that they cover together.

@@ -5,7 +5,7 @@ differs from another, whatever the scores look like. Into that an effect of know
 of one variant, and the recorded plan and policy decide.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -16,25 +16,27 @@ from assay.manifests.policy import Policy
 from assay.stats import analysis
 from assay.stats.errors import SamplesError
 from assay.stats.gate import decide
-from assay.stats.guardrails.group_guardrail import GroupGapGuardrail, SelectionRatioGuardrail
-from assay.stats.guardrails.metric_guardrail import Guardrail, Held
-from assay.stats.guardrails.segment_guardrail import SegmentsGuardrail
+from assay.stats.gate.evidence import ArmEvidence
+from assay.stats.guardrails.group_checks import GroupGapCheck, SelectionRatioCheck
+from assay.stats.guardrails.guardrail_check import GuardrailCheck
+from assay.stats.guardrails.metric_check import MetricCheck
+from assay.stats.guardrails.segments_check import SegmentsCheck
 from assay.stats.samples.samples import Samples
 
 MULTIPLES = (-2.0, 1.0, 2.0)
 """What is planted, in smallest detectable effects beyond what the policy wants; negative: harm, from no difference."""
+_NOTHING = ArmEvidence()
 
 
 def calibrated(
     samples: Samples,
-    guardrails: Sequence[Held],
+    guardrails: Sequence[GuardrailCheck],
     plan: Plan,
     policy: Policy,
     *,
     num_permutations: int,
     seed: int,
-    noise_floors: Mapping[str, float],
-    aa_arm: str | None = None,
+    evidence: ArmEvidence = _NOTHING,
     multiples: Sequence[float] = MULTIPLES,
 ) -> tuple[Rates, ...]:
     """The gate's error rates on these scores.
@@ -51,8 +53,7 @@ def calibrated(
         policy: The recorded policy.
         num_permutations: Replicates of each row of the answer.
         seed: Of the permutations.
-        noise_floors: As for `gate.decide`.
-        aa_arm: As for `gate.decide`; nothing is planted in it.
+        evidence: Noise floors and the A/A arm, as for `gate.decide`; nothing is planted in that arm.
         multiples: What is planted.
 
     Returns:
@@ -62,7 +63,7 @@ def calibrated(
         SamplesError: There is nothing to permute: one arm, or a metric of the whole dataset.
     """
     guards = [each for each in guardrails if isinstance(each, _OfScores)]
-    variants = [arm for arm in samples.arms if arm not in (plan.control, aa_arm)]
+    variants = [arm for arm in samples.arms if arm not in (plan.control, evidence.aa_arm)]
     _check(samples, guards, variants)
     plan = plan.model_copy(update={"guardrails": tuple(rule for rule in plan.guardrails if rule.kind in _KINDS)})
     planted = samples.index(variants[0])
@@ -83,9 +84,8 @@ def calibrated(
                 wanted = multiple * smallest + (bound if multiple >= 0 else 0.0)
                 moved, gain = _planted(shuffled, plan, planted, wanted, rng)
                 found = analysis.analyze(moved, plan, guardrails=held)
-            noise = {"noise_floors": noise_floors, "aa_arm": aa_arm}
-            decisions = decide.decide(found, policy, plan, **noise)
-            alone = decide.decide(replace(found, guardrails=()), policy, unguarded, **noise)
+            decisions = decide.decide(found, policy, plan, evidence)
+            alone = decide.decide(replace(found, guardrails=()), policy, unguarded, evidence)
             arm = None if multiple is None else samples.arms[planted]
             counts[world] += _counted(decisions, alone, arm, gain=gain, bound=bound)
             effects[world] += gain
@@ -99,16 +99,16 @@ def calibrated(
     )
 
 
-_OfScores = Guardrail | SegmentsGuardrail | GroupGapGuardrail | SelectionRatioGuardrail
+_OfScores = MetricCheck | SegmentsCheck | GroupGapCheck | SelectionRatioCheck
 _KINDS = ("metric", "segments", "group_gap", "selection_ratio")
 
 
-def _scores(guardrail: _OfScores) -> Guardrail:
+def _scores(guardrail: _OfScores) -> MetricCheck:
     """The guardrail's scores, with what they are."""
     match guardrail:
-        case Guardrail():
+        case MetricCheck():
             return guardrail
-        case SelectionRatioGuardrail():
+        case SelectionRatioCheck():
             return guardrail.selection
         case _:
             return guardrail.metric
@@ -117,9 +117,9 @@ def _scores(guardrail: _OfScores) -> Guardrail:
 def _with_scores(guardrail: _OfScores, samples: Samples) -> _OfScores:
     scores = replace(_scores(guardrail), samples=samples)
     match guardrail:
-        case Guardrail():
+        case MetricCheck():
             return scores
-        case SelectionRatioGuardrail():
+        case SelectionRatioCheck():
             return replace(guardrail, selection=scores)
         case _:
             return replace(guardrail, metric=scores)

@@ -1,27 +1,28 @@
 """The gate: an analysis and a policy into a decision for every variant, with reasons in words and numbers."""
 
-from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from types import MappingProxyType
 from typing import Literal
 
 from assay.manifests.plan import Plan
 from assay.manifests.policy import Policy
 from assay.stats.designs import paired
 from assay.stats.gate import noise_floor
+from assay.stats.gate.evidence import ArmEvidence
 from assay.stats.gate.noise_floor import Noise
 from assay.stats.guardrails import wording
 from assay.stats.power.observed import rows_to_settle
-from assay.stats.results.analysis import Analysis, Comparison, GuardrailResult
+from assay.stats.results.analysis_record import Analysis
+from assay.stats.results.comparison import Comparison
+from assay.stats.results.guardrail_result import GuardrailResult
 
 Verdict = Literal["promote", "hold", "reject"]
 Answer = Literal["pass", "fail", "unknown"]
-_NONE: Mapping[str, str] = MappingProxyType({})
-_NO_FLOORS: Mapping[str, float] = MappingProxyType({})
+
+_NOTHING = ArmEvidence()
 
 
 @dataclass(frozen=True)
-class Question:
+class GateQuestion:
     """One question of a promotion review.
 
     Attributes:
@@ -57,7 +58,7 @@ class Decision:
     decision: Verdict
     reasons: tuple[str, ...]
     next_step: str
-    questions: tuple[Question, ...] = ()
+    questions: tuple[GateQuestion, ...] = ()
     won_by: str = ""
     is_control: bool = False
 
@@ -75,11 +76,7 @@ def decide(
     analysis: Analysis,
     policy: Policy,
     plan: Plan,
-    *,
-    failed: Mapping[str, str] = _NONE,
-    dropped: Mapping[str, str] = _NONE,
-    noise_floors: Mapping[str, float] = _NO_FLOORS,
-    aa_arm: str | None = None,
+    evidence: ArmEvidence = _NOTHING,
 ) -> tuple[Decision, ...]:
     """What the benchmark says of every arm but the control; of the control where nothing is to be compared with it.
 
@@ -91,20 +88,19 @@ def decide(
         analysis: The analysis that the plan led to.
         policy: What promotes.
         plan: The plan: minimum effect, margins, direction.
-        failed: Arms that could not be measured, with the reason. They are held, never rejected.
-        dropped: Arms that others have beaten in a race, with the reason. They are rejected.
-        noise_floors: By how much an arm's primary metric depends on the batch size, in its units. An improvement that
-            is not larger than the arm's or the control's is no improvement of the arm: it is held.
-        aa_arm: The arm that is the control once more, if there is one: by how much it differs from the control is a
-            noise floor of every arm. It is held itself.
+        evidence: What is known of the arms beside their scores.
     """
-    again = () if aa_arm is None else (_once_more(analysis, aa_arm, failed={**dropped, **failed}.get(aa_arm)),)
-    failed, dropped = ({arm: why for arm, why in out.items() if arm != aa_arm} for out in (failed, dropped))
+    aa_arm = evidence.aa_arm
+    missing = {**evidence.dropped, **evidence.failed}
+    again = () if aa_arm is None else (_once_more(analysis, aa_arm, failed=missing.get(aa_arm)),)
+    failed, dropped = (
+        {arm: why for arm, why in out.items() if arm != aa_arm} for out in (evidence.failed, evidence.dropped)
+    )
     out = {analysis.control, *failed, *dropped, aa_arm}
     variants = [arm.arm for arm in analysis.arms if arm.arm not in out]
     if not (variants or failed or dropped):
         return (_first(analysis, policy), *again)
-    floors = {arm: noise_floor.of(analysis, arm, noise_floors=noise_floors, aa_arm=aa_arm) for arm in variants}
+    floors = {arm: noise_floor.of(analysis, arm, evidence) for arm in variants}
     decisions = [_decided(analysis, policy, plan, arm, floor=floors[arm]) for arm in variants]
     if analysis.control in failed:
         reason = f"the control '{analysis.control}' could not be measured: {failed[analysis.control]}"
@@ -232,7 +228,7 @@ def _non_inferiority(comparison: Comparison, analysis: Analysis, plan: Plan) -> 
 
 def _guardrail(result: GuardrailResult, analysis: Analysis) -> _Finding:
     """What a guardrail speaks for; an advisory one is told, and speaks against nothing."""
-    reason = wording.found(result, alpha=analysis.alpha)
+    reason = wording.summary(result, alpha=analysis.alpha)
     if result.severity == "advisory" or result.verdict == "non_inferior":
         return _Finding("promote", reason)
     # An improvement that is too good is no harm: somebody has to look.

@@ -1,9 +1,9 @@
 """Noise: by how much a run's scores move though nothing that is compared is another."""
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 
-from assay.stats.results.analysis import Analysis
+from assay.stats.gate.evidence import ArmEvidence
+from assay.stats.results.analysis_record import Analysis
 
 
 @dataclass(frozen=True)
@@ -21,15 +21,15 @@ class Noise:
     next_step: str
 
 
-def of(analysis: Analysis, arm: str, *, noise_floors: Mapping[str, float], aa_arm: str | None) -> Noise:
+def of(analysis: Analysis, arm: str, evidence: ArmEvidence) -> Noise:
     """The largest noise that is known: of the batch size, or of the control that was scored twice.
 
     Args:
         analysis: The analysis.
         arm: A variant.
-        noise_floors: By how much the primary metric of arms depends on the batch size.
-        aa_arm: The arm that is the control once more, if there is one. Where it has no score, noise has no bound.
+        evidence: Noise floors, and the A/A arm: where that has no score, noise has no bound.
     """
+    noise_floors, aa_arm = evidence.noise_floors, evidence.aa_arm
     size = max(noise_floors.get(arm, 0.0), noise_floors.get(analysis.control, 0.0))
     of_batches = Noise(
         size,

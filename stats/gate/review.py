@@ -21,15 +21,13 @@ from types import MappingProxyType
 from assay.manifests.plan import Plan
 from assay.manifests.policy import Policy
 from assay.stats.gate import decide, winner
-from assay.stats.gate.decide import Answer, Decision, Question, Verdict
+from assay.stats.gate.decide import Answer, Decision, GateQuestion, Verdict
 from assay.stats.gate.evidence import ArmCost, Evidence
-from assay.stats.results.analysis import Analysis
+from assay.stats.results.analysis_record import Analysis
 
 POINT = 0.01
 """A point of improvement, in units of the primary metric."""
 
-_NONE: Mapping[str, str] = MappingProxyType({})
-_NO_FLOORS: Mapping[str, float] = MappingProxyType({})
 _OF_BENCHMARK: Mapping[Verdict, Answer] = MappingProxyType({"promote": "pass", "hold": "unknown", "reject": "fail"})
 
 
@@ -44,17 +42,7 @@ class _Part:
     if_fails: Verdict = "hold"
 
 
-def review(
-    analysis: Analysis,
-    policy: Policy,
-    plan: Plan,
-    evidence: Evidence,
-    *,
-    failed: Mapping[str, str] = _NONE,
-    dropped: Mapping[str, str] = _NONE,
-    noise_floors: Mapping[str, float] = _NO_FLOORS,
-    aa_arm: str | None = None,
-) -> tuple[Decision, ...]:
+def review(analysis: Analysis, policy: Policy, plan: Plan, evidence: Evidence) -> tuple[Decision, ...]:
     """A decision for every arm but the control, with its questions; one promoted arm is the winner.
 
     Args:
@@ -62,30 +50,24 @@ def review(
         policy: What promotes.
         plan: The plan.
         evidence: What else is known of the run.
-        failed: As for `gate.decide`.
-        dropped: As for `gate.decide`.
-        noise_floors: As for `gate.decide`.
-        aa_arm: As for `gate.decide`.
     """
-
-    def decided(policy: Policy) -> tuple[Decision, ...]:
-        return decide.decide(
-            analysis, policy, plan, failed=failed, dropped=dropped, noise_floors=noise_floors, aa_arm=aa_arm
-        )
-
     equal: dict[str, Decision] = {}
     if policy.promote_equal_at_cost_ratio is not None:
         lenient = policy.model_copy(update={"promote_on": "non_inferiority"})
-        equal = {each.arm: each for each in decided(lenient) if each.decision == "promote"}
+        equal = {
+            each.arm: each
+            for each in decide.decide(analysis, lenient, plan, evidence.arms)
+            if each.decision == "promote"
+        }
     decisions = []
-    for benchmark in decided(policy):
+    for benchmark in decide.decide(analysis, policy, plan, evidence.arms):
         if benchmark.is_control:
-            shown = Question("benchmark", "unknown", False, "; ".join(benchmark.reasons), benchmark.next_step)
+            shown = GateQuestion("benchmark", "unknown", False, "; ".join(benchmark.reasons), benchmark.next_step)
             decisions.append(replace(benchmark, questions=(shown,)))
             continue
         cheap = equal.get(benchmark.arm) if benchmark.decision != "promote" else None
         rewarded = benchmark if cheap is None else _rewarded(benchmark, cheap, analysis, policy, evidence)
-        decisions.append(_reviewed(rewarded, analysis, policy, evidence, is_equal=cheap is not None))
+        decisions.append(_decided(rewarded, analysis, policy, evidence, is_equal=cheap is not None))
     return _with_winner(decisions, analysis, policy, evidence)
 
 
@@ -105,7 +87,7 @@ def _rewarded(benchmark: Decision, equal: Decision, analysis: Analysis, policy: 
     return replace(equal, reasons=(*equal.reasons, reason))
 
 
-def _reviewed(
+def _decided(
     benchmark: Decision, analysis: Analysis, policy: Policy, evidence: Evidence, *, is_equal: bool
 ) -> Decision:
     shown = "; ".join(benchmark.reasons)
@@ -144,14 +126,14 @@ def _like_with_like(arm: str, evidence: Evidence) -> tuple[_Part, ...]:
     return (_Part("unknown", f"not compared like with like: {evidence.confounded[arm]}", True, step),)
 
 
-def _question(name: str, parts: Sequence[_Part]) -> Question:
+def _question(name: str, parts: Sequence[_Part]) -> GateQuestion:
     """The worst of the parts that count; where none does, of all."""
     counted = [part for part in parts if part.counts]
     worst: Answer = "pass"
     for answer in ("unknown", "fail"):
         if any(part.answer == answer for part in counted or parts):
             worst = answer
-    return Question(
+    return GateQuestion(
         question=name,  # pyright: ignore[reportArgumentType]
         answer=worst,
         counts=bool(counted),
@@ -166,13 +148,21 @@ def _dataset(policy: Policy, evidence: Evidence) -> tuple[_Part, ...]:
     if evidence.withdrawn:
         step = "run the experiment on a version that was not withdrawn"
         parts.append(_Part("fail", f"the dataset was {evidence.withdrawn}", True, step))
-    for name, found, told, command in (
-        ("leakage", evidence.leakage, evidence.leakage_words, f"assay dataset leakage {where} --training FILE"),
-        ("drift", evidence.drift, evidence.drift_words, f"assay dataset diff EARLIER {where}"),
+    for name, outcome, command in (
+        ("leakage", evidence.leakage, f"assay dataset leakage {where} --training FILE"),
+        ("drift", evidence.drift, f"assay dataset diff EARLIER {where}"),
     ):
+        found = outcome.passed
         words = {None: f"nobody has looked for {name}", True: f"no {name} found", False: f"{name} found"}[found]
         step = {None: f"{command} looks for {name}", True: "", False: f"freeze a dataset without {name}"}[found]
-        parts.append(_Part(_answer(found), told if found is not None and told else words, name in policy.require, step))
+        parts.append(
+            _Part(
+                _answer(found),
+                outcome.summary if found is not None and outcome.summary else words,
+                name in policy.require,
+                step,
+            )
+        )
     return tuple(parts)
 
 
@@ -186,8 +176,8 @@ def _cost(
         None: "give the experiment a budget, and have its cost measured",
         True: "",
         False: "run it with a larger budget",
-    }[evidence.budget]
-    parts = [_Part(_answer(evidence.budget), evidence.budget_words, "budget" in policy.require, budget_step)]
+    }[evidence.budget.passed]
+    parts = [_Part(_answer(evidence.budget.passed), evidence.budget.summary, "budget" in policy.require, budget_step)]
     if benchmark.arm == analysis.control:  # alone: there is nothing that its cost could be compared with
         return tuple(parts)
     bound = policy.max_cost_ratio
@@ -226,7 +216,7 @@ def _reproducibility(policy: Policy, evidence: Evidence) -> _Part:
     counts = "verification" in policy.require
     match evidence.verification:
         case "matched":
-            return _Part("pass", f"scored again, it matched: {evidence.verification_words}", counts)
+            return _Part("pass", f"scored again, it matched: {evidence.verified_rows}", counts)
         case "differs":
             step = "find out why (assay verify names what has changed), then run it again"
             return _Part("fail", "scored again, it differs: the numbers do not repeat", counts, step)

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from assay.manifests.policy import Policy
 from assay.stats.gate.evidence import Evidence
-from assay.stats.results.analysis import Analysis
+from assay.stats.results.analysis_record import Analysis
 
 
 def gain(analysis: Analysis, arm: str) -> float:

@@ -15,7 +15,7 @@ from assay.stats.errors import SamplesError
 from assay.stats.moments.bootstrap_weights import Keys, poisson_weights
 from assay.stats.moments.moments import Floats
 from assay.stats.moments.score_range import finite
-from assay.stats.results.analysis import Comparison
+from assay.stats.results.comparison import Comparison
 
 _BLOCK_NUM_REPLICATES = 256
 _WINDOW_WIDTHS = 8

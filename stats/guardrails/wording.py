@@ -1,6 +1,7 @@
 """What a guardrail has found, in words and numbers."""
 
-from assay.stats.results.analysis import Comparison, GuardrailResult
+from assay.stats.results.comparison import Comparison
+from assay.stats.results.guardrail_result import GuardrailResult
 
 _VERDICTS = {
     "non_inferior": "within",
@@ -9,7 +10,7 @@ _VERDICTS = {
 }
 
 
-def found(result: GuardrailResult, *, alpha: float) -> str:
+def summary(result: GuardrailResult, *, alpha: float) -> str:
     """One fact: what was measured, where, and how it lies to the bound.
 
     Args:

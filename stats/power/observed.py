@@ -8,8 +8,9 @@ import numpy as np
 from scipy import stats
 
 from assay.stats.comparisons import selection
-from assay.stats.designs.paired import Measured
-from assay.stats.results.analysis import BestArm, Comparison, PairPower, Power
+from assay.stats.moments.arm_means import ArmMeans
+from assay.stats.results.analysis_record import BestArm, PairPower, Power
+from assay.stats.results.comparison import Comparison
 
 POWER = 0.8
 """The probability with which a difference of the size of the mde would have been found."""
@@ -75,7 +76,7 @@ def rows_to_settle(comparison: Comparison, *, bound: float, num_rows: int) -> in
     return max(int(np.ceil(total - num_rows)), 1) if total < 1e12 else None
 
 
-def best_of(arms: Measured, comparisons: Sequence[Comparison], *, direction: str, alpha: float) -> BestArm | None:
+def best_of(arms: ArmMeans, comparisons: Sequence[Comparison], *, direction: str, alpha: float) -> BestArm | None:
     """The best variant against the control, its estimate raw and corrected for selection; None below two variants.
 
     Args:

@@ -58,3 +58,28 @@ class AnovaDesign:
         while self.power(rows, most) < power:
             most *= 2
         return float(optimize.brentq(lambda f: self.power(rows, f) - power, 1e-12, most, xtol=1e-14))
+
+
+@dataclass(frozen=True)
+class ScaledAnova:
+    """An ANOVA in units of the score instead of Cohen's f.
+
+    Attributes:
+        design: The ANOVA.
+        scale: Units of the score that are one f.
+    """
+
+    design: AnovaDesign
+    scale: float
+
+    def power(self, rows: float, effect: float) -> float:
+        """The probability to find an effect with so many rows."""
+        return self.design.power(rows, abs(effect) / self.scale)
+
+    def rows_for(self, effect: float, *, power: float) -> float:
+        """Rows that find an effect with a probability, as a real number."""
+        return self.design.rows_for(abs(effect) / self.scale, power=power)
+
+    def effect_for(self, rows: float, *, power: float) -> float:
+        """The effect that so many rows find with a probability."""
+        return self.design.effect_for(rows, power=power) * self.scale

@@ -1,25 +1,22 @@
-"""How many rows resolve a difference, what difference so many rows resolve: asked before a GPU is rented.
+"""How many rows resolve a difference, what difference so many rows resolve: question before a GPU is rented.
 
-Two of rows, effect and power are given, the third is answered. `answer` takes the words of a plan and of
-`assay power`; `from_pilot` takes what it needs from scores that exist.
+Two of rows, effect and power are given, the third is answered. `answer` takes a question; `from_pilot` takes what it
+needs from scores that exist.
 """
 
 import math
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import Any, Literal, Protocol
+from typing import Any, Protocol
 
 from assay.manifests.errors import InvalidInput
 from assay.manifests.plan import Plan
-from assay.stats.distributions.family_critical import Family
 from assay.stats.power import pilot
-from assay.stats.power.mean_power import MeanDesign, mde_paired_mean, rows_paired_mean, sd_difference_of_repeats
-from assay.stats.power.omnibus_power import AnovaDesign
+from assay.stats.power.mean_power import MeanDesign
+from assay.stats.power.omnibus_power import AnovaDesign, ScaledAnova
 from assay.stats.power.proportion_power import PairedProportions, TwoProportions, discordant_of, midp_power
-from assay.stats.power.question import Question, needed, one_of
+from assay.stats.power.question import Question, needed
 from assay.stats.samples.samples import Samples
-
-__all__ = ["PowerAnswer", "answer", "from_pilot", "mde_paired_mean", "rows_paired_mean", "sd_difference_of_repeats"]
 
 _MOST_EXACT_ROWS = 1_000_000
 _FEW_CLUSTERS = 30
@@ -78,80 +75,16 @@ class _Solver(Protocol):
     def effect_for(self, rows: float, *, power: float) -> float: ...
 
 
-def answer(
-    *,
-    design: Literal["paired", "unpaired"],
-    scale: Literal["binary", "continuous", "count", "ordinal"] = "continuous",
-    effect: float | None = None,
-    rows: float | None = None,
-    power: float = 0.8,
-    alpha: float = 0.05,
-    sd_difference: float | None = None,
-    sd: float | None = None,
-    correlation: float | None = None,
-    discordant: float | None = None,
-    rate_control: float | None = None,
-    rate_variant: float | None = None,
-    arms: int = 2,
-    family: Family = "dunnett",
-    family_correlation: float = 0.5,
-    cluster_size: float | None = None,
-    icc: float | None = None,
-    omnibus: Literal["rm_anova", "oneway"] | None = None,
-    epsilon: float = 1.0,
-    strict: bool = False,
-) -> PowerAnswer:
+def answer(question: Question) -> PowerAnswer:
     """Rows for an effect, or the effect for a number of rows, or the power if both are given.
-
-    Args:
-        design: `paired`: all arms score the same rows. `unpaired`: every arm has rows of its own.
-        scale: `binary` compares proportions, everything else means.
-        effect: The true difference between two arms, in units of the score (of proportions: 0.02 is two points).
-            With `omnibus` it is the largest difference, all other arms half-way between (the hardest case).
-        rows: Rows; in each arm, if unpaired.
-        power: The probability to find the effect.
-        alpha: The error rate of the whole family, two-sided.
-        sd_difference: Paired: standard deviation of the rows' differences.
-        sd: Standard deviation of scores within an arm; unpaired, or paired together with `correlation`.
-        correlation: Paired: correlation of two arms' scores over rows.
-        discordant: Paired binary: share of rows on which two arms differ.
-        rate_control: Binary: the control's share of ones.
-        rate_variant: Binary: the variant's share of ones; the effect is then the difference.
-        arms: Arms; two are one comparison, which is not adjusted.
-        family: `dunnett` or `tukey`: which critical value comparisons must exceed.
-        family_correlation: Correlation of two comparisons with the control.
-        cluster_size: Rows in a cluster, on average.
-        icc: Intraclass correlation: of the differences, if paired; of the scores, if not.
-        omnibus: The omnibus test's power instead of a comparison's.
-        epsilon: Departure from sphericity for `rm_anova`.
-        strict: Whether a significant difference in the wrong direction counts as found, as in R's `strict = TRUE`.
 
     Raises:
         InvalidInput: Something is missing, out of bounds, or does not go together.
     """
-    asked = Question(
-        paired=one_of("design", design, ("paired", "unpaired")) == "paired",
-        binary=one_of("scale", scale, ("binary", "continuous", "count", "ordinal")) == "binary",
-        effect=effect,
-        rows=rows,
-        power=power,
-        alpha=alpha,
-        sd_difference=sd_difference,
-        sd=sd,
-        correlation=correlation,
-        discordant=discordant,
-        rate_control=rate_control,
-        rate_variant=rate_variant,
-        arms=arms,
-        family=family,
-        family_correlation=family_correlation,
-        cluster_size=cluster_size,
-        icc=icc,
-        strict=strict,
-    ).checked()
-    if omnibus is not None:
-        return _omnibus(asked, one_of("omnibus", omnibus, ("rm_anova", "oneway")), epsilon=epsilon)
-    return _proportions(asked) if asked.binary else _means(asked)
+    question = question.checked()
+    if question.omnibus is not None:
+        return _omnibus(question, question.omnibus)
+    return _proportions(question) if question.binary else _means(question)
 
 
 def from_pilot(
@@ -176,7 +109,7 @@ def from_pilot(
     hardest = pilot.hardest_comparison(samples, plan)
     if effect is None and rows is None:
         rows = hardest.num_rows
-    found = answer(
+    question = Question(
         design=plan.design,
         scale=plan.scale,
         effect=effect,
@@ -192,49 +125,52 @@ def from_pilot(
         cluster_size=hardest.cluster_size,
         icc=hardest.icc,
     )
+    found = answer(question)
     return replace(found, assumptions=(*found.assumptions, *hardest.notes))
 
 
-def _means(asked: Question) -> PowerAnswer:
+def _means(question: Question) -> PowerAnswer:
     design = MeanDesign(
-        sd=asked.sd_of_comparison,
-        num_samples=1 if asked.paired else 2,
-        num_arms=asked.arms,
-        family=asked.family,
-        alpha=asked.alpha,
-        cluster_size=asked.cluster_size or 1.0,
-        design_effect=asked.design_effect,
-        correlation=asked.family_correlation,
-        both_tails=asked.strict,
+        sd=question.sd_of_comparison,
+        num_samples=1 if question.paired else 2,
+        num_arms=question.arms,
+        family=question.family,
+        alpha=question.alpha,
+        cluster_size=question.cluster_size or 1.0,
+        design_effect=question.design_effect,
+        correlation=question.family_correlation,
+        both_tails=question.strict,
     )
-    test = "paired t-test" if asked.paired else "two-sample t-test"
+    test = "paired t-test" if question.paired else "two-sample t-test"
     said = [
-        f"standard deviation {'of the differences ' if asked.paired else 'within each arm '}{design.sd:g}",
+        f"standard deviation {'of the differences ' if question.paired else 'within each arm '}{design.sd:g}",
         "differences are near enough to normal that t holds",
     ]
-    return _answered(asked, design, method=f"{test}, noncentral t", assumptions=said, critical_at=design.critical_at)
+    return _answered(question, design, method=f"{test}, noncentral t", assumptions=said, critical_at=design.critical_at)
 
 
-def _proportions(asked: Question) -> PowerAnswer:
-    critical = asked.normal_critical()
-    if not asked.paired:
-        rate = needed("rate_control", asked.rate_control, "the control's share of ones")
-        if asked.effect is not None and not 0 <= rate + asked.effect <= 1:
+def _proportions(question: Question) -> PowerAnswer:
+    critical = question.normal_critical()
+    if not question.paired:
+        rate = needed("rate_control", question.rate_control, "the control's share of ones")
+        if question.effect is not None and not 0 <= rate + question.effect <= 1:
             raise InvalidInput(
                 "the variant's share of ones would lie outside 0 to 1",
                 field="effect",
-                value=asked.effect,
+                value=question.effect,
                 bound=f"{-rate:g} to {1 - rate:g}",
             )
-        two = TwoProportions(critical, rate, design_effect=asked.design_effect)
+        two = TwoProportions(critical, rate, design_effect=question.design_effect)
         said = [f"the control's share of ones is {rate:g}"]
-        return _answered(asked, two, method="two proportions, normal approximation", assumptions=said)
-    discordant, said = asked.discordant, []
-    if discordant is None and asked.rate_control is not None and asked.correlation is not None:
-        said.append(f"the control's share of ones is {asked.rate_control:g}, arms correlate by {asked.correlation:g}")
-        if asked.effect is not None:
+        return _answered(question, two, method="two proportions, normal approximation", assumptions=said)
+    discordant, said = question.discordant, []
+    if discordant is None and question.rate_control is not None and question.correlation is not None:
+        said.append(
+            f"the control's share of ones is {question.rate_control:g}, arms correlate by {question.correlation:g}"
+        )
+        if question.effect is not None:
             discordant = discordant_of(
-                asked.rate_control, asked.rate_control + asked.effect, correlation=asked.correlation
+                question.rate_control, question.rate_control + question.effect, correlation=question.correlation
             )
     elif discordant is None:
         raise InvalidInput(
@@ -242,62 +178,51 @@ def _proportions(asked: Question) -> PowerAnswer:
             field="discordant",
             remedy="give --discordant, or --rate-control, --rate-variant and --correlation, or a pilot",
         )
-    if asked.effect is not None and discordant is not None and abs(asked.effect) > discordant:
+    if question.effect is not None and discordant is not None and abs(question.effect) > discordant:
         raise InvalidInput(
             "the difference cannot be larger than the share of rows that differ",
             field="effect",
-            value=asked.effect,
+            value=question.effect,
             bound=f"at most discordant = {discordant:g}",
         )
     paired = PairedProportions(
         critical,
         discordant=discordant,
-        rate=asked.rate_control,
-        correlation=asked.correlation,
-        design_effect=asked.design_effect,
+        rate=question.rate_control,
+        correlation=question.correlation,
+        design_effect=question.design_effect,
     )
-    found = _answered(asked, paired, method="McNemar, Connor 1987", assumptions=said)
+    found = _answered(question, paired, method="McNemar, Connor 1987", assumptions=said)
     share = paired.discordant_at(found.effect)
     notes = [f"arms differ on {share:.4g} of the rows"]
-    if found.rows <= _MOST_EXACT_ROWS and asked.design_effect == 1:
+    if found.rows <= _MOST_EXACT_ROWS and question.design_effect == 1:
         alpha = math.erfc(critical / math.sqrt(2))  # two-sided level of one comparison
         exact = midp_power(found.rows, discordant=share, effect=found.effect, alpha=alpha)
         notes.append(f"exact power of the mid-p test on {found.rows} rows: {exact:.4f}")
     return replace(found, assumptions=(*found.assumptions, *notes))
 
 
-def _omnibus(asked: Question, test: str, *, epsilon: float) -> PowerAnswer:
-    if asked.paired != (test == "rm_anova"):
-        raise InvalidInput(
-            "this test is for the other design",
-            field="omnibus",
-            value=test,
-            bound="rm_anova if paired, oneway if unpaired",
-        )
-    if asked.binary:
-        raise InvalidInput(
-            "the omnibus power is one of means", field="scale", value="binary", remedy="ask for the comparisons' power"
-        )
-    if not 1 / (asked.arms - 1) <= epsilon <= 1:
-        raise InvalidInput(
-            "not an epsilon", field="epsilon", value=epsilon, bound=f"1 / (arms - 1) = {1 / (asked.arms - 1):g} to 1"
-        )
-    sd = asked.sd_of_comparison
+def _omnibus(question: Question, test: str) -> PowerAnswer:
+    sd = question.sd_of_comparison
     # Largest difference d, the rest half-way: the means' variance is d^2 / (2 k); with 2 (1 - rho) sd^2 the variance
     # of a difference, k f^2 / (1 - rho) = (d / sd_difference)^2.
-    scale = sd * math.sqrt(asked.arms * (1 if asked.paired else 2))
+    scale = sd * math.sqrt(question.arms * (1 if question.paired else 2))
     design = AnovaDesign(
-        asked.arms, alpha=asked.alpha, paired=asked.paired, epsilon=epsilon, design_effect=asked.design_effect
+        question.arms,
+        alpha=question.alpha,
+        paired=question.paired,
+        epsilon=question.epsilon,
+        design_effect=question.design_effect,
     )
     said = [
         "the effect is the largest difference between two arms, all others half-way between them",
-        f"standard deviation {'of the differences ' if asked.paired else 'within each arm '}{sd:g}",
+        f"standard deviation {'of the differences ' if question.paired else 'within each arm '}{sd:g}",
     ]
-    if asked.paired:
-        said.append(f"sphericity epsilon {epsilon:g}")
+    if question.paired:
+        said.append(f"sphericity epsilon {question.epsilon:g}")
     return _answered(
-        asked,
-        _Scaled(design, scale),
+        question,
+        ScaledAnova(design, scale),
         method=f"{test}, noncentral F",
         assumptions=said,
         critical_at=design.critical_at,
@@ -305,25 +230,8 @@ def _omnibus(asked: Question, test: str, *, epsilon: float) -> PowerAnswer:
     )
 
 
-@dataclass(frozen=True)
-class _Scaled:
-    """An ANOVA in units of the score instead of Cohen's f."""
-
-    design: AnovaDesign
-    scale: float
-
-    def power(self, rows: float, effect: float) -> float:
-        return self.design.power(rows, abs(effect) / self.scale)
-
-    def rows_for(self, effect: float, *, power: float) -> float:
-        return self.design.rows_for(abs(effect) / self.scale, power=power)
-
-    def effect_for(self, rows: float, *, power: float) -> float:
-        return self.design.effect_for(rows, power=power) * self.scale
-
-
 def _answered(
-    asked: Question,
+    question: Question,
     solver: _Solver,
     *,
     method: str,
@@ -331,7 +239,7 @@ def _answered(
     critical_at: Callable[[float], float] | None = None,
     adjusted: bool = True,
 ) -> PowerAnswer:
-    power, effect, rows = asked.power, asked.effect, asked.rows
+    power, effect, rows = question.power, question.effect, question.rows
     if rows is None:
         assert effect is not None
         rows = solver.rows_for(effect, power=power)
@@ -340,21 +248,21 @@ def _answered(
     else:
         power = solver.power(rows, effect)
     whole = math.ceil(rows - 1e-9 * rows)
-    said = [*asked.common_assumptions(adjusted=adjusted), *assumptions]
+    said = [*question.common_assumptions(adjusted=adjusted), *assumptions]
     clusters = None
-    if asked.cluster_size is not None:
-        clusters = math.ceil(whole / asked.cluster_size - 1e-9)
+    if question.cluster_size is not None:
+        clusters = math.ceil(whole / question.cluster_size - 1e-9)
         if clusters < _FEW_CLUSTERS:
             said.append(f"{clusters} clusters are few: cluster-robust errors are unreliable below {_FEW_CLUSTERS}")
     return PowerAnswer(
         rows=whole,
         rows_exact=float(rows),
-        rows_total=whole * asked.arms,
+        rows_total=whole * question.arms,
         effect=abs(effect),
         power=power,
-        alpha=asked.alpha,
-        critical=critical_at(rows) if critical_at else asked.normal_critical(),
-        arms=asked.arms,
+        alpha=question.alpha,
+        critical=critical_at(rows) if critical_at else question.normal_critical(),
+        arms=question.arms,
         method=method,
         assumptions=tuple(said),
         clusters=clusters,

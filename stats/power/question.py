@@ -1,7 +1,8 @@
-"""What was asked of the power calculation, checked: every refusal names the value, its bound and the remedy."""
+"""The question to the power calculation, checked: every refusal names the value, its bound and the remedy."""
 
 import math
 from dataclasses import dataclass, replace
+from typing import Literal
 
 from assay.manifests.errors import InvalidInput
 from assay.stats.distributions.family_critical import Family, critical_value
@@ -14,36 +15,73 @@ _BELONGS = {
 }
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Question:
-    """What was asked; the fields are the arguments of `power.answer`.
+    """What the power calculation is asked: rows, an effect, or the power if both are given.
 
     Attributes:
-        paired: Whether all arms score the same rows.
-        binary: Whether proportions are compared.
+        design: `paired`: all arms score the same rows. `unpaired`: every arm has rows of its own.
+        scale: `binary` compares proportions, everything else means.
+        effect: The true difference between two arms, in units of the score (of proportions: 0.02 is two points).
+            With `omnibus` it is the largest difference, all other arms half-way between (the hardest case).
+        rows: Rows; in each arm, if unpaired.
+        power: The probability to find the effect.
+        alpha: The error rate of the whole family, two-sided.
+        sd_difference: Paired: standard deviation of the rows' differences.
+        sd: Standard deviation of scores within an arm; unpaired, or paired together with `correlation`.
+        correlation: Paired: correlation of two arms' scores over rows.
+        discordant: Paired binary: share of rows on which two arms differ.
+        rate_control: Binary: the control's share of ones.
+        rate_variant: Binary: the variant's share of ones; the effect is then the difference.
+        arms: Arms; two are one comparison, which is not adjusted.
+        family: `dunnett` or `tukey`: which critical value comparisons must exceed.
+        family_correlation: Correlation of two comparisons with the control.
+        cluster_size: Rows in a cluster, on average.
+        icc: Intraclass correlation: of the differences, if paired; of the scores, if not.
+        omnibus: The omnibus test's power instead of a comparison's.
+        epsilon: Departure from sphericity for `rm_anova`.
+        strict: Whether a significant difference in the wrong direction counts as found, as in R's `strict = TRUE`.
     """
 
-    paired: bool
-    binary: bool
-    effect: float | None
-    rows: float | None
-    power: float
-    alpha: float
-    sd_difference: float | None
-    sd: float | None
-    correlation: float | None
-    discordant: float | None
-    rate_control: float | None
-    rate_variant: float | None
-    arms: int
-    family: Family
-    family_correlation: float
-    cluster_size: float | None
-    icc: float | None
-    strict: bool
+    design: Literal["paired", "unpaired"]
+    scale: Literal["binary", "continuous", "count", "ordinal"] = "continuous"
+    effect: float | None = None
+    rows: float | None = None
+    power: float = 0.8
+    alpha: float = 0.05
+    sd_difference: float | None = None
+    sd: float | None = None
+    correlation: float | None = None
+    discordant: float | None = None
+    rate_control: float | None = None
+    rate_variant: float | None = None
+    arms: int = 2
+    family: Family = "dunnett"
+    family_correlation: float = 0.5
+    cluster_size: float | None = None
+    icc: float | None = None
+    omnibus: Literal["rm_anova", "oneway"] | None = None
+    epsilon: float = 1.0
+    strict: bool = False
+
+    @property
+    def paired(self) -> bool:
+        """Whether all arms score the same rows."""
+        return self.design == "paired"
+
+    @property
+    def binary(self) -> bool:
+        """Whether proportions are compared."""
+        return self.scale == "binary"
 
     def checked(self) -> "Question":
-        """Itself, or an error that names the value, its bound and the remedy."""
+        """Itself, its effect filled in from the rates.
+
+        Raises:
+            InvalidInput: Something is missing, out of bounds, or does not go together.
+        """
+        _one_of("design", self.design, ("paired", "unpaired"))
+        _one_of("scale", self.scale, ("binary", "continuous", "count", "ordinal"))
         _within("power", self.power, 0, 1)
         _within("alpha", self.alpha, 0, 1)
         _within("discordant", self.discordant, 0, 1, closed=True)
@@ -56,7 +94,7 @@ class Question:
                 raise InvalidInput("not a standard deviation", field=field, value=value, bound="above 0")
         if self.arms != int(self.arms) or self.arms < 2:
             raise InvalidInput("too few arms to compare", field="arms", value=self.arms, bound="a whole number from 2")
-        one_of("family", self.family, ("dunnett", "tukey"))
+        _one_of("family", self.family, ("dunnett", "tukey"))
         if self.rows is not None and not (self.rows >= 1 and math.isfinite(self.rows)):
             raise InvalidInput("not a number of rows", field="rows", value=self.rows, bound="1 or more")
         if (self.cluster_size is None) != (self.icc is None):
@@ -80,7 +118,30 @@ class Question:
             raise InvalidInput(
                 "no rows resolve an effect of nothing", field="effect", value=asked.effect, bound="not 0"
             )
+        if self.omnibus is not None:
+            self._check_omnibus(self.omnibus)
         return asked
+
+    def _check_omnibus(self, test: str) -> None:
+        _one_of("omnibus", test, ("rm_anova", "oneway"))
+        if self.paired != (test == "rm_anova"):
+            raise InvalidInput(
+                "this test is for the other design",
+                field="omnibus",
+                value=test,
+                bound="rm_anova if paired, oneway if unpaired",
+            )
+        if self.binary:
+            raise InvalidInput(
+                "the omnibus power is one of means",
+                field="scale",
+                value="binary",
+                remedy="ask for the comparisons' power",
+            )
+        least = 1 / (self.arms - 1)
+        if not least <= self.epsilon <= 1:
+            bound = f"1 / (arms - 1) = {least:g} to 1"
+            raise InvalidInput("not an epsilon", field="epsilon", value=self.epsilon, bound=bound)
 
     def _refuse_what_does_not_belong(self) -> None:
         belong = _BELONGS[self.paired, self.binary]
@@ -184,8 +245,6 @@ def _within(field: str, value: float | None, low: float, high: float, *, closed:
         raise InvalidInput("out of bounds", field=field, value=value, bound=words)
 
 
-def one_of(field: str, value: str, known: tuple[str, ...]) -> str:
-    """The value if it is one of the known ones, or an error that lists them."""
+def _one_of(field: str, value: str, known: tuple[str, ...]) -> None:
     if value not in known:
         raise InvalidInput(f"no such {field}", field=field, value=value, bound=", ".join(known))
-    return value

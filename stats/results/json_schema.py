@@ -6,7 +6,7 @@ from typing import Any
 
 from pydantic import TypeAdapter
 
-from assay.stats.results.analysis import NAMED_VALUES, Analysis, json_name
+from assay.stats.results.analysis_record import NAMED_VALUES, Analysis
 
 ANALYSIS_SCHEMA = Path(__file__).with_name("analysis.schema.json")
 """The schema as it is published; a test holds it to the records."""
@@ -15,11 +15,11 @@ ANALYSIS_SCHEMA = Path(__file__).with_name("analysis.schema.json")
 def analysis_schema() -> dict[str, Any]:
     """The schema of `Analysis.to_json()`, made from the records."""
     made = TypeAdapter(Analysis).json_schema(mode="serialization")
-    definitions = {name: _renamed(definition) for name, definition in made.pop("$defs").items()}
+    definitions = {name: _as_in_json(definition) for name, definition in made.pop("$defs").items()}
     return {
         "$schema": "https://json-schema.org/draft/2020-12/schema",
         "$id": "analysis.schema.json",
-        **_renamed(made),
+        **_as_in_json(made),
         "$defs": definitions,
     }
 
@@ -29,8 +29,8 @@ def analysis_schema_text() -> str:
     return json.dumps(analysis_schema(), indent=2) + "\n"
 
 
-def _renamed(definition: dict[str, Any]) -> dict[str, Any]:
-    """Field names as in JSON; every key is always there; pairs of name and value are an object."""
+def _as_in_json(definition: dict[str, Any]) -> dict[str, Any]:
+    """Every key is always there; pairs of name and value are an object."""
     if "properties" not in definition:
         return definition
     summary, attributes = _documented(definition.get("description", ""))
@@ -42,7 +42,7 @@ def _renamed(definition: dict[str, Any]) -> dict[str, Any]:
             kept = {"type": "object", "additionalProperties": _nullable(value)}
         if name in attributes:
             kept = {"description": attributes[name], **kept}
-        properties[json_name(name)] = kept
+        properties[name] = kept
     made = {**definition, "properties": properties, "required": list(properties), "additionalProperties": False}
     return {"description": summary, **{key: value for key, value in made.items() if key != "description"}}
 

@@ -4,20 +4,16 @@ Axes: R rows, A arms, N lines of a long table.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
-from typing import Any, cast
+from dataclasses import replace
+from typing import Any
 
 import numpy as np
-import pyarrow as pa
-import pyarrow.compute as pc
 from numpy.typing import ArrayLike, NDArray
 
-from assay.manifests.errors import did_you_mean
 from assay.stats.errors import SamplesError
-from assay.stats.samples.samples import Samples, free_segment_name, refuse_out_of_range, renumbered
-
-Column = pa.Array | pa.ChunkedArray | ArrayLike
-"""One column of a table: Arrow, NumPy, pandas or a list."""
+from assay.stats.samples import column_codes
+from assay.stats.samples.column_codes import Coded, Column
+from assay.stats.samples.samples import Samples, refuse_out_of_range, renumbered
 
 
 def from_wide(
@@ -40,18 +36,18 @@ def from_wide(
     Raises:
         SamplesError: Arms or rows stand there twice, ids or clusters are null, or a score is infinite or out of range.
     """
-    _check_arms(arms)
+    column_codes.check_arms(arms)
     if isinstance(scores_RA, np.ndarray):
         columns = [scores_RA[:, index] for index in range(scores_RA.shape[1])]
     else:
         columns = list(scores_RA)  # pyright: ignore[reportArgumentType]
-    ids, dictionary = _ids(row_id)
-    segments = None if segment is None else _segments(segment)
-    clusters = None if cluster is None else _clusters(cluster)
+    ids, dictionary = column_codes.row_ids_of(row_id)
+    segments = None if segment is None else column_codes.segments_of(segment)
+    clusters = None if cluster is None else column_codes.clusters_of(cluster)
     universe, place_R, repeats = _rows_of(ids, dictionary, arm=None)
     scores = np.empty((len(universe), len(columns)))
     for index, column in enumerate(columns):
-        scores[:, index] = _averaged(_scores(column, arms[index]), place_R, len(universe), repeats)
+        scores[:, index] = _averaged(column_codes.scores_of(column, arms[index]), place_R, len(universe), repeats)
     refuse_out_of_range(scores, tuple(arms), _named(universe, dictionary))
     return Samples(
         arms=tuple(arms),
@@ -88,13 +84,13 @@ def from_long(
         SamplesError: A row stands there twice for one arm (unless every one stands there equally often: then they
             are repeats, and averaged), has two segments or clusters, or a score is infinite or out of range.
     """
-    names, arm_N = _arm_codes(arm, order)
-    score_N = _scores(score, "score")
-    segment_N = None if segment is None else _segments(segment)
-    cluster_N = None if cluster is None else _clusters(cluster)
+    names, arm_N = column_codes.arm_codes(arm, order)
+    score_N = column_codes.scores_of(score, "score")
+    segment_N = None if segment is None else column_codes.segments_of(segment)
+    cluster_N = None if cluster is None else column_codes.clusters_of(cluster)
     if row_id is None:
         return _without_ids(names, arm_N, score_N, segment_N, cluster_N)
-    ids_N, dictionary = _ids(row_id)
+    ids_N, dictionary = column_codes.row_ids_of(row_id)
     lines = [np.flatnonzero(arm_N == index) for index in range(len(names))]
     rows = [_rows_of(ids_N[at], dictionary, arm=name) for name, at in zip(names, lines, strict=True)]
     repeats = {found[2] for found in rows if len(found[0])}
@@ -141,7 +137,7 @@ def of_arms(scores: Mapping[str, ArrayLike], **columns: Column | None) -> Sample
 class _Attribute:
     """A value of the row that every line of the row must agree on."""
 
-    def __init__(self, field: str, value_N: "_Coded | None", num_rows: int) -> None:
+    def __init__(self, field: str, value_N: "Coded | None", num_rows: int) -> None:
         self._field, self._value_N = field, value_N
         self._code_R = np.full(num_rows, -1, dtype=np.int64)
 
@@ -167,113 +163,6 @@ class _Attribute:
 
     def values(self) -> "NDArray[Any] | None":
         return None if self._value_N is None else self._value_N.names[self._code_R]
-
-
-@dataclass(frozen=True)
-class _Coded:
-    """Values as numbers of their sorted names."""
-
-    codes: NDArray[np.int64]
-    names: NDArray[Any]
-
-
-def _array(column: Column) -> Any:
-    """The column as one Arrow array (whose stubs know neither dictionaries nor chunks of them: hence Any)."""
-    if isinstance(column, pa.ChunkedArray):
-        whole = column.unify_dictionaries() if pa.types.is_dictionary(column.type) else column
-        return whole.combine_chunks()
-    return column if isinstance(column, pa.Array) else pa.array(cast("Any", column), from_pandas=True)
-
-
-def _coded(column: Column) -> _Coded:
-    """Numbers of the sorted distinct values; -1 for null."""
-    array = _array(column)
-    if not pa.types.is_dictionary(array.type):
-        array = array.dictionary_encode()
-    values = array.dictionary
-    order = pc.sort_indices(values).to_numpy(zero_copy_only=False)
-    rank = np.empty(len(order), dtype=np.int64)
-    rank[order] = np.arange(len(order))
-    indices = array.indices.fill_null(-1).to_numpy(zero_copy_only=False)
-    codes = np.where(indices < 0, -1, rank[indices]) if len(rank) else np.full(len(array), -1)
-    names = values.take(pa.array(order)).to_numpy(zero_copy_only=False)
-    if len(names) > 1 and (names[1:] == names[:-1]).any():  # a dictionary may hold a value twice
-        return _coded(array.cast(values.type))
-    return _Coded(codes=codes.astype(np.int64, copy=False), names=names)
-
-
-def _check_arms(arms: Sequence[str]) -> None:
-    if not arms:
-        raise SamplesError("there is no arm", field="arm", remedy="name at least the control")
-    twice = sorted({name for name in arms if list(arms).count(name) > 1})
-    if twice:
-        raise SamplesError("an arm stands there twice", field="arm", value=twice[0], remedy="name each arm once")
-
-
-def _arm_codes(arm: Column, order: Sequence[str] | None) -> tuple[tuple[str, ...], NDArray[np.int16]]:
-    coded = _coded(arm)
-    if (coded.codes < 0).any():
-        line = int(np.flatnonzero(coded.codes < 0)[0])
-        raise SamplesError("a line names no arm", place=f"line {line + 1} of the scores", field="arm")
-    found = tuple(str(name) for name in coded.names)
-    names = found if order is None else tuple(order)
-    _check_arms(names)
-    unknown = [name for name in found if name not in names]
-    if unknown:
-        raise SamplesError(
-            "scores of an arm that was not asked for",
-            field="arm",
-            value=unknown[0],
-            remedy=did_you_mean(unknown[0], list(names)),
-        )
-    to = np.array([names.index(name) for name in found], dtype=np.int16)
-    return names, to[coded.codes]
-
-
-def _scores(column: Column, field: str) -> NDArray[np.float64]:
-    array = _array(column)
-    if pa.types.is_boolean(array.type):
-        array = array.cast(pa.int8())
-    if not (pa.types.is_floating(array.type) or pa.types.is_integer(array.type) or pa.types.is_null(array.type)):
-        raise SamplesError(
-            "scores are not numbers", field=field, value=str(array.type), bound="a column of numbers or booleans"
-        )
-    return array.cast(pa.float64()).to_numpy(zero_copy_only=False)
-
-
-def _ids(column: Column) -> tuple[NDArray[np.int64], NDArray[Any] | None]:
-    """Row ids as numbers that sort as the ids do, and the ids that belong to them where they are not numbers."""
-    array = _array(column)
-    if array.null_count:
-        line = int(np.flatnonzero(array.is_null().to_numpy(zero_copy_only=False))[0])
-        raise SamplesError("a row has no id", place=f"line {line + 1} of the scores", field="row_id")
-    if pa.types.is_integer(array.type) and array.type != pa.uint64():
-        return array.cast(pa.int64()).to_numpy(zero_copy_only=False), None
-    coded = _coded(array)
-    return coded.codes, coded.names
-
-
-def _segments(column: Column) -> _Coded:
-    array = _array(column)
-    if pa.types.is_dictionary(array.type):
-        array = array.cast(array.type.value_type)
-    if not pa.types.is_null(array.type) and (pa.types.is_floating(array.type) or pa.types.is_boolean(array.type)):
-        array = pa.array([None if value is None else str(value) for value in array.to_pylist()], pa.string())
-    array = array.cast(pa.string())
-    return _coded(array.fill_null(free_segment_name(array.unique().to_pylist())) if array.null_count else array)
-
-
-def _clusters(column: Column) -> _Coded:
-    coded = _coded(column)
-    if (coded.codes < 0).any():
-        line = int(np.flatnonzero(coded.codes < 0)[0])
-        raise SamplesError(
-            "a row names no cluster",
-            place=f"line {line + 1} of the scores",
-            field="cluster",
-            remedy="give rows that belong to no cluster a cluster of their own",
-        )
-    return _Coded(codes=coded.codes, names=np.arange(len(coded.names)))
 
 
 def _cluster_numbers(clusters_R: NDArray[Any] | None) -> NDArray[np.int64] | None:
@@ -319,7 +208,7 @@ def _averaged(
 
 
 def _one_per_row(
-    coded: _Coded | None,
+    coded: Coded | None,
     place_N: NDArray[np.int64],
     universe: NDArray[np.int64],
     dictionary: NDArray[Any] | None,
@@ -335,22 +224,22 @@ def _without_shared_ids(
     lines: list[NDArray[np.int64]],
     rows: "list[tuple[NDArray[np.int64], NDArray[np.int64], int]]",
     score_N: NDArray[np.float64],
-    segment_N: _Coded | None,
-    cluster_N: _Coded | None,
+    segment_N: Coded | None,
+    cluster_N: Coded | None,
 ) -> Samples:
     """Unpaired scores with ids: repeats of a row are averaged, then the ids have done their work."""
     counts = [len(own) for own, _, _ in rows]
     scores = [
         _averaged(score_N[at], place, len(own), times) for at, (own, place, times) in zip(lines, rows, strict=True)
     ]
-    coded: list[_Coded | None] = []
+    coded: list[Coded | None] = []
     for field, value_N in (("segment", segment_N), ("cluster", cluster_N)):
         codes = []
         for at, (own, place, _) in zip(lines, rows, strict=True):
             attribute = _Attribute(field, value_N, len(own))
             attribute.put(place, at, own)
             codes.append(attribute.codes())
-        coded.append(None if value_N is None else _Coded(np.concatenate(codes), value_N.names))
+        coded.append(None if value_N is None else Coded(np.concatenate(codes), value_N.names))
     made = _without_ids(names, np.repeat(np.arange(len(names), dtype=np.int16), counts), np.concatenate(scores), *coded)
     return replace(made, num_repeats=max(times for _, _, times in rows))
 
@@ -359,8 +248,8 @@ def _without_ids(
     names: tuple[str, ...],
     arm_N: NDArray[np.int16],
     score_N: NDArray[np.float64],
-    segment_N: _Coded | None,
-    cluster_N: _Coded | None,
+    segment_N: Coded | None,
+    cluster_N: Coded | None,
 ) -> Samples:
     """Unpaired scores. Their order carries no meaning, so they are sorted: equal scores, equal bits."""
     if segment_N is not None or cluster_N is not None:

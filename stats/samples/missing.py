@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from assay.stats.distributions import multiplicity, proportions
 from assay.stats.errors import SamplesError
-from assay.stats.results.analysis import MissingArm, Missingness, Rule
+from assay.stats.results.missingness import ArmMissingness, Missingness, MissingRule
 from assay.stats.samples.samples import Samples
 
 Direction = Literal["higher", "lower"]
@@ -26,7 +26,7 @@ class Complete:
     missingness: Missingness | None
 
 
-def completed(samples: Samples, *, rule: Rule, direction: Direction, scale: str, control: str) -> Complete:
+def completed(samples: Samples, *, rule: MissingRule, direction: Direction, scale: str, control: str) -> Complete:
     """Applies the rule for missing scores to scores on the same rows.
 
     `worst` takes 0 or 1 on a binary scale and else the worst score that any arm has on any row.
@@ -71,7 +71,7 @@ def completed(samples: Samples, *, rule: Rule, direction: Direction, scale: str,
     return Complete(samples.taken(~any_R), missingness)
 
 
-def completed_unpaired(samples: Samples, *, rule: Rule, direction: Direction, scale: str) -> Complete:
+def completed_unpaired(samples: Samples, *, rule: MissingRule, direction: Direction, scale: str) -> Complete:
     """Applies the rule for missing scores to arms with rows of their own.
 
     The arguments and errors are those of `completed`; `listwise` leaves the line out of its own arm.
@@ -97,7 +97,7 @@ def completed_unpaired(samples: Samples, *, rule: Rule, direction: Direction, sc
         num_rows_left_out=int(num_missing_A.sum()) if rule == "listwise" else 0,
         worst_score=worst if rule == "worst" else None,
         arms=tuple(
-            MissingArm(arm, int(count), float(count / given), None, None, None)
+            ArmMissingness(arm, int(count), float(count / given), None, None, None)
             for arm, count, given in zip(samples.arms, num_missing_A, num_given_A, strict=True)
         ),
     )
@@ -153,7 +153,7 @@ def _refusal(samples: Samples, missing_RA: NDArray[np.bool_]) -> SamplesError:
 
 def _by_arm(
     samples: Samples, missing_RA: NDArray[np.bool_], *, control: int, least: float, most: float
-) -> tuple[MissingArm, ...]:
+) -> tuple[ArmMissingness, ...]:
     scores_RA = samples.scores_RA
     others = [index for index in range(len(samples.arms)) if index != control]
     raw = []
@@ -177,5 +177,5 @@ def _by_arm(
             )
         num_missing = int(missing_RA[:, index].sum())
         rate = num_missing / samples.num_rows
-        found.append(MissingArm(arm, num_missing, rate, p_values.get(index), low, high))
+        found.append(ArmMissingness(arm, num_missing, rate, p_values.get(index), low, high))
     return tuple(found)

@@ -1,4 +1,4 @@
-"""Races: which arms are surely beaten after the first units of a dataset, taken in random order.
+"""Races: which arms are surely not the best after the first units of a dataset, taken in random order.
 
 An arm is dropped by one test of one hypothesis: "no rival is better by more than the margin, on the whole dataset".
 The arm's gambler stakes, unit after unit, on whoever led before that unit. Where the hypothesis holds, the expected
@@ -25,12 +25,10 @@ from numpy.typing import ArrayLike, NDArray
 
 from assay.manifests.errors import InvalidInput
 from assay.stats.errors import SamplesError
+from assay.stats.sequential import betting
 
 Floats = NDArray[np.float64]
 
-_BEYOND_SEEN = 2.0
-"""Without bounds, a unit is taken to be at most this many times as far off as any unit seen before it."""
-_HALVINGS = 14
 _ROUNDING = 1e-9
 
 
@@ -45,7 +43,7 @@ class RacedArm:
         shortfall_low: The arm is worse than the best of its rivals on the whole dataset by at least this, with
             confidence 1 - alpha at all looks together, for this arm; 0 says nothing.
         p_value: Against "no rival is better by more than the margin"; valid at all looks together, for this arm.
-        beaten: Whether it is at most alpha: the arm can be dropped.
+        eliminated: Whether it is at most alpha: the arm can be dropped.
     """
 
     arm: str
@@ -53,7 +51,7 @@ class RacedArm:
     shortfall: float
     shortfall_low: float
     p_value: float
-    beaten: bool
+    eliminated: bool
 
 
 @dataclass(frozen=True)
@@ -100,22 +98,44 @@ def waves(num_units: int, *, first: int = 8, growth: float = 1.5) -> tuple[int, 
     return tuple(looks)
 
 
-def race(
-    sums_UA: ArrayLike,
-    *,
-    rows_U: ArrayLike,
-    num_units: int,
-    num_rows: int,
-    unit_rows: int,
-    arms: Sequence[str],
-    direction: Literal["higher", "lower"],
-    margin: float,
-    alpha: float,
-    bounds: tuple[float, float] | None = None,
-) -> RaceLook:
-    """Who leads, and who is beaten, after the first units of a random order of all units.
+@dataclass(frozen=True)
+class RacedDataset:
+    """How large the whole dataset is.
 
-    The arm that is truly best on the whole dataset is ever found beaten with probability alpha at most, over all
+    Attributes:
+        num_units: Its units.
+        num_rows: Its rows.
+        unit_rows: Rows of a full unit; none has more.
+    """
+
+    num_units: int
+    num_rows: int
+    unit_rows: int
+
+
+@dataclass(frozen=True)
+class RaceRules:
+    """When an arm is eliminated.
+
+    Attributes:
+        direction: Which direction of the score is better.
+        margin: An arm is eliminated if it is worse by more than this, in units of the score; 0 or more.
+        alpha: The probability with which the best arm may be dropped.
+        bounds: The least and the largest score of a row, if there are such.
+    """
+
+    direction: Literal["higher", "lower"]
+    margin: float
+    alpha: float
+    bounds: tuple[float, float] | None = None
+
+
+def race(
+    sums_UA: ArrayLike, *, rows_U: ArrayLike, arms: Sequence[str], dataset: RacedDataset, rules: RaceRules
+) -> RaceLook:
+    """Who leads, and who is eliminated, after the first units of a random order of all units.
+
+    The arm that is truly best on the whole dataset is ever eliminated with probability alpha at most, over all
     looks and arms. Rows inside a unit may be anything, as in sorted data: only the order of the units is random.
 
     With bounds, dropping an arm means that no completion of the dataset in which it is best is plausible: the fewer
@@ -127,14 +147,9 @@ def race(
         sums_UA: Sums of the scores of each unit's rows, by arm, in the order in which the units were drawn. Arms are
             all that started; NaN from the unit on at which an arm was dropped.
         rows_U: Rows in each of these units.
-        num_units: Units of the whole dataset.
-        num_rows: Rows of the whole dataset.
-        unit_rows: Rows of a full unit; none has more.
         arms: Names of the arms.
-        direction: Which direction of the score is better.
-        margin: An arm is beaten if it is worse by more than this, in units of the score; 0 or more.
-        alpha: The probability with which the best arm may be dropped.
-        bounds: The least and the largest score of a row, if there are such.
+        dataset: The whole dataset.
+        rules: When an arm is eliminated.
 
     Returns:
         All arms still in the race. With all units seen, differences are known exactly.
@@ -145,20 +160,28 @@ def race(
     """
     rows = np.asarray(rows_U, dtype=np.float64)
     sums = np.asarray(sums_UA, dtype=np.float64)
-    _check_numbers(rows, num_units=num_units, num_rows=num_rows, unit_rows=unit_rows, margin=margin, alpha=alpha)
-    _check_sums(sums, rows, arms=arms, bounds=bounds)
+    _check_rules(rules)
+    _check_rows(rows, dataset)
+    _check_sums(sums, rows, arms=arms, bounds=rules.bounds)
     order = np.argsort(np.asarray(arms))  # of equal leaders the first by name is taken, in whatever order the arms come
-    better = (sums if direction == "higher" else -sums)[:, order]
+    better = (sums if rules.direction == "higher" else -sums)[:, order]
     running = np.isfinite(better[-1])
     total_A = better[:, running].sum(axis=0)
     shortfall_A = (total_A.max() - total_A) / rows.sum()
-    if len(rows) == num_units:
-        low_A, p_value_A = shortfall_A, np.where(shortfall_A > margin, 0.0, 1.0)
+    if len(rows) == dataset.num_units:
+        low_A, p_value_A = shortfall_A, np.where(shortfall_A > rules.margin, 0.0, 1.0)
     else:
-        span = None if bounds is None else bounds[1] - bounds[0]
-        duels = _duels(better, rows, running, num_units=num_units, unit_rows=unit_rows, margin=margin, span=span)
-        p_value_A = 1 / duels.fortune(np.full(len(total_A), margin))
-        low_A = _shortfall_low(duels, p_value_A <= alpha, margin=margin, alpha=alpha)
+        duels = betting.duels_of(
+            better,
+            rows,
+            running,
+            num_units=dataset.num_units,
+            unit_rows=dataset.unit_rows,
+            margin=rules.margin,
+            span=None if rules.bounds is None else rules.bounds[1] - rules.bounds[0],
+        )
+        p_value_A = 1 / duels.fortune(np.full(len(total_A), rules.margin))
+        low_A = betting.shortfall_low(duels, p_value_A <= rules.alpha, margin=rules.margin, alpha=rules.alpha)
     found = {
         int(arm): RacedArm(
             arm=arms[int(arm)],
@@ -166,124 +189,27 @@ def race(
             shortfall=float(shortfall_A[place]),
             shortfall_low=float(low_A[place]),
             p_value=float(p_value_A[place]),
-            beaten=bool(p_value_A[place] <= alpha),
+            eliminated=bool(p_value_A[place] <= rules.alpha),
         )
         for place, arm in enumerate(order[running])
     }
     return RaceLook(
         num_units=len(rows),
         leader=arms[int(order[running][np.argmax(total_A)])],
-        guarantee="approximate" if bounds is None else "exact",
+        guarantee="approximate" if rules.bounds is None else "exact",
         arms=tuple(found[arm] for arm in sorted(found)),
     )
 
 
-@dataclass(frozen=True)
-class _Duels:
-    """Every arm that is still in the race against whoever led before each unit.
-
-    Attributes:
-        lead_UA: By how much the leader's sum of the unit exceeds the arm's.
-        before_UA: The same, of all units before it together.
-        worst_UA: How far the arm's sum of a unit can exceed the leader's.
-        stake_UA: What the gambler stakes on a lead of one, as a share of the fortune, for the margin.
-        rows_U: Rows in each unit.
-        left_U: Units that were left when it was drawn, itself included.
-        unit_rows: Rows of a full unit.
-    """
-
-    lead_UA: Floats
-    before_UA: Floats
-    worst_UA: Floats
-    stake_UA: Floats
-    rows_U: Floats
-    left_U: Floats
-    unit_rows: int
-
-    def fortune(self, shortfall_A: Floats) -> Floats:
-        """The largest fortune so far, of 1 at first, in a bet against "no rival is better by more than this".
-
-        It falls as the shortfall grows (for known bounds exactly), so that the refuted ones are an interval.
-        """
-        rows_before_U = np.cumsum(self.rows_U) - self.rows_U
-        expected_UA = (shortfall_A * rows_before_U[:, None] - self.before_UA) / self.left_U[:, None]
-        room_UA = expected_UA + self.worst_UA + shortfall_A * self.unit_rows
-        with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
-            stake_UA = np.where(room_UA > 0, np.minimum(self.stake_UA, 1 / room_UA), 0)
-            growth_UA = 1 + stake_UA * (self.lead_UA - shortfall_A * self.rows_U[:, None] - expected_UA)
-            growth_UA = np.maximum(growth_UA, 0)  # rounding, or a unit worse than thought possible
-            refuted_UA = room_UA < -_ROUNDING * self.worst_UA  # even if all units left are as bad as can be
-            growth_UA = np.where(refuted_UA, np.inf, growth_UA)
-            return np.fmax.reduce(np.cumprod(growth_UA, axis=0), axis=0, initial=1.0)  # 0 times inf is NaN
+def _check_rules(rules: RaceRules) -> None:
+    if not 0 < rules.alpha < 1:
+        raise InvalidInput("not a probability of error", field="alpha", value=rules.alpha, bound="above 0, below 1")
+    if not 0 <= rules.margin < math.inf:
+        raise InvalidInput("not a margin", field="margin", value=rules.margin, bound="0 or more, in units of the score")
 
 
-def _duels(
-    better_UA: Floats,
-    rows_U: Floats,
-    running_A: NDArray[np.bool_],
-    *,
-    num_units: int,
-    unit_rows: int,
-    margin: float,
-    span: float | None,
-) -> _Duels:
-    """Leaders and stakes; those of a unit know only the units before it.
-
-    The stake is the sum of the leads so far over the sum of their squares, each lead less what is expected of the next
-    unit if the leader is better by the margin only. One more square, of half the worst lead, keeps first stakes small.
-    """
-    num_seen_U = np.arange(len(rows_U), dtype=np.float64)[:, None]
-    left_U = num_units - num_seen_U
-    totals_UA = np.where(np.isnan(better_UA), -np.inf, _before(better_UA))
-    leader_U = np.argmax(totals_UA, axis=1)
-    lead_UA, before_UA, worst_UA, stake_UA = np.empty((4, len(rows_U), np.count_nonzero(running_A)))
-    for leader in np.unique(leader_U):
-        now_U = leader_U == leader
-        leads_UA = better_UA[:, [leader]] - better_UA[:, running_A]
-        excess_UA = leads_UA - margin * rows_U[:, None]
-        sum_UA, squares_UA = _before(excess_UA), _before(excess_UA**2)
-        farthest_UA = np.maximum.accumulate(np.abs(np.vstack([np.zeros_like(leads_UA[:1]), leads_UA[:-1]])))
-        bound_UA = _BEYOND_SEEN * farthest_UA if span is None else np.full_like(leads_UA, span * unit_rows)
-        expected_UA = -sum_UA / left_U
-        mean_UA = sum_UA - num_seen_U * expected_UA
-        second_UA = squares_UA - 2 * expected_UA * sum_UA + num_seen_U * expected_UA**2
-        prior_UA = ((bound_UA + margin * unit_rows) / 2) ** 2
-        with np.errstate(divide="ignore", invalid="ignore"):
-            stakes_UA = np.where(mean_UA > 0, mean_UA / (np.maximum(second_UA, 0) + prior_UA), 0)
-        for of_all, of_leader in (
-            (lead_UA, leads_UA),
-            (before_UA, _before(leads_UA)),
-            (worst_UA, bound_UA),
-            (stake_UA, stakes_UA),
-        ):
-            of_all[now_U] = of_leader[now_U]
-    return _Duels(lead_UA, before_UA, worst_UA, stake_UA, rows_U, left_U[:, 0], unit_rows)
-
-
-def _before(values_UA: Floats) -> Floats:
-    """Sums over all units before each."""
-    return np.vstack([np.zeros_like(values_UA[:1]), np.cumsum(values_UA[:-1], axis=0)])
-
-
-def _shortfall_low(duels: _Duels, beaten_A: NDArray[np.bool_], *, margin: float, alpha: float) -> Floats:
-    """The largest refuted shortfall, by bisection; it exceeds the margin if and only if the arm is beaten."""
-    farthest = np.max(np.abs(duels.lead_UA) / duels.rows_U[:, None])
-    low_A = np.where(beaten_A, margin, 0.0)
-    high_A = np.where(beaten_A, max(margin, farthest), margin)
-    for _ in range(_HALVINGS):
-        middle_A = (low_A + high_A) / 2
-        refuted_A = duels.fortune(middle_A) >= 1 / alpha
-        low_A, high_A = np.where(refuted_A, middle_A, low_A), np.where(refuted_A, high_A, middle_A)
-    return low_A
-
-
-def _check_numbers(
-    rows_U: Floats, *, num_units: int, num_rows: int, unit_rows: int, margin: float, alpha: float
-) -> None:
-    if not 0 < alpha < 1:
-        raise InvalidInput("not a probability of error", field="alpha", value=alpha, bound="above 0, below 1")
-    if not 0 <= margin < math.inf:
-        raise InvalidInput("not a margin", field="margin", value=margin, bound="0 or more, in units of the score")
+def _check_rows(rows_U: Floats, dataset: RacedDataset) -> None:
+    num_units, num_rows, unit_rows = dataset.num_units, dataset.num_rows, dataset.unit_rows
     num_left, rows_left = num_units - len(rows_U), num_rows - rows_U.sum()
     if not len(rows_U) or num_left < 0 or rows_left < num_left or rows_left > num_left * unit_rows:
         raise InvalidInput(

@@ -1,4 +1,4 @@
-"""An estimate says what a run would take, from earlier runs or a few batches here, and writes nothing."""
+"""A forecast says what a run would take, from earlier runs or a few batches here, and writes nothing."""
 
 import json
 from pathlib import Path
@@ -8,7 +8,7 @@ from typer.testing import CliRunner
 
 from assay.cluster import pipeline
 from assay.cluster.cli import main
-from assay.cluster.forecast import estimate
+from assay.cluster.forecast import forecast
 from assay.manifests import Budget, Prices
 from tests import builders
 
@@ -35,7 +35,7 @@ def run(folder, **fields) -> pipeline.Prepared:
 def test_what_no_run_knows_is_probed_here_and_nothing_is_written(tmp_path):
     ready = prepared(tmp_path, arms=ARMS, prices={"cpu_hour": 36.0}, resources={"num_cpus": 2.0})
     before = files(tmp_path)
-    found = estimate(ready, in_process=True)
+    found = forecast(ready, in_process=True)
     assert files(tmp_path) == before
     control, fast, broken = found.arms
     assert (control.num_units, control.num_rows, control.num_units_reused) == (NUM_UNITS, 200, 0)
@@ -53,24 +53,24 @@ def test_what_earlier_runs_know_or_have_scored_is_not_probed(tmp_path):
     first = run(tmp_path, arms={"control": SLOW, "fast": builders.variant()})
     arms = {"control": SLOW, "fast": builders.variant(), "new": builders.variant(delay_s=0.0, flip_every=9)}
     ready = prepared(tmp_path, arms=arms)
-    found = estimate(ready, in_process=True)
+    found = forecast(ready, in_process=True)
     assert [(arm.num_units_reused, arm.num_units) for arm in found.arms] == [(7, 0), (7, 0), (0, 7)]
     assert found.arms[2].source.startswith(f"run {first.run.run_id} on cpu")
-    anew = estimate(ready, in_process=True, reuses=False)
+    anew = forecast(ready, in_process=True, reuses=False)
     assert anew.arms[0].source == f"run {first.run.run_id} on cpu"
     assert [arm.num_units for arm in anew.arms] == [NUM_UNITS] * 3
     assert anew.arms[0].slot_s > 25 * DELAY_S
     run(tmp_path, arms=arms)
-    assert estimate(prepared(tmp_path, arms=arms), in_process=True).slot_hours == 0
+    assert forecast(prepared(tmp_path, arms=arms), in_process=True).slot_hours == 0
 
 
 def test_waves_and_wall_time_follow_from_the_slots_there_may_be(tmp_path):
     arms = dict.fromkeys(("control", "a", "b", "c"), SLOW)
     ready = prepared(tmp_path, arms=arms, resources={"max_slots": 3, "replicas": 2})
-    found = estimate(ready, in_process=False)
+    found = forecast(ready, in_process=False)
     assert (found.num_slots, found.slots_known, found.num_waves) == (3, True, 3)  # 4 arms x 2 replicas
     assert found.wall_s == pytest.approx(found.slot_hours * 3600 / 3)
-    unknown = estimate(prepared(tmp_path, arms=arms), in_process=False)
+    unknown = forecast(prepared(tmp_path, arms=arms), in_process=False)
     assert (unknown.num_slots, unknown.slots_known, unknown.num_waves) == (4, False, 1)
     assert unknown.wall_s == pytest.approx(max(arm.slot_s for arm in unknown.arms))
 
@@ -80,7 +80,7 @@ def test_waves_and_wall_time_follow_from_the_slots_there_may_be(tmp_path):
 )
 def test_it_says_what_the_budget_will_not_bear(tmp_path, price, exceeds, warns):
     ready = prepared(tmp_path, prices={"cpu_hour": 1.0}, budget={"price": price})
-    found = estimate(ready, in_process=True)
+    found = forecast(ready, in_process=True)
     assert found.exceeds.startswith("the budget is spent: budget.price") == exceeds
     assert bool(found.warnings) == warns
     assert Budget(price=price).warn_at == 0.8

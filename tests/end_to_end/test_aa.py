@@ -5,6 +5,7 @@ import sys
 import pytest
 
 from assay.cluster import pipeline
+from assay.cluster.drive.arm_scorer import ArmScorer
 from assay.cluster.prepare.resolve import read_experiment
 from assay.cluster.report.record import document
 from assay.manifests import ManifestError
@@ -147,14 +148,14 @@ def test_its_name_must_be_free(tmp_path):
 
 
 def test_where_it_failed_nobody_knows_the_noise_and_nothing_is_promoted(tmp_path, monkeypatch):
-    loaded = pipeline.Slot._loaded
+    load = ArmScorer.load
 
-    def only_once(slot, arm):
+    def only_once(scorer, arm, **options):
         if arm == "control-again":
             raise MemoryError("gone")
-        return loaded(slot, arm)
+        load(scorer, arm, **options)
 
-    monkeypatch.setattr(pipeline.Slot, "_loaded", only_once)
+    monkeypatch.setattr(ArmScorer, "load", only_once)
     report = run(tmp_path, {"control": builders.ARMS["control"], "better": builders.variant()}, aa=True)
     decisions = {row["arm"]: row for row in report["decisions"]}
     assert decisions["better"]["decision"] == decisions["control-again"]["decision"] == "hold"

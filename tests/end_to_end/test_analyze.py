@@ -27,7 +27,7 @@ def test_the_readmes_example_finds_the_larger_arm_better(assay, example):
     answer = assay("analyze", "scores.csv", "--plan", "plan.yaml", "--json", folder=example)
     assert answer.returncode == 0, answer.stderr
     found = json.loads(answer.stdout)
-    assert (found["n_rows"], found["exploratory"]) == (6, False)
+    assert (found["num_rows"], found["exploratory"]) == (6, False)
     larger, distilled = found["comparisons"]
     assert larger["ci_low"] > 0 > distilled["ci_low"]
     assert larger["estimate"] == pytest.approx(0.61 / 6)

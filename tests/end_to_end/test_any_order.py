@@ -14,7 +14,9 @@ from hypothesis import strategies as st
 
 from assay.cluster import pipeline
 from assay.cluster.drive.executor import Outcome, Ready
-from assay.cluster.drive.slot import Failure, Slot
+from assay.cluster.drive.slot import Slot
+from assay.cluster.drive.task_result import Failure
+from assay.cluster.drive.unit_work import PublishUnit
 from assay.cluster.report.record import document
 from assay.evaluator.ledger import reader
 from tests import builders
@@ -37,16 +39,16 @@ class UnrulyExecutor:
         self._numbers = itertools.count()
 
     def start(self, run, *, import_paths):
-        self._make = lambda name: Slot(name, run.model_dump_json(), import_paths)
+        self._make = lambda name: Slot(name, run.model_dump_json(), import_paths, PublishUnit())
 
-    def kind_of(self, arm):
+    def accelerator_type_of(self, arm):
         return ""
 
-    def want(self, kind, num_slots):
+    def want(self, accelerator_type, num_slots):
         for _ in range(len(self._slots), min(num_slots, self._num_slots)):
             name = f"slot-{next(self._numbers)}"
             self._slots[name] = self._make(name)
-            self._ready.append(Ready(name, kind))
+            self._ready.append(Ready(name, accelerator_type))
 
     def submit(self, slot, task, upcoming):
         self._in_hand.append((slot, task, upcoming))
@@ -66,7 +68,7 @@ class UnrulyExecutor:
         return [Outcome(slot, task, result)]
 
     def _lost(self, slot, task):
-        """With a slot goes all that it had in hand; it is made anew at once."""
+        """With a slot goes all that it had in hand; it is restarted at once."""
         others = [other for each, other, _ in self._in_hand if each == slot]
         self._in_hand = [each for each in self._in_hand if each[0] != slot]
         self._ready.append(Ready(slot, ""))
@@ -101,7 +103,7 @@ def run(folder: Path, monkeypatch, *, batch_size: int, shard_rows: int, replicas
     prepared = pipeline.prepare(str(builders.write_experiment(folder, arms=ARMS, suite=suite, resources=resources)))
     with monkeypatch.context() as patched:
         if executor is not None:
-            patched.setattr(pipeline, "place", lambda **_: nullcontext(executor))
+            patched.setattr(pipeline, "open_executor", lambda _work, **_options: nullcontext(executor))
         pipeline.run(prepared, in_process=True, on_progress=lambda arm, units: None)
     return prepared
 

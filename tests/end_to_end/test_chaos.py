@@ -1,4 +1,8 @@
-"""A run on a real cluster that loses a process and the answers of its store ends with the scores of an undisturbed one."""
+"""A run on a real cluster that loses a process and the answers of its store ends with the scores of an undisturbed one.
+
+What CI samples of it: tests/cluster/on_ray/test_failures.py loses processes of slots, test_kill.py the driver's, and
+tests/evaluator/storage/test_retrying.py a store's answers.
+"""
 
 import subprocess
 import sys
@@ -9,6 +13,7 @@ import pytest
 CHAOS = Path(__file__).parents[2] / "scripts" / "chaos.py"
 
 
+@pytest.mark.extended
 @pytest.mark.ray
 @pytest.mark.slow
 def test_a_short_schedule_of_faults_breaks_no_promise():

@@ -11,9 +11,9 @@ import pytest
 ASSAY = Path(sys.executable).parent / "assay"
 
 
-def demo(folder: Path, *options: str) -> tuple[dict, str]:
+def demo(folder: Path) -> dict:
     answer = subprocess.run(
-        [ASSAY, "demo", "--folder", str(folder), "--json", *options],
+        [ASSAY, "demo", "--folder", str(folder), "--json"],
         capture_output=True,
         text=True,
         timeout=300,
@@ -21,13 +21,13 @@ def demo(folder: Path, *options: str) -> tuple[dict, str]:
         env={name: value for name, value in os.environ.items() if name not in ("RAY_AUTH_MODE", "RAY_ADDRESS")},
     )
     assert answer.returncode == 0, answer.stderr
-    return json.loads(answer.stdout), answer.stderr
+    return json.loads(answer.stdout)
 
 
 @pytest.mark.ray
 @pytest.mark.slow
-def test_the_demo_ends_with_the_verdict_and_the_same_digest_on_ray_and_in_process(tmp_path):
-    report, _ = demo(tmp_path / "ray")
+def test_the_demo_ends_with_the_verdict_and_the_same_digest_on_ray_and_in_process(tmp_path, assay):
+    report = demo(tmp_path / "ray")
     assert {row["arm"]: row["decision"] for row in report["decisions"]} == {
         "convolution": "promote",
         "int8": "hold",
@@ -36,13 +36,13 @@ def test_the_demo_ends_with_the_verdict_and_the_same_digest_on_ray_and_in_proces
     }
     again = next(row for row in report["analysis"]["comparisons"] if row["arm"] == "baseline-again")
     assert (again["estimate"], again["ci_low"], again["ci_high"], again["p_adjusted"]) == (0, 0, 0, 1)
-    alone, _ = demo(tmp_path / "alone", "--in-process")
+    alone = json.loads(assay("demo", "--folder", "alone", "--in-process", "--json").stdout)
     assert alone["scores_digest"] == report["scores_digest"]
     assert alone["analysis"] == report["analysis"]
 
     ledger = tmp_path / "ray" / "ledger"
     before = {path: path.stat().st_mtime_ns for path in ledger.rglob("*.parquet")}
-    second, words = demo(tmp_path / "ray")
-    assert "nothing is evaluated again" in words
-    assert second == report
+    again = assay("demo", "--folder", "ray", "--json")
+    assert "nothing is evaluated again" in again.stderr
+    assert json.loads(again.stdout) == report
     assert {path: path.stat().st_mtime_ns for path in ledger.rglob("*.parquet")} == before

@@ -9,7 +9,7 @@ import pytest
 
 from assay.cluster import pipeline
 from assay.cluster.report.record import document
-from assay.evaluator.ledger.verify import verify
+from assay.evaluator.ledger.ledger_verification import verify_ledger
 from assay.manifests.errors import AssayError
 from tests import builders
 
@@ -46,7 +46,7 @@ def fill_and_make_room(folder: Path) -> None:
     left = [file.name for file in disk.rglob(".tmp/*")]
     subprocess.run(["mount", "-o", "remount,size=50m", disk], check=True)
     prepared = run(experiment)
-    problems = [vars(each) for each in verify(prepared.store).problems]
+    problems = [vars(each) for each in verify_ledger(prepared.store).problems]
     said = str(caught.value)
     print(json.dumps({"error": said, "left": left, "digest": digest_of(prepared), "problems": problems}))
 

@@ -3,8 +3,6 @@ done again."""
 
 import os
 import signal
-import subprocess
-import sys
 import time
 from pathlib import Path
 
@@ -13,6 +11,7 @@ import pytest
 from assay.cluster import pipeline
 from assay.cluster.report.record import document
 from tests import builders
+from tests.forked import AssayProcess
 
 NUM_UNITS = 7  # 200 rows in units of 32
 NUM_ARMS = 4
@@ -25,29 +24,32 @@ def slow_arms(log: Path) -> dict[str, dict]:
     }
 
 
-def start(experiment: Path) -> subprocess.Popen:
-    command = [sys.executable, "-m", "assay.cluster.cli", "run", str(experiment), "--in-process", "--json"]
-    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, start_new_session=True)
+def start(experiment: Path) -> AssayProcess:
+    return AssayProcess("run", experiment.name, "--in-process", "--json", folder=experiment.parent)
 
 
-def kill_when(process: subprocess.Popen, reached, *, within_s: float = 60) -> None:
+def kill_when(process: AssayProcess, reached, *, within_s: float = 60) -> None:
     deadline = time.monotonic() + within_s
     while process.poll() is None and not reached():
         assert time.monotonic() < deadline
         time.sleep(0.002)
-    assert process.poll() is None, process.communicate()
+    assert process.poll() is None, process.wait()
     os.killpg(process.pid, signal.SIGKILL)
-    process.wait()
+    assert process.wait().returncode == -signal.SIGKILL
+
+
+@pytest.fixture(scope="module")
+def expected(tmp_path_factory) -> str:
+    """The scores digest of a run that nothing disturbs."""
+    folder = tmp_path_factory.mktemp("undisturbed")
+    prepared = pipeline.prepare(str(builders.write_experiment(folder, arms=slow_arms(folder / "calm.log"))))
+    pipeline.run(prepared, in_process=True, on_progress=lambda arm, units: None)
+    return document(prepared.store, prepared.run.run_id)["scores_digest"]
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("num_published", [0, 9, NUM_UNITS * NUM_ARMS], ids=lambda n: f"after_{n}_units")
-def test_a_killed_run_goes_on_and_ends_with_the_same_digest(tmp_path, num_published):
-    undisturbed = builders.write_experiment(tmp_path, ledger="undisturbed", arms=slow_arms(tmp_path / "calm.log"))
-    prepared = pipeline.prepare(str(undisturbed))
-    pipeline.run(prepared, in_process=True, on_progress=lambda arm, units: None)
-    expected = document(prepared.store, prepared.run.run_id)["scores_digest"]
-
+def test_a_killed_run_goes_on_and_ends_with_the_same_digest(tmp_path, num_published, expected):
     log = tmp_path / "batches.log"
     experiment = builders.write_experiment(tmp_path, arms=slow_arms(log))
     ledger = tmp_path / "ledger" / "v1"
@@ -64,9 +66,8 @@ def test_a_killed_run_goes_on_and_ends_with_the_same_digest(tmp_path, num_publis
     before = {path: path.stat().st_mtime_ns for path in published()}
     log.unlink(missing_ok=True)
 
-    resumed = start(experiment)
-    output, errors = resumed.communicate(timeout=120)
-    assert resumed.returncode == 0, errors
+    resumed = start(experiment).wait()
+    assert resumed.returncode == 0, resumed.stderr
     prepared = pipeline.prepare(str(experiment))
     report = document(prepared.store, prepared.run.run_id)
     assert report["scores_digest"] == expected
@@ -74,4 +75,4 @@ def test_a_killed_run_goes_on_and_ends_with_the_same_digest(tmp_path, num_publis
     num_batches_left = len(builders.evaluated_batches(log))
     done_before = sum(4 if path.name != "u000006.parquet" else 1 for path in before)
     assert num_batches_left == NUM_ARMS * 25 - done_before
-    assert str(prepared.run.run_id).encode() in output
+    assert prepared.run.run_id in resumed.stdout

@@ -89,7 +89,7 @@ def test_a_leak_is_an_exit_code_only_where_it_is_asked_for(folder):
     command("dataset", "leakage", LOCATION, "--training", "fine.jsonl", "--fail-on-leak")
     assert found["is_fine"] is False
     assert found["training"][0]["num_rows"] == 301
-    assert found["digest"] in {finding.digest() for finding in findings.found(open_store("datasets"), "small@v1")}
+    assert found["digest"] in {finding.digest() for finding in findings.findings_of(open_store("datasets"), "small@v1")}
 
 
 def test_what_was_known_is_in_the_lineage_and_answers_when_the_dataset_is_gone(folder):
@@ -111,7 +111,7 @@ def test_a_new_finding_makes_no_other_run(folder):
     command("dataset", "leakage", LOCATION, "--training", "fine.jsonl")
     again = pipeline.prepare("experiment.yaml")
     assert (again.run.run_id, again.committed) == (first.run.run_id, True)
-    found = verify.verify(open_store("ledger"), first.run.run_id, num_rows=1, in_process=True).found
+    found = verify.verify(open_store("ledger"), first.run.run_id, num_rows=1, in_process=True).comparison
     assert (found.outcome, found.changed) == ("matched", ())
 
 

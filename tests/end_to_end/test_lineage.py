@@ -15,10 +15,10 @@ from assay.cluster.report.record import document
 from assay.evaluator.errors import DamageError, SourceError
 from assay.evaluator.fingerprint import sha256_digest
 from assay.evaluator.ledger import trace
-from assay.evaluator.ledger.verify import verify as verify_ledger
+from assay.evaluator.ledger.ledger_verification import verify_ledger
 from assay.evaluator.storage import open_store
 from assay.manifests import InvalidInput
-from assay.manifests.ledger import Run
+from assay.manifests.run import Run
 from tests import builders
 
 

@@ -53,7 +53,7 @@ def test_missing_values_reach_the_variant_and_the_report(tmp_path, monkeypatch, 
     report = document(prepared.store, prepared.run.run_id)
     names = sorted({"a", other, "((none))" if called_none else "(none)"})
     none = names[0]  # "(" comes before letters
-    rows = {segment["segment"]: segment["n_rows"] for segment in report["analysis"]["segments"]}
+    rows = {segment["segment"]: segment["num_rows"] for segment in report["analysis"]["segments"]}
     assert sorted(rows) == names
     assert rows[none] == 67  # rows 0, 3, ... 198
     assert sum(rows.values()) == 200

@@ -84,7 +84,9 @@ def test_scores_are_the_same_on_any_slots_in_any_order_and_after_a_stop(repeated
     _, report = repeated
     many = prepared(tmp_path / "many", repeats=4, seed=5, replicas=3)
     with monkeypatch.context() as patched:
-        patched.setattr(pipeline, "place", lambda **_: nullcontext(UnrulyExecutor(3, num_slots=3)))
+        patched.setattr(
+            pipeline, "open_executor", lambda _work, **_options: nullcontext(UnrulyExecutor(3, num_slots=3))
+        )
         assert run(many)["scores_digest"] == report["scores_digest"]
 
     num_done = []
@@ -135,7 +137,7 @@ def test_the_spread_and_the_noise_that_is_left_are_those_of_independent_passes(t
 def test_the_spread_is_shown_and_averages_are_compared_as_numbers(repeated):
     _, report = repeated
     analysis = report["analysis"]
-    assert (report["repeats"], analysis["n_repeats"]) == (4, 4)
+    assert (report["repeats"], analysis["num_repeats"]) == (4, 4)
     assert {each["method"] for each in analysis["comparisons"]} == {"max_t"}
     assert any("they were compared as a continuous score" in words for words in analysis["warnings"])
     printed = io.StringIO()
@@ -167,7 +169,7 @@ def test_units_are_taken_over_only_where_they_were_repeated_as_often(tmp_path):
 @pytest.mark.parametrize("against", ["ledger", "itself"])
 def test_scoring_again_matches_to_the_last_bit(repeated, against):
     ready, _ = repeated
-    found = verify.verify(ready.store, ready.run.run_id, against=against, in_process=True).found
+    found = verify.verify(ready.store, ready.run.run_id, against=against, in_process=True).comparison
     assert (found.outcome, [arm.num_rows_different for arm in found.arms]) == ("matched", [0, 0, 0])
 
 

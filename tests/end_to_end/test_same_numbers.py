@@ -28,14 +28,13 @@ def test_the_better_arm_is_promoted_the_worse_rejected_and_the_same_one_held(tmp
 
 @pytest.mark.ray
 @pytest.mark.slow
-def test_ray_and_replicas_give_the_digest_of_a_single_process(tmp_path, local_ray):
-    expected = run(builders.write_experiment(tmp_path, ledger="alone"))["scores_digest"]
-    one = builders.write_experiment(tmp_path, ledger="one")
-    assert run(one, in_process=False)["scores_digest"] == expected
-    two = builders.write_experiment(tmp_path, ledger="two", resources={"replicas": 2, "num_cpus": 0.5})
-    report = run(two, in_process=False)
-    assert report["scores_digest"] == expected
-    assert report["plan_digest"] == pipeline.prepare(str(one)).run.plan_digest
+def test_ray_and_replicas_give_the_digest_of_a_single_process(tmp_path, run_on_ray):
+    alone = run(builders.write_experiment(tmp_path, ledger="alone"))
+    one = document(run_on_ray.store, run_on_ray.run.run_id)
+    resources = {"replicas": 2, "num_cpus": 0.5, "max_slots": 2}
+    two = run(builders.write_experiment(tmp_path, ledger="two", resources=resources), in_process=False)
+    assert alone["scores_digest"] == one["scores_digest"] == two["scores_digest"]
+    assert alone["plan_digest"] == one["plan_digest"] == two["plan_digest"]
 
 
 def test_another_batch_size_is_another_run_and_rows_keep_their_order(tmp_path):

@@ -16,8 +16,10 @@ from assay.cluster.drive import driver, progress
 from assay.cluster.errors import RunError, StoppedError
 from assay.cluster.report.record import document
 from assay.evaluator.ledger import reader, writer
-from assay.manifests.ledger import Progress, progress_key
+from assay.manifests.ledger_layout import progress_key
+from assay.manifests.progress import Progress
 from tests import builders
+from tests.forked import AssayProcess
 
 NUM_UNITS = 7
 SLOW = {name: {**each, "parameters": {**each["parameters"], "delay_s": 0.02}} for name, each in builders.ARMS.items()}
@@ -33,21 +35,16 @@ def told(prepared) -> Progress:
     return Progress.model_validate_json(prepared.store.get(progress_key(prepared.run.run_id)).to_pybytes())
 
 
-def terminated(folder, *, after_units: int) -> subprocess.CompletedProcess:
+def terminated(folder: Path, *, after_units: int) -> subprocess.CompletedProcess:
     """`assay run` in a process of its own, sent SIGTERM once the ledger has so many units."""
-    command = [sys.executable, "-m", "assay.cluster.cli", "run", "experiment.yaml", "--in-process", "--json"]
-    environment = {**os.environ, "PYTHONPATH": str(Path.cwd())}
-    process = subprocess.Popen(
-        command, cwd=folder, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
-    )
+    process = AssayProcess("run", "experiment.yaml", "--in-process", "--json", folder=folder)
     deadline = time.monotonic() + 120
     while len(list(folder.glob("ledger/v1/data/scores/*/*/*.parquet"))) < after_units:
-        assert process.poll() is None, process.communicate()
+        assert process.poll() is None, process.wait()
         assert time.monotonic() < deadline
         time.sleep(0.01)
-    process.send_signal(signal.SIGTERM)
-    output, errors = process.communicate(timeout=60)
-    return subprocess.CompletedProcess(command, process.returncode, output, errors)
+    os.kill(process.pid, signal.SIGTERM)
+    return process.wait(60)
 
 
 @pytest.mark.slow

@@ -17,10 +17,10 @@ from assay.cluster.errors import RunError
 from assay.cluster.verify import verify as verification
 from assay.evaluator import batches
 from assay.evaluator.ledger import reader, version_log
-from assay.evaluator.ledger.verify import verify as verify_ledger
+from assay.evaluator.ledger.ledger_verification import verify_ledger
 from assay.evaluator.storage import open_store
 from assay.manifests import InvalidInput
-from assay.manifests.ledger import Run
+from assay.manifests.run import Run
 from tests import builders
 
 # A module of its own for each test that changes code: Python keeps what it has imported.
@@ -63,7 +63,7 @@ def run(tmp_path_factory) -> Run:
     return committed(tmp_path_factory.mktemp("verified"))
 
 
-def verify(run: Run, **asked) -> verification.Verified:
+def verify(run: Run, **asked) -> verification.RunVerification:
     return verification.verify(open_store(run.experiment.ledger), run.run_id, in_process=True, **asked)
 
 
@@ -75,11 +75,11 @@ def scored_files(run: Run) -> dict[str, str]:
 def test_a_run_matches_to_the_last_bit_and_no_score_is_written(run):
     before = scored_files(run)
     found = verify(run)
-    assert found.found.outcome == "matched"
-    assert {arm.arm: (arm.num_rows, arm.num_rows_different) for arm in found.found.arms} == dict.fromkeys(
+    assert found.comparison.outcome == "matched"
+    assert {arm.arm: (arm.num_rows, arm.num_rows_different) for arm in found.comparison.arms} == dict.fromkeys(
         ("control", "better", "worse", "again"), (200, 0)
     )
-    assert found.found.changed == ()
+    assert found.comparison.changed == ()
     assert scored_files(run) == before
     store = open_store(run.experiment.ledger)
     assert version_log.entries(store)[-1] == found.entry
@@ -109,7 +109,7 @@ def test_a_run_is_always_sampled_alike(run):
     units = batches.units(200, shard_rows=32, batch_size=8)
     drawn = verification._drawn(units, 33, digest=digest)
     for _ in range(2):
-        (arm,) = verify(run, num_rows=33, arm="better").found.arms
+        (arm,) = verify(run, num_rows=33, arm="better").comparison.arms
         assert (arm.num_units, arm.num_rows) == (len(drawn), sum(units[index].num_rows for index in drawn))
 
 
@@ -119,18 +119,18 @@ def test_every_row_is_really_scored_again(tmp_path):
     run = committed(tmp_path / "run", arms=arms)
     first = builders.evaluated_batches(calls)
     calls.unlink()
-    assert verify(run).found.outcome == "matched"
+    assert verify(run).comparison.outcome == "matched"
     assert builders.evaluated_batches(calls) == first
 
 
 def test_one_weight_changed_by_a_thousandth_differs_and_names_the_artifact(tmp_path):
     run = committed(tmp_path, arms=linear_arms(tmp_path))
-    assert verify(run).found.outcome == "matched"
+    assert verify(run).comparison.outcome == "matched"
     path = tmp_path / "steeper.safetensors"
     weights = safetensors.torch.load_file(path)
     weights["1.weight"][1, 0] += 1e-3
     safetensors.torch.save_file(weights, path)
-    found = verify(run, tolerance=1e-3).found
+    found = verify(run, tolerance=1e-3).comparison
     assert found.outcome == "differs"
     by_arm = {arm.arm: arm for arm in found.arms}
     assert by_arm["control"].num_rows_different == 0
@@ -154,7 +154,7 @@ def test_a_package_of_another_version_is_named_though_the_scores_match(run, tmp_
     info.mkdir()
     (info / "METADATA").write_text("Metadata-Version: 2.1\nName: scipy\nVersion: 999.0\n")
     monkeypatch.syspath_prepend(tmp_path)
-    found = verify(run, num_rows=1).found
+    found = verify(run, num_rows=1).comparison
     assert found.outcome == "matched"
     recorded = run.lineage.circumstance["packages"]["scipy"]
     assert [(change.field, change.recorded, change.now) for change in found.changed] == [
@@ -167,7 +167,7 @@ def test_a_package_that_scores_pass_through_is_named_by_driver_and_slots(run, tm
     info.mkdir()
     (info / "METADATA").write_text("Metadata-Version: 2.1\nName: torchmetrics\nVersion: 999.0\n")
     monkeypatch.syspath_prepend(tmp_path)
-    fields = [change.field for change in verify(run, num_rows=1).found.changed]
+    fields = [change.field for change in verify(run, num_rows=1).comparison.changed]
     assert fields == ["environment.torchmetrics"]
 
 
@@ -207,7 +207,7 @@ def test_the_same_rows_twice_catches_what_changes_with_use_and_hints_at_what_rem
 
     stateful_under_test.SEEN.clear()  # as in a process of its own
     found = verify(run, against="itself")
-    by_arm = {arm.arm: arm for arm in found.found.arms}
+    by_arm = {arm.arm: arm for arm in found.comparison.arms}
     assert by_arm["control"].num_rows_different == 0
     assert by_arm["drifting"].num_rows_different == 200
     assert by_arm["drifting"].columns["probabilities"] > 0
@@ -222,8 +222,8 @@ def test_an_arm_that_cannot_be_scored_again_is_unknown_rather_than_different(tmp
     store = open_store(run.experiment.ledger)
     (tmp_path / "steeper.safetensors").unlink()
     found = verify(run)
-    assert [arm.arm for arm in found.found.arms] == ["control"]
-    assert found.found.outcome == "matched"
+    assert [arm.arm for arm in found.comparison.arms] == ["control"]
+    assert found.comparison.outcome == "matched"
     assert "there is no such file" in found.failed["steeper"]
     assert version_log.repetition(store, run.run_id) is None
     with pytest.raises(RunError, match="nothing is known"):
@@ -262,7 +262,7 @@ def test_the_command_answers_with_an_exit_code_and_words(tmp_path, monkeypatch):
 
 def test_the_newest_word_on_enough_rows_counts(run):
     """The rule of `verification`, on entries that were written for it."""
-    found = verify(run).found
+    found = verify(run).comparison
     store = open_store(f"memory://words-{run.run_id}")
     for entry in open_store(run.experiment.ledger).listing("v1/"):
         if not entry.key.startswith("v1/log/"):
@@ -271,7 +271,7 @@ def test_the_newest_word_on_enough_rows_counts(run):
     def say(num_rows: int, *, differ: int, against: str = "ledger", arms=("control", "better", "worse", "again")):
         update = {"num_rows": num_rows, "num_rows_different": differ}
         told = tuple(arm.model_copy(update=update) for arm in found.arms if arm.arm in arms)
-        version_log.verified(store, run.run_id, found.model_copy(update={"arms": told, "against": against}))
+        version_log.record_verification(store, run.run_id, found.model_copy(update={"arms": told, "against": against}))
         repeated = version_log.repetition(store, run.run_id)
         return repeated and repeated.outcome
 

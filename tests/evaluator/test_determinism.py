@@ -35,7 +35,7 @@ def _flags_as_they_were():
 )
 def test_what_is_asked_is_found(asked, expected):
     determinism.apply(asked)
-    found = determinism.found()
+    found = determinism.flags_in_force()
     assert not found.cudnn_benchmark
     assert (
         found.deterministic_algorithms,
@@ -62,17 +62,17 @@ def test_an_operation_without_a_deterministic_form_is_refused():
 def test_the_workspace_of_cublas_is_set_but_a_given_one_kept(monkeypatch):
     monkeypatch.delenv("CUBLAS_WORKSPACE_CONFIG", raising=False)
     determinism.apply(Determinism())
-    assert determinism.found().cublas_workspace_config == ":4096:8"
+    assert determinism.flags_in_force().cublas_workspace_config == ":4096:8"
     monkeypatch.setenv("CUBLAS_WORKSPACE_CONFIG", ":16:8")
     determinism.apply(Determinism())
-    assert determinism.found().cublas_workspace_config == ":16:8"
+    assert determinism.flags_in_force().cublas_workspace_config == ":16:8"
 
 
 def test_a_variant_that_changes_a_flag_is_found_out():
     determinism.apply(Determinism())
     torch.set_num_threads(2)
     torch.use_deterministic_algorithms(mode=False)
-    found = determinism.found()
+    found = determinism.flags_in_force()
     assert found.num_threads == 2
     assert not found.deterministic_algorithms
 
@@ -80,10 +80,10 @@ def test_a_variant_that_changes_a_flag_is_found_out():
 def test_flags_set_in_parts_do_not_stop_the_reading():
     # in a process of its own: torch cannot return from the newer flags to the older ones
     code = (
-        "import torch; from evaluator import determinism; from manifests import Determinism;"
+        "import torch; from assay.evaluator import determinism; from assay.manifests import Determinism;"
         "determinism.apply(Determinism());"
         "torch.backends.cudnn.conv.fp32_precision = 'tf32'; torch.backends.cudnn.rnn.fp32_precision = 'ieee';"
-        "print(determinism.found().cudnn_tf32)"
+        "print(determinism.flags_in_force().cudnn_tf32)"
     )
     assert subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True).stdout == "None\n"
 
@@ -105,7 +105,7 @@ def test_one_seed_gives_one_sequence_from_every_generator():
 
 
 def test_what_is_found_can_be_written_as_json():
-    assert all(isinstance(value, bool | int | str | None) for value in asdict(determinism.found()).values())
+    assert all(isinstance(value, bool | int | str | None) for value in asdict(determinism.flags_in_force()).values())
 
 
 def test_no_pass_over_a_unit_draws_what_another_draws():

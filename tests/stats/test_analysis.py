@@ -11,6 +11,7 @@ from scipy import stats
 from assay.stats import analysis
 from assay.stats.distributions import proportions
 from assay.stats.errors import SamplesError
+from assay.stats.guardrails.metric_check import MetricCheck
 from assay.stats.results.json_schema import ANALYSIS_SCHEMA, analysis_schema_text
 from assay.stats.samples.columns import from_long
 from tests.stats.plans import correlated, plan, samples_of
@@ -97,7 +98,7 @@ def test_few_clusters_are_refused_and_under_thirty_warned():
 def test_clusters_whose_totals_do_not_vary_are_no_test_although_rows_differ(moved, posthoc):
     control = np.random.default_rng(4).normal(size=400)
     samples = samples_of(np.column_stack([control, control + np.tile([1.0, -1.0], 200) + moved]), cluster=CLUSTERS)
-    guardrail = analysis.Guardrail("g", "higher", "continuous", 0.1, samples)
+    guardrail = MetricCheck("g", "higher", "continuous", 0.1, samples)
     planned = plan(columns={"cluster": "c"}, posthoc=posthoc)
     found = analysis.analyze(samples, planned, guardrails=(guardrail,))
     for each in (found.comparisons[0], found.guardrails[0].comparison):
@@ -262,7 +263,7 @@ def test_threads_of_linear_algebra_never_show():
     import sys
 
     program = (
-        "from tests.stats.plans import correlated, plan, samples_of; from stats import analysis; import hashlib, json\n"
+        "from tests.stats.plans import correlated, plan, samples_of; from assay.stats import analysis; import hashlib, json\n"
         "found = [analysis.analyze(samples_of(correlated(9000, [0.0] * k)), plan(family='tukey')) for k in (2, 10)]\n"
         "print(hashlib.sha256(json.dumps([f.to_json() for f in found]).encode()).hexdigest())"
     )
@@ -287,7 +288,7 @@ EVERYTHING = (
     lambda: analysis.analyze(
         samples_of(correlated(400, [0, 0.1]), segment=np.arange(400) % 3, cluster=CLUSTERS),
         plan(columns={"segment": "s", "cluster": "c"}),
-        guardrails=(analysis.Guardrail("g", "higher", "continuous", 0.1, samples_of(correlated(400, [0, 0]))),),
+        guardrails=(MetricCheck("g", "higher", "continuous", 0.1, samples_of(correlated(400, [0, 0]))),),
     ),
 )
 
@@ -307,7 +308,7 @@ def test_the_published_schema_is_that_of_the_records():
 def test_the_json_has_the_documented_keys():
     plain = EVERYTHING[0]().to_json()
     assert {
-        "design", "n_rows", "arms", "omnibus", "comparisons", "segments", "power", "warnings", "not_testable",
+        "design", "num_rows", "arms", "omnibus", "comparisons", "segments", "power", "warnings", "not_testable",
         "plan_digest", "exploratory",
     } <= set(plain)  # fmt: skip
     assert {"arm", "mean", "std_error", "ci_low", "ci_high"} <= set(plain["arms"][0])
@@ -334,7 +335,7 @@ def test_scores_whose_squares_leave_float64_are_refused_wherever_they_come_in(un
     beyond = replace(scores, kept_RA=scores.scores_RA * unit)
     with pytest.raises(SamplesError, match=r"leave float64.*rescale"):
         analysis.analyze(beyond, plan())
-    guardrail = analysis.Guardrail("g", "higher", "continuous", unit, beyond)
+    guardrail = MetricCheck("g", "higher", "continuous", unit, beyond)
     with pytest.raises(SamplesError, match=r"leave float64.*rescale"):
         analysis.analyze(guard, plan(), guardrails=(guardrail,))
 

@@ -12,7 +12,7 @@ from assay.manifests.plan import Omnibus, Posthoc
 from assay.stats import analysis
 from assay.stats.errors import SamplesError
 from assay.stats.gate import decide
-from assay.stats.guardrails.metric_guardrail import Guardrail
+from assay.stats.guardrails.metric_check import MetricCheck
 from assay.stats.results.json_schema import ANALYSIS_SCHEMA
 from assay.stats.samples.columns import from_long, from_wide
 from tests.stats.plans import IMPROVEMENT, NON_INFERIORITY, holding, plan
@@ -72,7 +72,7 @@ def questions(draw):
     )
     guardrails = ()
     if design == "paired" and planned.guardrails:
-        guardrails = (Guardrail("g", "lower", "continuous", 0.1, samples),)
+        guardrails = (MetricCheck("g", "lower", "continuous", 0.1, samples),)
     return samples, planned, guardrails
 
 

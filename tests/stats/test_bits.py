@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from assay.stats import analysis
-from assay.stats.guardrails.metric_guardrail import Guardrail
+from assay.stats.guardrails.metric_check import MetricCheck
 from tests.stats.plans import holding, plan, samples_of
 
 NUM_ROWS = 400
@@ -50,7 +50,7 @@ def test_so_are_guardrails():
     planned = plan(scale="binary", guardrails=holding("guard"))
     primary, _ = both()
     numbers, bits = (
-        analysis.analyze(primary, planned, guardrails=[Guardrail("guard", "higher", "binary", 0.1, samples)])
+        analysis.analyze(primary, planned, guardrails=[MetricCheck("guard", "higher", "binary", 0.1, samples)])
         for samples in both(chances=(0.7, 0.65, 0.5))
     )
     assert bits.guardrails

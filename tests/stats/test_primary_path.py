@@ -10,8 +10,9 @@ from scipy import stats as scipy_stats
 
 from assay.manifests import Plan, Policy
 from assay.stats import analysis
-from assay.stats.analysis import Guardrail
 from assay.stats.gate import decide
+from assay.stats.gate.evidence import ArmEvidence
+from assay.stats.guardrails.metric_check import MetricCheck
 from assay.stats.moments.moments import blocks_of, moments_of
 from assay.stats.samples.samples import Samples
 from tests.stats.plans import holding
@@ -88,6 +89,7 @@ def test_a_constant_difference_gets_no_p_value():
     assert found.degenerate == "constant_difference"
 
 
+@pytest.mark.extended
 def test_family_wise_error_is_held_where_no_arm_differs():
     false_alarms = sum(
         any(
@@ -114,7 +116,7 @@ def test_the_gate_decides_by_intervals(gain, guard_loss, expected):
     primary = samples(correlated(400, [0.0, gain]))
     guard = samples(correlated(400, [0.0, guard_loss], seed=6))
     margined = plan(guardrails=holding("loss"))
-    guardrail = Guardrail(metric="loss", direction="lower", scale="continuous", margin=0.5, samples=guard)
+    guardrail = MetricCheck(metric="loss", direction="lower", scale="continuous", margin=0.5, samples=guard)
     found = analysis.analyze(primary, margined, guardrails=(guardrail,))
     (decision,) = decide.decide(found, POLICY, margined)
     assert decision.decision == expected
@@ -125,6 +127,8 @@ def test_the_gate_decides_by_intervals(gain, guard_loss, expected):
 
 def test_an_arm_that_could_not_be_measured_is_held_and_says_so():
     found = analysis.analyze(samples(correlated(400, [0.0, 0.5])), plan())
-    decisions = {each.arm: each for each in decide.decide(found, POLICY, plan(), failed={"lost": "no such weights"})}
+    decisions = {
+        each.arm: each for each in decide.decide(found, POLICY, plan(), ArmEvidence(failed={"lost": "no such weights"}))
+    }
     assert decisions["lost"].decision == "hold"
     assert "no such weights" in decisions["lost"].reasons[0]

@@ -17,7 +17,7 @@ from assay.evaluator.data.ingest.arrow_schema import SCALARS
 from assay.evaluator.data.ingest.source import is_delimited
 from assay.evaluator.errors import DataError
 from assay.manifests.column import FrozenColumn
-from assay.manifests.contract import Column
+from assay.manifests.contract_column import Column
 from assay.manifests.errors import did_you_mean
 
 Mask = Any

@@ -13,7 +13,8 @@ from typing import Any
 import duckdb
 
 from assay.evaluator.errors import DataError
-from assay.manifests.contract import Column, Invariant
+from assay.manifests.contract import Invariant
+from assay.manifests.contract_column import Column
 from assay.manifests.errors import did_you_mean
 
 FUNCTIONS = frozenset(

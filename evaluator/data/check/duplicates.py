@@ -1,4 +1,4 @@
-"""Repeats: which keys stand in more than one row, found in bounded memory however many rows there are.
+"""Duplicates: which keys stand in more than one row, found in bounded memory however many rows there are.
 
 Digests are kept in memory up to a bound and then divided by their first bits into parts of one temporary file; in the
 end the parts are sorted one by one. Where one key stands in very many rows, what is kept of them is a count and the
@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 NUM_KEPT = 6
-"""Rows that are kept of a key that stands in more: one to be named as the first, the rest as its repeats."""
+"""Rows that are kept of a key that stands in more: one to be named as the first, the rest as its duplicates."""
 _NUM_PARTS = 256
 _WORDS = 5
 
@@ -24,7 +24,7 @@ _HIGH, _LOW, _VARIANT, _ROW, _COUNT = range(_WORDS)
 
 
 @dataclass(frozen=True)
-class Repeat:
+class Duplicate:
     """A row that repeats the key of an earlier one.
 
     Attributes:
@@ -37,23 +37,23 @@ class Repeat:
 
 
 @dataclass(frozen=True)
-class Repeated:
+class Duplicates:
     """What the keys of all rows show.
 
     Attributes:
-        num_repeats: Rows whose key and variant are those of an earlier row.
-        repeats: The first few of these.
+        num_duplicates: Rows whose key and variant are those of an earlier row.
+        duplicates: The first few of these.
         num_conflicts: Rows whose key is that of an earlier row and whose variant is not that of the first such row.
         conflicts: The first few of these, with the first row of the key.
     """
 
-    num_repeats: int
-    repeats: tuple[Repeat, ...]
+    num_duplicates: int
+    duplicates: tuple[Duplicate, ...]
     num_conflicts: int
-    conflicts: tuple[Repeat, ...]
+    conflicts: tuple[Duplicate, ...]
 
 
-class Repeats:
+class DuplicateFinder:
     """Takes the digests of keys in row order and finds those that stand in several rows."""
 
     def __init__(self, *, room_bytes: int) -> None:
@@ -95,27 +95,27 @@ class Repeats:
         if self._waiting_bytes > self._room_bytes:
             self._spill()
 
-    def finish(self) -> Repeated:
-        """Finds the repeats among all rows taken.
+    def finish(self) -> Duplicates:
+        """Finds the duplicates among all rows taken.
 
         Raises:
             OSError: The temporary file cannot be read.
         """
-        num_repeats = num_conflicts = 0
-        repeats: list[Repeat] = []
-        conflicts: list[Repeat] = []
+        num_duplicates = num_conflicts = 0
+        duplicates: list[Duplicate] = []
+        conflicts: list[Duplicate] = []
         for records in self._parts():
             candidates = _candidates(records)
             if not len(candidates):
                 continue
-            found = _repeated(candidates)
-            num_repeats += found.num_repeats
+            found = _duplicates(candidates)
+            num_duplicates += found.num_duplicates
             num_conflicts += found.num_conflicts
-            repeats = _first_few([*repeats, *found.repeats])
+            duplicates = _first_few([*duplicates, *found.duplicates])
             conflicts = _first_few([*conflicts, *found.conflicts])
         if self._file is not None:
             self._file.close()
-        return Repeated(num_repeats, tuple(repeats), num_conflicts, tuple(conflicts))
+        return Duplicates(num_duplicates, tuple(duplicates), num_conflicts, tuple(conflicts))
 
     def _spill(self) -> None:
         """Empties memory into the file, ordered by part."""
@@ -188,7 +188,7 @@ def _compressed(records: Records) -> Records:
     return np.concatenate([alone, candidates[place < NUM_KEPT]])
 
 
-def _repeated(candidates: Records) -> Repeated:
+def _duplicates(candidates: Records) -> Duplicates:
     """What ordered candidates show."""
     keys, variants = _starts(candidates, (_HIGH, _LOW)), _starts(candidates, (_HIGH, _LOW, _VARIANT))
     sizes = np.diff([*variants, len(candidates)])
@@ -197,7 +197,7 @@ def _repeated(candidates: Records) -> Repeated:
     of_record = np.repeat(np.arange(len(variants)), sizes)
     is_first = np.zeros(len(candidates), bool)
     is_first[variants] = True
-    repeats = _named(candidates[~is_first, _ROW], first_of_variant[of_record][~is_first])
+    duplicates = _named(candidates[~is_first, _ROW], first_of_variant[of_record][~is_first])
 
     key_of_variant = np.searchsorted(keys, variants, side="right") - 1
     first_of_key = np.minimum.reduceat(first_of_variant, np.searchsorted(variants, keys))
@@ -205,13 +205,15 @@ def _repeated(candidates: Records) -> Repeated:
     in_conflict = is_other[of_record]
     firsts = first_of_key[key_of_variant][of_record]
     conflicts = _named(candidates[in_conflict, _ROW], firsts[in_conflict])
-    return Repeated(int(counts.sum()) - len(variants), tuple(repeats), int(counts[is_other].sum()), tuple(conflicts))
+    return Duplicates(
+        int(counts.sum()) - len(variants), tuple(duplicates), int(counts[is_other].sum()), tuple(conflicts)
+    )
 
 
-def _named(rows: npt.NDArray[Any], firsts: npt.NDArray[Any]) -> list[Repeat]:
+def _named(rows: npt.NDArray[Any], firsts: npt.NDArray[Any]) -> list[Duplicate]:
     order = np.argsort(rows)[: NUM_KEPT - 1]
-    return [Repeat(int(rows[at]), int(firsts[at])) for at in order]
+    return [Duplicate(int(rows[at]), int(firsts[at])) for at in order]
 
 
-def _first_few(repeats: list[Repeat]) -> list[Repeat]:
-    return sorted(repeats, key=lambda each: each.row)[: NUM_KEPT - 1]
+def _first_few(duplicates: list[Duplicate]) -> list[Duplicate]:
+    return sorted(duplicates, key=lambda each: each.row)[: NUM_KEPT - 1]

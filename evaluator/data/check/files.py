@@ -52,7 +52,7 @@ def check_files(
             f"{tempfile.gettempdir()}: what is known of the rows cannot be kept there ({error.strerror or error}); "
             "set TMPDIR to a folder that has room"
         ) from error
-    return report.model_copy(update={"changes": changes.words()})
+    return report.model_copy(update={"changes": changes.descriptions()})
 
 
 def _after(before: int, on_bytes: Callable[[int], None], num_bytes: int) -> None:

@@ -9,15 +9,15 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from assay.evaluator.data.check.duplicates import Repeat, Repeats
+from assay.evaluator.data.check.duplicates import Duplicate, DuplicateFinder
 from assay.evaluator.data.check.key_digests import KeyDigests, Words, together
 from assay.evaluator.data.check.row_log import RowLog
 from assay.evaluator.data.check.tally import Tally
 from assay.evaluator.data.ingest import Chunk, Offence
-from assay.manifests.contract import Column, Contract, Severity
-from assay.manifests.contract import Repeats as Limit
+from assay.manifests.contract import Contract, DuplicateLimit, Severity
+from assay.manifests.contract_column import Column
 
-_Kind = Literal["repeats", "conflicts"]
+_Kind = Literal["duplicates", "conflicts"]
 _ROOM_BYTES = 160 << 20
 """What all keys together may keep in memory."""
 
@@ -28,7 +28,7 @@ class _Key:
 
     Attributes:
         columns: Their names.
-        tallies: By what repeats: `repeats` alone, or `repeats` and `conflicts` where rows may differ in a variant.
+        tallies: By what they count: `duplicates` alone, or `duplicates` and `conflicts` where rows may differ in a variant.
         problems: What is said of each.
         skips_nulls: Whether a row without a value in one of them has no key.
         variant: The column that rows of one key may differ in; empty: none.
@@ -42,7 +42,7 @@ class _Key:
     skips_nulls: bool
     variant: str = ""
     named: str = ""
-    index: Repeats = field(default_factory=lambda: Repeats(room_bytes=_ROOM_BYTES))
+    index: DuplicateFinder = field(default_factory=lambda: DuplicateFinder(room_bytes=_ROOM_BYTES))
 
 
 class KeyRules:
@@ -52,7 +52,7 @@ class KeyRules:
         """Starts with no rows."""
         self._keys = [*_unique_columns(contract), *_unique_together(contract), _features(contract)]
         for key in self._keys:
-            key.index = Repeats(room_bytes=_ROOM_BYTES // len(self._keys))
+            key.index = DuplicateFinder(room_bytes=_ROOM_BYTES // len(self._keys))
         self._label = _only(contract.columns, "label")
         used = {name for key in self._keys for name in key.columns}
         if not self._label.classes:
@@ -65,7 +65,7 @@ class KeyRules:
 
     def tallies_of(self, column: str) -> list[Tally]:
         """The tallies about one column."""
-        return [key.tallies["repeats"] for key in self._keys if key.named == column]
+        return [key.tallies["duplicates"] for key in self._keys if key.named == column]
 
     @property
     def table_tallies(self) -> list[Tally]:
@@ -114,8 +114,8 @@ class KeyRules:
         for key in self._keys:
             found = key.index.finish()
             for kind, tally in key.tallies.items():
-                count = found.num_repeats if kind == "repeats" else found.num_conflicts
-                named = found.repeats if kind == "repeats" else found.conflicts
+                count = found.num_duplicates if kind == "duplicates" else found.num_conflicts
+                named = found.duplicates if kind == "duplicates" else found.conflicts
                 offences = [self._offence(each, key, kind) for each in named]
                 tally.add(num_checked=0, num_broken=count, offences=offences)
 
@@ -127,19 +127,19 @@ class KeyRules:
         places: Any = pc.index_in(array, value_set=pa.array(self._label.classes, pa.string()))
         return places.fill_null(-1).to_numpy(zero_copy_only=False).astype(np.int64).view(np.uint64)
 
-    def _offence(self, repeat: Repeat, key: _Key, kind: _Kind) -> Offence:
-        number, place = self._log.number_and_place(repeat.row)
-        where = f"it stands first at {self._log.number_and_place(repeat.first_row)[1]}"
+    def _offence(self, duplicate: Duplicate, key: _Key, kind: _Kind) -> Offence:
+        number, place = self._log.number_and_place(duplicate.row)
+        where = f"it stands first at {self._log.number_and_place(duplicate.first_row)[1]}"
         bound = ""
         if kind == "conflicts":
-            value: object = self._log.value(repeat.row, key.variant)
-            where += f", with {key.variant} {self._log.value(repeat.first_row, key.variant)}"
+            value: object = self._log.value(duplicate.row, key.variant)
+            where += f", with {key.variant} {self._log.value(duplicate.first_row, key.variant)}"
         elif key.named:
-            value = self._log.value(repeat.row, key.named)
+            value = self._log.value(duplicate.row, key.named)
         elif key.variant:
-            value = self._log.value(repeat.row, self._id) if self._id else None
+            value = self._log.value(duplicate.row, self._id) if self._id else None
         else:
-            value = ", ".join(f"{name} = {self._log.value(repeat.row, name)}" for name in key.columns)
+            value = ", ".join(f"{name} = {self._log.value(duplicate.row, name)}" for name in key.columns)
         if key.tallies[kind].max_fraction or not key.named:
             bound = key.tallies[kind].bound
         return Offence(number, place, key.named, key.problems[kind], value, bound, remedy=where)
@@ -157,7 +157,7 @@ def _unique_columns(contract: Contract) -> list[_Key]:
 
 
 def _key(columns: tuple[str, ...], tally: Tally, problem: str, *, named: str = "") -> _Key:
-    return _Key(columns, {"repeats": tally}, {"repeats": problem}, skips_nulls=True, named=named)
+    return _Key(columns, {"duplicates": tally}, {"duplicates": problem}, skips_nulls=True, named=named)
 
 
 def _unique_together(contract: Contract) -> list[_Key]:
@@ -175,17 +175,17 @@ def _features(contract: Contract) -> _Key:
     label = _only(contract.columns, "label")
     features = tuple(column.name for column in contract.columns if column.role == "feature")
     tallies: dict[_Kind, Tally] = {
-        "repeats": _limited("duplicates", contract.duplicates),
+        "duplicates": _limited("duplicates", contract.duplicates),
         "conflicts": _limited("label_conflicts", contract.label_conflicts),
     }
     problems: dict[_Kind, str] = {
-        "repeats": "the features and the label are those of an earlier row",
+        "duplicates": "the features and the label are those of an earlier row",
         "conflicts": "the features are those of an earlier row that has another label",
     }
     return _Key(features, tallies, problems, skips_nulls=False, variant=label.name)
 
 
-def _limited(rule: str, limit: Limit) -> Tally:
+def _limited(rule: str, limit: DuplicateLimit) -> Tally:
     bound = f"at most {limit.max_fraction:g} of the rows" if limit.max_fraction else "none"
     return Tally(rule, severity=limit.severity, bound=bound, max_fraction=limit.max_fraction)
 

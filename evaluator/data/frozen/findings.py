@@ -22,7 +22,7 @@ def keep(store: Store, finding: Finding) -> str:
     return digest
 
 
-def found(store: Store, reference: str, *, rows_digest: str | None = None) -> list[Finding]:
+def findings_of(store: Store, reference: str, *, rows_digest: str | None = None) -> list[Finding]:
     """What was found out about `name@version`, ordered by when it was.
 
     Args:
@@ -54,12 +54,12 @@ def withdrawal_of(store: Store, reference: str, *, rows_digest: str | None = Non
     Args:
         store: The dataset's store.
         reference: `name@version`.
-        rows_digest: As for `found`.
+        rows_digest: As for `findings_of`.
 
     Raises:
         DamageError: A finding was changed.
     """
-    known = found(store, reference, rows_digest=rows_digest)
+    known = findings_of(store, reference, rows_digest=rows_digest)
     return next((finding for finding in known if isinstance(finding, Withdrawal)), None)
 
 

@@ -146,7 +146,7 @@ def _stage(
                     if check.has_passed:
                         stage(chunk.table)
                 read.append(Source(name=path.name, sha256=digest.result(), num_rows=num_rows))
-    return read, check.finish().model_copy(update={"changes": changes.words()})
+    return read, check.finish().model_copy(update={"changes": changes.descriptions()})
 
 
 @contextmanager

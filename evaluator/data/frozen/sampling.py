@@ -20,7 +20,7 @@ from assay.evaluator.data.frozen.staging import StagedShard, Staging
 from assay.evaluator.data.profile.splitmix import GOLDEN, mixed
 from assay.evaluator.errors import DataError
 from assay.manifests.column import FrozenColumn
-from assay.manifests.contract import Sample
+from assay.manifests.contract import RowSample
 from assay.manifests.dataset import Parent
 
 MOST_STRATA = 10_000
@@ -40,7 +40,7 @@ class SampledStaging:
         *,
         columns: tuple[FrozenColumn, ...],
         shard_rows: int | None,
-        sample: Sample,
+        sample: RowSample,
         on_kept: Callable[[pa.Table], None] = lambda _: None,
     ) -> None:
         """Starts with no rows.

@@ -8,7 +8,7 @@ import pyarrow.compute as pc
 
 from assay.evaluator.data.profile.distinct import Distinct, hashes
 from assay.manifests.column import is_number
-from assay.manifests.contract import Column
+from assay.manifests.contract_column import Column
 
 _FORMS = (("[0-9]", "9"), ("[A-Z]", "A"), ("[a-z]", "a"))
 _CLASSES = {"9": "[0-9]", "A": "[A-Z]", "a": "[a-z]"}

@@ -105,9 +105,9 @@ def _require_schema(schema: pa.Schema, contract: Contract, name: str) -> None:
             )
 
 
-def _has_no_zone(found: AnyType) -> bool:
-    found = found.value_type if pa.types.is_dictionary(found) else found
-    return pa.types.is_timestamp(found) and found.tz is None
+def _has_no_zone(actual: AnyType) -> bool:
+    actual = actual.value_type if pa.types.is_dictionary(actual) else actual
+    return pa.types.is_timestamp(actual) and actual.tz is None
 
 
 def _chunk_rows(contract: Contract) -> int:

@@ -60,11 +60,11 @@ def arrow_schema(columns: Iterable[FrozenColumn]) -> pa.Schema:
     return pa.schema([(column.name, arrow_type(column)) for column in columns])
 
 
-def require_columns(found: Sequence[str], *, contract: Contract, place: str, remedy: str = "") -> None:
+def require_columns(names: Sequence[str], *, contract: Contract, place: str, remedy: str = "") -> None:
     """Refuses a file whose columns are not those of the contract; their order is free.
 
     Args:
-        found: The names that the file has, in its order.
+        names: The names that the file has, in its order.
         contract: What the names must be. An ignored column may be absent.
         place: The file, and the line where it names its columns.
         remedy: What to do, if more is known than the nearest name.
@@ -73,12 +73,12 @@ def require_columns(found: Sequence[str], *, contract: Contract, place: str, rem
         DataError: A name stands twice, is unknown to the contract, or is missing.
     """
     known = [column.name for column in contract.columns]
-    for index, name in enumerate(found):
-        if name in found[:index]:
+    for index, name in enumerate(names):
+        if name in names[:index]:
             raise DataError("the column stands here twice", place=place, field=name, remedy="keep one of them")
-    for name in found:
+    for name in names:
         if name not in known:
-            near = did_you_mean(name, [other for other in known if other not in found] or known)
+            near = did_you_mean(name, [other for other in known if other not in names] or known)
             raise DataError(
                 UNKNOWN_COLUMN,
                 place=place,
@@ -86,11 +86,11 @@ def require_columns(found: Sequence[str], *, contract: Contract, place: str, rem
                 remedy=remedy or f"{near}; a column that is not wanted is named in the contract with role: ignored",
             )
     for column in contract.frozen_columns:
-        if column.name not in found:
+        if column.name not in names:
             raise DataError(
                 MISSING_COLUMN,
                 place=place,
                 field=column.name,
                 bound=", ".join(known),
-                remedy=remedy or f"found columns: {', '.join(found)}",
+                remedy=remedy or f"found columns: {', '.join(names)}",
             )

@@ -10,26 +10,26 @@ from assay.evaluator.data.ingest.arrow_schema import SCALARS, AnyArray, AnyType
 from assay.evaluator.data.ingest.chunk import Converted, Refusal
 
 
-def acceptable(found: AnyType, *, type_name: str) -> bool:
+def acceptable(actual: AnyType, *, type_name: str) -> bool:
     """Whether some values of a type can become the contract's scalar type without loss.
 
     Whole numbers become wider or narrower whole numbers, or floats, where they fit; floats become other floats where
     they fit; a float never becomes a whole number, nor a number a string or a bool.
     """
-    if pa.types.is_dictionary(found):
-        return acceptable(found.value_type, type_name=type_name)
-    if pa.types.is_null(found):
+    if pa.types.is_dictionary(actual):
+        return acceptable(actual.value_type, type_name=type_name)
+    if pa.types.is_null(actual):
         return True
     if dates.is_moment(type_name):
-        return dates.acceptable(found, type_name=type_name)
+        return dates.acceptable(actual, type_name=type_name)
     target = SCALARS[type_name]
     if pa.types.is_integer(target):
-        return pa.types.is_integer(found)
+        return pa.types.is_integer(actual)
     if pa.types.is_floating(target):
-        return pa.types.is_integer(found) or pa.types.is_floating(found)
+        return pa.types.is_integer(actual) or pa.types.is_floating(actual)
     if pa.types.is_boolean(target):
-        return pa.types.is_boolean(found)
-    return pa.types.is_string(found) or pa.types.is_large_string(found) or pa.types.is_string_view(found)
+        return pa.types.is_boolean(actual)
+    return pa.types.is_string(actual) or pa.types.is_large_string(actual) or pa.types.is_string_view(actual)
 
 
 def from_arrow(array: AnyArray, *, type_name: str) -> Converted:

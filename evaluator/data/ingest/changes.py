@@ -7,16 +7,16 @@ CRLF_READ = "line ends \\r\\n read as \\n"
 
 
 class Changes:
-    """Counts what was changed, by what it was in words."""
+    """Counts what was changed, by its description."""
 
     def __init__(self) -> None:
         self._counts: Counter[str] = Counter()
 
-    def add(self, words: str, *, count: int = 1) -> None:
+    def add(self, change: str, *, count: int = 1) -> None:
         """Counts a change; of none of its kind nothing is said."""
         if count:
-            self._counts[words] += count
+            self._counts[change] += count
 
-    def words(self) -> tuple[str, ...]:
+    def descriptions(self) -> tuple[str, ...]:
         """Each kind of change with its count, in the order in which they were met first."""
-        return tuple(f"{words}: {count:,}" for words, count in self._counts.items())
+        return tuple(f"{change}: {count:,}" for change, count in self._counts.items())

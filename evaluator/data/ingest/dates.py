@@ -80,15 +80,15 @@ def filled(array: AnyArray, rows: list[int]) -> pa.Array:
     return pc.if_else(pa.array(is_there), pa.scalar(0, numbers.type), numbers).cast(array.type)
 
 
-def acceptable(found: AnyType, *, type_name: str) -> bool:
+def acceptable(actual: AnyType, *, type_name: str) -> bool:
     """Whether some values of an Arrow type can become dates or timestamps without loss.
 
     A timestamp without a zone can be either: a day at midnight, or a time that the contract says is of UTC. One with a
     zone is no date, since it is another day elsewhere.
     """
     if type_name == "timestamp":
-        return pa.types.is_timestamp(found)
-    return pa.types.is_date(found) or (pa.types.is_timestamp(found) and found.tz is None)
+        return pa.types.is_timestamp(actual)
+    return pa.types.is_date(actual) or (pa.types.is_timestamp(actual) and actual.tz is None)
 
 
 def from_arrow(array: AnyArray, *, type_name: str) -> Converted:

@@ -34,7 +34,8 @@ from assay.evaluator.data.ingest.changes import CRLF_READ, Changes
 from assay.evaluator.data.ingest.chunk import Chunk, Converted, Offence, Origin, chunk_of, one_array
 from assay.evaluator.data.ingest.text_values import from_texts
 from assay.evaluator.errors import DataError
-from assay.manifests.contract import Column, Contract
+from assay.manifests.contract import Contract
+from assay.manifests.contract_column import Column
 
 _BLANK = re.compile(rb"[\r\n]*")
 

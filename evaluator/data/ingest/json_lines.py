@@ -12,7 +12,8 @@ from assay.evaluator.data.ingest.arrow_schema import UNKNOWN_COLUMN, written_typ
 from assay.evaluator.data.ingest.blocks import Block, blocks, is_utf8, require_text, undecodable
 from assay.evaluator.data.ingest.changes import CRLF_READ, Changes
 from assay.evaluator.data.ingest.chunk import Chunk, Converted, Offence, Origin, chunk_of, one_array
-from assay.manifests.contract import Column, Contract
+from assay.manifests.contract import Contract
+from assay.manifests.contract_column import Column
 from assay.manifests.errors import did_you_mean
 
 _MAX_EXTRA_BRACKETS = 1000

@@ -17,7 +17,7 @@ from assay.evaluator.data.ingest import dates
 from assay.evaluator.data.ingest.chunk import Converted, Refusal
 from assay.evaluator.data.ingest.tensors import from_nested
 from assay.evaluator.data.ingest.text_values import from_texts
-from assay.manifests.contract import Column
+from assay.manifests.contract_column import Column
 
 
 class NumberText(str):

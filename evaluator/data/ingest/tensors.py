@@ -25,22 +25,22 @@ def list_type(column: FrozenColumn, *, levels: int | None = None) -> pa.DataType
     return found
 
 
-def acceptable_tensor(found: AnyType, *, column: FrozenColumn) -> bool:
+def acceptable_tensor(actual: AnyType, *, column: FrozenColumn) -> bool:
     """Whether values of a type can be the tensors of a column: lists nested as the shape, or one flat list.
 
     A flat list holds the elements in row-major order, as NumPy lays them out.
     """
-    if isinstance(found, pa.FixedShapeTensorType):
-        in_order = found.permutation is None or list(found.permutation) == list(range(len(found.shape)))
-        return tuple(found.shape) == column.shape and in_order and acceptable(found.value_type, type_name=column.type)
+    if isinstance(actual, pa.FixedShapeTensorType):
+        in_order = actual.permutation is None or list(actual.permutation) == list(range(len(actual.shape)))
+        return tuple(actual.shape) == column.shape and in_order and acceptable(actual.value_type, type_name=column.type)
     levels: list[int | None] = []
-    while _is_list(found):
-        levels.append(found.list_size if pa.types.is_fixed_size_list(found) else None)
-        found = found.value_type
+    while _is_list(actual):
+        levels.append(actual.list_size if pa.types.is_fixed_size_list(actual) else None)
+        actual = actual.value_type
     for shape in _shapes(column):
         if len(levels) == len(shape):
             fits = all(size in (None, wanted) for size, wanted in zip(levels, shape, strict=True))
-            return fits and acceptable(found, type_name=column.type)
+            return fits and acceptable(actual, type_name=column.type)
     return False
 
 
@@ -131,14 +131,14 @@ def _elements(storage: AnyArray, column: FrozenColumn) -> AnyArray | None:
     return None if level.null_count else level
 
 
-def _element_type(found: AnyType) -> pa.DataType:
-    while _is_list(found):
-        found = found.value_type
-    return found
+def _element_type(actual: AnyType) -> pa.DataType:
+    while _is_list(actual):
+        actual = actual.value_type
+    return actual
 
 
-def _is_list(found: AnyType) -> bool:
-    return pa.types.is_list(found) or pa.types.is_large_list(found) or pa.types.is_fixed_size_list(found)
+def _is_list(actual: AnyType) -> bool:
+    return pa.types.is_list(actual) or pa.types.is_large_list(actual) or pa.types.is_fixed_size_list(actual)
 
 
 def _shapes(column: FrozenColumn) -> tuple[tuple[int, ...], ...]:

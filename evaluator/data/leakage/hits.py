@@ -16,7 +16,7 @@ class Hits:
         self._origins: list[Origin] = []
 
     @property
-    def found(self) -> npt.NDArray[np.bool_]:
+    def is_hit_R(self) -> npt.NDArray[np.bool_]:
         """Which rows were found, shape (rows,)."""
         return self._source >= 0
 

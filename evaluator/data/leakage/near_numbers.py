@@ -62,7 +62,7 @@ class NearNumbers:
         self._is_wanted = np.ones(num_rows, np.bool_)
         self._hits = Hits(num_rows)
 
-    def look(self, table: pa.Table, origin: Origin, numbers: npt.NDArray[np.int64]) -> None:
+    def search(self, table: pa.Table, origin: Origin, numbers: npt.NDArray[np.int64]) -> None:
         """Looks for these rows among some rows of a training set."""
         scaled = self._scales.scaled(table)
         keys = self._keys(self._projected(scaled), self._texts(table))

@@ -50,7 +50,7 @@ class NearTexts:
         self._is_wanted = np.ones(len(self._texts), np.bool_)
         self._hits = Hits(len(self._texts))
 
-    def look(self, table: pa.Table, origin: Origin, numbers: npt.NDArray[np.int64]) -> None:
+    def search(self, table: pa.Table, origin: Origin, numbers: npt.NDArray[np.int64]) -> None:
         """Looks for these rows among some rows of a training set."""
         texts = _texts(table, self._columns).unique()
         first = first_rows(_texts(table, self._columns), texts)

@@ -20,7 +20,7 @@ class Same:
         self._sorted = digests[self._order]
         self.hits = Hits(len(digests))
 
-    def look(self, digests: Digests, origin: Origin, numbers: np.ndarray) -> None:
+    def search(self, digests: Digests, origin: Origin, numbers: np.ndarray) -> None:
         """Looks for the dataset's rows among those of a training set.
 
         Args:

@@ -18,7 +18,7 @@ from assay.evaluator.data.leakage.row_digest import row_digests
 from assay.evaluator.data.leakage.same import Same
 from assay.evaluator.data.leakage.single_feature import single_features
 from assay.evaluator.data.leakage.training import Training, TrainingRows
-from assay.evaluator.data.leakage.training_cutoff import Moments, as_microseconds
+from assay.evaluator.data.leakage.training_cutoff import TrainingCutoff, as_microseconds
 from assay.evaluator.storage import Store
 from assay.manifests.base import Instant
 from assay.manifests.dataset import Dataset
@@ -63,9 +63,9 @@ def leakage_of(
         DataError: A training set cannot be read with the dataset's columns.
         DamageError: Frozen rows are damaged.
     """
-    asked = _Search(dataset, store, check or dataset.contract.leakage, cutoff, block_bytes)
-    asked.look(training)
-    return asked.found(training)
+    search = _Search(dataset, store, check or dataset.contract.leakage, cutoff, block_bytes)
+    search.read(training)
+    return search.finding(training)
 
 
 class _Search:
@@ -87,14 +87,14 @@ class _Search:
         if self._id is not None:
             self._ids = Same(np.concatenate([row_digests(table, (self._id,)) for table in self._tables()]))
         self._has_ids = False
-        self._moments = Moments(cutoff)
+        self._training_cutoff = TrainingCutoff(cutoff)
         self._near = Hits(dataset.num_rows)
         self._sample = self._sampled()
         self._scales = Scales(self._sample, self._features)
         self._mean_length = self._text_length()
         self._block_rows = self._rows_in(block_bytes)
 
-    def look(self, training: Sequence[Training]) -> None:
+    def read(self, training: Sequence[Training]) -> None:
         """Reads the training sets, once for each block of the dataset."""
         for first_row in range(0, self._dataset.num_rows, self._block_rows):
             near = self._near_search(first_row)
@@ -106,14 +106,14 @@ class _Search:
                     if first_row == 0:
                         self._look_for_same(rows, numbers)
                     if near is not None:
-                        near.look(rows.table, rows.origin, numbers)
+                        near.search(rows.table, rows.origin, numbers)
             if near is not None:
                 near.marked(self._near, first_row)
 
-    def found(self, training: Sequence[Training]) -> Leakage:
+    def finding(self, training: Sequence[Training]) -> Leakage:
         """What was found."""
         telling = single_features(self._sample, self._features, self._dataset.label)
-        asked: dict[str, Any] = {
+        fields: dict[str, Any] = {
             "reference": self._dataset.reference,
             "rows_digest": self._dataset.rows_digest,
             "num_rows": self._dataset.num_rows,
@@ -125,23 +125,23 @@ class _Search:
             "single_features": tuple(telling[:NUM_PAIRS]),
         }
         # The finding itself says what is over its bound.
-        return Leakage(**asked, is_fine=not Leakage.model_construct(**asked).leaks)
+        return Leakage(**fields, is_fine=not Leakage.model_construct(**fields).leaks)
 
     def _tables(self) -> Any:
         for shard in self._dataset.shards:
             yield self._reader.rows(shard.first_row, shard.num_rows)
 
     def _look_for_same(self, rows: TrainingRows, numbers: np.ndarray) -> None:
-        self._exact.look(row_digests(rows.table, self._features), rows.origin, numbers)
+        self._exact.search(row_digests(rows.table, self._features), rows.origin, numbers)
         if self._normalised is not None:
             digests = row_digests(rows.table, self._features, normalised=True)
-            self._normalised.look(digests, rows.origin, numbers)
+            self._normalised.search(digests, rows.origin, numbers)
         if self._ids is not None and self._id is not None and self._id.name in rows.table.column_names:
             is_there = rows.table[self._id.name].is_valid().to_numpy()
             self._has_ids |= bool(is_there.any())
-            self._ids.look(row_digests(rows.table, (self._id,))[is_there], rows.origin, numbers[is_there])
+            self._ids.search(row_digests(rows.table, (self._id,))[is_there], rows.origin, numbers[is_there])
         if self._timestamp is not None and self._timestamp in rows.table.column_names:
-            self._moments.look(rows.table[self._timestamp])
+            self._training_cutoff.add(rows.table[self._timestamp])
 
     def _sampled(self) -> pa.Table:
         step = math.ceil(self._dataset.num_rows / SAMPLE_ROWS)
@@ -185,13 +185,13 @@ class _Search:
         return NearNumbers(table, self._features, scales=self._scales, threshold=self._check.distance)
 
     def _overlaps(self) -> list[Overlap]:
-        is_exact = self._exact.hits.found
+        is_exact = self._exact.hits.is_hit_R
         found = [self._overlap("exact", self._exact.hits, is_exact, "rows with the same features")]
         is_same = is_exact
         if self._normalised is None:
             found.append(self._unknown("normalised", "not looked for: there is no text among the features"))
         else:
-            is_normalised = self._normalised.hits.found & ~is_exact
+            is_normalised = self._normalised.hits.is_hit_R & ~is_exact
             is_same = is_same | is_normalised
             words = "rows with the same features but for case, white space and Unicode form"
             found.append(self._overlap("normalised", self._normalised.hits, is_normalised, words))
@@ -199,15 +199,15 @@ class _Search:
             found.append(self._unknown("near", self._why_not_near))
         elif self._by_texts:
             words = f"texts that share {self._check.jaccard:g} of their runs of five characters"
-            found.append(self._overlap("near", self._near, self._near.found & ~is_same, words, "jaccard"))
+            found.append(self._overlap("near", self._near, self._near.is_hit_R & ~is_same, words, "jaccard"))
         else:
             words = f"numbers within {self._check.distance:g} of their spread, root mean square"
-            found.append(self._overlap("near", self._near, self._near.found & ~is_same, words, "distance"))
+            found.append(self._overlap("near", self._near, self._near.is_hit_R & ~is_same, words, "distance"))
         if self._ids is None or not self._has_ids:
             whose = "rows have no id" if self._ids is None else "no training set has the column of ids"
             found.append(self._unknown("ids", f"not looked for: {whose}"))
         else:
-            found.append(self._overlap("ids", self._ids.hits, self._ids.hits.found, "rows with the same id"))
+            found.append(self._overlap("ids", self._ids.hits, self._ids.hits.is_hit_R, "rows with the same id"))
         return [*found, self._in_time()]
 
     def _overlap(self, kind: OverlapKind, hits: Hits, is_found: np.ndarray, words: str, measure: Any = None) -> Overlap:
@@ -230,17 +230,19 @@ class _Search:
         if self._timestamp is None:
             return self._unknown("time", "not looked for: no column of the dataset has the role timestamp")
         name = self._timestamp
-        is_old = self._moments.too_old(np.concatenate([as_microseconds(table[name]) for table in self._tables()]))
+        is_old = self._training_cutoff.too_old(
+            np.concatenate([as_microseconds(table[name]) for table in self._tables()])
+        )
         if is_old is None:
-            return self._unknown("time", f"not looked for: {self._moments.words}")
+            return self._unknown("time", f"not looked for: {self._training_cutoff.description}")
         first = np.flatnonzero(is_old)[:NUM_PAIRS].tolist()
         return Overlap(
             kind="time",
             num_rows=int(is_old.sum()),
             bound=self._check.time if self._cutoff is None else 0.0,
             pairs=tuple(Pair(row=row, id=self._id_of(row), place="", value=None) for row in first),
-            words=self._moments.words,
-            num_training_rows=self._moments.num_not_older,
+            words=self._training_cutoff.description,
+            num_training_rows=self._training_cutoff.num_not_older,
         )
 
     def _id_of(self, row: int) -> str | None:

@@ -15,7 +15,8 @@ from assay.evaluator.data.ingest.arrow_schema import MISSING_COLUMN, UNKNOWN_COL
 from assay.evaluator.data.ingest.source import require_source
 from assay.evaluator.errors import DataError
 from assay.evaluator.storage import Store
-from assay.manifests.contract import Column, Contract
+from assay.manifests.contract import Contract
+from assay.manifests.contract_column import Column
 from assay.manifests.dataset import Dataset
 from assay.manifests.leakage import TrainingSet
 

@@ -1,4 +1,4 @@
-"""Moments: whether rows of a dataset are newer than those that were learned from."""
+"""Training cut-off: whether rows of a dataset are newer than those that were learned from."""
 
 from datetime import UTC, datetime
 from typing import Any
@@ -13,7 +13,7 @@ from assay.manifests.base import Instant
 _MICROSECONDS = pa.timestamp("us", "UTC")
 
 
-class Moments:
+class TrainingCutoff:
     """The newest row of training sets, and how many of their rows are not older than a cut-off."""
 
     def __init__(self, cutoff: Instant | None) -> None:
@@ -21,7 +21,7 @@ class Moments:
         self._newest: int | None = None
         self.num_not_older = 0
 
-    def look(self, column: pa.ChunkedArray) -> None:
+    def add(self, column: pa.ChunkedArray) -> None:
         """Takes the timestamps of some rows of a training set."""
         values = as_microseconds(column)
         if not len(values):
@@ -42,7 +42,7 @@ class Moments:
         return None if self._newest is None else values <= self._newest
 
     @property
-    def words(self) -> str:
+    def description(self) -> str:
         """What rows are compared with."""
         if self._cutoff is not None:
             return f"rows before the cut-off {_in_words(self._cutoff)}"

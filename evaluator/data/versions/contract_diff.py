@@ -5,7 +5,8 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from assay.evaluator.provenance.dotted import flat
-from assay.manifests.contract import Column, Contract
+from assay.manifests.contract import Contract
+from assay.manifests.contract_column import Column
 from assay.manifests.dataset_diff import ContractChange
 
 

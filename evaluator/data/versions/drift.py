@@ -11,15 +11,21 @@ import pyarrow as pa
 
 from assay.evaluator.data.profile.distinct import Distinct
 from assay.evaluator.data.profile.profile import numbers, text_of
-from assay.evaluator.data.profile.quantiles import Distribution, Spread
+from assay.evaluator.data.profile.quantiles import Spread
+from assay.evaluator.data.versions.drift_statistics import (
+    Counts,
+    chi_squared_quantile,
+    jensen_shannon,
+    kolmogorov_smirnov,
+    l_infinity,
+    psi,
+)
 from assay.manifests.column import FrozenColumn, is_number
 from assay.manifests.contract import Contract
-from assay.manifests.drift import DriftThresholds
 from assay.manifests.drift_report import ColumnDrift, DriftStatistic
+from assay.manifests.drift_thresholds import DriftThresholds
 from assay.manifests.errors import shortened
 from assay.manifests.profile import ValueCount
-
-Counts = npt.NDArray[np.int64]
 
 FALSE_ALARMS = 0.05
 """How often chance alone may take any statistic of a report past its bound of chance."""
@@ -28,8 +34,6 @@ _MIN_EXPECTED = 5
 """Cells of which the smaller version would have fewer rows are taken together: no formula holds for them."""
 _BLOCK = 1 << 16
 _NUM_NAMED = 20
-
-
 _NEVER_ALIKE = ("id", "cluster", "timestamp")
 """Roles of columns that have other values in other rows: that is no drift."""
 
@@ -122,63 +126,6 @@ def compare(earlier: Follower, later: Follower, *, contract: Contract) -> tuple[
         _column_drift(before, after, thresholds, false_alarms=FALSE_ALARMS / max(1, num_statistics))
         for before, after, thresholds in pairs
     )
-
-
-def psi(earlier: Counts, later: Counts) -> float:
-    """The population stability index of two sets of cells: the sum of (q - p) ln(q / p) over their fractions p and q.
-
-    A cell that one of them does not have counts there as half a row: the logarithm of nothing is infinite.
-    (Siddiqi 2006, "Credit Risk Scorecards".)
-
-    Args:
-        earlier: Rows in each cell, shape (cells,).
-        later: The same of the later version.
-    """
-    p, q = (np.maximum(counts, 0.5) / counts.sum() for counts in (earlier, later))
-    return float(np.sum((q - p) * np.log(q / p)))
-
-
-def jensen_shannon(earlier: Counts, later: Counts) -> float:
-    """The Jensen-Shannon divergence of two sets of cells, in bits, from 0 to 1 (Lin 1991).
-
-    Args:
-        earlier: Rows in each cell, shape (cells,).
-        later: The same of the later version.
-    """
-    p, q = earlier / earlier.sum(), later / later.sum()
-    middle = (p + q) / 2
-    parts = [part[part > 0] * np.log2(part[part > 0] / middle[part > 0]) for part in (p, q)]
-    return float(min(1.0, max(0.0, sum(np.sum(part) for part in parts) / 2)))
-
-
-def kolmogorov_smirnov(earlier: Distribution, later: Distribution) -> float:
-    """The largest difference of the cumulative distributions of some numbers."""
-    values = np.concatenate((earlier.values, later.values))
-    p, q = (each.num_up_to(values) / each.num_values for each in (earlier, later))
-    return float(np.max(np.abs(p - q)))
-
-
-def l_infinity(earlier: Counts, later: Counts) -> float:
-    """The largest difference of the fractions that a cell has.
-
-    Args:
-        earlier: Rows in each cell, shape (cells,).
-        later: The same of the later version.
-    """
-    return float(np.max(np.abs(earlier / earlier.sum() - later / later.sum())))
-
-
-def chi_squared_quantile(probability: float, *, degrees: int) -> float:
-    """The quantile of chi-squared, to within two percent.
-
-    Exact for 1 and 2 degrees of freedom, else by Wilson and Hilferty (1931).
-    """
-    if degrees == 1:
-        return NormalDist().inv_cdf((1 + probability) / 2) ** 2
-    if degrees == 2:
-        return -2 * math.log(1 - probability)
-    part = 2 / (9 * degrees)
-    return degrees * max(0.0, 1 - part + NormalDist().inv_cdf(probability) * math.sqrt(part)) ** 3
 
 
 def _plain(pairs: list[tuple[_Followed, _Followed, DriftThresholds]]) -> Iterator[tuple[Any, Any, list[float | None]]]:

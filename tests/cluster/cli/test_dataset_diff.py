@@ -10,7 +10,8 @@ from assay.cluster.cli.main import app
 from assay.evaluator.data.frozen import findings
 from assay.evaluator.data.frozen.freeze import freeze
 from assay.evaluator.storage import open_store
-from assay.manifests.contract import Column, Contract
+from assay.manifests.contract import Contract
+from assay.manifests.contract_column import Column
 from assay.manifests.dataset_diff import DatasetDiff
 from assay.manifests.errors import AssayError
 
@@ -67,26 +68,26 @@ def test_what_changed_is_said_in_words(store):
 def test_the_answer_as_json_is_the_manifest_and_is_kept_beside_the_later_version(store):
     found = DatasetDiff.model_validate_json(ask("pets@v1", "pets@v2", "--store", store, "--by", "someone", "--json"))
     assert not found.drift.is_fine
-    (kept,) = findings.found(open_store(store), "pets@v2")
+    (kept,) = findings.findings_of(open_store(store), "pets@v2")
     assert (kept, kept.found_by) == (found.drift, "someone")
-    assert findings.found(open_store(store), "pets@v1") == []
+    assert findings.findings_of(open_store(store), "pets@v1") == []
 
 
 def test_versions_may_lie_in_two_stores(store, tmp_path):
     other = tmp_path / "other"
     shutil.copytree(store, other)
     ask(f"{store}/pets@v1", f"{other}/pets@v2")
-    assert [len(findings.found(open_store(str(each)), "pets@v2")) for each in (store, other)] == [0, 1]
+    assert [len(findings.findings_of(open_store(str(each)), "pets@v2")) for each in (store, other)] == [0, 1]
 
 
 def test_nothing_is_kept_if_it_shall_not_be(store):
     json.loads(ask("pets@v1", "pets@v2", "--store", store, "--no-keep", "--json"))
-    assert findings.found(open_store(store), "pets@v2") == []
+    assert findings.findings_of(open_store(store), "pets@v2") == []
 
 
 def test_a_version_that_is_compared_with_itself_vouches_for_nothing(store):
     ask("pets@v2", "pets@v2", "--store", store)
-    assert findings.found(open_store(store), "pets@v2") == []
+    assert findings.findings_of(open_store(store), "pets@v2") == []
 
 
 @pytest.mark.parametrize(("later", "exit_code"), [("pets@v2", 1), ("pets@v3", 0)])

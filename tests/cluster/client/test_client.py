@@ -3,13 +3,11 @@
 import json
 import os
 import pickle
-import secrets
 import shutil
 import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -25,10 +23,11 @@ from assay.cluster.errors import NoAnswerError, RunError
 from assay.cluster.report.record import document
 from assay.evaluator.ledger import reader
 from assay.manifests import InvalidInput
-from assay.manifests.ledger import Spent, cancel_key, submission_key
+from assay.manifests.ledger_layout import cancel_key, submission_key
+from assay.manifests.spent import Spent
 from tests import builders
 from tests.fake_jobs import NOWHERE, TOKEN, FakeJobs, tell
-from tests.ray_head import Head, ray_head, with_code_apart
+from tests.ray_head import Head, with_code_apart
 
 ONE_SLOT = {"max_slots": 1}  # a second one would only have to be started
 SLOW = """
@@ -37,13 +36,6 @@ def slow(features, *, flip_every):
     # Over half a second for a unit, and no time for the rows of the probe, which come one by one.
     return threshold(features, flip_every=flip_every, delay_s=0.15 if len(features["x"]) > 1 else 0.0)
 """
-
-
-@pytest.fixture(scope="module")
-def head() -> Iterator[Head]:
-    token = secrets.token_hex(32)
-    with ray_head(token, {"RAY_AUTH_TOKEN": token}) as found:
-        yield found
 
 
 def variables(head: Head) -> dict[str, str]:
@@ -81,9 +73,9 @@ def broken(tmp_path_factory, head) -> Submission:
 @pytest.mark.slow
 @pytest.mark.usefixtures("broken")
 def test_a_cancelled_submission_keeps_its_units_and_the_next_one_outlives_its_client_and_is_read(tmp_path, head):
-    experiment, code = with_code_apart(
-        tmp_path, arms={**builders.ARMS, "control": builders.variant("slow", flip_every=5)}, resources=ONE_SLOT
-    )
+    arms = {"control": builders.variant("slow", flip_every=5), "again": builders.own_variant(flip_every=5)}
+    experiment, code = with_code_apart(tmp_path, arms={**builders.ARMS, **arms}, resources=ONE_SLOT)
+    builders.write_own_modules(code)
     with (code / "variants_under_test.py").open("a") as file:
         file.write(SLOW)
     first = head.client().submit(experiment, working_dir=code, name="first")
@@ -232,6 +224,13 @@ def test_what_must_not_or_cannot_travel_is_refused(tmp_path, monkeypatch, option
         Client(NOWHERE, "s3cret-token").submit(builders.write_experiment(tmp_path), **options)
     for secret in ("s3cret-token", "of-the-bucket"):
         assert secret not in str(refused.value)
+
+
+def test_a_working_folder_with_an_assay_of_its_own_is_refused(tmp_path):
+    experiment, code = with_code_apart(tmp_path)
+    (code / "assay.py").touch()
+    with pytest.raises(InvalidInput, match=r"code/assay\.py: on Ray this would be imported instead"):
+        Client(NOWHERE).submit(experiment, working_dir=code)
 
 
 def test_a_head_that_is_down_is_told_at_once(tmp_path):

@@ -15,10 +15,10 @@ from assay import Client
 from assay.cluster.client.submission import Submission
 from assay.cluster.report.record import document
 from assay.evaluator.storage import open_store
-from assay.manifests.ledger import Progress
+from assay.manifests.progress import Progress
 from tests import builders
-from tests.ray_head import Head, ray_head, with_code_apart
-from tests.seaweed import BUCKET, SECRET_KEY, S3Server
+from tests.ray_head import Head, with_code_apart
+from tests.seaweed import BUCKET, SECRET_KEY
 
 pytestmark = [pytest.mark.ray, pytest.mark.slow]
 LATE = """
@@ -46,11 +46,9 @@ class Ended:
 
 
 @pytest.fixture(scope="module")
-def ended(tmp_path_factory, s3: S3Server) -> Iterator[Ended]:
+def ended(tmp_path_factory, head: Head) -> Iterator[Ended]:
     """One run that meets everything: a ledger that wants credentials, an arm that fails, a SIGTERM before the end."""
     folder = tmp_path_factory.mktemp("secrets")
-    token, password = secrets.token_hex(32), secrets.token_hex(16)
-    (folder / "token").write_text(token)
     arms = {name: builders.ARMS[name] for name in ("control", "better")}
     arms |= {"broken": builders.variant("raises", above=0.9), "late": builders.variant("late")}
     resources = {"max_slots": 1, "max_attempts": 1}
@@ -58,15 +56,15 @@ def ended(tmp_path_factory, s3: S3Server) -> Iterator[Ended]:
     experiment, code = with_code_apart(folder, arms=arms, resources=resources, ledger=ledger)
     with (code / "variants_under_test.py").open("a") as file:
         file.write(LATE)
-    variables = {"RAY_AUTH_TOKEN_PATH": str(folder / "token"), "DATABASE_PASSWORD": password, **s3.variables}
-    with pytest.MonkeyPatch.context() as patch, ray_head(token, variables) as head:
-        for name, value in variables.items():
+    with pytest.MonkeyPatch.context() as patch:
+        for name, value in head.variables.items():
             patch.setenv(name, value)
         submission = Client(head.address).submit(experiment, working_dir=code, name="secrets")
         for progress in submission.stream(timeout_s=90):
             if progress.arms[-1].num_units_done:
                 submission._jobs.stop(submission.submission_id)  # SIGTERM, as from an operator
-        planted = {"token": token, "password": password, "secret access key": SECRET_KEY}
+        password = head.variables["DATABASE_PASSWORD"]
+        planted = {"token": head.token, "password": password, "secret access key": SECRET_KEY}
         yield Ended(head, submission, progress, planted)
 
 

@@ -12,6 +12,7 @@ from assay.cluster.commit.ledger_samples import samples_of
 from assay.cluster.errors import RunError
 from assay.evaluator import fingerprint
 from assay.evaluator.ledger import reader
+from assay.evaluator.ledger.commit_record import LedgerFile
 from assay.manifests import PlanColumns
 from tests import builders
 
@@ -24,7 +25,7 @@ def prepared(tmp_path_factory) -> pipeline.Prepared:
 
 
 @pytest.fixture
-def files(prepared) -> list[reader.LedgerFile]:
+def files(prepared) -> list[LedgerFile]:
     return list(reader.committed_files(prepared.store, prepared.run.run_id))
 
 
@@ -34,7 +35,7 @@ def samples(prepared, files, metric=None):
     return samples_of(prepared.store, files, prepared.run, metric, columns=PlanColumns(), arms=arms)
 
 
-def changed(prepared, file, **columns) -> reader.LedgerFile:
+def changed(prepared, file, **columns) -> LedgerFile:
     """A unit's file with other values in some columns, stored under the name of another unit of the same arm."""
     table = pq.read_table(pa.BufferReader(prepared.store.get(file.key)))
     for name, values in columns.items():

@@ -5,12 +5,12 @@ from rich.console import Console
 
 from assay.cluster import pipeline
 from assay.cluster.cost import arm_cost
-from assay.cluster.drive import slot
+from assay.cluster.drive.arm_scorer import ArmScorer
 from assay.cluster.errors import RunError
 from assay.cluster.report.record import document
 from assay.cluster.report.terminal import verdict
 from assay.evaluator.ledger import reader
-from assay.evaluator.ledger.reader import UnitReceipt
+from assay.evaluator.ledger.receipt import UnitReceipt
 from assay.manifests import Prices
 from tests import builders
 
@@ -153,16 +153,16 @@ def test_an_arm_that_failed_has_cost_what_its_units_did(tmp_path):
 
 @pytest.mark.parametrize("arm", ["better", "control"])
 def test_an_arm_whose_slots_disagree_on_the_batch_size_fails_alone(tmp_path, monkeypatch, arm):
-    probed, turns = slot.Slot._probed, iter([False, True] * 99)
+    probe, turns = ArmScorer.probe, iter([False, True] * 99)
 
-    def on_two_hosts(self):
+    def on_two_hosts(self, **options):
         """As where every other unit goes to a host on which scores depend on the batch."""
-        found = probed(self)
-        if self._arm != arm or not next(turns):
+        found = probe(self, **options)
+        if self.arm != arm or not next(turns):
             return found
         return type(found)(num_rows=found.num_rows, num_flips=1, max_abs_difference=1.0, noise_floor=0.5)
 
-    monkeypatch.setattr(slot.Slot, "_probed", on_two_hosts)
+    monkeypatch.setattr(ArmScorer, "probe", on_two_hosts)
     suite = {**builders.SUITE, "on_wobble": "batch_size_1"}
     if arm == "control":
         with pytest.raises(RunError, match=r"the control 'control' could not be measured.*1 on .*8 on"):

@@ -4,7 +4,7 @@ import pytest
 
 from assay.cluster import pipeline
 from assay.cluster.cost import projects
-from assay.cluster.cost.account import Allowance
+from assay.cluster.cost.budget import BudgetCheck
 from assay.cluster.drive import driver, progress
 from assay.cluster.errors import StoppedError
 from assay.cluster.report.record import document
@@ -12,7 +12,9 @@ from assay.evaluator.ledger import reader
 from assay.evaluator.ledger.reader import OpenedRun
 from assay.evaluator.storage.memory import MemoryStore
 from assay.manifests import Budget
-from assay.manifests.ledger import Progress, Spent, progress_key
+from assay.manifests.ledger_layout import progress_key
+from assay.manifests.progress import Progress
+from assay.manifests.spent import Spent
 from tests import builders
 
 PRICES = {"cpu_hour": 3600.0}  # one a second
@@ -85,8 +87,8 @@ def test_a_run_that_repeats_another_counts_once(tmp_path):
             run_id, "2026", {}, {}, {}, {}, has_gpus=False, project=project, supersedes=supersedes, repeats=1
         )
 
-    watch = progress.Watch(ready.run, num_units=1, num_rows=1, store=store, submission_id="")
-    told_of = watch.progress("running", "")
+    reporter = progress.ProgressReporter(ready.run, num_units=1, num_rows=1, store=store, submission_id="")
+    told_of = reporter.progress("running", "")
     runs = [
         opened("a", price=1.0),
         opened("a.2", price=3.0, supersedes="a"),  # has told the cost of both
@@ -102,13 +104,13 @@ def test_a_run_that_repeats_another_counts_once(tmp_path):
 
 
 def test_both_budgets_bound_and_each_says_which():
-    both = Allowance(Budget(price=5.0), "p", Budget(gpu_hours=2.0, warn_at=0.5), elsewhere=Spent(gpu_s=3600.0))
+    both = BudgetCheck(Budget(price=5.0), "p", Budget(gpu_hours=2.0, warn_at=0.5), elsewhere=Spent(gpu_s=3600.0))
     assert both.exceeded(Spent(price=4.9, gpu_s=3599.0)) == ""
     assert both.exceeded(Spent(price=5.0)).startswith("the budget is spent: budget.price is 5, and 5 is gone")
     assert both.exceeded(Spent(gpu_s=3600.0)).startswith("the budget of project 'p' is spent: project_budget.gpu_hours")
     assert list(both.warnings(Spent(price=3.9))) == ["project_budget.gpu_hours"]
     assert list(both.warnings(Spent(price=4.0))) == ["budget.price", "project_budget.gpu_hours"]
-    assert Allowance().exceeded(Spent(price=1e9)) == ""
+    assert BudgetCheck().exceeded(Spent(price=1e9)) == ""
 
 
 def test_records_say_what_others_ask_of_them(tmp_path):

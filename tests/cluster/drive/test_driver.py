@@ -6,17 +6,19 @@ from collections import defaultdict
 import pytest
 
 from assay.cluster import pipeline
-from assay.cluster.cost.account import Allowance
+from assay.cluster.cost.budget import BudgetCheck
 from assay.cluster.drive import deadlines, driver
 from assay.cluster.drive.deadlines import Deadlines
-from assay.cluster.drive.driver import Driven, drive
+from assay.cluster.drive.drive_outcome import DriveOutcome
+from assay.cluster.drive.driver import Driver
 from assay.cluster.drive.executor import Outcome, Ready
-from assay.cluster.drive.progress import Watch
-from assay.cluster.drive.slot import Failure, Published
+from assay.cluster.drive.progress import ProgressReporter
+from assay.cluster.drive.schedule import Task
 from assay.cluster.drive.stopping import StopRequest
+from assay.cluster.drive.task_result import Failure, Published
 from assay.cluster.drive.waves import Waves
 from assay.cluster.errors import RunError
-from assay.evaluator.ledger.reader import UnitReceipt
+from assay.evaluator.ledger.receipt import UnitReceipt
 from assay.evaluator.storage.memory import MemoryStore
 from assay.manifests import Budget, Prices, Resources
 from tests import builders
@@ -34,7 +36,7 @@ class PretendedSlots:
         self.stuck: dict = {}
         self.num_slots = num_slots
         self.slots: dict[str, list] = {}
-        self.kinds: dict[str, str] = {}
+        self.accelerator_types: dict[str, str] = {}
         self.told: list = []
         self.tries: dict = defaultdict(int)
         self.done_by: dict = defaultdict(list)
@@ -45,16 +47,16 @@ class PretendedSlots:
     def start(self, run, *, import_paths) -> None:
         pass
 
-    def kind_of(self, arm) -> str:
+    def accelerator_type_of(self, arm) -> str:
         return arm.accelerator_type or ""
 
-    def want(self, kind, num_slots) -> None:
-        self.wanted.append((kind, num_slots))
-        there = sum(each == kind for each in self.kinds.values())
+    def want(self, accelerator_type, num_slots) -> None:
+        self.wanted.append((accelerator_type, num_slots))
+        there = sum(each == accelerator_type for each in self.accelerator_types.values())
         for _ in range(min(num_slots, self.num_slots) - there):
             name = f"slot-{next(self.numbers)}"
-            self.slots[name], self.kinds[name] = [], kind
-            self.told.append(Ready(name, kind))
+            self.slots[name], self.accelerator_types[name] = [], accelerator_type
+            self.told.append(Ready(name, accelerator_type))
 
     def submit(self, slot, task, upcoming) -> None:
         self.slots[slot].append(task)
@@ -91,7 +93,7 @@ class PretendedSlots:
 
     def give_back(self, slot) -> None:
         self.given_back.append(slot)
-        del self.slots[slot], self.kinds[slot]
+        del self.slots[slot], self.accelerator_types[slot]
 
     def close(self) -> None:
         self.slots = {}
@@ -119,33 +121,30 @@ def always_looks(monkeypatch) -> None:
 
 
 def driven(
-    prepared, executor, *, stop=None, waves=None, on_progress=lambda arm: None, order=(), allowance=None, **changes
-) -> Driven:
+    prepared, executor, *, stop=None, waves=None, on_progress=lambda arm: None, order=(), budget=None, **changes
+) -> DriveOutcome:
     experiment = prepared.run.experiment
     resources = experiment.resources.model_copy(update=changes.pop("resources", {}))
     run = prepared.run.model_copy(
         update={"experiment": experiment.model_copy(update={"resources": resources, **changes})}
     )
-    watch = Watch(run, num_units=NUM_UNITS, num_rows=200, store=MemoryStore("w"), submission_id="")
-    return drive(
+    reporter = ProgressReporter(
         run,
-        waves=waves or Waves(prepared.units),
-        published=(),
-        executor=executor,
-        import_paths=(),
-        on_progress=on_progress,
-        watch=watch,
-        order=order,
-        allowance=allowance,
-        stop=stop,
+        num_units=NUM_UNITS,
+        num_rows=200,
+        store=MemoryStore("w"),
+        submission_id="",
+        on_progress=lambda arm, _units: on_progress(arm),
     )
+    driver = Driver(run, executor=executor, reporter=reporter, order=order, budget=budget, stop=stop)
+    return driver.drive(waves or Waves(prepared.units), published=(), import_paths=())
 
 
-def kinds(found: Driven) -> list[str]:
+def kinds(found: DriveOutcome) -> list[str]:
     return [event.kind for event in found.events]
 
 
-def is_whole(found: Driven, arms=builders.ARMS) -> bool:
+def is_whole(found: DriveOutcome, arms=builders.ARMS) -> bool:
     return all(sorted(found.receipts[arm]) == list(range(NUM_UNITS)) for arm in arms)
 
 
@@ -209,7 +208,7 @@ def test_a_unit_that_lags_is_done_by_another_slot_and_nobody_waits_for_the_first
     ],
 )
 def test_rows_that_were_made_twice_are_compared(prepared, digest, is_ours, expected):
-    script = {("better", 2, 1): published(driver.Task("better", 2), digest=digest, is_ours=is_ours)}
+    script = {("better", 2, 1): published(Task("better", 2), digest=digest, is_ours=is_ours)}
     found = driven(prepared, PretendedSlots(script))
     assert kinds(found) == expected
     assert is_whole(found)
@@ -236,14 +235,14 @@ def test_a_request_to_stop_ends_it_between_two_units(prepared):
 
 
 def test_a_spent_budget_stops_it_and_says_which_bound(prepared):
-    allowance = Allowance(Budget(price=1e-9))
-    found = driven(prepared, PretendedSlots(), allowance=allowance, prices=Prices(cpu_hour=1.0))
+    budget = BudgetCheck(Budget(price=1e-9))
+    found = driven(prepared, PretendedSlots(), budget=budget, prices=Prices(cpu_hour=1.0))
     assert found.stopped.startswith("the budget is spent: budget.price is 1e-09")
 
 
 def test_a_soft_bound_is_told_once_and_stops_nothing(prepared):
-    allowance = Allowance(Budget(price=1e6, slot_hours=1e6, warn_at=1e-15))
-    found = driven(prepared, PretendedSlots(), allowance=allowance, prices=Prices(cpu_hour=1.0))
+    budget = BudgetCheck(Budget(price=1e6, slot_hours=1e6, warn_at=1e-15))
+    found = driven(prepared, PretendedSlots(), budget=budget, prices=Prices(cpu_hour=1.0))
     assert is_whole(found)
     told = [event.message for event in found.events if event.kind == "budget"]
     assert [words.partition(" is ")[0] for words in told] == ["the budget", "the budget"]
@@ -283,9 +282,9 @@ def test_between_waves_a_kind_of_slot_does_not_keep_the_room_that_another_needs(
     class OneRoom(PretendedSlots):
         """Room for one slot, whatever its kind."""
 
-        def want(self, kind, num_slots) -> None:
+        def want(self, accelerator_type, num_slots) -> None:
             if not self.slots:
-                super().want(kind, min(num_slots, 1))
+                super().want(accelerator_type, min(num_slots, 1))
 
     arms = tuple(
         arm.model_copy(update={"accelerator_type": "H100" if arm.name == "better" else None})
@@ -313,7 +312,7 @@ def test_a_deadline_comes_from_the_arms_own_history():
     assert bounds.hangs_after_s("a") == 3600
     assert bounds.lags_after_s("a") == float("inf")
     for seconds in (20.0, 2.0, 3.0):
-        bounds.took("a", seconds)
+        bounds.record("a", seconds)
     assert bounds.hangs_after_s("a") == 200.0
     assert bounds.lags_after_s("a") == 9.0  # three times the median
     assert bounds.hangs_after_s("b") == 3600

@@ -10,8 +10,11 @@ from assay.cluster.errors import RunError
 from assay.cluster.report.record import document
 from assay.evaluator.errors import StoreError
 from assay.evaluator.ledger import reader
+from assay.evaluator.ledger.receipt import UnitReceipt
 from assay.evaluator.storage.memory import MemoryStore
-from assay.manifests.ledger import SUBMISSION_VARIABLE, Progress, cancel_key, progress_key, submission_key
+from assay.manifests.environment_variables import SUBMISSION_VARIABLE
+from assay.manifests.ledger_layout import cancel_key, progress_key, submission_key
+from assay.manifests.progress import Progress
 from tests import builders
 
 NUM_UNITS = 7  # 200 rows in units of 32
@@ -30,8 +33,8 @@ def told(prepared) -> Progress:
     return Progress.model_validate_json(prepared.store.get(progress_key(prepared.run.run_id)).to_pybytes())
 
 
-def receipt(arm: str, unit: int, num_rows: int = 32) -> reader.UnitReceipt:
-    return reader.UnitReceipt(arm, unit, "key", num_rows, 1, "sha256", "digest", {})
+def receipt(arm: str, unit: int, num_rows: int = 32) -> UnitReceipt:
+    return UnitReceipt(arm, unit, "key", num_rows, 1, "sha256", "digest", {})
 
 
 class Clock:
@@ -78,8 +81,8 @@ def every_unit(monkeypatch) -> None:
     monkeypatch.setattr(driver, "_TICK_S", 0.0)
 
 
-def watch_of(prepared, store, clock=Clock, submission_id="") -> progress.Watch:
-    return progress.Watch(
+def reporter_of(prepared, store, clock=Clock, submission_id="") -> progress.ProgressReporter:
+    return progress.ProgressReporter(
         prepared.run, num_units=NUM_UNITS, num_rows=NUM_ROWS, store=store, submission_id=submission_id, clock=clock
     )
 
@@ -103,41 +106,42 @@ def test_progress_is_not_taken_for_a_run_or_for_a_file_of_one(prepared):
 
 def test_a_thousand_units_in_a_second_are_told_once(prepared, clock):
     store = CountingStore()
-    watch = watch_of(prepared, store, clock)
+    reporter = reporter_of(prepared, store, clock)
     for step in range(1000):
         clock.now_s = step / 1000
-        watch.published(receipt("control", step % NUM_UNITS))
-        watch.look()
+        reporter.add_published_unit(receipt("control", step % NUM_UNITS))
+        reporter.poll_cancelled()
     assert store.num_replaced == 1
     clock.now_s = 1.0
-    watch.look()
+    reporter.poll_cancelled()
     assert store.num_replaced == 2
 
 
 def test_the_estimate_counts_what_was_evaluated_now_and_no_failed_arm(prepared, clock):
-    watch = watch_of(prepared, MemoryStore("estimate"), clock)
-    watch.found([receipt("control", unit) for unit in range(NUM_UNITS)])  # free: says nothing about the pace
-    assert watch.progress("running", "").eta_s is None
+    reporter = reporter_of(prepared, MemoryStore("estimate"), clock)
+    for unit in range(NUM_UNITS):  # free: says nothing about the pace
+        reporter.add_existing_unit(receipt("control", unit))
+    assert reporter.progress("running", "").eta_s is None
     clock.now_s = 10.0
     for unit in range(5):
-        watch.published(receipt("better", unit))
-    watch.arm_failed("worse", "cannot be loaded")
-    reached = watch.progress("running", "")
+        reporter.add_published_unit(receipt("better", unit))
+    reporter.arm_failed("worse", "cannot be loaded")
+    reached = reporter.progress("running", "")
     assert reached.eta_s == 10 / 5 * (2 + NUM_UNITS)  # two of 'better', all of 'again'
     assert {arm.arm: arm.failed for arm in reached.arms}["worse"] == "cannot be loaded"
 
 
 def test_a_unit_that_is_told_twice_counts_once(prepared, clock):
-    watch = watch_of(prepared, MemoryStore("twice"), clock)
+    reporter = reporter_of(prepared, MemoryStore("twice"), clock)
     for _ in range(2):
-        watch.published(receipt("better", 3))
-    assert watch.progress("running", "").num_units_done == 1
+        reporter.add_published_unit(receipt("better", 3))
+    assert reporter.progress("running", "").num_units_done == 1
 
 
 def test_a_store_that_takes_no_progress_does_not_end_the_run(prepared, clock):
-    watch = watch_of(prepared, BrokenStore("broken"), clock, submission_id="small-1")
-    with progress.watched(watch):
-        watch.published(receipt("better", 3))
+    reporter = reporter_of(prepared, BrokenStore("broken"), clock, submission_id="small-1")
+    with progress.reporting(reporter):
+        reporter.add_published_unit(receipt("better", 3))
 
 
 def test_a_run_that_failed_says_why(tmp_path, every_unit):

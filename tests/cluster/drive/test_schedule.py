@@ -6,8 +6,10 @@ from hypothesis import strategies as st
 from assay.cluster.drive.schedule import Schedule, Task
 
 
-def schedule_of(pending, *, replicas=1, max_attempts=1, kinds=None) -> Schedule:
-    schedule = Schedule(list(pending), replicas=replicas, max_attempts=max_attempts, kinds=kinds)
+def schedule_of(pending, *, replicas=1, max_attempts=1, accelerator_types=None) -> Schedule:
+    schedule = Schedule(
+        list(pending), replicas=replicas, max_attempts=max_attempts, accelerator_types=accelerator_types
+    )
     schedule.add(pending)
     return schedule
 
@@ -98,7 +100,7 @@ def test_a_lost_slot_leaves_its_arm_to_others():
     schedule = schedule_of({"a": [0, 1]})
     schedule.next_task("s")
     assert schedule.next_task("t") is None
-    schedule.gone("s")
+    schedule.release("s")
     assert schedule.next_task("t") == Task("a", 1)
 
 
@@ -125,10 +127,10 @@ def test_a_unit_is_not_tried_again_while_its_copy_still_runs():
 
 
 def test_a_slot_gets_only_arms_of_its_kind():
-    schedule = schedule_of({"a": [0], "b": [0], "c": [0]}, kinds={"b": "H100"})
+    schedule = schedule_of({"a": [0], "b": [0], "c": [0]}, accelerator_types={"b": "H100"})
     assert [schedule.next_task("s", "H100"), schedule.next_task("s", "H100")] == [Task("b", 0), None]
     assert [schedule.next_task("t").arm, schedule.next_task("t").arm] == ["a", "c"]
-    assert schedule_of({"a": [0, 1], "b": [0]}, replicas=3, kinds={"b": "H100"}).num_openings() == {
+    assert schedule_of({"a": [0, 1], "b": [0]}, replicas=3, accelerator_types={"b": "H100"}).num_openings() == {
         "": 2,
         "H100": 1,
     }

@@ -108,11 +108,25 @@ def test_the_plan_is_in_the_ledger_before_the_first_unit(tmp_path):
 
 @pytest.mark.ray
 @pytest.mark.slow
-def test_a_unit_that_kills_its_process_costs_its_arm_only(tmp_path, local_ray):
-    arms = failing_arms(deadly=builders.variant("kills_process"))
-    expected = run(builders.write_experiment(tmp_path, ledger="calm", arms=failing_arms()))["scores_digest"]
-    experiment = builders.write_experiment(tmp_path, arms=arms, resources={"max_attempts": 2})
+def test_a_unit_that_kills_its_process_costs_its_arm_only_and_one_that_does_so_once_costs_nothing(tmp_path, local_ray):
+    once = tmp_path / "once"
+    arms = failing_arms(
+        deadly=builders.variant("kills_process"),
+        shaken=builders.variant("kills_process", once=str(once), flip_every=2),
+    )
+    once.touch()
+    calm = builders.write_experiment(
+        tmp_path, ledger="calm", arms={name: arms[name] for name in arms if name != "deadly"}
+    )
+    expected = run(calm)["scores_digest"]
+    once.unlink()
+    experiment = builders.write_experiment(tmp_path, arms=arms, resources={"max_attempts": 2, "max_slots": 1})
     report = run(experiment, in_process=False)
-    assert {row["arm"]: row["decision"] for row in report["decisions"]} == {"deadly": "hold", "better": "promote"}
+    assert {row["arm"]: row["decision"] for row in report["decisions"]} == {
+        "deadly": "hold",
+        "shaken": "reject",
+        "better": "promote",
+    }
     assert report["scores_digest"] == expected
     assert "slot_lost" in {event["kind"] for event in report["events"]}
+    assert {event["arm"] for event in report["events"] if event["kind"] == "arm_failed"} == {"deadly"}

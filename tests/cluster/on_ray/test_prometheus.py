@@ -9,7 +9,6 @@ from pathlib import Path
 import pytest
 import ray
 
-from assay.cluster import pipeline
 from assay.cluster.on_ray import prometheus
 from tests import builders
 
@@ -19,24 +18,23 @@ DASHBOARD = json.loads((Path(prometheus.__file__).parents[1] / "deploy" / "grafa
 def scraped(name: str, run_id: str, *, least: float) -> float:
     """The value of one metric of one run, as the node exports it every few seconds, once it is large enough."""
     port, value = ray.nodes()[0]["MetricsExportPort"], float("nan")
-    for _ in range(60):
+    deadline = time.monotonic() + 60
+    while time.monotonic() < deadline:
         with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=10) as answer:
             lines = answer.read().decode().splitlines()
         found = [line for line in lines if line.startswith(f"ray_{name}{{") and f'run_id="{run_id}"' in line]
         value = max((float(line.rpartition(" ")[2]) for line in found), default=value)
         if value >= least:
             return value
-        time.sleep(1)
+        time.sleep(0.2)
     raise AssertionError(f"{name} is {value}, not {least}")
 
 
 @pytest.mark.ray
 @pytest.mark.slow
-def test_a_run_on_ray_can_be_watched_with_prometheus(tmp_path, local_ray):
-    prepared = pipeline.prepare(str(builders.write_experiment(tmp_path, prices={"cpu_hour": 36000.0})))
-    pipeline.run(prepared, in_process=False, on_progress=lambda arm, units: None)
-    num_units = prepared.num_units * len(builders.ARMS)
-    run_id = prepared.run.run_id
+def test_a_run_on_ray_can_be_watched_with_prometheus(run_on_ray):
+    num_units = run_on_ray.num_units * len(builders.ARMS)
+    run_id = run_on_ray.run.run_id
     assert scraped("assay_units_done", run_id, least=num_units) == num_units
     assert scraped("assay_units", run_id, least=num_units) == num_units
     assert 0 < scraped("assay_price", run_id, least=1e-9) < 36_000

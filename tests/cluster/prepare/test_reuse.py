@@ -12,14 +12,16 @@ from typer.testing import CliRunner
 
 from assay.cluster import pipeline
 from assay.cluster.cli import main
-from assay.cluster.drive import slot
+from assay.cluster.drive import arm_scorer
 from assay.cluster.prepare import reuse
 from assay.cluster.report.record import document
 from assay.cluster.report.terminal import verdict
 from assay.evaluator import fingerprint
 from assay.evaluator.ledger import reader
+from assay.evaluator.ledger.receipt import RECEIPT_METADATA
 from assay.evaluator.ledger.writer import parquet_bytes
 from assay.evaluator.provenance import environment, repository
+from assay.manifests.ledger_layout import LINEAGE_COLUMNS
 from tests import builders
 
 NUM_UNITS = 7  # 200 rows in units of 32
@@ -47,13 +49,13 @@ class Counter:
 @pytest.fixture
 def evaluated(monkeypatch) -> Counter:
     counter = Counter()
-    evaluate = slot.evaluate
+    evaluate = arm_scorer.evaluate
 
     def counted(*arguments, **options):
         counter.num_units += 1
         return evaluate(*arguments, **options)
 
-    monkeypatch.setattr(slot, "evaluate", counted)
+    monkeypatch.setattr(arm_scorer, "evaluate", counted)
     return counter
 
 
@@ -252,11 +254,11 @@ def other_scores_and_receipt(path: Path) -> None:
     """A forgery that only the commit record can tell."""
     other_scores(path)
     table = pq.ParquetFile(path).read()
-    rows = table.drop_columns([name for name in table.column_names if name in reader.LINEAGE_COLUMNS])
+    rows = table.drop_columns([name for name in table.column_names if name in LINEAGE_COLUMNS])
     digest = fingerprint.rows_digest(rows.replace_schema_metadata(None))
-    receipt = table.schema.metadata[reader.RECEIPT_METADATA].decode()
+    receipt = table.schema.metadata[RECEIPT_METADATA].decode()
     old = receipt.partition('"scores_digest": "')[2].partition('"')[0]
-    metadata = {reader.RECEIPT_METADATA: receipt.replace(old, digest).encode()}
+    metadata = {RECEIPT_METADATA: receipt.replace(old, digest).encode()}
     path.write_bytes(parquet_bytes(table.replace_schema_metadata(metadata)).to_pybytes())
 
 
@@ -340,7 +342,7 @@ def test_no_reuse_evaluates_everything(tmp_path, evaluated):
     assert evaluated.since() == NUM_ARMS * NUM_UNITS
 
 
-def test_a_take_over_that_was_interrupted_goes_on(tmp_path, evaluated):
+def test_reuse_that_was_interrupted_goes_on(tmp_path, evaluated):
     first = run(builders.write_experiment(tmp_path, arms=builders.ARMS))
     evaluated.since()
     experiment = builders.write_experiment(tmp_path, arms=builders.ARMS, suite=changed_suite(plan=other_plan()))
@@ -391,7 +393,8 @@ def test_ray_takes_over_what_one_process_has_scored(tmp_path, local_ray):
     arms = dict(builders.ARMS)
     new = arms.pop("worse")
     first = run(builders.write_experiment(tmp_path, arms=arms))
-    prepared = pipeline.prepare(str(builders.write_experiment(tmp_path, arms={**arms, "worse": new})))
+    experiment = builders.write_experiment(tmp_path, arms={**arms, "worse": new}, resources={"max_slots": 1})
+    prepared = pipeline.prepare(str(experiment))
     pipeline.run(prepared, in_process=False, on_progress=lambda arm, units: None)
     second = document(prepared.store, prepared.run.run_id)
     assert second["reused"]["runs"] == [first["run_id"]]

@@ -11,7 +11,7 @@ from assay.cluster import pipeline
 from assay.cluster.cli.main import main
 from assay.cluster.commit import arm_metrics
 from assay.evaluator.ledger import reader
-from assay.evaluator.ledger.verify import verify
+from assay.evaluator.ledger.ledger_verification import verify_ledger
 from tests import builders
 
 
@@ -51,7 +51,7 @@ def test_the_report_shows_what_scikit_learn_counts(run, monkeypatch, capsys):
     assert not code
     assert "worse: rows by label (down) and prediction (across)" in text
     assert "worse: probability of the predicted class" in text
-    assert verify(run.store).problems == ()
+    assert verify_ledger(run.store).problems == ()
 
 
 def test_only_the_fullest_cells_are_kept_and_the_rest_added_up(run, monkeypatch):

@@ -10,7 +10,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import zstandard
 
-from assay.manifests.contract import Column, Contract
+from assay.manifests.contract import Contract
+from assay.manifests.contract_column import Column
 
 PLAIN = ("csv", "tsv", "jsonl", "ndjson", "parquet", "arrow", "feather", "ipc")
 FORMATS = tuple(f"{suffix}{compression}" for compression in ("", ".gz", ".zst") for suffix in PLAIN)

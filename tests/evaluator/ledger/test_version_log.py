@@ -38,8 +38,8 @@ def decisions(store: Store, run_id: str) -> list[dict]:
 def test_the_gates_decisions_are_recorded_once_with_what_they_rest_on(ledger):
     store, run_id = ledger
     rows = decisions(store, run_id)
-    new = version_log.record(store, run_id, rows)
-    assert version_log.record(store, run_id, rows) == ()
+    new = version_log.record_decisions(store, run_id, rows)
+    assert version_log.record_decisions(store, run_id, rows) == ()
     assert version_log.entries(store) == new
     assert [(entry.number, entry.kind, entry.arm) for entry in new] == [
         (number, row["decision"], row["arm"]) for number, row in enumerate(rows, start=1)
@@ -53,7 +53,7 @@ def test_the_gates_decisions_are_recorded_once_with_what_they_rest_on(ledger):
 
 def test_each_entry_has_the_digest_of_the_canonical_json_of_the_one_before(ledger):
     store, run_id = ledger
-    version_log.record(store, run_id, decisions(store, run_id))
+    version_log.record_decisions(store, run_id, decisions(store, run_id))
     previous = None
     for number in (1, 2, 3):
         content = store.get(f"v1/log/{number:06d}.json").to_pybytes()
@@ -67,7 +67,7 @@ def test_each_entry_has_the_digest_of_the_canonical_json_of_the_one_before(ledge
 
 def test_an_override_stands_beside_the_gates_decision(ledger):
     store, run_id = ledger
-    version_log.record(store, run_id, decisions(store, run_id))
+    version_log.record_decisions(store, run_id, decisions(store, run_id))
     entry = version_log.override(store, run_id, "better", "hold", reason="the launch is frozen", by="release team")
     assert (entry.kind, entry.decision, entry.reason, entry.by) == (
         "override",
@@ -75,7 +75,7 @@ def test_an_override_stands_beside_the_gates_decision(ledger):
         "the launch is frozen",
         "release team",
     )
-    assert version_log.record(store, run_id, decisions(store, run_id)) == ()
+    assert version_log.record_decisions(store, run_id, decisions(store, run_id)) == ()
     assert version_log.entries(store)[-1] == entry
 
 
@@ -101,7 +101,7 @@ def test_writers_at_once_leave_one_chain_with_every_decision_once(ledger):
     store, run_id = ledger
     rows = decisions(store, run_id)
     with ThreadPoolExecutor(8) as pool:
-        recorded = [pool.submit(version_log.record, store, run_id, rows) for _ in range(4)]
+        recorded = [pool.submit(version_log.record_decisions, store, run_id, rows) for _ in range(4)]
         overridden = [
             pool.submit(version_log.override, store, run_id, "worse", "hold", reason=f"reason {number}", by="someone")
             for number in range(8)
@@ -132,7 +132,7 @@ def test_an_answer_that_was_lost_is_no_second_entry(ledger):
 
 def test_nothing_is_appended_to_a_log_that_was_changed(ledger):
     store, run_id = ledger
-    version_log.record(store, run_id, decisions(store, run_id))
+    version_log.record_decisions(store, run_id, decisions(store, run_id))
     path = Path(store.uri, "v1/log/000002.json")
     path.write_text(path.read_text().replace('"by":"gate"', '"by":"date"'))
     with pytest.raises(DamageError, match=r"000002.json.*was changed.*assay ledger verify"):
@@ -141,7 +141,7 @@ def test_nothing_is_appended_to_a_log_that_was_changed(ledger):
 
 def test_an_entry_that_was_sealed_anew_does_not_fit_the_next(ledger):
     store, run_id = ledger
-    version_log.record(store, run_id, decisions(store, run_id))
+    version_log.record_decisions(store, run_id, decisions(store, run_id))
     path = Path(store.uri, "v1/log/000001.json")
     plain = {**json.loads(path.read_text()), "by": "nobody"}
     del plain["seal"]
@@ -153,7 +153,7 @@ def test_an_entry_that_was_sealed_anew_does_not_fit_the_next(ledger):
 
 def test_an_entry_that_only_looks_different_was_changed(ledger):
     store, run_id = ledger
-    version_log.record(store, run_id, decisions(store, run_id))
+    version_log.record_decisions(store, run_id, decisions(store, run_id))
     path = store.path("v1/log/000001.json")
     path.write_text(json.dumps(json.loads(path.read_text()), indent=1))
     assert "was changed" in next(version_log.links(store)).problem
@@ -161,6 +161,6 @@ def test_an_entry_that_only_looks_different_was_changed(ledger):
 
 def test_a_second_name_of_a_number_is_no_entry(ledger):
     store, run_id = ledger
-    version_log.record(store, run_id, decisions(store, run_id))
+    version_log.record_decisions(store, run_id, decisions(store, run_id))
     store.put_if_absent("v1/log/0000001.json", store.get("v1/log/000001.json"))
     assert [link.problem for link in version_log.links(store) if link.problem] == ["is no entry of the log"]

@@ -1,12 +1,14 @@
 import hashlib
-import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+import assay
 from assay.evaluator.errors import VariantError
-from assay.evaluator.predictors.entrypoint import check_parameters, code_digest, resolve_entrypoint
+from assay.evaluator.predictors.entrypoint import add_import_paths, check_parameters, code_digest, resolve_entrypoint
+from assay.manifests import InvalidInput
 from tests.evaluator.predictors import entrypoints
 
 HERE = "tests.evaluator.predictors.entrypoints"
@@ -15,6 +17,25 @@ HERE = "tests.evaluator.predictors.entrypoints"
 def _module(folder: Path, name: str, source: str, monkeypatch) -> None:
     (folder / f"{name}.py").write_text(source)
     monkeypatch.syspath_prepend(folder)
+
+
+def _write(folder: Path, files: dict[str, str]) -> None:
+    for name, source in files.items():
+        path = folder / name
+        path.parent.mkdir(exist_ok=True)
+        path.write_text(source)
+
+
+@pytest.fixture
+def project(tmp_path, monkeypatch) -> Iterator[Path]:
+    """A folder to import from, without the checkout of Assay that tests run in."""
+    monkeypatch.setattr(sys, "path", [path for path in sys.path if not Path(path, "stats").is_dir()])
+    monkeypatch.syspath_prepend(tmp_path)
+    before = set(sys.modules)
+    yield tmp_path
+    for name in set(sys.modules) - before:
+        if not name.startswith("assay"):
+            del sys.modules[name]
 
 
 def test_an_entrypoint_is_the_function_of_that_name():
@@ -40,12 +61,59 @@ def test_an_unknown_entrypoint_is_refused_with_the_nearest_name(entrypoint, name
         assert word in str(caught.value)
 
 
-def test_a_module_of_the_users_own_may_bear_the_name_of_a_folder_of_assays(tmp_path):
-    (tmp_path / "stats").mkdir()
-    (tmp_path / "stats/power.py").write_text("def net(): return 'mine'\n")
-    code = "from assay.evaluator.predictors.entrypoint import *; print(resolve_entrypoint('stats.power:net')())"
-    found = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, check=True)
-    assert found.stdout == "mine\n"
+RAISES = "raise RuntimeError('imported')"
+OWN_STATS = {"stats/power.py": "def net(): return 'mine'"}
+
+
+@pytest.mark.parametrize(
+    ("files", "entrypoint"),
+    [
+        (OWN_STATS, "stats.power:net"),  # Assay has this one, too; without __init__.py
+        (OWN_STATS | {"stats/__init__.py": ""}, "stats.power:net"),
+        ({"stats.py": "def net(): return 'mine'"}, "stats:net"),
+        (OWN_STATS | {"cluster.py": RAISES}, "stats.power:net"),
+    ],
+)
+def test_a_module_of_the_users_own_may_have_the_name_of_one_of_assays(files, entrypoint, project):
+    _write(project, files)
+    assert resolve_entrypoint(entrypoint)() == "mine"
+
+
+@pytest.mark.parametrize("function", [resolve_entrypoint, code_digest])
+@pytest.mark.parametrize(
+    ("files", "entrypoint"),
+    [
+        ({"cluster.py": RAISES}, "cluster.demo.models:perceptron"),
+        ({"cluster/__init__.py": RAISES}, "cluster.demo.models:perceptron"),
+        ({"cluster/own.py": RAISES}, "cluster.demo.models:perceptron"),
+        ({}, "cluster:perceptron"),
+    ],
+)
+def test_a_module_that_only_assay_has_is_refused_before_any_of_the_users_is_imported(
+    files, entrypoint, function, project
+):
+    _write(project, files)
+    with pytest.raises(VariantError, match="there is no module 'cluster") as caught:
+        function(entrypoint)
+    assert str(caught.value).endswith(f"did you mean 'assay.{entrypoint}'?")
+
+
+@pytest.mark.parametrize("name", ["assay.py", "assay/__init__.py"])
+def test_a_folder_with_an_assay_of_its_own_is_not_imported_from(name, tmp_path, monkeypatch):
+    _write(tmp_path, {name: ""})
+    monkeypatch.setattr(sys, "path", list(sys.path))
+    with pytest.raises(InvalidInput, match="instead of the installed package assay; rename it") as caught:
+        add_import_paths([str(tmp_path)])
+    assert str(tmp_path / name) in str(caught.value)
+    assert str(tmp_path) not in sys.path
+
+
+def test_folders_come_first_where_entrypoints_are_imported_from(tmp_path, monkeypatch):
+    monkeypatch.setattr(sys, "path", [str(tmp_path / "known"), str(tmp_path / "installed")])
+    _write(tmp_path, {"assay/rows.csv": ""})  # hides nothing
+    folders = [str(tmp_path), str(tmp_path / "absent"), str(tmp_path / "known")]
+    add_import_paths([*folders, str(Path(assay.__file__).parent.parent)])
+    assert sys.path[:4] == [folders[0], folders[1], str(Path(assay.__file__).parent.parent), folders[2]]
 
 
 @pytest.mark.parametrize(

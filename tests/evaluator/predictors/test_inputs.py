@@ -13,7 +13,7 @@ from assay.evaluator.data.frozen.freeze import freeze
 from assay.evaluator.errors import VariantError
 from assay.evaluator.predictors.inputs import check_inputs
 from assay.evaluator.storage.memory import MemoryStore
-from assay.manifests.contract import Column
+from assay.manifests.contract_column import Column
 from assay.manifests.dataset import Dataset
 from tests.evaluator.data import tables
 from tests.evaluator.predictors.builders import answers, batch, frozen, loaded, variant

@@ -67,7 +67,7 @@ def complains(features):
 
 @pytest.fixture
 def place(tmp_path, monkeypatch):
-    (tmp_path / "wobbling_variants.py").write_text(CODE)
+    (tmp_path / "batch_sensitive_variants.py").write_text(CODE)
     monkeypatch.syspath_prepend(tmp_path)
     builders.freeze_rows(tmp_path)
     return tmp_path
@@ -84,7 +84,7 @@ def probed(place, entrypoint, *, measure="correct", predictor="torch", output="l
         "direction": "lower" if measure in ("log_loss", "rmse", "mae", "calibration_error") else "higher",
     }
     suite = parse(yaml.safe_dump({**builders.SUITE, **names, "plan": planned}), file="s.yaml", kind="Suite")
-    given = builders.variant() | {"entrypoint": f"wobbling_variants:{entrypoint}", "parameters": parameters}
+    given = builders.variant() | {"entrypoint": f"batch_sensitive_variants:{entrypoint}", "parameters": parameters}
     variant = parse(yaml.safe_dump({**given, "predictor": predictor, "output": output}), file="v.yaml", kind="Variant")
     assert isinstance(suite, Suite)
     assert isinstance(variant, Variant)
@@ -145,6 +145,6 @@ def test_several_batches_of_the_first_unit_are_probed(place):
     assert found.num_rows == 4 * 5
 
 
-def test_a_variant_that_fails_on_whole_batches_is_no_wobble(place):
+def test_a_variant_that_fails_on_whole_batches_is_not_batch_size_sensitivity(place):
     with pytest.raises(PredictionError):
         probed(place, "complains", predictor="callable", output="probabilities")

@@ -7,23 +7,17 @@ from scipy import stats
 from assay.manifests.errors import InvalidInput
 from assay.stats.comparisons import paired_tests
 from assay.stats.comparisons.compact_letters import letters_of
+from assay.stats.moments import arm_means
 from assay.stats.moments.moments import moments_of
-from assay.stats.results.analysis import Comparison
+from assay.stats.results.comparison import Comparison
 
 ARMS = ("control", "a", "b")
 
 
 def _max_t(scores, *, kind="dunnett", alpha=0.05, call=paired_tests.max_t):
     moments = moments_of(scores, arms=ARMS[: scores.shape[1]], control=0)
-    return call(
-        moments.difference_mean_A,
-        moments.difference_covariance_AA / moments.num_rows,
-        df=moments.num_rows - 1,
-        arms=moments.arms,
-        pairs=paired_tests.pairs_of(scores.shape[1], control=0, family=kind),
-        alpha=alpha,
-        rounding=moments.rounding,
-    )
+    pairs = paired_tests.pairs_of(scores.shape[1], control=0, family=kind)
+    return call(arm_means.of_rows(moments), pairs=pairs, alpha=alpha)
 
 
 def _scores(num_rows=40, num_arms=3, seed=3):

@@ -55,7 +55,7 @@ def test_many_rows_agree_with_t():
         assert (pair.p_adjusted < 0.05) == (pair.ci_low > 0 or pair.ci_high < 0)
 
 
-@pytest.mark.parametrize("num_rows", [12, 40])
+@pytest.mark.parametrize("num_rows", [12, pytest.param(40, marks=pytest.mark.extended)])
 def test_family_wise_error_holds_with_heavy_tails(num_rows):
     rng = np.random.default_rng(4)
     errors = 0

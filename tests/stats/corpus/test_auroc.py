@@ -3,7 +3,8 @@ import pytest
 
 from assay.stats.analysis import analyze
 from assay.stats.corpus import auroc
-from assay.stats.corpus.corpus import Ranked, corpus_samples
+from assay.stats.corpus.corpus_samples import corpus_samples
+from assay.stats.corpus.ranked import Ranked
 from assay.stats.designs import paired
 from tests.stats.golden import golden
 from tests.stats.plans import plan
@@ -25,7 +26,7 @@ def samples_of(scores, labels, *, arms=("control", "a", "b"), clusters=None):
 
 
 def measured(scores, labels, **words):
-    return paired.measured(samples_of(scores, labels, **words), control=0)
+    return paired.measured_arms(samples_of(scores, labels, **words), control=0)
 
 
 def covariance(scores, labels, **words):

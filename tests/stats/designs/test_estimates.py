@@ -31,7 +31,7 @@ def test_mean_interval_agrees_with_r():
 def test_cluster_interval_agrees_with_sandwich():
     case = golden("clusters")
     samples = from_wide(("a",), np.arange(len(case["scores"])), [case["scores"]], cluster=case["clusters"])
-    (found,) = estimates.arm_estimates(paired.measured(samples, control=0), alpha=0.05, is_binary=False)
+    (found,) = estimates.arm_estimates(paired.measured_arms(samples, control=0), alpha=0.05, is_binary=False)
     assert found.method == "t_cr1"
     assert (found.ci_low, found.ci_high) == pytest.approx((case["low"], case["high"]), rel=1e-10)
 

@@ -103,6 +103,7 @@ def test_the_interaction_holds_its_level_for_several_arms_of_unequal_segments():
     assert np.mean(np.array(p_values) < 0.05) == pytest.approx(0.05, abs=3 * (0.05 * 0.95 / 1000) ** 0.5)
 
 
+@pytest.mark.extended
 def test_with_clusters_the_interaction_holds_its_level():
     p_values = []
     for seed in range(200):

@@ -120,6 +120,7 @@ def test_the_order_of_lines_never_shows():
     assert forth.to_json() == back.to_json()
 
 
+@pytest.mark.extended
 def test_clusters_hold_the_level_where_rows_do_not():
     """Clusters of 10 rows with a shared part, each in one arm: naive Welch is far off, CR1 is not."""
     rng, by_cluster, naive = np.random.default_rng(0), [], []
@@ -148,7 +149,7 @@ def test_arms_with_equal_cluster_totals_do_not_vary_against_each_other():
     rng = np.random.default_rng(3)
     control, clusters = rng.normal(size=31) * 1e3, np.arange(31) % 7
     groups = [control, control.copy(), control + 0.25]
-    arms = unpaired.measured(_samples(groups, cluster=np.tile(clusters, 3)), control=0)
+    arms = unpaired.measured_arms(_samples(groups, cluster=np.tile(clusters, 3)), control=0)
     assert not arms.relative_covariance_AA.any()
     assert arms.arm_std_error_A.min() > 0
     found = _analyze(groups, cluster=np.tile(clusters, 3))

@@ -8,6 +8,7 @@ from scipy import stats
 
 from assay.stats.comparisons import paired_tests
 from assay.stats.distributions.max_t import max_t_of, pair_variances
+from assay.stats.moments import arm_means
 from assay.stats.moments.moments import moments_of
 from tests.stats.golden import golden
 
@@ -19,14 +20,7 @@ def _family(kind: str, alpha: float = 0.05) -> paired_tests.Family:
     scores = scores - scores.mean(axis=0) + np.array(GOLDEN["shift"])
     moments = moments_of(scores, arms=("sl", "sw", "pl", "pw"), control=0)
     pairs = paired_tests.pairs_of(4, control=0, family=kind)
-    return paired_tests.max_t(
-        moments.difference_mean_A,
-        moments.difference_covariance_AA / moments.num_rows,
-        df=moments.num_rows - 1,
-        arms=moments.arms,
-        pairs=pairs,
-        alpha=alpha,
-    )
+    return paired_tests.max_t(arm_means.of_rows(moments), pairs=pairs, alpha=alpha)
 
 
 @pytest.mark.parametrize("kind", ["dunnett", "tukey"])

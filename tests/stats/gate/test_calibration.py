@@ -5,16 +5,14 @@ import pytest
 
 from assay.stats.errors import SamplesError
 from assay.stats.gate import calibration
-from assay.stats.guardrails.metric_guardrail import Guardrail
+from assay.stats.guardrails.metric_check import MetricCheck
 from tests.stats.plans import IMPROVEMENT, NON_INFERIORITY, correlated, differing, holding, plan, samples_of
 
 NUM = 100
 
 
 def rates(samples, planned, policy=IMPROVEMENT, *, guardrails=(), num_permutations=NUM):
-    found = calibration.calibrated(
-        samples, guardrails, planned, policy, num_permutations=num_permutations, seed=3, noise_floors={}
-    )
+    found = calibration.calibrated(samples, guardrails, planned, policy, num_permutations=num_permutations, seed=3)
     return {each.multiple: each for each in found}
 
 
@@ -25,9 +23,12 @@ def binary(num_rows=400):
 # Three standard errors of a rate of 0.05 over 100 replicates are 0.065.
 @pytest.mark.parametrize(
     ("samples", "scale"),
-    [(samples_of(correlated(200, [0.0, 0.3, -0.3])), "continuous"), (binary(), "binary")],
+    [
+        (samples_of(correlated(200, [0.0, 0.3, -0.3])), "continuous"),
+        pytest.param(binary(), "binary", marks=pytest.mark.extended),
+    ],
 )
-@pytest.mark.parametrize("minimum_effect", [0.0, 0.02])
+@pytest.mark.parametrize("minimum_effect", [0.0, pytest.param(0.02, marks=pytest.mark.extended)])
 def test_no_difference_is_rarely_promoted_and_twice_the_detectable_one_nearly_always(samples, scale, minimum_effect):
     found = rates(samples, plan(scale=scale, minimum_effect=minimum_effect))
     assert found[None].false_promote <= 0.05 + 0.065
@@ -49,7 +50,7 @@ def test_at_the_margin_of_non_inferiority_promotions_are_false():
 
 
 def test_what_guardrails_hold_back_is_told_apart():
-    guard = Guardrail("guard", "higher", "continuous", 0.01, differing(0.0, num_rows=200, seed=9))
+    guard = MetricCheck("guard", "higher", "continuous", 0.01, differing(0.0, num_rows=200, seed=9))
     planned = plan(guardrails=holding("guard", margin=0.01))
     found = rates(differing(0.0, num_rows=200), planned, guardrails=[guard], num_permutations=40)
     assert found[2.0].promote < 0.2

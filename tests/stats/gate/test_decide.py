@@ -8,7 +8,8 @@ import pytest
 from assay.stats import analysis
 from assay.stats.errors import SamplesError
 from assay.stats.gate import decide
-from assay.stats.guardrails.metric_guardrail import Guardrail
+from assay.stats.gate.evidence import ArmEvidence
+from assay.stats.guardrails.metric_check import MetricCheck
 from tests.stats.plans import IMPROVEMENT, NON_INFERIORITY, correlated, holding, plan, samples_of
 
 
@@ -24,7 +25,7 @@ def _with_mean(mean, *, num_rows=400, sd=1.0, seed=0):
 def _decide(samples, policy=IMPROVEMENT, *, guardrails=(), planned=(), failed=None, exploratory=False, **changes):
     planned = plan(guardrails=planned, **changes)
     found = analysis.analyze(samples, planned, guardrails=guardrails, exploratory=exploratory)
-    return decide.decide(found, policy, planned, failed=failed or {})
+    return decide.decide(found, policy, planned, ArmEvidence(failed=failed or {}))
 
 
 # The interval of 400 differences with standard deviation 1 is the mean +- 1.9659 / 20 = 0.0983.
@@ -66,8 +67,8 @@ def test_the_interval_decides(mean, changes, policy, decision, words):
 @pytest.mark.parametrize("direction", ["higher", "lower"])
 def test_every_guardrail_must_hold(loss, margin, decision, words, direction):
     sign = 1 if direction == "higher" else -1
-    fine = Guardrail("fine", "higher", "continuous", 0.5, _with_mean(0.0, seed=1))
-    guard = Guardrail("guard", direction, "continuous", margin, _with_mean(sign * loss, seed=2))
+    fine = MetricCheck("fine", "higher", "continuous", 0.5, _with_mean(0.0, seed=1))
+    guard = MetricCheck("guard", direction, "continuous", margin, _with_mean(sign * loss, seed=2))
     (found,) = _decide(_with_mean(0.2), guardrails=(fine, guard), planned=holding("fine", "guard"))
     assert found.decision == decision
     assert words in found.reasons[2]
@@ -126,7 +127,7 @@ def test_binary_arms_that_agree_everywhere_are_non_inferior_only_on_enough_rows(
     scores = np.ones((num_rows, 2))
     (found,) = _decide(samples_of(scores), NON_INFERIORITY, margins={"a": 0.02}, scale="binary")
     assert found.decision == decision
-    guard = Guardrail("guard", "higher", "binary", 0.02, samples_of(scores))
+    guard = MetricCheck("guard", "higher", "binary", 0.02, samples_of(scores))
     better = _with_mean(1.0, num_rows=num_rows)
     (guarded,) = _decide(better, guardrails=(guard,), planned=holding("guard"))
     assert guarded.decision == decision
@@ -153,7 +154,7 @@ def test_rows_of_the_prospect_do_settle_it():
 
 
 def test_guardrails_on_other_rows_are_refused():
-    short = Guardrail("guard", "higher", "continuous", 0.1, _with_mean(0.0, num_rows=399))
+    short = MetricCheck("guard", "higher", "continuous", 0.1, _with_mean(0.0, num_rows=399))
     with pytest.raises(SamplesError, match=r"'guard' was not scored on the rows of the primary metric \(399 and 400"):
         _decide(_with_mean(0.1), guardrails=(short,))
 
@@ -161,12 +162,12 @@ def test_guardrails_on_other_rows_are_refused():
 def test_guardrails_may_list_arms_in_another_order():
     samples = _with_mean(-0.5, seed=1)
     turned = replace(samples, arms=("a", "control"), kept_RA=samples.scores_RA[:, ::-1])
-    guard = Guardrail("guard", "higher", "continuous", 0.1, turned)
+    guard = MetricCheck("guard", "higher", "continuous", 0.1, turned)
     (found,) = _decide(_with_mean(0.5), guardrails=(guard,), planned=holding("guard"))
     assert found.decision == "reject"
 
 
 def test_a_binary_guardrail_refuses_other_scores():
-    guard = Guardrail("guard", "higher", "binary", 0.1, _with_mean(0.0))
+    guard = MetricCheck("guard", "higher", "binary", 0.1, _with_mean(0.0))
     with pytest.raises(SamplesError, match="scores of 'guard' are neither 0 nor 1"):
         _decide(_with_mean(0.1), guardrails=(guard,))

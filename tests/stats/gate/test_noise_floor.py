@@ -8,6 +8,7 @@ import pytest
 from assay.stats import analysis
 from assay.stats.errors import SamplesError
 from assay.stats.gate import calibration, decide, noise_floor
+from assay.stats.gate.evidence import ArmEvidence
 from tests.stats.plans import IMPROVEMENT, differing, plan
 
 AGAIN = "b"
@@ -33,7 +34,7 @@ def found(*means, **changes):
 )
 def test_the_largest_noise_counts_and_is_named(direction, again, floors, size, words):
     analysed, _ = found(0.3, again, direction=direction)
-    told = noise_floor.of(analysed, "a", noise_floors=floors, aa_arm=AGAIN)
+    told = noise_floor.of(analysed, "a", ArmEvidence(noise_floors=floors, aa_arm=AGAIN))
     assert told.size == pytest.approx(size)
     assert told.reason.startswith(words)
 
@@ -45,7 +46,7 @@ def test_the_largest_noise_counts_and_is_named(direction, again, floors, size, w
 def test_only_an_improvement_beyond_it_is_promoted(sign, gain, again, decision):
     direction = {1: "higher", -1: "lower"}[sign]
     analysed, planned = found(sign * gain, again, direction=direction)
-    variant, once_more = decide.decide(analysed, IMPROVEMENT, planned, aa_arm=AGAIN)
+    variant, once_more = decide.decide(analysed, IMPROVEMENT, planned, ArmEvidence(aa_arm=AGAIN))
     assert (variant.arm, variant.decision, variant.is_control) == ("a", decision, False)
     assert (once_more.arm, once_more.decision, once_more.is_control) == (AGAIN, "hold", True)
     assert decide.decide(analysed, IMPROVEMENT, planned)[0].decision == "promote"
@@ -53,12 +54,12 @@ def test_only_an_improvement_beyond_it_is_promoted(sign, gain, again, decision):
 
 def test_harm_is_harm_whatever_the_noise():
     analysed, planned = found(-0.3, 0.4)
-    assert decide.decide(analysed, IMPROVEMENT, planned, aa_arm=AGAIN)[0].decision == "reject"
+    assert decide.decide(analysed, IMPROVEMENT, planned, ArmEvidence(aa_arm=AGAIN))[0].decision == "reject"
 
 
 def test_an_arm_that_was_never_measured_leaves_noise_without_bound():
     analysed, planned = found(0.3)
-    decisions = decide.decide(analysed, IMPROVEMENT, planned, failed={AGAIN: "no memory"}, aa_arm=AGAIN)
+    decisions = decide.decide(analysed, IMPROVEMENT, planned, ArmEvidence(failed={AGAIN: "no memory"}, aa_arm=AGAIN))
     assert [(each.arm, each.decision) for each in decisions] == [("a", "hold"), (AGAIN, "hold")]
     assert "nobody knows it" in decisions[0].reasons[0]
     assert "could not be measured: no memory" in decisions[1].reasons[0]
@@ -66,24 +67,22 @@ def test_an_arm_that_was_never_measured_leaves_noise_without_bound():
 
 def test_a_calibration_holds_what_the_noise_hides_and_plants_nothing_in_the_control():
     planned = plan()
-    given = {"num_permutations": 20, "seed": 1, "noise_floors": {}}
+    given = {"num_permutations": 20, "seed": 1}
     # Once the labels are permuted, an arm that differs in every row is as far from the control as any other.
     samples = differing(0.0, 0.0)
     alone = calibration.calibrated(samples, (), planned, IMPROVEMENT, **given)
-    beside = calibration.calibrated(samples, (), planned, IMPROVEMENT, aa_arm=AGAIN, **given)
+    beside = calibration.calibrated(samples, (), planned, IMPROVEMENT, evidence=ArmEvidence(aa_arm=AGAIN), **given)
     promoted = {each.multiple: each.promote for each in beside}
     assert promoted[2] > 0.9  # two smallest detectable effects are beyond chance
     assert promoted[None] <= alone[0].promote
     with pytest.raises(SamplesError, match="one arm cannot be permuted"):
-        calibration.calibrated(differing(0.0), (), planned, IMPROVEMENT, aa_arm="a", **given)
+        calibration.calibrated(differing(0.0), (), planned, IMPROVEMENT, evidence=ArmEvidence(aa_arm="a"), **given)
 
 
 def test_rows_that_were_repeated_are_moved_as_numbers_when_a_calibration_plants():
     rng = np.random.default_rng(3)
     passes_PRA = rng.random((4, 300, 3)) < 0.7
     samples = replace(differing(0.0, 0.0, num_rows=300), kept_RA=passes_PRA.mean(axis=0), num_repeats=4)
-    rates = calibration.calibrated(
-        samples, (), plan(scale="binary"), IMPROVEMENT, num_permutations=5, seed=1, noise_floors={}
-    )
+    rates = calibration.calibrated(samples, (), plan(scale="binary"), IMPROVEMENT, num_permutations=5, seed=1)
     assert rates[-1].multiple == 2
     assert rates[-1].promote == 1.0

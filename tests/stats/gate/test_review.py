@@ -9,8 +9,8 @@ from assay.manifests.parse import parse
 from assay.manifests.policy import NextStage, Policy
 from assay.stats import analysis
 from assay.stats.gate import review
-from assay.stats.gate.evidence import ArmCost, Evidence
-from assay.stats.results.analysis import Analysis
+from assay.stats.gate.evidence import ArmCost, CheckOutcome, Evidence
+from assay.stats.results.analysis_record import Analysis
 from tests.stats.plans import differing, plan
 
 
@@ -48,7 +48,8 @@ def test_by_default_only_the_dataset_and_the_benchmark_count_and_the_rest_is_tol
 @pytest.mark.parametrize("requirement", ["leakage", "drift", "budget", "verification"])
 @pytest.mark.parametrize(("known", "decision"), [(None, "hold"), (False, "hold"), (True, "promote")])
 def test_what_is_required_must_be_known_and_fine(requirement, known, decision):
-    value = {None: None, False: "differs", True: "matched"}[known] if requirement == "verification" else known
+    verified = {None: None, False: "differs", True: "matched"}[known]
+    value = verified if requirement == "verification" else CheckOutcome(known)
     evidence = Evidence(dataset="rows@v1", **{requirement: value})
     (found,) = reviewed(differing(0.2), policy(require=(requirement,)), evidence=evidence)
     assert found.decision == decision

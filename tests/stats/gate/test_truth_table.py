@@ -10,7 +10,7 @@ from assay.manifests.policy import Policy
 from assay.stats import analysis
 from assay.stats.gate import review
 from assay.stats.gate.evidence import ArmCost, Evidence
-from assay.stats.guardrails.metric_guardrail import Guardrail
+from assay.stats.guardrails.metric_check import MetricCheck
 from tests.stats.plans import differing, holding, plan
 
 PLAN = plan(margins={"a": 0.1}, guardrails=holding("guard"))
@@ -46,7 +46,7 @@ def expected(policy: str, primary: str, guardrail: str, cost: str, verified: str
 
 @cache
 def analysed(primary: str, guardrail: str) -> analysis.Analysis:
-    guard = Guardrail("guard", "higher", "continuous", 0.1, differing(GUARDRAIL[guardrail], seed=1))
+    guard = MetricCheck("guard", "higher", "continuous", 0.1, differing(GUARDRAIL[guardrail], seed=1))
     return analysis.analyze(differing(PRIMARY[primary]), PLAN, guardrails=[guard])
 
 

@@ -4,7 +4,7 @@ import pytest
 from assay.stats.errors import SamplesError
 from assay.stats.guardrails import sum_ratio
 from assay.stats.moments.moments import moments_of
-from assay.stats.omnibus import omnibus
+from assay.stats.omnibus import repeated_measures
 
 
 def test_linearised_scores_have_the_ratio_as_mean_and_the_delta_variance():
@@ -30,7 +30,9 @@ def test_the_primary_path_holds_its_level_on_ratios():
         hard = rng.uniform(0.05, 0.3, size=150)
         wrong = np.stack([rng.binomial(words, hard) for _ in range(3)], axis=1)
         said = np.repeat(words[:, None], 3, axis=1)
-        found = omnibus.rm_anova(moments_of(sum_ratio.linearised(wrong, said), arms=("a", "b", "c"), control=0))
+        found = repeated_measures.rm_anova(
+            moments_of(sum_ratio.linearised(wrong, said), arms=("a", "b", "c"), control=0)
+        )
         rejected += found.p_value_corrected < 0.05
     assert 0.02 < rejected / 500 < 0.09
 

@@ -6,7 +6,7 @@ from statsmodels.stats.contingency_tables import cochrans_q
 from assay.stats.errors import SamplesError
 from assay.stats.moments.clusters import cluster_moments_of
 from assay.stats.moments.moments import moments_of
-from assay.stats.omnibus import omnibus
+from assay.stats.omnibus import independent_groups, repeated_measures, wald
 from tests.stats.golden import golden, nist_anova
 
 REPEATED = golden("repeated_measures")["cases"]
@@ -35,7 +35,7 @@ def moments(scores, control=0):
 
 def cluster_wald(scores, clusters, *, rows_vary=False):
     found = cluster_moments_of(scores, clusters, arms=[str(index) for index in range(scores.shape[1])], control=0)
-    return omnibus.cluster_wald(
+    return wald.cluster_wald(
         found.rows.mean_D,
         found.mean_covariance_DD,
         num_clusters=found.num_clusters,
@@ -61,7 +61,7 @@ def digits(value, certified):
 def test_nist_anova_keeps_the_digits_scipy_reaches_however_rows_are_chunked(name, chunk):
     groups, certified = nist_anova(name)
     parts = [merged(values, chunk or len(values)) for values in groups]
-    found = omnibus.oneway_of(parts) if chunk else omnibus.oneway(groups)
+    found = independent_groups.oneway_of(parts) if chunk else independent_groups.oneway(groups)
     # Eleven sets, one by one or in chunks, stay within a digit of scipy on the same data.
     assert found.statistic is not None
     assert digits(found.statistic, certified) > NIST_DIGITS[name] - 1
@@ -75,7 +75,7 @@ def test_nist_anova_keeps_the_digits_scipy_reaches_however_rows_are_chunked(name
 @pytest.mark.parametrize("name", REPEATED)
 def test_repeated_measures_agree_with_afex_and_car(name, control):
     case = REPEATED[name]
-    found = omnibus.rm_anova(moments(case["scores"], control))
+    found = repeated_measures.rm_anova(moments(case["scores"], control))
     details = dict(found.details)
     assert found.statistic == pytest.approx(case["f"], rel=1e-12)
     assert (found.df_num, found.df_den) == (case["df_num"], case["df_den"])
@@ -91,7 +91,7 @@ def test_repeated_measures_agree_with_afex_and_car(name, control):
 
 def test_epsilon_and_f_survive_what_all_scores_have_in_common():
     case = REPEATED["five_arms"]
-    found = omnibus.rm_anova(moments(np.array(case["scores"]) + 1e9))
+    found = repeated_measures.rm_anova(moments(np.array(case["scores"]) + 1e9))
     assert found.statistic == pytest.approx(case["f"], rel=1e-5)
     assert found.epsilon == pytest.approx(case["epsilon_gg"], rel=1e-5)
 
@@ -99,7 +99,7 @@ def test_epsilon_and_f_survive_what_all_scores_have_in_common():
 @pytest.mark.parametrize("name", REPEATED)
 def test_hotelling_agrees_with_r(name):
     case = REPEATED[name]
-    found = omnibus.hotelling(moments(case["scores"], 1))
+    found = repeated_measures.hotelling(moments(case["scores"], 1))
     assert found.statistic == pytest.approx(case["hotelling_f"], rel=1e-9)
     assert [found.df_num, found.df_den] == case["hotelling_df"]
     assert found.p_value == pytest.approx(case["hotelling_p"], rel=1e-9)
@@ -107,14 +107,14 @@ def test_hotelling_agrees_with_r(name):
 
 @pytest.mark.parametrize("name", REPEATED)
 def test_friedman_agrees_with_r(name):
-    found = omnibus.friedman(REPEATED[name]["scores"])
+    found = repeated_measures.friedman(REPEATED[name]["scores"])
     assert found.statistic == pytest.approx(REPEATED[name]["friedman"], rel=1e-12)
     assert found.p_value == pytest.approx(REPEATED[name]["friedman_p"], rel=1e-12)
 
 
 def test_cochran_q_is_friedman_of_zeros_and_ones():
     case = REPEATED["binary"]
-    found = omnibus.cochran_q(np.array(case["scores"]) == 1)  # booleans are scores too
+    found = repeated_measures.cochran_q(np.array(case["scores"]) == 1)  # booleans are scores too
     assert found.statistic == pytest.approx(case["friedman"], rel=1e-12)
     assert found.p_value == pytest.approx(cochrans_q(np.array(case["scores"])).pvalue, rel=1e-12)
 
@@ -123,7 +123,7 @@ def test_two_arms_give_the_square_of_the_paired_t():
     rng = np.random.default_rng(1)
     scores = rng.normal(size=(40, 2)) + rng.normal(size=(40, 1))
     t = stats.ttest_rel(scores[:, 1], scores[:, 0])
-    for test in (omnibus.rm_anova, omnibus.hotelling):
+    for test in (repeated_measures.rm_anova, repeated_measures.hotelling):
         found = test(moments(scores))
         assert found.statistic == pytest.approx(t.statistic**2)
         assert found.p_value == pytest.approx(t.pvalue)
@@ -138,8 +138,12 @@ def test_units_of_the_score_never_show(unit):
     clusters = np.repeat(np.arange(10), 4)
 
     def tested(values):
-        found = [omnibus.rm_anova(moments(values)), omnibus.hotelling(moments(values))]
-        found += [cluster_wald(values, clusters), omnibus.welch(values.T), omnibus.oneway(values.T)]
+        found = [repeated_measures.rm_anova(moments(values)), repeated_measures.hotelling(moments(values))]
+        found += [
+            cluster_wald(values, clusters),
+            independent_groups.welch(values.T),
+            independent_groups.oneway(values.T),
+        ]
         return np.array([(each.statistic, each.p_value, each.epsilon or 1.0) for each in found])
 
     np.testing.assert_allclose(tested(scores * unit), tested(scores), rtol=1e-9)
@@ -158,7 +162,7 @@ def test_cluster_wald_of_equal_clusters_is_hotelling_of_their_means():
     rng = np.random.default_rng(2)
     by_cluster = rng.normal(size=(12, 1, 3)) + rng.normal(size=(12, 5, 3))
     found = cluster_wald(by_cluster.reshape(60, 3), np.repeat(np.arange(12), 5))
-    of_means = omnibus.hotelling(moments(by_cluster.mean(axis=1)))
+    of_means = repeated_measures.hotelling(moments(by_cluster.mean(axis=1)))
     assert found.statistic == pytest.approx(of_means.statistic)
     assert (found.df_num, found.df_den) == (2, 10) == (of_means.df_num, of_means.df_den)
 
@@ -167,20 +171,20 @@ def test_cluster_wald_of_equal_clusters_is_hotelling_of_their_means():
 def test_unpaired_tests_agree_with_r(name):
     case = UNPAIRED[name]
     groups = list(case["groups"].values())
-    assert omnibus.oneway(groups).statistic == pytest.approx(case["oneway"]["f"], rel=1e-12)
-    assert omnibus.oneway(groups).p_value == pytest.approx(case["oneway"]["p"], rel=1e-11)
-    welch = omnibus.welch(groups)
+    assert independent_groups.oneway(groups).statistic == pytest.approx(case["oneway"]["f"], rel=1e-12)
+    assert independent_groups.oneway(groups).p_value == pytest.approx(case["oneway"]["p"], rel=1e-11)
+    welch = independent_groups.welch(groups)
     assert welch.statistic == pytest.approx(case["welch"]["f"], rel=1e-12)
     assert (welch.df_num, welch.df_den) == pytest.approx((case["welch"]["df_num"], case["welch"]["df_den"]), rel=1e-12)
     assert welch.p_value == pytest.approx(case["welch"]["p"], rel=1e-11)
-    assert omnibus.kruskal(groups).statistic == pytest.approx(case["kruskal"]["h"], rel=1e-12)
-    assert omnibus.kruskal(groups).p_value == pytest.approx(case["kruskal"]["p"], rel=1e-11)
+    assert independent_groups.kruskal(groups).statistic == pytest.approx(case["kruskal"]["h"], rel=1e-12)
+    assert independent_groups.kruskal(groups).p_value == pytest.approx(case["kruskal"]["p"], rel=1e-11)
 
 
 def test_chi_square_is_that_of_the_table():
     # R 4.2.2: chisq.test(matrix(c(30, 20, 10, 10, 15, 25), 3), correct = FALSE)
     groups = [np.repeat([1, 0], counts) for counts in ((30, 10), (20, 15), (10, 25))]
-    found = omnibus.chi_square(groups)
+    found = independent_groups.chi_square(groups)
     assert found.statistic == pytest.approx(16.369047619048, rel=1e-12)
     assert found.p_value == pytest.approx(0.00027893722275, rel=1e-10)
     assert found.df_num == 2
@@ -194,15 +198,15 @@ IDENTICAL_BINARY = np.tile(np.arange(20)[:, None] % 2, 3)
 @pytest.mark.parametrize(
     "found",
     [
-        omnibus.rm_anova(moments(IDENTICAL)),
-        omnibus.hotelling(moments(IDENTICAL)),
-        omnibus.friedman(IDENTICAL),
-        omnibus.cochran_q(IDENTICAL_BINARY),
+        repeated_measures.rm_anova(moments(IDENTICAL)),
+        repeated_measures.hotelling(moments(IDENTICAL)),
+        repeated_measures.friedman(IDENTICAL),
+        repeated_measures.cochran_q(IDENTICAL_BINARY),
         cluster_wald(IDENTICAL, np.arange(20) // 2),
-        omnibus.oneway([[2.5, 2.5], [2.5, 2.5, 2.5]]),
-        omnibus.welch([[2.5, 2.5], [2.5, 2.5, 2.5]]),
-        omnibus.kruskal([[2.5, 2.5], [2.5, 2.5, 2.5]]),
-        omnibus.chi_square([[1, 1], [1, 1, 1]]),
+        independent_groups.oneway([[2.5, 2.5], [2.5, 2.5, 2.5]]),
+        independent_groups.welch([[2.5, 2.5], [2.5, 2.5, 2.5]]),
+        independent_groups.kruskal([[2.5, 2.5], [2.5, 2.5, 2.5]]),
+        independent_groups.chi_square([[1, 1], [1, 1, 1]]),
     ],
     ids=lambda found: found.test,
 )
@@ -214,12 +218,12 @@ def test_arms_without_any_difference_are_told_so(found):
     "found",
     [
         # 0.1 is no float64: the differences vary by rounding, and that must not be tested
-        omnibus.rm_anova(moments(IDENTICAL + STEPS)),
-        omnibus.hotelling(moments(IDENTICAL + STEPS)),
+        repeated_measures.rm_anova(moments(IDENTICAL + STEPS)),
+        repeated_measures.hotelling(moments(IDENTICAL + STEPS)),
         # two variants differ by a constant from each other, though not from the control
-        omnibus.hotelling(moments(np.random.default_rng(4).normal(size=(30, 1)) * [0, 1, 1] + [0, 0, 0.5])),
-        omnibus.oneway([[1.0, 1.0], [2.0, 2.0]]),
-        omnibus.welch([[1.0, 1.0], [2.0, 2.0]]),
+        repeated_measures.hotelling(moments(np.random.default_rng(4).normal(size=(30, 1)) * [0, 1, 1] + [0, 0, 0.5])),
+        independent_groups.oneway([[1.0, 1.0], [2.0, 2.0]]),
+        independent_groups.welch([[1.0, 1.0], [2.0, 2.0]]),
     ],
     ids=["rm_anova", "hotelling", "hotelling_variants", "oneway", "welch"],
 )
@@ -232,13 +236,13 @@ def test_a_difference_without_variation_has_no_p_value(found):
 @pytest.mark.parametrize(
     ("found", "reason"),
     [
-        (omnibus.rm_anova(moments([[1.0, 2.0, 3.0]])), "1 rows"),
-        (omnibus.rm_anova(moments(np.ones((5, 1)))), "one arm"),
-        (omnibus.hotelling(moments(np.random.default_rng(5).normal(size=(3, 4)))), "too few"),
-        (omnibus.friedman(np.ones((5, 1))), "one arm"),
-        (omnibus.welch([[1.0, 2.0], [3.0]]), "1 rows"),
-        (omnibus.welch([[1.0, 2.0], [3.0, 3.0]]), "weight"),
-        (omnibus.oneway([[1.0], [3.0]]), "two rows"),
+        (repeated_measures.rm_anova(moments([[1.0, 2.0, 3.0]])), "1 rows"),
+        (repeated_measures.rm_anova(moments(np.ones((5, 1)))), "one arm"),
+        (repeated_measures.hotelling(moments(np.random.default_rng(5).normal(size=(3, 4)))), "too few"),
+        (repeated_measures.friedman(np.ones((5, 1))), "one arm"),
+        (independent_groups.welch([[1.0, 2.0], [3.0]]), "1 rows"),
+        (independent_groups.welch([[1.0, 2.0], [3.0, 3.0]]), "weight"),
+        (independent_groups.oneway([[1.0], [3.0]]), "two rows"),
         (cluster_wald(np.random.default_rng(6).normal(size=(8, 2)), np.arange(8) // 2), "4 clusters"),
     ],
 )
@@ -251,9 +255,9 @@ def test_identical_variants_take_no_dimension():
     rng = np.random.default_rng(7)
     two = rng.normal(size=(50, 2))
     doubled = np.column_stack([two, two[:, 1]])
-    found = omnibus.hotelling(moments(doubled))
+    found = repeated_measures.hotelling(moments(doubled))
     assert found.df_num == 1
-    assert found.p_value == pytest.approx(omnibus.hotelling(moments(two)).p_value)
+    assert found.p_value == pytest.approx(repeated_measures.hotelling(moments(two)).p_value)
 
 
 @pytest.mark.parametrize("bad", [np.nan, np.inf])
@@ -261,25 +265,26 @@ def test_scores_that_are_no_numbers_are_refused_with_their_rows(bad):
     scores = np.random.default_rng(8).normal(size=(10, 3))
     scores[4, 1] = bad
     with pytest.raises(SamplesError, match="rows 4 "):
-        omnibus.friedman(scores)
+        repeated_measures.friedman(scores)
     with pytest.raises(SamplesError, match="rows 4 "):
-        omnibus.welch(list(scores.T))
+        independent_groups.welch(list(scores.T))
 
 
 def test_tests_of_zeros_and_ones_refuse_other_scores():
     with pytest.raises(SamplesError, match=r"0\.3.*0 or 1"):
-        omnibus.cochran_q([[0.3, 0.7], [0.3, 0.7]])
+        repeated_measures.cochran_q([[0.3, 0.7], [0.3, 0.7]])
     with pytest.raises(SamplesError, match="0 or 1"):
-        omnibus.chi_square([[0, 1], [0, 2]])
+        independent_groups.chi_square([[0, 1], [0, 2]])
 
 
+@pytest.mark.extended
 def test_type_one_error_of_the_corrected_anova_holds_where_sphericity_is_broken():
     # Near-clones and one outlier: uncorrected .11 to .14 at any number of rows.
     rng = np.random.default_rng(9)
     num_sets, num_rows = 1200, 30
     base = rng.normal(size=(num_sets, num_rows, 1))
     noise = rng.normal(size=(num_sets, num_rows, 4)) * [0.1, 0.1, 0.1, 1.0]
-    found = [omnibus.rm_anova(moments(scores)) for scores in base + noise]
+    found = [repeated_measures.rm_anova(moments(scores)) for scores in base + noise]
     corrected = np.mean([each.p_value_corrected < 0.05 for each in found])
     uncorrected = np.mean([each.p_value < 0.05 for each in found])
     assert 0.03 < corrected < 0.07

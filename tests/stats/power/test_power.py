@@ -8,14 +8,19 @@ from scipy import stats
 
 from assay.manifests.errors import InvalidInput
 from assay.manifests.plan import Plan
-from assay.stats.power import power, proportion_power
+from assay.stats.power import mean_power, power, proportion_power
 from assay.stats.power.mean_power import MeanDesign
 from assay.stats.power.omnibus_power import AnovaDesign
+from assay.stats.power.question import Question
 from assay.stats.samples.columns import of_arms
 from tests.stats.golden import golden
 
 GOLDEN = golden("power")
 Z = 1.959963984540054
+
+
+def answer(**words):
+    return power.answer(Question(**words))
 
 
 def words_of(call):
@@ -38,7 +43,7 @@ def test_answers_agree_with_r(case):
     else:
         common |= {"design": "unpaired", "scale": "binary", "rate_control": float(given["p1"])}
         common |= {"rate_variant": float(given["p2"])} if "p2" in given else {}
-    found = power.answer(**common)
+    found = answer(**common)
     if "n" not in given:
         assert found.rows_exact == pytest.approx(case["value"], rel=1e-8)
         assert found.rows == math.ceil(case["value"])
@@ -61,32 +66,32 @@ def test_repeated_measures_power_agrees_with_the_noncentral_f_of_r(case):
 def test_rows_agree_with_miller_2024():
     # Miller 2024 (arXiv:2411.00640), section 5: w^2 = 1/9, many generations a row, delta = 0.03, power 0.8: n = 969.
     # Miller has a normal limit; t needs two rows more.
-    sd = power.sd_difference_of_repeats(1 / 3, sd_arm=0, sd_reference=0)
+    sd = mean_power.sd_difference_of_repeats(1 / 3, sd_arm=0, sd_reference=0)
     assert MeanDesign(sd, critical=Z).rows_for(0.03, power=0.8) == pytest.approx(969, abs=0.5)
-    assert power.rows_paired_mean(sd, effect=0.03) == 971
-    noisy = power.sd_difference_of_repeats(1 / 3, sd_arm=0.4, sd_reference=0.4, repeats_arm=4, repeats_reference=4)
+    assert mean_power.rows_paired_mean(sd, effect=0.03) == 971
+    noisy = mean_power.sd_difference_of_repeats(1 / 3, sd_arm=0.4, sd_reference=0.4, repeats_arm=4, repeats_reference=4)
     assert noisy**2 == pytest.approx(1 / 9 + 2 * 0.16 / 4)
 
 
 def test_rows_and_effects_are_inverse():
     for arms, family in ((2, "dunnett"), (5, "dunnett"), (5, "tukey")):
         words = {"design": "paired", "sd_difference": 1.2, "arms": arms, "family": family}
-        rows = power.answer(**words, effect=0.3).rows_exact
-        assert power.answer(**words, rows=rows).effect == pytest.approx(0.3, rel=1e-9)
-        assert power.answer(**words, rows=rows, effect=0.3).power == pytest.approx(0.8, rel=1e-9)
-    assert power.mde_paired_mean(1.2, num_rows=128) == power.answer(design="paired", sd_difference=1.2, rows=128).effect
+        rows = answer(**words, effect=0.3).rows_exact
+        assert answer(**words, rows=rows).effect == pytest.approx(0.3, rel=1e-9)
+        assert answer(**words, rows=rows, effect=0.3).power == pytest.approx(0.8, rel=1e-9)
+    assert mean_power.mde_paired_mean(1.2, num_rows=128) == answer(design="paired", sd_difference=1.2, rows=128).effect
 
 
 def test_the_family_costs_rows_and_two_arms_are_not_adjusted():
     rows = {
-        (arms, family): power.answer(design="paired", sd_difference=1.2, effect=0.3, arms=arms, family=family).rows
+        (arms, family): answer(design="paired", sd_difference=1.2, effect=0.3, arms=arms, family=family).rows
         for arms in (2, 5)
         for family in ("dunnett", "tukey")
     }
     assert rows[2, "dunnett"] == rows[2, "tukey"] == 128
     assert 128 < rows[5, "dunnett"] < rows[5, "tukey"]
     # a known critical value takes the family's place
-    assert power.rows_paired_mean(1.2, effect=0.3, critical=2.46) == pytest.approx(rows[5, "dunnett"], abs=1)
+    assert mean_power.rows_paired_mean(1.2, effect=0.3, critical=2.46) == pytest.approx(rows[5, "dunnett"], abs=1)
 
 
 def test_power_of_a_family_is_what_simulation_finds():
@@ -102,11 +107,11 @@ def test_power_of_a_family_is_what_simulation_finds():
 
 def test_clusters_multiply_rows_by_the_design_effect():
     words = {"design": "paired", "sd_difference": 1.2, "effect": 0.1}
-    alone, clustered = power.answer(**words), power.answer(**words, cluster_size=20, icc=0.1)
+    alone, clustered = answer(**words), answer(**words, cluster_size=20, icc=0.1)
     assert clustered.rows == pytest.approx(alone.rows * 2.9, rel=0.02)  # a little more: t on clusters - 1
     assert clustered.rows > alone.rows * 2.9
     assert clustered.clusters == math.ceil(clustered.rows / 20)
-    assert power.answer(**words, cluster_size=1, icc=0.5).rows == alone.rows
+    assert answer(**words, cluster_size=1, icc=0.5).rows == alone.rows
 
 
 def test_power_with_clusters_is_what_simulation_finds():
@@ -116,7 +121,7 @@ def test_power_with_clusters_is_what_simulation_finds():
     means = (rows + rng.normal(size=(num_sets, num_clusters, 1)) * math.sqrt(icc)).mean(axis=2) + effect
     t = means.mean(axis=1) / (means.std(axis=1, ddof=1) / math.sqrt(num_clusters))
     simulated = (t > stats.t.isf(0.025, num_clusters - 1)).mean()
-    found = power.answer(
+    found = answer(
         design="paired", sd_difference=1, effect=effect, rows=num_clusters * size, cluster_size=size, icc=icc
     )
     assert found.power == pytest.approx(simulated, abs=0.03)
@@ -126,19 +131,19 @@ def test_rows_of_mcnemar_agree_with_connor():
     # Connor 1987, Biometrics 43:207, equation 3, written out
     p, d = 0.2, 0.05
     by_hand = (Z * math.sqrt(p) + 0.8416212335729143 * math.sqrt(p - d**2)) ** 2 / d**2
-    found = power.answer(design="paired", scale="binary", discordant=p, effect=d)
+    found = answer(design="paired", scale="binary", discordant=p, effect=d)
     assert found.rows_exact == pytest.approx(by_hand, rel=1e-9)
-    back = power.answer(design="paired", scale="binary", discordant=p, rows=by_hand)
+    back = answer(design="paired", scale="binary", discordant=p, rows=by_hand)
     assert back.effect == pytest.approx(d, rel=1e-9)
 
 
 def test_discordance_follows_from_rates_and_correlation():
     # by the 2 x 2 table: p11 = p1 p2 + r sqrt(p1 q1 p2 q2)
-    found = power.answer(design="paired", scale="binary", rate_control=0.8, rate_variant=0.85, correlation=0.6)
+    found = answer(design="paired", scale="binary", rate_control=0.8, rate_variant=0.85, correlation=0.6)
     both = 0.8 * 0.85 + 0.6 * math.sqrt(0.8 * 0.2 * 0.85 * 0.15)
-    same = power.answer(design="paired", scale="binary", discordant=0.8 + 0.85 - 2 * both, effect=0.05)
+    same = answer(design="paired", scale="binary", discordant=0.8 + 0.85 - 2 * both, effect=0.05)
     assert found.rows_exact == pytest.approx(same.rows_exact, rel=1e-9)
-    back = power.answer(design="paired", scale="binary", rate_control=0.8, correlation=0.6, rows=found.rows_exact)
+    back = answer(design="paired", scale="binary", rate_control=0.8, correlation=0.6, rows=found.rows_exact)
     assert back.effect == pytest.approx(0.05, rel=1e-6)
 
 
@@ -169,7 +174,7 @@ def test_omnibus_in_units_of_the_score_is_what_simulation_finds():
     error = ((centred - arm[:, None]) ** 2).sum(axis=(1, 2)) / ((k - 1) * (num_rows - 1))
     f = num_rows * (arm**2).sum(axis=1) / (k - 1) / error
     simulated = (f > stats.f.isf(0.05, k - 1, (k - 1) * (num_rows - 1))).mean()
-    found = power.answer(
+    found = answer(
         design="paired", sd_difference=sd_difference, effect=effect, rows=num_rows, arms=k, omnibus="rm_anova"
     )
     assert found.power == pytest.approx(simulated, abs=0.03)
@@ -178,7 +183,7 @@ def test_omnibus_in_units_of_the_score_is_what_simulation_finds():
 
 
 def test_json_is_plain_and_complete():
-    found = power.answer(design="paired", sd_difference=1.2, effect=-0.3).to_json()
+    found = answer(design="paired", sd_difference=1.2, effect=-0.3).to_json()
     assert json.loads(json.dumps(found)) == found
     assert {"rows", "rows_exact", "effect", "power", "alpha", "method", "assumptions"} <= set(found)
     assert (found["rows"], found["effect"]) == (128, 0.3)
@@ -187,8 +192,8 @@ def test_json_is_plain_and_complete():
 def test_the_wrong_tail_counts_only_if_asked():
     words = {"design": "paired", "sd_difference": 1.0, "rows": 10, "effect": 0.01}
     # R: power.t.test(10, delta = .01, sd = 1, type = "paired", strict = TRUE)$power
-    assert power.answer(**words, strict=True).power == pytest.approx(0.050092440, abs=1e-9)
-    assert power.answer(**words).power < 0.03
+    assert answer(**words, strict=True).power == pytest.approx(0.050092440, abs=1e-9)
+    assert answer(**words).power < 0.03
 
 
 @pytest.mark.parametrize(
@@ -230,7 +235,7 @@ def test_the_wrong_tail_counts_only_if_asked():
 )
 def test_bad_questions_are_refused_with_value_bound_and_remedy(words, message):
     with pytest.raises(InvalidInput, match=message):
-        power.answer(**words)
+        answer(**words)
 
 
 def plan_of(**words):
@@ -243,7 +248,7 @@ def test_a_pilot_gives_what_it_has():
     samples = of_arms({"a": base, "b": base + rng.normal(size=200) * 0.5, "c": base + rng.normal(size=200) * 2})
     found = power.from_pilot(samples, plan_of(), effect=0.5)
     sd = float(np.std(samples.scores_RA[:, 2] - samples.scores_RA[:, 0], ddof=1))
-    assert found.rows == power.answer(design="paired", sd_difference=sd, effect=0.5, arms=3).rows
+    assert found.rows == answer(design="paired", sd_difference=sd, effect=0.5, arms=3).rows
     assert any("'c' against 'a'" in said for said in found.assumptions)
     assert power.from_pilot(samples, plan_of()).rows == 200  # nothing asked: what the pilot itself could have seen
 
@@ -253,11 +258,11 @@ def test_a_pilot_of_zeros_and_ones_gives_discordance():
     a = rng.integers(0, 2, 300)
     b = np.where(rng.random(300) < 0.1, 1 - a, a)
     found = power.from_pilot(of_arms({"a": a, "b": b}), plan_of(scale="binary"), effect=0.05)
-    expected = power.answer(design="paired", scale="binary", discordant=float((a != b).mean()), effect=0.05)
+    expected = answer(design="paired", scale="binary", discordant=float((a != b).mean()), effect=0.05)
     assert found.rows == expected.rows
     unpaired = power.from_pilot(of_arms({"a": a, "b": b}), plan_of(scale="binary", design="unpaired"), effect=0.05)
     rate = float(a.mean())
-    assert unpaired.rows == power.answer(design="unpaired", scale="binary", rate_control=rate, effect=0.05).rows
+    assert unpaired.rows == answer(design="unpaired", scale="binary", rate_control=rate, effect=0.05).rows
 
 
 def test_a_pilot_in_clusters_gives_their_correlation():
@@ -267,7 +272,7 @@ def test_a_pilot_in_clusters_gives_their_correlation():
     base = rng.normal(size=4000)
     samples = of_arms({"a": base, "b": base + difference}, cluster=clusters)
     found = power.from_pilot(samples, plan_of(), effect=0.2)
-    expected = power.answer(design="paired", sd_difference=1.0, effect=0.2, cluster_size=10, icc=0.3)
+    expected = answer(design="paired", sd_difference=1.0, effect=0.2, cluster_size=10, icc=0.3)
     assert found.rows == pytest.approx(expected.rows, rel=0.08)
     assert found.clusters == math.ceil(found.rows / 10)
 

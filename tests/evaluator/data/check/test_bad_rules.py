@@ -18,7 +18,8 @@ from assay.evaluator.errors import DataError
 from assay.evaluator.storage.local import LocalStore
 from assay.evaluator.storage.memory import MemoryStore
 from assay.manifests import parse
-from assay.manifests.contract import Column, Contract, Freshness
+from assay.manifests.contract import Contract, Freshness
+from assay.manifests.contract_column import Column
 
 ROWS = [
     {"id": "a", "y": "cat", "n": 1, "x": 0.5, "v": [1.0, 2.0], "code": "ab1", "w": 1.0},

@@ -9,7 +9,8 @@ import pytest
 from assay.evaluator.data.check.invariants import Invariants, locked_connection
 from assay.evaluator.data.ingest import Chunk, Origin
 from assay.evaluator.errors import DataError
-from assay.manifests.contract import Column, Contract, Invariant
+from assay.manifests.contract import Contract, Invariant
+from assay.manifests.contract_column import Column
 
 COLUMNS = (
     Column(name="y", role="label", type="int8"),

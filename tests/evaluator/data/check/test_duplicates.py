@@ -1,4 +1,4 @@
-"""Repeated keys found by sorting digests, in memory and through the temporary file, beside a dictionary."""
+"""Duplicate keys found by sorting digests, in memory and through the temporary file, beside a dictionary."""
 
 import numpy as np
 import pyarrow as pa
@@ -6,26 +6,26 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from assay.evaluator.data.check.duplicates import NUM_KEPT, Repeats
+from assay.evaluator.data.check.duplicates import NUM_KEPT, DuplicateFinder
 from assay.evaluator.data.check.key_digests import KeyDigests, together
 from assay.manifests.column import FrozenColumn
 
 
 def by_hand(keys, labels):
     first, first_of_pair = {}, {}
-    repeats, conflicts = [], []
+    duplicates, conflicts = [], []
     for row, (key, label) in enumerate(zip(keys, labels, strict=True)):
         if (key, label) in first_of_pair:
-            repeats.append((row, first_of_pair[key, label]))
+            duplicates.append((row, first_of_pair[key, label]))
         if key in first and labels[first[key]] != label:
             conflicts.append((row, first[key]))
         first.setdefault(key, row)
         first_of_pair.setdefault((key, label), row)
-    return repeats, conflicts
+    return duplicates, conflicts
 
 
 def found(keys, labels, *, room_bytes, chunk_rows):
-    index = Repeats(room_bytes=room_bytes)
+    index = DuplicateFinder(room_bytes=room_bytes)
     keys, labels = np.array(keys, np.uint64), np.array(labels, np.uint64)
     for start in range(0, len(keys), chunk_rows):
         part = slice(start, start + chunk_rows)
@@ -42,23 +42,23 @@ def found(keys, labels, *, room_bytes, chunk_rows):
     room_bytes=st.sampled_from([0, 300, 1000, 1 << 20]),
     chunk_rows=st.integers(1, 50),
 )
-def test_repeats_are_those_that_a_dictionary_finds(pairs, room_bytes, chunk_rows):
+def test_duplicates_are_those_that_a_dictionary_finds(pairs, room_bytes, chunk_rows):
     keys, labels = [key for key, _ in pairs], [label for _, label in pairs]
-    repeats, conflicts = by_hand(keys, labels)
+    duplicates, conflicts = by_hand(keys, labels)
     answer = found(keys, labels, room_bytes=room_bytes, chunk_rows=chunk_rows)
-    assert (answer.num_repeats, answer.num_conflicts) == (len(repeats), len(conflicts))
-    assert [(each.row, each.first_row) for each in answer.repeats] == repeats[: NUM_KEPT - 1]
+    assert (answer.num_duplicates, answer.num_conflicts) == (len(duplicates), len(conflicts))
+    assert [(each.row, each.first_row) for each in answer.duplicates] == duplicates[: NUM_KEPT - 1]
     assert [(each.row, each.first_row) for each in answer.conflicts] == conflicts[: NUM_KEPT - 1]
 
 
 def test_a_key_of_all_rows_takes_no_room():
-    index = Repeats(room_bytes=100_000)
+    index = DuplicateFinder(room_bytes=100_000)
     for start in range(0, 1_000_000, 10_000):
         zeros = np.zeros(10_000, np.uint64)
         index.add((zeros, zeros), np.arange(start, start + 10_000))
     assert index._file is not None
     assert index._file.tell() < 100 * 10 * 40
-    assert index.finish().num_repeats == 999_999
+    assert index.finish().num_duplicates == 999_999
 
 
 COLUMNS = [

@@ -20,8 +20,8 @@ def test_findings_are_read_back_in_the_order_of_time():
     other = withdrawal("another dataset", reference="small@v11")
     for finding in (late, early, late, other):
         findings.keep(store, finding)
-    assert findings.found(store, "small@v1") == [early, late]
-    assert findings.found(store, "small@v2") == []
+    assert findings.findings_of(store, "small@v1") == [early, late]
+    assert findings.findings_of(store, "small@v2") == []
 
 
 def test_what_was_found_out_about_other_rows_of_the_same_name_is_not_told():
@@ -43,5 +43,5 @@ def test_a_changed_finding_is_damage(change):
     (entry,) = store.listing("findings/")
     store.replace(entry.key, store.get(entry.key).to_pybytes().replace(*change))
     with pytest.raises(DamageError, match="was changed") as error:
-        findings.found(store, "small@v1")
+        findings.findings_of(store, "small@v1")
     assert "validation error" not in str(error.value)

@@ -17,7 +17,8 @@ from assay.evaluator.errors import DataError, StoreError
 from assay.evaluator.storage import Store
 from assay.evaluator.storage.local import LocalStore
 from assay.evaluator.storage.memory import MemoryStore
-from assay.manifests.contract import Column, Contract
+from assay.manifests.contract import Contract
+from assay.manifests.contract_column import Column
 from tests.evaluator.data import tables
 
 ROWS = tables.rows(3000)

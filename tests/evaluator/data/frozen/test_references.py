@@ -7,7 +7,7 @@ from assay.evaluator.data.frozen.freeze import freeze
 from assay.evaluator.data.frozen.shards import open_dataset
 from assay.evaluator.errors import DataError
 from assay.evaluator.storage.memory import MemoryStore
-from assay.manifests.contract import Column
+from assay.manifests.contract_column import Column
 from assay.manifests.dataset import Dataset
 from tests.evaluator.data import tables
 

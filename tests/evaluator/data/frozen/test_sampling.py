@@ -21,7 +21,8 @@ from assay.evaluator.data.frozen.shards import ShardReader, verify
 from assay.evaluator.data.ingest import arrow_schema
 from assay.evaluator.errors import DataError
 from assay.evaluator.storage.memory import MemoryStore
-from assay.manifests.contract import Column, Contract, Sample
+from assay.manifests.contract import Contract, RowSample
+from assay.manifests.contract_column import Column
 from tests.evaluator.data import tables
 
 COLUMNS = (
@@ -48,7 +49,7 @@ def table(num_rows: int, *, groups=("a", "b", None, "c"), seed: int = 1) -> pa.T
     return pa.table(columns, schema=arrow_schema(FROZEN))
 
 
-def drawn(folder: Path, rows: pa.Table, sample: Sample, *, pieces: list[int] | None = None) -> list[int]:
+def drawn(folder: Path, rows: pa.Table, sample: RowSample, *, pieces: list[int] | None = None) -> list[int]:
     """The keys of the rows that a sample keeps."""
     folder.mkdir(parents=True)
     kept: list[int] = []
@@ -93,7 +94,7 @@ def test_the_largest_remainders_get_the_rows_that_are_left(counts, num_rows, exp
 @pytest.mark.parametrize("stratify", [(), ("group",), ("y", "group"), ("group", "y", "group")])
 def test_every_stratum_keeps_its_part_and_rows_their_order(tmp_path, stratify):
     rows = table(5000)
-    kept = drawn(tmp_path / "s", rows, Sample(rows=700, stratify=stratify, seed=3))
+    kept = drawn(tmp_path / "s", rows, RowSample(rows=700, stratify=stratify, seed=3))
     assert len(kept) == 700
     assert kept == sorted(set(kept))
     strata = list(zip(*(rows[name].to_pylist() for name in stratify), strict=True)) if stratify else [()] * 5000
@@ -104,13 +105,13 @@ def test_every_stratum_keeps_its_part_and_rows_their_order(tmp_path, stratify):
 
 @given(pieces=st.lists(st.integers(0, 3000), max_size=8))
 def test_pieces_leave_no_trace(tmp_path_factory, pieces):
-    rows, sample = table(3000), Sample(rows=400, stratify=("group", "y"), seed=5)
+    rows, sample = table(3000), RowSample(rows=400, stratify=("group", "y"), seed=5)
     folder = tmp_path_factory.mktemp("pieces")
     assert drawn(folder / "cut", rows, sample, pieces=pieces) == drawn(folder / "whole", rows, sample)
 
 
 def test_neither_the_size_of_blocks_nor_the_first_guess_shows(tmp_path, monkeypatch):
-    rows, sample = table(3000), Sample(rows=400, stratify=("group", "y"), seed=5)
+    rows, sample = table(3000), RowSample(rows=400, stratify=("group", "y"), seed=5)
     expected = drawn(tmp_path / "usual", rows, sample)
     monkeypatch.setattr(sampling, "_BLOCK_ROWS", 17)
     assert drawn(tmp_path / "small", rows, sample) == expected
@@ -128,14 +129,14 @@ def test_neither_the_size_of_blocks_nor_the_first_guess_shows(tmp_path, monkeypa
 def test_of_strata_with_equal_remainders_the_first_in_the_rows_is_kept(tmp_path):
     rows = table(3).set_column(2, "y", pa.array([True, False, True]))
     rows = rows.set_column(3, "group", pa.array(["a", "a", "b"])).cast(arrow_schema(FROZEN))
-    assert drawn(tmp_path / "whole", rows, Sample(rows=2, stratify=("y", "group"))) == [0, 1]
-    assert drawn(tmp_path / "cut", rows, Sample(rows=2, stratify=("y", "group")), pieces=[1]) == [0, 1]
+    assert drawn(tmp_path / "whole", rows, RowSample(rows=2, stratify=("y", "group"))) == [0, 1]
+    assert drawn(tmp_path / "cut", rows, RowSample(rows=2, stratify=("y", "group")), pieces=[1]) == [0, 1]
 
 
 def test_the_sample_is_the_rows_of_the_smallest_keys(tmp_path):
     rows = table(2000)
     keys = row_keys(0, 2000, seed=8)
-    kept = drawn(tmp_path / "s", rows, Sample(rows=150, seed=8))
+    kept = drawn(tmp_path / "s", rows, RowSample(rows=150, seed=8))
     assert kept == sorted(np.argsort(keys)[:150].tolist())
 
 
@@ -168,11 +169,11 @@ def test_every_row_of_a_stratum_has_the_same_chance_over_seeds(tmp_path):
 
 def test_other_seeds_are_other_samples(tmp_path):
     rows = table(500)
-    found = [drawn(tmp_path / str(seed), rows, Sample(rows=50, seed=seed)) for seed in (0, 1, 2**63)]
+    found = [drawn(tmp_path / str(seed), rows, RowSample(rows=50, seed=seed)) for seed in (0, 1, 2**63)]
     assert len({tuple(each) for each in found}) == 3
 
 
-def frozen(tmp_path: Path, rows: pa.Table, *, sample: Sample | None, files: int = 1, shard_rows: int | None = None):
+def frozen(tmp_path: Path, rows: pa.Table, *, sample: RowSample | None, files: int = 1, shard_rows: int | None = None):
     store = MemoryStore("samples")
     lines = [json.dumps(row) + "\n" for row in rows.to_pylist()]
     size, paths = -(-len(lines) // files), []
@@ -195,7 +196,7 @@ def _without_nullable(monkeypatch):
 
 def test_freezing_a_sample_records_what_it_was_drawn_from(tmp_path):
     whole, _ = frozen(tmp_path, NAMED, sample=None)
-    sample = Sample(rows=300, stratify=("group",), seed=2)
+    sample = RowSample(rows=300, stratify=("group",), seed=2)
     dataset, store = frozen(tmp_path, NAMED, sample=sample, files=3, shard_rows=128)
     assert dataset.parent is not None
     assert (dataset.parent.num_rows, dataset.parent.rows_digest) == (3000, whole.rows_digest)
@@ -212,7 +213,7 @@ def test_freezing_a_sample_records_what_it_was_drawn_from(tmp_path):
 
 def test_a_sample_of_all_rows_is_all_rows(tmp_path):
     whole, _ = frozen(tmp_path, NAMED, sample=None)
-    dataset, _ = frozen(tmp_path, NAMED, sample=Sample(rows=3000, stratify=("group",)))
+    dataset, _ = frozen(tmp_path, NAMED, sample=RowSample(rows=3000, stratify=("group",)))
     assert dataset.digest() == whole.digest()
 
 
@@ -220,7 +221,7 @@ def test_more_rows_than_there_are_is_refused_and_nothing_is_stored(tmp_path):
     store = MemoryStore("nothing")
     path = tmp_path / "rows.jsonl"
     path.write_text("".join(json.dumps(row) + "\n" for row in NAMED.slice(0, 20).to_pylist()))
-    contract = Contract(**{**dict(CONTRACT), "sample": Sample(rows=21)})
+    contract = Contract(**{**dict(CONTRACT), "sample": RowSample(rows=21)})
     with pytest.raises(DataError, match=r"the rule 'sample' is broken; found 20; allowed: at least 21"):
         freeze([path], contract=contract, reference="t@v1", store=store)
     assert not list(store.listing(""))
@@ -230,5 +231,5 @@ def test_more_rows_than_there_are_is_refused_and_nothing_is_stored(tmp_path):
 def test_columns_that_tell_rows_apart_are_no_strata(tmp_path, monkeypatch):
     monkeypatch.setattr(sampling, "MOST_STRATA", 100)
     with pytest.raises(DataError, match=r"too many strata.*key.*at most 100"):
-        drawn(tmp_path / "s", table(101), Sample(rows=5, stratify=("key",)))
-    assert len(drawn(tmp_path / "t", table(100), Sample(rows=5, stratify=("key",)))) == 5
+        drawn(tmp_path / "s", table(101), RowSample(rows=5, stratify=("key",)))
+    assert len(drawn(tmp_path / "t", table(100), RowSample(rows=5, stratify=("key",)))) == 5

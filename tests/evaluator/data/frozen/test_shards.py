@@ -11,7 +11,7 @@ from assay.evaluator.data.frozen.shards import ShardReader, columns_as_numpy, op
 from assay.evaluator.errors import DamageError, DataError
 from assay.evaluator.storage.local import LocalStore
 from assay.evaluator.storage.memory import MemoryStore
-from assay.manifests.contract import Column
+from assay.manifests.contract_column import Column
 from assay.manifests.dataset import Dataset
 from tests.evaluator.data import tables
 

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from assay.evaluator.data.ingest.arrow_values import acceptable, from_arrow
 from assay.evaluator.data.ingest.tensors import acceptable_tensor, from_lists
-from assay.manifests.contract import Column
+from assay.manifests.contract_column import Column
 
 
 @pytest.mark.parametrize(

@@ -15,7 +15,8 @@ from assay.evaluator.data.ingest import blocks, read_chunks
 from assay.evaluator.errors import DataError
 from assay.evaluator.storage.local import LocalStore
 from assay.evaluator.storage.memory import MemoryStore
-from assay.manifests.contract import Column, Contract
+from assay.manifests.contract import Contract
+from assay.manifests.contract_column import Column
 from tests.evaluator.data.tables import contract
 
 SMALL = contract(

@@ -14,7 +14,7 @@ from assay.evaluator.data.frozen.shards import ShardReader
 from assay.evaluator.data.ingest import dates
 from assay.evaluator.errors import DataError
 from assay.evaluator.storage.memory import MemoryStore
-from assay.manifests.contract import Column
+from assay.manifests.contract_column import Column
 from tests.evaluator.data import tables
 
 NOON = datetime(2026, 11, 21, 12, tzinfo=UTC)

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from assay.evaluator.data.ingest import blocks
 from assay.evaluator.data.ingest.delimited import delimited_chunks
 from assay.evaluator.errors import DataError
-from assay.manifests.contract import Column
+from assay.manifests.contract_column import Column
 from tests.evaluator.data.tables import contract
 
 NAMES = ("a", "b", "y")

@@ -18,7 +18,8 @@ from assay.evaluator.data.ingest import Changes, blocks, encoding, read_chunks
 from assay.evaluator.data.ingest.encoding import as_utf8
 from assay.evaluator.errors import DataError
 from assay.evaluator.storage.memory import MemoryStore
-from assay.manifests.contract import Column, Contract
+from assay.manifests.contract import Contract
+from assay.manifests.contract_column import Column
 from tests.evaluator.data import tables
 
 COLUMNS = (
@@ -35,7 +36,7 @@ def contract(**rules) -> Contract:
 def rows_of(path: Path, rules: Contract) -> tuple[list, tuple[str, ...]]:
     changes = Changes()
     tables_read = [chunk.table for chunk in read_chunks(path, contract=rules, changes=changes)]
-    return [tuple(row.values()) for table in tables_read for row in table.to_pylist()], changes.words()
+    return [tuple(row.values()) for table in tables_read for row in table.to_pylist()], changes.descriptions()
 
 
 TEXT = "id,y,x\r\n1,né,Žluť\r\n2,no,a\r\n"

@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 from assay.evaluator.data.ingest import blocks
 from assay.evaluator.data.ingest.delimited import delimited_chunks
 from assay.evaluator.data.ingest.json_lines import json_lines_chunks
-from assay.manifests.contract import Column
+from assay.manifests.contract_column import Column
 from assay.manifests.errors import AssayError
 from tests.evaluator.data import tables
 

@@ -15,7 +15,8 @@ from assay.evaluator.data.ingest import blocks, json_lines, json_values
 from assay.evaluator.data.ingest.blocks import Block
 from assay.evaluator.data.ingest.json_lines import json_lines_chunks
 from assay.evaluator.errors import DataError
-from assay.manifests.contract import Column, Contract
+from assay.manifests.contract import Contract
+from assay.manifests.contract_column import Column
 from tests.evaluator.data.tables import contract
 
 PLAIN = contract(

@@ -10,7 +10,8 @@ import pyarrow.parquet as pq
 from assay.evaluator.data.frozen.freeze import freeze
 from assay.evaluator.data.leakage import leakage_of, open_training
 from assay.evaluator.storage import open_store
-from assay.manifests.contract import Column, Contract
+from assay.manifests.contract import Contract
+from assay.manifests.contract_column import Column
 from assay.manifests.dataset import Dataset
 from assay.manifests.leakage import Leakage, LeakageCheck, Overlap
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from assay.evaluator.data.leakage import search
-from assay.manifests.contract import Column
+from assay.manifests.contract_column import Column
 from tests.evaluator.data.leakage.builders import Y, edited, frozen, overlap, searched, texts, train, vocabulary
 
 NUM_ROWS = 20_000

@@ -16,10 +16,10 @@ from assay.evaluator.data.leakage import open_training
 from assay.evaluator.data.leakage.hits import Hits
 from assay.evaluator.data.leakage.near_numbers import NearNumbers, Scales
 from assay.evaluator.data.leakage.row_digest import row_digests
-from assay.evaluator.data.leakage.training_cutoff import Moments, as_microseconds, instant
+from assay.evaluator.data.leakage.training_cutoff import TrainingCutoff, as_microseconds, instant
 from assay.evaluator.errors import DataError
 from assay.manifests.column import FrozenColumn
-from assay.manifests.contract import Column
+from assay.manifests.contract_column import Column
 from assay.manifests.leakage import LeakageCheck
 from tests.evaluator.data.leakage.builders import Y, frozen, overlap, searched, texts, train, vocabulary
 
@@ -129,10 +129,10 @@ def test_ids_count_where_the_training_set_has_them(tmp_path):
 def test_time_is_beside_the_cutoff_or_else_beside_the_newest_training_row():
     when = pa.chunked_array([pa.array([START + timedelta(days=day) for day in range(4)], pa.timestamp("us", "UTC"))])
     learned = pa.chunked_array([[START, None], [START + timedelta(days=1)]], pa.timestamp("ms", "UTC"))
-    newest, cut = Moments(None), Moments(instant("2026-01-02"))
+    newest, cut = TrainingCutoff(None), TrainingCutoff(instant("2026-01-02"))
     assert newest.too_old(as_microseconds(when)) is None
     for moments in (newest, cut):
-        moments.look(learned)
+        moments.add(learned)
     assert newest.too_old(as_microseconds(when)).tolist() == [True, True, False, False]
     assert cut.too_old(as_microseconds(when)).tolist() == [True, False, False, False]
     assert (newest.num_not_older, cut.num_not_older) == (0, 1)
@@ -183,9 +183,9 @@ def test_numbers_that_are_missing_are_near_those_that_are_missing_only():
     def num_near(learned: pa.Table) -> int:
         ours = table(by=0.0, missing=True)
         near, hits = NearNumbers(ours, columns, scales=Scales(ours, columns), threshold=0.05), Hits(40)
-        near.look(learned, Origin("train", "row", 1), np.arange(40))
+        near.search(learned, Origin("train", "row", 1), np.arange(40))
         near.marked(hits, 0)
-        return int(hits.found.sum())
+        return int(hits.is_hit_R.sum())
 
     assert num_near(table(by=1e-4, missing=True)) == 40
     assert num_near(table(by=1e-4, missing=False)) == 0

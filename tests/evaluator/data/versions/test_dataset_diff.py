@@ -10,7 +10,8 @@ from assay.evaluator.data.frozen.freeze import freeze
 from assay.evaluator.data.versions.contract_diff import contract_changes
 from assay.evaluator.data.versions.dataset_diff import diff
 from assay.evaluator.storage.memory import MemoryStore
-from assay.manifests.contract import ClassBalance, Column, Contract
+from assay.manifests.contract import ClassBalance, Contract
+from assay.manifests.contract_column import Column
 from assay.manifests.dataset_diff import DatasetDiff
 from tests.evaluator.data import tables
 
@@ -177,5 +178,5 @@ def test_drift_is_a_finding_that_is_kept_once(tmp_path):
     store = MemoryStore("findings")
     findings.keep(store, first.drift)
     findings.keep(store, second.drift)  # found again, later
-    assert findings.found(store, "t@v2") == [first.drift]
+    assert findings.findings_of(store, "t@v2") == [first.drift]
     assert DatasetDiff.model_validate_json(first.model_dump_json()) == first

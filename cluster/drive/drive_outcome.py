@@ -1,0 +1,31 @@
+"""What came of driving a run's units: receipts, arms that failed or were dropped, events."""
+
+from dataclasses import dataclass, field
+
+from assay.cluster.drive.events import Event, event
+from assay.evaluator.ledger.receipt import UnitReceipt
+
+
+@dataclass
+class DriveOutcome:
+    """What came of the units of a run.
+
+    Attributes:
+        receipts: Per arm, the receipt of every published unit by index.
+        failed: The arms that failed, with the reason.
+        dropped: The arms that were dropped from the race, with the reason.
+        stopped: Why it ended before everything was done; empty if it did not.
+        events: What happened, in order.
+        num_evaluated: Units evaluated now, not found in the ledger.
+    """
+
+    receipts: dict[str, dict[int, UnitReceipt]]
+    failed: dict[str, str] = field(default_factory=dict)
+    dropped: dict[str, str] = field(default_factory=dict)
+    stopped: str = ""
+    events: list[Event] = field(default_factory=list)
+    num_evaluated: int = 0
+
+    def note(self, kind: str, message: str, *, arm: str = "", unit: int = -1) -> None:
+        """Adds an event."""
+        self.events.append(event(kind, message, arm=arm, unit=unit))

@@ -1,0 +1,80 @@
+"""What a slot does with each unit once its arm is loaded: evaluate and publish it, or whatever else a driver wants."""
+
+import datetime as dt
+from dataclasses import asdict
+from typing import Protocol
+
+from assay.cluster.drive.arm_scorer import ArmScorer
+from assay.cluster.drive.schedule import Task
+from assay.cluster.drive.task_result import Published
+from assay.evaluator.batches import Unit
+from assay.evaluator.ledger.writer import publish_unit
+from assay.evaluator.probes.batch_size import BatchSizeSensitivity
+from assay.evaluator.storage import Store
+
+
+class UnitWork(Protocol):
+    """The work of a slot. It is pickled to wherever the slot lives, and each slot has its own.
+
+    Attributes:
+        checks_weights: Whether an arm fails if its weights are not those that the run was opened with.
+        times_control: Whether arms are timed beside the control, if the plan has a guardrail on latency.
+    """
+
+    checks_weights: bool
+    times_control: bool
+
+    def perform(
+        self, task: Task, unit: Unit, *, scorer: ArmScorer, wobble: BatchSizeSensitivity, ledger: Store, slot: str
+    ) -> Published:
+        """Does one unit of the loaded arm.
+
+        Args:
+            task: The arm, the unit's index and the number of the try.
+            unit: The unit, with the batch size that it is to be scored with.
+            scorer: With the task's arm loaded and probed.
+            wobble: What the probe has measured.
+            ledger: The run's ledger.
+            slot: The slot's name in the ledger.
+        """
+        ...
+
+
+class PublishUnit:
+    """Evaluates a unit and publishes it in the ledger."""
+
+    checks_weights = True
+    times_control = True
+
+    def perform(
+        self, task: Task, unit: Unit, *, scorer: ArmScorer, wobble: BatchSizeSensitivity, ledger: Store, slot: str
+    ) -> Published:
+        """Publishes the unit with all circumstances under which it was scored."""
+        started_at = dt.datetime.now(dt.UTC).isoformat(timespec="microseconds")
+        result = scorer.score(unit)
+        resources = scorer.run.experiment.resources
+        circumstance = {
+            "slot": slot,
+            "device": scorer.device.type,
+            "attempt": task.attempt,
+            "first_row": unit.first_row,
+            "started_at": started_at,
+            **scorer.take_preparation(),
+            "num_cpus": resources.num_cpus,
+            "num_gpus": resources.num_gpus,
+            "accelerator_type": scorer.accelerator_type,
+            "shard_cache": scorer.cache_problem or "shared",
+            "environment_digest": scorer.environment.identity_digest,
+            **scorer.conditions(),
+            "batch_size": unit.batch_size,
+            "wobble": asdict(wobble),
+            **scorer.footprint(),
+        }
+        if scorer.paired_times is not None:
+            circumstance["latency"] = asdict(scorer.paired_times)
+        receipt, is_ours = publish_unit(
+            ledger, result, run=scorer.run, arm=task.arm, unit=task.unit, circumstance=circumstance
+        )
+        if is_ours:
+            scorer.paired_times = None  # once is enough, however many units follow
+        return Published(receipt, is_ours, result.digest)

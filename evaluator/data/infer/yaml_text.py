@@ -1,0 +1,50 @@
+"""The text of a drafted contract: YAML with comments for a person to edit."""
+
+from collections.abc import Iterable
+from typing import Any
+
+import yaml
+
+from assay.evaluator.data.infer.draft_entries import DraftEntry
+from assay.manifests.contract import Encoding
+
+_LONGEST_COMMENT = 200
+
+
+def yaml_text(entries: dict[str, DraftEntry], *, num_rows: int, names: Iterable[str], encoding: Encoding) -> str:
+    """The contract as YAML, with comments and with rules that are commented out.
+
+    Args:
+        entries: What it says of each column.
+        num_rows: The rows that it was inferred from.
+        names: The names of their files.
+        encoding: How these are encoded.
+    """
+    lines = [
+        f"# A first contract, inferred from {num_rows:,} rows of {_comment(', '.join(names))}: read it, and edit it.",
+        "# Say what columns mean (description:) and in which unit; rules that start with '#' held for these rows.",
+        "kind: Contract",
+        "version: 1",
+        *([f"encoding: {encoding}"] if encoding != "utf-8" else []),
+        "columns:",
+    ]
+    for entry in entries.values():
+        lines += [f"  # {_comment(comment)}" for comment in entry.comments]
+        lines += [f"  {' ' if at else '-'} {line}" for at, line in enumerate(_dumped(entry.fields))]
+        lines += [f"    # {line}" for line in _dumped(entry.rules)]
+    return "\n".join(lines) + "\n"
+
+
+def _dumped(fields: dict[str, Any]) -> list[str]:
+    """A line for each field, lists in brackets; nothing in it but ASCII, so that it is YAML whatever a text holds."""
+    return [
+        yaml.safe_dump(
+            {name: value}, width=2**31, default_flow_style=None if isinstance(value, list) else False
+        ).strip()
+        for name, value in fields.items()
+    ]
+
+
+def _comment(text: str) -> str:
+    printable = "".join(character if character.isprintable() else "?" for character in text)
+    return printable if len(printable) <= _LONGEST_COMMENT else f"{printable[: _LONGEST_COMMENT - 1]}…"

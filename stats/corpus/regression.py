@@ -1,0 +1,97 @@
+"""Metrics of predicted values: the root mean square error and R2.
+
+Axes: R rows, A arms.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from assay.stats.comparisons import bootstrap
+from assay.stats.comparisons.bootstrap import Replicates
+from assay.stats.corpus import jackknife
+from assay.stats.corpus.corpus_samples import MOST_COUNTS, NUM_REPLICATES
+from assay.stats.moments.bootstrap_weights import Keys
+from assay.stats.moments.moments import Floats
+
+
+@dataclass(frozen=True, eq=False)
+class SquaredErrors:
+    """Errors of predicted values, for their root mean square.
+
+    Attributes:
+        errors_RA: Predicted minus true value.
+    """
+
+    errors_RA: Floats
+    bounded: bool = False
+
+    def taken(self, rows_R: NDArray[Any]) -> "SquaredErrors":
+        """Only some rows."""
+        return SquaredErrors(self.errors_RA[rows_R])
+
+    def pseudo_values(self) -> Floats:
+        """From the sum of squares without each row."""
+        num_rows = len(self.errors_RA)
+        square_RA = self.errors_RA**2
+        total_A = square_RA.sum(axis=0)
+        with np.errstate(all="ignore"):
+            without_RA = np.sqrt(np.maximum(total_A - square_RA, 0.0) / (num_rows - 1))
+        return jackknife.pseudo_values(np.sqrt(total_A / num_rows), without_RA, np.ones((num_rows, 1), dtype=np.int64))
+
+    def replicates(self, clusters_R: NDArray[np.int64] | None, keys_R: Keys) -> Replicates | None:  # noqa: ARG002
+        """Weighs the rows' squares."""
+        if self.errors_RA.size * 2 > MOST_COUNTS:
+            return None
+        sums_RAS = np.stack([self.errors_RA**2, np.ones_like(self.errors_RA)], axis=2)
+        root: Callable[[Floats], Floats] = lambda sums: np.sqrt(sums[..., 0] / sums[..., 1])  # noqa: E731
+        return bootstrap.bootstrap_sums(sums_RAS, root, keys_R=keys_R, num_replicates=NUM_REPLICATES)
+
+
+@dataclass(frozen=True, eq=False)
+class ExplainedVariance:
+    """Errors of predicted values and the labels, for the share of the labels' variance that is explained: R2.
+
+    Attributes:
+        errors_RA: Predicted minus true value.
+        labels_R: The true value.
+    """
+
+    errors_RA: Floats
+    labels_R: Floats
+    bounded: bool = False
+
+    def taken(self, rows_R: NDArray[Any]) -> "ExplainedVariance":
+        """Only some rows."""
+        return ExplainedVariance(self.errors_RA[rows_R], self.labels_R[rows_R])
+
+    def pseudo_values(self) -> Floats:
+        """From both sums of squares without each row; NaN where the labels, all or all but one, are equal."""
+        num_rows = len(self.labels_R)
+        if len(np.unique(self.labels_R)) < 2 or np.unique(self.labels_R, return_counts=True)[1].max() >= num_rows - 1:
+            return np.full(self.errors_RA.shape, np.nan)
+        square_RA = self.errors_RA**2
+        total_A = square_RA.sum(axis=0)
+        deviation_R = self.labels_R - self.labels_R.mean()
+        spread = (deviation_R**2).sum()
+        # the mean without a row is another one: Welford's update, backwards
+        without_R = spread - deviation_R**2 * num_rows / (num_rows - 1)
+        without_RA = 1.0 - (total_A - square_RA) / without_R[:, None]
+        return jackknife.pseudo_values(1.0 - total_A / spread, without_RA, np.ones((num_rows, 1), dtype=np.int64))
+
+    def replicates(self, clusters_R: NDArray[np.int64] | None, keys_R: Keys) -> Replicates | None:  # noqa: ARG002
+        """Weighs the rows' squares and their labels' deviations from the mean of all."""
+        if self.errors_RA.size * 4 > MOST_COUNTS:
+            return None
+        deviation_RA = np.broadcast_to((self.labels_R - self.labels_R.mean())[:, None], self.errors_RA.shape)
+        columns = [self.errors_RA**2, deviation_RA**2, deviation_RA, np.ones_like(self.errors_RA)]
+        return bootstrap.bootstrap_sums(
+            np.stack(columns, axis=2), _explained, keys_R=keys_R, num_replicates=NUM_REPLICATES
+        )
+
+
+def _explained(sums: Floats) -> Floats:
+    return 1.0 - sums[..., 0] / (sums[..., 1] - sums[..., 2] ** 2 / sums[..., 3])

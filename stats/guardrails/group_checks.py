@@ -1,0 +1,239 @@
+"""Fairness guardrails: how far groups of rows are apart, by a paired bootstrap over rows, or over clusters of them.
+
+A largest difference and a smallest ratio have no delta method where two groups are equally far out; in a replicate
+they are found anew, groups included. The interval is the estimate -+ the 1 - alpha quantile of how far replicates are
+away from it, so that their bias (the gap of a replicate is too large where groups are alike) widens it. Ratios go by
+their logarithms.
+
+Axes: R rows, A arms, G groups, B replicates.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from assay.manifests.plan import Plan
+from assay.stats.comparisons import bootstrap, paired_tests
+from assay.stats.comparisons.bootstrap import Replicates
+from assay.stats.errors import SamplesError
+from assay.stats.guardrails import latency_ratio
+from assay.stats.guardrails.guardrail_check import verdict_of
+from assay.stats.guardrails.metric_check import MetricCheck, on_rows_of
+from assay.stats.guardrails.segments_check import small
+from assay.stats.moments.bootstrap_weights import Keys, poisson_weights, row_keys
+from assay.stats.moments.moments import Floats
+from assay.stats.results.comparison import Comparison
+from assay.stats.results.guardrail_result import GuardrailPart, GuardrailResult
+from assay.stats.samples.samples import Samples, segment_names
+
+_NUM_REPLICATES = 4_000
+_METHOD = "paired_bootstrap"
+
+
+@dataclass(frozen=True, eq=False)
+class Groups:
+    """Groups of rows that are held against each other.
+
+    Attributes:
+        column: The column that names them.
+        names_R: The group of each row; None: of no group.
+        minimum_rows: Groups with fewer rows are not judged.
+    """
+
+    column: str
+    names_R: NDArray[Any]
+    minimum_rows: int
+
+
+@dataclass(frozen=True, eq=False)
+class GroupGapCheck:
+    """The arm's largest difference of a metric between groups must not be larger than the control's by more than the margin.
+
+    Attributes:
+        metric: The metric, its margin and its scores.
+        groups: The groups.
+    """
+
+    metric: MetricCheck
+    groups: Groups
+
+    def check(self, plan: Plan, *, primary: Samples) -> tuple[GuardrailResult, ...]:
+        """See `GuardrailCheck.check`."""
+        found = _measured(self.metric, self.groups, primary=primary)
+        gaps = found.replicates(lambda means_GxA: means_GxA.max(axis=0) - means_GxA.min(axis=0))
+        control = primary.index(plan.control)
+        return tuple(
+            found.result(
+                arm,
+                found.compared(gaps, arm, control, plan),
+                name=f"gap of {self.metric.metric} by {self.groups.column}",
+                kind="group_gap",
+                direction="lower",
+                scale="difference",
+                bound=self.metric.margin,
+            )
+            for arm in range(len(primary.arms))
+            if arm != control
+        )
+
+
+@dataclass(frozen=True, eq=False)
+class SelectionRatioCheck:
+    """The smallest share of rows selected in a group, over the largest: at least the ratio, in every arm by itself.
+
+    Attributes:
+        selection: 1 where the arm gives a row the positive class, else 0, as scores under the class' name; `margin`
+            is the least ratio.
+        groups: The groups.
+    """
+
+    selection: MetricCheck
+    groups: Groups
+
+    def check(self, plan: Plan, *, primary: Samples) -> tuple[GuardrailResult, ...]:
+        """See `GuardrailCheck.check`. The comparisons have no reference."""
+        found = _measured(self.selection, self.groups, primary=primary)
+        logs = found.replicates(_log_smallest_over_largest)
+
+        def alone(arm: int) -> Comparison:
+            # The difference from nothing, a reference that is 0 in every replicate, is the logarithm itself.
+            told = found.compared(logs, arm, None, plan)
+            if told.degenerate is not None:  # resampled, all is all
+                reason = "the groups are alike in every replicate: there is no variation to test with"
+                return paired_tests.untestable(told.arm, "", method=_METHOD, reason=reason, estimate=1.0)
+            return latency_ratio.exponentiated(told)
+
+        return tuple(
+            found.result(
+                arm,
+                alone(arm),
+                name=f"selection of {self.selection.metric} by {self.groups.column}",
+                kind="selection_ratio",
+                direction="higher",
+                scale="ratio",
+                bound=self.selection.margin,
+            )
+            for arm, name in enumerate(primary.arms)
+            if name != plan.control
+        )
+
+
+@dataclass(frozen=True, eq=False)
+class _Found:
+    """Means of the groups that are large enough, and in replicates of the rows."""
+
+    guardrail: MetricCheck
+    arms: tuple[str, ...]
+    names: tuple[str, ...]
+    num_rows: tuple[int, ...]
+    means: tuple[Replicates, ...]
+    not_judged: tuple[str, ...]
+    problem: str
+
+    def replicates(self, of_groups: Callable[[Floats], Floats]) -> Replicates | None:
+        """A number of groups' means (G first); None where there is a problem."""
+        if self.problem:
+            return None
+        with np.errstate(all="ignore"):
+            estimate_A = of_groups(np.stack([each.estimate_A for each in self.means]))
+            return Replicates(estimate_A, of_groups(np.stack([each.replicates_BA for each in self.means])))
+
+    def compared(self, replicates: Replicates | None, arm: int, control: int | None, plan: Plan) -> Comparison:
+        """An arm against the control, or against 0."""
+        name, reference = self.arms[arm], "" if control is None else self.arms[control]
+        if replicates is None:
+            return paired_tests.untestable(name, reference, method=_METHOD, reason=self.problem)
+
+        def pair(values_xA: Floats) -> Floats:
+            first_x = np.zeros_like(values_xA[..., arm]) if control is None else values_xA[..., control]
+            return np.stack([first_x, values_xA[..., arm]], axis=-1)
+
+        # What is undefined for another arm is no matter of this one.
+        both = Replicates.of(pair(replicates.estimate_A), pair(replicates.replicates_BA))
+        (comparison,) = bootstrap.comparisons(
+            both, arms=(reference, name), control=reference, family="dunnett", alpha=plan.alpha, method=_METHOD
+        )
+        return comparison
+
+    def result(
+        self,
+        arm: int,
+        comparison: Comparison,
+        *,
+        name: str,
+        kind: str,
+        direction: Literal["higher", "lower"],
+        scale: Literal["difference", "ratio"],
+        bound: float,
+    ) -> GuardrailResult:
+        """What one arm's comparison says of the bound."""
+        means = [float(each.estimate_A[arm]) for each in self.means]
+        furthest = [self.names[index] for index in (np.argmin(means), np.argmax(means))] if means else []
+        return GuardrailResult(
+            name=name,
+            kind=kind,
+            severity=self.guardrail.severity,
+            metric=self.guardrail.metric,
+            direction=direction,
+            scale=scale,
+            bound=bound,
+            comparison=comparison,
+            verdict=verdict_of(comparison, bound=bound, direction=direction),
+            where=" and ".join(furthest) or None,
+            parts=tuple(map(GuardrailPart, self.names, self.num_rows, means)),
+            not_judged=self.not_judged,
+        )
+
+
+def _log_smallest_over_largest(means_GxA: Floats) -> Floats:
+    """Not finite where in some group nothing is selected."""
+    return np.log(means_GxA.min(axis=0)) - np.log(means_GxA.max(axis=0))
+
+
+def _measured(guardrail: MetricCheck, groups: Groups, *, primary: Samples) -> _Found:
+    samples = on_rows_of(guardrail, primary)
+    if np.isnan(samples.scores_RA).any() and samples.undefined is None:
+        raise SamplesError(
+            f"scores of '{guardrail.metric}' are missing, and between groups nothing stands for them",
+            field="guardrails",
+            remedy="give every row a score",
+        )
+    order = [samples.index(arm) for arm in primary.arms]
+    names_R = segment_names(groups.names_R)
+    ids = samples.row_ids if samples.clusters_R is None else samples.clusters_R
+    keys_R = row_keys(ids)  # the same row, or cluster, weighs the same in every group and arm
+    names: list[str] = []
+    num_rows: list[int] = []
+    means: list[Replicates] = []
+    not_judged: list[str] = []
+    problem = ""
+    for name in np.unique(names_R).tolist():
+        inside = samples.taken(names_R == name)
+        why = small(inside, groups.minimum_rows)
+        if why:
+            not_judged.append(f"{name} ({why})")
+            continue
+        if inside.undefined is not None:
+            problem = f"in group '{name}': {inside.undefined}"
+            continue
+        names.append(name)
+        num_rows.append(inside.num_rows)
+        means.append(_means(inside.scores_RA[:, order], keys_R[names_R == name]))
+    if not problem and len(names) < 2:
+        problem = f"{len(names)} of the groups is large enough; a comparison of groups needs two"
+    return _Found(guardrail, primary.arms, tuple(names), tuple(num_rows), tuple(means), tuple(not_judged), problem)
+
+
+def _means(scores_RA: Floats, keys_R: Keys) -> Replicates:
+    """Means of the arms. Replicates without a row of the group are NaN here: all groups have the same replicates."""
+    num_rows, num_arms = scores_RA.shape
+    sums_BA, weight_B = np.zeros((_NUM_REPLICATES, num_arms)), np.zeros(_NUM_REPLICATES)
+    for first, count, rows in bootstrap.blocks(num_rows, _NUM_REPLICATES):
+        weights_BR = poisson_weights(keys_R[rows], first=first, num_replicates=count).astype(np.float64)
+        sums_BA[first : first + count] += weights_BR @ scores_RA[rows]
+        weight_B[first : first + count] += weights_BR.sum(axis=1)
+    with np.errstate(all="ignore"):
+        return Replicates(scores_RA.mean(axis=0), sums_BA / weight_B[:, None])

@@ -1,0 +1,158 @@
+"""The check of a metric over all rows: every arm against the control, by an interval of its own."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from typing import Literal
+
+import numpy as np
+
+from assay.manifests.plan import Plan
+from assay.stats.comparisons import paired_tests
+from assay.stats.designs import paired
+from assay.stats.errors import SamplesError
+from assay.stats.guardrails.guardrail_check import verdict_of
+from assay.stats.results.comparison import Comparison
+from assay.stats.results.guardrail_result import GuardrailResult
+from assay.stats.samples.missing import completed
+from assay.stats.samples.samples import Samples, refuse_out_of_range
+
+
+@dataclass(frozen=True, eq=False)
+class MetricCheck:
+    """A metric that must not get worse by more than its margin.
+
+    Attributes:
+        metric: The metric's name.
+        direction: Which direction of it is better.
+        scale: What its scores are, as in a plan.
+        margin: How much worse is still acceptable, in units of the metric.
+        samples: Its scores, on the same rows as the primary metric's.
+        severity: Whether a breach blocks.
+    """
+
+    metric: str
+    direction: Literal["higher", "lower"]
+    scale: str
+    margin: float
+    samples: Samples
+    severity: Literal["critical", "advisory"] = "critical"
+
+    def check(self, plan: Plan, *, primary: Samples) -> tuple[GuardrailResult, ...]:
+        """See `GuardrailCheck.check`; scores that are missing where the plan refuses that, or out of range, raise too."""
+        samples = on_rows_of(self, primary)
+        return tuple(
+            self._result(comparison)
+            for comparison in compared(self, samples, plan, alphas=(plan.alpha,), arms=primary.arms)[0]
+        )
+
+    def _result(self, comparison: Comparison) -> GuardrailResult:
+        bound = bound_of(self)
+        return GuardrailResult(
+            name=self.metric,
+            kind="metric",
+            severity=self.severity,
+            metric=self.metric,
+            direction=self.direction,
+            scale="difference",
+            bound=bound,
+            comparison=comparison,
+            verdict=verdict_of(comparison, bound=bound, direction=self.direction),
+        )
+
+
+def bound_of(guardrail: MetricCheck) -> float:
+    """The margin as the difference from the control that must not be passed."""
+    return -guardrail.margin if guardrail.direction == "higher" else guardrail.margin
+
+
+def on_rows_of(guardrail: MetricCheck, primary: Samples) -> Samples:
+    """The guardrail's scores with the clusters of the primary metric.
+
+    Raises:
+        SamplesError: Its rows are not those of the primary metric.
+    """
+    _check_same_rows(guardrail, primary)
+    refuse_out_of_range(guardrail.samples.kept_RA, guardrail.samples.arms, guardrail.samples.row_ids)
+    return replace(guardrail.samples, clusters_R=primary.clusters_R)
+
+
+def compared(
+    guardrail: MetricCheck, samples: Samples, plan: Plan, *, alphas: tuple[float, ...], arms: tuple[str, ...]
+) -> tuple[tuple[Comparison, ...], ...]:
+    """Every arm but the control against it on some rows, with an interval of its own: once for each alpha.
+
+    Args:
+        guardrail: Its metric, direction and scale.
+        samples: Its scores on those rows.
+        plan: The plan: control, rule for missing scores.
+        alphas: Levels of the intervals.
+        arms: The arms, in the order that is wanted.
+    """
+    others = [arm for arm in arms if arm != plan.control]
+    order = [samples.index(arm) for arm in arms]
+    reason = samples.undefined
+    if reason is None:
+        plain = Samples(
+            arms=arms,
+            kept_RA=samples.kept_RA[:, order],
+            row_ids=samples.row_ids,
+            clusters_R=samples.clusters_R,
+            num_repeats=samples.num_repeats,
+            corpus=samples.corpus,
+        )
+        rule = completed(
+            plain, rule=plan.missing, direction=guardrail.direction, scale=guardrail.scale, control=plan.control
+        )
+        samples = rule.samples
+        reason = "fewer than two rows have scores" if samples.num_rows < 2 else None
+    if reason is not None:
+        untestable = tuple(
+            paired_tests.untestable(arm, plan.control, method="paired_t", reason=reason) for arm in others
+        )
+        return (untestable,) * len(alphas)
+    is_binary = guardrail.scale == "binary" and samples.num_repeats == 1
+    if is_binary:
+        check_binary(samples, metric=guardrail.metric)
+    control = samples.index(plan.control)
+    measured = paired.measured_arms(samples, control=control)
+
+    def alone(arm: str, alpha: float) -> Comparison:
+        pair = (samples.index(arm), control)
+        comparison = paired.alone(measured, pair, alpha=alpha, is_binary=is_binary)
+        if is_binary:
+            # Rows that agree are evidence only as far as their number goes: no discordant row of 5 proves little.
+            comparison = paired.with_score_interval(comparison, measured, pair, alpha=alpha)
+        return comparison
+
+    return tuple(tuple(alone(arm, alpha) for arm in others) for alpha in alphas)
+
+
+def check_binary(samples: Samples, *, metric: str) -> None:
+    """Raises SamplesError where a score on a binary scale is neither 0 nor 1."""
+    if samples.are_bits:
+        return
+    other_RA = ~((samples.scores_RA == 0) | (samples.scores_RA == 1) | np.isnan(samples.scores_RA))
+    if other_RA.any():
+        row, index = np.argwhere(other_RA)[0]
+        raise SamplesError(
+            f"{int(other_RA.sum())} scores of '{metric}' are neither 0 nor 1",
+            place=f"arm '{samples.arms[index]}', row {samples.row_ids[row]}",
+            field="scale",
+            value=float(samples.scores_RA[row, index]),
+            bound="0 or 1 on the scale 'binary'",
+            remedy="use the scale 'continuous' for scores in between",
+        )
+
+
+def _check_same_rows(guardrail: MetricCheck, primary: Samples) -> None:
+    ids, wanted = guardrail.samples.row_ids, primary.row_ids
+    if np.array_equal(ids, wanted):
+        return
+    only: Iterable[object] = np.setxor1d(ids, wanted)[:5].tolist() if ids.dtype == wanted.dtype else ()
+    raise SamplesError(
+        f"the guardrail '{guardrail.metric}' was not scored on the rows of the primary metric "
+        f"({len(ids)} and {len(wanted)} rows)",
+        field="guardrails",
+        value=", ".join(map(str, only)) or None,
+        remedy="score all metrics on the same rows",
+    )

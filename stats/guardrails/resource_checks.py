@@ -1,0 +1,129 @@
+"""Resource guardrails: how long an arm takes and how large it is, as ratios to the control.
+
+Times drift with the load of a host, so those of arm and control are taken in turn on the same batches of one slot: it is
+their ratio that is told. Batches are resampled in pairs; the interval is that of a difference of logarithms.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from assay.manifests.guardrail import LatencyGuardrail, SizeGuardrail
+from assay.manifests.plan import Plan
+from assay.stats.comparisons import bootstrap, paired_tests
+from assay.stats.comparisons.bootstrap import Replicates
+from assay.stats.guardrails import latency_ratio
+from assay.stats.guardrails.guardrail_check import verdict_of
+from assay.stats.guardrails.sum_ratio import fieller_interval
+from assay.stats.moments.bootstrap_weights import row_keys
+from assay.stats.results.comparison import Comparison
+from assay.stats.results.guardrail_result import GuardrailResult
+from assay.stats.samples.samples import Samples
+
+Seconds = NDArray[np.float64]
+
+
+@dataclass(frozen=True, eq=False)
+class LatencyCheck:
+    """An arm's time over the control's, batch by batch.
+
+    Attributes:
+        rule: The plan's guardrail.
+        pairs_s: Per arm, batches x (control, arm): seconds of the same batch, one after the other in one slot.
+        problems: Per arm without them, why.
+    """
+
+    rule: LatencyGuardrail
+    pairs_s: Mapping[str, Seconds]
+    problems: Mapping[str, str]
+
+    def check(self, plan: Plan, *, primary: Samples) -> tuple[GuardrailResult, ...]:
+        """See `GuardrailCheck.check`."""
+        return tuple(
+            _ratio_result(self.rule, "latency", self._compared(arm, plan))
+            for arm in primary.arms
+            if arm != plan.control
+        )
+
+    def _compared(self, arm: str, plan: Plan) -> Comparison:
+        method = "fieller" if self.rule.share_below is None else "paired_bootstrap_log"
+        if arm not in self.pairs_s:
+            reason = self.problems.get(arm, "it was not timed")
+            return paired_tests.untestable(arm, plan.control, method=method, reason=reason)
+        pairs_s, needed = self.pairs_s[arm], self.rule.num_batches_needed
+        if len(pairs_s) < needed:
+            reason = f"{len(pairs_s)} batches were timed; {self.rule.quantity} needs {needed}"
+            return paired_tests.untestable(arm, plan.control, method=method, reason=reason)
+        if self.rule.share_below is None:
+            return _mean_ratio(pairs_s, arm, plan)
+        return _quantile_ratio(pairs_s, self.rule.share_below, arm, plan)
+
+
+def _mean_ratio(pairs_s: Seconds, arm: str, plan: Plan) -> Comparison:
+    found = fieller_interval(pairs_s[:, 1], pairs_s[:, 0], alpha=plan.alpha)
+    ratio = float(pairs_s[:, 1].sum() / pairs_s[:, 0].sum())
+    told = paired_tests.untestable(
+        arm, plan.control, method="fieller", reason="the control's times vary too much", estimate=ratio
+    )
+    return told if found is None else replace(told, ci_low=found[0], ci_high=found[1], not_testable=None)
+
+
+def _quantile_ratio(pairs_s: Seconds, share_below: float, arm: str, plan: Plan) -> Comparison:
+    quantiles = latency_ratio.quantiles(pairs_s, probability=share_below, keys_R=row_keys(np.arange(len(pairs_s))))
+    logs = Replicates(np.log(quantiles.estimate_A), np.log(quantiles.replicates_BA), quantiles.num_undefined)
+    (found,) = bootstrap.comparisons(
+        logs,
+        arms=(plan.control, arm),
+        control=plan.control,
+        family="dunnett",
+        alpha=plan.alpha,
+        method="paired_bootstrap_log",
+    )
+    return latency_ratio.exponentiated(found)
+
+
+@dataclass(frozen=True, eq=False)
+class SizeCheck:
+    """An arm's size over the control's. It is known, not estimated.
+
+    Attributes:
+        rule: The plan's guardrail.
+        sizes: Per arm, its size; no entry: unknown.
+    """
+
+    rule: SizeGuardrail
+    sizes: Mapping[str, int]
+
+    def check(self, plan: Plan, *, primary: Samples) -> tuple[GuardrailResult, ...]:
+        """See `GuardrailCheck.check`."""
+        return tuple(
+            _ratio_result(self.rule, "size", self._compared(arm, plan.control))
+            for arm in primary.arms
+            if arm != plan.control
+        )
+
+    def _compared(self, arm: str, control: str) -> Comparison:
+        unknown = [f"'{name}'" for name in (arm, control) if not self.sizes.get(name)]
+        told = paired_tests.untestable(
+            arm, control, method="exact", reason=f"{self.rule.quantity} of {' and '.join(unknown)} is not known"
+        )
+        if unknown:
+            return told
+        ratio = self.sizes[arm] / self.sizes[control]
+        return replace(told, estimate=ratio, ci_low=ratio, ci_high=ratio, not_testable=None)
+
+
+def _ratio_result(rule: LatencyGuardrail | SizeGuardrail, kind: str, comparison: Comparison) -> GuardrailResult:
+    return GuardrailResult(
+        name=rule.name,
+        kind=kind,
+        severity=rule.severity,
+        metric=rule.quantity,
+        direction="lower",
+        scale="ratio",
+        bound=rule.max_ratio,
+        comparison=comparison,
+        verdict=verdict_of(comparison, bound=rule.max_ratio, direction="lower"),
+    )

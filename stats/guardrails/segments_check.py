@@ -1,0 +1,130 @@
+"""The segments guardrail: a metric that must not get worse in any segment, whatever it does on average.
+
+An arm passes if every segment's own interval is within the margin: an intersection-union test, which needs no
+correction (Berger 1982, Technometrics 24:295). It is in breach if any segment's is wholly beyond it: that is a union of
+as many tests as there are segments, so those intervals are Bonferroni's, at alpha over the number of segments.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from assay.manifests.plan import Plan
+from assay.stats.comparisons import paired_tests
+from assay.stats.designs import paired
+from assay.stats.errors import SamplesError
+from assay.stats.guardrails.guardrail_check import verdict_of
+from assay.stats.guardrails.metric_check import MetricCheck, bound_of, compared, on_rows_of
+from assay.stats.moments.clusters import MIN_CLUSTERS
+from assay.stats.results.comparison import Comparison
+from assay.stats.results.guardrail_result import GuardrailPart, GuardrailResult, GuardrailVerdict
+from assay.stats.samples.samples import Samples
+
+_WORST_FIRST: tuple[GuardrailVerdict, ...] = ("breach", "not_testable", "undecided", "non_inferior")
+"""What the worst segment says, the guardrail says."""
+
+
+@dataclass(frozen=True, eq=False)
+class SegmentsCheck:
+    """A metric that must not get worse by more than its margin in any segment of the primary metric's samples.
+
+    Attributes:
+        metric: The metric, its margin and its scores.
+        minimum_rows: Segments with fewer rows are not judged.
+    """
+
+    metric: MetricCheck
+    minimum_rows: int
+
+    def check(self, plan: Plan, *, primary: Samples) -> tuple[GuardrailResult, ...]:
+        """See `GuardrailCheck.check`."""
+        if primary.segments_R is None:
+            raise SamplesError(
+                "a guardrail by segment needs a segment of every row",
+                field="columns.segment",
+                remedy="name the column that groups rows",
+            )
+        samples = on_rows_of(self.metric, primary)
+        inside = {name: samples.taken(primary.segments_R == name) for name in np.unique(primary.segments_R).tolist()}
+        too_small = {name: why for name, part in inside.items() if (why := small(part, self.minimum_rows))}
+        judged = [name for name in inside if name not in too_small]
+        alphas = (plan.alpha, plan.alpha / max(len(judged), 1))
+        found = {name: compared(self.metric, inside[name], plan, alphas=alphas, arms=primary.arms) for name in judged}
+        others = [arm for arm in primary.arms if arm != plan.control]
+        not_judged = tuple(f"{name} ({why})" for name, why in too_small.items())
+        return tuple(
+            self._result(
+                plan,
+                arm,
+                [
+                    _Segment(name, inside[name].num_rows, own[place], together[place])
+                    for name, (own, together) in found.items()
+                ],
+                not_judged,
+            )
+            for place, arm in enumerate(others)
+        )
+
+    def _result(
+        self, plan: Plan, arm: str, segments: "Sequence[_Segment]", not_judged: tuple[str, ...]
+    ) -> GuardrailResult:
+        metric, bound = self.metric, bound_of(self.metric)
+        verdicts: list[GuardrailVerdict] = [
+            segment.verdict(bound=bound, direction=metric.direction) for segment in segments
+        ]
+        where: str | None = None
+        verdict: GuardrailVerdict = "not_testable"
+        comparison = paired_tests.untestable(arm, plan.control, method="paired_t", reason="every segment is too small")
+        if segments:
+            order = [(_WORST_FIRST.index(v), s.gain(metric.direction)) for s, v in zip(segments, verdicts, strict=True)]
+            worst = min(range(len(order)), key=order.__getitem__)
+            where, verdict = segments[worst].name, verdicts[worst]
+            comparison = segments[worst].together if verdict == "breach" else segments[worst].own
+        return GuardrailResult(
+            name=f"{metric.metric} by segment",
+            kind="segments",
+            severity=metric.severity,
+            metric=metric.metric,
+            direction=metric.direction,
+            scale="difference",
+            bound=bound,
+            comparison=comparison,
+            verdict=verdict,
+            where=where,
+            parts=tuple(
+                GuardrailPart(each.name, each.num_rows, each.own.estimate, each.own.ci_low, each.own.ci_high, its_own)
+                for each, its_own in zip(segments, verdicts, strict=True)
+            ),
+            not_judged=not_judged,
+        )
+
+
+@dataclass(frozen=True)
+class _Segment:
+    """One arm in one segment, with an interval of its own, and with one of all segments together."""
+
+    name: str
+    num_rows: int
+    own: Comparison
+    together: Comparison
+
+    def verdict(self, *, bound: float, direction: str) -> GuardrailVerdict:
+        if verdict_of(self.together, bound=bound, direction=direction) == "breach":
+            return "breach"
+        own = verdict_of(self.own, bound=bound, direction=direction)
+        return "undecided" if own == "breach" else own
+
+    def gain(self, direction: str) -> float:
+        """The less favourable end of the interval."""
+        gain = paired.gains(self.own, direction)
+        return -np.inf if gain is None else gain[0]
+
+
+def small(inside: Samples, minimum_rows: int) -> str:
+    """Why a segment or group is too small to be judged; empty if it is not."""
+    if inside.num_rows < minimum_rows:
+        return f"{inside.num_rows} of {minimum_rows} rows"
+    if inside.clusters_R is not None and (num_clusters := len(np.unique(inside.clusters_R))) < MIN_CLUSTERS:
+        return f"{num_clusters} of {MIN_CLUSTERS} clusters"
+    return ""

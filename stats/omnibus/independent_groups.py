@@ -1,0 +1,164 @@
+"""Tests of no difference among arms with rows of their own: one-way ANOVA, Welch, Kruskal-Wallis, chi-square.
+
+Axes: A arms (k of them). Every test answers with an OmnibusTest that says so where it could not be made; none answers
+p = 1 for lack of an answer.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from scipy import stats
+
+from assay.stats.errors import SamplesError
+from assay.stats.moments.moments import Floats, Moments, moments_of
+from assay.stats.moments.score_range import finite, refuse_other_than_01
+from assay.stats.omnibus import omnibus_result
+from assay.stats.results.comparison import OmnibusTest
+
+
+def oneway(groups: Sequence[ArrayLike]) -> OmnibusTest:
+    """Classical one-way ANOVA of different rows in each arm, equal variances assumed."""
+    return oneway_of(_group_moments(groups, "oneway"))
+
+
+def oneway_of(moments: Sequence[Moments]) -> OmnibusTest:
+    """The same from the moments of each arm's own rows (each of one arm), however they were merged.
+
+    Sums of squares are of shifted values: with a common 1e12 as in NIST's SmLs07 all digits that float64 holds count.
+    """
+    groups = _Groups.of(moments)
+    if unable := groups.unable("oneway", min_num_rows=1):
+        return unable
+    within = float(groups.comoment_A.sum())
+    if within == 0:
+        return groups.without_variation("oneway")
+    df_num, df_den = len(moments) - 1, groups.num_rows - len(moments)
+    between = float((groups.num_rows_A * groups.deviations(groups.num_rows_A) ** 2).sum())
+    f_value = (between / df_num) / (within / df_den)
+    return OmnibusTest(
+        test="oneway",
+        statistic=f_value,
+        df_num=df_num,
+        df_den=df_den,
+        p_value=float(stats.f.sf(f_value, df_num, df_den)),
+        details=(("eta_squared", between / (between + within)),),
+    )
+
+
+def welch(groups: Sequence[ArrayLike]) -> OmnibusTest:
+    """Welch's one-way ANOVA of different rows in each arm, variances free (Welch 1951, Biometrika 38:330)."""
+    moments = _group_moments(groups, "welch")
+    found = _Groups.of(moments)
+    if unable := found.unable("welch", min_num_rows=2):
+        return unable
+    if not found.comoment_A.any():
+        return found.without_variation("welch")
+    if (found.comoment_A == 0).any():
+        return omnibus_result.untestable(
+            "welch", "an arm has the same score on all its rows: its weight would be infinite"
+        )
+    num_arms = len(groups)
+    std_error_A = np.sqrt(found.comoment_A / (found.num_rows_A - 1) / found.num_rows_A)
+    weight_A = (std_error_A.min() / std_error_A) ** 2  # only ratios of weights count, and these stay in range
+    between = float(((found.deviations(weight_A) / std_error_A) ** 2).sum()) / (num_arms - 1)
+    lack = float(((1 - weight_A / weight_A.sum()) ** 2 / (found.num_rows_A - 1)).sum())
+    f_value = between / (1 + 2 * (num_arms - 2) * lack / (num_arms**2 - 1))
+    df_num, df_den = num_arms - 1, (num_arms**2 - 1) / (3 * lack)
+    return OmnibusTest(
+        test="welch",
+        statistic=f_value,
+        df_num=df_num,
+        df_den=df_den,
+        p_value=float(stats.f.sf(f_value, df_num, df_den)),
+    )
+
+
+def kruskal(groups: Sequence[ArrayLike]) -> OmnibusTest:
+    """Kruskal-Wallis test on ranks of different rows in each arm, corrected for ties."""
+    arrays = _arrays(groups)
+    if unable := omnibus_result.too_few(
+        "kruskal", num_arms=len(arrays), num_rows=min(map(len, arrays)), min_num_rows=1
+    ):
+        return unable
+    first = arrays[0][0]
+    if all((values == first).all() for values in arrays):
+        return omnibus_result.identical("kruskal", df_num=len(arrays) - 1)
+    statistic = float(stats.kruskal(*arrays).statistic)
+    return omnibus_result.chi_square_result("kruskal", statistic, len(arrays) - 1, {})
+
+
+def chi_square(groups: Sequence[ArrayLike]) -> OmnibusTest:
+    """Pearson's chi-square test, without continuity correction, that all arms have the same share of ones.
+
+    Raises:
+        SamplesError: A score is neither 0 nor 1.
+    """
+    arrays = _arrays(groups)
+    for values in arrays:
+        refuse_other_than_01(values, test="chi_square")
+    if unable := omnibus_result.too_few(
+        "chi_square", num_arms=len(arrays), num_rows=min(map(len, arrays)), min_num_rows=1
+    ):
+        return unable
+    ones_A = np.array([int(values.sum()) for values in arrays])
+    table = np.array([ones_A, [len(values) for values in arrays] - ones_A])
+    if (table.sum(axis=1) == 0).any():
+        return omnibus_result.identical("chi_square", df_num=len(arrays) - 1)
+    found = stats.chi2_contingency(table, correction=False)
+    expected = float(found.expected_freq.min())
+    return omnibus_result.chi_square_result(
+        "chi_square", float(found.statistic), len(arrays) - 1, {"smallest_expected": expected}
+    )
+
+
+@dataclass(frozen=True, eq=False)
+class _Groups:
+    """Sizes, shifted means and sums of squared deviations of the arms' own rows."""
+
+    num_rows_A: Floats
+    offset_A: Floats
+    comoment_A: Floats
+
+    @classmethod
+    def of(cls, moments: Sequence[Moments]) -> "_Groups":
+        base = moments[0].shift_Y[0] if moments else 0.0
+        return cls(
+            num_rows_A=np.array([found.num_rows for found in moments], dtype=np.float64),
+            offset_A=np.array([(found.shift_Y[0] - base) + found.offset_Y[0] for found in moments]),
+            # covariance_AA holds exact zeros where what is left is rounding
+            comoment_A=np.array([found.covariance_AA[0, 0] * max(found.num_rows - 1, 1) for found in moments]),
+        )
+
+    @property
+    def num_rows(self) -> int:
+        return int(self.num_rows_A.sum())
+
+    def deviations(self, weight_A: Floats) -> Floats:
+        return self.offset_A - float((weight_A * self.offset_A).sum()) / float(weight_A.sum())
+
+    def unable(self, test: str, *, min_num_rows: int) -> OmnibusTest | None:
+        smallest = int(self.num_rows_A.min()) if len(self.num_rows_A) else 0
+        unable = omnibus_result.too_few(
+            test, num_arms=len(self.num_rows_A), num_rows=smallest, min_num_rows=min_num_rows
+        )
+        if unable is None and self.num_rows <= len(self.num_rows_A):
+            return omnibus_result.untestable(test, "no arm has two rows: there is nothing to measure variation with")
+        return unable
+
+    def without_variation(self, test: str) -> OmnibusTest:
+        if (self.offset_A == self.offset_A[0]).all():
+            return omnibus_result.identical(test, df_num=len(self.offset_A) - 1)
+        return omnibus_result.constant_difference(test)
+
+
+def _group_moments(groups: Sequence[ArrayLike], test: str) -> list[Moments]:
+    arrays = _arrays(groups)
+    if any(len(values) == 0 for values in arrays):
+        raise SamplesError("an arm has no rows", field="score", remedy=f"leave it out of {test}")
+    return [moments_of(values[:, None], arms=("arm",), control=0) for values in arrays]
+
+
+def _arrays(groups: Sequence[ArrayLike]) -> list[NDArray[np.float64]]:
+    return [finite(values, place=f"arm {index}") for index, values in enumerate(groups)]

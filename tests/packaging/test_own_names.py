@@ -1,0 +1,57 @@
+"""A user's project may have modules `cluster`, `stats`, `manifests` and `evaluator` of its own."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests import builders
+
+ASSAY = Path(sys.executable).with_name("assay")
+
+
+def answer(folder: Path, *arguments: str, **variables: str) -> dict:
+    """What the installed script answers in a folder, in a process of its own: names are looked up from there."""
+    found = subprocess.run(
+        [ASSAY, *arguments, "--json"],
+        cwd=folder,
+        env={**os.environ, **variables},
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+    assert found.returncode == 0, found.stderr
+    return json.loads(found.stdout)
+
+
+@pytest.fixture
+def project(tmp_path) -> Path:
+    """An experiment beside modules whose names are those of Assay's folders."""
+    arms = {"control": builders.own_variant(flip_every=5), "better": builders.own_variant()}
+    builders.write_experiment(tmp_path, arms=arms, resources={"max_slots": 1})
+    (tmp_path / "variants_under_test.py").unlink()
+    builders.write_own_modules(tmp_path)
+    return tmp_path
+
+
+@pytest.mark.slow
+def test_modules_with_the_names_of_assays_folders_are_run_and_verified(project):
+    run = answer(project, "run", "experiment.yaml", "--in-process")
+    assert [each["decision"] for each in run["decisions"]] == ["promote"]
+    verified = answer(project, "verify", run["run_id"], "--ledger", "ledger", "--in-process")
+    assert {each["arm"]: each["num_rows_different"] for each in verified["arms"]} == {"control": 0, "better": 0}
+
+
+@pytest.mark.ray
+@pytest.mark.slow
+@pytest.mark.usefixtures("local_ray")
+def test_modules_with_the_names_of_assays_folders_are_run_on_ray(project):
+    import ray
+
+    address = ray.get_runtime_context().gcs_address
+    run = answer(project, "run", "experiment.yaml", RAY_ADDRESS=address)
+    assert [each["decision"] for each in run["decisions"]] == ["promote"]

@@ -1,0 +1,108 @@
+"""The shape of the tree: one name stands for one thing, functions are short, every module says what belongs in it.
+
+That no function has more than eight parameters is held by the linter (PLR0913), and which folder imports which by
+import-linter.
+"""
+
+import ast
+from collections import defaultdict
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+FOLDERS = ("cluster", "evaluator", "manifests", "stats")
+MODULES = {path: ast.parse(path.read_text()) for folder in FOLDERS for path in sorted((ROOT / folder).rglob("*.py"))}
+
+MAX_CODE_LINES = 60
+REASON = "Long because"
+"""What the docstring of a longer function goes on with."""
+
+SHARED_NAMES = {
+    "analysis": "the planned analysis of a run: computed, and gathered from the ledger",
+    "calibration": "the calibration of a gate: its record, and how it is made",
+    "check": "rows held to their contract: the check, its command and its rendering",
+    "contract": "the contract of a dataset: the manifest and its commands",
+    "corpus": "metrics of all rows together: in a run, and with their intervals",
+    "dataset": "a frozen dataset: the manifest, its commands and its rendering",
+    "dataset_diff": "what changed between two versions of a dataset: the record, how it is made, and the command",
+    "errors": "the errors of a package",
+    "forecast": "what a run will take: the forecast and its rendering",
+    "gate": "the gate: its command and its rendering",
+    "profile": "the profile of a dataset's columns: the record, and how it is made",
+    "progress": "the progress of a run: the record, and how the driver reports it",
+    "sweep": "a sweep over parameters: the manifest, and how its arms are made",
+    "verify": "scoring rows of a run again: how it is done, and the command",
+}
+"""The one thing that the modules of each name are about, for names that several modules have."""
+
+
+def place(path: Path) -> str:
+    """A path as messages show it."""
+    return str(path.relative_to(ROOT))
+
+
+def functions(tree: ast.Module) -> Iterator[ast.FunctionDef | ast.AsyncFunctionDef]:
+    """Every function of a module, methods and inner functions included."""
+    return (node for node in ast.walk(tree) if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef))
+
+
+def code_lines(function: ast.FunctionDef | ast.AsyncFunctionDef, source: list[str], *, is_command: bool) -> int:
+    """The lines of a function that are neither blank, comment nor docstring; of a command without its options."""
+    body = function.body[1:] if ast.get_docstring(function) else function.body
+    signature = range(function.lineno, 0 if is_command else function.body[0].lineno)
+    numbers = [*signature, *range(body[0].lineno, (function.end_lineno or 0) + 1)] if body else []
+    lines = [source[number - 1].strip() for number in numbers]
+    return sum(bool(line) and not line.startswith("#") for line in lines)
+
+
+def test_no_two_classes_have_one_name():
+    places = defaultdict(list)
+    for path, tree in MODULES.items():
+        for node in ast.walk(tree):
+            if isinstance(node, ast.ClassDef):
+                places[node.name].append(place(path))
+    assert {name: where for name, where in places.items() if len(where) > 1} == {}
+
+
+def test_modules_of_one_name_are_about_one_thing():
+    places = defaultdict(list)
+    for path in MODULES:
+        if path.stem not in ("__init__", "__main__"):
+            places[path.stem].append(place(path))
+    shared = {name: where for name, where in places.items() if len(where) > 1}
+    assert {name: where for name, where in shared.items() if name not in SHARED_NAMES} == {}
+    assert SHARED_NAMES.keys() - shared.keys() == set(), "these names are shared no more: take them out of the table"
+
+
+@pytest.mark.parametrize("folder", FOLDERS)
+def test_a_long_function_says_why_it_is_long(folder):
+    found = {}
+    for path, tree in MODULES.items():
+        if path.is_relative_to(ROOT / folder):
+            source = path.read_text().splitlines()
+            for function in functions(tree):
+                is_command = path.is_relative_to(ROOT / "cluster" / "cli") and bool(function.decorator_list)
+                num_lines = code_lines(function, source, is_command=is_command)
+                if num_lines > MAX_CODE_LINES and REASON not in (ast.get_docstring(function) or ""):
+                    found[f"{place(path)}: {function.name}"] = num_lines
+    assert found == {}, f"split them, or let their docstrings say '{REASON} ...'"
+
+
+@pytest.mark.parametrize("folder", FOLDERS)
+def test_every_module_says_what_belongs_in_it(folder):
+    silent = [
+        place(path)
+        for path, tree in MODULES.items()
+        if path.is_relative_to(ROOT / folder) and not ast.get_docstring(tree)
+    ]
+    packages = {path.parent for path in MODULES if path.is_relative_to(ROOT / folder)}
+    assert silent == []
+    assert [place(package) for package in packages if not (package / "__init__.py").exists()] == []
+
+
+@pytest.mark.parametrize("folder", FOLDERS)
+def test_tests_lie_where_what_they_test_lies(folder):
+    of_tests = {path.parent.relative_to(ROOT / "tests") for path in (ROOT / "tests" / folder).rglob("*.py")}
+    assert [str(each) for each in sorted(of_tests) if not (ROOT / each).is_dir()] == []
