@@ -50,10 +50,10 @@ def review(
         raise InvalidInput("what another policy decides is not recorded", field="--record", remedy="leave --policy out")
     run_id, uri = run_and_ledger(run, ledger)
     store = open_store(uri)
-    asked = gate_review.ask(store, run_id, policy=None if policy is None else _policy(policy))
-    answer = gate_answer(asked, arm=arm)
+    reviewed = gate_review.review_run(store, run_id, policy=None if policy is None else _policy(policy))
+    answer = gate_answer(reviewed, arm=arm)
     if not answer["decisions"]:
-        known = [each.arm for each in asked.decisions]
+        known = [each.arm for each in reviewed.decisions]
         raise InvalidInput("no decision about this arm", place=run_id, value=arm, remedy=did_you_mean(arm or "", known))
     if record:
         from assay.evaluator.ledger import version_log

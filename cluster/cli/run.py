@@ -39,7 +39,7 @@ def run(
     for warning in prepared.findings.warnings:
         typer.echo(f"warning: {prepared.dataset.reference}: {warning}", err=True)
     if dry_run:
-        _estimate(prepared, in_process=in_process, reuses=not no_reuse, as_json=as_json)
+        _forecast(prepared, in_process=in_process, reuses=not no_reuse, as_json=as_json)
         return
     run_id = prepared.run.run_id
     if prepared.committed:
@@ -51,15 +51,15 @@ def run(
     print_run(prepared.store, run_id, as_json=as_json)
 
 
-def _estimate(prepared: "Prepared", *, in_process: bool, reuses: bool, as_json: bool) -> None:
-    from assay.cluster.forecast import estimate
+def _forecast(prepared: "Prepared", *, in_process: bool, reuses: bool, as_json: bool) -> None:
+    from assay.cluster.forecast import forecast
 
-    found = estimate(prepared, in_process=in_process, reuses=reuses)
+    found = forecast(prepared, in_process=in_process, reuses=reuses)
     if as_json:
         print_json(found.to_json())
         return
     from rich.console import Console
 
-    from assay.cluster.report.terminal import forecast as shown
+    from assay.cluster.report.terminal import forecast as forecast_table
 
-    shown.show(found.to_json(), Console())
+    forecast_table.show(found.to_json(), Console())

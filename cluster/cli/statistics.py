@@ -78,6 +78,7 @@ def power(
     from assay.cluster.prepare.resolve import read_text
     from assay.manifests import InvalidInput, Plan, parse
     from assay.stats.power import power as power_analysis
+    from assay.stats.power.question import Question
     from assay.stats.samples import table
 
     if pilot is not None:
@@ -91,7 +92,7 @@ def power(
             table.read_scores(pilot, planned), planned, effect=effect, rows=rows, power=power
         )
     else:
-        answer = power_analysis.answer(
+        question = Question(
             design=design,
             scale=scale,
             effect=effect,
@@ -111,6 +112,7 @@ def power(
             omnibus=omnibus,
             epsilon=epsilon,
         )
+        answer = power_analysis.answer(question)
     if as_json:
         print_json(answer.to_json())
         return

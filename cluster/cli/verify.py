@@ -50,9 +50,13 @@ def verify(
         import_paths=(str(Path.cwd()),),
     )
     if as_json:
-        told = {**found.found.model_dump(mode="json"), "outcome": found.found.outcome, "is_close": found.found.is_close}
-        entry = {"number": found.entry.number, "seal": found.entry.seal}
-        answer = {"run_id": run_id, **told, "failed": found.failed, "hints": found.hints, "entry": entry}
+        told = {
+            **verified.comparison.model_dump(mode="json"),
+            "outcome": verified.comparison.outcome,
+            "is_close": verified.comparison.is_close,
+        }
+        entry = {"number": verified.entry.number, "seal": verified.entry.seal}
+        answer = {"run_id": run_id, **told, "failed": verified.failed, "hints": verified.hints, "entry": entry}
         print_json(answer)
     else:
         for line in _lines(verified.comparison):

@@ -8,7 +8,7 @@ from assay.cluster.commit import gate_review
 from assay.cluster.commit.gate_answer import run_decision
 from assay.evaluator.ledger import reader
 from assay.evaluator.storage import Store
-from assay.manifests.ledger import run_key
+from assay.manifests.ledger_layout import run_key
 from assay.stats.gate.decide import Decision
 
 if TYPE_CHECKING:
@@ -68,7 +68,7 @@ def read_result(store: Store, run_id: str, *, ledger: str) -> Result:
         DamageError: A file of it was changed.
     """
     files = reader.committed_files(store, run_id)
-    decisions = gate_review.ask(store, run_id).decisions
+    decisions = gate_review.review_run(store, run_id).decisions
     return Result(
         run_id=run_id,
         ledger=ledger,

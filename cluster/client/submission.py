@@ -13,7 +13,8 @@ from ray.job_submission import JobDetails
 from assay.cluster.client.ray_jobs import Jobs
 from assay.cluster.errors import NoAnswerError, RunError
 from assay.evaluator.storage import Store, open_store
-from assay.manifests.ledger import Progress, ProgressState, cancel_key, progress_key, submission_key
+from assay.manifests.ledger_layout import cancel_key, progress_key, submission_key
+from assay.manifests.progress import Progress, ProgressState
 
 if TYPE_CHECKING:
     from assay.cluster.client.result import Result

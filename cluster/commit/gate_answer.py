@@ -3,10 +3,10 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from assay.cluster.commit.gate_review import Asked, as_rows
+from assay.cluster.commit.gate_review import GateReview, as_rows
 
 
-def gate_answer(review: Asked, *, arm: str | None = None) -> dict[str, Any]:
+def gate_answer(review: GateReview, *, arm: str | None = None) -> dict[str, Any]:
     """The answer about a run with all that it rests on, as plain JSON values.
 
     Args:

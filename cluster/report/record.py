@@ -5,14 +5,15 @@ from collections.abc import Sequence
 from typing import Any
 
 from assay.cluster.commit import gate_answer, gate_review
+from assay.cluster.commit.scores_digest import run_scores_digest
 from assay.cluster.cost import arm_cost
 from assay.cluster.prepare import dataset_findings
-from assay.cluster.prepare.dataset_findings import KnownFindings
-from assay.evaluator import fingerprint
+from assay.cluster.prepare.dataset_findings import DatasetFindings
 from assay.evaluator.ledger import reader
 from assay.evaluator.storage import Store
 from assay.manifests.check_report import CheckReport
-from assay.manifests.ledger import Run
+from assay.manifests.ledger_layout import Table
+from assay.manifests.run import Run
 
 Document = dict[str, Any]
 
@@ -36,7 +37,7 @@ def document(store: Store, run_id: str) -> Document:
     suite = run.experiment.suite
     arms, metrics, events = rows("arms"), rows("metrics"), rows("events")
     analysis = json.loads(rows("analyses")[0]["analysis"])
-    review = gate_review.ask(store, run_id)
+    review = gate_review.review_run(store, run_id)
     decisions = gate_review.as_rows(review.decisions)
     return {
         "run_id": run_id,
@@ -52,7 +53,7 @@ def document(store: Store, run_id: str) -> Document:
         "thresholds": {row["metric"]: row["threshold"] for row in metrics if row["threshold"] is not None},
         "opened_at": run.opened_at,
         "supersedes": run.supersedes,
-        "scores_digest": scores_digest(arms),
+        "scores_digest": run_scores_digest(arms),
         "repeats": suite.repeats,
         "arms": [_arm(row, [each for each in metrics if each["arm"] == row["arm"]]) for row in arms],
         "wobble_tolerance": suite.wobble_tolerance,
@@ -73,7 +74,7 @@ def document(store: Store, run_id: str) -> Document:
     }
 
 
-def _dataset(run: Run, arms: Sequence[dict[str, Any]], findings: KnownFindings) -> dict[str, Any]:
+def _dataset(run: Run, arms: Sequence[dict[str, Any]], findings: DatasetFindings) -> dict[str, Any]:
     """The rows that were scored, and what is known of them now."""
     return {
         "reference": run.experiment.dataset.rpartition("/")[2],
@@ -133,9 +134,3 @@ def _race(arms: Sequence[dict[str, Any]]) -> dict[str, int]:
         "num_units": sum(row["num_units"] for row in arms),
         "num_units_saved": sum(row["num_units"] - row["num_units_done"] for row in dropped),
     }
-
-
-def scores_digest(arms: Sequence[dict[str, Any]]) -> str:
-    """One digest of all scores of a run: of the complete arms' digests, by name."""
-    digests = sorted((row["arm"], row["scores_digest"]) for row in arms if row["status"] == "complete")
-    return fingerprint.sha256_digest(json.dumps(digests).encode())

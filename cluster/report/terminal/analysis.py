@@ -11,7 +11,7 @@ from assay.cluster.report.terminal import formatting
 def show(analysis: dict[str, Any], console: Console) -> None:
     """Prints one analysis: estimates, omnibus, comparisons, what could not be tested."""
     confidence = 100 * (1 - analysis["alpha"])
-    arms = formatting.table(f"{analysis['metric']}: {analysis['n_rows']:,} rows, {analysis['design']}")
+    arms = formatting.table(f"{analysis['metric']}: {analysis['num_rows']:,} rows, {analysis['design']}")
     for name in ("arm", "mean", "std. error", f"{confidence:g} % interval"):
         arms.add_column(name, justify="left" if name == "arm" else "right")
     for row in analysis["arms"]:
