@@ -21,6 +21,7 @@ REASON = "Long because"
 
 SHARED_NAMES = {
     "analysis": "the planned analysis of a run: computed, and gathered from the ledger",
+    "budget": "what may be spent: the manifest, and whether it is kept",
     "calibration": "the calibration of a gate: its record, and how it is made",
     "check": "rows held to their contract: the check, its command and its rendering",
     "contract": "the contract of a dataset: the manifest and its commands",
@@ -29,10 +30,16 @@ SHARED_NAMES = {
     "dataset_diff": "what changed between two versions of a dataset: the record, how it is made, and the command",
     "errors": "the errors of a package",
     "forecast": "what a run will take: the forecast and its rendering",
+    "freeze": "freezing rows: how it is done, and the command",
     "gate": "the gate: its command and its rendering",
+    "leakage": "the leakage of a dataset: the record and its rendering",
+    "outcomes": "what arms predicted: gathered from the ledger, and its rendering",
+    "power": "the power of a comparison: the calculation and its rendering",
     "profile": "the profile of a dataset's columns: the record, and how it is made",
     "progress": "the progress of a run: the record, and how the driver reports it",
+    "run": "one execution of an experiment: the record and the command",
     "sweep": "a sweep over parameters: the manifest, and how its arms are made",
+    "timing": "where the time of a run went: gathered from the ledger, and its rendering",
     "verify": "scoring rows of a run again: how it is done, and the command",
 }
 """The one thing that the modules of each name are about, for names that several modules have."""
