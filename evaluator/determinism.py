@@ -71,7 +71,10 @@ def seed_all(seed: int) -> None:
     """
     random.seed(seed)
     np.random.seed(seed % 2**32)  # noqa: NPY002  # the generator that a variant's code would draw from
-    torch.manual_seed(seed)
+    if torch.accelerator.is_available():
+        torch.manual_seed(seed)
+    else:  # the same without the queue that waits for devices, for which torch formats a stack trace at every call
+        torch.default_generator.manual_seed(seed)
 
 
 def unit_seed(seed: int, *, unit: int) -> int:

@@ -25,7 +25,6 @@ SHARED_NAMES = {
     "calibration": "the calibration of a gate: its record, and how it is made",
     "check": "rows held to their contract: the check, its command and its rendering",
     "contract": "the contract of a dataset: the manifest and its commands",
-    "corpus": "metrics of all rows together: in a run, and with their intervals",
     "dataset": "a frozen dataset: the manifest, its commands and its rendering",
     "dataset_diff": "what changed between two versions of a dataset: the record, how it is made, and the command",
     "errors": "the errors of a package",
