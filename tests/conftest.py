@@ -35,8 +35,9 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Leaves extended tests out unless they are asked for, and groups the others.
 
-    Tests that start Ray run one after the other, in one process of those that `scripts/test.sh` starts; the rest go
-    file by file to whoever is free. Ray's come first: they wait more than they work.
+    Tests that start Ray run one after the other, in one process of those that `scripts/test.sh` starts, and so do those
+    that fork processes of their own; the rest go file by file to whoever is free. Ray's come first: they wait more than
+    they work.
     """
     if not config.getoption("all"):
         left_out = [item for item in items if item.get_closest_marker("extended")]
@@ -44,9 +45,14 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         config.stash[_NUM_LEFT_OUT] = len(left_out)
         config.hook.pytest_deselected(items=left_out)
     for item in items:
-        has_ray = item.get_closest_marker("ray") is not None
-        item.add_marker(pytest.mark.xdist_group("ray" if has_ray else item.location[0]))
+        item.add_marker(pytest.mark.xdist_group(_group(item)))
     items.sort(key=lambda item: item.get_closest_marker("ray") is None)
+
+
+def _group(item: pytest.Item) -> str:
+    if item.get_closest_marker("ray"):
+        return "ray"
+    return "forked" if hasattr(getattr(item, "module", None), "AssayProcess") else item.location[0]
 
 
 def pytest_sessionfinish(session: pytest.Session) -> None:

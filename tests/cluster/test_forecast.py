@@ -65,7 +65,7 @@ def test_what_earlier_runs_know_or_have_scored_is_not_probed(tmp_path):
 
 
 def test_waves_and_wall_time_follow_from_the_slots_there_may_be(tmp_path):
-    arms = dict.fromkeys(("control", "a", "b", "c"), SLOW)
+    arms = dict.fromkeys(("control", "a", "b", "c"), builders.variant(delay_s=0.001))
     ready = prepared(tmp_path, arms=arms, resources={"max_slots": 3, "replicas": 2})
     found = forecast(ready, in_process=False)
     assert (found.num_slots, found.slots_known, found.num_waves) == (3, True, 3)  # 4 arms x 2 replicas

@@ -19,7 +19,7 @@ NUM_ARMS = 4
 
 def slow_arms(log: Path) -> dict[str, dict]:
     return {
-        name: builders.variant(**{**each["parameters"], "delay_s": 0.01, "log": str(log)})
+        name: builders.variant(**{**each["parameters"], "delay_s": 0.004, "log": str(log)})
         for name, each in builders.ARMS.items()
     }
 

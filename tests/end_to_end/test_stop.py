@@ -22,7 +22,16 @@ from tests import builders
 from tests.forked import AssayProcess
 
 NUM_UNITS = 7
-SLOW = {name: {**each, "parameters": {**each["parameters"], "delay_s": 0.02}} for name, each in builders.ARMS.items()}
+
+
+def delayed(delay_s: float) -> dict[str, dict]:
+    """The arms, each of which sleeps so long for every batch."""
+    return {
+        name: {**each, "parameters": {**each["parameters"], "delay_s": delay_s}} for name, each in builders.ARMS.items()
+    }
+
+
+SLOW = delayed(0.005)
 
 
 def run(experiment) -> dict:
@@ -42,7 +51,7 @@ def terminated(folder: Path, *, after_units: int) -> subprocess.CompletedProcess
     while len(list(folder.glob("ledger/v1/data/scores/*/*/*.parquet"))) < after_units:
         assert process.poll() is None, process.wait()
         assert time.monotonic() < deadline
-        time.sleep(0.01)
+        time.sleep(0.002)
     os.kill(process.pid, signal.SIGTERM)
     return process.wait(60)
 
@@ -71,7 +80,7 @@ def test_sigterm_commits_the_arms_that_are_whole_and_the_next_run_does_the_other
 
 @pytest.mark.slow
 def test_sigterm_before_a_variant_is_whole_commits_nothing_and_the_next_run_goes_on(tmp_path):
-    experiment = builders.write_experiment(tmp_path, arms=SLOW)
+    experiment = builders.write_experiment(tmp_path, arms=delayed(0.02))
     ended = terminated(tmp_path, after_units=2)
     assert ended.returncode == 1
     assert "before a variant could be compared: SIGTERM" in ended.stderr
@@ -85,7 +94,9 @@ def test_sigterm_before_a_variant_is_whole_commits_nothing_and_the_next_run_goes
 def test_a_spent_budget_stops_the_run_and_a_larger_one_goes_on(tmp_path, monkeypatch):
     monkeypatch.setattr(driver, "_TICK_S", 0.0)
     monkeypatch.setattr(progress, "_INTERVAL_S", 0.0)
-    experiment = builders.write_experiment(tmp_path, arms=SLOW, budget={"price": 0.5}, prices={"cpu_hour": 3600.0})
+    experiment = builders.write_experiment(
+        tmp_path, arms=delayed(0.02), budget={"price": 0.5}, prices={"cpu_hour": 3600.0}
+    )
     prepared = pipeline.prepare(str(experiment))
     with pytest.raises(StoppedError, match=r"the budget is spent: budget.price is 0.5"):
         pipeline.run(prepared, in_process=True, on_progress=lambda arm, units: None)
@@ -96,7 +107,7 @@ def test_a_spent_budget_stops_the_run_and_a_larger_one_goes_on(tmp_path, monkeyp
     with pytest.raises(StoppedError, match=r"nothing was begun: the budget is spent.*a larger budget"):
         pipeline.run(pipeline.prepare(str(experiment)), in_process=True, on_progress=lambda arm, units: None)
     assert len(list((tmp_path / "ledger/v1/runs").iterdir())) == num_records
-    builders.write_experiment(tmp_path, arms=SLOW, budget={"price": 100.0}, prices={"cpu_hour": 3600.0})
+    builders.write_experiment(tmp_path, arms=delayed(0.02), budget={"price": 100.0}, prices={"cpu_hour": 3600.0})
     assert {arm["status"] for arm in run(experiment)["arms"]} == {"complete"}
     assert told(pipeline.prepare(str(experiment))).spent.price > spent.price
 

@@ -1,31 +1,19 @@
 """A user's project may have modules `cluster`, `stats`, `manifests` and `evaluator` of its own."""
 
 import json
-import os
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
 from tests import builders
-
-ASSAY = Path(sys.executable).with_name("assay")
+from tests.forked import AssayProcess
 
 
 def answer(folder: Path, *arguments: str, **variables: str) -> dict:
-    """What the installed script answers in a folder, in a process of its own: names are looked up from there."""
-    found = subprocess.run(
-        [ASSAY, *arguments, "--json"],
-        cwd=folder,
-        env={**os.environ, **variables},
-        capture_output=True,
-        text=True,
-        timeout=120,
-        check=False,
-    )
-    assert found.returncode == 0, found.stderr
-    return json.loads(found.stdout)
+    """What the command line answers in a folder, in a process of its own: names are looked up from there."""
+    ended = AssayProcess(*arguments, "--json", folder=folder, variables=variables).wait()
+    assert ended.returncode == 0, ended.stderr
+    return json.loads(ended.stdout)
 
 
 @pytest.fixture
@@ -46,6 +34,7 @@ def test_modules_with_the_names_of_assays_folders_are_run_and_verified(project):
     assert {each["arm"]: each["num_rows_different"] for each in verified["arms"]} == {"control": 0, "better": 0}
 
 
+@pytest.mark.extended  # tests/cluster/client/test_client.py submits such a project
 @pytest.mark.ray
 @pytest.mark.slow
 @pytest.mark.usefixtures("local_ray")

@@ -56,15 +56,16 @@ def broken(name: str, place: str, value: Any) -> Fields:
 
 
 @cache
-def definition(kind: str) -> Fields:
-    """KubeRay's schema of a kind, closed: a field that it does not know is an error, as for `kubectl --validate`."""
+def definition(kind: str) -> jsonschema.protocols.Validator:
+    """A validator of KubeRay's schema of a kind, closed: a field that it does not know is an error, as for `kubectl --validate`."""
     plain = DEFINITIONS / f"ray.io_{kind.lower()}s.yaml"
     packed = plain.with_suffix(".yaml.xz")
     if not plain.exists() and not packed.exists():
         pytest.skip(f"KubeRay's definitions are not in {DEFINITIONS}; set ASSAY_KUBERAY to the folder that has them")
     text = plain.read_bytes() if plain.exists() else lzma.decompress(packed.read_bytes())
     versions = yaml.load(text, getattr(yaml, "CSafeLoader", yaml.SafeLoader))["spec"]["versions"]
-    return closed(next(each for each in versions if each["name"] == "v1")["schema"]["openAPIV3Schema"])
+    schema = closed(next(each for each in versions if each["name"] == "v1")["schema"]["openAPIV3Schema"])
+    return jsonschema.validators.validator_for(schema)(schema)
 
 
 def closed(schema: Fields) -> Fields:
@@ -81,7 +82,7 @@ def closed(schema: Fields) -> Fields:
 
 
 def check_resource(fields: Fields) -> None:
-    jsonschema.validate(fields, definition(fields["kind"]))
+    definition(fields["kind"]).validate(fields)
 
 
 def check_pods(fields: Fields) -> None:
