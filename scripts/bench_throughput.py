@@ -608,6 +608,7 @@ def cnn(bench: Bench) -> None:
 
 
 PARTS: dict[str, Callable[[Bench], None]] = {"mlp": mlp, "cnn": cnn, "reads": reads, "memory": memory, "sweep": sweep}
+QUICK_PARTS = ("mlp", "sweep")
 
 
 def main() -> None:
@@ -615,7 +616,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--quick", action="store_true", help="small sizes, one round, for a look")
     parser.add_argument("--scale", type=float, default=1.0, help="this share of the rows, and one round if below 1")
-    parser.add_argument("--part", nargs="+", choices=PARTS, default=list(PARTS), help="only these parts")
+    parser.add_argument("--part", nargs="+", choices=PARTS, help="only these parts; default: all, with --quick two")
     parser.add_argument("--driver", help=argparse.SUPPRESS)
     options = parser.parse_args()
     warnings.filterwarnings("ignore", message="The given NumPy array is not writable")
@@ -633,7 +634,7 @@ def main() -> None:
         os.environ.update({**server.variables, "AWS_ENDPOINT_URL_S3": proxy.endpoint})
         stack.enter_context(session.connected(num_cpus=NUM_SLOTS))
         bench = Bench(Path(top), proxy, quick=options.quick, scale=options.scale)
-        for name in options.part:
+        for name in options.part or (QUICK_PARTS if options.quick else PARTS):
             PARTS[name](bench)
 
 

@@ -6,4 +6,5 @@
 set -euo pipefail
 cd "$(dirname "$0")/.."
 bash scripts/setup.sh
+unset PYTHONDONTWRITEBYTECODE # or dozens of processes, slots among them, each compile everything for themselves
 exec .venv/bin/python -m pytest -n 3 --dist loadgroup --no-loadscope-reorder --durations=10 --durations-min=1 "$@"

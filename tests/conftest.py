@@ -17,11 +17,12 @@ if TYPE_CHECKING:
 settings.register_profile("assay", deadline=None, derandomize=bool(os.environ.get("CI")))
 settings.load_profile("assay")
 
-os.environ["RAY_AUTH_MODE"] = "disabled"  # one machine, one test session; token mode has tests of its own
-
-os.environ["RAY_worker_niceness"] = "0"  # noqa: SIM112
-os.environ["RAY_metrics_report_interval_ms"] = "1000"  # noqa: SIM112
-
+os.environ.update(
+    RAY_AUTH_MODE="disabled",  # one machine, one test session; token mode has tests of its own
+    RAY_metrics_report_interval_ms="1000",  # Ray's 10 s would have to be waited for
+    RAY_prestart_worker_first_driver="false",  # a worker per CPU that no slot uses
+    RAY_worker_niceness="0",  # Ray's 15 starves workers beside busy tests
+)
 
 _NUM_LEFT_OUT = pytest.StashKey[int]()
 

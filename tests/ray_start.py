@@ -63,6 +63,7 @@ def _started(
         "PATH": f"{_BIN}:{os.environ['PATH']}",
         "RAY_memory_monitor_refresh_ms": "0",  # a shared machine: others fill its memory
         "RAY_worker_niceness": "0",  # which works beside them
+        "RAY_prestart_worker_first_driver": "false",  # no slot uses those workers
         **variables,
     }
     command = [_BIN / "ray", "start", "--head", "--block", "--disable-usage-stats", f"--temp-dir={folder}"]
