@@ -53,7 +53,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 def _group(item: pytest.Item) -> str:
     if item.get_closest_marker("ray"):
         return "ray"
-    return "forked" if hasattr(getattr(item, "module", None), "AssayProcess") else item.location[0]
+    return "forked" if item.get_closest_marker("forked") else item.location[0]
 
 
 def pytest_sessionfinish(session: pytest.Session) -> None:

@@ -47,7 +47,7 @@ def expected(tmp_path_factory) -> str:
     return document(prepared.store, prepared.run.run_id)["scores_digest"]
 
 
-@pytest.mark.slow
+@pytest.mark.forked
 @pytest.mark.parametrize("num_published", [0, 9, NUM_UNITS * NUM_ARMS], ids=lambda n: f"after_{n}_units")
 def test_a_killed_run_goes_on_and_ends_with_the_same_digest(tmp_path, num_published, expected):
     log = tmp_path / "batches.log"

@@ -56,7 +56,7 @@ def terminated(folder: Path, *, after_units: int) -> subprocess.CompletedProcess
     return process.wait(60)
 
 
-@pytest.mark.slow
+@pytest.mark.forked
 def test_sigterm_commits_the_arms_that_are_whole_and_the_next_run_does_the_others(tmp_path):
     expected = run(builders.write_experiment(tmp_path / "calm", arms=SLOW))
     experiment = builders.write_experiment(tmp_path / "stopped", arms=SLOW)
@@ -78,7 +78,7 @@ def test_sigterm_commits_the_arms_that_are_whole_and_the_next_run_does_the_other
     assert {arm["arm"]: arm["num_units_reused"] for arm in second["arms"]}["better"] == NUM_UNITS
 
 
-@pytest.mark.slow
+@pytest.mark.forked
 def test_sigterm_before_a_variant_is_whole_commits_nothing_and_the_next_run_goes_on(tmp_path):
     experiment = builders.write_experiment(tmp_path, arms=delayed(0.02))
     ended = terminated(tmp_path, after_units=2)

@@ -26,7 +26,7 @@ def project(tmp_path) -> Path:
     return tmp_path
 
 
-@pytest.mark.slow
+@pytest.mark.forked
 def test_modules_with_the_names_of_assays_folders_are_run_and_verified(project):
     run = answer(project, "run", "experiment.yaml", "--in-process")
     assert [each["decision"] for each in run["decisions"]] == ["promote"]

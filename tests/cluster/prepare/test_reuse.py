@@ -34,6 +34,21 @@ def run(experiment: Path, **options: Any) -> dict:
     return document(prepared.store, prepared.run.run_id)
 
 
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory) -> Path:
+    """A folder with the small experiment and its committed run."""
+    folder = tmp_path_factory.mktemp("whole")
+    run(builders.write_experiment(folder))
+    return folder
+
+
+@pytest.fixture
+def first(whole, tmp_path) -> dict:
+    """The report of that run, with everything else copied to the folder of the test."""
+    shutil.copytree(whole, tmp_path, dirs_exist_ok=True)
+    return run(tmp_path / "experiment.yaml")
+
+
 class Counter:
     """Units that slots of this process have evaluated."""
 
@@ -131,8 +146,7 @@ def test_rows_that_were_taken_over_belong_to_their_new_run_and_name_the_file_the
         ),
     ],
 )
-def test_another_suite_for_the_scores_takes_nothing_over(tmp_path, suite):
-    run(builders.write_experiment(tmp_path))
+def test_another_suite_for_the_scores_takes_nothing_over(tmp_path, first, suite):
     assert run(builders.write_experiment(tmp_path, suite=suite))["reused"]["num_units"] == 0
 
 
@@ -146,9 +160,7 @@ def test_another_suite_for_the_scores_takes_nothing_over(tmp_path, suite):
         ),
     ],
 )
-def test_what_shapes_no_score_evaluates_nothing(tmp_path, evaluated, suite):
-    run(builders.write_experiment(tmp_path, arms=builders.ARMS))
-    evaluated.since()
+def test_what_shapes_no_score_evaluates_nothing(tmp_path, first, evaluated, suite):
     second = run(builders.write_experiment(tmp_path, arms=builders.ARMS, suite=suite))
     assert evaluated.since() == 0
     assert second["reused"]["num_arms"] == NUM_ARMS
@@ -213,9 +225,8 @@ def test_a_renamed_arm_is_taken_over_but_no_unit_serves_two_equal_arms(tmp_path)
     assert sources == {"control": first["run_id"], "again": "", "best": first["run_id"], "best2": ""}
 
 
-def test_a_run_that_was_never_committed_serves_too(tmp_path, evaluated):
+def test_a_run_that_was_never_committed_serves_too(tmp_path, first, evaluated):
     arms = builders.ARMS
-    first = run(builders.write_experiment(tmp_path, arms=arms))
     Path(first["ledger"], f"v1/commits/{first['run_id']}.parquet").unlink()
     for path in unit_files(first, "better")[4:]:
         path.unlink()
@@ -273,9 +284,8 @@ def other_scores_and_receipt(path: Path) -> None:
         (other_scores, False),
     ],
 )
-def test_a_damaged_unit_is_evaluated_again_and_that_is_said(tmp_path, evaluated, damage, is_committed):
+def test_a_damaged_unit_is_evaluated_again_and_that_is_said(tmp_path, first, evaluated, damage, is_committed):
     arms = builders.ARMS
-    first = run(builders.write_experiment(tmp_path, arms=arms))
     damage(unit_files(first, "worse")[2])
     if not is_committed:
         Path(first["ledger"], f"v1/commits/{first['run_id']}.parquet").unlink()
@@ -288,9 +298,8 @@ def test_a_damaged_unit_is_evaluated_again_and_that_is_said(tmp_path, evaluated,
     assert "worse/u000002.parquet" in refused["message"]
 
 
-def test_a_copy_does_not_stand_in_for_a_damaged_original(tmp_path, evaluated):
+def test_a_copy_does_not_stand_in_for_a_damaged_original(tmp_path, first, evaluated):
     arms = builders.ARMS
-    first = run(builders.write_experiment(tmp_path, arms=arms))
     run(builders.write_experiment(tmp_path, arms=arms, suite=changed_suite(plan=other_plan())))
     flipped_byte(unit_files(first, "worse")[2])
     evaluated.since()
@@ -300,8 +309,7 @@ def test_a_copy_does_not_stand_in_for_a_damaged_original(tmp_path, evaluated):
     assert report["reused"]["runs"] == [first["run_id"]]
 
 
-def test_a_changed_repository_is_said(tmp_path, monkeypatch):
-    first = run(builders.write_experiment(tmp_path))
+def test_a_changed_repository_is_said(tmp_path, first, monkeypatch):
     monkeypatch.setattr(repository, "capture", lambda **_: repository.RepositoryState("f" * 40, "main", False, None))
     second = run(builders.write_experiment(tmp_path, suite=changed_suite(plan=other_plan())))
     assert second["reused"]["runs"] == [first["run_id"]]
@@ -333,18 +341,14 @@ def source_commit(report: dict) -> object:
     return reader.read_run(store, report["run_id"]).lineage.circumstance["source"]["commit"]
 
 
-def test_no_reuse_evaluates_everything(tmp_path, evaluated):
-    run(builders.write_experiment(tmp_path, arms=builders.ARMS))
-    evaluated.since()
+def test_no_reuse_evaluates_everything(tmp_path, first, evaluated):
     experiment = builders.write_experiment(tmp_path, arms=builders.ARMS, suite=changed_suite(plan=other_plan()))
     answer = CliRunner().invoke(main.app, ["run", str(experiment), "--in-process", "--no-reuse", "--json"])
     assert answer.exit_code == 0, answer.output
     assert evaluated.since() == NUM_ARMS * NUM_UNITS
 
 
-def test_reuse_that_was_interrupted_goes_on(tmp_path, evaluated):
-    first = run(builders.write_experiment(tmp_path, arms=builders.ARMS))
-    evaluated.since()
+def test_reuse_that_was_interrupted_goes_on(tmp_path, first, evaluated):
     experiment = builders.write_experiment(tmp_path, arms=builders.ARMS, suite=changed_suite(plan=other_plan()))
     prepared = pipeline.prepare(str(experiment))
     seen = []
@@ -362,8 +366,7 @@ def test_reuse_that_was_interrupted_goes_on(tmp_path, evaluated):
     assert second["reused"]["num_units"] == NUM_ARMS * NUM_UNITS
 
 
-def test_looking_for_units_reads_one_record_a_run_and_no_rows_of_others(tmp_path, monkeypatch):
-    first = run(builders.write_experiment(tmp_path))
+def test_looking_for_units_reads_one_record_a_run_and_no_rows_of_others(tmp_path, first, monkeypatch):
     for suite in (changed_suite(plan=other_plan()), changed_suite(seed=1)):  # copies of the first; nothing in common
         run(builders.write_experiment(tmp_path, suite=suite))
     third = changed_suite(plan={**other_plan(), "alpha": 0.02})
