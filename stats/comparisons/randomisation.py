@@ -9,8 +9,9 @@ from dataclasses import replace
 
 import numpy as np
 
-from assay.stats.comparisons import bootstrap, paired_tests
+from assay.stats.comparisons import bootstrap, degenerate
 from assay.stats.comparisons.bootstrap import SumsMetric
+from assay.stats.comparisons.family import pairs_named
 from assay.stats.distributions import multiplicity
 from assay.stats.moments.bootstrap_weights import Keys, signs
 from assay.stats.moments.moments import Floats
@@ -49,7 +50,7 @@ def sign_flip_max_t(
         num_replicates: Random flips where there are too many to make all.
         seed: Another seed, another set of flips.
     """
-    pairs = paired_tests.pairs_named(arms, control=control, family=family)
+    pairs = pairs_named(arms, control=control, family=family)
     num_rows = len(scores_RA)
     bootstrap.check_keys(keys_R, num_rows)
     keys_R, totals_RA, weights_R = _by_key(scores_RA, keys_R, control=list(arms).index(control))
@@ -57,7 +58,7 @@ def sign_flip_max_t(
     method = "sign_flip_max_t_exact" if exact else "sign_flip_max_t"
     if len(keys_R) < 2:
         return tuple(
-            paired_tests.untestable(
+            degenerate.untestable(
                 arms[i],
                 arms[j],
                 method=method,
@@ -106,7 +107,7 @@ def approximate_randomisation(
     P-values are adjusted by Holm; there are no intervals, which is what the bootstrap is for. The arguments are those
     of `bootstrap_sums` and `comparisons`.
     """
-    pairs = paired_tests.pairs_named(arms, control=control, family=family)
+    pairs = pairs_named(arms, control=control, family=family)
     num_rows = len(statistics_RAS)
     bootstrap.check_keys(keys_R, num_rows)
     arm_P, reference_P = np.array(pairs, dtype=np.intp).T
@@ -124,12 +125,12 @@ def approximate_randomisation(
         names = arms[pair[0]], arms[pair[1]]
         if not np.isfinite(estimate) or not np.isfinite(swapped_BP[:, index]).all():
             reason = "the metric is undefined on these rows, or when answers are swapped"
-            found.append(paired_tests.untestable(*names, method="randomisation", reason=reason, estimate=estimate))
+            found.append(degenerate.untestable(*names, method="randomisation", reason=reason, estimate=estimate))
             continue
         p_value = bootstrap.share_beyond(swapped_BP[:, index], estimate)
         found.append(
             replace(
-                paired_tests.untestable(*names, method="randomisation", reason="", estimate=estimate),
+                degenerate.untestable(*names, method="randomisation", reason="", estimate=estimate),
                 p_value=p_value,
                 not_testable=None,
             )

@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from assay.manifests.plan import Plan
-from assay.stats.comparisons import bootstrap, paired_tests
+from assay.stats.comparisons import bootstrap, degenerate
 from assay.stats.comparisons.bootstrap import Replicates
 from assay.stats.errors import SamplesError
 from assay.stats.guardrails import latency_ratio
@@ -103,7 +103,7 @@ class SelectionRatioCheck:
             told = found.compared(logs, arm, None, plan)
             if told.degenerate is not None:  # resampled, all is all
                 reason = "the groups are alike in every replicate: there is no variation to test with"
-                return paired_tests.untestable(told.arm, "", method=_METHOD, reason=reason, estimate=1.0)
+                return degenerate.untestable(told.arm, "", method=_METHOD, reason=reason, estimate=1.0)
             return latency_ratio.exponentiated(told)
 
         return tuple(
@@ -145,7 +145,7 @@ class _Found:
         """An arm against the control, or against 0."""
         name, reference = self.arms[arm], "" if control is None else self.arms[control]
         if replicates is None:
-            return paired_tests.untestable(name, reference, method=_METHOD, reason=self.problem)
+            return degenerate.untestable(name, reference, method=_METHOD, reason=self.problem)
 
         def pair(values_xA: Floats) -> Floats:
             first_x = np.zeros_like(values_xA[..., arm]) if control is None else values_xA[..., control]

@@ -7,7 +7,7 @@ from typing import Literal
 import numpy as np
 
 from assay.manifests.plan import Plan
-from assay.stats.comparisons import paired_tests
+from assay.stats.comparisons import degenerate
 from assay.stats.designs import paired
 from assay.stats.errors import SamplesError
 from assay.stats.guardrails.guardrail_check import verdict_of
@@ -106,9 +106,7 @@ def compared(
         samples = rule.samples
         reason = "fewer than two rows have scores" if samples.num_rows < 2 else None
     if reason is not None:
-        untestable = tuple(
-            paired_tests.untestable(arm, plan.control, method="paired_t", reason=reason) for arm in others
-        )
+        untestable = tuple(degenerate.untestable(arm, plan.control, method="paired_t", reason=reason) for arm in others)
         return (untestable,) * len(alphas)
     is_binary = guardrail.scale == "binary" and samples.num_repeats == 1
     if is_binary:

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from assay.manifests.plan import Plan
-from assay.stats.comparisons import paired_tests
+from assay.stats.comparisons import degenerate
 from assay.stats.designs import paired
 from assay.stats.errors import SamplesError
 from assay.stats.guardrails.guardrail_check import verdict_of
@@ -75,7 +75,7 @@ class SegmentsCheck:
         ]
         where: str | None = None
         verdict: GuardrailVerdict = "not_testable"
-        comparison = paired_tests.untestable(arm, plan.control, method="paired_t", reason="every segment is too small")
+        comparison = degenerate.untestable(arm, plan.control, method="paired_t", reason="every segment is too small")
         if segments:
             order = [(_WORST_FIRST.index(v), s.gain(metric.direction)) for s, v in zip(segments, verdicts, strict=True)]
             worst = min(range(len(order)), key=order.__getitem__)

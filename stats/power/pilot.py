@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from assay.manifests.plan import Plan
-from assay.stats.comparisons import paired_tests
+from assay.stats.comparisons.family import pairs_of
 from assay.stats.errors import SamplesError
 from assay.stats.samples.samples import Samples
 
@@ -54,7 +54,7 @@ def hardest_comparison(samples: Samples, plan: Plan) -> PilotComparison:
     Raises:
         SamplesError: There is one arm only, a comparison has too few rows, or no two arms differ by a varying amount.
     """
-    pairs = paired_tests.pairs_of(len(samples.arms), control=samples.index(plan.control), family=plan.family)
+    pairs = pairs_of(len(samples.arms), control=samples.index(plan.control), family=plan.family)
     if not pairs:
         raise SamplesError("a pilot of one arm has no differences", field="arm", bound="2 or more arms")
     measure = _paired if plan.design == "paired" else _unpaired

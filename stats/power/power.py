@@ -1,4 +1,4 @@
-"""How many rows resolve a difference, what difference so many rows resolve: question before a GPU is rented.
+"""How many rows resolve a difference, what difference so many rows resolve: asked before a GPU is rented.
 
 Two of rows, effect and power are given, the third is answered. `answer` takes a question; `from_pilot` takes what it
 needs from scores that exist.

@@ -4,6 +4,7 @@ from scipy import stats
 
 from assay.manifests.errors import InvalidInput
 from assay.stats.comparisons import bootstrap, paired_tests
+from assay.stats.comparisons.family import pairs_of
 from assay.stats.errors import SamplesError
 from assay.stats.guardrails import latency_ratio
 from assay.stats.moments import arm_means
@@ -20,7 +21,7 @@ def made(num_rows, *, seed=1):
 def test_log_differences_are_ratios_of_geometric_means():
     values = made(400)
     moments = moments_of(latency_ratio.log_scores(values), arms=("a", "b", "c"), control=0)
-    pairs = paired_tests.pairs_of(3, control=0, family="dunnett")
+    pairs = pairs_of(3, control=0, family="dunnett")
     family = paired_tests.max_t(arm_means.of_rows(moments), pairs=pairs, alpha=0.05)
     found = latency_ratio.as_ratio(family.comparisons[1])
     assert found.ratio == pytest.approx(stats.gmean(values[:, 2]) / stats.gmean(values[:, 0]))
