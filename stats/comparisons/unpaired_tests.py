@@ -27,7 +27,6 @@ from assay.stats.results.comparison import Comparison
 class _Arms:
     names: tuple[str, ...]
     num_rows_A: Floats
-    mean_A: Floats
     offset_A: Floats
     variance_A: Floats
     rounding: float
@@ -203,7 +202,6 @@ def _arms(groups: Sequence[ArrayLike], names: Sequence[str]) -> _Arms:
     return _Arms(
         names=tuple(names),
         num_rows_A=np.array([found.num_rows for found in moments], dtype=np.float64),
-        mean_A=np.array([found.mean_A[0] for found in moments]),
         # relative to one common shift: differences of means keep their digits whatever all scores have in common
         offset_A=np.array([(found.shift_Y[0] - base) + found.offset_Y[0] for found in moments]),
         variance_A=np.array([found.covariance_AA[0, 0] for found in moments]),

@@ -19,7 +19,7 @@ from assay.manifests.plan import Plan
 from assay.stats.comparisons import bootstrap, degenerate
 from assay.stats.comparisons.bootstrap import Replicates
 from assay.stats.errors import SamplesError
-from assay.stats.guardrails import latency_ratio
+from assay.stats.guardrails import log_ratio
 from assay.stats.guardrails.guardrail_check import verdict_of
 from assay.stats.guardrails.metric_check import MetricCheck, on_rows_of
 from assay.stats.guardrails.segments_check import small
@@ -104,7 +104,7 @@ class SelectionRatioCheck:
             if told.degenerate is not None:  # resampled, all is all
                 reason = "the groups are alike in every replicate: there is no variation to test with"
                 return degenerate.untestable(told.arm, "", method=_METHOD, reason=reason, estimate=1.0)
-            return latency_ratio.exponentiated(told)
+            return log_ratio.exponentiated(told)
 
         return tuple(
             found.result(

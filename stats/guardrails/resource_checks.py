@@ -14,9 +14,9 @@ from assay.manifests.guardrail import LatencyGuardrail, SizeGuardrail
 from assay.manifests.plan import Plan
 from assay.stats.comparisons import bootstrap, degenerate
 from assay.stats.comparisons.bootstrap import Replicates
-from assay.stats.guardrails import latency_ratio
+from assay.stats.guardrails import latency_quantile, log_ratio
+from assay.stats.guardrails.fieller import fieller_interval
 from assay.stats.guardrails.guardrail_check import verdict_of
-from assay.stats.guardrails.sum_ratio import fieller_interval
 from assay.stats.moments.bootstrap_weights import row_keys
 from assay.stats.results.comparison import Comparison
 from assay.stats.results.guardrail_result import GuardrailResult
@@ -71,7 +71,7 @@ def _mean_ratio(pairs_s: Seconds, arm: str, plan: Plan) -> Comparison:
 
 
 def _quantile_ratio(pairs_s: Seconds, share_below: float, arm: str, plan: Plan) -> Comparison:
-    quantiles = latency_ratio.quantiles(pairs_s, probability=share_below, keys_R=row_keys(np.arange(len(pairs_s))))
+    quantiles = latency_quantile.quantiles(pairs_s, probability=share_below, keys_R=row_keys(np.arange(len(pairs_s))))
     logs = Replicates(np.log(quantiles.estimate_A), np.log(quantiles.replicates_BA), quantiles.num_undefined)
     (found,) = bootstrap.comparisons(
         logs,
@@ -81,7 +81,7 @@ def _quantile_ratio(pairs_s: Seconds, share_below: float, arm: str, plan: Plan) 
         alpha=plan.alpha,
         method="paired_bootstrap_log",
     )
-    return latency_ratio.exponentiated(found)
+    return log_ratio.exponentiated(found)
 
 
 @dataclass(frozen=True, eq=False)
