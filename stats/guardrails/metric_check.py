@@ -11,6 +11,7 @@ from assay.stats.comparisons import degenerate
 from assay.stats.designs import paired
 from assay.stats.errors import SamplesError
 from assay.stats.guardrails.guardrail_check import verdict_of
+from assay.stats.moments.score_range import other_than_01
 from assay.stats.results.comparison import Comparison
 from assay.stats.results.guardrail_result import GuardrailResult
 from assay.stats.samples.missing import completed
@@ -129,7 +130,7 @@ def check_binary(samples: Samples, *, metric: str) -> None:
     """Raises SamplesError where a score on a binary scale is neither 0 nor 1."""
     if samples.are_bits:
         return
-    other_RA = ~((samples.scores_RA == 0) | (samples.scores_RA == 1) | np.isnan(samples.scores_RA))
+    other_RA = other_than_01(samples.scores_RA)
     if other_RA.any():
         row, index = np.argwhere(other_RA)[0]
         raise SamplesError(
