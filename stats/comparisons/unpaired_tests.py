@@ -14,9 +14,9 @@ from scipy import special, stats
 from assay.manifests.errors import InvalidInput
 from assay.stats.comparisons import degenerate
 from assay.stats.comparisons.family import holm, pairs_named
-from assay.stats.distributions.dunnett import ManyToOne
+from assay.stats.distributions.dunnett import DunnettDistribution
 from assay.stats.distributions.max_t import Pair
-from assay.stats.distributions.studentized_range import AllPairs
+from assay.stats.distributions.studentized_range import StudentizedRange
 from assay.stats.errors import SamplesError
 from assay.stats.moments.moments import Floats, moments_of
 from assay.stats.moments.score_range import finite
@@ -92,7 +92,9 @@ def dunnett(
     arms = _arms(groups, names)
     pairs = pairs_named(arms.names, control=control, family=family)
     variants = [int(arms.num_rows_A[i]) for i, _ in pairs]
-    largest = ManyToOne.of_sizes(variants, num_rows_control=int(arms.num_rows_A[pairs[0][1]]), df=arms.pooled_df)
+    largest = DunnettDistribution.of_sizes(
+        variants, num_rows_control=int(arms.num_rows_A[pairs[0][1]]), df=arms.pooled_df
+    )
     critical = largest.critical(alpha)
     variance_P = [arms.pooled_variance * (1 / arms.num_rows_A[i] + 1 / arms.num_rows_A[j]) for i, j in pairs]
     return tuple(
@@ -128,7 +130,7 @@ def welch_t_holm(
 def _studentized(
     arms: _Arms, pairs: Sequence[Pair], variance_P: Floats, df_P: Floats, *, alpha: float, method: str
 ) -> tuple[Comparison, ...]:
-    largest = {df: AllPairs(len(arms.names), df) for df in set(df_P.tolist())}
+    largest = {df: StudentizedRange(len(arms.names), df) for df in set(df_P.tolist())}
     critical = {df: largest[df].critical(alpha) for df in largest}
     return tuple(
         _comparison(

@@ -22,7 +22,7 @@ from assay.stats.errors import SamplesError
 from assay.stats.guardrails import log_ratio
 from assay.stats.guardrails.guardrail_check import verdict_of
 from assay.stats.guardrails.metric_check import MetricCheck, on_rows_of
-from assay.stats.guardrails.segments_check import small
+from assay.stats.guardrails.segments_check import too_small
 from assay.stats.moments.bootstrap_weights import Keys, poisson_weights, row_keys
 from assay.stats.moments.moments import Floats
 from assay.stats.results.comparison import Comparison
@@ -212,7 +212,7 @@ def _measured(guardrail: MetricCheck, groups: Groups, *, primary: Samples) -> _F
     problem = ""
     for name in np.unique(names_R).tolist():
         inside = samples.taken(names_R == name)
-        why = small(inside, groups.minimum_rows)
+        why = too_small(inside, groups.minimum_rows)
         if why:
             not_judged.append(f"{name} ({why})")
             continue
