@@ -31,6 +31,7 @@ from assay.stats.sequential import racing
 
 ALPHA = 0.05
 NUM_ARMS = 64
+FIRST_UNITS, GROWTH = 8, 1.5
 UNIT_ROWS = 128
 RACES_A_DATASET = 20
 CORRELATION = 0.7
@@ -153,7 +154,7 @@ def raced(world: World, sums_UA: np.ndarray, rows_U: np.ndarray) -> tuple[np.nda
     sums_UA = sums_UA.copy()
     stayed_A = np.ones(NUM_ARMS, dtype=bool)
     num_done, num_evaluated = 0, 0
-    for num_units in racing.waves(world.num_units):
+    for num_units in racing.waves(world.num_units, first=FIRST_UNITS, growth=GROWTH):
         num_evaluated += stayed_A.sum() * (num_units - num_done)
         num_done = num_units
         if num_units == world.num_units:

@@ -7,8 +7,9 @@ import numpy as np
 
 from assay.manifests.plan import Plan
 from assay.stats import warnings
-from assay.stats.comparisons import paired_tests
+from assay.stats.comparisons import degenerate
 from assay.stats.comparisons.compact_letters import letters_of
+from assay.stats.comparisons.family import pairs_of
 from assay.stats.designs import margins, paired, second_methods, unpaired
 from assay.stats.designs.estimates import arm_estimates
 from assay.stats.designs.segments import BySegment, segments_of
@@ -59,7 +60,7 @@ def analyze(
         check_binary(given, metric=metric)
     complete = _completed(given, plan)
     control = given.index(plan.control)
-    pairs = paired_tests.pairs_of(len(given.arms), control=control, family=plan.family)
+    pairs = pairs_of(len(given.arms), control=control, family=plan.family)
     design = _carried_out(complete.samples, plan, pairs, control=control, is_binary=is_binary)
     by_segment = _by_segment(given, complete.samples, plan, pairs, control=control, is_binary=is_binary)
     analysis = Analysis(
@@ -207,7 +208,7 @@ def _untestable(samples: Samples, plan: Plan, pairs: Pairs, reason: str) -> _Des
         for arm, mean in zip(samples.arms, mean_A, strict=True)
     )
     comparisons = tuple(
-        paired_tests.untestable(
+        degenerate.untestable(
             samples.arms[arm],
             samples.arms[reference],
             method=plan.posthoc,

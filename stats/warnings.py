@@ -1,4 +1,4 @@
-"""Cautions: what a reader of an analysis should know before believing it, in words."""
+"""Warnings: what a reader of an analysis should know before believing it, in words."""
 
 from collections.abc import Iterator, Sequence
 

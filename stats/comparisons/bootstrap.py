@@ -11,7 +11,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from assay.stats.comparisons import paired_tests
+from assay.stats.comparisons import degenerate
+from assay.stats.comparisons.family import pairs_named
 from assay.stats.distributions.max_t import Pair
 from assay.stats.errors import SamplesError
 from assay.stats.moments.bootstrap_weights import Keys, poisson_weights
@@ -114,10 +115,10 @@ def comparisons(
         alpha: Family-wise error rate, two-sided.
         method: What the method is called in the answer.
     """
-    pairs = paired_tests.pairs_named(arms, control=control, family=family)
+    pairs = pairs_named(arms, control=control, family=family)
     if reason := replicates.unusable:
         return tuple(
-            paired_tests.untestable(
+            degenerate.untestable(
                 arms[i],
                 arms[j],
                 method=method,
@@ -183,7 +184,7 @@ def simulated_max_t(
         if std_error == 0:
             vary = pairs.rows_vary_P is not None and bool(pairs.rows_vary_P[index])
             found.append(
-                paired_tests.without_variance(
+                degenerate.without_variance(
                     *pair, estimate, rounding=pairs.rounding, df=None, method=method, rows_vary=vary
                 )
             )

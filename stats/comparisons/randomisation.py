@@ -1,17 +1,15 @@
-"""Tests by chance alone: sign flips of differences, and approximate randomisation of a metric's answers.
+"""A test by chance alone: sign flips of the differences of rows.
 
-Axes: R rows, A arms, S sums that a metric is made of, B flips, P pairs (arm, reference), X values of a row.
+Axes: R rows, A arms, B flips, P pairs (arm, reference), X values of a row.
 Keys of clusters instead of rows flip whole clusters.
 """
 
 from collections.abc import Sequence
-from dataclasses import replace
 
 import numpy as np
 
-from assay.stats.comparisons import bootstrap, paired_tests
-from assay.stats.comparisons.bootstrap import SumsMetric
-from assay.stats.distributions import multiplicity
+from assay.stats.comparisons import bootstrap, degenerate
+from assay.stats.comparisons.family import pairs_named
 from assay.stats.moments.bootstrap_weights import Keys, signs
 from assay.stats.moments.moments import Floats
 from assay.stats.results.comparison import Comparison
@@ -49,7 +47,7 @@ def sign_flip_max_t(
         num_replicates: Random flips where there are too many to make all.
         seed: Another seed, another set of flips.
     """
-    pairs = paired_tests.pairs_named(arms, control=control, family=family)
+    pairs = pairs_named(arms, control=control, family=family)
     num_rows = len(scores_RA)
     bootstrap.check_keys(keys_R, num_rows)
     keys_R, totals_RA, weights_R = _by_key(scores_RA, keys_R, control=list(arms).index(control))
@@ -57,7 +55,7 @@ def sign_flip_max_t(
     method = "sign_flip_max_t_exact" if exact else "sign_flip_max_t"
     if len(keys_R) < 2:
         return tuple(
-            paired_tests.untestable(
+            degenerate.untestable(
                 arms[i],
                 arms[j],
                 method=method,
@@ -88,54 +86,6 @@ def sign_flip_max_t(
         method=method,
         exact=exact,
     )
-
-
-def approximate_randomisation(
-    statistics_RAS: Floats,
-    metric: SumsMetric,
-    *,
-    arms: Sequence[str],
-    control: str,
-    family: str,
-    keys_R: Keys,
-    num_replicates: int = 9_999,
-    seed: int = 0,
-) -> tuple[Comparison, ...]:
-    """Approximate randomisation of a metric of sums: each row's two answers are swapped or not (Noreen 1989; Yeh 2000).
-
-    P-values are adjusted by Holm; there are no intervals, which is what the bootstrap is for. The arguments are those
-    of `bootstrap_sums` and `comparisons`.
-    """
-    pairs = paired_tests.pairs_named(arms, control=control, family=family)
-    num_rows = len(statistics_RAS)
-    bootstrap.check_keys(keys_R, num_rows)
-    arm_P, reference_P = np.array(pairs, dtype=np.intp).T
-    halves_RPS = (statistics_RAS[:, arm_P] - statistics_RAS[:, reference_P]) / 2
-    shifts_BX = _signed_sums(halves_RPS.reshape(num_rows, -1), keys_R, num_replicates=num_replicates, seed=seed)
-    shifts_BPS = shifts_BX.reshape(num_replicates, *halves_RPS.shape[1:])
-    sums_AS = statistics_RAS.sum(axis=0)
-    middle_PS = (sums_AS[arm_P] + sums_AS[reference_P]) / 2
-    with np.errstate(all="ignore"):
-        estimate_A = metric(sums_AS)
-        swapped_BP = np.abs(metric(middle_PS + shifts_BPS) - metric(middle_PS - shifts_BPS))
-    found = []
-    for index, pair in enumerate(pairs):
-        estimate = bootstrap.difference(estimate_A, pair)
-        names = arms[pair[0]], arms[pair[1]]
-        if not np.isfinite(estimate) or not np.isfinite(swapped_BP[:, index]).all():
-            reason = "the metric is undefined on these rows, or when answers are swapped"
-            found.append(paired_tests.untestable(*names, method="randomisation", reason=reason, estimate=estimate))
-            continue
-        p_value = bootstrap.share_beyond(swapped_BP[:, index], estimate)
-        found.append(
-            replace(
-                paired_tests.untestable(*names, method="randomisation", reason="", estimate=estimate),
-                p_value=p_value,
-                not_testable=None,
-            )
-        )
-    adjusted = multiplicity.adjust([each.p_value for each in found], method="holm")
-    return tuple(replace(each, p_adjusted=p) for each, p in zip(found, adjusted, strict=True))
 
 
 def _by_key(scores_RA: Floats, keys_R: Keys, *, control: int) -> tuple[Keys, Floats, Floats]:

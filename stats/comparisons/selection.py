@@ -35,7 +35,7 @@ class BestEstimate:
     ci_high: float
 
 
-def best_of(estimates: Floats, covariance: Floats, *, alpha: float = 0.05) -> BestEstimate:
+def best_of(estimates: Floats, covariance: Floats, *, alpha: float) -> BestEstimate:
     """The hybrid median-unbiased estimate of the largest of some normal estimates, and its interval.
 
     Andrews, Kitagawa & McCloskey (2024, Inference on Winners, Quarterly Journal of Economics 139:305), section 4:

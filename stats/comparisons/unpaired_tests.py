@@ -12,10 +12,11 @@ from numpy.typing import ArrayLike
 from scipy import special, stats
 
 from assay.manifests.errors import InvalidInput
-from assay.stats.comparisons import paired_tests
-from assay.stats.distributions.dunnett import ManyToOne
+from assay.stats.comparisons import degenerate
+from assay.stats.comparisons.family import holm, pairs_named
+from assay.stats.distributions.dunnett import DunnettDistribution
 from assay.stats.distributions.max_t import Pair
-from assay.stats.distributions.studentized_range import AllPairs
+from assay.stats.distributions.studentized_range import StudentizedRange
 from assay.stats.errors import SamplesError
 from assay.stats.moments.moments import Floats, moments_of
 from assay.stats.moments.score_range import finite
@@ -26,7 +27,6 @@ from assay.stats.results.comparison import Comparison
 class _Arms:
     names: tuple[str, ...]
     num_rows_A: Floats
-    mean_A: Floats
     offset_A: Floats
     variance_A: Floats
     rounding: float
@@ -53,7 +53,7 @@ def tukey_hsd(
         family: `tukey`, or `dunnett` to be shown the control's pairs only (p-values stay those of all pairs).
     """
     arms = _arms(groups, names)
-    pairs = paired_tests.pairs_named(arms.names, control=control, family=family)
+    pairs = pairs_named(arms.names, control=control, family=family)
     pooled_P = np.array([arms.pooled_variance * (1 / arms.num_rows_A[i] + 1 / arms.num_rows_A[j]) for i, j in pairs])
     df_P = np.full(len(pairs), arms.pooled_df)
     return _studentized(arms, pairs, pooled_P, df_P, alpha=alpha, method="tukey_hsd")
@@ -67,7 +67,7 @@ def games_howell(
     The arguments are those of `tukey_hsd`.
     """
     arms = _arms(groups, names)
-    pairs = paired_tests.pairs_named(arms.names, control=control, family=family)
+    pairs = pairs_named(arms.names, control=control, family=family)
     variance_P, df_P = _welch(arms, pairs)
     return _studentized(arms, pairs, variance_P, df_P, alpha=alpha, method="games_howell")
 
@@ -90,9 +90,11 @@ def dunnett(
             remedy="set family: dunnett, or posthoc: tukey_hsd",
         )
     arms = _arms(groups, names)
-    pairs = paired_tests.pairs_named(arms.names, control=control, family=family)
+    pairs = pairs_named(arms.names, control=control, family=family)
     variants = [int(arms.num_rows_A[i]) for i, _ in pairs]
-    largest = ManyToOne.of_sizes(variants, num_rows_control=int(arms.num_rows_A[pairs[0][1]]), df=arms.pooled_df)
+    largest = DunnettDistribution.of_sizes(
+        variants, num_rows_control=int(arms.num_rows_A[pairs[0][1]]), df=arms.pooled_df
+    )
     critical = largest.critical(alpha)
     variance_P = [arms.pooled_variance * (1 / arms.num_rows_A[i] + 1 / arms.num_rows_A[j]) for i, j in pairs]
     return tuple(
@@ -115,20 +117,20 @@ def welch_t_holm(
     The arguments are those of `tukey_hsd`.
     """
     arms = _arms(groups, names)
-    pairs = paired_tests.pairs_named(arms.names, control=control, family=family)
+    pairs = pairs_named(arms.names, control=control, family=family)
     variance_P, df_P = _welch(arms, pairs)
     method = "welch_t" if len(pairs) == 1 else "welch_t_holm"
     alone = []
     for pair, variance, df in zip(pairs, variance_P.tolist(), df_P.tolist(), strict=True):
         critical = float(stats.t.isf(alpha / 2 / len(pairs), df))
         alone.append(_comparison(arms, pair, variance, df=df, p_adjusted=_lone(df), critical=critical, method=method))
-    return paired_tests.holm(alone, method)
+    return holm(alone, method)
 
 
 def _studentized(
     arms: _Arms, pairs: Sequence[Pair], variance_P: Floats, df_P: Floats, *, alpha: float, method: str
 ) -> tuple[Comparison, ...]:
-    largest = {df: AllPairs(len(arms.names), df) for df in set(df_P.tolist())}
+    largest = {df: StudentizedRange(len(arms.names), df) for df in set(df_P.tolist())}
     critical = {df: largest[df].critical(alpha) for df in largest}
     return tuple(
         _comparison(
@@ -151,7 +153,7 @@ def _comparison(
     estimate = float(arms.offset_A[pair[0]] - arms.offset_A[pair[1]])
     if variance == 0:
         names = arms.names[pair[0]], arms.names[pair[1]]
-        return paired_tests.without_variance(*names, estimate, rounding=arms.rounding, df=None, method=method)
+        return degenerate.without_variance(*names, estimate, rounding=arms.rounding, df=None, method=method)
     std_error = float(np.sqrt(variance))
     statistic = estimate / std_error
     return Comparison(
@@ -202,7 +204,6 @@ def _arms(groups: Sequence[ArrayLike], names: Sequence[str]) -> _Arms:
     return _Arms(
         names=tuple(names),
         num_rows_A=np.array([found.num_rows for found in moments], dtype=np.float64),
-        mean_A=np.array([found.mean_A[0] for found in moments]),
         # relative to one common shift: differences of means keep their digits whatever all scores have in common
         offset_A=np.array([(found.shift_Y[0] - base) + found.offset_Y[0] for found in moments]),
         variance_A=np.array([found.covariance_AA[0, 0] for found in moments]),

@@ -7,6 +7,7 @@ from scipy import special, stats
 from statsmodels.stats.proportion import proportion_confint
 
 from assay.manifests.errors import InvalidInput
+from assay.stats.distributions.error_rate import check_alpha
 from assay.stats.moments.arm_means import ArmMeans
 from assay.stats.results.comparison import ArmEstimate
 
@@ -20,7 +21,7 @@ def mean_interval(mean: float, std_error: float, df: float, alpha: float) -> tup
         df: Degrees of freedom of the standard error: n - 1, or clusters - 1; inf for a normal interval.
         alpha: One minus the level, two-sided.
     """
-    _check_alpha(alpha)
+    check_alpha(alpha)
     if not (std_error >= 0 and math.isfinite(std_error)):
         raise InvalidInput("not a standard error", field="std_error", value=std_error, bound="0 or more, finite")
     if not df > 0:
@@ -36,7 +37,7 @@ def wilson_interval(successes: int, num_rows: int, *, alpha: float) -> tuple[flo
 
     It stays inside [0, 1] and is not a point at 0 or at all: 0 of 20 gives (0, 0.161), where Wald's gives (0, 0).
     """
-    _check_alpha(alpha)
+    check_alpha(alpha)
     if num_rows < 1 or not 0 <= successes <= num_rows:
         raise InvalidInput(
             "not a count of successes", field="successes", value=successes, bound=f"0 to num_rows = {num_rows}"
@@ -70,8 +71,3 @@ def arm_estimates(arms: ArmMeans, *, alpha: float, is_binary: bool) -> tuple[Arm
                 low, high = special.expit(mean_interval(special.logit(mean), std_error / slope, df, alpha)).tolist()
         found.append(ArmEstimate(arm, mean, std_error, low, high, num_rows, 0, method))
     return tuple(found)
-
-
-def _check_alpha(alpha: float) -> None:
-    if not 0 < alpha < 1:
-        raise InvalidInput("not an error rate", field="alpha", value=alpha, bound="above 0, below 1")

@@ -66,5 +66,5 @@ def _one_sided(
     gain = sign * comparison.estimate
     if margin == 0:  # nothing is smaller than no difference: there is only "not worse"
         return float(stats.t.sf(gain / comparison.std_error, df)), None
-    tests = tost.tost_paired(gain, comparison.std_error, df, margin=margin, alpha=plan.alpha)
+    tests = tost.tost_paired(gain, comparison.std_error, df, margin=margin)
     return tests.p_above, tests.p_below

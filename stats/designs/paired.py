@@ -9,6 +9,7 @@ import numpy as np
 
 from assay.manifests.plan import Plan
 from assay.stats.comparisons import paired_tests
+from assay.stats.comparisons.family import Family
 from assay.stats.distributions import proportions
 from assay.stats.distributions.max_t import Pair, pair_variances
 from assay.stats.errors import SamplesError
@@ -126,7 +127,7 @@ def cluster_omnibus_test(arms: ArmMeans, plan: Plan) -> OmnibusTest:
     )
 
 
-def family(arms: ArmMeans, plan: Plan, pairs: tuple[Pair, ...], *, is_binary: bool) -> paired_tests.Family:
+def family(arms: ArmMeans, plan: Plan, pairs: tuple[Pair, ...], *, is_binary: bool) -> Family:
     """The plan's comparisons; `auto` is max-T, or McNemar's mid-p with Holm where discordant rows are few.
 
     Raises:

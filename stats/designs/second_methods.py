@@ -6,7 +6,7 @@ from dataclasses import replace
 from scipy import stats
 
 from assay.manifests.plan import Plan
-from assay.stats.comparisons import bootstrap, paired_tests
+from assay.stats.comparisons import bootstrap, degenerate, paired_tests
 from assay.stats.comparisons.randomisation import sign_flip_max_t
 from assay.stats.corpus.corpus_samples import CorpusSamples
 from assay.stats.distributions import multiplicity
@@ -139,7 +139,7 @@ def _as_comparisons(
     """Comparisons that are only p-values."""
     return [
         replace(
-            paired_tests.untestable(arms.arms[arm], arms.arms[reference], method=method, reason=""),
+            degenerate.untestable(arms.arms[arm], arms.arms[reference], method=method, reason=""),
             p_value=p_value,
             p_adjusted=adjusted,
             not_testable=None,

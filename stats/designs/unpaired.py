@@ -10,6 +10,7 @@ from scipy import stats
 
 from assay.manifests.plan import Plan
 from assay.stats.comparisons import paired_tests, unpaired_tests
+from assay.stats.comparisons.family import holm
 from assay.stats.designs import paired
 from assay.stats.distributions import proportions
 from assay.stats.distributions.max_t import Pair
@@ -212,7 +213,7 @@ def _proportions(groups: Groups, arms: ArmMeans, pairs: Sequence[Pair], *, alpha
                 method="score_newcombe",
             )
         )
-    return paired_tests.holm(found, "score_newcombe" if len(pairs) == 1 else "score_newcombe_holm")
+    return holm(found, "score_newcombe" if len(pairs) == 1 else "score_newcombe_holm")
 
 
 def _differ(one: Floats, other: Floats, rounding: float) -> bool:

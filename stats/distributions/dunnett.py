@@ -31,7 +31,7 @@ TINY_P = 1e-12
 
 
 @dataclass(frozen=True)
-class ManyToOne:
+class DunnettDistribution:
     """The null distribution of the largest |t| of variants against a shared control.
 
     Attributes:
@@ -43,12 +43,12 @@ class ManyToOne:
     df: float
 
     @classmethod
-    def of_sizes(cls, num_rows: Sequence[int], *, num_rows_control: int, df: float) -> "ManyToOne":
+    def of_sizes(cls, num_rows: Sequence[int], *, num_rows_control: int, df: float) -> "DunnettDistribution":
         """For variants with rows of their own, all with the same variance."""
         return cls(tuple(float(np.sqrt(n / (n + num_rows_control))) for n in num_rows), df)
 
     @classmethod
-    def of_correlation(cls, correlation: float, *, num_variants: int, df: float) -> "ManyToOne":
+    def of_correlation(cls, correlation: float, *, num_variants: int, df: float) -> "DunnettDistribution":
         """For equally correlated comparisons: 0.5 where arms are equally noisy and equally correlated."""
         return cls((float(np.sqrt(correlation)),) * num_variants, df)
 

@@ -6,8 +6,8 @@ from typing import Literal
 from scipy import stats
 
 from assay.manifests.errors import InvalidInput
-from assay.stats.distributions.dunnett import ManyToOne
-from assay.stats.distributions.studentized_range import AllPairs
+from assay.stats.distributions.dunnett import DunnettDistribution
+from assay.stats.distributions.studentized_range import StudentizedRange
 
 Family = Literal["dunnett", "tukey"]
 
@@ -32,7 +32,7 @@ def critical_value(*, num_arms: int, family: Family, df: float, alpha: float, co
     if num_arms == 2:
         return float(stats.norm.isf(alpha / 2) if math.isinf(df) else stats.t.isf(alpha / 2, df))
     if family == "dunnett":
-        return ManyToOne.of_correlation(correlation, num_variants=num_arms - 1, df=df).critical(alpha)
+        return DunnettDistribution.of_correlation(correlation, num_variants=num_arms - 1, df=df).critical(alpha)
     if family == "tukey":
-        return AllPairs(num_arms, df).critical(alpha)
+        return StudentizedRange(num_arms, df).critical(alpha)
     raise InvalidInput("no such family", field="family", value=family, bound="dunnett or tukey")

@@ -12,6 +12,7 @@ from scipy import optimize, stats
 from statsmodels.stats.proportion import confint_proportions_2indep
 
 from assay.manifests.errors import InvalidInput
+from assay.stats.distributions.error_rate import check_alpha
 
 
 @dataclass(frozen=True)
@@ -47,7 +48,7 @@ def tango_interval(b: int, c: int, *, num_rows: int, alpha: float) -> tuple[floa
     `num_rows` agreeing rows allow, `z^2 / (num_rows + z^2)` to both sides.
     """
     _check_counts(b, c, num_rows)
-    _check_alpha(alpha)
+    check_alpha(alpha)
     z = float(stats.norm.isf(alpha / 2))
     estimate = (b - c) / num_rows
     low = (
@@ -99,7 +100,7 @@ def newcombe_interval(
     """
     _check_successes(successes, num_rows)
     _check_successes(successes_reference, num_rows_reference)
-    _check_alpha(alpha)
+    check_alpha(alpha)
     low, high = confint_proportions_2indep(
         successes, num_rows, successes_reference, num_rows_reference, method="newcomb", compare="diff", alpha=alpha
     )
@@ -128,11 +129,6 @@ def _check_successes(successes: int, num_rows: int) -> None:
         raise InvalidInput(
             "not a count of successes", field="successes", value=successes, bound=f"0 to num_rows = {num_rows}"
         )
-
-
-def _check_alpha(alpha: float) -> None:
-    if not 0 < alpha < 1:
-        raise InvalidInput("not an error rate", field="alpha", value=alpha, bound="above 0, below 1")
 
 
 def _check_margin(margin: float) -> None:

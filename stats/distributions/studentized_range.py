@@ -20,7 +20,7 @@ _NUM_NODES = 160
 
 
 @dataclass(frozen=True)
-class AllPairs:
+class StudentizedRange:
     """The null distribution of the largest |t| over all pairs.
 
     Attributes:

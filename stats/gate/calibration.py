@@ -23,9 +23,8 @@ from assay.stats.guardrails.metric_check import MetricCheck
 from assay.stats.guardrails.segments_check import SegmentsCheck
 from assay.stats.samples.samples import Samples
 
-MULTIPLES = (-2.0, 1.0, 2.0)
+_MULTIPLES = (-2.0, 1.0, 2.0)
 """What is planted, in smallest detectable effects beyond what the policy wants; negative: harm, from no difference."""
-_NOTHING = ArmEvidence()
 
 
 def calibrated(
@@ -36,8 +35,7 @@ def calibrated(
     *,
     num_permutations: int,
     seed: int,
-    evidence: ArmEvidence = _NOTHING,
-    multiples: Sequence[float] = MULTIPLES,
+    evidence: ArmEvidence,
 ) -> tuple[Rates, ...]:
     """The gate's error rates on these scores.
 
@@ -54,7 +52,6 @@ def calibrated(
         num_permutations: Replicates of each row of the answer.
         seed: Of the permutations.
         evidence: Noise floors and the A/A arm, as for `gate.decide`; nothing is planted in that arm.
-        multiples: What is planted.
 
     Returns:
         The rates of no difference first, then of each multiple.
@@ -68,7 +65,7 @@ def calibrated(
     plan = plan.model_copy(update={"guardrails": tuple(rule for rule in plan.guardrails if rule.kind in _KINDS)})
     planted = samples.index(variants[0])
     bound = _bound(policy, plan, samples.arms[planted])
-    worlds: tuple[float | None, ...] = (None, *([0.0] if bound else []), *multiples)
+    worlds: tuple[float | None, ...] = (None, *([0.0] if bound else []), *_MULTIPLES)
     counts, effects = np.zeros((len(worlds), len(_COUNTED))), np.zeros(len(worlds))
     unguarded = plan.model_copy(update={"guardrails": ()})
     for replicate in range(num_permutations):

@@ -8,7 +8,7 @@ from assay.manifests.policy import Policy
 from assay.stats.designs import paired
 from assay.stats.gate import noise_floor
 from assay.stats.gate.evidence import ArmEvidence
-from assay.stats.gate.noise_floor import Noise
+from assay.stats.gate.noise_floor import NoiseFloor
 from assay.stats.guardrails import wording
 from assay.stats.power.observed import rows_to_settle
 from assay.stats.results.analysis_record import Analysis
@@ -142,7 +142,7 @@ def _first(analysis: Analysis, policy: Policy) -> Decision:
     return Decision(analysis.control, "promote", (reason,), "ship it; the next run compares with it")
 
 
-def _decided(analysis: Analysis, policy: Policy, plan: Plan, arm: str, *, floor: Noise) -> Decision:
+def _decided(analysis: Analysis, policy: Policy, plan: Plan, arm: str, *, floor: NoiseFloor) -> Decision:
     findings = [_above_noise(_primary(analysis, policy, plan, arm), analysis, policy, arm, floor=floor)]
     findings += [_guardrail(found, analysis) for found in analysis.guardrails if found.comparison.arm == arm]
     reasons = tuple(finding.reason for finding in findings)
@@ -180,7 +180,7 @@ def _primary(analysis: Analysis, policy: Policy, plan: Plan, arm: str) -> _Findi
     return _non_inferiority(comparison, analysis, plan)
 
 
-def _above_noise(primary: _Finding, analysis: Analysis, policy: Policy, arm: str, *, floor: Noise) -> _Finding:
+def _above_noise(primary: _Finding, analysis: Analysis, policy: Policy, arm: str, *, floor: NoiseFloor) -> _Finding:
     """An improvement that noise could have made is none."""
     comparison = analysis.against_control(arm)
     if primary.speaks_for != "promote" or policy.promote_on != "improvement" or comparison is None:

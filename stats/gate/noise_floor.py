@@ -1,4 +1,4 @@
-"""Noise: by how much a run's scores move though nothing that is compared is another."""
+"""The noise floor: by how much a run's scores move between runs of the same model."""
 
 from dataclasses import dataclass
 
@@ -7,7 +7,7 @@ from assay.stats.results.analysis_record import Analysis
 
 
 @dataclass(frozen=True)
-class Noise:
+class NoiseFloor:
     """What an improvement has to exceed to be one.
 
     Attributes:
@@ -21,7 +21,7 @@ class Noise:
     next_step: str
 
 
-def of(analysis: Analysis, arm: str, evidence: ArmEvidence) -> Noise:
+def of(analysis: Analysis, arm: str, evidence: ArmEvidence) -> NoiseFloor:
     """The largest noise that is known: of the batch size, or of the control that was scored twice.
 
     Args:
@@ -31,7 +31,7 @@ def of(analysis: Analysis, arm: str, evidence: ArmEvidence) -> Noise:
     """
     noise_floors, aa_arm = evidence.noise_floors, evidence.aa_arm
     size = max(noise_floors.get(arm, 0.0), noise_floors.get(analysis.control, 0.0))
-    of_batches = Noise(
+    of_batches = NoiseFloor(
         size,
         f"the batch size alone moves it by {size:.4g}",
         "find out why its scores depend on the batch, or let the suite score rows one by one",
@@ -40,9 +40,11 @@ def of(analysis: Analysis, arm: str, evidence: ArmEvidence) -> Noise:
         return of_batches
     comparison = analysis.against_control(aa_arm)
     if comparison is None or comparison.estimate is None:
-        return Noise(float("inf"), f"nobody knows it, for the A/A arm '{aa_arm}' has no score", f"measure '{aa_arm}'")
+        return NoiseFloor(
+            float("inf"), f"nobody knows it, for the A/A arm '{aa_arm}' has no score", f"measure '{aa_arm}'"
+        )
     size = abs(comparison.estimate)
-    of_control = Noise(
+    of_control = NoiseFloor(
         size,
         f"the control differs from itself by {size:.4g} ('{aa_arm}', the A/A arm)",
         "find out what its scores depend on beside rows and seed, or let the suite repeat rows more often",

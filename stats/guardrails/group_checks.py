@@ -16,13 +16,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from assay.manifests.plan import Plan
-from assay.stats.comparisons import bootstrap, paired_tests
+from assay.stats.comparisons import bootstrap, degenerate
 from assay.stats.comparisons.bootstrap import Replicates
 from assay.stats.errors import SamplesError
-from assay.stats.guardrails import latency_ratio
+from assay.stats.guardrails import log_ratio
 from assay.stats.guardrails.guardrail_check import verdict_of
 from assay.stats.guardrails.metric_check import MetricCheck, on_rows_of
-from assay.stats.guardrails.segments_check import small
+from assay.stats.guardrails.segments_check import too_small
 from assay.stats.moments.bootstrap_weights import Keys, poisson_weights, row_keys
 from assay.stats.moments.moments import Floats
 from assay.stats.results.comparison import Comparison
@@ -103,8 +103,8 @@ class SelectionRatioCheck:
             told = found.compared(logs, arm, None, plan)
             if told.degenerate is not None:  # resampled, all is all
                 reason = "the groups are alike in every replicate: there is no variation to test with"
-                return paired_tests.untestable(told.arm, "", method=_METHOD, reason=reason, estimate=1.0)
-            return latency_ratio.exponentiated(told)
+                return degenerate.untestable(told.arm, "", method=_METHOD, reason=reason, estimate=1.0)
+            return log_ratio.exponentiated(told)
 
         return tuple(
             found.result(
@@ -145,7 +145,7 @@ class _Found:
         """An arm against the control, or against 0."""
         name, reference = self.arms[arm], "" if control is None else self.arms[control]
         if replicates is None:
-            return paired_tests.untestable(name, reference, method=_METHOD, reason=self.problem)
+            return degenerate.untestable(name, reference, method=_METHOD, reason=self.problem)
 
         def pair(values_xA: Floats) -> Floats:
             first_x = np.zeros_like(values_xA[..., arm]) if control is None else values_xA[..., control]
@@ -212,7 +212,7 @@ def _measured(guardrail: MetricCheck, groups: Groups, *, primary: Samples) -> _F
     problem = ""
     for name in np.unique(names_R).tolist():
         inside = samples.taken(names_R == name)
-        why = small(inside, groups.minimum_rows)
+        why = too_small(inside, groups.minimum_rows)
         if why:
             not_judged.append(f"{name} ({why})")
             continue

@@ -7,10 +7,11 @@ from typing import Literal
 import numpy as np
 
 from assay.manifests.plan import Plan
-from assay.stats.comparisons import paired_tests
+from assay.stats.comparisons import degenerate
 from assay.stats.designs import paired
 from assay.stats.errors import SamplesError
 from assay.stats.guardrails.guardrail_check import verdict_of
+from assay.stats.moments.score_range import other_than_01
 from assay.stats.results.comparison import Comparison
 from assay.stats.results.guardrail_result import GuardrailResult
 from assay.stats.samples.missing import completed
@@ -106,9 +107,7 @@ def compared(
         samples = rule.samples
         reason = "fewer than two rows have scores" if samples.num_rows < 2 else None
     if reason is not None:
-        untestable = tuple(
-            paired_tests.untestable(arm, plan.control, method="paired_t", reason=reason) for arm in others
-        )
+        untestable = tuple(degenerate.untestable(arm, plan.control, method="paired_t", reason=reason) for arm in others)
         return (untestable,) * len(alphas)
     is_binary = guardrail.scale == "binary" and samples.num_repeats == 1
     if is_binary:
@@ -131,7 +130,7 @@ def check_binary(samples: Samples, *, metric: str) -> None:
     """Raises SamplesError where a score on a binary scale is neither 0 nor 1."""
     if samples.are_bits:
         return
-    other_RA = ~((samples.scores_RA == 0) | (samples.scores_RA == 1) | np.isnan(samples.scores_RA))
+    other_RA = other_than_01(samples.scores_RA)
     if other_RA.any():
         row, index = np.argwhere(other_RA)[0]
         raise SamplesError(

@@ -12,11 +12,11 @@ from numpy.typing import NDArray
 
 from assay.manifests.guardrail import LatencyGuardrail, SizeGuardrail
 from assay.manifests.plan import Plan
-from assay.stats.comparisons import bootstrap, paired_tests
+from assay.stats.comparisons import bootstrap, degenerate
 from assay.stats.comparisons.bootstrap import Replicates
-from assay.stats.guardrails import latency_ratio
+from assay.stats.guardrails import latency_quantile, log_ratio
+from assay.stats.guardrails.fieller import fieller_interval
 from assay.stats.guardrails.guardrail_check import verdict_of
-from assay.stats.guardrails.sum_ratio import fieller_interval
 from assay.stats.moments.bootstrap_weights import row_keys
 from assay.stats.results.comparison import Comparison
 from assay.stats.results.guardrail_result import GuardrailResult
@@ -51,11 +51,11 @@ class LatencyCheck:
         method = "fieller" if self.rule.share_below is None else "paired_bootstrap_log"
         if arm not in self.pairs_s:
             reason = self.problems.get(arm, "it was not timed")
-            return paired_tests.untestable(arm, plan.control, method=method, reason=reason)
+            return degenerate.untestable(arm, plan.control, method=method, reason=reason)
         pairs_s, needed = self.pairs_s[arm], self.rule.num_batches_needed
         if len(pairs_s) < needed:
             reason = f"{len(pairs_s)} batches were timed; {self.rule.quantity} needs {needed}"
-            return paired_tests.untestable(arm, plan.control, method=method, reason=reason)
+            return degenerate.untestable(arm, plan.control, method=method, reason=reason)
         if self.rule.share_below is None:
             return _mean_ratio(pairs_s, arm, plan)
         return _quantile_ratio(pairs_s, self.rule.share_below, arm, plan)
@@ -64,14 +64,14 @@ class LatencyCheck:
 def _mean_ratio(pairs_s: Seconds, arm: str, plan: Plan) -> Comparison:
     found = fieller_interval(pairs_s[:, 1], pairs_s[:, 0], alpha=plan.alpha)
     ratio = float(pairs_s[:, 1].sum() / pairs_s[:, 0].sum())
-    told = paired_tests.untestable(
+    told = degenerate.untestable(
         arm, plan.control, method="fieller", reason="the control's times vary too much", estimate=ratio
     )
     return told if found is None else replace(told, ci_low=found[0], ci_high=found[1], not_testable=None)
 
 
 def _quantile_ratio(pairs_s: Seconds, share_below: float, arm: str, plan: Plan) -> Comparison:
-    quantiles = latency_ratio.quantiles(pairs_s, probability=share_below, keys_R=row_keys(np.arange(len(pairs_s))))
+    quantiles = latency_quantile.quantiles(pairs_s, probability=share_below, keys_R=row_keys(np.arange(len(pairs_s))))
     logs = Replicates(np.log(quantiles.estimate_A), np.log(quantiles.replicates_BA), quantiles.num_undefined)
     (found,) = bootstrap.comparisons(
         logs,
@@ -81,7 +81,7 @@ def _quantile_ratio(pairs_s: Seconds, share_below: float, arm: str, plan: Plan) 
         alpha=plan.alpha,
         method="paired_bootstrap_log",
     )
-    return latency_ratio.exponentiated(found)
+    return log_ratio.exponentiated(found)
 
 
 @dataclass(frozen=True, eq=False)
@@ -106,7 +106,7 @@ class SizeCheck:
 
     def _compared(self, arm: str, control: str) -> Comparison:
         unknown = [f"'{name}'" for name in (arm, control) if not self.sizes.get(name)]
-        told = paired_tests.untestable(
+        told = degenerate.untestable(
             arm, control, method="exact", reason=f"{self.rule.quantity} of {' and '.join(unknown)} is not known"
         )
         if unknown:

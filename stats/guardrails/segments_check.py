@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from assay.manifests.plan import Plan
-from assay.stats.comparisons import paired_tests
+from assay.stats.comparisons import degenerate
 from assay.stats.designs import paired
 from assay.stats.errors import SamplesError
 from assay.stats.guardrails.guardrail_check import verdict_of
@@ -47,12 +47,12 @@ class SegmentsCheck:
             )
         samples = on_rows_of(self.metric, primary)
         inside = {name: samples.taken(primary.segments_R == name) for name in np.unique(primary.segments_R).tolist()}
-        too_small = {name: why for name, part in inside.items() if (why := small(part, self.minimum_rows))}
-        judged = [name for name in inside if name not in too_small]
+        skipped = {name: why for name, part in inside.items() if (why := too_small(part, self.minimum_rows))}
+        judged = [name for name in inside if name not in skipped]
         alphas = (plan.alpha, plan.alpha / max(len(judged), 1))
         found = {name: compared(self.metric, inside[name], plan, alphas=alphas, arms=primary.arms) for name in judged}
         others = [arm for arm in primary.arms if arm != plan.control]
-        not_judged = tuple(f"{name} ({why})" for name, why in too_small.items())
+        not_judged = tuple(f"{name} ({why})" for name, why in skipped.items())
         return tuple(
             self._result(
                 plan,
@@ -75,7 +75,7 @@ class SegmentsCheck:
         ]
         where: str | None = None
         verdict: GuardrailVerdict = "not_testable"
-        comparison = paired_tests.untestable(arm, plan.control, method="paired_t", reason="every segment is too small")
+        comparison = degenerate.untestable(arm, plan.control, method="paired_t", reason="every segment is too small")
         if segments:
             order = [(_WORST_FIRST.index(v), s.gain(metric.direction)) for s, v in zip(segments, verdicts, strict=True)]
             worst = min(range(len(order)), key=order.__getitem__)
@@ -121,7 +121,7 @@ class _Segment:
         return -np.inf if gain is None else gain[0]
 
 
-def small(inside: Samples, minimum_rows: int) -> str:
+def too_small(inside: Samples, minimum_rows: int) -> str:
     """Why a segment or group is too small to be judged; empty if it is not."""
     if inside.num_rows < minimum_rows:
         return f"{inside.num_rows} of {minimum_rows} rows"

@@ -1,7 +1,7 @@
 """Scores that a test can take: finite numbers, or 0 and 1; anything else is refused with its place."""
 
 import numpy as np
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 
 from assay.stats.errors import SamplesError
 from assay.stats.moments.moments import Floats
@@ -35,16 +35,30 @@ def finite(values: ArrayLike, *, what: str = "score", place: str = "") -> Floats
     )
 
 
-def refuse_other_than_01(values: Floats, *, test: str) -> None:
-    """Raises SamplesError if a value is neither 0 nor 1."""
-    other = (values != 0) & (values != 1)
+def other_than_01(values: Floats) -> NDArray[np.bool_]:
+    """Which values are neither 0 nor 1; a missing score, NaN, is not one of them."""
+    return ~((values == 0) | (values == 1) | np.isnan(values))
+
+
+def refuse_other_than_01(values: Floats, *, message: str, place: str = "") -> None:
+    """Refuses values that are neither 0 nor 1.
+
+    Args:
+        values: One value for each row, or rows x arms.
+        message: What the error says.
+        place: Where the values come from; without it the error names the row.
+
+    Raises:
+        SamplesError: A value is neither 0 nor 1.
+    """
+    other = other_than_01(values)
     if other.any():
-        place = tuple(int(index) for index in np.argwhere(other)[0])
+        first = tuple(int(index) for index in np.argwhere(other)[0])
         raise SamplesError(
-            f"{test} is for scores of 0 and 1",
-            place=f"row {place[0]} (counted from 0)",
+            message,
+            place=place or f"row {first[0]} (counted from 0)",
             field="score",
-            value=float(values[place]),
+            value=float(values[first]),
             bound="0 or 1",
             remedy="set scale: continuous in the plan",
         )

@@ -97,7 +97,7 @@ def chi_square(groups: Sequence[ArrayLike]) -> OmnibusTest:
     """
     arrays = _arrays(groups)
     for values in arrays:
-        refuse_other_than_01(values, test="chi_square")
+        refuse_other_than_01(values, message="chi_square is for scores of 0 and 1")
     if unable := omnibus_result.too_few(
         "chi_square", num_arms=len(arrays), num_rows=min(map(len, arrays)), min_num_rows=1
     ):

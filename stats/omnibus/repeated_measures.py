@@ -116,7 +116,7 @@ def cochran_q(scores_RA: ArrayLike) -> OmnibusTest:
     scores_RA = np.asarray(scores_RA)
     if scores_RA.dtype != np.bool_:
         scores_RA = finite(scores_RA)
-        refuse_other_than_01(scores_RA, test="cochran_q")
+        refuse_other_than_01(scores_RA, message="cochran_q is for scores of 0 and 1")
     num_rows, num_arms = scores_RA.shape
     if unable := omnibus_result.too_few("cochran_q", num_arms=num_arms, num_rows=num_rows, min_num_rows=1):
         return unable

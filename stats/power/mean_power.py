@@ -33,7 +33,6 @@ class MeanDesign:
         design_effect: `1 + (cluster_size - 1) * icc` (Kish 1965): how much more variance clusters make.
         correlation: Of two comparisons with the control.
         both_tails: Whether a significant difference in the wrong direction counts as found; R's `strict`.
-        critical: A known critical value that replaces the family's, or None.
     """
 
     sd: float
@@ -45,7 +44,6 @@ class MeanDesign:
     design_effect: float = 1.0
     correlation: float = 0.5
     both_tails: bool = False
-    critical: float | None = None
 
     def std_error(self, rows: float) -> float:
         """Standard error of the difference with so many rows (in each arm, if samples are two)."""
@@ -58,8 +56,6 @@ class MeanDesign:
 
     def critical_at(self, rows: float) -> float:
         """What |t| must exceed with so many rows."""
-        if self.critical is not None:
-            return self.critical
         df = self.df(rows)
         return _critical(self.num_arms, self.family, math.inf if df > _NORMAL_DF else df, self.alpha, self.correlation)
 
@@ -122,66 +118,6 @@ def smallest_rows(excess: Callable[[float], float], *, fewest: float, effect: fl
     return math.exp(float(log_rows))
 
 
-def rows_paired_mean(
-    sd_difference: float, *, effect: float, alpha: float = 0.05, power: float = 0.8, critical: float | None = None
-) -> int:
-    """Rows with which a paired t-test finds a true mean difference, as R's `power.t.test(type = "paired")`.
-
-    Args:
-        sd_difference: Standard deviation of the differences.
-        effect: The true difference, in the same units; its sign does not matter.
-        alpha: Error rate, two-sided.
-        power: Probability to find it.
-        critical: The family's critical value, where it is known; it then replaces alpha.
-    """
-    _check(sd_difference, power)
-    if not effect or not math.isfinite(effect):
-        raise InvalidInput("no rows resolve an effect of nothing", field="effect", value=effect, bound="not 0")
-    design = MeanDesign(sd_difference, alpha=alpha, critical=critical)
-    return math.ceil(design.rows_for(effect, power=power) - 1e-9)
-
-
-def mde_paired_mean(
-    sd_difference: float, *, num_rows: float, alpha: float = 0.05, power: float = 0.8, critical: float | None = None
-) -> float:
-    """The smallest true mean difference that a paired t-test finds on so many rows.
-
-    The arguments are those of `rows_paired_mean`; `num_rows` at least 2.
-    """
-    _check(sd_difference, power)
-    return MeanDesign(sd_difference, alpha=alpha, critical=critical).effect_for(num_rows, power=power)
-
-
-def sd_difference_of_repeats(
-    sd_between: float, *, sd_arm: float, sd_reference: float, repeats_arm: int = 1, repeats_reference: int = 1
-) -> float:
-    """Standard deviation of a row's difference when each arm's score is the mean of repeated generations.
-
-    Miller 2024 (arXiv:2411.00640, section 5): `sqrt(w^2 + s_A^2 / K_A + s_B^2 / K_B)`.
-
-    Args:
-        sd_between: Standard deviation over rows of the difference of the arms' expected scores.
-        sd_arm: Standard deviation of one generation of the arm about its expectation, within a row.
-        sd_reference: The same of the reference.
-        repeats_arm: Generations of the arm for each row.
-        repeats_reference: Generations of the reference for each row.
-    """
-    return math.sqrt(sd_between**2 + sd_arm**2 / repeats_arm + sd_reference**2 / repeats_reference)
-
-
 @lru_cache(maxsize=4096)
 def _critical(num_arms: int, family: Family, df: float, alpha: float, correlation: float) -> float:
     return critical_value(num_arms=num_arms, family=family, df=df, alpha=alpha, correlation=correlation)
-
-
-def _check(sd_difference: float, power: float) -> None:
-    if not (sd_difference > 0 and math.isfinite(sd_difference)):
-        raise InvalidInput(
-            "not a standard deviation",
-            field="sd_difference",
-            value=sd_difference,
-            bound="above 0",
-            remedy="differences that do not vary need no test",
-        )
-    if not 0 < power < 1:
-        raise InvalidInput("not a probability to aim for", field="power", value=power, bound="above 0, below 1")

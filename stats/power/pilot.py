@@ -10,11 +10,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from assay.manifests.plan import Plan
-from assay.stats.comparisons import paired_tests
+from assay.stats.comparisons.family import pairs_of
 from assay.stats.errors import SamplesError
+from assay.stats.moments.score_range import refuse_other_than_01
+from assay.stats.power.design_effect import design_effect_of
 from assay.stats.samples.samples import Samples
 
 Floats = NDArray[np.float64]
+
+_NOT_BINARY = "scores of a binary scale are 0 or 1"
 
 
 @dataclass(frozen=True)
@@ -43,6 +47,11 @@ class PilotComparison:
     icc: float | None = None
     notes: tuple[str, ...] = ()
 
+    @property
+    def design_effect(self) -> float:
+        """How much more variance clusters make."""
+        return design_effect_of(self.cluster_size, self.icc)
+
 
 def hardest_comparison(samples: Samples, plan: Plan) -> PilotComparison:
     """The comparison of the plan's family that needs most rows.
@@ -54,7 +63,7 @@ def hardest_comparison(samples: Samples, plan: Plan) -> PilotComparison:
     Raises:
         SamplesError: There is one arm only, a comparison has too few rows, or no two arms differ by a varying amount.
     """
-    pairs = paired_tests.pairs_of(len(samples.arms), control=samples.index(plan.control), family=plan.family)
+    pairs = pairs_of(len(samples.arms), control=samples.index(plan.control), family=plan.family)
     if not pairs:
         raise SamplesError("a pilot of one arm has no differences", field="arm", bound="2 or more arms")
     measure = _paired if plan.design == "paired" else _unpaired
@@ -80,14 +89,14 @@ def _paired(samples: Samples, plan: Plan, pair: tuple[int, int]) -> PilotCompari
     if samples.clusters_R is not None:
         found = _with_clusters(found, difference_N, samples.clusters_R[both_R])
     if plan.scale == "binary":
-        _refuse_other_than_01(arm_R[both_R], samples, pair)
-        _refuse_other_than_01(reference_R[both_R], samples, pair)
+        for side_R in (arm_R, reference_R):
+            refuse_other_than_01(side_R[both_R], message=_NOT_BINARY, place=_names(samples, pair))
         discordant = float((difference_N != 0).mean())
-        return replace(found, discordant=discordant, difficulty=discordant * _design_effect(found))
+        return replace(found, discordant=discordant, difficulty=discordant * found.design_effect)
     sd = float(difference_N.std(ddof=1))
     if sd <= 1e-14 * float(np.abs(np.concatenate([arm_R[both_R], reference_R[both_R]])).max()):
         sd = 0.0  # rounding of a constant difference
-    return replace(found, sd_difference=sd, difficulty=sd**2 * _design_effect(found))
+    return replace(found, sd_difference=sd, difficulty=sd**2 * found.design_effect)
 
 
 def _unpaired(samples: Samples, plan: Plan, pair: tuple[int, int]) -> PilotComparison:
@@ -105,11 +114,11 @@ def _unpaired(samples: Samples, plan: Plan, pair: tuple[int, int]) -> PilotCompa
         found = _with_clusters(found, residual_N, numbers_N)
     if plan.scale == "binary":
         for side_N in values:
-            _refuse_other_than_01(side_N, samples, pair)
+            refuse_other_than_01(side_N, message=_NOT_BINARY, place=_names(samples, pair))
         rate = float(values[1].mean())
-        return replace(found, rate_control=rate, difficulty=rate * (1 - rate) * _design_effect(found))
+        return replace(found, rate_control=rate, difficulty=rate * (1 - rate) * found.design_effect)
     variance = sum(float(side_N.var(ddof=1)) for side_N in values) / 2
-    return replace(found, sd=math.sqrt(variance), difficulty=variance * _design_effect(found))
+    return replace(found, sd=math.sqrt(variance), difficulty=variance * found.design_effect)
 
 
 def _with_clusters(found: PilotComparison, values_N: Floats, clusters_N: NDArray[np.int64]) -> PilotComparison:
@@ -132,12 +141,6 @@ def _with_clusters(found: PilotComparison, values_N: Floats, clusters_N: NDArray
     return replace(found, cluster_size=size, icc=icc)
 
 
-def _design_effect(found: PilotComparison) -> float:
-    if found.cluster_size is None or found.icc is None:
-        return 1.0
-    return 1.0 + (found.cluster_size - 1.0) * found.icc
-
-
 def _names(samples: Samples, pair: tuple[int, int]) -> str:
     return f"'{samples.arms[pair[0]]}' against '{samples.arms[pair[1]]}'"
 
@@ -146,17 +149,4 @@ def _refuse_few(num_rows: int, samples: Samples, pair: tuple[int, int]) -> None:
     if num_rows < 2:
         raise SamplesError(
             "the pilot has too few rows", place=_names(samples, pair), field="row", value=num_rows, bound="2 or more"
-        )
-
-
-def _refuse_other_than_01(values_N: Floats, samples: Samples, pair: tuple[int, int]) -> None:
-    other_N = (values_N != 0) & (values_N != 1)
-    if other_N.any():
-        raise SamplesError(
-            "scores of a binary scale are 0 or 1",
-            place=_names(samples, pair),
-            field="score",
-            value=float(values_N[np.argmax(other_N)]),
-            bound="0 or 1",
-            remedy="set scale: continuous in the plan",
         )

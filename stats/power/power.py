@@ -1,4 +1,4 @@
-"""How many rows resolve a difference, what difference so many rows resolve: question before a GPU is rented.
+"""How many rows resolve a difference, what difference so many rows resolve: asked before a GPU is rented.
 
 Two of rows, effect and power are given, the third is answered. `answer` takes a question; `from_pilot` takes what it
 needs from scores that exist.
@@ -11,6 +11,7 @@ from typing import Any, Protocol
 
 from assay.manifests.errors import InvalidInput
 from assay.manifests.plan import Plan
+from assay.stats.moments.clusters import FEW_CLUSTERS
 from assay.stats.power import pilot
 from assay.stats.power.mean_power import MeanDesign
 from assay.stats.power.omnibus_power import AnovaDesign, ScaledAnova
@@ -19,7 +20,6 @@ from assay.stats.power.question import Question, needed
 from assay.stats.samples.samples import Samples
 
 _MOST_EXACT_ROWS = 1_000_000
-_FEW_CLUSTERS = 30
 
 
 @dataclass(frozen=True)
@@ -252,8 +252,8 @@ def _answered(
     clusters = None
     if question.cluster_size is not None:
         clusters = math.ceil(whole / question.cluster_size - 1e-9)
-        if clusters < _FEW_CLUSTERS:
-            said.append(f"{clusters} clusters are few: cluster-robust errors are unreliable below {_FEW_CLUSTERS}")
+        if clusters < FEW_CLUSTERS:
+            said.append(f"{clusters} clusters are few: cluster-robust errors are unreliable below {FEW_CLUSTERS}")
     return PowerAnswer(
         rows=whole,
         rows_exact=float(rows),

@@ -6,6 +6,7 @@ from typing import Literal
 
 from assay.manifests.errors import InvalidInput
 from assay.stats.distributions.family_critical import Family, critical_value
+from assay.stats.power.design_effect import design_effect_of
 
 _BELONGS = {
     (True, False): ("sd_difference", "sd", "correlation"),
@@ -173,10 +174,8 @@ class Question:
 
     @property
     def design_effect(self) -> float:
-        """How much more variance clusters make: `1 + (m - 1) icc` (Kish 1965)."""
-        if self.cluster_size is None or self.icc is None:
-            return 1.0
-        return 1.0 + (self.cluster_size - 1.0) * self.icc
+        """How much more variance clusters make."""
+        return design_effect_of(self.cluster_size, self.icc)
 
     def normal_critical(self) -> float:
         """What |z| of a comparison must exceed."""

@@ -72,7 +72,7 @@ class RaceLook:
     arms: tuple[RacedArm, ...]
 
 
-def waves(num_units: int, *, first: int = 8, growth: float = 1.5) -> tuple[int, ...]:
+def waves(num_units: int, *, first: int, growth: float) -> tuple[int, ...]:
     """After how many units a race is looked at: the first wave, then so many times as many (one more at least), at last all.
 
     A look costs every arm a reload, and no error: the guarantee holds at every unit.

@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from assay.manifests.errors import InvalidInput
 from assay.stats.comparisons import paired_tests
 from assay.stats.comparisons.compact_letters import letters_of
+from assay.stats.comparisons.family import pairs_of
 from assay.stats.moments import arm_means
 from assay.stats.moments.moments import moments_of
 from assay.stats.results.comparison import Comparison
@@ -16,19 +16,13 @@ ARMS = ("control", "a", "b")
 
 def _max_t(scores, *, kind="dunnett", alpha=0.05, call=paired_tests.max_t):
     moments = moments_of(scores, arms=ARMS[: scores.shape[1]], control=0)
-    pairs = paired_tests.pairs_of(scores.shape[1], control=0, family=kind)
+    pairs = pairs_of(scores.shape[1], control=0, family=kind)
     return call(arm_means.of_rows(moments), pairs=pairs, alpha=alpha)
 
 
 def _scores(num_rows=40, num_arms=3, seed=3):
     rng = np.random.default_rng(seed)
     return rng.normal(size=(num_rows, 1)) + rng.normal(size=(num_rows, num_arms)) + np.arange(num_arms) * 0.3
-
-
-def test_pairs_start_with_the_control():
-    assert paired_tests.pairs_of(3, control=1, family="dunnett") == ((0, 1), (2, 1))
-    assert paired_tests.pairs_of(3, control=1, family="tukey") == ((0, 1), (2, 1), (2, 0))
-    assert paired_tests.pairs_of(1, control=0, family="tukey") == ()
 
 
 def test_two_arms_are_the_paired_t_test():
@@ -181,10 +175,3 @@ def test_letters_say_exactly_which_pairs_are_apart():
 def test_all_alike_share_one_letter():
     found = letters_of([_pair("a", "b", 0.5), _pair("a", "c", None), _pair("b", "c", 0.9)], arms="abc", alpha=0.05)
     assert found == (("a", "a"), ("b", "a"), ("c", "a"))
-
-
-def test_a_control_that_is_no_arm_is_refused_with_a_guess():
-    with pytest.raises(InvalidInput, match="did you mean 'base'"):
-        paired_tests.pairs_named(("base", "b"), control="bse", family="dunnett")
-    with pytest.raises(InvalidInput, match="nothing to be compared with"):
-        paired_tests.pairs_named(("base",), control="base", family="dunnett")

@@ -103,32 +103,3 @@ def test_clusters_whose_totals_do_not_vary_are_not_identical():
     (found,) = flips(scores, row_keys(np.arange(20).repeat(2)))
     assert (found.degenerate, found.p_adjusted, found.ci_low) == (None, None, None)
     assert "the totals of their clusters do not" in found.not_testable
-
-
-def ratio_metric(sums):
-    return sums[..., 0] / sums[..., 1]
-
-
-def test_approximate_randomisation_of_a_mean_is_the_sign_flip_test():
-    rng = np.random.default_rng(10)
-    scores = rng.normal(size=(200, 2)) + np.array([0, 0.15])
-    statistics = np.stack([scores, np.ones_like(scores)], axis=2)
-    (found,) = randomisation.approximate_randomisation(
-        statistics, ratio_metric, arms="ab", control="a", family="dunnett", keys_R=row_keys(np.arange(200))
-    )
-    assert found.estimate == pytest.approx((scores[:, 1] - scores[:, 0]).mean())
-    assert found.p_value == pytest.approx(stats.ttest_rel(*scores.T).pvalue, abs=0.02)
-    assert found.ci_low is None
-
-
-def test_approximate_randomisation_is_adjusted_by_holm_and_says_what_is_undefined():
-    rng = np.random.default_rng(11)
-    hits = (rng.random((150, 3)) < [0.5, 0.6, 0.75]).astype(float)
-    statistics = np.stack([hits, np.ones_like(hits)], axis=2)
-    words = {"arms": "abc", "control": "a", "family": "dunnett", "keys_R": row_keys(np.arange(150))}
-    found = randomisation.approximate_randomisation(statistics, ratio_metric, **words)
-    assert found[1].p_adjusted == pytest.approx(2 * found[1].p_value)
-    statistics[:, 2, 1] = 0.0
-    undefined = randomisation.approximate_randomisation(statistics, ratio_metric, **words)
-    assert "undefined" in undefined[1].not_testable
-    assert undefined[1].p_adjusted is None

@@ -13,15 +13,19 @@ def drawn(means, *, correlation, num_sets, seed):
     return means, covariance, draws
 
 
+def best_of(estimates, covariance):
+    return selection.best_of(estimates, covariance, alpha=0.05)
+
+
 def corrected_best(estimates, covariance):
-    return selection.best_of(estimates, covariance).corrected
+    return best_of(estimates, covariance).corrected
 
 
 @pytest.mark.parametrize("correlation", [0.0, 0.5])
 @pytest.mark.parametrize("means", [[0, 0], [0] * 10, [0, 0, 0, 0, 2], list(np.linspace(0, 2, 8))])
 def test_the_corrected_estimate_is_median_unbiased_and_its_interval_covers(means, correlation):
     true, covariance, draws = drawn(means, correlation=correlation, num_sets=800, seed=1)
-    found = [selection.best_of(draw, covariance) for draw in draws]
+    found = [best_of(draw, covariance) for draw in draws]
     target = np.array([true[each.index] for each in found])
     raw = np.array([each.estimate for each in found])
     corrected = np.array([each.corrected for each in found])
@@ -34,7 +38,7 @@ def test_the_corrected_estimate_is_median_unbiased_and_its_interval_covers(means
 
 def test_a_clear_winner_is_left_alone():
     _, covariance, _ = drawn([0, 0, 0], correlation=0.5, num_sets=1, seed=0)
-    found = selection.best_of(np.array([0.0, 9.0, 0.5]), covariance)
+    found = best_of(np.array([0.0, 9.0, 0.5]), covariance)
     assert found.index == 1
     assert found.corrected == pytest.approx(9.0, abs=1e-6)
     # the level that the projection leaves over, 1 - (0.05 - 0.005) / 0.995, near enough to 95 %
@@ -60,7 +64,7 @@ def test_units_do_not_matter():
 
 def test_alone_or_without_variance_there_is_nothing_to_correct():
     assert corrected_best(np.array([0.3]), np.array([[0.01]])) == pytest.approx(0.3)
-    found = selection.best_of(np.array([0.3, 0.1]), np.zeros((2, 2)))
+    found = best_of(np.array([0.3, 0.1]), np.zeros((2, 2)))
     assert (found.corrected, found.ci_low, found.ci_high) == (0.3, 0.3, 0.3)
 
 
@@ -73,7 +77,7 @@ def test_clones_of_the_winner_do_not_count_against_it():
 
 def test_estimates_that_are_no_numbers_are_refused():
     with pytest.raises(InvalidInput, match="finite"):
-        selection.best_of(np.array([np.nan, 1.0]), np.eye(2))
+        best_of(np.array([np.nan, 1.0]), np.eye(2))
 
 
 @pytest.mark.parametrize(
@@ -84,7 +88,7 @@ def test_estimates_that_are_no_numbers_are_refused():
     ],
 )
 def test_an_exact_tie_is_corrected_as_one_that_is_all_but_exact(covariance):
-    tie = selection.best_of(np.array([0.3, 0.3]), covariance)
-    nearly = selection.best_of(np.array([0.3, 0.3 - 1e-14]), covariance)
+    tie = best_of(np.array([0.3, 0.3]), covariance)
+    nearly = best_of(np.array([0.3, 0.3 - 1e-14]), covariance)
     assert (tie.index, tie.corrected) == (0, pytest.approx(nearly.corrected, abs=1e-3))
     assert tie.ci_low <= tie.corrected <= tie.ci_high

@@ -4,8 +4,8 @@ from scipy import stats
 
 from assay.manifests.errors import InvalidInput
 from assay.stats.comparisons import unpaired_tests
-from assay.stats.distributions.dunnett import ManyToOne
-from assay.stats.distributions.studentized_range import AllPairs
+from assay.stats.distributions.dunnett import DunnettDistribution
+from assay.stats.distributions.studentized_range import StudentizedRange
 from assay.stats.errors import SamplesError
 from tests.stats.golden import golden, nist_anova
 
@@ -78,7 +78,7 @@ def test_dunnett_agrees_with_scipy_on_groups_of_different_sizes():
 
 @pytest.mark.parametrize("case", golden("many_to_one")["cases"])
 def test_critical_values_agree_with_mvtnorm(case):
-    found = ManyToOne.of_correlation(
+    found = DunnettDistribution.of_correlation(
         case["correlation"], num_variants=case["num_variants"], df=case["df"] or float("inf")
     )
     assert found.critical(0.05) == pytest.approx(case["critical"], abs=5e-4)
@@ -88,7 +88,7 @@ def test_critical_values_agree_with_mvtnorm(case):
 def test_critical_values_agree_with_dunnett_1964():
     # Dunnett 1964, Biometrics 20:482, table II, two-sided 5 %: (df, variants) -> critical value
     for (df, num_variants), critical in {(5, 1): 2.57, (5, 4): 3.48, (20, 4): 2.65, (60, 9): 2.77}.items():
-        found = ManyToOne.of_correlation(0.5, num_variants=num_variants, df=df)
+        found = DunnettDistribution.of_correlation(0.5, num_variants=num_variants, df=df)
         assert found.critical(0.05) == pytest.approx(critical, abs=0.005)
 
 
@@ -107,7 +107,7 @@ def test_extreme_statistics_keep_a_p_value_above_nothing():
 @pytest.mark.parametrize("df", [3, 10, 37.3, 500, np.inf])
 @pytest.mark.parametrize("num_arms", [3, 20])
 def test_all_pairs_agree_with_the_studentized_range_of_scipy(num_arms, df):
-    found = AllPairs(num_arms, df)
+    found = StudentizedRange(num_arms, df)
     exact = stats.studentized_range.isf(0.05, num_arms, df) / np.sqrt(2)
     assert found.critical(0.05) == pytest.approx(exact, rel=1e-9)
     assert found.p_adjusted(3.1) == pytest.approx(stats.studentized_range.sf(3.1 * np.sqrt(2), num_arms, df), rel=1e-7)

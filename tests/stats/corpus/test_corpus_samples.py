@@ -13,9 +13,9 @@ from assay.stats.corpus.ranked import Ranked
 from assay.stats.corpus.regression import ExplainedVariance, SquaredErrors
 from assay.stats.designs.paired import measured_arms
 from assay.stats.gate import decide
-from assay.stats.guardrails import sum_ratio
 from assay.stats.guardrails.metric_check import MetricCheck
 from assay.stats.moments.moments import moments_of
+from tests.stats.corpus.delta_method import linearised
 from tests.stats.plans import IMPROVEMENT, holding, plan
 
 ARMS = ("control", "a", "b")
@@ -144,7 +144,7 @@ def test_f1_has_the_variance_of_the_delta_method():
     labels, predictions = made(2000)
     truth = labels[:, None] == 1
     delta = moments_of(
-        sum_ratio.linearised(2.0 * ((predictions == 1) & truth), (predictions == 1) + 1.0 * truth), arms=ARMS, control=0
+        linearised(2.0 * ((predictions == 1) & truth), (predictions == 1) + 1.0 * truth), arms=ARMS, control=0
     )
     scores = moments_of(classes("f1", labels, predictions).pseudo_values(), arms=ARMS, control=0)
     assert scores.difference_covariance_AA == pytest.approx(delta.difference_covariance_AA, rel=5e-3, abs=1e-6)

@@ -5,9 +5,9 @@ from sklearn import metrics as reference
 from assay.stats.comparisons.bootstrap import bootstrap_sums, comparisons
 from assay.stats.corpus import joint_table
 from assay.stats.errors import SamplesError
-from assay.stats.guardrails import sum_ratio
 from assay.stats.moments.bootstrap_weights import row_keys
 from assay.stats.moments.moments import moments_of
+from tests.stats.corpus.delta_method import linearised
 
 
 def made(num_rows, *, num_classes=2, num_arms=3, seed=1):
@@ -68,7 +68,7 @@ def test_bootstrap_of_the_table_agrees_with_the_delta_method_and_with_rows():
     truth = labels[:, None] == 1
     y = 2.0 * ((predictions == 1) & truth)
     x = (predictions == 1) + 1.0 * truth
-    delta = moments_of(sum_ratio.linearised(y, x), arms=("a", "b", "c"), control=0)
+    delta = moments_of(linearised(y, x), arms=("a", "b", "c"), control=0)
     assert of_table.estimate_A == pytest.approx(delta.mean_A)
     assert of_table.covariance_AA == pytest.approx(delta.covariance_AA / 600, rel=0.05, abs=2e-5)
     sums_RAS = np.stack([y, x], axis=2)

@@ -5,6 +5,7 @@ import pytest
 
 from assay.stats.errors import SamplesError
 from assay.stats.gate import calibration
+from assay.stats.gate.evidence import ArmEvidence
 from assay.stats.guardrails.metric_check import MetricCheck
 from tests.stats.plans import IMPROVEMENT, NON_INFERIORITY, correlated, differing, holding, plan, samples_of
 
@@ -12,7 +13,9 @@ NUM = 100
 
 
 def rates(samples, planned, policy=IMPROVEMENT, *, guardrails=(), num_permutations=NUM):
-    found = calibration.calibrated(samples, guardrails, planned, policy, num_permutations=num_permutations, seed=3)
+    found = calibration.calibrated(
+        samples, guardrails, planned, policy, num_permutations=num_permutations, seed=3, evidence=ArmEvidence()
+    )
     return {each.multiple: each for each in found}
 
 

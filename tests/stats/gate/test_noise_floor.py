@@ -70,7 +70,7 @@ def test_a_calibration_holds_what_the_noise_hides_and_plants_nothing_in_the_cont
     given = {"num_permutations": 20, "seed": 1}
     # Once the labels are permuted, an arm that differs in every row is as far from the control as any other.
     samples = differing(0.0, 0.0)
-    alone = calibration.calibrated(samples, (), planned, IMPROVEMENT, **given)
+    alone = calibration.calibrated(samples, (), planned, IMPROVEMENT, evidence=ArmEvidence(), **given)
     beside = calibration.calibrated(samples, (), planned, IMPROVEMENT, evidence=ArmEvidence(aa_arm=AGAIN), **given)
     promoted = {each.multiple: each.promote for each in beside}
     assert promoted[2] > 0.9  # two smallest detectable effects are beyond chance
@@ -83,6 +83,8 @@ def test_rows_that_were_repeated_are_moved_as_numbers_when_a_calibration_plants(
     rng = np.random.default_rng(3)
     passes_PRA = rng.random((4, 300, 3)) < 0.7
     samples = replace(differing(0.0, 0.0, num_rows=300), kept_RA=passes_PRA.mean(axis=0), num_repeats=4)
-    rates = calibration.calibrated(samples, (), plan(scale="binary"), IMPROVEMENT, num_permutations=5, seed=1)
+    rates = calibration.calibrated(
+        samples, (), plan(scale="binary"), IMPROVEMENT, num_permutations=5, seed=1, evidence=ArmEvidence()
+    )
     assert rates[-1].multiple == 2
     assert rates[-1].promote == 1.0

@@ -8,7 +8,7 @@ from scipy import stats
 
 from assay.manifests.errors import InvalidInput
 from assay.manifests.plan import Plan
-from assay.stats.power import mean_power, power, proportion_power
+from assay.stats.power import power, proportion_power
 from assay.stats.power.mean_power import MeanDesign
 from assay.stats.power.omnibus_power import AnovaDesign
 from assay.stats.power.question import Question
@@ -66,11 +66,7 @@ def test_repeated_measures_power_agrees_with_the_noncentral_f_of_r(case):
 def test_rows_agree_with_miller_2024():
     # Miller 2024 (arXiv:2411.00640), section 5: w^2 = 1/9, many generations a row, delta = 0.03, power 0.8: n = 969.
     # Miller has a normal limit; t needs two rows more.
-    sd = mean_power.sd_difference_of_repeats(1 / 3, sd_arm=0, sd_reference=0)
-    assert MeanDesign(sd, critical=Z).rows_for(0.03, power=0.8) == pytest.approx(969, abs=0.5)
-    assert mean_power.rows_paired_mean(sd, effect=0.03) == 971
-    noisy = mean_power.sd_difference_of_repeats(1 / 3, sd_arm=0.4, sd_reference=0.4, repeats_arm=4, repeats_reference=4)
-    assert noisy**2 == pytest.approx(1 / 9 + 2 * 0.16 / 4)
+    assert answer(design="paired", sd_difference=1 / 3, effect=0.03).rows == 971
 
 
 def test_rows_and_effects_are_inverse():
@@ -79,7 +75,6 @@ def test_rows_and_effects_are_inverse():
         rows = answer(**words, effect=0.3).rows_exact
         assert answer(**words, rows=rows).effect == pytest.approx(0.3, rel=1e-9)
         assert answer(**words, rows=rows, effect=0.3).power == pytest.approx(0.8, rel=1e-9)
-    assert mean_power.mde_paired_mean(1.2, num_rows=128) == answer(design="paired", sd_difference=1.2, rows=128).effect
 
 
 def test_the_family_costs_rows_and_two_arms_are_not_adjusted():
@@ -90,8 +85,6 @@ def test_the_family_costs_rows_and_two_arms_are_not_adjusted():
     }
     assert rows[2, "dunnett"] == rows[2, "tukey"] == 128
     assert 128 < rows[5, "dunnett"] < rows[5, "tukey"]
-    # a known critical value takes the family's place
-    assert mean_power.rows_paired_mean(1.2, effect=0.3, critical=2.46) == pytest.approx(rows[5, "dunnett"], abs=1)
 
 
 def test_power_of_a_family_is_what_simulation_finds():

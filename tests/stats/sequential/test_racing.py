@@ -42,10 +42,10 @@ def drawn(num_units, num_arms, *, seed, gaps=0.0, bound=ROWS):
 @pytest.mark.parametrize(
     ("num_units", "options", "expected"),
     [
-        (60, {}, (8, 12, 18, 27, 40, 60)),
+        (60, {"first": 8, "growth": 1.5}, (8, 12, 18, 27, 40, 60)),
         (16, {"first": 4, "growth": 2}, (4, 8, 16)),
-        (5, {}, (5,)),
-        (1, {}, (1,)),
+        (5, {"first": 8, "growth": 1.5}, (5,)),
+        (1, {"first": 8, "growth": 1.5}, (1,)),
         (4, {"first": 1, "growth": 1}, (1, 2, 3, 4)),  # a wave has one unit at least
     ],
 )

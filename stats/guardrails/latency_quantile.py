@@ -1,86 +1,21 @@
-"""Latencies: ratios of geometric means on the log scale, and quantiles of all arms in the same replicates of rows.
+"""Quantiles of latencies, such as p95, of all arms in the same bootstrap replicates of rows.
 
 Axes: R rows, A arms, B replicates.
 """
 
 import math
-from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from assay.manifests.errors import InvalidInput
 from assay.stats.comparisons.bootstrap import Replicates, check_keys
-from assay.stats.errors import SamplesError
 from assay.stats.moments.bootstrap_weights import Keys, poisson_weights
 from assay.stats.moments.moments import Floats
 from assay.stats.moments.score_range import finite
-from assay.stats.results.comparison import Comparison
 
 _BLOCK_NUM_REPLICATES = 256
 _WINDOW_WIDTHS = 8
-
-
-@dataclass(frozen=True)
-class GeometricRatio:
-    """How many times as long an arm takes as its reference, by geometric means.
-
-    Attributes:
-        arm: The arm.
-        reference: Its reference.
-        ratio: Geometric mean of the arm over that of the reference.
-        ci_low: Lower end of the interval; simultaneous if the comparison's is.
-        ci_high: Upper end.
-        p_adjusted: The comparison's adjusted p-value.
-        not_testable: The comparison's reason, or None.
-    """
-
-    arm: str
-    reference: str
-    ratio: float | None
-    ci_low: float | None
-    ci_high: float | None
-    p_adjusted: float | None
-    not_testable: str | None
-
-
-def log_scores(latencies_RA: ArrayLike) -> Floats:
-    """Natural logarithms: a difference of their means is the log of a ratio of geometric means.
-
-    Args:
-        latencies_RA: Latencies in any one unit, above 0.
-
-    Raises:
-        SamplesError: A latency is 0, negative or no number: a logarithm would hide it.
-    """
-    return np.log(_positive(latencies_RA))
-
-
-def as_ratio(comparison: Comparison) -> GeometricRatio:
-    """A comparison of log latencies as a ratio; its interval is exponentiated end by end."""
-    return GeometricRatio(
-        arm=comparison.arm,
-        reference=comparison.reference,
-        ratio=_exp(comparison.estimate),
-        ci_low=_exp(comparison.ci_low),
-        ci_high=_exp(comparison.ci_high),
-        p_adjusted=comparison.p_adjusted,
-        not_testable=comparison.not_testable,
-    )
-
-
-def exponentiated(comparison: Comparison) -> Comparison:
-    """A comparison of logarithms as one of ratios: only the estimate and its interval have a meaning there."""
-    return replace(
-        comparison,
-        estimate=_exp(comparison.estimate),
-        ci_low=_exp(comparison.ci_low),
-        ci_high=_exp(comparison.ci_high),
-        std_error=None,
-        statistic=None,
-        p_value=None,
-        p_adjusted=None,
-    )
 
 
 def quantiles(
@@ -157,21 +92,3 @@ def _window(num_rows: int, probability: float) -> tuple[int, int]:
     width = _WINDOW_WIDTHS * math.sqrt(num_rows) + 8
     middle = probability * num_rows
     return max(0, math.floor(middle - width)), min(num_rows, math.ceil(middle + width))
-
-
-def _exp(value: float | None) -> float | None:
-    return None if value is None else math.exp(value)
-
-
-def _positive(latencies_RA: ArrayLike) -> Floats:
-    values_RA = finite(latencies_RA, what="latency")
-    if (values_RA <= 0).any():
-        row, arm = np.argwhere(values_RA <= 0)[0]
-        raise SamplesError(
-            f"{int((values_RA <= 0).sum())} latencies are not above 0",
-            place=f"row {row}, arm {arm} (counted from 0)",
-            value=float(values_RA[row, arm]),
-            bound="above 0",
-            remedy="a latency of 0 was not measured: leave it empty to count it as missing",
-        )
-    return values_RA

@@ -1,0 +1,77 @@
+"""Comparisons without a test: arms that agree on every row, differences that do not vary, and what is untestable."""
+
+from dataclasses import replace
+
+import numpy as np
+
+from assay.stats.moments.clusters import CONSTANT_TOTALS
+from assay.stats.results.comparison import Comparison
+
+
+def without_variance(
+    arm: str,
+    reference: str,
+    estimate: float,
+    *,
+    rounding: float,
+    df: float | None,
+    method: str,
+    rows_vary: bool = False,
+) -> Comparison:
+    """The answer where a difference has no variance: identical if it is 0 on every row, else untestable.
+
+    Args:
+        arm: The arm.
+        reference: Its reference.
+        estimate: The difference.
+        rounding: What still counts as 0.
+        df: Degrees of freedom, if any.
+        method: The method that was to be used.
+        rows_vary: Whether the difference varies over rows, and only the totals of clusters do not.
+    """
+    if not rows_vary and abs(estimate) <= rounding:
+        return identical(arm, reference, df=df, method=method)
+    constant = f"the arms differ by {estimate:g} everywhere: without variation there is no test"
+    reason = CONSTANT_TOTALS if rows_vary else constant
+    return replace(
+        untestable(arm, reference, method=method, reason=reason, estimate=estimate),
+        std_error=0.0,
+        df=df,
+        degenerate=None if rows_vary else "constant_difference",
+    )
+
+
+def untestable(arm: str, reference: str, *, method: str, reason: str, estimate: float | None = None) -> Comparison:
+    """A comparison that has an estimate at most (none where it is no finite number), and why."""
+    return Comparison(
+        arm=arm,
+        reference=reference,
+        estimate=estimate if estimate is not None and np.isfinite(estimate) else None,
+        std_error=None,
+        statistic=None,
+        df=None,
+        p_value=None,
+        p_adjusted=None,
+        ci_low=None,
+        ci_high=None,
+        method=method,
+        not_testable=reason,
+    )
+
+
+def identical(arm: str, reference: str, *, df: float | None, method: str) -> Comparison:
+    """The answer for arms that agree on every row."""
+    return Comparison(
+        arm=arm,
+        reference=reference,
+        estimate=0.0,
+        std_error=0.0,
+        statistic=None,
+        df=df,
+        p_value=1.0,
+        p_adjusted=1.0,
+        ci_low=0.0,
+        ci_high=0.0,
+        method=method,
+        degenerate="identical",
+    )
