@@ -1,4 +1,4 @@
-"""The verbs that need no run: analyses of tables of scores, and how many rows an effect needs."""
+"""The verbs that compute statistics: a plan carried out on scores, and how many rows an effect needs."""
 
 from pathlib import Path
 from typing import Annotated, Literal

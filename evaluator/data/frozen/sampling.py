@@ -1,4 +1,4 @@
-"""Sample: which of the rows are frozen. The same rows in the same order with the same seed give the same ones.
+"""Sampling: which of the rows are frozen. The same rows in the same order with the same seed give the same ones.
 
 Axes: R rows, H strata.
 
