@@ -66,7 +66,7 @@ def commit(run: Run, outcome: DriveOutcome, *, dataset: Dataset, store: Store, n
 def unfinished_arms(store: Store, run_id: str) -> list[str]:
     """The arms of a committed run that running it again may finish."""
     arms = reader.read_table(store, reader.committed_files(store, run_id), "arms", ["arm", "status"])
-    return [row["arm"] for row in arms.to_pylist() if row["status"] in gate_review.UNFINISHED]
+    return [row["arm"] for row in arms.to_pylist() if row["status"] in arm_status.UNFINISHED]
 
 
 def _of_arms(
