@@ -182,10 +182,10 @@ def _ranked(
         return f"the arms answer with different numbers of classes: {sorted(widths)}"
     width = widths.pop()
     names = run.label.classes or tuple(range(width))
-    told = [1] if width == 2 else range(width)
+    columns = [1] if width == 2 else range(width)
     return Ranked(
-        np.stack([_stacked([scores_RK[:, k] for scores_RK in scores_ARK]) for k in told]),
-        np.stack([labels_R == names[k] for k in told]),
+        np.stack([_stacked([scores_RK[:, k] for scores_RK in scores_ARK]) for k in columns]),
+        np.stack([labels_R == names[k] for k in columns]),
         measure,
     )
 
