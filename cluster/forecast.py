@@ -7,8 +7,6 @@ from typing import Any
 
 from assay.cluster.cost import projects
 from assay.cluster.cost.account import cost
-from assay.cluster.cost.budget import BudgetCheck
-from assay.cluster.cost.projects import recorded_spending
 from assay.cluster.drive.arm_scorer import ArmScorer
 from assay.cluster.drive.task_result import one_line
 from assay.cluster.drive.trial import time_batches
@@ -129,13 +127,8 @@ def forecast(prepared: Prepared, *, in_process: bool, reuses: bool = True) -> Fo
     num_slots, slots_known = _slots(experiment, arms, in_process=in_process)
     openings = sum(_openings(experiment, arm) for arm in arms)
     longest_s = max((arm.slot_s / max(_openings(experiment, arm), 1) for arm in arms), default=0.0)
-    before = recorded_spending(store, run.run_id) or recorded_spending(store, run.supersedes or run.run_id) or Spent()
-    budget = BudgetCheck(
-        experiment.budget,
-        experiment.project or "",
-        experiment.project_budget,
-        projects.spent_elsewhere(store, run, runs=past),
-    )
+    total = projects.spent_before(store, run) + spent
+    budget = projects.budget_check(store, run, runs=past)
     return Forecast(
         run_id=run.run_id,
         committed=prepared.committed,
@@ -150,8 +143,8 @@ def forecast(prepared: Prepared, *, in_process: bool, reuses: bool = True) -> Fo
         wall_s=max(spent.slot_s / num_slots, longest_s) if num_slots else 0.0,
         is_complete=not any(arm.problem for arm in arms),
         in_a_race=experiment.race is not None,
-        exceeds=budget.exceeded(before + spent),
-        warnings=tuple(budget.warnings(before + spent).values()),
+        exceeds=budget.exceeded(total),
+        warnings=tuple(budget.warnings(total).values()),
         arms=arms,
     )
 

@@ -183,13 +183,7 @@ def _budget_left(run: Run, store: Store, past: Sequence[OpenedRun], *, spent: Sp
     Raises:
         StoppedError: Its earlier drivers, or other runs of its project, have spent all of it.
     """
-    experiment = run.experiment
-    budget = BudgetCheck(
-        experiment.budget,
-        experiment.project or "",
-        experiment.project_budget,
-        projects.spent_elsewhere(store, run, runs=past),
-    )
+    budget = projects.budget_check(store, run, runs=past)
     exceeded = budget.exceeded(spent)
     if exceeded:
         raise StoppedError(f"nothing was begun: {exceeded}; give it a larger budget to go on")

@@ -1,4 +1,4 @@
-"""Allocator: the C library's, told to keep what it was given back."""
+"""Memory of this process: the C library keeps what batches have freed for the next ones."""
 
 import ctypes
 import platform

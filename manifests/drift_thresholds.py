@@ -1,4 +1,4 @@
-"""Drift: how far the values of a column may move from one version of a dataset to the next."""
+"""Drift thresholds: how far the values of a column may move from one version of a dataset to the next."""
 
 from pydantic import Field
 

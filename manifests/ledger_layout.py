@@ -100,9 +100,9 @@ def patch_key(digest: str) -> str:
 
 
 LOG_PREFIX = f"{LAYOUT}/log/"
-"""Where the version ledger lies: decisions that somebody acted on, in order."""
+"""Where the version log lies: decisions that somebody acted on, in order."""
 
 
 def log_key(number: int) -> str:
-    """The key of one entry of the version ledger."""
+    """The key of one entry of the version log."""
     return f"{LOG_PREFIX}{number:06d}.json"

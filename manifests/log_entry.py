@@ -1,4 +1,4 @@
-"""An entry of the version log: a decision that somebody acted on."""
+"""An entry of the version log: a decision that somebody acted on, or a verification of a run."""
 
 from typing import Literal, Self
 
@@ -9,7 +9,7 @@ from assay.manifests.verification import Outcome, Verification
 
 
 class LogEntry(Manifest):
-    """One entry of the version ledger. Its file is its canonical JSON with the seal, so that every byte counts."""
+    """One entry of the version log. Its file is its canonical JSON with the seal, so that every byte counts."""
 
     version: Literal[1] = 1
     """The version of this form."""

@@ -18,6 +18,10 @@ class NextStage(Manifest):
     """What it must show there to go further, in words: one criterion each."""
 
 
+POINT = 0.01
+"""A point of improvement, in units of the primary metric."""
+
+
 class Policy(Manifest):
     """The rule of the gate, fixed with the plan.
 

@@ -30,8 +30,8 @@ os.environ["RAY_AUTH_MODE"] = "disabled"  # one machine, one cluster of its own
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
+from autoscaled_ray import Autoscaled, autoscaled_ray
 from tests import builders
-from tests.autoscaling import Autoscaled, autoscaled_ray
 
 from assay.cluster.report.timing import timing
 from assay.evaluator.storage import open_store

@@ -18,7 +18,7 @@ import numpy as np
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from assay.cluster.drive.driver import Driver
-from assay.cluster.drive.executor import Outcome, Ready
+from assay.cluster.drive.executor import Ready, TaskOutcome
 from assay.cluster.drive.progress import ProgressReporter
 from assay.cluster.drive.schedule import Schedule, Task
 from assay.cluster.drive.task_result import Published
@@ -41,7 +41,7 @@ class PretendedSlots:
     depth = 2
 
     def __init__(self) -> None:
-        self.answers: list[Ready | Outcome] = []
+        self.answers: list[Ready | TaskOutcome] = []
         self.num_slots = 0
 
     def start(self, run: Run, *, import_paths: tuple[str, ...]) -> None:
@@ -61,14 +61,14 @@ class PretendedSlots:
     def submit(self, slot: str, task: Task, upcoming: int | None) -> None:  # noqa: ARG002
         """Done."""
         receipt = UnitReceipt(task.arm, task.unit, "key", 1024, 65536, NO_DIGEST, NO_DIGEST, facts_of(task))
-        self.answers.append(Outcome(slot, task, Published(receipt, is_ours=True, digest=NO_DIGEST)))
+        self.answers.append(TaskOutcome(slot, task, Published(receipt, is_ours=True, digest=NO_DIGEST)))
 
-    def wait(self, timeout_s: float) -> list[Ready | Outcome]:  # noqa: ARG002
+    def wait(self, timeout_s: float) -> list[Ready | TaskOutcome]:  # noqa: ARG002
         """Everything."""
         answers, self.answers = self.answers, []
         return answers
 
-    def interrupt(self, slot: str, reason: str) -> list[Outcome]:  # noqa: ARG002
+    def interrupt(self, slot: str, reason: str) -> list[TaskOutcome]:  # noqa: ARG002
         """Never needed."""
         return []
 
@@ -187,7 +187,7 @@ def bench_schedule(num_arms: int, num_units: int, num_slots: int, replicas: int)
     chance = rng.random(1 << 20).tolist()
     spread = (0.5 + rng.gamma(4.0, 0.125, 1 << 20)).tolist()
     began_s = time.process_time()
-    schedule = Schedule(arms, replicas=replicas, max_attempts=10)
+    schedule = Schedule(arms, replicas=replicas, max_attempts=10, accelerator_types={})
     schedule.add({arm: range(num_units) for arm in arms})
     idle = [f"slot-{number}" for number in range(num_slots)]
     events: list[tuple[float, int, str, Task | None]] = []

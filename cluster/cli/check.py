@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from assay.cluster.cli.options import AsJson, print_json
+from assay.cluster.cli.options import AsJson, print_json, read_manifest
 
 app = typer.Typer()
 
@@ -18,12 +18,10 @@ def check(
 ) -> None:
     """Try every rule of a contract on rows, freeze nothing: 0 nothing refuses them, 2 something does."""
     from assay.cluster.cli import progress_bars
-    from assay.cluster.prepare.resolve import read_text
     from assay.evaluator.data.check import check_files
-    from assay.manifests import Contract, parse
+    from assay.manifests import Contract
 
-    promised = parse(read_text(str(contract)), file=str(contract), kind="Contract")
-    assert isinstance(promised, Contract)
+    promised = read_manifest(contract, Contract)
     with progress_bars.of_bytes(sources) as on_bytes:
         report = check_files(sources, contract=promised, on_bytes=on_bytes)
     if as_json:

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from assay.cluster.cli.options import AsJson, print_json
+from assay.cluster.cli.options import AsJson, print_json, read_manifest
 
 app = typer.Typer()
 
@@ -20,15 +20,13 @@ def freeze(
     as_json: AsJson = False,
 ) -> None:
     """Check rows against a contract and freeze them as shards with a digest."""
-    from assay.cluster.prepare.resolve import read_text
     from assay.cluster.report.terminal import check
     from assay.evaluator.data.frozen import findings
     from assay.evaluator.data.frozen.freeze import freeze as freeze_rows
     from assay.evaluator.storage import open_store
-    from assay.manifests import Contract, parse
+    from assay.manifests import Contract
 
-    promised = parse(read_text(str(contract)), file=str(contract), kind="Contract")
-    assert isinstance(promised, Contract)
+    promised = read_manifest(contract, Contract)
     store = open_store(to)
     dataset = freeze_rows(sources, contract=promised, reference=name, store=store, shard_rows=shard_rows)
     for warning in check.warning_lines(dataset.check):

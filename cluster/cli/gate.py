@@ -6,7 +6,7 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperGroup
 
-from assay.cluster.cli.options import AsJson, LedgerAt, RunOrExperiment, print_json, run_and_ledger
+from assay.cluster.cli.options import AsJson, LedgerAt, RunOrExperiment, print_json, read_manifest, run_and_ledger
 
 EXIT_CODES = {"promote": 0, "hold": 3, "reject": 4}
 
@@ -44,13 +44,14 @@ def review(
     from assay.cluster.commit import gate_review
     from assay.cluster.commit.gate_answer import gate_answer
     from assay.evaluator.storage import open_store
+    from assay.manifests import Policy
     from assay.manifests.errors import InvalidInput, did_you_mean
 
     if record and policy is not None:
         raise InvalidInput("what another policy decides is not recorded", field="--record", remedy="leave --policy out")
     run_id, uri = run_and_ledger(run, ledger)
     store = open_store(uri)
-    reviewed = gate_review.review_run(store, run_id, policy=None if policy is None else _policy(policy))
+    reviewed = gate_review.review_run(store, run_id, policy=None if policy is None else read_manifest(policy, Policy))
     answer = gate_answer(reviewed, arm=arm)
     if not answer["decisions"]:
         known = [each.arm for each in reviewed.decisions]
@@ -99,10 +100,3 @@ def calibrate(
     from assay.cluster.report.terminal import gate as terminal
 
     Console().print(terminal.calibration_table(found))
-
-
-def _policy(path: Path) -> Any:
-    from assay.cluster.prepare.resolve import read_text
-    from assay.manifests import parse
-
-    return parse(read_text(str(path)), file=str(path), kind="Policy")

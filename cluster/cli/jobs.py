@@ -54,8 +54,8 @@ def status(
         _follow(found, as_json=as_json)
     stands, progress = found.status(), found.progress()
     if as_json:
-        told = None if progress is None else progress.model_dump(mode="json")
-        print_json({"submission_id": found.submission_id, "status": stands, "progress": told})
+        fields = None if progress is None else progress.model_dump(mode="json")
+        print_json({"submission_id": found.submission_id, "status": stands, "progress": fields})
         return
     typer.echo(f"{stands}: {found.submission_id}")
     if progress is None:

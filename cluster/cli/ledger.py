@@ -53,7 +53,7 @@ def show(
         for group in ("identity", "arms", "circumstance"):
             typer.echo(f"{group}:")
             for name, value in flat(found[group]).items():
-                typer.echo(f"  {name}: {_told(value)}")
+                typer.echo(f"  {name}: {_value_text(value)}")
         return
     record = reader.read_run(store, run_id).model_dump(mode="json")
     committed = reader.is_committed(store, run_id)
@@ -91,7 +91,7 @@ def trace(
     if isinstance(shards, str):
         typer.echo(f"shards: {shards}")
     for name, value in flat({key: found[key] for key in ("variant", "source", "environment")}).items():
-        typer.echo(f"{name}: {_told(value)}")
+        typer.echo(f"{name}: {_value_text(value)}")
     typer.echo(f"suite: {found['suite_digest']}\nplan: {found['plan_digest']}")
 
 
@@ -113,10 +113,10 @@ def diff(
         return
     typer.echo("lineage:" if found.lineage else "lineage: the same")
     for change in found.lineage:
-        typer.echo(f"  {change.field}: {_told(change.recorded)} -> {_told(change.now)}")
+        typer.echo(f"  {change.field}: {_value_text(change.recorded)} -> {_value_text(change.now)}")
     typer.echo("numbers:" if found.numbers else "numbers: the same")
     for each in found.numbers:
-        typer.echo(f"  {each.arm} {each.metric}: {_told(each.first)} -> {_told(each.second)}")
+        typer.echo(f"  {each.arm} {each.metric}: {_value_text(each.first)} -> {_value_text(each.second)}")
         why = ", ".join(each.explained_by) or (
             "nothing in the lineage that numbers hang on; 'assay verify RUN --same-rows-twice' looks for hidden state"
         )
@@ -195,5 +195,5 @@ def _line(entry: "LogEntry") -> str:
     return f"{entry.number:06d}  {entry.at}  {entry.run_id}  {entry.arm}  {what}  by {entry.by}: {why}"
 
 
-def _told(value: Any) -> str:
+def _value_text(value: Any) -> str:
     return "nothing" if value is None else value if isinstance(value, str) else json.dumps(value)

@@ -1,11 +1,11 @@
-"""The verbs that need no run: analyses of tables of scores, and how many rows an effect needs."""
+"""The verbs that compute statistics: a plan carried out on scores, and how many rows an effect needs."""
 
 from pathlib import Path
 from typing import Annotated, Literal
 
 import typer
 
-from assay.cluster.cli.options import AsJson, LedgerAt, print_json, run_and_ledger
+from assay.cluster.cli.options import AsJson, LedgerAt, print_json, read_manifest, run_and_ledger
 
 app = typer.Typer()
 
@@ -18,13 +18,11 @@ def analyze(
     as_json: AsJson = False,
 ) -> None:
     """Carry out a plan on any table of scores, or, marked exploratory, another plan on a recorded run."""
-    from assay.cluster.prepare.resolve import read_text
-    from assay.manifests import Plan, parse
+    from assay.manifests import Plan
     from assay.stats import analysis
     from assay.stats.samples import table
 
-    planned = parse(read_text(str(plan)), file=str(plan), kind="Plan")
-    assert isinstance(planned, Plan)
+    planned = read_manifest(plan, Plan)
     if scores.endswith((".csv", ".parquet")):
         found = analysis.analyze(table.read_scores(scores, planned), planned, metric=planned.metric or "score")
     else:
@@ -75,8 +73,7 @@ def power(
     as_json: AsJson = False,
 ) -> None:
     """How many rows resolve an effect, or which effect some rows resolve, before a GPU is rented."""
-    from assay.cluster.prepare.resolve import read_text
-    from assay.manifests import InvalidInput, Plan, parse
+    from assay.manifests import InvalidInput, Plan
     from assay.stats.power import power as power_analysis
     from assay.stats.power.question import Question
     from assay.stats.samples import table
@@ -86,8 +83,7 @@ def power(
             raise InvalidInput(
                 "a pilot needs the plan that it is read by", field="--plan", remedy="add --plan PLAN.yaml"
             )
-        planned = parse(read_text(str(plan)), file=str(plan), kind="Plan")
-        assert isinstance(planned, Plan)
+        planned = read_manifest(plan, Plan)
         answer = power_analysis.from_pilot(
             table.read_scores(pilot, planned), planned, effect=effect, rows=rows, power=power
         )

@@ -50,13 +50,13 @@ def verify(
         import_paths=(str(Path.cwd()),),
     )
     if as_json:
-        told = {
+        comparison = {
             **verified.comparison.model_dump(mode="json"),
             "outcome": verified.comparison.outcome,
             "is_close": verified.comparison.is_close,
         }
         entry = {"number": verified.entry.number, "seal": verified.entry.seal}
-        answer = {"run_id": run_id, **told, "failed": verified.failed, "hints": verified.hints, "entry": entry}
+        answer = {"run_id": run_id, **comparison, "failed": verified.failed, "hints": verified.hints, "entry": entry}
         print_json(answer)
     else:
         for line in _lines(verified.comparison):
@@ -75,7 +75,7 @@ def _lines(found: "Verification") -> list[str]:
         lines.append(f"  within the tolerance of {found.tolerance:g}: {'yes' if found.is_close else 'no'}")
     if found.changed:
         lines.append("changed since the run was scored:")
-        lines += [f"  {each.field}: {_told(each.recorded)} -> {_told(each.now)}" for each in found.changed]
+        lines += [f"  {each.field}: {_value_text(each.recorded)} -> {_value_text(each.now)}" for each in found.changed]
     else:
         lines.append("nothing in the lineage has changed since the run was scored")
     return lines
@@ -91,5 +91,5 @@ def _arm(each: "ArmVerified", found: "Verification") -> str:
     return f"{compared}, {each.num_rows_different:,} differ: {', '.join(columns)}; rows {', '.join(each.row_ids)}"
 
 
-def _told(value: object) -> str:
+def _value_text(value: object) -> str:
     return "nothing" if value is None else str(value)

@@ -81,12 +81,12 @@ class Client:
         """
         wanted = _experiment(experiment, ledger)
         name = checked_id(wanted.name if name is None else name, field="name")
-        environment, told = dict(runtime_env or {}), dict(metadata or {})
-        self._refuse_unusable(environment, told)
+        environment, labels = dict(runtime_env or {}), dict(metadata or {})
+        self._refuse_unusable(environment, labels)
         with tempfile.TemporaryDirectory(prefix="assay-submit-") as folder:
             _stage(Path(folder), wanted, working_dir)
             digest = _digest(Path(folder), environment)
-            told |= dict(zip(_OUR_METADATA, (name, digest, wanted.ledger), strict=True))
+            labels |= dict(zip(_OUR_METADATA, (name, digest, wanted.ledger), strict=True))
             for attempt in range(1, _MAX_ATTEMPTS + 1):
                 submission_id = _submission_id(name, digest, attempt)
                 submission = Submission(self._jobs, submission_id, name=name, ledger=wanted.ledger)
@@ -96,7 +96,7 @@ class Client:
                 if job is None:
                     variables = self._variables(environment, submission_id, ledger=wanted.ledger)
                     whole = {**environment, "working_dir": folder, "env_vars": variables}
-                    if self._jobs.submit(submission_id, entrypoint=_ENTRYPOINT, runtime_env=whole, metadata=told):
+                    if self._jobs.submit(submission_id, entrypoint=_ENTRYPOINT, runtime_env=whole, metadata=labels):
                         return submission
                     job = self._jobs.job(submission_id)  # another client came first
                 if job is None or job.status not in ("FAILED", "STOPPED"):

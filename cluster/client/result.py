@@ -31,7 +31,7 @@ class MissingArm:
 
 
 @dataclass(frozen=True)
-class Result:
+class SubmissionResult:
     """What a committed run came to.
 
     Attributes:
@@ -55,7 +55,7 @@ class Result:
     comparisons: "pd.DataFrame"
 
 
-def read_result(store: Store, run_id: str, *, ledger: str) -> Result:
+def read_result(store: Store, run_id: str, *, ledger: str) -> SubmissionResult:
     """Reads what a committed run came to, its decisions by what the ledger knows now.
 
     Args:
@@ -69,7 +69,7 @@ def read_result(store: Store, run_id: str, *, ledger: str) -> Result:
     """
     files = reader.committed_files(store, run_id)
     decisions = gate_review.review_run(store, run_id).decisions
-    return Result(
+    return SubmissionResult(
         run_id=run_id,
         ledger=ledger,
         record=posixpath.join(ledger, run_key(run_id)),

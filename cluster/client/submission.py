@@ -17,7 +17,7 @@ from assay.manifests.ledger_layout import cancel_key, progress_key, submission_k
 from assay.manifests.progress import Progress, ProgressState
 
 if TYPE_CHECKING:
-    from assay.cluster.client.result import Result
+    from assay.cluster.client.result import SubmissionResult
 
 Status = Literal["pending", "running", "succeeded", "stopped", "failed", "cancelled"]
 """`stopped`: by a signal, or because the budget is spent; what is whole may be committed. `cancelled`: by `cancel()`."""
@@ -183,7 +183,7 @@ class Submission:
             status = self.wait(timeout_s=STOP_WAIT_S + 10)
         return status
 
-    def result(self) -> "Result":
+    def result(self) -> "SubmissionResult":
         """What the run came to, from the ledger: the cluster is asked only if nothing is committed.
 
         A run that was stopped or cancelled has committed the arms that were whole, if the control was one of them;
@@ -223,9 +223,9 @@ class Submission:
             return "cancelled"
         if job.status == "PENDING":
             return "pending"
-        told = self._last_told(job)
-        if told is not None and told.state in _ENDS:
-            return _ENDS[told.state]
+        progress = self._last_progress(job)
+        if progress is not None and progress.state in _ENDS:
+            return _ENDS[progress.state]
         return "stopped" if job.status == "STOPPED" else "failed"
 
     def _status_by_ledger(self) -> Status:
@@ -242,8 +242,8 @@ class Submission:
             "restarted; submit the experiment again, and it goes on from the ledger"
         )
 
-    def _last_told(self, job: JobDetails | None) -> Progress | None:
-        """What the driver of this job told last; None if all there is was told by that of another attempt."""
+    def _last_progress(self, job: JobDetails | None) -> Progress | None:
+        """What the driver of this job published last; None if all there is comes from another attempt's driver."""
         progress = self.progress()
         if progress is None or job is None:
             return progress
@@ -253,8 +253,8 @@ class Submission:
     def _why_not(self) -> str:
         job = self._jobs.job(self.submission_id)
         status = self._status(job)
-        told = self._last_told(job)
-        why = told.reason if told is not None else ""
+        progress = self._last_progress(job)
+        why = progress.reason if progress is not None else ""
         what = f"submission '{self.submission_id}' has no result"
         if status in ("pending", "running"):
             return f"{what} yet: it is {status}; wait() for it"
@@ -268,5 +268,5 @@ def _last_words(job: JobDetails | None) -> str:
     """What a driver printed of its failure: from our own message on, if there is one."""
     lines = ((job.message if job else None) or "the driver left no words").strip().splitlines()
     ours = [index for index, line in enumerate(lines) if line.startswith("error: ")]
-    told = lines[ours[-1] :] if ours else lines[-_MAX_REASON_LINES:]
-    return "\n".join(told[:_MAX_REASON_LINES]).removeprefix("error: ")
+    reason = lines[ours[-1] :] if ours else lines[-_MAX_REASON_LINES:]
+    return "\n".join(reason[:_MAX_REASON_LINES]).removeprefix("error: ")

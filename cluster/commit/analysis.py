@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 
-from assay.cluster.commit import gate_review
+from assay.cluster.commit import arm_status
 from assay.cluster.commit.guardrail_inputs import ArmMeasurements, planned_samples
 from assay.evaluator.ledger import reader
 from assay.evaluator.ledger.commit_record import LedgerFile
@@ -32,11 +32,18 @@ def analysed(
     samples, guardrails = planned_samples(store, files, run, plan, measured, without={*failed, *dropped})
     return analysis.analyze(
         samples,
-        gate_review.plan_after_race(plan, run, dropped),
+        plan_after_race(plan, run, dropped),
         metric=plan.metric or run.experiment.suite.primary.name,
         guardrails=guardrails,
         exploratory=plan.digest() != run.plan_digest,
     )
+
+
+def plan_after_race(plan: Plan, run: Run, dropped: Mapping[str, str]) -> Plan:
+    """The plan with the share of alpha that is left for the arms that a race has not dropped."""
+    num_variants = len(run.experiment.arms) - 1
+    share = (num_variants - len(dropped)) / num_variants if dropped else 1.0
+    return plan.model_copy(update={"alpha": plan.alpha * share})
 
 
 def reanalysed(store: Store, run_id: str, plan: Plan) -> Analysis:
@@ -51,7 +58,7 @@ def reanalysed(store: Store, run_id: str, plan: Plan) -> Analysis:
     _check_measured(recorded, files, store, plan)
     arms = reader.read_table(store, files, "arms").to_pylist()
     measured = ArmMeasurements(reader.read_table(store, files, "latency").to_pylist(), arms)
-    failed, dropped = gate_review.left_out(arms)
+    failed, dropped = arm_status.left_out(arms)
     return analysed(recorded, files, store, measured, plan=plan, failed=failed, dropped=dropped)
 
 

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
+from assay.evaluator import list_columns
 from assay.evaluator.ledger import reader
 from assay.evaluator.ledger.commit_record import LedgerFile
 from assay.evaluator.ledger.receipt import UnitReceipt
@@ -68,7 +69,7 @@ def of_arm(
         has_probabilities = "probabilities" in table.column_names
         rows = {
             "prediction": table["prediction"].to_numpy(),
-            "probabilities": reader.matrix(table["probabilities"]) if has_probabilities else None,
+            "probabilities": list_columns.matrix(table["probabilities"]) if has_probabilities else None,
             "labels": table["label"].to_numpy(),
             "queries": table["cluster"].to_numpy() if "cluster" in table.column_names else None,
         }
@@ -123,7 +124,7 @@ def threshold(run: Run, control: Sequence[LedgerFile], store: Store, metric: Met
     rows = pa.concat_tables(list(tables))
     found = operating_point.threshold(
         metric.operating_point,
-        second_R=reader.matrix(rows["probabilities"])[:, 1],
+        second_R=list_columns.matrix(rows["probabilities"])[:, 1],
         positive_R=rows["label"].to_numpy() == (run.label.classes or (0, 1))[1],
     )
     return CorpusValue(None, found) if isinstance(found, str) else CorpusValue(found)
@@ -146,7 +147,7 @@ class _Outcomes:
         columns = (cells[name].to_pylist() for name in ("label", "prediction", "count_all"))
         self._cells.update({(label, said): count for label, said, count in zip(*columns, strict=True)})
         if "probabilities" in table.column_names:
-            likeliest = reader.matrix(table["probabilities"]).max(axis=1)
+            likeliest = list_columns.matrix(table["probabilities"]).max(axis=1)
             bins = np.minimum((likeliest * NUM_BINS).astype(np.int64), NUM_BINS - 1)
             found = [np.bincount(each, minlength=NUM_BINS) for each in (bins, bins[prediction == labels])]
             self._bins = np.stack(found) + (0 if self._bins is None else self._bins)

@@ -2,11 +2,15 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from assay.cluster.drive.drive_outcome import DriveOutcome
 from assay.cluster.errors import RunError, StoppedError
 from assay.evaluator.ledger.receipt import UnitReceipt
 from assay.manifests.run import Run
+
+UNFINISHED = ("failed", "stopped")
+"""How an arm ends that running the experiment once more does again."""
 
 
 @dataclass(frozen=True)
@@ -57,6 +61,17 @@ def statuses_of(run: Run, outcome: DriveOutcome, *, num_units: int) -> ArmStatus
     others = {*outcome.failed, *outcome.dropped, *stopped}
     whole = [arm.name for arm in run.experiment.arms if arm.name not in others]
     return ArmStatuses(whole, outcome.failed, outcome.dropped, stopped)
+
+
+def left_out(arms: Sequence[Mapping[str, Any]]) -> tuple[dict[str, str], dict[str, str]]:
+    """The arms that were not measured, and those that a race has dropped, each with its reason.
+
+    Args:
+        arms: Rows of the arms table.
+    """
+    failed = {row["arm"]: row["reason"] for row in arms if row["status"] in UNFINISHED}
+    dropped = {row["arm"]: row["reason"] for row in arms if row["status"] == "dropped"}
+    return failed, dropped
 
 
 def check_comparable(run: Run, outcome: DriveOutcome, statuses: ArmStatuses) -> None:

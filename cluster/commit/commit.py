@@ -66,7 +66,7 @@ def commit(run: Run, outcome: DriveOutcome, *, dataset: Dataset, store: Store, n
 def unfinished_arms(store: Store, run_id: str) -> list[str]:
     """The arms of a committed run that running it again may finish."""
     arms = reader.read_table(store, reader.committed_files(store, run_id), "arms", ["arm", "status"])
-    return [row["arm"] for row in arms.to_pylist() if row["status"] in gate_review.UNFINISHED]
+    return [row["arm"] for row in arms.to_pylist() if row["status"] in arm_status.UNFINISHED]
 
 
 def _of_arms(
@@ -96,10 +96,10 @@ def _of_arms(
         check_coverage(receipts, arm.name, num_rows=dataset.num_rows, num_units=num_units)
         in_order = [receipts[unit] for unit in range(num_units)]
         files += [receipt.file for receipt in in_order]
-        wobble = _wobble(in_order)
-        if wobble.exceeds(suite.wobble_tolerance):
-            outcome.note("wobble", wobble.description(suite), arm=arm.name)
-        summary |= {"num_rows": dataset.num_rows, **_of_whole_arm(in_order, wobble)}
+        sensitivity = _sensitivity(in_order)
+        if sensitivity.exceeds(suite.wobble_tolerance):
+            outcome.note("wobble", sensitivity.description(suite), arm=arm.name)
+        summary |= {"num_rows": dataset.num_rows, **_of_whole_arm(in_order, sensitivity)}
         rows["units"] += [_unit_row(receipt) for receipt in in_order]
         rows["latency"] += latency_rows(arm.name, in_order)
         found = arm_metrics.of_arm(run, arm.name, in_order, store, thresholds=thresholds)
@@ -108,19 +108,19 @@ def _of_arms(
     return rows, files
 
 
-def _wobble(receipts: Sequence[UnitReceipt]) -> BatchSizeSensitivity:
+def _sensitivity(receipts: Sequence[UnitReceipt]) -> BatchSizeSensitivity:
     """How far an arm's scores depend on the batch size: the most that a slot of it has found."""
     return max((BatchSizeSensitivity(**receipt.facts["wobble"]) for receipt in receipts), key=lambda each: each.floor)
 
 
-def _of_whole_arm(in_order: Sequence[UnitReceipt], wobble: BatchSizeSensitivity) -> dict[str, Any]:
+def _of_whole_arm(in_order: Sequence[UnitReceipt], sensitivity: BatchSizeSensitivity) -> dict[str, Any]:
     """Columns of the arms table that only an arm with every unit has."""
     times = arm_times(in_order)
     columns = {
         "scores_digest": arm_scores_digest(in_order),
         **times,
         "batch_size": in_order[0].facts["batch_size"],
-        **{f"wobble_{name}": value for name, value in asdict(wobble).items()},
+        **{f"wobble_{name}": value for name, value in asdict(sensitivity).items()},
         "devices": ",".join(sorted({str(receipt.facts["device"]) for receipt in in_order})),
     }
     evaluated = [receipt for receipt in in_order if not receipt.is_reused]

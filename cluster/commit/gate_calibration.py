@@ -1,6 +1,7 @@
 """How often the gate of a run would be wrong on the run's own scores."""
 
-from assay.cluster.commit import gate_review
+from assay.cluster.commit import arm_status, gate_review
+from assay.cluster.commit.analysis import plan_after_race
 from assay.cluster.commit.guardrail_inputs import ArmMeasurements, planned_samples
 from assay.evaluator import fingerprint
 from assay.evaluator.ledger import calibrations, reader
@@ -26,8 +27,8 @@ def calibrate(store: Store, run_id: str, *, num_permutations: int, seed: int) ->
     run = reader.read_run(store, run_id)
     suite = run.experiment.suite
     arms = reader.read_table(store, files, "arms").to_pylist()
-    failed, dropped = gate_review.left_out(arms)
-    plan = gate_review.plan_after_race(suite.plan, run, dropped)
+    failed, dropped = arm_status.left_out(arms)
+    plan = plan_after_race(suite.plan, run, dropped)
     # Arms that were shown to do harm are nobody's candidates: mixed into the others, they would hide what the gate can see.
     decisions = reader.read_table(store, files, "decisions").to_pylist()
     harmful = {row["arm"] for row in decisions if row["decision"] == "reject"}

@@ -5,13 +5,14 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from assay.cluster.commit import arm_status
 from assay.cluster.cost.budget import SPENT, BudgetCheck
 from assay.cluster.prepare import dataset_findings
 from assay.cluster.prepare.dataset_findings import DatasetFindings, FindingSummary
 from assay.evaluator.ledger import reader, version_log
 from assay.evaluator.ledger.version_log import Repetition
 from assay.evaluator.storage import Store
-from assay.manifests import InvalidInput, Plan, Policy
+from assay.manifests import InvalidInput, Policy
 from assay.manifests.ledger_layout import Table
 from assay.manifests.run import Run
 from assay.manifests.spent import Spent
@@ -19,9 +20,6 @@ from assay.stats.gate import review
 from assay.stats.gate.decide import Decision
 from assay.stats.gate.evidence import ArmCost, ArmEvidence, CheckOutcome, Evidence
 from assay.stats.results.analysis_record import Analysis
-
-UNFINISHED = ("failed", "stopped")
-"""How an arm ends that running the experiment once more does again."""
 
 Row = Mapping[str, Any]
 
@@ -115,7 +113,7 @@ def evidence_of(
         findings: What is known of its dataset.
         repetition: What came of scoring the run again; None: nobody has.
     """
-    failed, dropped = left_out(tables.arms)
+    failed, dropped = arm_status.left_out(tables.arms)
     by_arm: dict[str, dict[str, float | None]] = {}
     for row in tables.metrics:
         by_arm.setdefault(row["arm"], {})[row["metric"]] = row["value"]
@@ -141,20 +139,6 @@ def evidence_of(
 
 def _outcome(finding: FindingSummary | None) -> CheckOutcome:
     return CheckOutcome() if finding is None else CheckOutcome(finding.is_fine, finding.words)
-
-
-def left_out(arms: Sequence[Row]) -> tuple[dict[str, str], dict[str, str]]:
-    """The arms that were not measured, and those that a race has dropped, each with its reason."""
-    failed = {row["arm"]: row["reason"] for row in arms if row["status"] in UNFINISHED}
-    dropped = {row["arm"]: row["reason"] for row in arms if row["status"] == "dropped"}
-    return failed, dropped
-
-
-def plan_after_race(plan: Plan, run: Run, dropped: Mapping[str, str]) -> Plan:
-    """The plan with the share of alpha that is left for the arms that a race has not dropped."""
-    num_variants = len(run.experiment.arms) - 1
-    share = (num_variants - len(dropped)) / num_variants if dropped else 1.0
-    return plan.model_copy(update={"alpha": plan.alpha * share})
 
 
 def noise_floors(arms: Sequence[Row]) -> dict[str, float]:

@@ -8,6 +8,7 @@ import pyarrow as pa
 
 from assay.cluster.commit import arm_metrics
 from assay.cluster.errors import RunError
+from assay.evaluator import list_columns
 from assay.evaluator.ledger import reader
 from assay.evaluator.ledger.commit_record import LedgerFile
 from assay.evaluator.metrics import operating_point, ranking, row
@@ -126,12 +127,12 @@ def _answers(
             return Confidences(
                 NUM_BINS,
                 _stacked([table["prediction"].to_numpy() == labels_R for table in of_arms]),
-                _stacked([reader.matrix(table["probabilities"]).max(axis=1) for table in of_arms]),
+                _stacked([list_columns.matrix(table["probabilities"]).max(axis=1) for table in of_arms]),
             )
     if threshold.value is None:
         predictions_RA = _stacked([table["prediction"].to_numpy() for table in of_arms])
     else:
-        matrices = (reader.matrix(table["probabilities"]) for table in of_arms)
+        matrices = (list_columns.matrix(table["probabilities"]) for table in of_arms)
         predictions_RA = _stacked(
             [operating_point.predicted(each, threshold=threshold.value, label=run.label) for each in matrices]
         )
@@ -175,16 +176,16 @@ def _query_scores(metric: Metric, rows: pa.Table, of_arms: Sequence[pa.Table]) -
 def _ranked(
     measure: Literal["auroc", "average_precision"], run: Run, labels_R: np.ndarray, of_arms: Sequence[pa.Table]
 ) -> Ranked | str:
-    scores_ARK = [reader.matrix(table["probabilities"]) for table in of_arms]
+    scores_ARK = [list_columns.matrix(table["probabilities"]) for table in of_arms]
     widths = {scores_RK.shape[1] for scores_RK in scores_ARK}
     if len(widths) > 1:
         return f"the arms answer with different numbers of classes: {sorted(widths)}"
     width = widths.pop()
     names = run.label.classes or tuple(range(width))
-    told = [1] if width == 2 else range(width)
+    columns = [1] if width == 2 else range(width)
     return Ranked(
-        np.stack([_stacked([scores_RK[:, k] for scores_RK in scores_ARK]) for k in told]),
-        np.stack([labels_R == names[k] for k in told]),
+        np.stack([_stacked([scores_RK[:, k] for scores_RK in scores_ARK]) for k in columns]),
+        np.stack([labels_R == names[k] for k in columns]),
         measure,
     )
 

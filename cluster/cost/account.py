@@ -1,7 +1,6 @@
 """What slots cost, from when each is ready until it is gone."""
 
 import time
-from collections.abc import Callable
 
 from assay.manifests import Prices, Resources
 from assay.manifests.spent import Spent
@@ -12,15 +11,15 @@ _HOUR_S = 3600.0
 class SlotAccount:
     """A running account of one driver's slots."""
 
-    def __init__(self, resources: Resources, prices: Prices, *, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(self, resources: Resources, prices: Prices) -> None:
         """Starts at nothing."""
-        self._resources, self._prices, self._clock = resources, prices, clock
+        self._resources, self._prices = resources, prices
         self._settled = Spent()
         self._ready_at_s: dict[str, tuple[str, float]] = {}
 
     def slot_ready(self, slot: str, accelerator_type: str) -> None:
         """From now on the slot costs what one of its accelerator type does."""
-        self._ready_at_s[slot] = (accelerator_type, self._clock())
+        self._ready_at_s[slot] = (accelerator_type, time.monotonic())
 
     def slot_gone(self, slot: str) -> None:
         """The slot costs nothing any more."""
@@ -44,7 +43,7 @@ class SlotAccount:
 
     def _until_now(self, slot: str) -> Spent:
         accelerator_type, ready_at_s = self._ready_at_s[slot]
-        return self.cost(accelerator_type, self._clock() - ready_at_s)
+        return self.cost(accelerator_type, time.monotonic() - ready_at_s)
 
 
 def cost(seconds: float, *, num_cpus: float, num_gpus: float, accelerator_type: str, prices: Prices) -> Spent:

@@ -6,8 +6,8 @@ from typing import Any
 from assay.cluster.cost.account import cost
 from assay.evaluator.ledger.receipt import UnitReceipt
 from assay.manifests import Prices
+from assay.manifests.policy import POINT
 from assay.manifests.spent import Spent
-from assay.stats.gate.review import POINT
 
 
 def arm_cost(receipts: Iterable[UnitReceipt], prices: Prices) -> dict[str, float]:

@@ -1,7 +1,8 @@
-"""What the runs of one project have cost together, as far as their drivers could tell."""
+"""What a run and the others of its project have cost, as far as their drivers could tell, and what they may spend."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
+from assay.cluster.cost.budget import BudgetCheck
 from assay.evaluator.errors import StoreError
 from assay.evaluator.ledger.reader import OpenedRun
 from assay.evaluator.storage import Store
@@ -9,6 +10,28 @@ from assay.manifests.ledger_layout import progress_key
 from assay.manifests.progress import Progress
 from assay.manifests.run import Run
 from assay.manifests.spent import Spent
+
+
+def budget_check(store: Store, run: Run, *, runs: Sequence[OpenedRun]) -> BudgetCheck:
+    """What a run may spend, with what other runs of its project have cost.
+
+    Args:
+        store: The ledger.
+        run: The run that shall begin, or go on.
+        runs: The ledger's runs.
+    """
+    experiment = run.experiment
+    return BudgetCheck(
+        experiment.budget,
+        experiment.project or "",
+        experiment.project_budget,
+        spent_elsewhere(store, run, runs=runs),
+    )
+
+
+def spent_before(store: Store, run: Run) -> Spent:
+    """What a run has cost by its last driver's progress, or, if none is recorded yet, the run that it supersedes."""
+    return _first_recorded(store, (run.run_id, run.supersedes))
 
 
 def spent_elsewhere(store: Store, run: Run, *, runs: Sequence[OpenedRun]) -> Spent:
@@ -29,11 +52,11 @@ def spent_elsewhere(store: Store, run: Run, *, runs: Sequence[OpenedRun]) -> Spe
     total = Spent()
     for each in runs:
         if each.project == project and each.run_id not in (superseded | {run.run_id}):
-            total += _spent(store, each.run_id, before)
+            total += _first_recorded(store, _superseded_in_turn(each.run_id, before))
     return total
 
 
-def recorded_spending(store: Store, run_id: str) -> Spent | None:
+def _recorded_spending(store: Store, run_id: str) -> Spent | None:
     """What a run has cost by its last driver's progress, the runs included that it supersedes; None: not recorded."""
     try:
         return Progress.model_validate_json(store.get(progress_key(run_id)).to_pybytes()).spent
@@ -41,11 +64,17 @@ def recorded_spending(store: Store, run_id: str) -> Spent | None:
         return None
 
 
-def _spent(store: Store, run_id: str | None, before: dict[str, str | None]) -> Spent:
-    """What a run has cost by its progress, or, if it has recorded none yet, the run that it supersedes."""
-    while run_id is not None:
-        recorded = recorded_spending(store, run_id)
+def _first_recorded(store: Store, run_ids: Iterable[str | None]) -> Spent:
+    """What the first of these runs has cost whose progress is recorded; nothing if none is."""
+    for run_id in run_ids:
+        recorded = None if run_id is None else _recorded_spending(store, run_id)
         if recorded is not None:
             return recorded
-        run_id = before.get(run_id)
     return Spent()
+
+
+def _superseded_in_turn(run_id: str | None, supersedes: Mapping[str, str | None]) -> Iterator[str]:
+    """A run, the one that it supersedes, the one that this supersedes, and so on."""
+    while run_id is not None:
+        yield run_id
+        run_id = supersedes.get(run_id)

@@ -71,7 +71,7 @@ class ArmScorer:
         self.weights_digest: str | None = None
         self.paired_times: PairedTimes | None = None
         self._predictor: Predictor | None = None
-        self._wobble: BatchSizeSensitivity | None = None
+        self._sensitivity: BatchSizeSensitivity | None = None
         self._weights_bytes: int | None = None
         self._preparation = dict(_NO_PREPARATION)
 
@@ -92,7 +92,7 @@ class ArmScorer:
         """
         if self._predictor is not None:
             self._predictor.release()
-        self.arm, self._predictor, self._wobble = "", None, None
+        self.arm, self._predictor, self._sensitivity = "", None, None
         started, cpu_started = time.perf_counter(), time.process_time()
         weights, self.weights_digest = self._read_weights(arm, checks_weights=checks_weights)
         self._weights_bytes = None if weights is None else weights.size
@@ -107,13 +107,13 @@ class ArmScorer:
             times_control: Whether the arm is also timed beside the control, if the plan has a guardrail on latency.
         """
         assert self._predictor is not None
-        if self._wobble is None:
+        if self._sensitivity is None:
             started, cpu_started = time.perf_counter(), time.process_time()
             self.paired_times = self._timed_in_turn() if times_control else None
             self._add_preparation("timing_s", started, cpu_started)
             started, cpu_started = time.perf_counter(), time.process_time()
             reset_peak_memory(self.device)
-            self._wobble = probe(
+            self._sensitivity = probe(
                 self.units[0],
                 predictor=self._predictor,
                 variant=self.variant,
@@ -121,7 +121,7 @@ class ArmScorer:
                 reader=self._reader,
             )
             self._add_preparation("probe_s", started, cpu_started)
-        return self._wobble
+        return self._sensitivity
 
     def score(self, unit: Unit) -> UnitResult:
         """Scores a unit's rows with the loaded arm."""

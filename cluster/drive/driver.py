@@ -9,7 +9,7 @@ from assay.cluster.cost.account import SlotAccount
 from assay.cluster.cost.budget import BudgetCheck
 from assay.cluster.drive.deadlines import Deadlines
 from assay.cluster.drive.drive_outcome import DriveOutcome
-from assay.cluster.drive.executor import Executor, Outcome, Ready
+from assay.cluster.drive.executor import Executor, Ready, TaskOutcome
 from assay.cluster.drive.progress import ProgressReporter, SlotCounts
 from assay.cluster.drive.schedule import Schedule, Task
 from assay.cluster.drive.stopping import StopRequest
@@ -180,7 +180,7 @@ class Driver:
         slot.tasks.append(task)
         self._executor.submit(name, task, self._schedule.upcoming(name, slot.accelerator_type))
 
-    def _take(self, answer: Ready | Outcome) -> None:
+    def _take(self, answer: Ready | TaskOutcome) -> None:
         if isinstance(answer, Ready):
             self._slots[answer.slot] = _ReadySlot(answer.accelerator_type)
             self._account.slot_ready(answer.slot, answer.accelerator_type)

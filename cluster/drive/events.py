@@ -12,7 +12,7 @@ class Event:
         at: UTC, ISO 8601.
         kind: `resumed`, `reused`, `reuse_refused`, `retried`, `arm_failed`, `arm_dropped`, `slot_lost`,
             `out_of_memory`, `hung`, `straggler`, `race`, `published_elsewhere`, `nondeterminism`, `wobble`,
-            `budget` (its soft bound is passed) or `stopped`.
+            `confounded`, `budget` (its soft bound is passed) or `stopped`.
         arm: The arm, if one is meant.
         unit: The unit, or -1.
         message: What happened.

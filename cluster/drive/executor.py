@@ -23,7 +23,7 @@ class Ready:
 
 
 @dataclass(frozen=True)
-class Outcome:
+class TaskOutcome:
     """How one submitted task ended. After a failure whose scope is `slot`, the slot is gone until it is ready again.
 
     Attributes:
@@ -65,7 +65,7 @@ class Executor(Protocol):
         """Hands a task to a slot, with the unit that it will probably do next; returns at once."""
         ...
 
-    def wait(self, timeout_s: float) -> list[Ready | Outcome]:
+    def wait(self, timeout_s: float) -> list[Ready | TaskOutcome]:
         """What has happened, as soon as something has; nothing after the timeout. Slots that died are restarted.
 
         Raises:
@@ -73,7 +73,7 @@ class Executor(Protocol):
         """
         ...
 
-    def interrupt(self, slot: str, reason: str) -> list[Outcome]:
+    def interrupt(self, slot: str, reason: str) -> list[TaskOutcome]:
         """Ends a slot that hangs, which will be restarted, and gives up what it had in hand."""
         ...
 

@@ -2,7 +2,7 @@
 
 from collections import deque
 
-from assay.cluster.drive.executor import Outcome, Ready
+from assay.cluster.drive.executor import Ready, TaskOutcome
 from assay.cluster.drive.schedule import Task
 from assay.cluster.drive.slot import Slot
 from assay.cluster.drive.unit_work import UnitWork
@@ -43,16 +43,16 @@ class LocalExecutor:
         """Queues the task."""
         self._queue.append((task, upcoming))
 
-    def wait(self, timeout_s: float) -> list[Ready | Outcome]:  # noqa: ARG002
+    def wait(self, timeout_s: float) -> list[Ready | TaskOutcome]:  # noqa: ARG002
         """Performs the oldest task, however long that takes."""
         if not self._is_ready_reported:
             self._is_ready_reported = True
             return [Ready(_NAME, "")]
         assert self._slot is not None
         task, upcoming = self._queue.popleft()
-        return [Outcome(_NAME, task, self._slot.perform(task, upcoming))]
+        return [TaskOutcome(_NAME, task, self._slot.perform(task, upcoming))]
 
-    def interrupt(self, slot: str, reason: str) -> list[Outcome]:  # noqa: ARG002
+    def interrupt(self, slot: str, reason: str) -> list[TaskOutcome]:  # noqa: ARG002
         """Nothing: while this is called, nothing hangs."""
         return []
 

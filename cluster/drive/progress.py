@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
-from assay.cluster.cost.projects import recorded_spending
+from assay.cluster.cost.projects import spent_before
 from assay.cluster.drive.events import utc_now
 from assay.cluster.errors import StoppedError
 from assay.evaluator.errors import StoreError
@@ -72,7 +72,7 @@ class ProgressReporter:
         self._failed: dict[str, str] = {}
         self._dropped: dict[str, str] = {}
         self._counts = SlotCounts()
-        self._spent_before = self._recorded_before()
+        self._spent_before = spent_before(store, run)
         self._num_evaluated = self._num_rows_evaluated = self._bytes_fetched = 0
         self._began_at_s = clock()
         self._published_at_s = float("-inf")
@@ -174,14 +174,6 @@ class ProgressReporter:
             started_at=self._started_at,
             updated_at=utc_now(),
         )
-
-    def _recorded_before(self) -> Spent:
-        """What the run, or the one that it supersedes, has cost by its last driver's progress."""
-        for run_id in (self._run.run_id, self._run.supersedes):
-            recorded = None if run_id is None else recorded_spending(self._store, run_id)
-            if recorded is not None:
-                return recorded
-        return Spent()
 
     def _publish(self, state: ProgressState, reason: str) -> None:
         progress = self.progress(state, reason)

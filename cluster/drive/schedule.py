@@ -33,7 +33,7 @@ class Schedule:
         *,
         replicas: int,
         max_attempts: int,
-        accelerator_types: Mapping[str, str] | None = None,
+        accelerator_types: Mapping[str, str],
     ) -> None:
         """Knows arms, and no work yet.
 
@@ -43,7 +43,7 @@ class Schedule:
             max_attempts: How often a unit is tried before its arm fails.
             accelerator_types: What an arm's slots are asked for with; arms that are not named need none ("").
         """
-        self._accelerator_types = {arm: (accelerator_types or {}).get(arm, "") for arm in arms}
+        self._accelerator_types = {arm: accelerator_types.get(arm, "") for arm in arms}
         self._waiting = {arm: deque[int]() for arm in arms}
         self._num_waiting = 0
         self._running: dict[tuple[str, int], int] = {}  # how many slots do it: a straggler's unit is done twice

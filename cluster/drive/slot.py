@@ -47,13 +47,17 @@ class Slot:
         except Exception as error:  # noqa: BLE001  # a variant's code may raise anything
             return self._failure("arm", f"cannot be loaded: {one_line(error)}", error)
         try:
-            wobble = scorer.probe(times_control=work.times_control)
-            unit, wobbles = scorer.units[task.unit], wobble.exceeds(self._suite.wobble_tolerance)
-            if wobbles and self._suite.on_wobble == "fail":
-                return self._failure("arm", f"its scores depend on the batch size: {wobble.description(self._suite)}")
-            if wobbles and self._suite.on_wobble == "batch_size_1":
+            sensitivity = scorer.probe(times_control=work.times_control)
+            unit, is_sensitive = scorer.units[task.unit], sensitivity.exceeds(self._suite.wobble_tolerance)
+            if is_sensitive and self._suite.on_wobble == "fail":
+                return self._failure(
+                    "arm", f"its scores depend on the batch size: {sensitivity.description(self._suite)}"
+                )
+            if is_sensitive and self._suite.on_wobble == "batch_size_1":
                 unit = replace(unit, batch_size=1)
-            return work.perform(task, unit, scorer=scorer, wobble=wobble, ledger=self._ledger, slot=self._name)
+            return work.perform(
+                task, unit, scorer=scorer, sensitivity=sensitivity, ledger=self._ledger, slot=self._name
+            )
         except (DamageError, StoreError) as error:
             return self._failure("run", str(error))
         except PredictionError as error:

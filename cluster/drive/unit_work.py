@@ -25,7 +25,7 @@ class UnitWork(Protocol):
     times_control: bool
 
     def perform(
-        self, task: Task, unit: Unit, *, scorer: ArmScorer, wobble: BatchSizeSensitivity, ledger: Store, slot: str
+        self, task: Task, unit: Unit, *, scorer: ArmScorer, sensitivity: BatchSizeSensitivity, ledger: Store, slot: str
     ) -> Published:
         """Does one unit of the loaded arm.
 
@@ -33,7 +33,7 @@ class UnitWork(Protocol):
             task: The arm, the unit's index and the number of the try.
             unit: The unit, with the batch size that it is to be scored with.
             scorer: With the task's arm loaded and probed.
-            wobble: What the probe has measured.
+            sensitivity: What the probe has measured.
             ledger: The run's ledger.
             slot: The slot's name in the ledger.
         """
@@ -47,7 +47,7 @@ class PublishUnit:
     times_control = True
 
     def perform(
-        self, task: Task, unit: Unit, *, scorer: ArmScorer, wobble: BatchSizeSensitivity, ledger: Store, slot: str
+        self, task: Task, unit: Unit, *, scorer: ArmScorer, sensitivity: BatchSizeSensitivity, ledger: Store, slot: str
     ) -> Published:
         """Publishes the unit with all circumstances under which it was scored."""
         started_at = dt.datetime.now(dt.UTC).isoformat(timespec="microseconds")
@@ -67,7 +67,7 @@ class PublishUnit:
             "environment_digest": scorer.environment.identity_digest,
             **scorer.conditions(),
             "batch_size": unit.batch_size,
-            "wobble": asdict(wobble),
+            "wobble": asdict(sensitivity),
             **scorer.footprint(),
         }
         if scorer.paired_times is not None:

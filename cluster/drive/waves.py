@@ -76,10 +76,13 @@ class RaceWaves(Waves):
                 bounds=(0.0, 1.0) if self._primary.is_binary else None,
             ),
         )
-        beaten = {arm.arm: arm for arm in look.arms if arm.eliminated and arm.arm in arms and arm.arm not in self._kept}
-        if beaten and not set(arms) - {*beaten, *self._kept}:  # the control leads: one stays to be compared with it
-            del beaten[min(beaten, key=lambda arm: beaten[arm].shortfall)]
-        self._left_after |= dict.fromkeys(beaten, self._num_done)
+        eliminated = {
+            arm.arm: arm for arm in look.arms if arm.eliminated and arm.arm in arms and arm.arm not in self._kept
+        }
+        # Where the control leads, one stays to be compared with it.
+        if eliminated and not set(arms) - {*eliminated, *self._kept}:
+            del eliminated[min(eliminated, key=lambda arm: eliminated[arm].shortfall)]
+        self._left_after |= dict.fromkeys(eliminated, self._num_done)
         return {
             arm.arm: (
                 f"beaten in the race after {look.num_units} of {len(self._units)} units: {self._primary.name} "
@@ -87,7 +90,7 @@ class RaceWaves(Waves):
                 f"best by at least {arm.shortfall_low:.6g} (sure at all looks together: p = {arm.p_value:.3g}, "
                 f"{look.guarantee})"
             )
-            for arm in beaten.values()
+            for arm in eliminated.values()
         }
 
     def _sum(self, receipts: Mapping[int, UnitReceipt], arm: str, position: int, unit: int) -> float:

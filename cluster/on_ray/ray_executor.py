@@ -10,7 +10,7 @@ from typing import Any, Literal
 import ray
 from ray.exceptions import OutOfMemoryError, RayError
 
-from assay.cluster.drive.executor import Outcome, Ready
+from assay.cluster.drive.executor import Ready, TaskOutcome
 from assay.cluster.drive.schedule import Task
 from assay.cluster.drive.task_result import Failure
 from assay.cluster.drive.unit_work import UnitWork
@@ -112,7 +112,7 @@ class RayExecutor:
         self._slots[slot].in_hand[ref] = task
         self._owners[ref] = slot
 
-    def wait(self, timeout_s: float) -> list[Ready | Outcome]:
+    def wait(self, timeout_s: float) -> list[Ready | TaskOutcome]:
         """Takes every answer there is; restarts lost slots once their pause is over."""
         for name, slot in self._slots.items():
             if slot.actor is None and slot.restart_at_s <= time.monotonic():
@@ -123,14 +123,14 @@ class RayExecutor:
             answered, _ = ray.wait(list(self._owners), num_returns=len(self._owners), timeout=0)
         else:  # every slot has its pause
             time.sleep(timeout_s)
-        answers: list[Ready | Outcome] = []
+        answers: list[Ready | TaskOutcome] = []
         for ref in answered:
             if ref in self._owners:  # else its slot was lost with an answer before it
                 answers += self._answers(ref)
         self._check_start_timeout()
         return answers
 
-    def interrupt(self, slot: str, reason: str) -> list[Outcome]:
+    def interrupt(self, slot: str, reason: str) -> list[TaskOutcome]:
         """Kills the slot's process."""
         return self._lost(slot, reason, "hung")
 
@@ -157,7 +157,7 @@ class RayExecutor:
         )
         self._owners[slot.actor.__ray_ready__.remote()] = name
 
-    def _answers(self, ref: ray.ObjectRef) -> Sequence[Ready | Outcome]:
+    def _answers(self, ref: ray.ObjectRef) -> Sequence[Ready | TaskOutcome]:
         name = self._owners[ref]
         slot = self._slots[name]
         try:
@@ -171,11 +171,11 @@ class RayExecutor:
             slot.is_ready = True
             return [Ready(name, slot.accelerator_type)]
         self._lost_in_a_row, self._has_worked = 0, True
-        return [Outcome(name, task, result)]
+        return [TaskOutcome(name, task, result)]
 
     def _lost(
         self, name: str, reason: str, cause: Literal["slot_lost", "out_of_memory", "hung"], *, counts: bool = True
-    ) -> list[Outcome]:
+    ) -> list[TaskOutcome]:
         """Gives up what a slot had in hand, of which it tried only the oldest. It is restarted after a pause."""
         slot = self._slots[name]
         tasks = list(slot.in_hand.values())
@@ -188,7 +188,7 @@ class RayExecutor:
             self._pause_until_s = time.monotonic() + pause_s
         slot.restart_at_s = self._pause_until_s
         return [
-            Outcome(name, task, Failure("slot", reason, name, cause=cause, counts=counts and position == 0))
+            TaskOutcome(name, task, Failure("slot", reason, name, cause=cause, counts=counts and position == 0))
             for position, task in enumerate(tasks)
         ]
 

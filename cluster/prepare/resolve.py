@@ -14,7 +14,8 @@ from assay.evaluator.errors import DataError, VariantError
 from assay.evaluator.predictors import code_digest, resolve_entrypoint
 from assay.evaluator.predictors.entrypoint import add_import_paths, check_parameters
 from assay.evaluator.predictors.inputs import check_inputs
-from assay.evaluator.storage import Store, open_store, split_uri
+from assay.evaluator.predictors.weights import read_weights_file
+from assay.evaluator.storage import Store, open_store
 from assay.manifests import Arm, Dataset, Experiment, InvalidInput, Metric, parse
 from assay.manifests.errors import did_you_mean
 
@@ -170,9 +171,5 @@ def _resolved_arm(
 
 def _weights(location: str, stores: Callable[[str], Store]) -> tuple[str, int]:
     """The digest and the size of a file of weights."""
-    uri, key = split_uri(location)
-    try:
-        content = stores(uri).get(key)
-    except FileNotFoundError:
-        raise VariantError("there is no such file", place=location, field="weights") from None
+    content = read_weights_file(location, store_at=stores)
     return fingerprint.sha256_digest(content), content.size

@@ -1,1 +1,1 @@
-"""Renders what was decided; computes nothing."""
+"""Gathers what a ledger says and renders it; decides nothing."""

@@ -66,7 +66,7 @@ class RescoreUnit:
         unit: Unit,
         *,
         scorer: ArmScorer,
-        wobble: BatchSizeSensitivity,  # noqa: ARG002  # probed to be as a run is
+        sensitivity: BatchSizeSensitivity,  # noqa: ARG002  # probed to be as a run is
         ledger: Store,
         slot: str,  # noqa: ARG002
     ) -> Published:

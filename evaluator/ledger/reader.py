@@ -5,7 +5,6 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 from pydantic import ValidationError
@@ -231,12 +230,6 @@ def column_names(store: Store, files: Sequence[LedgerFile], arm: str) -> list[st
     """The columns of an arm's scores; none if it has no scores."""
     files = score_files(files, arm)[:1]
     return pq.read_schema(pa.BufferReader(store.get(files[0].key))).names if files else []
-
-
-def matrix(lists: pa.ChunkedArray) -> np.ndarray:
-    """A column of equally long lists, such as `probabilities`, as rows x their length."""
-    found: Any = lists.combine_chunks()
-    return found.flatten().to_numpy().reshape(len(found), -1)
 
 
 def _receipt(store: Store, key: str, content: pa.Buffer, schema: pa.Schema, sha256: str) -> UnitReceipt:

@@ -1,4 +1,4 @@
-"""Rows compared: two scorings of the same rows, bit by bit."""
+"""Scores compared: two scorings of the same rows, bit by bit."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass

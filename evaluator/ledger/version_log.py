@@ -1,4 +1,4 @@
-"""The version ledger: which decisions were acted on, one small file each, every one sealed and chained to the last."""
+"""The version log: which decisions were acted on, one small file each, every one sealed and chained to the last."""
 
 import datetime as dt
 import json

@@ -1,4 +1,4 @@
-"""Outputs: a variant's raw answer as predictions and probabilities, whatever form it declared.
+"""Predictions: a variant's raw output as predictions and probabilities, whatever form it declared.
 
 Axes: R rows, C classes.
 """

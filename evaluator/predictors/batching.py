@@ -1,4 +1,4 @@
-"""Chunks: a unit's rows as they lie in the shards, cut into the batches that its variant is given."""
+"""Batching: a unit's rows, as they lie in the shards, cut into the batches that its variant is given."""
 
 from collections.abc import Iterable, Iterator
 

@@ -1,4 +1,4 @@
-"""Lanes: how batches travel to a device, through a module, and back."""
+"""Device transfer: how batches travel to a device, through a module, and back."""
 
 import time
 from collections import deque

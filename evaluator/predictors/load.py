@@ -7,10 +7,7 @@ from assay.evaluator.predictors.callable import CallablePredictor
 from assay.evaluator.predictors.entrypoint import resolve_entrypoint
 from assay.evaluator.predictors.predictor import Predictor
 from assay.evaluator.predictors.torch_module import TorchPredictor
-from assay.evaluator.predictors.weights import read_weights
 from assay.manifests.variant import Variant
-
-__all__ = ["load", "read_weights"]
 
 
 def load(variant: Variant, *, inputs: tuple[str, ...], weights: pa.Buffer | None, device: torch.device) -> Predictor:

@@ -1,4 +1,4 @@
-"""Answer: what a variant returned for a batch, in the one shape that its declared output allows."""
+"""Output: what a variant returned for a batch, in the one shape that its declared output allows."""
 
 from typing import Any
 

@@ -2,7 +2,8 @@
 
 import io
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Any
 
 import pyarrow as pa
@@ -12,7 +13,7 @@ from safetensors import SafetensorError
 from torch import nn
 
 from assay.evaluator.errors import VariantError
-from assay.evaluator.storage import open_store, split_uri
+from assay.evaluator.storage import Store, open_store, split_uri
 from assay.manifests.errors import did_you_mean
 from assay.manifests.variant import Variant
 
@@ -31,11 +32,24 @@ def read_weights(variant: Variant, *, patient: bool = False) -> pa.Buffer | None
     """
     if variant.weights is None:
         return None
-    store, key = split_uri(variant.weights)
+    return read_weights_file(variant.weights, store_at=partial(open_store, patient=patient))
+
+
+def read_weights_file(location: str, *, store_at: Callable[[str], Store]) -> pa.Buffer:
+    """The bytes of a weights file.
+
+    Args:
+        location: Its path or URI.
+        store_at: Opens the store of a URI.
+
+    Raises:
+        VariantError: There is no such file.
+    """
+    uri, key = split_uri(location)
     try:
-        return open_store(store, patient=patient).get(key)
+        return store_at(uri).get(key)
     except FileNotFoundError:
-        raise VariantError("there is no such file", place=variant.weights, field="weights") from None
+        raise VariantError("there is no such file", place=location, field="weights") from None
 
 
 def tensors_by_name(content: pa.Buffer, *, file: str) -> dict[str, torch.Tensor]:

@@ -5,11 +5,10 @@ from dataclasses import dataclass, replace
 import numpy as np
 import pyarrow as pa
 
-from assay.evaluator import determinism, repeats
+from assay.evaluator import determinism, list_columns, repeats
 from assay.evaluator.batches import Unit
 from assay.evaluator.data.frozen.shards import ShardReader, columns_as_numpy
 from assay.evaluator.evaluate import inputs_of, scored
-from assay.evaluator.ledger.reader import matrix
 from assay.evaluator.predictors.batching import batches_of
 from assay.evaluator.predictors.predictor import PredictionError, Predictor
 from assay.manifests import Suite, Variant
@@ -145,7 +144,7 @@ def _noise_floor(tables: list[pa.Table], flips_R: np.ndarray, suite: Suite) -> f
         first, second = (np.sign(np.subtract.outer(*2 * [table["prediction"].to_numpy()])) for table in tables)
         return float((first != second).mean())
     if primary.threshold is not None:
-        first, second = (matrix(table["probabilities"])[:, -1] >= primary.threshold for table in tables)
+        first, second = (list_columns.matrix(table["probabilities"])[:, -1] >= primary.threshold for table in tables)
         return float((first != second).mean())
     if primary.operating_point is not None:  # not known before the control has scored every row
         span = 1.0
@@ -177,4 +176,4 @@ def _difference(tables: list[pa.Table], name: str) -> np.ndarray:
 
 
 def _numbers(column: pa.ChunkedArray) -> np.ndarray:
-    return matrix(column) if pa.types.is_fixed_size_list(column.type) else column.to_numpy()
+    return list_columns.matrix(column) if pa.types.is_fixed_size_list(column.type) else column.to_numpy()

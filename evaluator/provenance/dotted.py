@@ -1,4 +1,4 @@
-"""Nested: mappings within mappings, by dotted names."""
+"""Dotted names: nested mappings written as flat ones."""
 
 from collections.abc import Iterator, Mapping
 from typing import Any

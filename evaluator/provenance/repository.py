@@ -1,4 +1,4 @@
-"""Source: the repository state that a run's code came from."""
+"""Repository: the state of the source tree that a run's code came from."""
 
 import hashlib
 import os

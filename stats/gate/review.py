@@ -19,14 +19,11 @@ from dataclasses import dataclass, replace
 from types import MappingProxyType
 
 from assay.manifests.plan import Plan
-from assay.manifests.policy import Policy
+from assay.manifests.policy import POINT, Policy
 from assay.stats.gate import decide, winner
 from assay.stats.gate.decide import Answer, Decision, GateQuestion, Verdict
 from assay.stats.gate.evidence import ArmCost, Evidence
 from assay.stats.results.analysis_record import Analysis
-
-POINT = 0.01
-"""A point of improvement, in units of the primary metric."""
 
 _OF_BENCHMARK: Mapping[Verdict, Answer] = MappingProxyType({"promote": "pass", "hold": "unknown", "reject": "fail"})
 

@@ -13,7 +13,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from assay.cluster import pipeline
-from assay.cluster.drive.executor import Outcome, Ready
+from assay.cluster.drive.executor import Ready, TaskOutcome
 from assay.cluster.drive.slot import Slot
 from assay.cluster.drive.task_result import Failure
 from assay.cluster.drive.unit_work import PublishUnit
@@ -65,7 +65,7 @@ class UnrulyExecutor:
             self._slots[slot].close()
             self._slots[slot] = self._make(slot)
             return self._lost(slot, task)
-        return [Outcome(slot, task, result)]
+        return [TaskOutcome(slot, task, result)]
 
     def _lost(self, slot, task):
         """With a slot goes all that it had in hand; it is restarted at once."""
@@ -73,7 +73,10 @@ class UnrulyExecutor:
         self._in_hand = [each for each in self._in_hand if each[0] != slot]
         self._ready.append(Ready(slot, ""))
         died = Failure("slot", "died", slot)
-        return [Outcome(slot, task, died), *(Outcome(slot, each, replace(died, counts=False)) for each in others)]
+        return [
+            TaskOutcome(slot, task, died),
+            *(TaskOutcome(slot, each, replace(died, counts=False)) for each in others),
+        ]
 
     def interrupt(self, slot, reason):
         return []

@@ -10,6 +10,7 @@ from sklearn import metrics as reference
 
 from assay.cluster import pipeline
 from assay.cluster.report.record import document
+from assay.evaluator import list_columns
 from assay.evaluator.data.frozen.freeze import freeze
 from assay.evaluator.ledger import reader
 from assay.evaluator.storage import open_store
@@ -84,7 +85,8 @@ def suite(primary, *others, margins=None, direction="higher", **plan):
 def scored(store, run_id, arm):
     tables = reader.score_tables(store, reader.committed_files(store, run_id), arm)
     labels, second = zip(
-        *((table["label"].to_numpy(), reader.matrix(table["probabilities"])[:, 1]) for table in tables), strict=True
+        *((table["label"].to_numpy(), list_columns.matrix(table["probabilities"])[:, 1]) for table in tables),
+        strict=True,
     )
     return np.concatenate(labels), np.concatenate(second)
 

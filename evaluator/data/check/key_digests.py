@@ -16,7 +16,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from assay.evaluator.data.profile.splitmix import GOLDEN, Words, mixed
+from assay.evaluator.data.splitmix import GOLDEN, Words, mixed
 from assay.manifests.column import FrozenColumn
 
 _SALT = "\x02key\x03"  # five bytes: no multiple of the hash's word

@@ -1,4 +1,4 @@
-"""Side thread: stages of a stream that run at once, one thread each, keeping the order of the items and of errors.
+"""Pipelining: stages of a stream that run at once, one thread each, keeping the order of the items and of errors.
 
 Arrow, NumPy and the hashes let other Python threads run while they work, so that reading, checking and writing share
 the processor's cores. Never more than one item waits between two stages: memory does not grow with the stream.

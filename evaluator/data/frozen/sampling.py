@@ -1,4 +1,4 @@
-"""Sample: which of the rows are frozen. The same rows in the same order with the same seed give the same ones.
+"""Sampling: which of the rows are frozen. The same rows in the same order with the same seed give the same ones.
 
 Axes: R rows, H strata.
 
@@ -17,7 +17,7 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from assay.evaluator.data.frozen.staging import StagedShard, Staging
-from assay.evaluator.data.profile.splitmix import GOLDEN, mixed
+from assay.evaluator.data.splitmix import GOLDEN, mixed
 from assay.evaluator.errors import DataError
 from assay.manifests.column import FrozenColumn
 from assay.manifests.contract import RowSample

@@ -4,9 +4,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import get_args
 
+from assay.evaluator.data.infer.column_values import ColumnValues
 from assay.evaluator.data.infer.draft_entries import entries_of
 from assay.evaluator.data.infer.guess import Guess
-from assay.evaluator.data.infer.seen import Seen
 from assay.evaluator.data.infer.text_guesses import require_readable
 from assay.evaluator.data.infer.types import guesses
 from assay.evaluator.data.infer.yaml_text import yaml_text
@@ -85,11 +85,11 @@ def _unknown(name: str, guessed: dict[str, Guess], option: str) -> DataError:
 
 def _seen(
     paths: Sequence[Path], guessed: dict[str, Guess], label: str, encoding: Encoding
-) -> tuple[dict[str, Guess], dict[str, Seen]]:
+) -> tuple[dict[str, Guess], dict[str, ColumnValues]]:
     """Reads all rows as they would be frozen; a column that cannot be read as guessed becomes text, or is ignored."""
     while True:
         contract = _reading(guessed, label, encoding)
-        seen = {column.name: Seen(column) for column in contract.columns if column.role != "ignored"}
+        seen = {column.name: ColumnValues(column) for column in contract.columns if column.role != "ignored"}
         wrong: dict[str, str] = {}
         for path in paths:
             for chunk in read_chunks(path, contract=contract):

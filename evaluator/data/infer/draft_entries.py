@@ -4,8 +4,8 @@ import re
 from dataclasses import dataclass, field
 from typing import Any
 
+from assay.evaluator.data.infer.column_values import ColumnValues
 from assay.evaluator.data.infer.guess import Guess
-from assay.evaluator.data.infer.seen import Seen
 from assay.evaluator.errors import DataError
 
 _ID = re.compile(r"(?i:(^|[_\s.-])(id|uuid|guid|key)$)|[a-z](Id|ID)$")
@@ -24,7 +24,7 @@ class DraftEntry:
 
 
 def entries_of(
-    guessed: dict[str, Guess], seen: dict[str, Seen], label: str, id_column: str | None
+    guessed: dict[str, Guess], seen: dict[str, ColumnValues], label: str, id_column: str | None
 ) -> dict[str, DraftEntry]:
     """What the contract will say of each column.
 
@@ -62,7 +62,7 @@ def entries_of(
     return entries
 
 
-def _id(guessed: dict[str, Guess], seen: dict[str, Seen], label: str) -> str | None:
+def _id(guessed: dict[str, Guess], seen: dict[str, ColumnValues], label: str) -> str | None:
     """A column whose values all differ: one that is called so, else the first of all columns."""
     named = [name for name in guessed if _ID.search(name)]
     values = [name for name, guess in guessed.items() if name != label and guess.type not in ("", "date", "timestamp")]
@@ -73,7 +73,7 @@ def _id(guessed: dict[str, Guess], seen: dict[str, Seen], label: str) -> str | N
     return None
 
 
-def _of_label(name: str, guess: Guess, seen: Seen) -> DraftEntry:
+def _of_label(name: str, guess: Guess, seen: ColumnValues) -> DraftEntry:
     entry = DraftEntry({"name": name, "role": "label", "type": guess.type})
     if guess.type == "string":
         counts = seen.distinct.counts
@@ -93,7 +93,7 @@ def _of_label(name: str, guess: Guess, seen: Seen) -> DraftEntry:
     return entry
 
 
-def _of_id(name: str, guess: Guess, seen: Seen) -> DraftEntry:
+def _of_id(name: str, guess: Guess, seen: ColumnValues) -> DraftEntry:
     if guess.type not in ("string", "int64") or not seen.is_unique:
         raise DataError(
             "this column cannot be the id: values are missing, or stand twice, or are no texts nor whole numbers",
@@ -106,7 +106,7 @@ def _of_id(name: str, guess: Guess, seen: Seen) -> DraftEntry:
     return entry
 
 
-def _of_value(name: str, guess: Guess, seen: Seen) -> DraftEntry:
+def _of_value(name: str, guess: Guess, seen: ColumnValues) -> DraftEntry:
     entry = DraftEntry({"name": name, "role": "feature", "type": guess.type})
     if guess.shape:
         entry.fields["shape"] = list(guess.shape)
@@ -129,7 +129,7 @@ def _of_value(name: str, guess: Guess, seen: Seen) -> DraftEntry:
     return entry
 
 
-def _categories_or_code(entry: DraftEntry, seen: Seen) -> None:
+def _categories_or_code(entry: DraftEntry, seen: ColumnValues) -> None:
     counts = seen.distinct.counts
     if counts and len(counts) <= _MAX_CATEGORIES and 2 * len(counts) <= seen.num_rows - seen.num_nulls:
         entry.fields["role"] = "segment"
@@ -139,7 +139,7 @@ def _categories_or_code(entry: DraftEntry, seen: Seen) -> None:
         entry.fields["pattern"] = pattern
 
 
-def _add_comments_and_rules(entry: DraftEntry, guess: Guess, seen: Seen) -> None:
+def _add_comments_and_rules(entry: DraftEntry, guess: Guess, seen: ColumnValues) -> None:
     """Says of a column what was seen, and which rules would hold."""
     if entry.fields["role"] == "ignored":
         return

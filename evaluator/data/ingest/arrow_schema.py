@@ -1,4 +1,4 @@
-"""Schema: the Arrow type that a contract's column is frozen as, and the columns a file must offer."""
+"""Arrow schema: the type that a contract's column is frozen as, and the columns a file must offer."""
 
 import math
 from collections.abc import Iterable, Sequence

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import numpy as np
 import numpy.typing as npt
 
-from assay.evaluator.data.profile.splitmix import GOLDEN
+from assay.evaluator.data.splitmix import GOLDEN
 
 MAX_BUCKET = 128
 """So many rows that share a key are looked at for each row that has it, too: where there are more, near rows are found

@@ -11,11 +11,11 @@ import pyarrow.compute as pc
 
 from assay.evaluator.data.frozen.shards import ShardReader
 from assay.evaluator.data.ingest.chunk import one_array
+from assay.evaluator.data.leakage.equal_rows import EqualRows
 from assay.evaluator.data.leakage.hits import Hits
 from assay.evaluator.data.leakage.near_numbers import NearNumbers, Scales
 from assay.evaluator.data.leakage.near_texts import NearTexts
 from assay.evaluator.data.leakage.row_digest import row_digests
-from assay.evaluator.data.leakage.same import Same
 from assay.evaluator.data.leakage.single_feature import single_features
 from assay.evaluator.data.leakage.training import Training, TrainingRows
 from assay.evaluator.data.leakage.training_cutoff import TrainingCutoff, as_microseconds
@@ -79,13 +79,13 @@ class _Search:
         self._id = next((column for column in dataset.columns if column.role == "id"), None)
         self._timestamp = next((column.name for column in dataset.columns if column.role == "timestamp"), None)
         parts = [row_digests(table, self._features) for table in self._tables()]
-        self._exact = Same(np.concatenate(parts))
+        self._exact = EqualRows(np.concatenate(parts))
         self._normalised = self._ids = None
         if self._texts:
             parts = [row_digests(table, self._features, normalised=True) for table in self._tables()]
-            self._normalised = Same(np.concatenate(parts))
+            self._normalised = EqualRows(np.concatenate(parts))
         if self._id is not None:
-            self._ids = Same(np.concatenate([row_digests(table, (self._id,)) for table in self._tables()]))
+            self._ids = EqualRows(np.concatenate([row_digests(table, (self._id,)) for table in self._tables()]))
         self._has_ids = False
         self._training_cutoff = TrainingCutoff(cutoff)
         self._near = Hits(dataset.num_rows)

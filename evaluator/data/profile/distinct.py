@@ -10,7 +10,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from assay.evaluator.data.profile.splitmix import GOLDEN, mixed
+from assay.evaluator.data.splitmix import GOLDEN, mixed
 
 MAX_COUNTED = 4096
 """Up to so many different values are counted one by one."""

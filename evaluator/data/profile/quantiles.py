@@ -1,4 +1,4 @@
-"""Spread: how numbers are spread, learnt while they stream by, in memory that hardly grows with them."""
+"""Quantiles: how numbers are spread, learnt while they stream by, in memory that hardly grows with them."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass

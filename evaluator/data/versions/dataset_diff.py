@@ -1,4 +1,4 @@
-"""Diff: what changed from one version of a dataset to another. Both are read once, shard by shard."""
+"""Dataset diff: what changed from one version of a dataset to another. Both are read once, shard by shard."""
 
 import datetime as dt
 

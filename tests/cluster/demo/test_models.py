@@ -11,8 +11,9 @@ import torch
 from assay.cluster.demo import digits
 from assay.evaluator.metrics import row
 from assay.evaluator.metrics.predictions import predictions_of
-from assay.evaluator.predictors.load import load, read_weights
+from assay.evaluator.predictors.load import load
 from assay.evaluator.predictors.predictor import Batch
+from assay.evaluator.predictors.weights import read_weights
 from assay.manifests import Column, Metric, Variant, parse
 
 REPOSITORY = Path(__file__).parents[3]

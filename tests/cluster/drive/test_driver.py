@@ -11,7 +11,7 @@ from assay.cluster.drive import deadlines, driver
 from assay.cluster.drive.deadlines import Deadlines
 from assay.cluster.drive.drive_outcome import DriveOutcome
 from assay.cluster.drive.driver import Driver
-from assay.cluster.drive.executor import Outcome, Ready
+from assay.cluster.drive.executor import Ready, TaskOutcome
 from assay.cluster.drive.progress import ProgressReporter
 from assay.cluster.drive.schedule import Task
 from assay.cluster.drive.stopping import StopRequest
@@ -70,7 +70,7 @@ class PretendedSlots:
             self.tries[task.arm, task.unit] += 1
             result = self.script.get((task.arm, task.unit, self.tries[task.arm, task.unit]))
             self.done_by[task.arm, task.unit].append(slot)
-            told.append(Outcome(slot, task, result or published(task)))
+            told.append(TaskOutcome(slot, task, result or published(task)))
             if isinstance(result, Failure) and result.scope == "slot":
                 told += self.lost(slot, result.reason)
         return told
@@ -80,7 +80,7 @@ class PretendedSlots:
         return unit in self.never and self.stuck.setdefault(unit, slot) == slot
 
     def lost(self, slot, reason):
-        outcomes = [Outcome(slot, task, Failure("slot", reason, slot, counts=False)) for task in self.slots[slot]]
+        outcomes = [TaskOutcome(slot, task, Failure("slot", reason, slot, counts=False)) for task in self.slots[slot]]
         self.slots[slot] = []
         self.told.append(Ready(slot, ""))
         return outcomes
@@ -89,7 +89,7 @@ class PretendedSlots:
         self.never = {unit for unit in self.never if self.stuck.get(unit) != slot}
         first, *rest = self.slots[slot]
         self.slots[slot] = rest
-        return [Outcome(slot, first, Failure("slot", reason, slot, cause="hung")), *self.lost(slot, reason)]
+        return [TaskOutcome(slot, first, Failure("slot", reason, slot, cause="hung")), *self.lost(slot, reason)]
 
     def give_back(self, slot) -> None:
         self.given_back.append(slot)

@@ -8,7 +8,7 @@ from assay.cluster.drive.schedule import Schedule, Task
 
 def schedule_of(pending, *, replicas=1, max_attempts=1, accelerator_types=None) -> Schedule:
     schedule = Schedule(
-        list(pending), replicas=replicas, max_attempts=max_attempts, accelerator_types=accelerator_types
+        list(pending), replicas=replicas, max_attempts=max_attempts, accelerator_types=accelerator_types or {}
     )
     schedule.add(pending)
     return schedule

@@ -10,6 +10,7 @@ from sklearn.metrics import confusion_matrix
 from assay.cluster import pipeline
 from assay.cluster.cli.main import main
 from assay.cluster.commit import arm_metrics
+from assay.evaluator import list_columns
 from assay.evaluator.ledger import reader
 from assay.evaluator.ledger.ledger_verification import verify_ledger
 from tests import builders
@@ -39,7 +40,7 @@ def test_the_report_shows_what_scikit_learn_counts(run, monkeypatch, capsys):
         files = reader.committed_files(run.store, run.run.run_id)
         tables = list(reader.score_tables(run.store, files, name))
         labels, said = (np.concatenate([t[column].to_numpy() for t in tables]) for column in ("label", "prediction"))
-        sure = np.concatenate([reader.matrix(table["probabilities"]) for table in tables]).max(axis=1)
+        sure = np.concatenate([list_columns.matrix(table["probabilities"]) for table in tables]).max(axis=1)
         expected = confusion_matrix(labels, said)
         cells = {(int(row["label"]), int(row["prediction"])): row["num_rows"] for row in arm["confusions"]}
         assert cells == {(a, b): n for (a, b), n in np.ndenumerate(expected) if n}

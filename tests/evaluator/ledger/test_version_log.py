@@ -1,4 +1,4 @@
-"""The version ledger: every decision once, in one order, whoever writes at the same time."""
+"""The version log: every decision once, in one order, whoever writes at the same time."""
 
 import json
 import shutil

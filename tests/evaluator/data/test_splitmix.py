@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from assay.evaluator.data.profile import splitmix
+from assay.evaluator.data import splitmix
 
 
 def test_the_numbers_are_those_of_the_published_generator():

@@ -1,4 +1,4 @@
-"""Same: rows of a dataset whose digest comes up in a training set."""
+"""Equal rows: rows of a dataset whose digest comes up in a training set."""
 
 import numpy as np
 
@@ -7,7 +7,7 @@ from assay.evaluator.data.leakage.hits import Hits
 from assay.evaluator.data.leakage.row_digest import Digests
 
 
-class Same:
+class EqualRows:
     """Digests of all rows of a dataset, in order; memory is 24 bytes a row, whatever the size of training sets."""
 
     def __init__(self, digests: Digests) -> None:

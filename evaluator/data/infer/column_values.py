@@ -1,4 +1,4 @@
-"""Seen: what the values of one column are like, learnt while they stream by, for rules to be guessed from."""
+"""Column values: what the values of one column are like, learnt while they stream by, for rules to be guessed from."""
 
 import re
 from typing import Any
@@ -15,7 +15,7 @@ _CLASSES = {"9": "[0-9]", "A": "[A-Z]", "a": "[a-z]"}
 _LONGEST_CODE = 40
 
 
-class Seen:
+class ColumnValues:
     """Follows the values of a column. Of one whose values may all differ it keeps 8 bytes a row, until two are equal."""
 
     def __init__(self, column: Column) -> None:

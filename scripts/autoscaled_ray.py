@@ -10,7 +10,6 @@ from pathlib import Path
 
 import ray.util
 from ray.autoscaler.v2 import sdk
-
 from tests.ray_start import Place, ray_start
 
 _HEAD = "f" * 51 + "00000"  # the provider's counter goes on from here: its nodes end in 00001, 00002, …
