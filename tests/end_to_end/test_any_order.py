@@ -111,7 +111,6 @@ def run(folder: Path, monkeypatch, *, batch_size: int, shard_rows: int, replicas
     return prepared
 
 
-@pytest.mark.slow
 @settings(max_examples=5, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     batch_size=st.integers(2, 40),

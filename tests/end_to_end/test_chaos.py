@@ -15,7 +15,6 @@ CHAOS = Path(__file__).parents[2] / "scripts" / "chaos.py"
 
 @pytest.mark.extended
 @pytest.mark.ray
-@pytest.mark.slow
 def test_a_short_schedule_of_faults_breaks_no_promise():
     ended = subprocess.run(
         [sys.executable, str(CHAOS), "--quick"], capture_output=True, text=True, timeout=300, check=False

@@ -25,7 +25,6 @@ def demo(folder: Path) -> dict:
 
 
 @pytest.mark.ray
-@pytest.mark.slow
 def test_the_demo_ends_with_the_verdict_and_the_same_digest_on_ray_and_in_process(tmp_path, assay):
     report = demo(tmp_path / "ray")
     assert {row["arm"]: row["decision"] for row in report["decisions"]} == {

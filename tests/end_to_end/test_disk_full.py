@@ -51,7 +51,6 @@ def fill_and_make_room(folder: Path) -> None:
     print(json.dumps({"error": said, "left": left, "digest": digest_of(prepared), "problems": problems}))
 
 
-@pytest.mark.slow
 @pytest.mark.skipif(not is_permitted(), reason="needs user and mount namespaces")
 def test_a_full_disk_ends_the_run_and_room_lets_it_go_on(tmp_path):
     for name in ("calm", "full"):

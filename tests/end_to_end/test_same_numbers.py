@@ -27,7 +27,6 @@ def test_the_better_arm_is_promoted_the_worse_rejected_and_the_same_one_held(tmp
 
 
 @pytest.mark.ray
-@pytest.mark.slow
 def test_ray_and_replicas_give_the_digest_of_a_single_process(tmp_path, run_on_ray):
     alone = run(builders.write_experiment(tmp_path, ledger="alone"))
     one = document(run_on_ray.store, run_on_ray.run.run_id)

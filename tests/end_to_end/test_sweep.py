@@ -2,7 +2,6 @@
 
 from pathlib import Path
 
-import pytest
 import torch
 import yaml
 from safetensors.torch import save_file
@@ -64,7 +63,6 @@ def run(experiment: Path) -> dict:
     return document(prepared.store, prepared.run.run_id)
 
 
-@pytest.mark.slow
 def test_a_damaged_checkpoint_costs_its_arm_and_says_so(tmp_path):
     experiment = write_sweep(tmp_path, steps=range(1, 11))
     damaged = tmp_path / "checkpoints/step-9.safetensors"
@@ -82,7 +80,6 @@ def test_a_damaged_checkpoint_costs_its_arm_and_says_so(tmp_path):
     assert decisions["step-9"] == "hold"
 
 
-@pytest.mark.slow
 def test_a_folder_that_grows_costs_the_new_checkpoints_only(tmp_path):
     first = run(write_sweep(tmp_path, steps=range(1, 4)))
     second = run(write_sweep(tmp_path, steps=range(1, 5)))

@@ -31,7 +31,6 @@ def answer(*options: str) -> str:
     return found.stdout
 
 
-@pytest.mark.slow
 def test_time_is_told_per_arm_and_per_slot_and_none_twice(experiment):
     timing = json.loads(answer(experiment, "--timing", "--json"))
     arms = {row["arm"]: row for row in timing["arms"]}

@@ -36,7 +36,6 @@ def test_modules_with_the_names_of_assays_folders_are_run_and_verified(project):
 
 @pytest.mark.extended  # tests/cluster/client/test_client.py submits such a project
 @pytest.mark.ray
-@pytest.mark.slow
 @pytest.mark.usefixtures("local_ray")
 def test_modules_with_the_names_of_assays_folders_are_run_on_ray(project):
     import ray

@@ -70,7 +70,6 @@ def broken(tmp_path_factory, head) -> Submission:
 
 
 @pytest.mark.ray
-@pytest.mark.slow
 @pytest.mark.usefixtures("broken")
 def test_a_cancelled_submission_keeps_its_units_and_the_next_one_outlives_its_client_and_is_read(tmp_path, head):
     arms = {"control": builders.variant("slow", flip_every=5), "again": builders.own_variant(flip_every=5)}
@@ -136,7 +135,6 @@ def test_a_cancelled_submission_keeps_its_units_and_the_next_one_outlives_its_cl
 
 
 @pytest.mark.ray
-@pytest.mark.slow
 def test_a_control_that_fails_on_a_node_is_told_with_arm_unit_node_and_traceback(head, broken):
     assert broken.wait(timeout_s=120) == "failed"
     assert "variants_under_test" in "".join(broken.logs(follow=True))
@@ -157,7 +155,6 @@ def test_a_control_that_fails_on_a_node_is_told_with_arm_unit_node_and_traceback
 
 
 @pytest.mark.ray
-@pytest.mark.slow
 def test_a_wrong_token_and_none_say_which_variable_to_set(head, monkeypatch):
     for token, words in (("wrong" * 12, "does not take this token"), (None, "wants a token")):
         with pytest.raises(RunError, match=f"{words}; set RAY_AUTH_TOKEN") as refused:

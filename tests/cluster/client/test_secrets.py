@@ -20,7 +20,7 @@ from tests import builders
 from tests.ray_head import Head, with_code_apart
 from tests.seaweed import BUCKET, SECRET_KEY
 
-pytestmark = [pytest.mark.ray, pytest.mark.slow]
+pytestmark = pytest.mark.ray
 LATE = """
 
 def late(features):

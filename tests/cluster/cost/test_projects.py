@@ -62,7 +62,8 @@ def test_what_other_runs_of_the_project_have_cost_bounds_a_run(tmp_path):
     with pytest.raises(StoppedError, match=r"nothing was begun: the budget of project 'vision' is spent"):
         run(tmp_path, "third", **project)
     assert len(list((tmp_path / "ledger/v1/runs").iterdir())) == num_records
-    run(tmp_path, "third", project="nlp", project_budget={"price": 1.0})
+    other = prepared(tmp_path, "third", project="nlp", project_budget={"price": 1.0})
+    assert projects.spent_elsewhere(other.store, other.run, runs=reader.opened_runs(other.store)) == Spent()
 
 
 def test_a_soft_bound_stands_in_the_report(tmp_path):

@@ -107,7 +107,6 @@ def test_the_plan_is_in_the_ledger_before_the_first_unit(tmp_path):
 
 
 @pytest.mark.ray
-@pytest.mark.slow
 def test_a_unit_that_kills_its_process_costs_its_arm_only_and_one_that_does_so_once_costs_nothing(tmp_path, local_ray):
     once = tmp_path / "once"
     arms = failing_arms(

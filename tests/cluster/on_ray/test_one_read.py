@@ -70,7 +70,6 @@ def test_while_a_unit_is_evaluated_the_shards_of_the_next_one_come(tmp_path, mon
     assert [names[0].partition("_")[0] for names in threads.values()] == ["prefetch"] * NUM_SHARDS
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("num_arms", [1, 4, 8])
 def test_each_object_of_a_bucket_is_got_once(tmp_path, s3, num_arms, monkeypatch):
     got: list[str] = []
@@ -90,7 +89,6 @@ def test_each_object_of_a_bucket_is_got_once(tmp_path, s3, num_arms, monkeypatch
 
 
 @pytest.mark.ray
-@pytest.mark.slow
 def test_two_slots_of_a_host_read_each_shard_once_between_them(tmp_path, local_ray):
     (tmp_path / "met").mkdir()
     meeting = {"processes": 2, "folder": str(tmp_path / "met")}

@@ -31,7 +31,6 @@ def scraped(name: str, run_id: str, *, least: float) -> float:
 
 
 @pytest.mark.ray
-@pytest.mark.slow
 def test_a_run_on_ray_can_be_watched_with_prometheus(run_on_ray):
     num_units = run_on_ray.num_units * len(builders.ARMS)
     run_id = run_on_ray.run.run_id

@@ -391,7 +391,6 @@ def test_looking_for_units_reads_one_record_a_run_and_no_rows_of_others(tmp_path
 
 
 @pytest.mark.ray
-@pytest.mark.slow
 def test_ray_takes_over_what_one_process_has_scored(tmp_path, local_ray):
     arms = dict(builders.ARMS)
     new = arms.pop("worse")

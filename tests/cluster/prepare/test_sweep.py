@@ -57,7 +57,6 @@ def test_weights_files_come_in_natural_order_named_by_what_the_pattern_leaves_op
         assert Path(location).read_text() == location.removeprefix(f"{folder}/")
 
 
-@pytest.mark.slow
 def test_weights_files_of_a_bucket_are_found_by_the_same_patterns(s3):
     folder = put(f"s3://{BUCKET}/sweeps")
     assert list(sweep.weights_files(folder)) == ["other", "step-1", "step-2", "step-10"]

@@ -79,7 +79,6 @@ def test_patience_ends(monkeypatch):
         PatientStore(Flaky(1_000_000)).get("a")
 
 
-@pytest.mark.slow
 def test_an_s3_server_that_does_not_answer_is_an_outage(monkeypatch):
     with socket.socket() as closed:
         closed.bind(("127.0.0.1", 0))

@@ -15,7 +15,7 @@ from assay.manifests import InvalidInput
 from tests.seaweed import BUCKET
 
 
-@pytest.fixture(params=["local", "memory", pytest.param("s3", marks=pytest.mark.slow)])
+@pytest.fixture(params=["local", "memory", "s3"])
 def store(request, tmp_path) -> Store:
     if request.param == "s3":
         request.getfixturevalue("s3")
@@ -88,7 +88,6 @@ def _race(folder: str, rounds: int, writer: int, wins) -> None:
             wins.put((number, writer))
 
 
-@pytest.mark.slow
 def test_of_many_processes_exactly_one_wins_each_key_and_its_bytes_stay(tmp_path):
     context = multiprocessing.get_context("spawn")
     wins = context.Queue()
@@ -112,7 +111,6 @@ def test_nothing_half_written_is_ever_listed(tmp_path):
     assert [entry.key for entry in store.listing("")] == ["whole"]
 
 
-@pytest.mark.slow
 def test_a_large_object_goes_to_s3_in_parts_and_never_over_another(s3, monkeypatch):
     monkeypatch.setattr("assay.evaluator.storage.s3._PART_BYTES", 5 * 1024 * 1024)
     store = open_store(f"s3://{BUCKET}/{uuid.uuid4().hex}")
@@ -123,7 +121,6 @@ def test_a_large_object_goes_to_s3_in_parts_and_never_over_another(s3, monkeypat
     assert [entry.size_bytes for entry in store.listing("")] == [len(content)]
 
 
-@pytest.mark.slow
 def test_a_listing_of_s3_goes_past_one_page(s3):
     store = open_store(f"s3://{BUCKET}/{uuid.uuid4().hex}")
     with ThreadPoolExecutor(8) as pool:
@@ -131,7 +128,6 @@ def test_a_listing_of_s3_goes_past_one_page(s3):
     assert [entry.key for entry in store.listing("many/")] == [f"many/{number:05d}" for number in range(1100)]
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize(
     ("variables", "words"),
     [

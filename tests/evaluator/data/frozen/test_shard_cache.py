@@ -121,7 +121,6 @@ def read_in_process(location, log, folder, barrier, answers) -> None:
     answers.put((rows["x"].to_numpy().sum(), reader.reads(), reader.problem))
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["folder", "s3"])
 def test_processes_that_want_the_same_shards_at_once_fetch_each_once(request, tmp_path, kind):
     location = str(tmp_path / "store")
@@ -160,7 +159,6 @@ def write_half_and_hang(location, folder, started) -> None:
     reader.rows(0, 10)
 
 
-@pytest.mark.slow
 def test_a_process_killed_while_it_fetches_leaves_nothing_that_is_trusted_or_held(dataset, near, far, tmp_path):
     started = spawn.Event()
     process = spawn.Process(target=write_half_and_hang, args=(near.uri, tmp_path, started))
@@ -313,7 +311,6 @@ def read_without_disk(location, folder, answers) -> None:
     answers.put((total, reader.problem))
 
 
-@pytest.mark.slow
 def test_a_disk_that_takes_no_more_is_no_failure(dataset, near, far, tmp_path):
     answers = spawn.Queue()
     process = spawn.Process(target=read_without_disk, args=(near.uri, tmp_path, answers))

@@ -21,7 +21,6 @@ def rows_found(found, kind: str) -> set[int]:
     return {pair.row for pair in overlap(found, kind).pairs}
 
 
-@pytest.mark.slow
 def test_planted_texts_are_found_and_few_others(tmp_path):
     words, random = vocabulary(8000), np.random.default_rng(5)
     ours, theirs = texts(NUM_ROWS, words, seed=1), texts(NUM_ROWS, words, seed=2)
@@ -43,7 +42,6 @@ def test_planted_texts_are_found_and_few_others(tmp_path):
 
 
 # 16: noise in every number is no harder to find than in a few.
-@pytest.mark.slow
 @pytest.mark.parametrize("num_noisy", [3, 16])
 def test_planted_numbers_are_found_and_few_others(tmp_path, num_noisy):
     random = np.random.default_rng(5)
