@@ -73,7 +73,7 @@ def seed_all(seed: int) -> None:
     np.random.seed(seed % 2**32)  # noqa: NPY002  # the generator that a variant's code would draw from
     if torch.accelerator.is_available():
         torch.manual_seed(seed)
-    else:  # the same without the queue that waits for devices, for which torch formats a stack trace at every call
+    else:  # the same bits; manual_seed also queues the seed for absent devices, and formats a stack trace for each
         torch.default_generator.manual_seed(seed)
 
 

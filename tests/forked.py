@@ -7,8 +7,8 @@ import sys
 from collections.abc import Mapping
 from pathlib import Path
 
-context = multiprocessing.get_context("forkserver")
-context.set_forkserver_preload(["assay.cluster.cli.main", "assay.cluster.pipeline", "assay.cluster.report.record"])
+_context = multiprocessing.get_context("forkserver")
+_context.set_forkserver_preload(["assay.cluster.cli.main", "assay.cluster.pipeline", "assay.cluster.report.record"])
 
 
 class AssayProcess:
@@ -28,7 +28,7 @@ class AssayProcess:
         """
         self._outputs = (folder / "stdout.txt", folder / "stderr.txt")
         environment = {**os.environ, **(variables or {})}
-        self._process = context.Process(target=_call, args=(arguments, folder, environment, self._outputs))
+        self._process = _context.Process(target=_call, args=(arguments, folder, environment, self._outputs))
         self._process.start()
         assert self._process.pid is not None
         self.pid: int = self._process.pid
