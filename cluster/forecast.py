@@ -74,7 +74,7 @@ class Forecast:
         price: What it costs by the experiment's prices.
         wall_s: Seconds from the first slot's start to the last one's end, with that many slots.
         is_complete: Whether every arm's share is in these numbers.
-        in_a_race: Whether arms may be dropped early, which makes all of it upper bounds.
+        in_a_race: Whether arms may be eliminated early, which makes all of it upper bounds.
         exceeds: The hard bounds that it would pass, in words.
         warnings: The soft bounds that it would pass, in words.
         arms: Arm by arm, in the experiment's order.

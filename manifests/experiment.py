@@ -46,7 +46,7 @@ class Experiment(Manifest):
     resources: Resources = Field(default=Resources(), json_schema_extra=CIRCUMSTANCE)
     """What a slot holds. Changes time and cost, never a score: no part of the digest."""
     race: Race | None = None
-    """Drops arms that are clearly beaten before they have scored every row. Null: every arm scores every row."""
+    """Drops arms that are clearly worse before they have scored every row. Null: every arm scores every row."""
     prices: Prices = Field(default_factory=Prices, json_schema_extra=CIRCUMSTANCE)
     """What slots cost an hour."""
     budget: Budget | None = Field(default=None, json_schema_extra=CIRCUMSTANCE)

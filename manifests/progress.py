@@ -21,8 +21,8 @@ class ArmProgress(Manifest):
     """Rows in the ledger."""
     failed: str
     """Why the arm failed; empty if it has not."""
-    dropped: str
-    """Why the arm was dropped from the race; empty if it was not."""
+    eliminated: str
+    """Why the arm was eliminated from the race; empty if it was not."""
 
 
 class Progress(Manifest):

@@ -39,10 +39,10 @@ class Suite(Manifest):
     prediction and probabilities are those of the first."""
     determinism: Determinism = Determinism()
     """Determinism flags, set before a variant is loaded and recorded as found."""
-    on_wobble: Literal["fail", "warn", "batch_size_1"] = "warn"
+    on_batch_sensitivity: Literal["fail", "warn", "batch_size_1"] = "warn"
     """What happens to an arm whose scores depend on the batch size by more than the tolerance: it fails, it is told
     and cannot be promoted for less than that, or its rows are scored one by one."""
-    wobble_tolerance: float = Field(default=0.001, ge=0)
+    batch_sensitivity_tolerance: float = Field(default=0.001, ge=0)
     """How far the batch size may move the primary metric, in its units, as a sample of rows shows."""
     store_probabilities: Literal["needed", "always"] = "needed"
     """Whether the ledger keeps the probabilities of every row though no metric is made of them: 8 bytes a class."""

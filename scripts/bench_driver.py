@@ -92,7 +92,7 @@ def facts_of(task: Task) -> dict[str, object]:
         "bytes_fetched": 0,
         "shards_fetched": 0,
         "score_sums": {"accuracy": 1.0 * task.unit},
-        "wobble": {"num_rows": 32, "num_flips": 0},
+        "batch_sensitivity": {"num_rows": 32, "num_flips": 0},
         "nonce": f"{task.arm}-{task.unit}",
     }
 

@@ -3,7 +3,7 @@
     python scripts/simulate_races.py [--quick] [--races N] [--only WORDS] [--run RUN --ledger LEDGER]
 
 Draws datasets from worlds that it knows, races 64 arms over each in many random orders of its units, and prints a
-Markdown table. Exits with 1 if the best arm was dropped more often than promised. Given a run, its 0/1 scores are raced
+Markdown table. Exits with 1 if the best arm was eliminated more often than promised. Given a run, its 0/1 scores are raced
 instead: rows drawn from its rows, and 64 arms, each of which answers as one of the run's arms on most of them and as
 another one on the rest.
 """
@@ -191,7 +191,7 @@ def some(given: tuple[World, int, int]) -> np.ndarray:
 
 
 def simulated(num_races: int, *, chosen: list[World]) -> int:
-    """Prints the table; 1 if the best arm was dropped more often than promised by more than chance."""
+    """Prints the table; 1 if the best arm was eliminated more often than promised by more than chance."""
     blocks = [(first, min(RACES_A_DATASET, num_races - first)) for first in range(0, num_races, RACES_A_DATASET)]
     chance = 2 * (ALPHA * (1 - ALPHA) / num_races) ** 0.5
     print(f"{num_races} races of {NUM_ARMS} arms, alpha {ALPHA}; 0.95 is known within {chance:.3f} (2 SE)\n")

@@ -81,7 +81,7 @@ def tell(
     run_id: str = "small-0123",
     began_at_minute: int = 20,
     num_units_done: int = 3,
-    dropped: str = "",
+    eliminated: str = "",
     spent: Spent = Spent(),
 ) -> Progress:
     """Tells the ledger what a driver of this submission would, which began within the time of its job, or without."""
@@ -92,8 +92,10 @@ def tell(
         num_units=7,
         num_rows=200,
         arms=(
-            ArmProgress(arm="control", num_units_done=7, num_rows_done=200, failed="", dropped=""),
-            ArmProgress(arm="better", num_units_done=num_units_done, num_rows_done=96, failed="", dropped=dropped),
+            ArmProgress(arm="control", num_units_done=7, num_rows_done=200, failed="", eliminated=""),
+            ArmProgress(
+                arm="better", num_units_done=num_units_done, num_rows_done=96, failed="", eliminated=eliminated
+            ),
         ),
         num_slots=2,
         num_slots_busy=1,

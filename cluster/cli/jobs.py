@@ -65,8 +65,8 @@ def status(
         typer.echo(f"  {progress.reason.splitlines()[0]}")
     for arm in progress.arms:
         failed = f"  failed: {arm.failed.splitlines()[0]}" if arm.failed else ""
-        dropped = f"  dropped: {arm.dropped.splitlines()[0]}" if arm.dropped else ""
-        typer.echo(f"  {arm.arm}: {arm.num_units_done}/{progress.num_units} units{failed}{dropped}")
+        eliminated = f"  {arm.eliminated.splitlines()[0]}" if arm.eliminated else ""
+        typer.echo(f"  {arm.arm}: {arm.num_units_done}/{progress.num_units} units{failed}{eliminated}")
 
 
 @app.command()
@@ -133,9 +133,9 @@ def _line(progress: "Progress") -> str:
             parts.append(f"about {progress.eta_s:.0f} s to go")
     if progress.num_retries:
         parts.append(f"{progress.num_retries} retries")
-    num_dropped = sum(bool(arm.dropped) for arm in progress.arms)
-    if num_dropped:
-        parts.append(f"{num_dropped} arms dropped")
+    num_eliminated = sum(bool(arm.eliminated) for arm in progress.arms)
+    if num_eliminated:
+        parts.append(f"{num_eliminated} arms eliminated")
     spent = progress.spent
     parts.append(f"cost so far {spent.slot_s / 3600:.3g} slot-hours")
     if spent.gpu_s:

@@ -21,7 +21,7 @@ class MissingArm:
 
     Attributes:
         arm: Its name.
-        status: What became of it, as the ledger says it: `failed`, `dropped` or `stopped`.
+        status: What became of it, as the ledger says it: `failed`, `eliminated` or `stopped`.
         reason: Why, with unit, node and traceback where something failed.
     """
 

@@ -22,27 +22,27 @@ def analysed(
     *,
     plan: Plan,
     failed: Mapping[str, str],
-    dropped: Mapping[str, str],
+    eliminated: Mapping[str, str],
 ) -> Analysis:
     """Carries out a plan on the arms that were measured.
 
     A plan other than the recorded one makes the analysis exploratory: it can promote nothing. Arms that a race has
-    dropped keep their share of alpha, for those that are left were chosen by the same scores.
+    eliminated keep their share of alpha, for those that are left were chosen by the same scores.
     """
-    samples, guardrails = planned_samples(store, files, run, plan, measured, without={*failed, *dropped})
+    samples, guardrails = planned_samples(store, files, run, plan, measured, without={*failed, *eliminated})
     return analysis.analyze(
         samples,
-        plan_after_race(plan, run, dropped),
+        plan_after_race(plan, run, eliminated),
         metric=plan.metric or run.experiment.suite.primary.name,
         guardrails=guardrails,
         exploratory=plan.digest() != run.plan_digest,
     )
 
 
-def plan_after_race(plan: Plan, run: Run, dropped: Mapping[str, str]) -> Plan:
-    """The plan with the share of alpha that is left for the arms that a race has not dropped."""
+def plan_after_race(plan: Plan, run: Run, eliminated: Mapping[str, str]) -> Plan:
+    """The plan with the share of alpha that is left for the arms that a race has not eliminated."""
     num_variants = len(run.experiment.arms) - 1
-    share = (num_variants - len(dropped)) / num_variants if dropped else 1.0
+    share = (num_variants - len(eliminated)) / num_variants if eliminated else 1.0
     return plan.model_copy(update={"alpha": plan.alpha * share})
 
 
@@ -58,8 +58,8 @@ def reanalysed(store: Store, run_id: str, plan: Plan) -> Analysis:
     _check_measured(recorded, files, store, plan)
     arms = reader.read_table(store, files, "arms").to_pylist()
     measured = ArmMeasurements(reader.read_table(store, files, "latency").to_pylist(), arms)
-    failed, dropped = arm_status.left_out(arms)
-    return analysed(recorded, files, store, measured, plan=plan, failed=failed, dropped=dropped)
+    failed, eliminated = arm_status.left_out(arms)
+    return analysed(recorded, files, store, measured, plan=plan, failed=failed, eliminated=eliminated)
 
 
 def _check_measured(run: Run, files: Sequence[LedgerFile], store: Store, plan: Plan) -> None:

@@ -32,7 +32,7 @@ class ArmMetrics:
 
     Attributes:
         metrics: A row a metric. If rows were scored several times, `pass_values` has its value in each pass and
-            `pass_std` their standard deviation: how far one pass is from another by chance.
+            `repeat_std` their standard deviation: how far one pass is from another by chance.
         confusions: A row for each label and prediction that occur together; none of values. Beyond `MOST_CELLS` the
             last row has neither and stands for all others.
         histograms: A row for each bin of the probability of the predicted class, with how many of its rows are
@@ -82,7 +82,7 @@ def of_arm(
         if metric.row_measure is not None:
             found = CorpusValue(sum(receipt.facts["score_sums"][metric.name] for receipt in receipts) / num_rows)
             if suite.repeats > 1:
-                sums_UP = np.array([receipt.facts["pass_sums"][metric.name] for receipt in receipts])
+                sums_UP = np.array([receipt.facts["repeat_sums"][metric.name] for receipt in receipts])
                 of_passes = (sums_UP.sum(axis=0) / num_rows).tolist()
         else:
             found = counters[metric.name].compute()
@@ -98,7 +98,7 @@ def of_arm(
                 "not_testable": found.reason,
                 "num_rows": num_rows,
                 "pass_values": of_passes,
-                "pass_std": None if of_passes is None else float(np.std(of_passes, ddof=1)),
+                "repeat_std": None if of_passes is None else float(np.std(of_passes, ddof=1)),
             }
         )
     return ArmMetrics(metrics, outcomes.confusions(arm), outcomes.histograms(arm))

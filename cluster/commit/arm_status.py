@@ -1,4 +1,4 @@
-"""How each arm of a run ended: complete, failed, dropped from the race or stopped, and why."""
+"""How each arm of a run ended: complete, failed, eliminated from the race or stopped, and why."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -20,13 +20,13 @@ class ArmStatuses:
     Attributes:
         whole: Those with every unit, in the experiment's order.
         failed: Why an arm failed.
-        dropped: Why a race has dropped it.
+        eliminated: Why a race has eliminated it.
         stopped: Why it is not whole though nothing is wrong with it.
     """
 
     whole: Sequence[str]
     failed: Mapping[str, str]
-    dropped: Mapping[str, str]
+    eliminated: Mapping[str, str]
     stopped: Mapping[str, str]
 
     @property
@@ -36,7 +36,7 @@ class ArmStatuses:
 
     def columns(self, arm: str) -> dict[str, str]:
         """Columns of the arms table."""
-        for status, arms in (("failed", self.failed), ("dropped", self.dropped), ("stopped", self.stopped)):
+        for status, arms in (("failed", self.failed), ("eliminated", self.eliminated), ("stopped", self.stopped)):
             if arm in arms:
                 return {"status": status, "reason": arms[arm]}
         return {"status": "complete", "reason": ""}
@@ -46,7 +46,7 @@ def fail_mixed_batch_sizes(outcome: DriveOutcome) -> None:
     """Adds the arms whose units were scored with different batch sizes to the outcome's failed ones."""
     for arm, receipts in outcome.receipts.items():
         mixed = _mixed_batch_sizes(receipts.values())
-        if mixed and arm not in {*outcome.failed, *outcome.dropped}:
+        if mixed and arm not in {*outcome.failed, *outcome.eliminated}:
             outcome.failed[arm] = mixed
             outcome.note("arm_failed", mixed, arm=arm)
 
@@ -56,22 +56,22 @@ def statuses_of(run: Run, outcome: DriveOutcome, *, num_units: int) -> ArmStatus
     stopped = {
         arm: f"stopped with {len(receipts)} of {num_units} units: {outcome.stopped}"
         for arm, receipts in outcome.receipts.items()
-        if outcome.stopped and len(receipts) < num_units and arm not in {*outcome.failed, *outcome.dropped}
+        if outcome.stopped and len(receipts) < num_units and arm not in {*outcome.failed, *outcome.eliminated}
     }
-    others = {*outcome.failed, *outcome.dropped, *stopped}
+    others = {*outcome.failed, *outcome.eliminated, *stopped}
     whole = [arm.name for arm in run.experiment.arms if arm.name not in others]
-    return ArmStatuses(whole, outcome.failed, outcome.dropped, stopped)
+    return ArmStatuses(whole, outcome.failed, outcome.eliminated, stopped)
 
 
 def left_out(arms: Sequence[Mapping[str, Any]]) -> tuple[dict[str, str], dict[str, str]]:
-    """The arms that were not measured, and those that a race has dropped, each with its reason.
+    """The arms that were not measured, and those that a race has eliminated, each with its reason.
 
     Args:
         arms: Rows of the arms table.
     """
     failed = {row["arm"]: row["reason"] for row in arms if row["status"] in UNFINISHED}
-    dropped = {row["arm"]: row["reason"] for row in arms if row["status"] == "dropped"}
-    return failed, dropped
+    eliminated = {row["arm"]: row["reason"] for row in arms if row["status"] == "eliminated"}
+    return failed, eliminated
 
 
 def check_comparable(run: Run, outcome: DriveOutcome, statuses: ArmStatuses) -> None:
@@ -102,5 +102,5 @@ def _mixed_batch_sizes(receipts: Iterable[UnitReceipt]) -> str:
     places = ", ".join(f"{size} on {receipt.facts['host']}" for size, receipt in sorted(sizes.items()))
     return (
         f"its units were scored with different batch sizes ({places}), because hosts differ in whether its scores "
-        "depend on it; let the suite say 'on_wobble: warn' or 'fail', or run it on hosts of one kind"
+        "depend on it; let the suite say 'on_batch_sensitivity: warn' or 'fail', or run it on hosts of one kind"
     )

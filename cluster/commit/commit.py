@@ -46,7 +46,7 @@ def commit(run: Run, outcome: DriveOutcome, *, dataset: Dataset, store: Store, n
         outcome.receipts, statuses.whole, control=run.experiment.suite.plan.control
     ).items():
         outcome.note("confounded", message, arm=arm)
-    if outcome.dropped:
+    if outcome.eliminated:
         outcome.note("race", _saved(run, outcome, num_units=num_units))
     tables = {**rows, **_of_run(run, outcome, statuses, files, rows, store=store, spent=spent)}
     for name, table_rows in tables.items():
@@ -97,8 +97,8 @@ def _of_arms(
         in_order = [receipts[unit] for unit in range(num_units)]
         files += [receipt.file for receipt in in_order]
         sensitivity = _sensitivity(in_order)
-        if sensitivity.exceeds(suite.wobble_tolerance):
-            outcome.note("wobble", sensitivity.description(suite), arm=arm.name)
+        if sensitivity.exceeds(suite.batch_sensitivity_tolerance):
+            outcome.note("batch_sensitivity", sensitivity.description(suite), arm=arm.name)
         summary |= {"num_rows": dataset.num_rows, **_of_whole_arm(in_order, sensitivity)}
         rows["units"] += [_unit_row(receipt) for receipt in in_order]
         rows["latency"] += latency_rows(arm.name, in_order)
@@ -110,7 +110,10 @@ def _of_arms(
 
 def _sensitivity(receipts: Sequence[UnitReceipt]) -> BatchSizeSensitivity:
     """How far an arm's scores depend on the batch size: the most that a slot of it has found."""
-    return max((BatchSizeSensitivity(**receipt.facts["wobble"]) for receipt in receipts), key=lambda each: each.floor)
+    return max(
+        (BatchSizeSensitivity(**receipt.facts["batch_sensitivity"]) for receipt in receipts),
+        key=lambda each: each.floor,
+    )
 
 
 def _of_whole_arm(in_order: Sequence[UnitReceipt], sensitivity: BatchSizeSensitivity) -> dict[str, Any]:
@@ -120,7 +123,7 @@ def _of_whole_arm(in_order: Sequence[UnitReceipt], sensitivity: BatchSizeSensiti
         "scores_digest": arm_scores_digest(in_order),
         **times,
         "batch_size": in_order[0].facts["batch_size"],
-        **{f"wobble_{name}": value for name, value in asdict(sensitivity).items()},
+        **{f"batch_sensitivity_{name}": value for name, value in asdict(sensitivity).items()},
         "devices": ",".join(sorted({str(receipt.facts["device"]) for receipt in in_order})),
     }
     evaluated = [receipt for receipt in in_order if not receipt.is_reused]
@@ -154,11 +157,11 @@ def _unit_row(receipt: UnitReceipt) -> dict[str, object]:
 
 
 def _saved(run: Run, outcome: DriveOutcome, *, num_units: int) -> str:
-    """What the units would have cost that dropped arms have not done, by what those cost that they have."""
+    """What the units would have cost that eliminated arms have not done, by what those cost that they have."""
     account, num_saved, cost = SlotAccount(run.experiment.resources, run.experiment.prices), 0, Spent()
     for arm in run.experiment.arms:
         receipts = outcome.receipts[arm.name]
-        if arm.name in outcome.dropped:
+        if arm.name in outcome.eliminated:
             num_saved += num_units - len(receipts)
             times = arm_times(receipts.values())
             seconds = sum(times.values()) - sum(times[name] for name in ("load_s", "timing_s", "probe_s"))
@@ -183,7 +186,7 @@ def _of_run(
     plan = run.experiment.suite.plan
     measured = ArmMeasurements(rows["latency"], rows["arms"])
     found = analysis.analysed(
-        run, files, store, measured, plan=plan, failed=statuses.unfinished, dropped=statuses.dropped
+        run, files, store, measured, plan=plan, failed=statuses.unfinished, eliminated=statuses.eliminated
     )
     budget = gate_review.budget_of(run, rows["arms"], spent)
     events = [asdict(event) for event in outcome.events]

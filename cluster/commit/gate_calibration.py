@@ -27,12 +27,12 @@ def calibrate(store: Store, run_id: str, *, num_permutations: int, seed: int) ->
     run = reader.read_run(store, run_id)
     suite = run.experiment.suite
     arms = reader.read_table(store, files, "arms").to_pylist()
-    failed, dropped = arm_status.left_out(arms)
-    plan = plan_after_race(suite.plan, run, dropped)
+    failed, eliminated = arm_status.left_out(arms)
+    plan = plan_after_race(suite.plan, run, eliminated)
     # Arms that were shown to do harm are nobody's candidates: mixed into the others, they would hide what the gate can see.
     decisions = reader.read_table(store, files, "decisions").to_pylist()
     harmful = {row["arm"] for row in decisions if row["decision"] == "reject"}
-    without = {*failed, *dropped, *harmful}
+    without = {*failed, *eliminated, *harmful}
     samples, guardrails = planned_samples(store, files, run, plan, ArmMeasurements((), arms), without=without)
     rates = calibration.calibrated(
         samples,

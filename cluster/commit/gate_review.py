@@ -113,7 +113,7 @@ def evidence_of(
         findings: What is known of its dataset.
         repetition: What came of scoring the run again; None: nobody has.
     """
-    failed, dropped = arm_status.left_out(tables.arms)
+    failed, eliminated = arm_status.left_out(tables.arms)
     by_arm: dict[str, dict[str, float | None]] = {}
     for row in tables.metrics:
         by_arm.setdefault(row["arm"], {})[row["metric"]] = row["value"]
@@ -123,7 +123,7 @@ def evidence_of(
         dataset=f"{run.experiment.dataset.rpartition('/')[2]}, {num_rows:,} rows, {run.dataset_digest}{stale}",
         dataset_location=run.experiment.dataset,
         withdrawn=findings.withdrawn,
-        arms=ArmEvidence(failed, dropped, noise_floors(tables.arms), run.experiment.aa_arm),
+        arms=ArmEvidence(failed, eliminated, noise_floors(tables.arms), run.experiment.aa_arm),
         leakage=_outcome(findings.answer("Leakage")),
         drift=_outcome(findings.answer("Drift")),
         costs={row["arm"]: _cost(row) for row in tables.arms if row["status"] == "complete"},
@@ -146,7 +146,7 @@ def noise_floors(arms: Sequence[Row]) -> dict[str, float]:
     floors = {}
     for row in arms:
         if row["status"] == "complete":
-            measured = row["wobble_noise_floor"]
+            measured = row["batch_sensitivity_noise_floor"]
             floors[row["arm"]] = 0.0 if row["batch_size"] == 1 else float("inf") if measured is None else measured
     return floors
 

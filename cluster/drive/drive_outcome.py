@@ -1,4 +1,4 @@
-"""What came of driving a run's units: receipts, arms that failed or were dropped, events."""
+"""What came of driving a run's units: receipts, arms that failed or were eliminated, events."""
 
 from dataclasses import dataclass, field
 
@@ -13,7 +13,7 @@ class DriveOutcome:
     Attributes:
         receipts: Per arm, the receipt of every published unit by index.
         failed: The arms that failed, with the reason.
-        dropped: The arms that were dropped from the race, with the reason.
+        eliminated: The arms that were eliminated from the race, with the reason.
         stopped: Why it ended before everything was done; empty if it did not.
         events: What happened, in order.
         num_evaluated: Units evaluated now, not found in the ledger.
@@ -21,7 +21,7 @@ class DriveOutcome:
 
     receipts: dict[str, dict[int, UnitReceipt]]
     failed: dict[str, str] = field(default_factory=dict)
-    dropped: dict[str, str] = field(default_factory=dict)
+    eliminated: dict[str, str] = field(default_factory=dict)
     stopped: str = ""
     events: list[Event] = field(default_factory=list)
     num_evaluated: int = 0

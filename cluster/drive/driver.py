@@ -42,7 +42,7 @@ class _ReadySlot:
 
 
 class Driver:
-    """Brings every unit of every arm into the ledger, or marks the arm failed or dropped, until it is asked to stop."""
+    """Brings every unit of every arm into the ledger, or marks the arm failed or eliminated, until it is asked to stop."""
 
     def __init__(
         self,
@@ -109,7 +109,7 @@ class Driver:
         has_started = False
         try:
             for units in waves:
-                arms = [arm for arm in self._arms if arm not in schedule.failed and arm not in outcome.dropped]
+                arms = [arm for arm in self._arms if arm not in schedule.failed and arm not in outcome.eliminated]
                 schedule.add({arm: [unit for unit in units if unit not in outcome.receipts[arm]] for arm in arms})
                 if not schedule.finished:
                     if not has_started:
@@ -131,9 +131,9 @@ class Driver:
 
     def _drop_eliminated(self, waves: Waves, arms: Sequence[str]) -> None:
         for arm, reason in waves.eliminated(self._outcome.receipts, arms).items():
-            self._outcome.dropped[arm] = reason
-            self._outcome.note("arm_dropped", reason, arm=arm)
-            self._reporter.arm_dropped(arm, reason)
+            self._outcome.eliminated[arm] = reason
+            self._outcome.note("arm_eliminated", reason, arm=arm)
+            self._reporter.arm_eliminated(arm, reason)
 
     def _work(self, *, is_last: bool) -> None:
         """Runs until no task is left, or until the control fails, since nothing can be compared without it."""

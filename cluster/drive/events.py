@@ -10,8 +10,8 @@ class Event:
 
     Attributes:
         at: UTC, ISO 8601.
-        kind: `resumed`, `reused`, `reuse_refused`, `retried`, `arm_failed`, `arm_dropped`, `slot_lost`,
-            `out_of_memory`, `hung`, `straggler`, `race`, `published_elsewhere`, `nondeterminism`, `wobble`,
+        kind: `resumed`, `reused`, `reuse_refused`, `retried`, `arm_failed`, `arm_eliminated`, `slot_lost`,
+            `out_of_memory`, `hung`, `straggler`, `race`, `published_elsewhere`, `nondeterminism`, `batch_sensitivity`,
             `confounded`, `budget` (its soft bound is passed) or `stopped`.
         arm: The arm, if one is meant.
         unit: The unit, or -1.

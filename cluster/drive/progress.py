@@ -70,7 +70,7 @@ class ProgressReporter:
         self._show: Callable[[Progress], None] = lambda _progress: None
         self._rows = {arm.name: dict[int, int]() for arm in run.experiment.arms}
         self._failed: dict[str, str] = {}
-        self._dropped: dict[str, str] = {}
+        self._eliminated: dict[str, str] = {}
         self._counts = SlotCounts()
         self._spent_before = spent_before(store, run)
         self._num_evaluated = self._num_rows_evaluated = self._bytes_fetched = 0
@@ -99,9 +99,9 @@ class ProgressReporter:
         """This arm will not be finished."""
         self._failed[arm] = reason
 
-    def arm_dropped(self, arm: str, reason: str) -> None:
+    def arm_eliminated(self, arm: str, reason: str) -> None:
         """This arm is out of the race."""
-        self._dropped[arm] = reason
+        self._eliminated[arm] = reason
 
     @property
     def spent(self) -> Spent:
@@ -145,7 +145,7 @@ class ProgressReporter:
 
     def progress(self, state: ProgressState, reason: str) -> Progress:
         """How far the run is."""
-        out = {*self._failed, *self._dropped}
+        out = {*self._failed, *self._eliminated}
         left = sum(self._num_units - len(done) for arm, done in self._rows.items() if arm not in out)
         spent_s = self._clock() - self._began_at_s
         return Progress(
@@ -160,7 +160,7 @@ class ProgressReporter:
                     num_units_done=len(done),
                     num_rows_done=sum(done.values()),
                     failed=self._failed.get(arm, ""),
-                    dropped=self._dropped.get(arm, ""),
+                    eliminated=self._eliminated.get(arm, ""),
                 )
                 for arm, done in self._rows.items()
             ),

@@ -48,12 +48,12 @@ class Slot:
             return self._failure("arm", f"cannot be loaded: {one_line(error)}", error)
         try:
             sensitivity = scorer.probe(times_control=work.times_control)
-            unit, is_sensitive = scorer.units[task.unit], sensitivity.exceeds(self._suite.wobble_tolerance)
-            if is_sensitive and self._suite.on_wobble == "fail":
+            unit, is_sensitive = scorer.units[task.unit], sensitivity.exceeds(self._suite.batch_sensitivity_tolerance)
+            if is_sensitive and self._suite.on_batch_sensitivity == "fail":
                 return self._failure(
                     "arm", f"its scores depend on the batch size: {sensitivity.description(self._suite)}"
                 )
-            if is_sensitive and self._suite.on_wobble == "batch_size_1":
+            if is_sensitive and self._suite.on_batch_sensitivity == "batch_size_1":
                 unit = replace(unit, batch_size=1)
             return work.perform(
                 task, unit, scorer=scorer, sensitivity=sensitivity, ledger=self._ledger, slot=self._name

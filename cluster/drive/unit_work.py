@@ -67,7 +67,7 @@ class PublishUnit:
             "environment_digest": scorer.environment.identity_digest,
             **scorer.conditions(),
             "batch_size": unit.batch_size,
-            "wobble": asdict(sensitivity),
+            "batch_sensitivity": asdict(sensitivity),
             **scorer.footprint(),
         }
         if scorer.paired_times is not None:

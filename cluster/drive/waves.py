@@ -14,7 +14,7 @@ Receipts = Mapping[str, Mapping[int, UnitReceipt]]
 
 
 class Waves:
-    """One wave with every unit: no arm is dropped."""
+    """One wave with every unit: no arm is eliminated."""
 
     def __init__(self, units: Sequence[Unit]) -> None:
         """Takes the dataset's units."""
@@ -85,7 +85,7 @@ class RaceWaves(Waves):
         self._left_after |= dict.fromkeys(eliminated, self._num_done)
         return {
             arm.arm: (
-                f"beaten in the race after {look.num_units} of {len(self._units)} units: {self._primary.name} "
+                f"eliminated in the race after {look.num_units} of {len(self._units)} units: {self._primary.name} "
                 f"{arm.mean:.6g}, behind '{look.leader}' by {arm.shortfall:.6g} and on the whole dataset behind the "
                 f"best by at least {arm.shortfall_low:.6g} (sure at all looks together: p = {arm.p_value:.3g}, "
                 f"{look.guarantee})"

@@ -38,10 +38,10 @@ def unit_keys(experiment: Experiment, *, dataset_digest: str, environment: Mappi
         # Measures of the whole dataset are made from these rows later: they shape no score.
         "scores": [metric.content() for metric in suite.metrics if metric.row_measure is not None],
         # The probe speaks of the primary metric; the tolerance decides of scores only where it does more than warn.
-        "wobble": [
-            suite.on_wobble,
+        "batch_sensitivity": [
+            suite.on_batch_sensitivity,
             suite.primary.content(),
-            None if suite.on_wobble == "warn" else suite.wobble_tolerance,
+            None if suite.on_batch_sensitivity == "warn" else suite.batch_sensitivity_tolerance,
         ],
         "probabilities": suite.stores_probabilities,
         "environment": dict(environment),

@@ -56,7 +56,7 @@ def document(store: Store, run_id: str) -> Document:
         "scores_digest": run_scores_digest(arms),
         "repeats": suite.repeats,
         "arms": [_arm(row, [each for each in metrics if each["arm"] == row["arm"]]) for row in arms],
-        "wobble_tolerance": suite.wobble_tolerance,
+        "batch_sensitivity_tolerance": suite.batch_sensitivity_tolerance,
         "reused": _reused(arms),
         "race": _race(arms) if run.experiment.race is not None else None,
         "cost": {
@@ -92,17 +92,24 @@ def _arm(arm: dict[str, Any], metrics: Sequence[dict[str, Any]]) -> dict[str, An
     return {
         **_nested(arm),
         "metrics": {row["metric"]: row["value"] for row in metrics},
-        "pass_std": {row["metric"]: row["pass_std"] for row in metrics if row["pass_std"] is not None},
+        "repeat_std": {row["metric"]: row["repeat_std"] for row in metrics if row["repeat_std"] is not None},
     }
 
 
 def _nested(arm: dict[str, Any]) -> dict[str, Any]:
     """The arm's row with what was found of its dependence on the batch size in one place; None if it failed."""
-    plain = {name: value for name, value in arm.items() if not name.startswith("wobble_")}
+    plain = {name: value for name, value in arm.items() if not name.startswith("batch_sensitivity_")}
     if arm["status"] != "complete":
-        return {**plain, "wobble": None}
-    found = {name: arm[f"wobble_{name}"] for name in ("max_abs_difference", "noise_floor", "reason")}
-    return {**plain, "wobble": {"rows": arm["wobble_num_rows"], "flips": arm["wobble_num_flips"], **found}}
+        return {**plain, "batch_sensitivity": None}
+    found = {name: arm[f"batch_sensitivity_{name}"] for name in ("max_abs_difference", "noise_floor", "reason")}
+    return {
+        **plain,
+        "batch_sensitivity": {
+            "rows": arm["batch_sensitivity_num_rows"],
+            "flips": arm["batch_sensitivity_num_flips"],
+            **found,
+        },
+    }
 
 
 def check_summary(report: CheckReport) -> dict[str, Any]:
@@ -128,9 +135,9 @@ def _reused(arms: Sequence[dict[str, Any]]) -> dict[str, Any]:
 
 def _race(arms: Sequence[dict[str, Any]]) -> dict[str, int]:
     """How much a race has saved."""
-    dropped = [row for row in arms if row["status"] == "dropped"]
+    eliminated = [row for row in arms if row["status"] == "eliminated"]
     return {
-        "num_dropped": len(dropped),
+        "num_eliminated": len(eliminated),
         "num_units": sum(row["num_units"] for row in arms),
-        "num_units_saved": sum(row["num_units"] - row["num_units_done"] for row in dropped),
+        "num_units_saved": sum(row["num_units"] - row["num_units_done"] for row in eliminated),
     }

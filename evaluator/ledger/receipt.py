@@ -79,8 +79,8 @@ class Sharing:
     def _shared(self, name: str, value: Any) -> Any:
         if isinstance(value, str):
             return sys.intern(value)
-        if name in ("determinism", "wobble"):
+        if name in ("determinism", "batch_sensitivity"):
             return self._known.setdefault(repr(value), value)
-        if name in ("score_sums", "pass_sums"):  # their names repeat, their numbers do not
+        if name in ("score_sums", "repeat_sums"):  # their names repeat, their numbers do not
             return {sys.intern(metric): total for metric, total in value.items()}
         return value

@@ -90,8 +90,8 @@ def run_lineage(store: Store, run_id: str) -> dict[str, Any]:
             "seed": suite.seed,
             "repeats": suite.repeats,
             "determinism": suite.determinism.model_dump(mode="json"),
-            "on_wobble": suite.on_wobble,
-            "wobble_tolerance": suite.wobble_tolerance,
+            "on_batch_sensitivity": suite.on_batch_sensitivity,
+            "batch_sensitivity_tolerance": suite.batch_sensitivity_tolerance,
             "metrics": {metric.name: metric.model_dump(mode="json", exclude={"name"}) for metric in suite.metrics},
         },
         "arms": {

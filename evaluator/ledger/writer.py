@@ -88,7 +88,7 @@ def publish_unit(
     """
     facts = {**circumstance, **asdict(result.timing)}
     if result.repeat_sums:
-        facts["pass_sums"] = result.repeat_sums
+        facts["repeat_sums"] = result.repeat_sums
     return _publish(store, result.table, result.digest, facts=facts, run=run, arm=arm, unit=unit)
 
 
@@ -127,8 +127,8 @@ _LASTING_FACTS = (
     "environment",
     "determinism",
     "batch_size",
-    "pass_sums",
-    "wobble",
+    "repeat_sums",
+    "batch_sensitivity",
     "weights_bytes",
     "num_parameters",
     "peak_memory_bytes",

@@ -59,7 +59,7 @@ class BatchSizeSensitivity:
         return self.reason or (
             f"alone, {self.num_flips} of {self.num_rows} rows are predicted otherwise than in batches of "
             f"{suite.batch_size}, and {suite.primary.name} moves by {self.noise_floor:.4g}, more than the tolerance of "
-            f"{suite.wobble_tolerance:g}"
+            f"{suite.batch_sensitivity_tolerance:g}"
         )
 
 

@@ -91,14 +91,14 @@ def decide(
         evidence: What is known of the arms beside their scores.
     """
     aa_arm = evidence.aa_arm
-    missing = {**evidence.dropped, **evidence.failed}
+    missing = {**evidence.eliminated, **evidence.failed}
     again = () if aa_arm is None else (_once_more(analysis, aa_arm, failed=missing.get(aa_arm)),)
-    failed, dropped = (
-        {arm: why for arm, why in out.items() if arm != aa_arm} for out in (evidence.failed, evidence.dropped)
+    failed, eliminated = (
+        {arm: why for arm, why in out.items() if arm != aa_arm} for out in (evidence.failed, evidence.eliminated)
     )
-    out = {analysis.control, *failed, *dropped, aa_arm}
+    out = {analysis.control, *failed, *eliminated, aa_arm}
     variants = [arm.arm for arm in analysis.arms if arm.arm not in out]
-    if not (variants or failed or dropped):
+    if not (variants or failed or eliminated):
         return (_first(analysis, policy), *again)
     floors = {arm: noise_floor.of(analysis, arm, evidence) for arm in variants}
     decisions = [_decided(analysis, policy, plan, arm, floor=floors[arm]) for arm in variants]
@@ -110,7 +110,9 @@ def decide(
         for arm, reason in failed.items()
         if arm != analysis.control
     ]
-    decisions += [Decision(arm, "reject", (reason,), "look at the arm that leads") for arm, reason in dropped.items()]
+    decisions += [
+        Decision(arm, "reject", (reason,), "look at the arm that leads") for arm, reason in eliminated.items()
+    ]
     return (*decisions, *again)
 
 

@@ -26,7 +26,7 @@ class ArmEvidence:
 
     Attributes:
         failed: Arms that could not be measured, with the reason. They are held, never rejected.
-        dropped: Arms that were eliminated in a race, with the reason. They are rejected.
+        eliminated: Arms that were eliminated in a race, with the reason. They are rejected.
         noise_floors: By how much an arm's primary metric depends on the batch size, in its units. An improvement that
             is not larger than the arm's or the control's is no improvement of the arm: it is held.
         aa_arm: The arm that is the control once more, if there is one: by how much it differs from the control is a
@@ -34,7 +34,7 @@ class ArmEvidence:
     """
 
     failed: Mapping[str, str] = field(default_factory=dict)
-    dropped: Mapping[str, str] = field(default_factory=dict)
+    eliminated: Mapping[str, str] = field(default_factory=dict)
     noise_floors: Mapping[str, float] = field(default_factory=dict)
     aa_arm: str | None = None
 

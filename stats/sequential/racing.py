@@ -1,9 +1,9 @@
 """Races: which arms are surely not the best after the first units of a dataset, taken in random order.
 
-An arm is dropped by one test of one hypothesis: "no rival is better by more than the margin, on the whole dataset".
+An arm is eliminated by one test of one hypothesis: "no rival is better by more than the margin, on the whole dataset".
 The arm's gambler stakes, unit after unit, on whoever led before that unit. Where the hypothesis holds, the expected
 fortune never grows, so that it ever grows (1 / alpha)-fold with probability alpha at most (Ville's inequality), at
-whatever unit one looks. Only the truly best arm can be dropped wrongly, and it has one gambler: however many arms
+whatever unit one looks. Only the truly best arm can be eliminated wrongly, and it has one gambler: however many arms
 race, alpha is not divided.
 
 Sources: Waudby-Smith & Ramdas (2020, Confidence sequences for sampling without replacement, NeurIPS 33), for the
@@ -43,7 +43,7 @@ class RacedArm:
         shortfall_low: The arm is worse than the best of its rivals on the whole dataset by at least this, with
             confidence 1 - alpha at all looks together, for this arm; 0 says nothing.
         p_value: Against "no rival is better by more than the margin"; valid at all looks together, for this arm.
-        eliminated: Whether it is at most alpha: the arm can be dropped.
+        eliminated: Whether it is at most alpha: the arm can be eliminated.
     """
 
     arm: str
@@ -61,7 +61,7 @@ class RaceLook:
     Attributes:
         num_units: Units so far.
         leader: The arm with the best mean so far; of equals, the first by name.
-        guarantee: `exact`: the best arm is dropped with probability alpha at most, whatever the scores.
+        guarantee: `exact`: the best arm is eliminated with probability alpha at most, whatever the scores.
             `approximate`: so far as no unit is much farther off than those before it, for scores without bounds.
         arms: The arms still in the race, in the order given.
     """
@@ -120,7 +120,7 @@ class RaceRules:
     Attributes:
         direction: Which direction of the score is better.
         margin: An arm is eliminated if it is worse by more than this, in units of the score; 0 or more.
-        alpha: The probability with which the best arm may be dropped.
+        alpha: The probability with which the best arm may be eliminated.
         bounds: The least and the largest score of a row, if there are such.
     """
 
@@ -145,7 +145,7 @@ def race(
 
     Args:
         sums_UA: Sums of the scores of each unit's rows, by arm, in the order in which the units were drawn. Arms are
-            all that started; NaN from the unit on at which an arm was dropped.
+            all that started; NaN from the unit on at which an arm was eliminated.
         rows_U: Rows in each of these units.
         arms: Names of the arms.
         dataset: The whole dataset.
@@ -233,7 +233,7 @@ def _check_sums(sums_UA: Floats, rows_U: Floats, *, arms: Sequence[str], bounds:
         (
             gone_UA[:-1] & ~gone_UA[1:],
             "a sum is missing before others of its arm",
-            "none missing until an arm is dropped",
+            "none missing until an arm is eliminated",
         ),
         (np.isinf(sums_UA), "a sum is no finite number", "a finite number"),
         (_outside(sums_UA, rows_U, bounds), "a sum is outside what its rows can score", f"rows score {bounds}"),

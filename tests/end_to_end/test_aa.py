@@ -125,7 +125,7 @@ def test_a_race_does_not_drop_it(tmp_path):
     assert {arm["arm"]: arm["status"] for arm in report["arms"]} == {
         "control": "complete",
         "better": "complete",
-        "worst": "dropped",
+        "worst": "eliminated",
         "control-again": "complete",
     }
 

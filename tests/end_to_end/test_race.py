@@ -1,4 +1,4 @@
-"""A race drops arms that are clearly beaten, keeps what they scored, and measures the others as if there were none."""
+"""A race eliminates arms that are clearly worse, keeps what they scored, and measures the others as if there were none."""
 
 import pytest
 from rich.console import Console
@@ -48,27 +48,34 @@ def by_arm(report) -> dict[str, dict]:
 def test_arms_that_are_clearly_beaten_are_dropped_early_and_rejected(raced):
     _, report = raced
     arms = by_arm(report)
-    assert {name for name, arm in arms.items() if arm["status"] == "dropped"} >= {"bad-0", "bad-10"}
+    assert {name for name, arm in arms.items() if arm["status"] == "eliminated"} >= {"bad-0", "bad-10"}
     assert arms["best"]["status"] == "complete"
     assert arms["bad-0"]["num_units_done"] < NUM_UNITS
     decisions = {row["arm"]: row for row in report["decisions"]}
     assert decisions["bad-0"]["decision"] == "reject"
-    assert "beaten in the race after" in decisions["bad-0"]["reasons"][0]
+    assert "eliminated in the race after" in decisions["bad-0"]["reasons"][0]
     assert decisions["best"]["decision"] == "promote"
-    assert "arm_dropped" in {event["kind"] for event in report["events"]}
+    assert "arm_eliminated" in {event["kind"] for event in report["events"]}
 
 
 def test_the_report_says_what_was_saved_and_lists_no_dropped_arm(raced, capsys):
     _, report = raced
     saved = sum(NUM_UNITS - arm["num_units_done"] for arm in report["arms"])
-    num_dropped = sum(arm["status"] == "dropped" for arm in report["arms"])
-    assert report["race"] == {"num_dropped": num_dropped, "num_units": NUM_UNITS * len(ARMS), "num_units_saved": saved}
+    num_eliminated = sum(arm["status"] == "eliminated" for arm in report["arms"])
+    assert report["race"] == {
+        "num_eliminated": num_eliminated,
+        "num_units": NUM_UNITS * len(ARMS),
+        "num_units_saved": saved,
+    }
     (told,) = [event["message"] for event in report["events"] if event["kind"] == "race"]
     assert f"{saved} of {NUM_UNITS * len(ARMS)} units saved" in told
     console = Console(width=100)
     verdict.show(report, console)
     printed = capsys.readouterr().out
-    assert f"race: {num_dropped} of {len(ARMS)} arms dropped, {saved} of {NUM_UNITS * len(ARMS)} units saved" in printed
+    assert (
+        f"race: {num_eliminated} of {len(ARMS)} arms eliminated, {saved} of {NUM_UNITS * len(ARMS)} units saved"
+        in printed
+    )
     assert "bad-0 " not in printed
 
 
@@ -91,8 +98,8 @@ def test_arms_that_are_left_have_the_scores_and_differences_of_a_run_without_a_r
 
 def test_alpha_is_shared_with_the_arms_that_were_dropped(raced):
     _, report = raced
-    num_dropped = sum(arm["status"] == "dropped" for arm in report["arms"])
-    assert report["analysis"]["alpha"] == pytest.approx(0.05 * (len(ARMS) - 1 - num_dropped) / (len(ARMS) - 1))
+    num_eliminated = sum(arm["status"] == "eliminated" for arm in report["arms"])
+    assert report["analysis"]["alpha"] == pytest.approx(0.05 * (len(ARMS) - 1 - num_eliminated) / (len(ARMS) - 1))
 
 
 def test_scores_of_a_dropped_arm_stay_in_the_store_but_are_no_part_of_the_run(raced):
@@ -147,7 +154,7 @@ def test_an_arm_that_fails_leaves_the_race_to_the_others(tmp_path):
     assert {name: arm["status"] for name, arm in by_arm(report).items()} == {
         "control": "complete",
         "best": "complete",
-        "bad-0": "dropped",
+        "bad-0": "eliminated",
         "broken": "failed",
     }
 
@@ -155,5 +162,5 @@ def test_an_arm_that_fails_leaves_the_race_to_the_others(tmp_path):
 def test_where_the_control_is_the_best_one_arm_stays_to_be_compared_with_it(tmp_path):
     arms = {"control": ARMS["best"], "bad-0": ARMS["bad-0"], "bad-10": ARMS["bad-10"]}
     report = run(builders.write_experiment(tmp_path, arms=arms, num_rows=NUM_ROWS, race=RACE))
-    assert sorted(arm["status"] for arm in report["arms"]) == ["complete", "complete", "dropped"]
+    assert sorted(arm["status"] for arm in report["arms"]) == ["complete", "complete", "eliminated"]
     assert {row["decision"] for row in report["decisions"]} == {"reject"}

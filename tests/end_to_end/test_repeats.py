@@ -109,13 +109,13 @@ def test_each_pass_is_what_a_run_of_its_own_seed_gives(repeated, tmp_path, arm):
     alone = []
     for seed in (5, 6, 7, 8):
         one = run(prepared(tmp_path / str(seed), arms={"control": ARMS["control"], arm: ARMS[arm]}, seed=seed))
-        assert arm_of(one, arm)["pass_std"] == {}
+        assert arm_of(one, arm)["repeat_std"] == {}
         alone.append(arm_of(one, arm)["metrics"]["accuracy"])
     assert pass_values(ready, arm) == pytest.approx(alone, abs=1e-12)
     found = arm_of(report, arm)
     assert found["metrics"]["accuracy"] == pytest.approx(statistics.mean(alone), abs=1e-12)
-    assert found["pass_std"]["accuracy"] == pytest.approx(statistics.stdev(alone), abs=1e-12)
-    assert found["pass_std"]["accuracy"] > 0
+    assert found["repeat_std"]["accuracy"] == pytest.approx(statistics.stdev(alone), abs=1e-12)
+    assert found["repeat_std"]["accuracy"] > 0
 
 
 @pytest.mark.parametrize("arm", ["noisy", "dropping"])
@@ -131,7 +131,7 @@ def test_the_spread_and_the_noise_that_is_left_are_those_of_independent_passes(t
         assert left[repeats] == pytest.approx(variance / repeats, rel=0.4)  # of 200 rows: three standard errors
     assert left[16] < left[1] / 8
     low, high = stats.chi2.ppf([1e-4, 1 - 1e-4], df=15) / 15 * variance / NUM_ROWS
-    assert low < arm_of(report, arm)["pass_std"]["accuracy"] ** 2 < high
+    assert low < arm_of(report, arm)["repeat_std"]["accuracy"] ** 2 < high
 
 
 def test_the_spread_is_shown_and_averages_are_compared_as_numbers(repeated):
@@ -143,7 +143,7 @@ def test_the_spread_is_shown_and_averages_are_compared_as_numbers(repeated):
     printed = io.StringIO()
     verdict.show(report, Console(file=printed, width=80))
     _, _, table = printed.getvalue().partition("std. deviation of 4 passes")
-    assert f"{arm_of(report, 'noisy')['pass_std']['accuracy']:.4g}" in table
+    assert f"{arm_of(report, 'noisy')['repeat_std']['accuracy']:.4g}" in table
 
 
 def test_a_variant_without_chance_scores_as_in_one_pass_and_has_no_spread(repeated, tmp_path):
@@ -152,8 +152,8 @@ def test_a_variant_without_chance_scores_as_in_one_pass_and_has_no_spread(repeat
     once = run(prepared(tmp_path / "once", arms=arms))
     thrice = run(prepared(tmp_path / "thrice", arms=arms, repeats=3))
     assert thrice["scores_digest"] == once["scores_digest"]
-    assert [arm["pass_std"] for arm in thrice["arms"]] == [{"accuracy": 0.0, "log_loss": 0.0}] * 2
-    assert [arm["wobble"]["noise_floor"] for arm in thrice["arms"]] == [0.0, 0.0]
+    assert [arm["repeat_std"] for arm in thrice["arms"]] == [{"accuracy": 0.0, "log_loss": 0.0}] * 2
+    assert [arm["batch_sensitivity"]["noise_floor"] for arm in thrice["arms"]] == [0.0, 0.0]
     assert arm_of(report, "control")["scores_digest"] == arm_of(once, "control")["scores_digest"]
 
 
@@ -162,7 +162,7 @@ def test_units_are_taken_over_only_where_they_were_repeated_as_often(tmp_path):
     more = {**ARMS, "better": builders.variant()}
     again = run(prepared(tmp_path, arms=more, repeats=2))
     assert again["reused"]["num_arms"] == 3
-    assert arm_of(again, "noisy")["pass_std"] == arm_of(first, "noisy")["pass_std"]
+    assert arm_of(again, "noisy")["repeat_std"] == arm_of(first, "noisy")["repeat_std"]
     assert run(prepared(tmp_path, arms=more, repeats=3))["reused"]["num_arms"] == 0
 
 

@@ -45,8 +45,8 @@ def verdict(report: Document) -> RenderableType:
 
 
 def _shown_arms(report: Document) -> list[dict[str, Any]]:
-    """All arms but those that a race has dropped."""
-    return [arm for arm in report["arms"] if arm["status"] != "dropped"]
+    """All arms but those that a race has eliminated."""
+    return [arm for arm in report["arms"] if arm["status"] != "eliminated"]
 
 
 def _verdict_table(report: Document) -> Table:
@@ -117,8 +117,8 @@ def _spread(report: Document) -> list[RenderableType]:
     for name in report["directions"]:
         table.add_column(name, justify="right", overflow="fold")
     for arm in report["arms"]:
-        if arm["pass_std"]:
-            table.add_row(arm["arm"], *(formatting.amount(arm["pass_std"][name]) for name in report["directions"]))
+        if arm["repeat_std"]:
+            table.add_row(arm["arm"], *(formatting.amount(arm["repeat_std"][name]) for name in report["directions"]))
     return [table]
 
 
@@ -157,13 +157,13 @@ def _cost_table(report: Document) -> list[RenderableType]:
 
 
 def _race_note(report: Document) -> list[Text]:
-    """How many arms the race has dropped; each with its reason is in the JSON."""
+    """How many arms the race has eliminated; each with its reason is in the JSON."""
     race = report["race"]
     if race is None:
         return []
     return [
         Text(
-            f"race: {race['num_dropped']} of {len(report['arms'])} arms dropped, {race['num_units_saved']} of "
+            f"race: {race['num_eliminated']} of {len(report['arms'])} arms eliminated, {race['num_units_saved']} of "
             f"{race['num_units']} units saved; why each: assay report {report['run_id']} --ledger {report['ledger']} --json"
         )
     ]
@@ -184,24 +184,28 @@ def dataset_notes(dataset: Document) -> list[Text]:
 def _batch_size_notes(report: Document) -> list[Text]:
     """How far the arms' scores depend on the batch size, and a warning for each that does too far."""
     notes = []
-    primary, measured = report["primary"], [arm["wobble"] for arm in report["arms"] if arm["wobble"] is not None]
-    floors = [wobble["noise_floor"] for wobble in measured if wobble["noise_floor"] is not None]
+    primary, measured = (
+        report["primary"],
+        [arm["batch_sensitivity"] for arm in report["arms"] if arm["batch_sensitivity"] is not None],
+    )
+    floors = [sensitivity["noise_floor"] for sensitivity in measured if sensitivity["noise_floor"] is not None]
     if floors:
-        num_rows = max(wobble["rows"] for wobble in measured)
-        flips = f"{sum(wobble['flips'] for wobble in measured)} predictions flip"
+        num_rows = max(sensitivity["rows"] for sensitivity in measured)
+        flips = f"{sum(sensitivity['flips'] for sensitivity in measured)} predictions flip"
         notes.append(
             Text(f"{num_rows} rows of each arm scored alone: {primary} moves by {max(floors):.2g} at most, {flips}")
         )
     for arm in report["arms"]:
-        wobble = arm["wobble"]
-        if wobble is None or (
-            wobble["noise_floor"] is not None and wobble["noise_floor"] <= report["wobble_tolerance"]
+        sensitivity = arm["batch_sensitivity"]
+        if sensitivity is None or (
+            sensitivity["noise_floor"] is not None
+            and sensitivity["noise_floor"] <= report["batch_sensitivity_tolerance"]
         ):
             continue
         scored = "; its rows were scored one by one" if arm["batch_size"] == 1 else ""
-        found = wobble["reason"] or (
-            f"{wobble['flips']} of {wobble['rows']} predictions flip when rows are scored alone, {primary} moves by "
-            f"{wobble['noise_floor']:.4g}"
+        found = sensitivity["reason"] or (
+            f"{sensitivity['flips']} of {sensitivity['rows']} predictions flip when rows are scored alone, {primary} moves by "
+            f"{sensitivity['noise_floor']:.4g}"
         )
         notes.append(Text(f"warning: {arm['arm']} depends on the batch size: {found}{scored}", style="yellow"))
     return notes

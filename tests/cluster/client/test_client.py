@@ -478,12 +478,12 @@ def test_status_shows_cost_slots_speed_and_dropped_arms(tmp_path, faked, jobs, m
     first = faked.submit(builders.write_experiment(tmp_path))
     jobs.jobs[first.submission_id] = "RUNNING"
     spent = Spent(slot_s=5400, cpu_s=5400, gpu_s=1800, price=1234.5)
-    tell(first, "running", spent=spent, dropped="beaten by 'control' by 0.2")
+    tell(first, "running", spent=spent, eliminated="eliminated by 'control' by 0.2")
     told = CliRunner().invoke(main.app, ["status", "small"], catch_exceptions=False).stdout
     for words in (
         "running: 10 of 14 units, 296 rows, 1 of 2 slots busy, 1,234 rows/s, about 30 s to go, 4 retries",
-        "1 arms dropped, cost so far 1.5 slot-hours, 0.5 GPU-hours, price 1,234.50",
-        "better: 3/7 units  dropped: beaten by 'control' by 0.2",
+        "1 arms eliminated, cost so far 1.5 slot-hours, 0.5 GPU-hours, price 1,234.50",
+        "better: 3/7 units  eliminated by 'control' by 0.2",
     ):
         assert words in told
     tell(first, "stopped", reason="the budget is spent\nand more")

@@ -163,7 +163,7 @@ def test_an_arm_whose_slots_disagree_on_the_batch_size_fails_alone(tmp_path, mon
         return type(found)(num_rows=found.num_rows, num_flips=1, max_abs_difference=1.0, noise_floor=0.5)
 
     monkeypatch.setattr(ArmScorer, "probe", on_two_hosts)
-    suite = {**builders.SUITE, "on_wobble": "batch_size_1"}
+    suite = {**builders.SUITE, "on_batch_sensitivity": "batch_size_1"}
     if arm == "control":
         with pytest.raises(RunError, match=r"the control 'control' could not be measured.*1 on .*8 on"):
             run(tmp_path, suite=suite)

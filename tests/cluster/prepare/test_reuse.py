@@ -137,7 +137,7 @@ def test_rows_that_were_taken_over_belong_to_their_new_run_and_name_the_file_the
         pytest.param(changed_suite(batch_size=16), id="batch_size"),  # the units are the same 32 rows
         pytest.param(changed_suite(seed=1), id="seed"),
         pytest.param(changed_suite(determinism={"threads": 2}), id="determinism"),
-        pytest.param(changed_suite(on_wobble="batch_size_1"), id="on_wobble"),
+        pytest.param(changed_suite(on_batch_sensitivity="batch_size_1"), id="on_batch_sensitivity"),
         pytest.param(
             changed_suite(metrics=[*builders.SUITE["metrics"], {"name": "brier", "measure": "brier"}]), id="metrics"
         ),

@@ -18,14 +18,14 @@ from tests import builders
 ARMS = {
     "control": builders.variant(flip_every=4),
     "best": builders.variant(),
-    "beaten": builders.variant(cut=0.0),
+    "worse": builders.variant(cut=0.0),
     "broken": builders.variant("raises", above=0.99),
 }
 
 
 @pytest.fixture(scope="module")
 def whole(tmp_path_factory) -> Path:
-    """A committed run with a dropped and a failed arm, in the log; a committed one that is not; one half done."""
+    """A committed run with an eliminated and a failed arm, in the log; a committed one that is not; one half done."""
     folder = tmp_path_factory.mktemp("whole")
     race = {"first_units": 8, "growth": 1.5}
     for seed in (0, 1, 2):
@@ -86,7 +86,7 @@ def key_of(ledger: Path, path: Path) -> str:
 
 
 UNNAMED = [  # units that no commit record names: their own receipts tell
-    "data/scores/run_id={run}/beaten/*.parquet",
+    "data/scores/run_id={run}/worse/*.parquet",
     "data/scores/run_id={run}/broken/*.parquet",
     "data/scores/run_id={half}/control/*.parquet",
 ]
@@ -151,7 +151,7 @@ REMOVED = [pattern for pattern in EVIDENCE if "000004" not in pattern] + [
 def test_a_removed_file_is_named(ledger, names, pattern):
     path = found(ledger, pattern, names)
     path.unlink()
-    is_part_of_a_run = not {"beaten", "broken"} & set(path.parts)  # of these two, only the number of units is recorded
+    is_part_of_a_run = not {"worse", "broken"} & set(path.parts)  # of these two, only the number of units is recorded
     key = key_of(ledger, path) if is_part_of_a_run else f"{key_of(ledger, path.parent)}/"
     assert "is missing" in named(ledger)[key]
 

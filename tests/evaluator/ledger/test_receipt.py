@@ -7,7 +7,7 @@ from assay.evaluator.ledger.receipt import Sharing, UnitReceipt
 
 REPEATED = {
     "determinism": {f"flag_{number}": "a value that is rather long" for number in range(12)},
-    "wobble": {"num_rows": 32, "num_flips": 0, "max_abs_difference": 0.25, "noise_floor": 0.5, "reason": ""},
+    "batch_sensitivity": {"num_rows": 32, "num_flips": 0, "max_abs_difference": 0.25, "noise_floor": 0.5, "reason": ""},
     "host": "a-host-with-a-long-name.of.a.long.domain",
     "environment_digest": f"sha256:{'e' * 64}",
 }
@@ -34,9 +34,9 @@ def test_a_shared_receipt_says_the_same_in_less_than_half_the_memory():
 
 def test_what_differs_is_kept_apart():
     share = Sharing()
-    other = {**REPEATED["wobble"], "num_flips": 3}
-    first, second, third = (share(pickle.loads(each)) for each in (sent(0), sent(1, wobble=other), sent(2)))
-    assert first.facts["wobble"] is third.facts["wobble"]
+    other = {**REPEATED["batch_sensitivity"], "num_flips": 3}
+    first, second, third = (share(pickle.loads(each)) for each in (sent(0), sent(1, batch_sensitivity=other), sent(2)))
+    assert first.facts["batch_sensitivity"] is third.facts["batch_sensitivity"]
     assert first.facts["determinism"] is second.facts["determinism"]
-    assert second.facts["wobble"] == other
-    assert first.facts["wobble"]["num_flips"] == 0
+    assert second.facts["batch_sensitivity"] == other
+    assert first.facts["batch_sensitivity"]["num_flips"] == 0

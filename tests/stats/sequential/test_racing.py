@@ -126,14 +126,14 @@ def test_over_all_orders_of_the_units_no_level_is_exceeded(population, margin):
 @pytest.mark.parametrize("bounds", [(0.0, 1.0), None])
 def test_the_best_of_many_arms_stays_and_most_others_go(bounds):
     """Sorted data: units differ strongly. A binomial of 0.05 exceeds 8 of 60 once in 300."""
-    num_units, num_dropped, num_left = 60, 0, []
+    num_units, num_eliminated, num_left = 60, 0, []
     for seed in range(60):
         sums_UA = drawn(num_units, 12, seed=seed, gaps=np.array([0.0] * 2 + [0.25] * 10)).astype(float)
         best = "abcdefghijkl"[int(np.argmax(sums_UA.sum(axis=0)))]
         found = look(np.random.default_rng(seed).permutation(sums_UA)[:40], num_units, bounds=bounds)
-        num_dropped += best in eliminated(found)
+        num_eliminated += best in eliminated(found)
         num_left.append(12 - len(eliminated(found)))
-    assert num_dropped <= 8
+    assert num_eliminated <= 8
     assert np.mean(num_left) < 4
 
 
@@ -238,7 +238,7 @@ def test_an_arm_that_can_no_longer_win_is_eliminated_for_certain():
 
 
 def test_a_unit_worse_than_thought_possible_ends_the_bet_without_bounds():
-    """Without it, the arm would be dropped; after it, the gambler has nothing left to stake."""
+    """Without it, the arm would be eliminated; after it, the gambler has nothing left to stake."""
     assert eliminated(look([[2, 1]] * 20, 40, bounds=None)) == {"b"}
     found = look([[2, 1]] * 4 + [[0, 9]] + [[2, 1]] * 15, 40, bounds=None)
     assert found.guarantee == "approximate"

@@ -29,32 +29,36 @@ def of(report, arm):
 def test_an_improvement_below_the_noise_floor_is_held(tmp_path):
     report = run(tmp_path)
     row, decision = of(report, "mixing")
-    assert row["wobble"]["rows"] == 32
-    assert row["wobble"]["flips"] > 10
-    assert row["wobble"]["noise_floor"] > 0.001 == report["wobble_tolerance"]
+    assert row["batch_sensitivity"]["rows"] == 32
+    assert row["batch_sensitivity"]["flips"] > 10
+    assert row["batch_sensitivity"]["noise_floor"] > 0.001 == report["batch_sensitivity_tolerance"]
     (comparison,) = [each for each in report["analysis"]["comparisons"] if each["arm"] == "mixing"]
-    assert 0 < comparison["ci_low"] < comparison["estimate"] < row["wobble"]["noise_floor"]
+    assert 0 < comparison["ci_low"] < comparison["estimate"] < row["batch_sensitivity"]["noise_floor"]
     assert decision["decision"] == "hold"
     assert "noise floor" in decision["reasons"][0]
     row, decision = of(report, "better")
-    assert (row["wobble"]["noise_floor"], row["wobble"]["flips"], decision["decision"]) == (0, 0, "promote")
-    assert [(event["kind"], event["arm"]) for event in report["events"]] == [("wobble", "mixing")]
+    assert (row["batch_sensitivity"]["noise_floor"], row["batch_sensitivity"]["flips"], decision["decision"]) == (
+        0,
+        0,
+        "promote",
+    )
+    assert [(event["kind"], event["arm"]) for event in report["events"]] == [("batch_sensitivity", "mixing")]
     printed = io.StringIO()
     verdict.show(report, Console(file=printed, width=200))
     assert "mixing depends on the batch size" in printed.getvalue()
 
 
 def test_it_fails_where_the_suite_says_so(tmp_path):
-    report = run(tmp_path, on_wobble="fail")
+    report = run(tmp_path, on_batch_sensitivity="fail")
     row, decision = of(report, "mixing")
-    assert (row["status"], row["wobble"], decision["decision"]) == ("failed", None, "hold")
+    assert (row["status"], row["batch_sensitivity"], decision["decision"]) == ("failed", None, "hold")
     assert "depend on the batch size" in decision["reasons"][0]
     assert of(report, "better")[1]["decision"] == "promote"
 
 
 def test_rows_are_scored_one_by_one_where_the_suite_says_so(tmp_path):
     batches = run(tmp_path / "batches")
-    report = run(tmp_path / "alone", on_wobble="batch_size_1")
+    report = run(tmp_path / "alone", on_batch_sensitivity="batch_size_1")
     row, _ = of(report, "mixing")
     assert row["batch_size"] == 1
     labels = [each["y"] for each in builders.rows(200)]
@@ -65,7 +69,7 @@ def test_rows_are_scored_one_by_one_where_the_suite_says_so(tmp_path):
 
 
 def test_a_tolerance_is_in_units_of_the_primary_metric(tmp_path):
-    report = run(tmp_path, wobble_tolerance=0.9, on_wobble="fail")
+    report = run(tmp_path, batch_sensitivity_tolerance=0.9, on_batch_sensitivity="fail")
     assert of(report, "mixing")[0]["status"] == "complete"
     assert report["events"] == []
 
@@ -75,5 +79,5 @@ def test_a_resumed_run_and_a_reused_arm_keep_what_was_found(tmp_path):
     again = run(tmp_path, arms={**ARMS, "more": builders.variant(flip_every=9)})
     assert again["reused"]["num_arms"] == 3
     for arm in ARMS:
-        assert of(again, arm)[0]["wobble"] == of(first, arm)[0]["wobble"]
+        assert of(again, arm)[0]["batch_sensitivity"] == of(first, arm)[0]["batch_sensitivity"]
     assert of(again, "mixing")[1]["decision"] == "hold"
