@@ -138,5 +138,5 @@ def test_identical_arms_and_constant_differences_are_told_so():
 
 
 def test_missing_keys_are_refused():
-    with pytest.raises(SamplesError, match="differ in number"):
+    with pytest.raises(SamplesError, match="number of keys differs from the number of rows"):
         bootstrap.bootstrap_sums(np.ones((5, 1, 2)), mean_metric, keys_R=KEYS[:4])

@@ -93,7 +93,7 @@ def test_scores_are_pseudo_values_of_the_jackknife(kind):
     scores = answers.pseudo_values()
     estimate = scores.mean(axis=0)
     without = np.array(
-        [answers.taken(np.arange(num_rows) != row).pseudo_values().mean(axis=0) for row in range(num_rows)]
+        [answers.subset(np.arange(num_rows) != row).pseudo_values().mean(axis=0) for row in range(num_rows)]
     )
     expected = estimate + (num_rows - 1) * (without.mean(axis=0) - without)
     if kind == "auroc":  # DeLong's scale is the jackknife's but for a factor near 1

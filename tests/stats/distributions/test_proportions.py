@@ -115,7 +115,7 @@ def test_intervals_cover_and_the_midp_holds_its_level_by_full_enumeration():
     [
         (lambda: proportions.mcnemar_midp(-1, 3), "negative"),
         (lambda: proportions.tango_interval(3, 3, num_rows=5, alpha=0.05), "at least 6"),
-        (lambda: proportions.tango_interval(3, 3, num_rows=9, alpha=0), "error rate"),
+        (lambda: proportions.tango_interval(3, 3, num_rows=9, alpha=0), "alpha must be a probability"),
         (lambda: proportions.tango_noninferiority(3, 3, num_rows=9, margin=1), "margin"),
         (
             lambda: proportions.newcombe_interval(4, 3, successes_reference=1, num_rows_reference=3, alpha=0.05),

@@ -194,27 +194,30 @@ def test_the_wrong_tail_counts_only_if_asked():
     [
         ({"design": "paired"}, "effect, rows.*--effect"),
         ({"design": "paired", "effect": 0.3}, "sd_difference.*--sd-difference"),
-        ({"design": "paired", "effect": 0, "sd_difference": 1}, "effect of nothing"),
+        ({"design": "paired", "effect": 0, "sd_difference": 1}, "effect of 0 cannot be detected"),
         ({"design": "paired", "effect": 0.3, "sd_difference": -1}, "-1.*above 0"),
         ({"design": "paired", "effect": 0.3, "sd_difference": 1, "power": 1}, "power.*below 1"),
         ({"design": "paired", "effect": 0.3, "sd_difference": 1, "alpha": 0}, "alpha.*above 0"),
-        ({"design": "paired", "effect": 0.3, "sd_difference": 1, "arms": 1}, "arms.*from 2"),
+        ({"design": "paired", "effect": 0.3, "sd_difference": 1, "arms": 1}, "number of arms.*found 1.*2 or more"),
         ({"design": "paired", "rows": 1, "sd_difference": 1}, "at least 2"),
         ({"design": "paired", "rows": 40, "sd_difference": 1, "cluster_size": 20, "icc": 0.1}, "at least 100"),
-        ({"design": "paired", "effect": 1e-9, "sd_difference": 1}, "no number of rows"),
+        ({"design": "paired", "effect": 1e-9, "sd_difference": 1}, "too small to detect"),
         ({"design": "paired", "effect": 0.3, "sd": 1}, "--sd and --correlation"),
         ({"design": "paired", "effect": 0.3, "sd_difference": 1, "icc": 0.1}, "--cluster-size and --icc"),
-        ({"design": "paired", "effect": 0.3, "sd_difference": 1, "discordant": 0.1}, "says nothing of a paired.*means"),
+        (
+            {"design": "paired", "effect": 0.3, "sd_difference": 1, "discordant": 0.1},
+            "discordant: not applicable to a paired comparison of means",
+        ),
         ({"design": "paired", "scale": "binary", "effect": 0.3, "discordant": 0.2}, "at most discordant = 0.2"),
         ({"design": "paired", "scale": "binary", "effect": 0.3}, "--discordant"),
         ({"design": "paired", "scale": "binary", "rows": 3, "discordant": 0.01}, "score more rows"),
         (
             {"design": "paired", "scale": "binary", "rate_control": 0.1, "rate_variant": 0.9, "correlation": 0.9},
-            r"cannot correlate.*allowed: -1\.0000 to 0\.1111",
+            r"cannot have this correlation.*allowed: -1\.0000 to 0\.1111",
         ),
         (
             {"design": "paired", "scale": "binary", "rate_control": 0.1, "rate_variant": 0.2, "effect": 0.3},
-            "leave one of them out",
+            "leave out the effect or one of the rates",
         ),
         ({"design": "unpaired", "effect": 0.3}, "--sd,"),
         ({"design": "unpaired", "scale": "binary", "effect": 0.3, "rate_control": 0.8}, "outside 0 to 1"),
@@ -243,7 +246,9 @@ def test_a_pilot_gives_what_it_has():
     sd = float(np.std(samples.scores_RA[:, 2] - samples.scores_RA[:, 0], ddof=1))
     assert found.rows == answer(design="paired", sd_difference=sd, effect=0.5, arms=3).rows
     assert any("'c' against 'a'" in said for said in found.assumptions)
-    assert power.from_pilot(samples, plan_of()).rows == 200  # nothing asked: what the pilot itself could have seen
+    assert (
+        power.from_pilot(samples, plan_of()).rows == 200
+    )  # no effect and no rows: the minimum detectable effect of the pilot itself
 
 
 def test_a_pilot_of_zeros_and_ones_gives_discordance():
@@ -277,7 +282,7 @@ def test_a_pilot_says_which_rows_it_left_out_and_refuses_what_tells_nothing():
     assert any(
         "1 of the pilot's rows" in said for said in power.from_pilot(of_arms({"a": a, "b": b}), plan_of()).assumptions
     )
-    with pytest.raises(InvalidInput, match="varying amount"):
+    with pytest.raises(InvalidInput, match="no difference between two arms varies"):
         power.from_pilot(of_arms({"a": a, "b": a + 0.1}), plan_of(), effect=1)
     with pytest.raises(InvalidInput, match="0 or 1"):
         power.from_pilot(of_arms({"a": a, "b": b}), plan_of(scale="binary"), effect=0.1)

@@ -55,7 +55,7 @@ def test_waves_grow_to_all_units(num_units, options, expected):
 
 @pytest.mark.parametrize(("num_units", "first", "growth"), [(0, 8, 2), (5, 0, 2), (5, 8, 0.9), (5, 8, float("inf"))])
 def test_waves_that_go_nowhere_are_refused(num_units, first, growth):
-    with pytest.raises(InvalidInput, match="no schedule of waves"):
+    with pytest.raises(InvalidInput, match="not a valid schedule of waves"):
         racing.waves(num_units, first=first, growth=growth)
 
 
@@ -252,17 +252,17 @@ def good(**changes):
 @pytest.mark.parametrize(
     ("changes", "error", "words"),
     [
-        ({"alpha": 0.0}, InvalidInput, "not a probability of error"),
-        ({"margin": -0.1}, InvalidInput, "not a margin"),
-        ({"margin": float("nan")}, InvalidInput, "not a margin"),
-        ({"num_units": 1}, InvalidInput, "no part of the dataset"),
-        ({"num_rows": 21}, InvalidInput, "no part of the dataset"),
-        ({"num_rows": 1000}, InvalidInput, "no part of the dataset"),
-        ({"rows_U": [10, 11], "num_rows": 91}, InvalidInput, "not the rows of a unit"),
-        ({"sums_UA": [[8, 6, 5]], "arms": ["a", "b"]}, SamplesError, "not units x arms"),
-        ({"sums_UA": [[8, np.nan], [7, 7]]}, SamplesError, "missing before others of its arm"),
-        ({"sums_UA": [[8, np.inf], [7, 7]], "bounds": None}, SamplesError, "no finite number"),
-        ({"sums_UA": [[8, 11], [7, 7]]}, SamplesError, "outside what its rows can score"),
+        ({"alpha": 0.0}, InvalidInput, "alpha must be a probability"),
+        ({"margin": -0.1}, InvalidInput, "not a valid margin"),
+        ({"margin": float("nan")}, InvalidInput, "not a valid margin"),
+        ({"num_units": 1}, InvalidInput, "cannot be a part of the dataset"),
+        ({"num_rows": 21}, InvalidInput, "cannot be a part of the dataset"),
+        ({"num_rows": 1000}, InvalidInput, "cannot be a part of the dataset"),
+        ({"rows_U": [10, 11], "num_rows": 91}, InvalidInput, "not a valid number of rows of a unit"),
+        ({"sums_UA": [[8, 6, 5]], "arms": ["a", "b"]}, SamplesError, "do not have the shape units x arms"),
+        ({"sums_UA": [[8, np.nan], [7, 7]]}, SamplesError, "missing before other sums of its arm"),
+        ({"sums_UA": [[8, np.inf], [7, 7]], "bounds": None}, SamplesError, "not finite"),
+        ({"sums_UA": [[8, 11], [7, 7]]}, SamplesError, "outside the range of its rows' scores"),
         ({"sums_UA": [[8, -1], [7, 7]]}, SamplesError, "unit 0 in drawn order, arm 'b'"),
         ({"sums_UA": [[8, 8], [np.nan, np.nan]]}, SamplesError, "no arm is left"),
     ],
