@@ -23,7 +23,7 @@ SumsMetric = Callable[[Floats], Floats]
 """Maps sums over rows (... x A x S) to the metric (... x A)."""
 
 MAX_SHARE_UNDEFINED = 0.01
-"""Largest share of replicates with an undefined metric (recall without a positive row); above it nothing is inferred."""
+"""Largest share of replicates with an undefined metric, such as recall without a positive row; more is untestable."""
 
 _BLOCK_NUM_ROWS = 4096
 _BLOCK_NUM_REPLICATES = 512
@@ -70,7 +70,7 @@ def bootstrap_sums(
 ) -> Replicates:
     """Paired bootstrap of a metric that is a function of sums over rows: F1, BLEU, word error rate, ratios.
 
-    Koehn 2004 (EMNLP); Berg-Kirkpatrick, Burkett & Klein 2012 (EMNLP). Each row has a Poisson(1) weight (bootstrap_weights).
+    Koehn 2004 (EMNLP); Berg-Kirkpatrick, Burkett & Klein 2012 (EMNLP). Rows have Poisson(1) weights (bootstrap_weights).
 
     Args:
         statistics_RAS: The contribution of each row to each arm's sums.

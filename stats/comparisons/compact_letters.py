@@ -7,7 +7,7 @@ from assay.stats.results.comparison import Comparison
 
 
 def letters_of(comparisons: Sequence[Comparison], *, arms: Sequence[str], alpha: float) -> tuple[tuple[str, str], ...]:
-    """The compact letter display of all pairs, by insertion and absorption (Piepho 2004, J. Comput. Graph. Stat. 13:456).
+    """The letters of all pairs, by insertion and absorption (Piepho 2004, J. Comput. Graph. Stat. 13:456).
 
     Args:
         comparisons: All pairs of the arms.

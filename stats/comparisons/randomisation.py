@@ -93,7 +93,7 @@ def sign_flip_max_t(
 
 
 def _by_key(scores_RA: Floats, keys_R: Keys, *, control: int) -> tuple[Keys, Floats, Floats]:
-    """The distinct keys, the differences from the control summed over rows with that key, and the number of such rows."""
+    """The distinct keys, the differences from the control summed over each key's rows, and the number of these rows."""
     differences_RA = scores_RA - scores_RA[:, control : control + 1]
     different, place_R, counts = np.unique(keys_R, return_inverse=True, return_counts=True)
     if len(different) == len(keys_R):

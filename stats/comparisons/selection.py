@@ -24,7 +24,7 @@ class BestEstimate:
         index: Index of the largest estimate.
         estimate: The raw estimate, which is too large on average because it was selected.
         corrected: The hybrid median-unbiased estimate.
-        ci_low: Lower end of the hybrid interval, which covers the selected arm's true value with probability 1 - alpha.
+        ci_low: Lower end of the hybrid interval, which covers the selected true value with probability 1 - alpha.
         ci_high: Upper end.
     """
 
@@ -50,8 +50,8 @@ def best_of(estimates: Floats, covariance: Floats, *, alpha: float) -> BestEstim
         alpha: One minus the level of the interval.
 
     Returns:
-        The corrected estimate and its interval; if the largest estimate has no variance, the estimate itself and a point
-        interval.
+        The corrected estimate and its interval; if the largest estimate has no variance, the estimate itself and a
+        point interval.
 
     Raises:
         InvalidInput: There are no estimates, or one is not finite.

@@ -38,7 +38,7 @@ class Confidences:
         return Confidences(self.num_bins, self.hits_RA[rows_R], self.confidences_RA[rows_R])
 
     def pseudo_values(self) -> Floats:
-        """Jackknife pseudo-values: without a row, the sum over bins of |hits - confidence| changes in that row's bin only."""
+        """Jackknife pseudo-values: removing a row changes |hits - confidence| in that row's bin only."""
         scores_RA = np.empty(self.confidences_RA.shape)
         num_rows, num_arms = self.confidences_RA.shape
         for arm in range(num_arms):

@@ -55,7 +55,7 @@ class Classes:
         return Classes(self.metric, self.classes, self.labels_R[rows_R], self.predictions_RA[rows_R])
 
     def pseudo_values(self) -> Floats:
-        """Jackknife pseudo-values, computed once per combination of label and prediction: such rows are interchangeable."""
+        """Jackknife pseudo-values; rows with the same label and prediction are interchangeable."""
         num_classes = len(self.classes)
         scores_RA = np.empty(self.predictions_RA.shape)
         for arm, predictions_R in enumerate(self.predictions_RA.T):

@@ -39,7 +39,7 @@ class CorpusStatistic(Protocol):
         ...
 
     def pseudo_values(self) -> Floats:
-        """R x A, with the metric as mean; NaN for an arm whose metric is undefined on these rows or without one of them."""
+        """R x A, with the metric as mean; NaN if an arm's metric is undefined on these rows or without one of them."""
         ...
 
     def replicates(self, clusters_R: NDArray[np.int64] | None, keys_R: Keys) -> Replicates | None:

@@ -71,7 +71,7 @@ class ExplainedVariance:
         return ExplainedVariance(self.errors_RA[rows_R], self.labels_R[rows_R])
 
     def pseudo_values(self) -> Floats:
-        """Jackknife pseudo-values, from both sums of squares without each row; NaN if all labels, or all but one, are equal."""
+        """Jackknife pseudo-values, from both sums of squares; NaN if all labels, or all but one, are equal."""
         num_rows = len(self.labels_R)
         if len(np.unique(self.labels_R)) < 2 or np.unique(self.labels_R, return_counts=True)[1].max() >= num_rows - 1:
             return np.full(self.errors_RA.shape, np.nan)

@@ -165,7 +165,7 @@ def family(arms: ArmMeans, plan: Plan, pairs: tuple[Pair, ...], *, is_binary: bo
 
 
 def single_comparison(arms: ArmMeans, pair: Pair, *, alpha: float, is_binary: bool) -> Comparison:
-    """One comparison outside a family: McNemar and Tango's interval for 0/1 scores without clusters, else the paired t."""
+    """One comparison outside a family: McNemar with Tango's interval for independent 0/1 rows, else the paired t."""
     if is_binary and arms.num_clusters is None and arms.moments is not None:
         return paired_tests.mcnemar_holm(arms.moments, pairs=[pair], alpha=alpha).comparisons[0]
     lone = "paired_t" if arms.num_clusters is None else "paired_t_cr1"

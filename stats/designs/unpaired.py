@@ -33,7 +33,7 @@ def groups_of(samples: Samples) -> Groups:
 def measured_arms(samples: Samples, *, control: int) -> ArmMeans:
     """Means of the arms and their covariance; CR1 over the clusters of all arms together if rows have clusters.
 
-    With clusters `df` is clusters - 1; without, it is that of the smallest arm, while comparisons use their own (Welch).
+    With clusters `df` is clusters - 1; without, it is that of the smallest arm, and comparisons use their own (Welch).
 
     Raises:
         SamplesError: There are too few clusters, or an arm has fewer than two scores.
@@ -82,7 +82,7 @@ def measured_arms(samples: Samples, *, control: int) -> ArmMeans:
 
 
 def omnibus_test(samples: Samples, arms: ArmMeans, plan: Plan, *, is_binary: bool) -> OmnibusTest:
-    """The plan's omnibus test; `auto` is chi-square for 0/1 scores, Kruskal-Wallis for ordinal ones, else Welch's ANOVA.
+    """The plan's omnibus test; `auto` is chi-square for 0/1, Kruskal-Wallis for ordinal scores, else Welch's ANOVA.
 
     With clusters it is the Wald test on cluster totals, on any scale.
 
@@ -228,7 +228,7 @@ def _differ(one: Floats, other: Floats, rounding: float) -> bool:
 
 
 def _cluster_totals(samples: Samples, mean_A: Floats, *, num_clusters: int) -> Floats:
-    """Each cluster's contribution to the deviation of each arm's mean; CR1 is G / (G - 1) times their cross-products."""
+    """Each cluster's share of each arm's deviation from its mean; CR1 is G / (G - 1) times their cross-products."""
     assert samples.clusters_R is not None
     totals_AG = np.empty((len(samples.arms), num_clusters))
     for index, mean in enumerate(mean_A):

@@ -141,7 +141,7 @@ def _directions(rank: int) -> tuple[Floats, ...]:
 
 
 def _binned(largest_U: Floats) -> tuple[Floats, Floats]:
-    """Bins m(u) at equal width, each bin at its mean; the tail is smooth in m, so the error is second order in the width."""
+    """Equal bins of m(u), each at its mean; the tail is smooth in m, so the error is of second order in the width."""
     low, high = float(largest_U.min()), float(largest_U.max())
     if high - low < 1e-12:
         return np.array([high]), np.ones(1)

@@ -1,7 +1,7 @@
-"""Random row weights and signs, a function of row id, replicate and seed only: not of row order or the worker.
+"""Random row weights and signs: functions of row id, replicate and seed, not of row order or the worker.
 
-Axes: R rows, B replicates. Rows with the same key get the same weight in every replicate, so keys of clusters instead of
-rows give a cluster bootstrap.
+Axes: R rows, B replicates. Rows with the same key get the same weight in every replicate, so keys of clusters instead
+of rows give a cluster bootstrap.
 
 A 64-bit counter-based hash (the mixing function of SplitMix64: Steele, Lea & Flood 2014, OOPSLA; counter-based
 generators: Salmon et al. 2011, SC) of key and replicate gives four weights or 64 signs.
@@ -40,7 +40,7 @@ def row_keys(row_ids: Sequence[object] | NDArray[np.generic]) -> Keys:
 
 
 def poisson_weights(keys_R: Keys, *, first: int, num_replicates: int, seed: int = 0) -> NDArray[np.uint8]:
-    """Poisson(1) weights, B x R: how often each replicate takes each row (Chamandy et al. 2012; Hanley & MacGibbon 2006).
+    """Poisson(1) weights, B x R: how often a replicate takes a row (Chamandy et al. 2012; Hanley & MacGibbon 2006).
 
     The number of rows in a replicate is random too, which does not matter for a metric that is a ratio; in return,
     each row's weight is independent of all other rows.

@@ -29,7 +29,7 @@ def oneway(groups: Sequence[ArrayLike]) -> OmnibusTest:
 def oneway_of(moments: Sequence[Moments]) -> OmnibusTest:
     """One-way ANOVA from the moments of each arm's rows (one Moments per arm), however these were merged.
 
-    Sums of squares use shifted values, so a common offset of 1e12, as in NIST's SmLs07, loses no digit that float64 holds.
+    Sums of squares use shifted values, so a common offset of 1e12, as in NIST's SmLs07, loses no further digits.
     """
     groups = _Groups.of(moments)
     if untestable := groups.untestable("oneway", min_num_rows=1):

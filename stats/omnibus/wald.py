@@ -32,7 +32,7 @@ class QuadraticForm:
 
 
 def quadratic_form(mean_D: Floats, covariance_DD: Floats, *, rounding: float) -> QuadraticForm:
-    """Wald's quadratic form, on the scale of correlations, so that the rank does not depend on the units of single arms.
+    """Wald's quadratic form, on the scale of correlations, so that the rank does not depend on units of single arms.
 
     Args:
         mean_D: The estimate m.

@@ -72,7 +72,7 @@ def hardest_comparison(samples: Samples, plan: Plan) -> PilotComparison:
         raise SamplesError(
             "no difference between two arms varies in the pilot",
             field="score",
-            remedy="use a pilot with more rows, or give the standard deviation or the share of discordant rows directly",
+            remedy="use a pilot with more rows, or give the standard deviation or discordant share directly",
         )
     return hardest
 

@@ -29,7 +29,7 @@ class Coded:
 
 
 def _array(column: Column) -> Any:
-    """The column as one Arrow array. Typed Any because pyarrow's stubs do not cover dictionary arrays or their chunks."""
+    """The column as one Arrow array; Any, because pyarrow's stubs do not cover dictionary arrays or their chunks."""
     if isinstance(column, pa.ChunkedArray):
         whole = column.unify_dictionaries() if pa.types.is_dictionary(column.type) else column
         return whole.combine_chunks()

@@ -199,7 +199,7 @@ def _rows_of(
 def _averaged(
     scores: NDArray[np.float64], place: NDArray[np.int64], num_rows: int, repeats: int
 ) -> NDArray[np.float64]:
-    """Mean of each row's repeats, summed in ascending order so that the result does not depend on the order of lines."""
+    """Mean of each row's repeats, summed in ascending order so that the order of lines does not matter."""
     if repeats == 1:
         averaged = np.empty(num_rows)
         averaged[place] = scores

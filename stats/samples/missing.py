@@ -1,4 +1,4 @@
-"""Missing scores: applies the plan's rule, and reports how missingness differs between arms and how much it could matter.
+"""Missing scores: applies the plan's rule, and reports how arms differ in them and how much they could matter.
 
 Axes: R rows, A arms.
 """

@@ -124,7 +124,7 @@ def renumbered(clusters_R: NDArray[np.int64]) -> NDArray[np.int64]:
 
 
 def refuse_out_of_range(scores_RA: Scores, arms: tuple[str, ...], row_ids: NDArray[Any]) -> None:
-    """Raises SamplesError if the largest |score| is infinite or outside [SMALLEST, LARGEST]; names its first occurrence."""
+    """Raises SamplesError if the largest |score| is outside [SMALLEST, LARGEST] and not 0; names where it occurs."""
     # No copy here: the scores may be the largest array in memory.
     largest = max(
         float(np.fmax.reduce(scores_RA, axis=None, initial=0.0)),

@@ -72,8 +72,8 @@ def duels_of(
     """Leaders and stakes for each unit, which depend only on the units before it.
 
     The stake is the sum of the leads so far over the sum of their squares, where each lead is reduced by the next
-    unit's expectation if the leader is better by exactly the margin. An additional square, of half the worst lead, keeps
-    the first stakes small.
+    unit's expectation if the leader is better by exactly the margin. One more square, of half the worst lead, keeps the
+    first stakes small.
 
     Args:
         better_UA: Sums of the scores over each unit, larger is better; NaN from the unit on at which an arm was

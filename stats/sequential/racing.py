@@ -157,7 +157,7 @@ def race(
 
     Raises:
         InvalidInput: Margin or alpha is out of range, or the numbers of units and rows contradict each other.
-        SamplesError: A sum is missing before other sums of its arm, not finite, or outside the bounds; or no arm is left.
+        SamplesError: A sum is missing before others of its arm, not finite, or outside the bounds; or no arm is left.
     """
     rows = np.asarray(rows_U, dtype=np.float64)
     sums = np.asarray(sums_UA, dtype=np.float64)

@@ -1,4 +1,4 @@
-"""Analyses: the decision tree as the plan walks it, what does not fit, and the same bits for the same scores."""
+"""Analyses: the methods that a plan chooses, plans that do not fit, and the same bits for the same scores."""
 
 import json
 from dataclasses import replace
@@ -183,7 +183,7 @@ def test_the_estimate_of_the_winner_is_corrected_towards_the_others():
 
 
 def test_the_interval_of_the_winner_is_at_the_alpha_of_the_plan():
-    """Far ahead of all others it is one normal interval, but for the tenth of alpha that the projection takes."""
+    """Far ahead of all others, it is a normal interval except for the tenth of alpha spent on the projection."""
     scores = correlated(400, [0.0, 0.0, 5.0])
     for alpha in (0.01, 0.05, 0.2):
         found = analysis.analyze(samples_of(scores), plan(alpha=alpha))
@@ -222,7 +222,7 @@ def test_the_mde_is_found_with_its_power():
 
 @pytest.mark.parametrize("discordant", [0.004, 0.02, 0.1])
 def test_the_mde_of_rows_of_0_and_1_counts_the_rows_that_make_the_difference(discordant):
-    """By McNemar's own power: what one row in a few hundred could hide is not found by the spread of the others."""
+    """Against McNemar's own power: the spread of observed differences understates what unseen discordant rows add."""
     num_rows, rng = 1000, np.random.default_rng(5)
     few = round(discordant * num_rows / 2)
     control, arm = np.zeros(num_rows), np.zeros(num_rows)

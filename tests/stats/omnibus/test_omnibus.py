@@ -127,7 +127,7 @@ def test_two_arms_give_the_square_of_the_paired_t():
         found = test(moments(scores))
         assert found.statistic == pytest.approx(t.statistic**2)
         assert found.p_value == pytest.approx(t.pvalue)
-    # Clusters of one row each are no clusters.
+    # Clusters of one row each are equivalent to no clusters.
     assert cluster_wald(scores, np.arange(40)).p_value == pytest.approx(t.pvalue)
 
 
@@ -217,7 +217,7 @@ def test_arms_without_any_difference_are_told_so(found):
 @pytest.mark.parametrize(
     "found",
     [
-        # 0.1 is no float64: the differences vary by rounding, and that must not be tested
+        # 0.1 is not a float64: the differences vary by rounding errors, which must not be tested
         repeated_measures.rm_anova(moments(IDENTICAL + STEPS)),
         repeated_measures.hotelling(moments(IDENTICAL + STEPS)),
         # two variants differ by a constant from each other, though not from the control

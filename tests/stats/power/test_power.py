@@ -19,8 +19,8 @@ GOLDEN = golden("power")
 Z = 1.959963984540054
 
 
-def answer(**words):
-    return power.answer(Question(**words))
+def answer(**arguments):
+    return power.answer(Question(**arguments))
 
 
 def words_of(call):
@@ -64,17 +64,17 @@ def test_repeated_measures_power_agrees_with_the_noncentral_f_of_r(case):
 
 
 def test_rows_agree_with_miller_2024():
-    # Miller 2024 (arXiv:2411.00640), section 5: w^2 = 1/9, many generations a row, delta = 0.03, power 0.8: n = 969.
-    # Miller has a normal limit; t needs two rows more.
+    # Miller 2024 (arXiv:2411.00640), section 5: w^2 = 1/9, many generations per row, delta = 0.03, power 0.8: n = 969.
+    # Miller uses the normal limit; t needs two more rows.
     assert answer(design="paired", sd_difference=1 / 3, effect=0.03).rows == 971
 
 
 def test_rows_and_effects_are_inverse():
     for arms, family in ((2, "dunnett"), (5, "dunnett"), (5, "tukey")):
-        words = {"design": "paired", "sd_difference": 1.2, "arms": arms, "family": family}
-        rows = answer(**words, effect=0.3).rows_exact
-        assert answer(**words, rows=rows).effect == pytest.approx(0.3, rel=1e-9)
-        assert answer(**words, rows=rows, effect=0.3).power == pytest.approx(0.8, rel=1e-9)
+        arguments = {"design": "paired", "sd_difference": 1.2, "arms": arms, "family": family}
+        rows = answer(**arguments, effect=0.3).rows_exact
+        assert answer(**arguments, rows=rows).effect == pytest.approx(0.3, rel=1e-9)
+        assert answer(**arguments, rows=rows, effect=0.3).power == pytest.approx(0.8, rel=1e-9)
 
 
 def test_the_family_costs_rows_and_two_arms_are_not_adjusted():
@@ -88,7 +88,7 @@ def test_the_family_costs_rows_and_two_arms_are_not_adjusted():
 
 
 def test_power_of_a_family_is_what_simulation_finds():
-    """Four variants against a control, equally correlated; one is better. Brute force by max-T with its own critical."""
+    """Four variants against a control, equally correlated; one is better. Brute force by max-T."""
     rng = np.random.default_rng(1)
     num_rows, effect, num_sets = 40, 0.6, 4000
     design = MeanDesign(1.2, num_arms=5)
@@ -99,12 +99,12 @@ def test_power_of_a_family_is_what_simulation_finds():
 
 
 def test_clusters_multiply_rows_by_the_design_effect():
-    words = {"design": "paired", "sd_difference": 1.2, "effect": 0.1}
-    alone, clustered = answer(**words), answer(**words, cluster_size=20, icc=0.1)
+    arguments = {"design": "paired", "sd_difference": 1.2, "effect": 0.1}
+    alone, clustered = answer(**arguments), answer(**arguments, cluster_size=20, icc=0.1)
     assert clustered.rows == pytest.approx(alone.rows * 2.9, rel=0.02)  # a little more: t on clusters - 1
     assert clustered.rows > alone.rows * 2.9
     assert clustered.clusters == math.ceil(clustered.rows / 20)
-    assert answer(**words, cluster_size=1, icc=0.5).rows == alone.rows
+    assert answer(**arguments, cluster_size=1, icc=0.5).rows == alone.rows
 
 
 def test_power_with_clusters_is_what_simulation_finds():
@@ -183,14 +183,14 @@ def test_json_is_plain_and_complete():
 
 
 def test_the_wrong_tail_counts_only_if_asked():
-    words = {"design": "paired", "sd_difference": 1.0, "rows": 10, "effect": 0.01}
+    arguments = {"design": "paired", "sd_difference": 1.0, "rows": 10, "effect": 0.01}
     # R: power.t.test(10, delta = .01, sd = 1, type = "paired", strict = TRUE)$power
-    assert answer(**words, strict=True).power == pytest.approx(0.050092440, abs=1e-9)
-    assert answer(**words).power < 0.03
+    assert answer(**arguments, strict=True).power == pytest.approx(0.050092440, abs=1e-9)
+    assert answer(**arguments).power < 0.03
 
 
 @pytest.mark.parametrize(
-    ("words", "message"),
+    ("arguments", "message"),
     [
         ({"design": "paired"}, "effect, rows.*--effect"),
         ({"design": "paired", "effect": 0.3}, "sd_difference.*--sd-difference"),
@@ -229,13 +229,13 @@ def test_the_wrong_tail_counts_only_if_asked():
         ),
     ],
 )
-def test_bad_questions_are_refused_with_value_bound_and_remedy(words, message):
+def test_bad_questions_are_refused_with_value_bound_and_remedy(arguments, message):
     with pytest.raises(InvalidInput, match=message):
-        answer(**words)
+        answer(**arguments)
 
 
-def plan_of(**words):
-    return Plan(kind="Plan", version=1, control="a", **words)
+def plan_of(**arguments):
+    return Plan(kind="Plan", version=1, control="a", **arguments)
 
 
 def test_a_pilot_gives_what_it_has():

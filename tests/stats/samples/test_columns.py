@@ -1,4 +1,4 @@
-"""Samples: the same rows in every arm, whatever order they came in, or an error that names the rows."""
+"""Samples: the same rows in every arm, in any input order, or an error that names the rows."""
 
 import numpy as np
 import pyarrow as pa

@@ -1,4 +1,4 @@
-"""Tables of scores: csv and parquet, long and wide, and what is wrong with them."""
+"""Tables of scores: csv and parquet, long and wide, and errors in them."""
 
 import numpy as np
 import pyarrow as pa
@@ -112,7 +112,7 @@ def test_a_bad_table_is_refused_by_place_and_value(write, text, changes, words):
 def test_a_file_that_is_no_table_is_refused(write, tmp_path):
     with pytest.raises(SamplesError, match="file not found"):
         read_scores(tmp_path / "nothing.csv", plan())
-    with pytest.raises(SamplesError, match="unknown file extension for a table of scores.*\\.csv.*\\.parquet"):
+    with pytest.raises(SamplesError, match=r"unknown file extension for a table of scores.*\.csv.*\.parquet"):
         read_scores(write("{}", "scores.json"), plan())
     with pytest.raises(SamplesError, match="not a parquet table"):
         read_scores(write("{}", "scores.parquet"), plan())
