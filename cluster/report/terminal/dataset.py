@@ -93,9 +93,9 @@ def _sampled(parent: dict[str, Any]) -> str:
 
 def _warning(rule: dict[str, Any]) -> str:
     where = f"{rule['column']}: " if rule["column"] else ""
-    found = f", found {rule['found']}" if rule["found"] else ""
+    observed = f", found {rule['observed']}" if rule["observed"] else ""
     rows = f"{rule['num_rows_broken']:,} of {rule['num_rows_checked']:,} rows"
-    return f"{where}{rule['rule']}: {rows}{found}; allowed: {rule['bound']}"
+    return f"{where}{rule['rule']}: {rows}{observed}; allowed: {rule['bound']}"
 
 
 def _list(console: Console, title: str, lines: list[str]) -> None:
