@@ -142,7 +142,7 @@ def test_verify_compares_the_sha256_too(assay, dataset, tmp_path):
     edited_manifest(tmp_path, shards=[{**shards[0], "sha256": f"sha256:{'0' * 64}"}, *shards[1:]])
     answer = assay("dataset", "verify", "datasets/small@v1")
     assert answer.returncode == 1
-    assert "shard 0 of small@v1 has not the sha256" in answer.stderr
+    assert "shard 0 of small@v1 does not have the sha256" in answer.stderr
 
 
 def test_a_withdrawn_version_stays_and_says_so_at_every_door(assay, dataset, tmp_path):

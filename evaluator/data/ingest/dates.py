@@ -166,8 +166,7 @@ def _iso_timestamp(text: str) -> int | Problem:
             return (
                 "a timestamp without a time zone",
                 "timestamps such as 2026-11-21T10:15:00Z or 2026-11-21T11:15:00+01:00",
-                "add the time zone; if all of them are in UTC, declare that with a format in the contract: "
-                "'%Y-%m-%dT%H:%M:%S'",
+                "add the time zone; if all are in UTC, declare it with a format in the contract: '%Y-%m-%dT%H:%M:%S'",
             )
         return _other_form(text, "timestamp", "2026-11-21T10:15:00Z")
     year, month, day, hour, minute, second, fraction, sign, zone_hours, zone_minutes = match.groups()
