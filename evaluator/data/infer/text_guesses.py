@@ -54,14 +54,15 @@ def guesses_of_texts(paths: Sequence[Path], encoding: Encoding) -> dict[str, Gue
                     candidates[name] = [kind for kind in candidates[name] if fits(texts, kind)]
     guessed: dict[str, Guess] = {}
     for name, types in candidates.items():
-        words = tuple(sorted(null_words.get(name, ())))
-        if name not in seen and not words:
+        null_values = tuple(sorted(null_words.get(name, ())))
+        if name not in seen and not null_values:
             guessed[name] = Guess("string", note="missing in every row")
         elif name not in seen or not types:
-            note = f"some cells are {', '.join(words)}; list them in null_values if they mean missing" if words else ""
+            names = ", ".join(null_values)
+            note = f"some cells are {names}; if they mean missing, add nullable and null_values" if names else ""
             guessed[name] = Guess("string", note=note)
         else:
-            guessed[name] = Guess(types[0], null_values=words)
+            guessed[name] = Guess(types[0], null_values=null_values)
     return guessed
 
 

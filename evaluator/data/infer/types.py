@@ -41,9 +41,9 @@ def guesses(paths: Sequence[Path], encoding: Encoding) -> dict[str, Guess]:
 
 
 def _joined(first: Guess, second: Guess) -> Guess:
-    words = tuple(sorted({*first.null_values, *second.null_values}))
+    null_values = tuple(sorted({*first.null_values, *second.null_values}))
     if (first.type, first.shape) == (second.type, second.shape):
-        return replace(first, null_values=words)
+        return replace(first, null_values=null_values)
     if {first.type, second.type} == {INT, FLOAT} and first.shape == second.shape:
-        return Guess(FLOAT, first.shape, null_values=words)
+        return Guess(FLOAT, first.shape, null_values=null_values)
     return Guess("", note=f"type {first.type or 'unknown'} in one file, {second.type or 'unknown'} in another")

@@ -76,7 +76,7 @@ class Offence:
 
     Attributes:
         number: The line or row number in the file.
-        place: The file and the number, in words.
+        place: The file and the number as text, such as `digits.csv:12`.
         column: The column's name; empty if the whole row is at fault.
         problem: What is wrong, in words.
         value: The offending value; None if there is nothing to show.

@@ -43,7 +43,7 @@ class Profiler:
             self._process()
 
     def finish(self) -> Profile:
-        """The profile of the rows so far, of which there is at least one."""
+        """The profile of the rows so far; there must be at least one."""
         if self._waiting:
             self._process()
         return Profile(num_rows=self._num_rows, columns=tuple(column.profile() for column in self._columns))
