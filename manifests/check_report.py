@@ -28,8 +28,8 @@ class RuleReport(Manifest):
     """Whether breaking it refuses the rows."""
     bound: str
     """What is allowed, in words."""
-    found: str = ""
-    """What was found, for a rule about the whole table, in words."""
+    observed: str = ""
+    """What was observed, for a rule about the whole table, in words."""
     num_rows_checked: int = Field(ge=0)
     """Rows that it was tried on."""
     num_rows_broken: int = Field(ge=0)
