@@ -237,16 +237,16 @@ def test_a_request_to_stop_ends_it_between_two_units(prepared):
 def test_a_spent_budget_stops_it_and_says_which_bound(prepared):
     budget = BudgetCheck(Budget(price=1e-9))
     found = driven(prepared, PretendedSlots(), budget=budget, prices=Prices(cpu_hour=1.0))
-    assert found.stopped.startswith("the budget is spent: budget.price is 1e-09")
+    assert found.stopped.startswith("budget exhausted: budget.price is 1e-09")
 
 
 def test_a_soft_bound_is_told_once_and_stops_nothing(prepared):
     budget = BudgetCheck(Budget(price=1e6, slot_hours=1e6, warn_at=1e-15))
     found = driven(prepared, PretendedSlots(), budget=budget, prices=Prices(cpu_hour=1.0))
     assert is_whole(found)
-    told = [event.message for event in found.events if event.kind == "budget"]
-    assert [words.partition(" is ")[0] for words in told] == ["the budget", "the budget"]
-    assert {words.split(": ")[1].split(" ")[0] for words in told} == {"budget.price", "budget.slot_hours"}
+    warnings = [event.message for event in found.events if event.kind == "budget"]
+    assert [message.partition(" is spent: ")[0].partition(" % of ")[2] for message in warnings] == ["the budget"] * 2
+    assert {message.split(": ")[1].split(" ")[0] for message in warnings} == {"budget.price", "budget.slot_hours"}
 
 
 @pytest.mark.parametrize("order", [("again", "worse", "better", "control"), ("better", "worse")])

@@ -175,7 +175,7 @@ def test_a_cancelled_driver_stops_after_the_unit_in_hand_and_the_next_one_goes_o
         if len(seen) == 5:
             prepared.store.put_if_absent(cancel_key("small-1"), b"{}")
 
-    with pytest.raises(RunError, match=r"submission 'small-1' was cancelled.*run the same again"):
+    with pytest.raises(RunError, match=r"submission 'small-1' was cancelled.*run the same command again"):
         run(prepared, cancel_at_five)
     assert len(reader.published_units(prepared.store, prepared.run.run_id)) == 5
     assert told(prepared).state == "cancelled"
