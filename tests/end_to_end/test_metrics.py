@@ -236,7 +236,7 @@ def test_a_ranking_needs_queries(place, more, words):
                 "direction": "higher",
                 "scorer_digest": "sha256:" + "0" * 64,
             },
-            "the scorer's code differs from what was pinned",
+            "the scorer's code does not have the pinned digest",
         ),
         (
             {"measure": "value_per_row", "values": {"no": {"no": 1, "yes": 0}, "yes": {"no": 0, "yes": 1}}},

@@ -315,7 +315,7 @@ def test_a_changed_repository_is_said(tmp_path, first, monkeypatch):
     assert second["reused"]["runs"] == [first["run_id"]]
     said = " ".join(event["message"] for event in second["events"])
     assert f"the repository has changed since, from commit {source_commit(first)}" in said
-    assert f" to commit {'f' * 40}, " in said
+    assert f" to commit {'f' * 40}; " in said
 
 
 def test_who_wants_a_clean_repository_takes_over_nothing_that_was_made_in_another(tmp_path, monkeypatch):

@@ -62,7 +62,7 @@ def test_the_same_variant_is_known_best_then_the_same_code_then_nothing(tmp_path
     assert 0.02 / 8 < found["control"].seconds_per_row < 0.1
     assert found["renamed"].seconds_per_row < found["control"].seconds_per_row
     assert found["control"].source == f"run {first['run_id']} on cpu"
-    assert found["alike"].source.endswith("another variant of its code")
+    assert found["alike"].source.endswith("another variant with the same entrypoint")
     with_gpus = prepared.run.experiment.model_copy(
         update={"resources": prepared.run.experiment.resources.model_copy(update={"num_gpus": 1.0})}
     )
