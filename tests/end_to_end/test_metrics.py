@@ -240,7 +240,7 @@ def test_a_ranking_needs_queries(place, more, words):
         ),
         (
             {"measure": "value_per_row", "values": {"no": {"no": 1, "yes": 0}, "yes": {"no": 0, "yes": 1}}},
-            "value every",
+            "must give values for exactly the classes of the label 'y'",
         ),
         ({"measure": "ndcg", "k": 3}, "from which metric 'm' .ndcg. cannot be made"),
     ],

@@ -138,7 +138,7 @@ def test_a_driver_that_comes_second_does_not_take_a_commit_with_fewer_arms_for_i
         return commit(store, run, files)
 
     monkeypatch.setattr(writer, "commit", second)
-    with pytest.raises(RunError, match="another driver was first"):
+    with pytest.raises(RunError, match="another driver committed it first, with fewer arms"):
         pipeline.run(prepared, in_process=True, on_progress=lambda arm, units: None)
 
 
