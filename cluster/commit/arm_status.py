@@ -18,13 +18,13 @@ class ArmStatuses:
     """The status of every arm of a run: each arm is in exactly one of these.
 
     Attributes:
-        whole: The arms with every unit, in the experiment's order.
+        complete: The arms with every unit, in the experiment's order.
         failed: The arms that failed, with the reason.
         eliminated: The arms that a race has eliminated, with the reason.
         stopped: The arms that are incomplete because the run was stopped, with the reason.
     """
 
-    whole: Sequence[str]
+    complete: Sequence[str]
     failed: Mapping[str, str]
     eliminated: Mapping[str, str]
     stopped: Mapping[str, str]
@@ -59,8 +59,8 @@ def statuses_of(run: Run, outcome: DriveOutcome, *, num_units: int) -> ArmStatus
         if outcome.stopped and len(receipts) < num_units and arm not in {*outcome.failed, *outcome.eliminated}
     }
     others = {*outcome.failed, *outcome.eliminated, *stopped}
-    whole = [arm.name for arm in run.experiment.arms if arm.name not in others]
-    return ArmStatuses(whole, outcome.failed, outcome.eliminated, stopped)
+    complete = [arm.name for arm in run.experiment.arms if arm.name not in others]
+    return ArmStatuses(complete, outcome.failed, outcome.eliminated, stopped)
 
 
 def left_out(arms: Sequence[Mapping[str, Any]]) -> tuple[dict[str, str], dict[str, str]]:
@@ -87,7 +87,9 @@ def check_comparable(run: Run, outcome: DriveOutcome, statuses: ArmStatuses) -> 
             f"run '{run.run_id}': the control '{control}' could not be measured, so nothing can be compared: "
             f"{statuses.failed[control]}"
         )
-    if statuses.stopped and (control not in statuses.whole or set(statuses.whole) <= {control, run.experiment.aa_arm}):
+    if statuses.stopped and (
+        control not in statuses.complete or set(statuses.complete) <= {control, run.experiment.aa_arm}
+    ):
         raise StoppedError(
             f"run '{run.run_id}' was stopped before any variant could be compared: {outcome.stopped}; "
             f"{sum(map(len, outcome.receipts.values()))} units are kept in the ledger: run the same command again to "

@@ -40,14 +40,14 @@ def commit(run: Run, outcome: DriveOutcome, *, dataset: Dataset, store: Store, n
     arm_status.fail_mixed_batch_sizes(outcome)
     statuses = arm_status.statuses_of(run, outcome, num_units=num_units)
     arm_status.check_comparable(run, outcome, statuses)
-    rows, files = _of_arms(run, outcome, statuses, dataset=dataset, store=store, num_units=num_units)
+    rows, files = _arm_tables(run, outcome, statuses, dataset=dataset, store=store, num_units=num_units)
     for arm, message in confounding.confounded(
-        outcome.receipts, statuses.whole, control=run.experiment.suite.plan.control
+        outcome.receipts, statuses.complete, control=run.experiment.suite.plan.control
     ).items():
         outcome.note("confounded", message, arm=arm)
     if outcome.eliminated:
         outcome.note("race", _saved(run, outcome, num_units=num_units))
-    tables = {**rows, **_of_run(run, outcome, statuses, files, rows, store=store, spent=spent)}
+    tables = {**rows, **_run_tables(run, outcome, statuses, files, rows, store=store, spent=spent)}
     for name, table_rows in tables.items():
         file = writer.write_table(store, name, table_rows, run_id=run.run_id)  # pyright: ignore[reportArgumentType]
         if file is not None:
@@ -59,7 +59,7 @@ def commit(run: Run, outcome: DriveOutcome, *, dataset: Dataset, store: Store, n
         )
     if statuses.stopped:
         raise StoppedError(
-            f"run '{run.run_id}' was stopped: {outcome.stopped}; {len(statuses.whole)} of {len(run.experiment.arms)} arms "
+            f"run '{run.run_id}' was stopped: {outcome.stopped}; {len(statuses.complete)} of {len(run.experiment.arms)} arms "
             "were complete and are committed: run the same command again to resume the others"
         )
 
@@ -70,7 +70,7 @@ def unfinished_arms(store: Store, run_id: str) -> list[str]:
     return [row["arm"] for row in arms.to_pylist() if row["status"] in arm_status.UNFINISHED]
 
 
-def _of_arms(
+def _arm_tables(
     run: Run, outcome: DriveOutcome, statuses: ArmStatuses, *, dataset: Dataset, store: Store, num_units: int
 ) -> tuple[dict[str, list[dict[str, Any]]], list[LedgerFile]]:
     """Rows of the tables that are about arms and units, and the score files of complete arms."""
@@ -92,7 +92,7 @@ def _of_arms(
             **arm_cost.arm_cost(receipts.values(), run.experiment.prices),
         }
         rows["arms"].append(summary)
-        if arm.name not in statuses.whole:
+        if arm.name not in statuses.complete:
             continue
         check_coverage(receipts, arm.name, num_rows=dataset.num_rows, num_units=num_units)
         in_order = [receipts[unit] for unit in range(num_units)]
@@ -100,7 +100,7 @@ def _of_arms(
         sensitivity = _sensitivity(in_order)
         if sensitivity.exceeds(suite.batch_sensitivity_tolerance):
             outcome.note("batch_sensitivity", sensitivity.description(suite), arm=arm.name)
-        summary |= {"num_rows": dataset.num_rows, **_of_whole_arm(in_order, sensitivity)}
+        summary |= {"num_rows": dataset.num_rows, **_complete_arm_columns(in_order, sensitivity)}
         rows["units"] += [_unit_row(receipt) for receipt in in_order]
         rows["latency"] += latency_rows(arm.name, in_order)
         measured = arm_metrics.of_arm(run, arm.name, in_order, store, thresholds=thresholds)
@@ -117,7 +117,7 @@ def _sensitivity(receipts: Sequence[UnitReceipt]) -> BatchSizeSensitivity:
     )
 
 
-def _of_whole_arm(in_order: Sequence[UnitReceipt], sensitivity: BatchSizeSensitivity) -> dict[str, Any]:
+def _complete_arm_columns(in_order: Sequence[UnitReceipt], sensitivity: BatchSizeSensitivity) -> dict[str, Any]:
     """Columns of the arms table that only complete arms have."""
     times = arm_times(in_order)
     columns = {
@@ -173,7 +173,7 @@ def _saved(run: Run, outcome: DriveOutcome, *, num_units: int) -> str:
     )
 
 
-def _of_run(
+def _run_tables(
     run: Run,
     outcome: DriveOutcome,
     statuses: ArmStatuses,

@@ -1,4 +1,4 @@
-"""An arm is whole only if every unit is there and together they have every row."""
+"""An arm is complete only if every unit is in the ledger and the units have every row."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""Samples straight from the ledger: all arms' files side by side, and never other rows."""
+"""Samples read from the ledger have the same rows for every arm, or reading them fails."""
 
 from dataclasses import replace
 
@@ -36,7 +36,7 @@ def samples(prepared, files, metric=None):
 
 
 def changed(prepared, file, **columns) -> LedgerFile:
-    """A unit's file with other values in some columns, stored under the name of another unit of the same arm."""
+    """Stores a copy of a unit's file, with other values in some columns, as another unit of the same arm."""
     table = pq.read_table(pa.BufferReader(prepared.store.get(file.key)))
     for name, values in columns.items():
         table = table.set_column(

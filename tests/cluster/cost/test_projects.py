@@ -1,4 +1,4 @@
-"""A project's budget is for all its runs in a ledger together; what the others have cost is as their drivers told."""
+"""A project's budget bounds all its runs in a ledger together; their costs are what their drivers recorded."""
 
 import pytest
 
@@ -17,7 +17,7 @@ from assay.manifests.progress import Progress
 from assay.manifests.spent import Spent
 from tests import builders
 
-PRICES = {"cpu_hour": 3600.0}  # one a second
+PRICES = {"cpu_hour": 3600.0}  # 1 per second
 TWO = {name: builders.ARMS[name] for name in ("control", "better")}
 SLOW = {name: builders.variant(delay_s=0.02, flip_every=5) for name in ("control", "a", "b", "c")}
 
@@ -92,9 +92,9 @@ def test_a_run_that_repeats_another_counts_once(tmp_path):
     told_of = reporter.progress("running", "")
     runs = [
         opened("a", price=1.0),
-        opened("a.2", price=3.0, supersedes="a"),  # has told the cost of both
+        opened("a.2", price=3.0, supersedes="a"),  # has recorded the cost of both
         opened("b", price=10.0),
-        opened("b.2", price=None, supersedes="b"),  # has told nothing yet
+        opened("b.2", price=None, supersedes="b"),  # has recorded nothing yet
         opened("c", price=100.0, project="other"),
         opened("d", price=None),
         opened(ready.run.run_id, price=1000.0),  # the run itself knows what it has cost

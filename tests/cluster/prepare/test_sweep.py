@@ -1,4 +1,4 @@
-"""Weights files of a sweep become arms, and everything that arms share is looked at once."""
+"""Weights files of a sweep become arms, and what arms share is read only once."""
 
 import hashlib
 from pathlib import Path
@@ -93,7 +93,7 @@ def test_a_link_to_nothing_is_refused(tmp_path):
 
 
 def write_swept(folder: Path, sweep: dict, *, control: str = "control", arms: dict | None = None) -> Path:
-    """An experiment with a sweep, and a module beside it that the sweep may name."""
+    """An experiment with a sweep, and in its folder a module that the sweep may name."""
     suite = {**builders.SUITE, "plan": {**builders.SUITE["plan"], "control": control}}
     path = builders.write_experiment(folder, suite=suite)
     content = yaml.safe_load(path.read_text())
