@@ -81,7 +81,7 @@ def test_waves_and_wall_time_follow_from_the_slots_there_may_be(tmp_path):
 def test_it_says_what_the_budget_will_not_bear(tmp_path, price, exceeds, warns):
     ready = prepared(tmp_path, prices={"cpu_hour": 1.0}, budget={"price": price})
     found = forecast(ready, in_process=True)
-    assert found.exceeds.startswith("the budget is spent: budget.price") == exceeds
+    assert found.exceeds.startswith("budget exhausted: budget.price") == exceeds
     assert bool(found.warnings) == warns
     assert Budget(price=price).warn_at == 0.8
     assert Prices().cpu_hour == 0
@@ -99,6 +99,6 @@ def test_the_verb_answers_in_both_forms(tmp_path, as_json):
         assert [arm["arm"] for arm in json.loads(found.stdout)["arms"]] == list(ARMS)
     else:
         text = " ".join(found.stdout.split())
-        assert "the run would not end: the budget is spent: budget.slot_hours is 1e-09" in text
+        assert "the run would not end: budget exhausted: budget.slot_hours is 1e-09" in text
         assert "a few batches on this machine and device" in text
         assert "not in these numbers" in text

@@ -161,6 +161,6 @@ def test_where_it_failed_nobody_knows_the_noise_and_nothing_is_promoted(tmp_path
     assert decisions["better"]["decision"] == decisions["control-again"]["decision"] == "hold"
     assert "nobody knows it, for the A/A arm 'control-again' has no score" in decisions["better"]["reasons"][0]
     assert (
-        "and could not be measured: unit 0: cannot be loaded: MemoryError: gone"
+        "and could not be measured: unit 0: the variant cannot be loaded: MemoryError: gone"
         in decisions["control-again"]["reasons"][0]
     )

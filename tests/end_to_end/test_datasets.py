@@ -218,7 +218,7 @@ def test_weights_are_refused_rather_than_ignored(assay, tmp_path):
     assert assay("freeze", "rows.jsonl", "--contract", "contract.yaml", "--as", "small@v1").returncode == 0
     answer = assay("run", str(builders.write_experiment(tmp_path)), "--in-process")
     assert answer.returncode == 2
-    assert "small@v1: w: the rows have weights, and every estimate counts each row once" in answer.stderr
+    assert "small@v1: w: row weights are not supported: every estimate counts each row once" in answer.stderr
     assert not (tmp_path / "ledger").exists()
 
 

@@ -142,7 +142,7 @@ def test_a_variant_that_cannot_be_timed_is_held_with_the_reason(tmp_path):
     assert of(report, "better", "batch_p50")["verdict"] == "not_testable"
     decided = decision(report, "better")
     assert decided["decision"] == "hold"
-    assert "could not be timed in turn: PredictionError" in decided["reasons"][1]
+    assert "could not be timed together: PredictionError" in decided["reasons"][1]
 
 
 def test_a_gap_between_groups_that_grows_is_rejected(tmp_path, by_x):

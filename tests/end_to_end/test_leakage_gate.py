@@ -103,7 +103,7 @@ def test_what_was_known_is_in_the_lineage_and_answers_when_the_dataset_is_gone(f
     (folder / "datasets").rename(folder / "elsewhere")
     decision = json.loads(command("gate", prepared.run.run_id, "--json", "--arm", "better"))["decisions"][0]
     assert decision["decision"] == "promote"
-    assert "as known when the run was opened" in decision["questions"][0]["evidence"]
+    assert "findings as of the run's opening" in decision["questions"][0]["evidence"]
 
 
 def test_a_new_finding_makes_no_other_run(folder):

@@ -128,7 +128,7 @@ def test_an_arm_that_was_scored_under_other_flags_is_named_as_confounded(tmp_pat
     run = committed(tmp_path, arms={"control": builders.variant(), "same": builders.variant(cut=0.4), "more": threads})
     found = document(open_store(run.experiment.ledger), run.run_id)
     assert found["confounded"] == {
-        "more": "7 of 7 units were scored under another identity: determinism.num_threads 2 instead of 1"
+        "more": "7 of 7 units were scored under other conditions than the control's: determinism.num_threads 2 instead of 1"
     }
     shown = assay("report", run.run_id, "--ledger", run.experiment.ledger)
     assert "confounded: more against control" in " ".join(shown.stdout.split())

@@ -236,11 +236,11 @@ def test_a_ranking_needs_queries(place, more, words):
                 "direction": "higher",
                 "scorer_digest": "sha256:" + "0" * 64,
             },
-            "the scorer's code differs from what was pinned",
+            "the scorer's code does not have the pinned digest",
         ),
         (
             {"measure": "value_per_row", "values": {"no": {"no": 1, "yes": 0}, "yes": {"no": 0, "yes": 1}}},
-            "value every",
+            "must give values for exactly the classes of the label 'y'",
         ),
         ({"measure": "ndcg", "k": 3}, "from which metric 'm' .ndcg. cannot be made"),
     ],

@@ -53,7 +53,7 @@ def test_arms_that_are_clearly_beaten_are_dropped_early_and_rejected(raced):
     assert arms["bad-0"]["num_units_done"] < NUM_UNITS
     decisions = {row["arm"]: row for row in report["decisions"]}
     assert decisions["bad-0"]["decision"] == "reject"
-    assert "eliminated in the race after" in decisions["bad-0"]["reasons"][0]
+    assert "eliminated from the race after" in decisions["bad-0"]["reasons"][0]
     assert decisions["best"]["decision"] == "promote"
     assert "arm_eliminated" in {event["kind"] for event in report["events"]}
 

@@ -64,7 +64,7 @@ def test_sigterm_commits_the_arms_that_are_whole_and_the_next_run_does_the_other
     ended = terminated(tmp_path / "stopped", after_units=2 * NUM_UNITS + 1)
     assert ended.returncode == 1
     assert "was stopped: SIGTERM" in ended.stderr
-    assert "run the same again" in ended.stderr
+    assert "run the same command again" in ended.stderr
     report = document(first.store, first.run.run_id)
     status = {arm["arm"]: arm["status"] for arm in report["arms"]}
     assert status["control"] == status["better"] == "complete"
@@ -83,7 +83,7 @@ def test_sigterm_before_a_variant_is_whole_commits_nothing_and_the_next_run_goes
     experiment = builders.write_experiment(tmp_path, arms=delayed(0.02))
     ended = terminated(tmp_path, after_units=2)
     assert ended.returncode == 1
-    assert "before a variant could be compared: SIGTERM" in ended.stderr
+    assert "before any variant could be compared: SIGTERM" in ended.stderr
     prepared = pipeline.prepare(str(experiment))
     assert not reader.is_committed(prepared.store, prepared.run.run_id)
     report = run(experiment)
@@ -98,13 +98,13 @@ def test_a_spent_budget_stops_the_run_and_a_larger_one_goes_on(tmp_path, monkeyp
         tmp_path, arms=delayed(0.02), budget={"price": 0.5}, prices={"cpu_hour": 3600.0}
     )
     prepared = pipeline.prepare(str(experiment))
-    with pytest.raises(StoppedError, match=r"the budget is spent: budget.price is 0.5"):
+    with pytest.raises(StoppedError, match=r"budget exhausted: budget.price is 0.5"):
         pipeline.run(prepared, in_process=True, on_progress=lambda arm, units: None)
     spent = told(prepared).spent
     assert spent.price >= 0.5
     assert spent.price == pytest.approx(spent.cpu_s)  # one a second
     num_records = len(list((tmp_path / "ledger/v1/runs").iterdir()))
-    with pytest.raises(StoppedError, match=r"nothing was begun: the budget is spent.*a larger budget"):
+    with pytest.raises(StoppedError, match=r"nothing was started: budget exhausted: .*raise the budget"):
         pipeline.run(pipeline.prepare(str(experiment)), in_process=True, on_progress=lambda arm, units: None)
     assert len(list((tmp_path / "ledger/v1/runs").iterdir())) == num_records
     builders.write_experiment(tmp_path, arms=delayed(0.02), budget={"price": 100.0}, prices={"cpu_hour": 3600.0})
@@ -138,7 +138,7 @@ def test_a_driver_that_comes_second_does_not_take_a_commit_with_fewer_arms_for_i
         return commit(store, run, files)
 
     monkeypatch.setattr(writer, "commit", second)
-    with pytest.raises(RunError, match="another driver was first"):
+    with pytest.raises(RunError, match="another driver committed it first, with fewer arms"):
         pipeline.run(prepared, in_process=True, on_progress=lambda arm, units: None)
 
 

@@ -446,7 +446,7 @@ def test_the_image_is_rays_own_in_the_same_version_and_takes_what_the_package_ne
 
 
 def test_the_readmes_five_commands_name_what_the_files_say():
-    text = (ROOT / "README.md").read_text()
+    text = (ROOT / "cluster" / "README.md").read_text()
     commands = next(block for block in re.findall(r"```sh\n(.*?)```", text, re.DOTALL) if "kubectl" in block)
     files = re.findall(r"--file(?:name)? (\S+)", commands)
     assert len(commands.strip().splitlines()) == 5
