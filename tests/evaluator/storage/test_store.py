@@ -77,7 +77,7 @@ def test_a_store_that_overwrites_is_refused(store):
 
     prove_put_if_absent(store, key="FORMAT.json", content=b"{}")
     prove_put_if_absent(store, key="FORMAT.json", content=b"{}")
-    with pytest.raises(StoreError, match="the store overwrote the object with the key 'FORMAT.json'"):
+    with pytest.raises(StoreError, match=r"the store overwrote the object with the key 'FORMAT\.json'"):
         prove_put_if_absent(Overwrites("careless"), key="FORMAT.json", content=b"{}")
 
 
