@@ -227,8 +227,14 @@ def test_a_ranking_needs_queries(place, more, words):
     ("metric", "words"),
     [
         ({"measure": "custom", "scorer": "own_code:certainly", "direction": "higher"}, "did you mean 'certainty'"),
-        ({"measure": "custom", "scorer": "nowhere:f", "direction": "higher"}, "metric 'm': scorer: there is no module"),
-        ({"measure": "custom", "scorer": "own_code:ranks", "direction": "higher"}, "cannot be called so"),
+        (
+            {"measure": "custom", "scorer": "nowhere:f", "direction": "higher"},
+            "metric 'm': scorer: module 'nowhere' does not exist",
+        ),
+        (
+            {"measure": "custom", "scorer": "own_code:ranks", "direction": "higher"},
+            "cannot be called with these arguments",
+        ),
         (
             {
                 "measure": "custom",

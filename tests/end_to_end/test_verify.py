@@ -224,7 +224,7 @@ def test_an_arm_that_cannot_be_scored_again_is_unknown_rather_than_different(tmp
     found = verify(run)
     assert [arm.arm for arm in found.comparison.arms] == ["control"]
     assert found.comparison.outcome == "matched"
-    assert "there is no such file" in found.failed["steeper"]
+    assert "the file does not exist" in found.failed["steeper"]
     assert version_log.repetition(store, run.run_id) is None
     with pytest.raises(RunError, match="nothing is known"):
         verify(run, arm="steeper")

@@ -111,7 +111,7 @@ def test_a_schema_is_its_names_and_types_in_order():
 
 def test_rows_of_another_schema_are_refused():
     digest = RowsDigest(pa.schema([("a", pa.int64())]))
-    with pytest.raises(ValueError, match="another schema"):
+    with pytest.raises(ValueError, match="but the digest was started with"):
         digest.update(pa.table({"a": ["x"]}))
 
 

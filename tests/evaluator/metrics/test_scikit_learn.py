@@ -284,5 +284,7 @@ def test_the_second_class_is_predicted_from_the_threshold_on():
 
 
 def test_a_label_without_a_value_names_its_row():
-    with pytest.raises(PredictionError, match="row 1: the label 3 has no value; valued are 0, 1"):
+    with pytest.raises(
+        PredictionError, match="row 1: the metric's 'values' have no entry for the label 3; entries: 0, 1"
+    ):
         measured("value_per_row", np.array([0, 1]), "labels", np.array([0, 3]), values=values_of(2))
