@@ -39,7 +39,7 @@ def test_what_no_run_knows_is_probed_here_and_nothing_is_written(tmp_path):
     assert files(tmp_path) == before
     control, fast, broken = found.arms
     assert (control.num_units, control.num_rows, control.num_units_reused) == (NUM_UNITS, 200, 0)
-    assert control.source == "32 rows probed in this process on cpu"
+    assert control.source == "32 rows timed in this process on cpu"
     assert 25 * DELAY_S < control.slot_s < 150 * DELAY_S  # 25 batches, and those of the probe of the batch size
     assert fast.slot_s < control.slot_s / 2
     assert control.price == pytest.approx(control.slot_s * 2 * 36 / 3600)
@@ -99,6 +99,6 @@ def test_the_verb_answers_in_both_forms(tmp_path, as_json):
         assert [arm["arm"] for arm in json.loads(found.stdout)["arms"]] == list(ARMS)
     else:
         text = " ".join(found.stdout.split())
-        assert "the run would not end: the budget is spent: budget.slot_hours is 1e-09" in text
+        assert "the run would not finish: the budget is spent: budget.slot_hours is 1e-09" in text
         assert "a few batches on this machine and device" in text
-        assert "not in these numbers" in text
+        assert "these totals lack the arms that could not be timed" in text

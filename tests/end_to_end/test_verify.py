@@ -226,7 +226,7 @@ def test_an_arm_that_cannot_be_scored_again_is_unknown_rather_than_different(tmp
     assert found.comparison.outcome == "matched"
     assert "there is no such file" in found.failed["steeper"]
     assert version_log.repetition(store, run.run_id) is None
-    with pytest.raises(RunError, match="nothing is known"):
+    with pytest.raises(RunError, match="was not verified: no arm could be scored again: arm 'steeper': "):
         verify(run, arm="steeper")
     assert len(version_log.entries(store)) == 1
 
@@ -241,8 +241,8 @@ def test_the_command_answers_with_an_exit_code_and_words(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     fine = CliRunner().invoke(main.app, ["verify", run.run_id, "--rows", "199", "--in-process"])
     assert fine.exit_code == 0, fine.output
-    assert "  control: 200 of 200 rows, the same to the last bit" in fine.stdout
-    assert fine.stdout.endswith(f"matched: run {run.run_id}, entry 1 of the log\n")
+    assert "  control: 200 of 200 rows, bit-identical" in fine.stdout
+    assert fine.stdout.endswith(f"matched: run {run.run_id}, log entry 1\n")
     path = tmp_path / "steeper.safetensors"
     weights = safetensors.torch.load_file(path)
     weights["1.bias"] += 1e-3 * torch.tensor([0.0, 1.0]).double()

@@ -1,4 +1,4 @@
-"""Leaks that were looked for in a dataset, as a table in the terminal."""
+"""The result of a leakage search, as a table in the terminal."""
 
 from rich import box
 from rich.console import Console
@@ -10,7 +10,7 @@ from assay.manifests.leakage import Leakage, Overlap
 _NUM_SHOWN = 3
 _KINDS = {
     "exact": "the same features",
-    "normalised": "the same but for case and white space",
+    "normalised": "the same except case and white space",
     "near": "near duplicates",
     "ids": "the same id",
     "time": "too old",
@@ -18,7 +18,7 @@ _KINDS = {
 
 
 def show(leakage: Leakage, console: Console) -> None:
-    """Prints how many rows are in training sets, each way of looking a row, and features that tell the label."""
+    """Prints one row per search (how many rows leaked) and per feature that predicts the label on its own."""
     rows = sum(each.num_rows for each in leakage.training)
     title = (
         f"{leakage.reference}: {leakage.num_rows:,} rows against {len(leakage.training)} training sets, {rows:,} rows"
@@ -35,9 +35,9 @@ def show(leakage: Leakage, console: Console) -> None:
         table.add_row(_KINDS[overlap.kind], Text(shown, style=style), bound, "\n".join(_pairs(overlap)))
     for each in leakage.single_features:
         style = "bold red" if leakage.is_telling(each) else ""
-        what = f"feature '{each.feature}' alone tells the label by {each.how}"
-        shown = f"of {each.accuracy:.1%}"
-        table.add_row(what, Text(shown, style=style), "", f"the commonest label: of {each.commonest:.1%}")
+        what = f"feature '{each.feature}' alone predicts the label by {each.how}"
+        shown = f"{each.accuracy:.1%}"
+        table.add_row(what, Text(shown, style=style), "", f"always the most frequent label: {each.commonest:.1%}")
     console.print(table)
 
 

@@ -150,18 +150,18 @@ def test_a_control_that_fails_on_a_node_is_told_with_arm_unit_node_and_traceback
         "RuntimeError: cannot take this batch",
     ):
         assert words in str(failed.value)
-    with pytest.raises(InvalidInput, match=r"no submission of this name.*did you mean 'broken'"):
+    with pytest.raises(InvalidInput, match=r"no submission of this name or ID.*did you mean 'broken'"):
         head.client().find("broke")
 
 
 @pytest.mark.ray
 def test_a_wrong_token_and_none_say_which_variable_to_set(head, monkeypatch):
-    for token, words in (("wrong" * 12, "does not take this token"), (None, "wants a token")):
+    for token, words in (("wrong" * 12, "rejects this token"), (None, "requires a token")):
         with pytest.raises(RunError, match=f"{words}; set RAY_AUTH_TOKEN") as refused:
             Client(head.address, token).find("first")
         assert "wrong" not in str(refused.value)
     monkeypatch.setenv("RAY_AUTH_TOKEN", head.token)
-    with pytest.raises(InvalidInput, match="no submission of this name"):
+    with pytest.raises(InvalidInput, match="no submission of this name or ID"):
         Client(head.address).find("never-submitted")
 
 
@@ -192,7 +192,7 @@ def test_the_client_the_command_line_and_what_the_gate_shows_import_neither_ray_
 )
 def test_a_name_that_cannot_be_an_id_is_refused_before_anybody_is_asked(tmp_path, name):
     experiment = builders.write_experiment(tmp_path)
-    with pytest.raises(InvalidInput, match="name: cannot be an id"):
+    with pytest.raises(InvalidInput, match="name: not a valid name or ID"):
         Client(NOWHERE).submit(experiment, name=name)
 
 
@@ -205,14 +205,14 @@ def test_an_address_that_is_not_a_dashboard_is_refused(address):
 @pytest.mark.parametrize(
     ("options", "words"),
     [
-        ({"metadata": {"note": "it is s3cret-token!"}}, "metadata: holds the cluster's token"),
-        ({"runtime_env": {"env_vars": {"TOKEN": "s3cret-token"}}}, "runtime_env: holds the cluster's token"),
-        ({"runtime_env": {"env_vars": {"KEY": "of-the-bucket"}}}, "holds the value of AWS_SECRET_ACCESS_KEY, which"),
-        ({"metadata": {"assay_name": "other"}}, "metadata.assay_name: this name is taken"),
-        ({"metadata": {"number": 1}}, "metadata.number: metadata is texts"),
-        ({"runtime_env": {"working_dir": "."}}, "runtime_env.working_dir"),
-        ({"working_dir": "no/such/folder"}, "working_dir: no such folder"),
-        ({"ledger": "memory://here"}, "ledger: the cluster cannot reach"),
+        ({"metadata": {"note": "it is s3cret-token!"}}, "metadata: contains the cluster's token"),
+        ({"runtime_env": {"env_vars": {"TOKEN": "s3cret-token"}}}, "runtime_env: contains the cluster's token"),
+        ({"runtime_env": {"env_vars": {"KEY": "of-the-bucket"}}}, "contains the value of AWS_SECRET_ACCESS_KEY, which"),
+        ({"metadata": {"assay_name": "other"}}, "metadata.assay_name: this key is reserved"),
+        ({"metadata": {"number": 1}}, "metadata.number: keys and values must be strings"),
+        ({"runtime_env": {"working_dir": "."}}, "runtime_env.working_dir: cannot be set in runtime_env"),
+        ({"working_dir": "no/such/folder"}, "working_dir: there is no such folder"),
+        ({"ledger": "memory://here"}, "ledger: a cluster cannot reach"),
     ],
 )
 def test_what_must_not_or_cannot_travel_is_refused(tmp_path, monkeypatch, options, words):
@@ -360,7 +360,7 @@ def test_results_and_progress_outlive_the_cluster(tmp_path, faked, jobs):
     experiment = builders.write_experiment(tmp_path)
     first = faked.submit(experiment)
     assert (first.run_id, first.progress()) == (None, None)
-    with pytest.raises(RunError, match=r"no result yet: it is pending; wait\(\) for it"):
+    with pytest.raises(RunError, match=r"no result yet: it is pending; call wait\(\) first"):
         first.result()
     prepared = pipeline.prepare(str(experiment))
     first._store.replace(submission_key(first.submission_id), json.dumps({"run_id": prepared.run.run_id}).encode())
@@ -374,7 +374,7 @@ def test_results_and_progress_outlive_the_cluster(tmp_path, faked, jobs):
 
 
 def test_waiting_ends_with_the_deadline_and_the_submission_goes_on(tmp_path, faked):
-    with pytest.raises(RunError, match=r"still pending after 0.1 s; it goes on"):
+    with pytest.raises(RunError, match=r"still pending after 0.1 s and continues: wait longer"):
         faked.submit(builders.write_experiment(tmp_path)).wait(timeout_s=0.1)
 
 
@@ -415,7 +415,7 @@ def test_a_stopped_run_without_a_commit_says_why_and_to_submit_again(tmp_path, f
     first = faked.submit(builders.write_experiment(tmp_path))
     jobs.jobs[first.submission_id] = "FAILED"
     tell(first, "stopped", reason="the budget of 2 slot-hours is spent")
-    with pytest.raises(RunError, match=r"it was stopped; submit it again to go on: the budget of 2 slot-hours"):
+    with pytest.raises(RunError, match=r"it was stopped; submit it again to resume: the budget of 2 slot-hours"):
         first.result()
     assert first.wait(timeout_s=1) == "stopped"
     assert faked.submit(tmp_path / "experiment.yaml").submission_id == f"{first.submission_id}.2"
@@ -458,7 +458,7 @@ def test_a_cluster_that_is_gone_for_a_moment_is_waited_for(tmp_path, faked, jobs
         jobs.errors = list(gone)
         assert answer(timeout_s=9) == expected
     jobs.errors = list(gone)
-    with pytest.raises(RunError, match=r"still out of reach after 0.005 s"):
+    with pytest.raises(RunError, match=r"still unreachable after 0.005 s"):
         first.wait(timeout_s=0.005)
     monkeypatch.setattr(submission, "_AWAY_S", 0.0)
     jobs.errors = list(gone)
@@ -468,8 +468,8 @@ def test_a_cluster_that_is_gone_for_a_moment_is_waited_for(tmp_path, faked, jobs
 
 def test_a_cluster_that_refuses_is_not_waited_for(tmp_path, faked, jobs):
     first = faked.submit(builders.write_experiment(tmp_path))
-    jobs.errors = [RunError("the cluster does not take this token")]
-    with pytest.raises(RunError, match="does not take this token"):
+    jobs.errors = [RunError("the cluster rejects this token")]
+    with pytest.raises(RunError, match="rejects this token"):
         first.wait(timeout_s=9)
 
 
@@ -481,8 +481,8 @@ def test_status_shows_cost_slots_speed_and_dropped_arms(tmp_path, faked, jobs, m
     tell(first, "running", spent=spent, eliminated="eliminated by 'control' by 0.2")
     told = CliRunner().invoke(main.app, ["status", "small"], catch_exceptions=False).stdout
     for words in (
-        "running: 10 of 14 units, 296 rows, 1 of 2 slots busy, 1,234 rows/s, about 30 s to go, 4 retries",
-        "1 arms eliminated, cost so far 1.5 slot-hours, 0.5 GPU-hours, price 1,234.50",
+        "running: 10 of 14 units, 296 rows, 1 of 2 slots busy, 1,234 rows/s, about 30 s left, 4 retries",
+        "1 arm eliminated, cost so far 1.5 slot-hours, 0.5 GPU-hours, price 1,234.50",
         "better: 3/7 units  eliminated by 'control' by 0.2",
     ):
         assert words in told

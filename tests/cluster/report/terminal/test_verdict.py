@@ -9,7 +9,7 @@ def test_a_runs_report_names_the_rules_that_warn():
     found = {"description": "A digit.", "check": record.check_summary(REPORT)}
     assert [str(line) for line in verdict.dataset_notes(found)] == [
         "rows: A digit.",
-        "the rows hold 1 of the 2 rules of their contract",
-        "warning: the rows break duplicates: allowed none, 2 rows; first at a.csv:3",
+        "the rows pass 1 of 2 rules of their contract",
+        "warning: contract rule duplicates: allowed none, 2 rows; first at a.csv:3",
         "changed when the rows were frozen: a.csv: a byte order mark",
     ]
