@@ -101,7 +101,7 @@ def _row_rules(contract: Contract) -> Iterator[str]:
     """The rules for the rows as a whole, as text."""
     rows = contract.rows
     maximum = "" if rows.maximum is None else f", at most {rows.maximum:,}"
-    yield f"at least {rows.minimum:,} rows{maximum}" + _severity(rows.severity)
+    yield f"at least {rows.minimum:,} {'row' if rows.minimum == 1 else 'rows'}{maximum}" + _severity(rows.severity)
     if contract.class_balance is not None:
         balance = contract.class_balance
         yield (

@@ -54,7 +54,7 @@ def show(forecast: dict[str, Any], console: Console) -> None:
     if any("timed in this process" in arm["source"] for arm in forecast["arms"]):
         console.print(
             Text(
-                "timed: a few batches on this machine and device, nothing written; on the machines of the slots times may differ",
+                "timed: a few batches on this machine and device, nothing written; times on the slots' machines may differ",
                 "dim",
             )
         )

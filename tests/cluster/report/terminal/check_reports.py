@@ -1,4 +1,4 @@
-"""A report of a check for tests: one rule holds, one warns, and one thing was changed."""
+"""A check report for tests: one rule passes, one warns, and the rows were changed once."""
 
 from assay.manifests.check_report import CheckReport, Offender, RuleReport
 
