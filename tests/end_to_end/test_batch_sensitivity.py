@@ -45,7 +45,7 @@ def test_an_improvement_below_the_noise_floor_is_held(tmp_path):
     assert [(event["kind"], event["arm"]) for event in report["events"]] == [("batch_sensitivity", "mixing")]
     printed = io.StringIO()
     verdict.show(report, Console(file=printed, width=200))
-    assert "mixing depends on the batch size" in printed.getvalue()
+    assert "mixing is sensitive to the batch size" in printed.getvalue()
 
 
 def test_it_fails_where_the_suite_says_so(tmp_path):

@@ -79,8 +79,8 @@ def test_show_tells_meaning_rules_sources_and_findings(assay, tmp_path):
     assay("dataset", "withdraw", "datasets/small@v1", "--reason", "wrong [labels]")
     found = json.loads(assay("dataset", "show", "datasets/small@v1", "--json").stdout)
     x = found["columns"][1]
-    assert (x["unit"], x["description"], x["rules"]) == ("m", "how far", ["at least 0", "at most 1 (warns only)"])
-    assert "sound: x >= 0 (warns only)" in found["rules"]
+    assert (x["unit"], x["description"], x["rules"]) == ("m", "how far", ["at least 0", "at most 1 (warning only)"])
+    assert "sound: x >= 0 (warning only)" in found["rules"]
     assert found["sources"][0]["num_rows"] == 200
     assert [each["reason"] for each in found["findings"]] == ["wrong [labels]"]
     told = assay("dataset", "show", "datasets/small@v1").stdout
@@ -198,8 +198,8 @@ def test_a_run_takes_a_dataset_by_digest_and_says_its_name(assay, dataset, tmp_p
     path = builders.write_experiment(tmp_path, dataset=f"datasets/small@{dataset.digest()[:19]}")
     answer = assay("run", str(path), "--in-process", "--dry-run")
     assert answer.returncode == 0, answer.stderr
-    assert f"the dataset is small@v1, {dataset.digest()}" in answer.stderr
-    assert "the dataset is" not in assay("run", str(builders.write_experiment(tmp_path)), "--dry-run").stderr
+    assert f"dataset: small@v1, {dataset.digest()}" in answer.stderr
+    assert "dataset: " not in assay("run", str(builders.write_experiment(tmp_path)), "--dry-run").stderr
 
 
 def test_an_unknown_digest_is_invalid_input_that_lists_what_is_there(assay, dataset, tmp_path):

@@ -142,7 +142,7 @@ def test_the_spread_is_shown_and_averages_are_compared_as_numbers(repeated):
     assert any("they were compared as a continuous score" in words for words in analysis["warnings"])
     printed = io.StringIO()
     verdict.show(report, Console(file=printed, width=80))
-    _, _, table = printed.getvalue().partition("std. deviation of 4 passes")
+    _, _, table = printed.getvalue().partition("std. deviation over 4 repeats")
     assert f"{arm_of(report, 'noisy')['repeat_std']['accuracy']:.4g}" in table
 
 

@@ -151,4 +151,4 @@ def test_ctrl_c_is_answered_in_words(tmp_path, monkeypatch, capsys):
     with pytest.raises(SystemExit) as caught:
         main.main()
     assert caught.value.code == 130
-    assert "interrupted; what was published stays" in capsys.readouterr().err
+    assert "interrupted; published units are kept" in capsys.readouterr().err
