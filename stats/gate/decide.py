@@ -140,7 +140,7 @@ def _first(analysis: Analysis, policy: Policy) -> Decision:
         return Decision(analysis.control, "hold", (alone, "exploratory: the plan is not the recorded one"), step)
     mean = next(arm.mean for arm in analysis.arms if arm.arm == analysis.control)
     scored = f"{analysis.metric} is unknown" if mean is None else f"{analysis.metric} {mean:.4g}"
-    reason = f"{alone}, {scored} on {analysis.num_rows:,} rows; the policy promotes a first version (bootstrap: true)"
+    reason = f"{alone}, {scored} on {analysis.num_rows:,} rows; the policy promotes a first version (bootstrap)"
     return Decision(analysis.control, "promote", (reason,), "ship it; the next run compares with it")
 
 
