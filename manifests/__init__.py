@@ -1,4 +1,4 @@
-"""What was promised: every manifest a person writes or Assay records. Pydantic only, no I/O, no arrays."""
+"""Manifests: every document that a person writes or that Assay records. Pydantic models only: no I/O, no arrays."""
 
 from assay.manifests.arm import Arm
 from assay.manifests.base import Manifest

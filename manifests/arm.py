@@ -10,8 +10,9 @@ class Arm(Manifest):
     """A variant in one experiment."""
 
     name: Name
-    """The arm's name in tables and file names."""
+    """The arm's name in reports, tables and file names; unique within the experiment."""
     variant: Variant
-    """The variant, inline or as a path to its file."""
+    """The variant to evaluate: inline, or the path of its file."""
     accelerator_type: str | None = Field(default=None, min_length=1, json_schema_extra=CIRCUMSTANCE)
-    """The GPU that its slots need, as Ray names it, such as `H100`. Null: any."""
+    """The accelerator type that this arm's slots require, by Ray's name for it, such as `H100`. Null (default): any
+    type."""

@@ -1,4 +1,4 @@
-"""Budget: what an experiment may spend, and what things cost."""
+"""Budget: how much an experiment may spend, and what resources cost."""
 
 from collections.abc import Mapping
 from types import MappingProxyType
@@ -11,36 +11,40 @@ from assay.manifests.base import Manifest
 PricePerHour = Annotated[float, Field(ge=0)]
 AcceleratorPrices = Annotated[
     Mapping[str, PricePerHour],
-    AfterValidator(lambda given: MappingProxyType(dict(given))),
+    AfterValidator(lambda prices: MappingProxyType(dict(prices))),
     PlainSerializer(dict),
 ]
 
 
 class Prices(Manifest):
-    """What an hour of a slot's resources costs, in any one currency."""
+    """Hourly prices of the resources that slots reserve, all in one currency of your choice."""
 
     cpu_hour: PricePerHour = 0.0
-    """One CPU core for an hour."""
+    """Price of one CPU core for one hour. Default: 0."""
     gpu_hour: PricePerHour = 0.0
-    """One GPU for an hour, of a type that `gpu_hour_by_type` does not name."""
+    """Price of one GPU for one hour, for types that `gpu_hour_by_type` does not list. Default: 0."""
     gpu_hour_by_type: AcceleratorPrices = Field(default_factory=dict, validate_default=True)
-    """One GPU for an hour, by the accelerator type that an arm asks for."""
+    """Price of one GPU for one hour by accelerator type: the arm's `accelerator_type`. Default: none."""
 
 
 class Budget(Manifest):
-    """What an experiment may spend, over all its drivers. Once it is spent, the run stops and keeps what is whole."""
+    """How much an experiment may spend, over all drivers of its run. At least one limit is required.
+
+    When a limit is reached, the run stops and commits the arms that are complete. Run it again with a larger budget to
+    resume.
+    """
 
     slot_hours: float | None = Field(default=None, gt=0)
-    """Hours of slots, from when one is ready until it is given back."""
+    """Limit in slot-hours, counted from when a slot is ready until it is released. Null (default): no limit."""
     gpu_hours: float | None = Field(default=None, gt=0)
-    """Hours of GPUs that slots hold."""
+    """Limit in GPU-hours: hours of slots times `resources.num_gpus`. Null (default): no limit."""
     price: float | None = Field(default=None, gt=0)
-    """What it may cost by `prices`."""
+    """Limit on the cost, in the currency of `prices`. Null (default): no limit."""
     warn_at: float = Field(default=0.8, gt=0, le=1)
-    """The soft bound: the share of each bound past which the run says so, and goes on."""
+    """Fraction of each limit at which the run warns and continues. Default: 0.8. 1: no warning."""
 
     @model_validator(mode="after")
     def _bounds_something(self) -> Self:
         if self.slot_hours is None and self.gpu_hours is None and self.price is None:
-            raise ValueError("a budget gives slot_hours, gpu_hours or price")
+            raise ValueError("a budget needs slot_hours, gpu_hours or price")
         return self

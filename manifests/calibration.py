@@ -1,4 +1,4 @@
-"""Calibration: how often the gate decides wrongly on the scores of one run, as the ledger keeps it."""
+"""Calibration: how often the gate would decide wrongly on the scores of one run, as the ledger records it."""
 
 from typing import Annotated
 
@@ -10,49 +10,50 @@ Share = Annotated[float, Field(ge=0, le=1)]
 
 
 class Rates(Manifest):
-    """How the gate decided about effects of one size, as shares of replicates."""
+    """How the gate decided at one planted effect size, as fractions of replicates."""
 
     multiple: float | None
-    """The size in smallest detectable effects beyond what the policy wants; negative: harm, from no difference. Null:
-    nothing was planted, no arm differs from another."""
+    """The planted effect in multiples of the minimum detectable effect, added to the improvement that the policy
+    requires; negative: harm, measured from no difference. Null: nothing was planted, and no arm differs from
+    another."""
     effect: float
-    """The improvement that was planted, in units of the primary metric, on average; negative: harm."""
+    """The mean planted improvement, in units of the primary metric; negative: harm."""
     promote: Share
-    """The planted arm was promoted; without one, any arm."""
+    """Replicates in which the planted arm was promoted; where nothing was planted, any arm."""
     hold: Share
-    """The planted arm was held; without one, every arm."""
+    """Replicates in which the planted arm was held; where nothing was planted, every arm."""
     reject: Share
-    """The planted arm was rejected; without one, any arm."""
+    """Replicates in which the planted arm was rejected; where nothing was planted, any arm."""
     held_by_guardrails: Share
-    """The planted arm would have been promoted without its guardrails, and was not; without one, any arm."""
+    """Replicates in which only guardrails kept the planted arm from promotion; where nothing was planted, any arm."""
     false_promote: Share
-    """An arm was promoted, whichever it is, that is no better than the policy wants."""
+    """Replicates that promoted an arm whose true effect is not larger than the improvement that the policy requires."""
     false_reject: Share
-    """An arm was rejected, whichever it is, that is not worse than the control."""
+    """Replicates that rejected an arm that is truly not worse than the control."""
 
 
 class Calibration(Manifest):
-    """The error rates of one run's plan and policy on its own scores. Its file is canonical JSON with the seal."""
+    """Error rates of one run's plan and policy on its own scores. Stored as canonical JSON plus the seal."""
 
     run_id: Name
-    """The run."""
+    """The run's id."""
     commit_digest: Digest
-    """The sha256 of the run's commit record as it is stored: which scores were permuted."""
+    """The sha256 of the run's stored commit record, which identifies the scores that were permuted."""
     plan_digest: Digest
     """Digest of the analysis plan."""
     policy_digest: Digest
     """Digest of the gate's policy."""
     alpha: float = Field(gt=0, lt=1)
-    """The family-wise error rate that the plan promises, two-sided."""
+    """The plan's family-wise error rate, two-sided."""
     seed: int = Field(ge=0)
     """Seed of the permutations."""
     num_permutations: int = Field(ge=1)
-    """Replicates of each row."""
+    """Replicates for each entry of `rates`."""
     arms: tuple[Name, ...]
-    """The arms whose labels were permuted."""
+    """The arms whose names were permuted within rows."""
     planted: Name
-    """The arm that effects were planted in."""
+    """The arm in which effects were planted."""
     rates: tuple[Rates, ...]
-    """No difference first, then each planted size."""
+    """First the rates without any difference, then one entry for each planted size."""
     seal: Digest = Field(json_schema_extra=CIRCUMSTANCE)
-    """The digest of all the rest."""
+    """Digest of all other fields."""

@@ -1,4 +1,4 @@
-"""Check report: which rules of a contract rows were held to, and which of them they break where."""
+"""Check report: the rules of a contract that rows were checked against, and where they violate them."""
 
 from pydantic import Field
 
@@ -7,52 +7,53 @@ from assay.manifests.contract import Severity
 
 
 class Offender(Manifest):
-    """One place where a rule is broken."""
+    """One row that violates a rule."""
 
     place: str
-    """The file and the line or row in it."""
+    """The file, and the line or row in it."""
     value: str
-    """What stands there, shortened."""
+    """The offending value, shortened."""
     note: str = ""
-    """What else is known: where the earlier row stands, why a condition could not be told, the nearest known value."""
+    """Additional information: where the earlier row is, why a condition failed to evaluate, the nearest allowed
+    value."""
 
 
 class RuleReport(Manifest):
-    """What came of one rule."""
+    """The outcome of one rule."""
 
     rule: str
-    """The rule by the contract's name for it: `maximum`, `duplicates`, an invariant's name."""
+    """The rule's name: a field of the contract, such as `maximum` or `duplicates`, or the name of an invariant."""
     column: str = ""
-    """The column that it is about; empty: the whole row or table."""
+    """The column that it applies to; empty: the whole row or table."""
     severity: Severity
-    """Whether breaking it refuses the rows."""
+    """`error`: violations prevent freezing. `warn`: they are only reported."""
     bound: str
-    """What is allowed, in words."""
+    """What is allowed, as text."""
     observed: str = ""
-    """What was observed, for a rule about the whole table, in words."""
+    """For a rule about the whole table: what was measured, as text."""
     num_rows_checked: int = Field(ge=0)
-    """Rows that it was tried on."""
+    """Rows that were checked against it."""
     num_rows_broken: int = Field(ge=0)
-    """Rows that break it; of a rule about the whole table, those that are to blame, where that can be said."""
+    """Rows that violate it. For a rule about the whole table: the rows responsible, where these can be identified."""
     is_broken: bool
-    """Whether it is broken: the fraction of rows that it bears is exceeded."""
+    """Whether the rule is violated: by more rows than the fraction that it tolerates."""
     offenders: tuple[Offender, ...] = ()
-    """The first few of the rows that break it, in row order."""
+    """The first few rows that violate it, in row order."""
 
 
 class CheckReport(Manifest):
-    """What a check of rows against a contract found."""
+    """The result of checking rows against a contract."""
 
     num_rows: int = Field(ge=0)
-    """Rows that were looked at."""
+    """Rows that were checked."""
     is_complete: bool
-    """Whether all rows were looked at: past very many offenders a check gives up."""
+    """Whether all rows were checked: the check stops after very many violations."""
     rules: tuple[RuleReport, ...]
-    """Every rule of the contract, in its order."""
+    """Every rule of the contract, in the contract's order."""
     changes: tuple[str, ...]
-    """What was changed on the way in, in words: encodings, byte order marks, line ends, Unicode forms."""
+    """What was changed on reading, as text: encodings, byte order marks, line endings, Unicode forms."""
 
     @property
     def broken(self) -> tuple[RuleReport, ...]:
-        """The broken rules that refuse the rows."""
+        """The violated rules that prevent freezing."""
         return tuple(rule for rule in self.rules if rule.is_broken and rule.severity == "error")

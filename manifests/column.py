@@ -1,4 +1,4 @@
-"""Column: a name, a role and the exact type that values are frozen as."""
+"""Column: a name, a role, and the exact type in which values are stored."""
 
 from typing import Literal, Self
 
@@ -14,33 +14,34 @@ ScalarType = Literal[
 
 
 class FrozenColumn(Manifest):
-    """One column as shards and variants know it."""
+    """One column as shards store it and variants receive it."""
 
     name: str = Field(min_length=1, max_length=200)
     """The column's name in the source files and in the frozen shards."""
     role: Role
-    """`id` names the row, `label` is the truth, `feature` goes to the variants, `segment` groups rows for
-    separate estimates, `cluster` groups rows that are not independent, `timestamp` says when a row came to be,
-    `weight` is how much a row counts, `info` is stored and checked but no variant sees it, `ignored` is read past."""
+    """What the column is for. `id`: identifies the row. `label`: the correct answer. `feature`: an input of the
+    variants. `segment`: groups rows for separate estimates. `cluster`: groups rows that are not independent, such as
+    those of one user. `timestamp`: when the row was created. `weight`: how much the row counts; runs do not support
+    weights yet. `info`: stored and checked, but not passed to variants. `ignored`: not read."""
     type: ScalarType = "string"
-    """The type of a value, or of a tensor's elements. Conversion must lose nothing. A timestamp is frozen in
-    microseconds of UTC."""
+    """The type of a value, or of a tensor's elements. Default: `string`. A value that cannot be converted without loss
+    is an error. Timestamps are stored as microseconds in UTC."""
     shape: tuple[int, ...] = ()
-    """The shape of a tensor (an image, an embedding); empty for a plain value."""
+    """The shape of a tensor, such as an image or an embedding. Empty (default): a scalar."""
     classes: tuple[str, ...] = ()
-    """For a string label: the class names in the order of the variants' outputs."""
+    """For a label of type string: the class names, in the order of the variants' outputs."""
     nullable: bool = False
-    """Whether rows may have no value. Variants get NaN for a missing number and None for a missing text; a segment
-    without a value is a segment of its own."""
+    """Whether values may be missing. Default: false. Variants receive NaN for a missing number and None for a missing
+    string; rows whose segment is missing form a segment of their own."""
 
     @model_validator(mode="after")
     def _is_consistent(self) -> Self:
         if any(size < 1 for size in self.shape):
-            raise ValueError("every size in shape is at least 1")
+            raise ValueError("every size in shape must be at least 1")
         if self.shape and self.role not in ("feature", "info"):
-            raise ValueError("only a feature or info may be a tensor")
+            raise ValueError("only a column of role feature or info may be a tensor; remove shape")
         if self.shape and not (is_number(self.type) or self.type == "bool"):
-            raise ValueError(f"a tensor holds numbers or bools, not values of type {self.type}")
+            raise ValueError(f"the elements of a tensor must be numbers or bools, not of type {self.type}")
         for roles, types in (
             (("id",), ("string", "int64")),
             (("segment", "cluster"), ("string", "int64", "bool")),
@@ -48,22 +49,22 @@ class FrozenColumn(Manifest):
             (("weight",), ("float32", "float64")),
         ):
             if self.role in roles and self.type not in types:
-                raise ValueError(f"a {self.role} is of type {' or '.join(types)}")
+                raise ValueError(f"{self.role} column: type is {self.type}, must be {' or '.join(types)}")
         if self.type in ("date", "timestamp") and self.role not in ("timestamp", "info", "ignored"):
-            raise ValueError(f"a {self.role} is no {self.type}; give the column the role timestamp or info")
+            raise ValueError(f"a {self.role} column cannot be of type {self.type}; use role timestamp or info")
         string_label = self.role == "label" and self.type == "string"
         if string_label != bool(self.classes):
-            raise ValueError("classes belong to a label of type string, and such a label needs them")
+            raise ValueError("classes must be given for a label of type string, and for no other column")
         if len(set(self.classes)) != len(self.classes):
-            raise ValueError("classes name each class once")
+            raise ValueError("classes must not repeat a class")
         if self.nullable and self.role in ("id", "label", "cluster", "weight", "timestamp"):
-            raise ValueError(f"a {self.role} has a value in every row")
+            raise ValueError(f"{self.role} column cannot be nullable: every row needs a value")
         if self.nullable and self.shape:
-            raise ValueError("a tensor has a value in every row")
+            raise ValueError("a tensor cannot be nullable: every row needs a value")
         if self.nullable and self.role == "feature" and self.type not in ("float32", "float64", "string"):
             raise ValueError(
-                f"a feature of type {self.type} has a value in every row, since variants are given no null; "
-                "a float64 may be nullable: it is NaN there"
+                f"a feature of type {self.type} cannot be nullable, because variants receive no nulls; "
+                "use float64, where a missing value is NaN"
             )
         return self
 

@@ -1,4 +1,4 @@
-"""Contract: what the rows of a dataset must satisfy."""
+"""Contract: the columns of a dataset and the rules that its rows must satisfy."""
 
 from typing import Literal, Self
 from unicodedata import is_normalized
@@ -12,158 +12,162 @@ from assay.manifests.drift_thresholds import DriftThresholds
 from assay.manifests.leakage import LeakageCheck
 
 Severity = Literal["error", "warn"]
-"""`error`: rows that break the rule are not frozen. `warn`: they are, and the report says so."""
+"""`error`: rows that violate the rule cannot be frozen. `warn`: they can, and the report lists them."""
 
 
 class RowCount(Manifest):
-    """How many rows there must be."""
+    """Limits on the number of rows."""
 
     minimum: int = Field(default=1, ge=1)
-    """At least so many."""
+    """Smallest number of rows allowed. Default: 1."""
     maximum: int | None = Field(default=None, ge=1)
-    """At most so many; None: any number."""
+    """Largest number of rows allowed. Null (default): no limit."""
     severity: Severity = "error"
-    """Whether breaking it refuses the rows."""
+    """`error` (default): a violation prevents freezing. `warn`: it is only reported."""
 
     @model_validator(mode="after")
     def _is_ordered(self) -> Self:
         if self.maximum is not None and self.maximum < self.minimum:
-            raise ValueError(f"minimum {self.minimum} is over maximum {self.maximum}")
+            raise ValueError(f"minimum {self.minimum} is greater than maximum {self.maximum}")
         return self
 
 
 class ClassBalance(Manifest):
-    """How often each class of the label must come."""
+    """Limits on how often each class of the label occurs."""
 
     min_rows: int = Field(default=0, ge=0)
-    """Rows that each class has at least."""
+    """Smallest number of rows of any class. Default: 0."""
     min_fraction: Fraction = 0.0
-    """The part of the rows that each class has at least."""
+    """Smallest fraction of the rows that any class may have. Default: 0."""
     max_fraction: Fraction = 1.0
-    """The part of the rows that each class has at most."""
+    """Largest fraction of the rows that any class may have. Default: 1."""
     severity: Severity = "error"
-    """Whether breaking it refuses the rows."""
+    """`error` (default): a violation prevents freezing. `warn`: it is only reported."""
 
     @model_validator(mode="after")
     def _is_ordered(self) -> Self:
         if self.min_fraction > self.max_fraction:
-            raise ValueError(f"min_fraction {self.min_fraction:g} is over max_fraction {self.max_fraction:g}")
+            raise ValueError(f"min_fraction {self.min_fraction:g} is greater than max_fraction {self.max_fraction:g}")
         return self
 
 
 class Freshness(Manifest):
-    """How old the newest row may be. Looked at when rows are checked: a frozen dataset is not made stale by it."""
+    """Limit on the age of the newest row. Evaluated when rows are checked; a frozen dataset does not expire."""
 
     max_age_days: float = Field(gt=0)
-    """Days from the latest value of the column of role timestamp to now."""
+    """Largest age of the newest row in days: from the latest value of the column of role timestamp to now."""
     severity: Severity = "error"
-    """Whether breaking it refuses the rows."""
+    """`error` (default): a violation prevents freezing. `warn`: it is only reported."""
 
 
 class UniqueTogether(Manifest):
-    """Columns whose values together stand at most once. A row without a value in one of them repeats none."""
+    """Columns whose combination of values must be unique. Rows with a missing value in any of them are not compared."""
 
     columns: tuple[str, ...] = Field(min_length=2)
-    """Their names."""
+    """Names of at least two columns."""
     severity: Severity = "error"
-    """Whether breaking it refuses the rows."""
+    """`error` (default): a violation prevents freezing. `warn`: it is only reported."""
 
 
 class DuplicateLimit(Manifest):
-    """How many rows may repeat what an earlier row says. A null is equal to a null here."""
+    """Limit on rows that repeat an earlier row. Two missing values count as equal here."""
 
     max_fraction: Fraction = 0.0
-    """The part of the rows that may."""
+    """Largest fraction of the rows that may do so. Default: 0."""
     severity: Severity = "warn"
-    """Whether more of them refuse the rows."""
+    """`error`: more of them prevent freezing. `warn` (default): they are only reported."""
 
 
 class Invariant(Manifest):
-    """Something that holds for every row, across its columns."""
+    """A condition on the columns of a row that every row must satisfy."""
 
     name: Name
-    """What reports call it."""
+    """The rule's name in reports; unique within the contract."""
     sql: str = Field(min_length=1, max_length=10_000)
-    """A condition in DuckDB's SQL over the columns of one row, such as `ends >= starts`. As in a CHECK of SQL, a row
-    breaks it where it is false, or where it fails on a value, as a cast may; where it is null, as with a missing value,
-    it does not. Names of columns are exact; one that is a word of SQL stands in double quotes. Timestamps are in UTC,
-    without a zone. To divide by zero gives infinity and the root of a negative number NaN, which is above every number.
-    Only plain functions of the row's own values may be called: no query, file, setting, clock or random number."""
+    """A condition in DuckDB's SQL dialect on the columns of one row, such as `ends >= starts`. A row violates it if it
+    is false, or if it fails to evaluate, as a cast can. As in an SQL CHECK constraint, a row for which it is null, such
+    as one with a missing value, passes. Column names are case-sensitive; quote a name that is an SQL keyword in double
+    quotes. Timestamps are in UTC and have no time zone. Division by zero with `/` gives infinity; the square root of a
+    negative number is NaN, which compares greater than every number. Only a fixed list of functions of the row's own
+    values is allowed: no queries, files, settings, clock or random numbers."""
     description: str = Field(default="", max_length=2000)
-    """Why it holds, in words."""
+    """Why the condition must hold, as text."""
     severity: Severity = "error"
-    """Whether breaking it refuses the rows."""
+    """`error` (default): a violation prevents freezing. `warn`: it is only reported."""
 
 
 class RowSample(Manifest):
-    """Which of the rows are frozen: a stratified sample that the same rows in the same order and seed give again.
+    """Freezes a random sample of the rows, optionally stratified.
 
-    All rows are checked against the contract, whether they are kept or not; the profile is of those that are kept.
-    """
+    The same rows in the same order with the same seed give the same sample. All rows are checked against the contract,
+    sampled or not; the dataset's profile describes the sampled rows only."""
 
     rows: int = Field(ge=1)
-    """How many rows are kept."""
+    """Number of rows in the sample. The source must have at least as many."""
     stratify: tuple[str, ...] = ()
-    """Columns whose combinations of values keep their parts of the rows, to the row: each gets its part rounded down,
-    and those with the largest remainders one more. Rows without a value are a stratum. Empty: a plain sample."""
+    """Columns whose combinations of values define the strata. Each stratum keeps its share of the rows: rounded down,
+    plus one row for the strata with the largest remainders. Missing values form a stratum. Empty (default): no
+    strata."""
     seed: int = Field(default=0, ge=0)
-    """Which sample."""
+    """Random seed of the sample. Default: 0."""
 
 
 Encoding = Literal["utf-8", "utf-16", "latin-1", "cp1252"]
-"""How a text file may be encoded."""
+"""Character encodings of text files that can be read."""
 
 
 class Contract(Manifest):
-    """The columns a dataset has, what they are for, and what their rows must satisfy."""
+    """The columns of a dataset, what they are for, and the rules that its rows must satisfy."""
 
     kind: Literal["Contract"]
     """Always `Contract`."""
     version: Literal[1]
-    """The version of this manifest's form."""
+    """The version of this schema: always 1."""
     description: str = Field(default="", max_length=10_000)
-    """What a row is, and where the rows come from, in words."""
+    """What a row represents and where the rows come from, as text."""
     columns: tuple[Column, ...] = Field(min_length=1)
-    """Every column of the source, in the order in which they are frozen."""
+    """Every column of the source files, in the order in which they are stored."""
     encoding: Encoding = "utf-8"
-    """How text files are encoded. They are frozen as UTF-8."""
+    """Character encoding of text files. Default: `utf-8`. Rows are stored as UTF-8."""
     unicode: Literal["as_is", "nfc"] = "as_is"
-    """Whether texts are brought to Unicode's composed form NFC, in which equal characters have equal bytes."""
+    """`nfc`: normalise strings to Unicode NFC, so that equal characters have equal bytes. `as_is` (default): keep
+    them."""
     rows: RowCount = RowCount()
-    """How many rows there must be."""
+    """Limits on the number of rows. Default: at least 1."""
     class_balance: ClassBalance | None = None
-    """How often each class must come; for a label with classes, or of whole numbers or bools, whose classes are the
-    values that come at all."""
+    """Limits on how often each class occurs, for a label of type string, integer or bool. The classes of an integer or
+    bool label are the values that occur. Null (default): no limits."""
     freshness: Freshness | None = None
-    """How old the newest row may be."""
+    """Limit on the age of the newest row. Null (default): no limit."""
     unique_together: tuple[UniqueTogether, ...] = ()
-    """Columns whose values together stand at most once."""
+    """Combinations of columns whose values must be unique. Default: none."""
     duplicates: DuplicateLimit = DuplicateLimit()
-    """Rows whose features and label are those of an earlier row."""
+    """Limit on rows whose features and label equal those of an earlier row. Default: any such row warns."""
     label_conflicts: DuplicateLimit = DuplicateLimit()
-    """Rows whose features are those of an earlier row, and whose label is not that of the first such row."""
+    """Limit on rows whose features equal those of an earlier row but whose label differs from that of the first such
+    row. Default: any such row warns."""
     invariants: tuple[Invariant, ...] = ()
-    """What holds across the columns of every row."""
+    """Conditions across the columns of a row that every row must satisfy. Default: none."""
     sample: RowSample | None = None
-    """Which of the rows are frozen; None: all."""
+    """Freeze only a random sample of the rows. Null (default): freeze all."""
     drift: DriftThresholds = DriftThresholds()
-    """How far columns may move from one version to the next."""
+    """How much the values of a column may change from one version to the next before it counts as drift."""
     leakage: LeakageCheck = LeakageCheck()
-    """What `assay dataset leakage` calls a leak."""
+    """What counts as a leak in `assay dataset leakage`."""
 
     @model_validator(mode="after")
     def _has_its_roles(self) -> Self:
         names = [column.name for column in self.columns]
         twice = sorted({name for name in names if names.count(name) > 1})
         if twice:
-            raise ValueError(f"column names are unique; twice: {', '.join(twice)}")
+            raise ValueError(f"column names must be unique; given more than once: {', '.join(twice)}")
         roles = [column.role for column in self.columns]
         bounds = (
             ("id", 0, 1), ("label", 1, 1), ("cluster", 0, 1), ("timestamp", 0, 1), ("weight", 0, 1), ("feature", 1, len(roles))
         )  # fmt: skip
         for role, least, most in bounds:
             if not least <= roles.count(role) <= most:
-                raise ValueError(f"{roles.count(role)} columns of role {role}; from {least} to {most} are allowed")
+                raise ValueError(f"{roles.count(role)} columns have the role {role}; allowed: {least} to {most}")
         return self
 
     @model_validator(mode="after")
@@ -171,39 +175,41 @@ class Contract(Manifest):
         for column in self.columns if self.unicode == "nfc" else ():
             for text in (*column.classes, *column.allowed_values):
                 if isinstance(text, str) and not is_normalized("NFC", text):
-                    raise ValueError(f"{text!r} of column '{column.name}' is not in NFC, so no text would equal it")
+                    raise ValueError(f"{text!r} of column '{column.name}' is not in NFC, so no value could equal it")
         return self
 
     @model_validator(mode="after")
     def _names_its_columns(self) -> Self:
-        known = {column.name: column for column in self.columns if column.role != "ignored"}
+        read = {column.name: column for column in self.columns if column.role != "ignored"}
         for field, named in (
             *((f"unique_together[{at}]", each.columns) for at, each in enumerate(self.unique_together)),
             ("sample.stratify", () if self.sample is None else self.sample.stratify),
         ):
             for name in named:
-                if name not in known:
-                    raise ValueError(f"{field} names '{name}', which is no column that is read")
-                if known[name].shape:
+                if name not in read:
+                    raise ValueError(
+                        f"{field} names '{name}', which is not a column of the contract, or has the role ignored"
+                    )
+                if read[name].shape:
                     raise ValueError(f"{field} names '{name}', which is a tensor")
                 if named.count(name) > 1:
                     raise ValueError(f"{field} names '{name}' twice")
         label = next(column for column in self.columns if column.role == "label")
         if self.class_balance is not None and label.type.startswith("float"):
-            raise ValueError("class_balance needs a label of classes, whole numbers or bools")
+            raise ValueError("class_balance needs a label of type string, integer or bool")
         if self.freshness is not None and "timestamp" not in (column.role for column in self.columns):
             raise ValueError("freshness needs a column of role timestamp")
         invariants = [invariant.name for invariant in self.invariants]
         if len(set(invariants)) < len(invariants):
-            raise ValueError("names of invariants are unique")
+            raise ValueError("the names of invariants must be unique")
         return self
 
     @property
     def frozen_columns(self) -> tuple[FrozenColumn, ...]:
-        """The columns that are stored: all but the ignored."""
+        """The columns that are stored: all except those of role ignored."""
         return tuple(column.frozen for column in self.columns if column.role != "ignored")
 
     @property
     def read_columns(self) -> tuple[Column, ...]:
-        """The same columns, with what the contract says of them."""
+        """The same columns with the contract's rules for them."""
         return tuple(column for column in self.columns if column.role != "ignored")

@@ -1,4 +1,4 @@
-"""Dataset: frozen rows with a digest."""
+"""Dataset: the manifest of frozen rows, with their digest."""
 
 from typing import Annotated, Literal
 
@@ -14,83 +14,83 @@ Blake3 = Annotated[str, Field(pattern=r"^blake3:[0-9a-f]{64}$")]
 
 
 class Shard(Manifest):
-    """One frozen Arrow IPC file, named by what is in it."""
+    """One frozen Arrow IPC file, named by its content."""
 
     index: int = Field(ge=0)
-    """The place of the shard in the dataset."""
+    """Position of the shard in the dataset, from 0."""
     key: str = Field(json_schema_extra=CIRCUMSTANCE)
     """The object's key in the dataset store."""
     first_row: int = Field(ge=0)
-    """The global index of its first row."""
+    """Index of its first row in the whole dataset."""
     num_rows: int = Field(ge=1)
-    """How many rows it holds."""
+    """Number of rows in the shard."""
     size_bytes: int = Field(ge=1)
-    """The size of the file in bytes."""
+    """Size of the file in bytes."""
     blake3: Blake3
-    """Checked on every fetch."""
+    """BLAKE3 digest of the file, checked on every fetch."""
     sha256: Digest
-    """Recorded once for auditors: what `sha256sum` prints."""
+    """The file's sha256, for auditors: compare it with the output of `sha256sum`."""
 
 
 class Source(Manifest):
-    """A file that rows were frozen from."""
+    """A file from which rows were frozen."""
 
     name: str
     """The file's name, without its folder."""
     sha256: Digest
-    """The digest of the file's bytes."""
+    """The sha256 of the file's bytes."""
     num_rows: int = Field(ge=0)
-    """How many rows it gave."""
+    """Number of rows read from it."""
 
 
 class Parent(Manifest):
-    """The rows that a sample was drawn from."""
+    """The rows from which a sample was drawn."""
 
     num_rows: int = Field(ge=1)
-    """How many they were."""
+    """Number of rows before sampling."""
     rows_digest: Digest
-    """Their digest."""
+    """Digest of these rows."""
     sample: RowSample
-    """Which of them were kept."""
+    """How the sample was drawn."""
 
 
 class Dataset(Manifest):
-    """Frozen rows: which columns, which shards, in which order. Its digest is the identity of the rows.
+    """Frozen rows: their columns, their shards and the order of the shards. Its digest identifies the rows.
 
-    What the rows are called, where they came from and what was found in them takes no part in the digest, so the same
-    rows have the same digest under any name.
+    The reference, the sources, the contract and all findings are not part of the digest: the same rows have the same
+    digest under any name. `assay freeze` writes this manifest; nobody edits it.
     """
 
     kind: Literal["Dataset"]
     """Always `Dataset`."""
     version: Literal[1]
-    """The version of this manifest's form."""
+    """The version of this schema: always 1."""
     reference: Reference = Field(json_schema_extra=CIRCUMSTANCE)
-    """`name@version`: never moves to other rows."""
+    """`name@version`; it always refers to these rows and cannot be overwritten."""
     frozen_at: Instant = Field(json_schema_extra=CIRCUMSTANCE)
-    """When it was frozen."""
+    """When the rows were frozen."""
     num_rows: int = Field(ge=1)
-    """How many rows the dataset has."""
+    """Number of rows in the dataset."""
     columns: tuple[FrozenColumn, ...] = Field(min_length=1)
     """The stored columns, in order."""
     schema_digest: Digest
-    """The digest of the Arrow schema."""
+    """Digest of the Arrow schema."""
     rows_digest: Digest
-    """The digest of the rows themselves, whatever the shards."""
+    """Digest of the rows themselves; it does not depend on how they are divided into shards."""
     shard_rows: int = Field(ge=1)
-    """Rows in every shard but the last."""
+    """Rows in each shard except the last, which may have fewer."""
     shards: tuple[Shard, ...] = Field(min_length=1)
     """The shards in row order."""
     sources: tuple[Source, ...] = Field(json_schema_extra=CIRCUMSTANCE)
-    """The files that were frozen, in order."""
+    """The source files, in order."""
     contract: Contract = Field(json_schema_extra=CIRCUMSTANCE)
-    """What the rows were held to."""
+    """The contract that the rows were checked against."""
     check: CheckReport = Field(json_schema_extra=CIRCUMSTANCE)
-    """What that found: nothing that refuses rows, but perhaps warnings."""
+    """The result of that check: no errors, possibly warnings."""
     profile: Profile = Field(json_schema_extra=CIRCUMSTANCE)
-    """How the values of each column are spread."""
+    """Summary statistics of the values of each column."""
     parent: Parent | None = Field(default=None, json_schema_extra=CIRCUMSTANCE)
-    """The rows that these are a sample of."""
+    """The rows from which these were sampled. Null: these are all rows of the sources."""
 
     def names(self, role: str) -> tuple[str, ...]:
         """The names of the columns of one role, in order."""

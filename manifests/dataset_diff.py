@@ -1,4 +1,4 @@
-"""Dataset diff: what changed from one version of a dataset to another: columns, rows, and how values are spread."""
+"""Dataset diff: what changed between two versions of a dataset: contract, rows, and the distribution of values."""
 
 from typing import Literal
 
@@ -9,82 +9,82 @@ from assay.manifests.drift_report import DriftReport
 
 
 class ContractChange(Manifest):
-    """Something that the contracts of two versions say differently."""
+    """One difference between the contracts of two versions."""
 
     column: str
-    """The column that it is about; empty: the whole table."""
+    """The column concerned; empty: the whole table."""
     field: str
-    """What: `added`, `removed`, or the dotted name of the contract's field, such as `type` or `class_balance.min_rows`."""
+    """`added`, `removed`, or the dotted name of the field that differs, such as `type` or `class_balance.min_rows`."""
     earlier: str
-    """What the earlier version says, as JSON; empty: nothing."""
+    """Value in the earlier version, as JSON; empty: not present."""
     later: str
-    """What the later version says, as JSON; empty: nothing."""
+    """Value in the later version, as JSON; empty: not present."""
 
 
 class Relabelled(Manifest):
     """A row whose label changed."""
 
     row: str
-    """Its id; or its number, as in `row 17`."""
+    """The row's id, or its number, as in `row 17`."""
     earlier: str
-    """The label that it had."""
+    """Label in the earlier version."""
     later: str
-    """The label that it has."""
+    """Label in the later version."""
 
 
 class ChangedColumn(Manifest):
-    """A column in which rows changed."""
+    """A column in which values changed."""
 
     column: str
-    """Its name."""
+    """The column's name."""
     num_rows: int = Field(ge=1)
-    """Rows of the same id with another value there."""
+    """Rows whose value in this column differs between the versions, matched by id."""
 
 
 class RowsDiff(Manifest):
-    """Which rows came, went and changed."""
+    """Rows that were added, removed or changed."""
 
     matched_by: Literal["id", "content"]
-    """Whether rows are the same by their id, or, where a version has none, by their values: then a row that changed is
-    one that went and one that came."""
+    """How rows of the two versions were matched: by `id`, or, where a version has no ids, by `content`; then a changed
+    row counts as one removed and one added."""
     num_earlier: int = Field(ge=1)
-    """Rows of the earlier version."""
+    """Number of rows in the earlier version."""
     num_later: int = Field(ge=1)
-    """Rows of the later version."""
+    """Number of rows in the later version."""
     num_added: int = Field(ge=0)
-    """Rows that only the later version has."""
+    """Rows that are only in the later version."""
     num_removed: int = Field(ge=0)
-    """Rows that only the earlier version has."""
+    """Rows that are only in the earlier version."""
     num_changed: int = Field(ge=0)
-    """Rows that differ in a column other than the label, of those that both have with the same type."""
+    """Rows whose values differ in a column other than the label; only columns that have the same type in both count."""
     num_relabelled: int | None = Field(ge=0)
-    """Rows whose label differs; None where the labels are of different types."""
+    """Rows whose label differs. Null: the labels are of different types."""
     added: tuple[str, ...]
-    """The first few that came, in the order of the later version."""
+    """The first few rows that were added, in the order of the later version."""
     removed: tuple[str, ...]
-    """The first few that went, in the order of the earlier version."""
+    """The first few rows that were removed, in the order of the earlier version."""
     changed: tuple[str, ...]
-    """The first few that changed, in the order of the later version."""
+    """The first few rows that changed, in the order of the later version."""
     relabelled: tuple[Relabelled, ...]
-    """The first few with another label, in the order of the later version."""
+    """The first few rows whose label changed, in the order of the later version."""
     changed_columns: tuple[ChangedColumn, ...]
-    """Where rows changed, most first; not told of very wide tables."""
+    """The columns in which values changed, those with most changes first. Empty for tables of more than 64 columns."""
 
 
 class DatasetDiff(Manifest):
-    """What changed from one version to another."""
+    """What changed between two versions of a dataset."""
 
     earlier: Reference
-    """The version that is compared with."""
+    """The earlier version."""
     earlier_rows_digest: Digest
-    """Its rows."""
+    """Digest of its rows."""
     later: Reference
-    """The version that is compared."""
+    """The later version."""
     later_rows_digest: Digest
-    """Its rows."""
+    """Digest of its rows."""
     contract: tuple[ContractChange, ...]
-    """What the contracts say differently: columns in the order of the versions, then the table's rules."""
+    """Differences between the contracts: columns in their order, then rules of the table."""
     rows: RowsDiff
-    """Which rows came, went and changed."""
+    """Rows that were added, removed or changed."""
     drift: DriftReport
-    """How far the values of each column moved."""
+    """Drift of the values of each column."""

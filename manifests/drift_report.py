@@ -1,4 +1,4 @@
-"""Drift report: how far the values of each column moved from one version of a dataset to another."""
+"""Drift report: how much the values of each column changed between two versions of a dataset."""
 
 from typing import Literal
 
@@ -9,54 +9,55 @@ from assay.manifests.profile import ValueCount
 
 
 class DriftStatistic(Manifest):
-    """One way to measure how far a column moved."""
+    """One drift statistic of a column."""
 
     name: Literal["psi", "jensen_shannon", "kolmogorov_smirnov", "l_infinity", "null_fraction"]
-    """Which, by the contract's name for its threshold."""
+    """The statistic: the name of its threshold in the contract."""
     value: float = Field(ge=0)
-    """What was measured; of `null_fraction` the difference, whichever way."""
+    """The measured value; for `null_fraction`, the absolute difference."""
     threshold: float = Field(gt=0)
-    """Past it is too far."""
+    """The contract's threshold: a larger value counts as drift if it also exceeds `chance`."""
     chance: float = Field(ge=0)
-    """What chance alone stays under where nothing has changed, for versions of these sizes: with 95 % probability for
-    all statistics of the report together. The rows are taken to be drawn independently."""
+    """Upper bound on what chance alone would produce for versions of these sizes: where nothing has changed, all
+    statistics of the report together stay below their bounds with 95 % probability, if rows are drawn independently."""
 
     @property
     def is_past(self) -> bool:
-        """Whether it is too far, and further than chance goes."""
+        """Whether the value exceeds both its threshold and what chance would produce."""
         return self.value > self.threshold and self.value > self.chance
 
 
 class ColumnDrift(Manifest):
-    """How far the values of one column moved."""
+    """Drift of the values of one column."""
 
     column: str
     """The column's name."""
     compared: Literal["numbers", "elements", "seconds", "lengths", "categories", "nothing"]
-    """What of the values: numbers, a tensor's elements, dates and timestamps in seconds, the lengths of texts of
-    which there are too many for categories, or how often each value comes; `nothing` where a version has no values."""
+    """What was compared: numbers, the elements of a tensor, dates and timestamps in seconds, the lengths of strings
+    with too many distinct values for categories, or the frequencies of categories; `nothing`: a version has no
+    values."""
     null_fraction_earlier: float = Field(ge=0, le=1)
-    """The part of the earlier version's rows without a value."""
+    """Fraction of rows without a value in the earlier version."""
     null_fraction_later: float = Field(ge=0, le=1)
-    """The part of the later version's rows without a value."""
+    """Fraction of rows without a value in the later version."""
     has_null_explosion: bool
-    """Whether there were no nulls, and now are so many that it is drift."""
+    """Whether the earlier version had no nulls and the later one has so many that it counts as drift."""
     num_new_values: int = Field(ge=0)
-    """Of categories: those that only the later version has."""
+    """Number of categories that only the later version has."""
     new_values: tuple[ValueCount, ...]
-    """The commonest of them."""
+    """The most frequent of them."""
     num_lost_values: int = Field(ge=0)
-    """Of categories: those that only the earlier version has."""
+    """Number of categories that only the earlier version has."""
     lost_values: tuple[ValueCount, ...]
-    """The commonest of them."""
+    """The most frequent of them."""
     statistics: tuple[DriftStatistic, ...]
-    """Those that have a threshold."""
+    """The statistics that have a threshold."""
     has_drifted: bool
-    """Whether any statistic is past its threshold and past chance."""
+    """Whether any statistic exceeds both its threshold and what chance would produce."""
 
     @property
     def words(self) -> str:
-        """What moved, in one line."""
+        """The drift of the column in one line."""
         past = [f"{each.name} {each.value:.3g} > {each.threshold:g}" for each in self.statistics if each.is_past]
         parts = [f"drifted ({', '.join(past)})" if past else "no drift"]
         if self.has_null_explosion:
@@ -72,25 +73,25 @@ class ColumnDrift(Manifest):
 
 
 class DriftReport(Manifest):
-    """What a comparison of a version with an earlier one found: a finding about the later one."""
+    """The result of comparing a version with an earlier one: a finding about the later one."""
 
     kind: Literal["Drift"] = "Drift"
     """Always `Drift`."""
     reference: Reference
     """The later version."""
     rows_digest: Digest
-    """Its rows."""
+    """Digest of its rows."""
     earlier: Reference
-    """What it was compared with."""
+    """The version that it was compared with."""
     earlier_rows_digest: Digest
-    """The rows of that."""
+    """Digest of the earlier version's rows."""
     found_at: Instant = Field(json_schema_extra=CIRCUMSTANCE)
-    """When they were compared. To compare them again finds the same, so the time takes no part in the digest."""
+    """When they were compared. Comparing them again gives the same result, so the time is not part of the digest."""
     found_by: str = Field(max_length=200, json_schema_extra=CIRCUMSTANCE)
     """Who compared them."""
     columns: tuple[ColumnDrift, ...]
-    """Every column that both versions have, but names of rows and clusters, and times."""
+    """Every column that both versions have, except those of role id, cluster and timestamp."""
     is_fine: bool
     """Whether no column has drifted."""
     words: str
-    """What was found, in words."""
+    """The result as text."""

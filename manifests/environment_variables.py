@@ -1,10 +1,10 @@
 """Environment variables that Assay reads."""
 
 SUBMISSION_VARIABLE = "ASSAY_SUBMISSION"
-"""The environment variable that tells a driver which submission it carries out."""
+"""The submission that a driver carries out; set by the client that submitted it."""
 
 LEDGER_VARIABLE = "ASSAY_LEDGER"
-"""The environment variable that says where the ledger is, unless a command is told otherwise."""
+"""The ledger's folder or URI; the option `--ledger` takes precedence."""
 
 SUBMITTER_VARIABLE = "ASSAY_SUBMITTED_BY"
-"""The environment variable that says who starts a run, as a label that everyone may read; else it is the user's name."""
+"""Who starts a run: a label that is recorded and that anyone with access can read. Default: the user's name."""

@@ -1,4 +1,4 @@
-"""Experiment: one dataset, one suite, many arms."""
+"""Experiment: one dataset, one suite, and the arms to compare."""
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -20,58 +20,68 @@ _NUM_SHOWN = 5
 
 
 class Experiment(Manifest):
-    """What is run: resolved to digests and checked before any slot is asked for."""
+    """What `assay run` and `assay submit` execute: a dataset, a suite, the arms, and the resources for them.
+
+    Everything it refers to is resolved to digests and checked before any slot starts.
+    """
 
     kind: Literal["Experiment"]
     """Always `Experiment`."""
     version: Literal[1]
-    """The version of this manifest's form."""
+    """The version of this schema: always 1."""
     name: Annotated[Name, Field(max_length=80)]
-    """The first part of the run's id: at most 80 characters."""
+    """Name of the experiment and first part of the run's id; at most 80 characters."""
     dataset: str = Field(min_length=1, json_schema_extra=LOCATION)
-    """A frozen dataset in a store (a folder or URI): `STORE/name@version`; or `STORE/name@sha256:...`, the version of
-    that name whose digest begins so (at least 12 digits)."""
+    """The frozen dataset: `STORE/name@version`, where STORE is a folder or URI; or `STORE/name@sha256:...`, the version
+    of that name whose digest starts with these digits (at least 12)."""
     dataset_digest: Digest | None = None
-    """The dataset's digest. Filled when a run is resolved; if given, it must match."""
+    """Digest of the dataset. Null (default): filled in when a run is resolved. Set it to pin the rows: it must
+    match."""
     suite: Suite
-    """The suite, inline or as a path to its file."""
+    """The suite: inline, or the path of its file."""
     arms: tuple[Arm, ...] = ()
-    """The variants that are compared; `suite.plan.control` names one of them or of the sweep's."""
+    """The arms to compare; one of these or of the sweep's must be `suite.plan.control`. Default: only those of the
+    sweep."""
     sweep: Sweep | None = None
-    """More arms, from one variant. Null in the experiment that a run records: there all arms are written out."""
+    """Generates more arms from one variant. Null (default): none. A run records its arms written out, and this as
+    null."""
     aa: bool = False
-    """Whether the control is scored once more, as the arm `CONTROL-again` behind all others. By how much it then
-    differs from itself on the primary metric is noise, and no arm is promoted for an improvement that is not larger.
-    The experiment that a run records has that arm written out."""
+    """Whether to score the control a second time, as an additional last arm `CONTROL-again` (the A/A arm). Its
+    difference from the control on the primary metric is noise: no arm is promoted for an improvement that is not
+    larger. Default: false; turn it on if scoring may not be deterministic. A run records this arm written out."""
     resources: Resources = Field(default=Resources(), json_schema_extra=CIRCUMSTANCE)
-    """What a slot holds. Changes time and cost, never a score: no part of the digest."""
+    """Resources of a slot and limits on slots. They change time and cost but not scores, so they are not in the
+    digest."""
     race: Race | None = None
-    """Drops arms that are clearly worse before they have scored every row. Null: every arm scores every row."""
+    """Eliminates arms that are clearly worse before they have scored every row. Null (default): every arm scores every
+    row."""
     prices: Prices = Field(default_factory=Prices, json_schema_extra=CIRCUMSTANCE)
-    """What slots cost an hour."""
+    """Hourly prices of CPUs and GPUs, for cost reports and for limits on `price`. Default: all 0."""
     budget: Budget | None = Field(default=None, json_schema_extra=CIRCUMSTANCE)
-    """What may be spent. Null: no bound."""
+    """How much the run may spend. Null (default): no limit."""
     project: Name | None = Field(default=None, json_schema_extra=CIRCUMSTANCE)
-    """Who pays: runs of the ledger that name the same project share its budget. As recorded when a run is opened."""
+    """Name of a project: runs in the ledger with the same project share `project_budget`. Null (default): none.
+    Recorded when a run is opened."""
     project_budget: Budget | None = Field(default=None, json_schema_extra=CIRCUMSTANCE)
-    """What all runs of the project in this ledger may spend together; what the others leave bounds this run."""
+    """How much all runs of the project in this ledger may spend together; this run may spend what the others have left.
+    Null (default): no limit."""
     require_clean: bool = Field(default=False, json_schema_extra=CIRCUMSTANCE)
-    """Refuse to evaluate anything unless the folder that one works in is a repository without uncommitted changes."""
+    """Refuse to run unless the working directory is in a Git repository without uncommitted changes. Default: false."""
     store_patch: bool = Field(default=False, json_schema_extra=CIRCUMSTANCE)
-    """Keep uncommitted changes in the ledger as a patch, new files included: whatever stands in them, anyone who reads
-    the ledger can read. Otherwise the lineage has only a digest of them."""
+    """Store uncommitted changes, new files included, in the ledger as a patch, where everyone who can read the ledger
+    can read them. Default: false; the lineage then records only a digest of the changes."""
     ledger: str = Field(min_length=1, json_schema_extra=LOCATION)
-    """The store (a folder or URI) where evidence is kept."""
+    """The ledger: the store (a folder or URI) to which the run writes its results."""
 
     @model_validator(mode="after")
     def _is_consistent(self) -> Self:
         if self.race is not None and self.suite.primary.row_measure is None:
             raise ValueError(
-                f"a race needs a primary metric that is a mean of rows' scores; {self.suite.primary.measure} is made "
-                "of the whole dataset"
+                f"a race needs a primary metric that is a mean of row scores; {self.suite.primary.measure} is computed "
+                "from the whole dataset"
             )
         if self.project_budget is not None and self.project is None:
-            raise ValueError("project_budget bounds a project's runs: say which with 'project: NAME'")
+            raise ValueError("project_budget needs the name of the project; add 'project: NAME'")
         if self.budget is not None:
             self._check_that_slots_spend("budget", self.budget)
         if self.project_budget is not None:
@@ -84,17 +94,17 @@ class Experiment(Manifest):
 
     @property
     def aa_arm(self) -> str | None:
-        """The name of the arm that is the control once more; None if none was asked for."""
+        """The name of the A/A arm, which scores the control a second time; None without `aa`."""
         return f"{self.suite.plan.control}-again" if self.aa else None
 
     def expanded(self, weights: Mapping[str, str] | None = None) -> Self:
-        """The same experiment with all arms written out: its own, those of its sweep, and the control once more.
+        """The same experiment with all arms written out: its own, those of its sweep, and the A/A arm.
 
         Args:
-            weights: What `sweep.weights` stands for: each file's location by its name, in order.
+            weights: The files that `sweep.weights` matches: each file's location by its name, in order.
 
         Raises:
-            ManifestError: The arms are too many, or do not agree with each other or with the suite.
+            ManifestError: There are too many arms, or they contradict each other or the suite.
         """
         try:
             arms = self._with_aa((*self.arms, *(self.sweep.arms(weights) if self.sweep is not None else ())))
@@ -104,7 +114,7 @@ class Experiment(Manifest):
         return self.model_copy(update={"arms": arms, "sweep": None})
 
     def _with_aa(self, arms: tuple[Arm, ...]) -> tuple[Arm, ...]:
-        """The arms and, if asked for, the control once more: unless it is written out already, as a run records it."""
+        """The arms, plus the A/A arm where `aa` is set and it is not written out already, as in a recorded run."""
         control = next((arm for arm in arms if arm.name == self.suite.plan.control), None)
         if self.aa_arm is None or control is None:
             return arms
@@ -113,46 +123,50 @@ class Experiment(Manifest):
             return arms
         if again.name in [arm.name for arm in arms]:
             raise ValueError(
-                f"aa: true adds the control once more as '{again.name}', but another arm has that name; rename it"
+                f"aa: true adds the control a second time as '{again.name}', but another arm has that name; rename it"
             )
         return (*arms, again)
 
     def _check_that_slots_spend(self, field: str, budget: Budget) -> None:
-        """A bound on what slots never use would never stop anything."""
+        """Raises ValueError for a limit on something that slots never use: it could never stop anything."""
         prices, held = self.prices, self.resources
         gpu_hour = max(prices.gpu_hour, *prices.gpu_hour_by_type.values(), 0.0)
         if budget.gpu_hours is not None and not held.num_gpus:
-            raise ValueError(f"{field}.gpu_hours bounds GPUs, but resources.num_gpus is 0")
+            raise ValueError(
+                f"{field}.gpu_hours limits GPU use, but resources.num_gpus is 0; remove it or set num_gpus"
+            )
         if budget.price is not None and not held.num_cpus * prices.cpu_hour + held.num_gpus * gpu_hour:
-            raise ValueError(f"{field}.price bounds what slots cost, but prices gives none for what resources hold")
+            raise ValueError(
+                f"{field}.price limits cost, but the resources of a slot have no price; add them under 'prices:'"
+            )
 
     def _check_arms(self, arms: Sequence[Arm]) -> None:
         if not arms:
-            raise ValueError("there is nothing to compare; add 'arms:', a 'sweep:' or both")
+            raise ValueError("the experiment has no arms; add 'arms:', a 'sweep:' or both")
         names = [arm.name for arm in arms]
         twice = sorted(name for name, count in Counter(names).items() if count > 1)
         if twice:
-            raise ValueError(f"arm names are unique; twice: {', '.join(twice)}")
+            raise ValueError(f"arm names must be unique; given more than once: {', '.join(twice)}")
         control = self.suite.plan.control
         if control not in names:
             raise ValueError(f"suite.plan.control is '{control}', but no arm has that name; {_nearest(control, names)}")
         metrics = {metric.name for metric in self.suite.metrics}
         for name in self.suite.plan.margins:
             if name not in names:
-                remedy = "write a metric under plan.guardrails" if name in metrics else _nearest(name, names)
-                raise ValueError(f"suite.plan.margins names '{name}', which is no arm; {remedy}")
+                remedy = "put a metric under plan.guardrails" if name in metrics else _nearest(name, names)
+                raise ValueError(f"suite.plan.margins names '{name}', which is not an arm; {remedy}")
         for arm in arms:
             for metric in self.suite.metrics:
                 if not metric.accepts(arm.variant.output):
                     raise ValueError(
-                        f"arm '{arm.name}' answers with {arm.variant.output}, from which metric '{metric.name}' "
-                        f"({metric.measure}) cannot be made"
+                        f"arm '{arm.name}' returns {arm.variant.output}, from which metric '{metric.name}' "
+                        f"({metric.measure}) cannot be computed"
                     )
 
 
-def _nearest(name: str, known: list[str]) -> str:
-    """Like `did_you_mean`, but of thousands of names it lists only the nearest."""
-    near = get_close_matches(name, known, n=_NUM_SHOWN, cutoff=0.0)
+def _nearest(name: str, candidates: list[str]) -> str:
+    """Like `did_you_mean`, but lists only the nearest of thousands of names."""
+    near = get_close_matches(name, candidates, n=_NUM_SHOWN, cutoff=0.0)
     remedy = did_you_mean(name, near)
-    num_more = len(known) - len(near)
+    num_more = len(candidates) - len(near)
     return remedy if remedy.startswith("did you mean") or not num_more else f"{remedy} and {num_more:,} more"

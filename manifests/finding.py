@@ -1,4 +1,4 @@
-"""Finding: what was found out about a frozen dataset after it was frozen."""
+"""Finding: something that was found about a dataset after it was frozen."""
 
 from typing import Annotated, Literal
 
@@ -9,30 +9,30 @@ from assay.manifests.drift_report import DriftReport
 from assay.manifests.leakage import Leakage
 
 LONGEST_REASON = 2000
-"""Characters that a reason has at most."""
+"""Maximum length of a reason in characters."""
 LONGEST_NAME = 200
-"""Characters that the name of who found something has at most."""
+"""Maximum length of the name of a finder in characters."""
 
 
 class Withdrawal(Manifest):
-    """A version that nobody should use any more. Its rows stay; runs on it say so."""
+    """The withdrawal of a version. Its rows are kept; runs that use it show a warning and cannot promote."""
 
     kind: Literal["Withdrawal"] = "Withdrawal"
     """Always `Withdrawal`."""
     reference: Reference
-    """The version."""
+    """The version that is withdrawn."""
     rows_digest: Digest
-    """The rows that it stands for."""
+    """Digest of its rows."""
     found_at: Instant
     """When it was withdrawn."""
     found_by: str = Field(max_length=LONGEST_NAME)
-    """Who says so: a label that everyone may read."""
+    """Who withdrew it: a label that anyone with access can read."""
     reason: str = Field(min_length=1, max_length=LONGEST_REASON)
-    """Why, in words."""
+    """Why it was withdrawn, as text."""
 
     @property
     def is_fine(self) -> bool:
-        """Never: nobody should use it."""
+        """Always false: a withdrawn version must not be used."""
         return False
 
     @property
@@ -43,4 +43,4 @@ class Withdrawal(Manifest):
 
 
 Finding = Annotated[Withdrawal | DriftReport | Leakage, Field(discriminator="kind")]
-"""Any finding; told apart by `kind`. Each says `is_fine`, and what was found in `words`."""
+"""Any finding, distinguished by `kind`. Each has `is_fine` and, in `words`, a description of one line."""

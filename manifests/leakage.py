@@ -1,4 +1,4 @@
-"""Leakage: what of a dataset was there to be learned before: its rows in training sets, its labels in its features."""
+"""Leakage: rows of a dataset that are also in training sets, and features that reveal its labels."""
 
 from typing import Annotated, Literal, Self
 
@@ -7,148 +7,158 @@ from pydantic import Field, model_validator
 from assay.manifests.base import Digest, Instant, Manifest, Reference
 
 OverlapKind = Literal["exact", "normalised", "near", "ids", "time"]
-"""How a row is found in a training set. `exact`: all its features are there. `normalised`: they are, but for the case,
-white space and Unicode form of texts. `near`: a row much like it is there. `ids`: its id is there. `time`: it is not
-newer than the training set, or older than the cut-off; or a row of the training set is not older than the cut-off."""
+"""How a row matches a training set. `exact`: a training row has the same features. `normalised`: the same features
+after normalising case, white space and Unicode form of strings. `near`: similar features. `ids`: the same id. `time`:
+the row is not newer than the newest training row or, given a cut-off, older than it; a training row that is not older
+than the cut-off counts, too."""
 
 Fraction = Annotated[float, Field(ge=0, le=1)]
 
 NUM_PAIRS = 5
-"""How many of the rows that were found are named."""
+"""Number of matching rows that are listed."""
 
 
 class LeakageCheck(Manifest):
-    """How alike is too alike, and which part of the rows may be found; null: it is told, and never called a leak."""
+    """What counts as a leak: how similar rows must be, and which fraction of the rows may match.
+
+    Null: matches of this kind are reported but never count as a leak.
+    """
 
     exact: Fraction | None = 0.0
-    """Rows whose features are in a training set."""
+    """Largest fraction of rows whose features equal those of a training row. Default: 0."""
     normalised: Fraction | None = 0.0
-    """Rows whose features are, once case, white space and Unicode form of texts are taken away."""
+    """Largest fraction of rows whose features equal those of a training row after normalising case, white space and
+    Unicode form of strings. Default: 0."""
     near: Fraction | None = 0.001
-    """Rows that much alike are in a training set: the search itself may be wrong about one in a thousand."""
+    """Largest fraction of rows for which a training set has a near duplicate, as `jaccard` and `distance` define it.
+    Default: 0.001, which allows for a few false positives."""
     ids: Fraction | None = 0.0
-    """Rows whose id is in a training set."""
+    """Largest fraction of rows whose id is in a training set. Default: 0."""
     time: Fraction | None = None
-    """Rows that are not newer than the training sets' newest. Null: with a random split that is all of them, and no
-    harm. With a cut-off, no row may be on its wrong side, whatever stands here."""
+    """Largest fraction of rows that are not newer than the newest training row. Null (default): any number may be,
+    because a random split leaves nearly all rows older, which is harmless. With a cut-off, no row may be on its wrong
+    side, whatever this value is."""
     jaccard: float = Field(default=0.7, gt=0, le=1)
-    """Texts are near from this part of all their runs of five characters on that they share: one changed word of ten
-    or more."""
+    """Smallest Jaccard similarity of the 5-character shingles of two texts at which they are near duplicates. Default:
+    0.7, about one changed word in ten or more."""
     distance: float = Field(default=0.05, gt=0, le=1)
-    """Numbers are near up to this root mean square of the differences of columns, each in units of its spread."""
+    """Largest root mean square difference at which two rows of numbers are near duplicates, with each column in units
+    of its spread. Default: 0.05."""
     single_feature: float | None = Field(default=0.95, gt=0, le=1)
-    """A feature is a leak of the label from this part on of the mistakes of always saying the commonest label that it
-    alone avoids. Null: it is told, and never called a leak."""
+    """A feature leaks the label if it alone avoids at least this fraction of the errors of always predicting the most
+    frequent label. Default: 0.95. Null: it is reported but never counts as a leak."""
 
 
 class TrainingSet(Manifest):
-    """What was looked through."""
+    """A training set that was searched."""
 
     name: str
     """A file's name, without its folder, or the `name@version` of a frozen dataset."""
     sha256: Digest
-    """That of the file's bytes, or the digest of the frozen rows."""
+    """The sha256 of the file, or the digest of the frozen rows."""
     num_rows: int = Field(ge=0)
-    """How many rows it has."""
+    """Number of rows."""
 
 
 class Pair(Manifest):
-    """A row of the dataset, and the first like it in the training sets."""
+    """A row of the dataset and the first training row that it matches."""
 
     row: int = Field(ge=0)
-    """The row's place in the dataset, from 0."""
+    """Index of the row in the dataset, from 0."""
     id: str | None
-    """Its id, if rows have one."""
+    """Id of the row, if rows have ids."""
     place: str
-    """Where the other stands: `train.csv:12`, or `train.parquet row 12`. Empty where no single row is meant."""
+    """Place of the training row: `train.csv:12` or `train.parquet row 12`. Empty: no single row matches."""
     value: float | None
-    """How near they are, as `measure` of the overlap says."""
+    """How similar the two are, on the scale of the overlap's `measure`."""
 
 
 class Overlap(Manifest):
-    """How many rows of the dataset were found in the training sets in one way."""
+    """How many rows of the dataset match the training sets in one way."""
 
     kind: OverlapKind
-    """In which way. A row counts as `normalised` or `near` only if it is found in no stricter way."""
+    """The kind of match. A row counts as `normalised` or `near` only if it does not match more strictly."""
     num_rows: int | None
-    """How many were found. Null: nobody could look; `words` says why."""
+    """Number of rows that match. Null: the search was not possible; `words` says why."""
     bound: Fraction | None
-    """Which part of the rows may be found. Null: any."""
+    """Largest fraction of the rows that may match. Null: any."""
     measure: Literal["jaccard", "distance"] | None = None
-    """What the values of pairs are: 1 is the same text, 0 are the same numbers."""
+    """Scale of the pairs' values. `jaccard`: 1 is the same text. `distance`: 0 means the same numbers."""
     pairs: tuple[Pair, ...]
-    """The first that were found, in row order."""
+    """The first few matches, in row order."""
     words: str
-    """What was looked for, or why it could not be."""
+    """What was searched for, or why the search was not possible."""
     num_training_rows: int = Field(default=0, ge=0)
-    """For `time` with a cut-off: rows of the training sets that are not older. No such row may be."""
+    """For `time` with a cut-off: training rows that are not older than the cut-off. Any such row is a leak."""
 
 
 class SingleFeature(Manifest):
-    """How well one feature alone tells the label."""
+    """How well one feature alone predicts the label."""
 
     feature: str
-    """The column."""
+    """The feature's column."""
     how: Literal["value", "bins", "words"]
-    """`value`: by the label that is commonest beside each value. `bins`: beside each of its quantiles. `words`: by
-    which label stands in the text."""
+    """How the label is predicted. `value`: the most frequent label for each value. `bins`: the most frequent label in
+    each quantile bin. `words`: the class whose name occurs in the text."""
     accuracy: Fraction
-    """The part of rows whose label is told right, by what other rows say."""
+    """Fraction of rows whose label is predicted correctly; cross-validated for `value` and `bins`."""
     commonest: Fraction
-    """The part that always saying the commonest label tells right."""
+    """Fraction of rows for which always predicting the most frequent label is correct."""
 
     @property
     def skill(self) -> float:
-        """The part of the commonest label's mistakes that are avoided; 0 at most where there are none."""
+        """The fraction of the errors of the most frequent label that are avoided; 0 where it makes no errors."""
         return 0.0 if self.commonest >= 1 else (self.accuracy - self.commonest) / (1 - self.commonest)
 
 
 class Leakage(Manifest):
-    """What a search for leaks in a frozen dataset has found."""
+    """The result of searching a frozen dataset for leaks."""
 
     kind: Literal["Leakage"] = "Leakage"
     """Always `Leakage`."""
     reference: Reference
-    """The dataset."""
+    """The dataset that was searched."""
     rows_digest: Digest
-    """Its rows."""
+    """Digest of its rows."""
     num_rows: int = Field(ge=1)
-    """How many they are."""
+    """Number of rows of the dataset."""
     found_at: Instant
     """When the search ended."""
     check: LeakageCheck
-    """What is called a leak."""
+    """What counted as a leak."""
     cutoff: Instant | None
-    """The moment that parts training sets from the dataset. Null: none was given."""
+    """Training cut-off: training rows must be older, dataset rows must not be. Null: none was given."""
     training: tuple[TrainingSet, ...] = Field(min_length=1)
-    """What was looked through."""
+    """The training sets that were searched."""
     overlaps: tuple[Overlap, ...]
-    """What was found there: one for each kind."""
+    """The matches, one entry for each kind."""
     single_features: tuple[SingleFeature, ...]
-    """The features that alone tell the label best, best first."""
+    """The features that alone predict the label best, best first."""
     is_fine: bool
-    """Whether nothing is over its bound."""
+    """Whether nothing counts as a leak."""
 
     @model_validator(mode="after")
     def _is_consistent(self) -> Self:
         if self.is_fine == bool(self.leaks):
-            raise ValueError("is_fine says that there is no leak, and nothing else")
+            raise ValueError(
+                f"is_fine is {self.is_fine}, but there are {len(self.leaks)} leaks; it must be true if there are none"
+            )
         return self
 
     @property
     def leaks(self) -> tuple[str, ...]:
-        """Each thing that is over its bound, in words."""
-        found = [self._told(overlap) for overlap in self.overlaps if self.is_over(overlap)]
-        found += [
-            f"feature '{each.feature}' alone tells the label of {each.accuracy:.1%} of rows "
-            f"(the commonest label is right in {each.commonest:.1%})"
+        """A description of each leak."""
+        leaks = [self._description(overlap) for overlap in self.overlaps if self.is_over(overlap)]
+        leaks += [
+            f"feature '{each.feature}' alone predicts the label of {each.accuracy:.1%} of rows "
+            f"(always predicting the most frequent label: {each.commonest:.1%})"
             for each in self.single_features
             if self.is_telling(each)
         ]
-        return tuple(found)
+        return tuple(leaks)
 
     def is_over(self, overlap: Overlap) -> bool:
-        """Whether more rows were found than may be."""
+        """Whether more rows match than are allowed."""
         if overlap.num_training_rows:
             return True
         if overlap.bound is None or overlap.num_rows is None:
@@ -156,7 +166,7 @@ class Leakage(Manifest):
         return overlap.num_rows > overlap.bound * self.num_rows
 
     def is_telling(self, each: SingleFeature) -> bool:
-        """Whether a feature is a leak of the label."""
+        """Whether a feature leaks the label."""
         return self.check.single_feature is not None and each.skill >= self.check.single_feature
 
     @property
@@ -167,13 +177,13 @@ class Leakage(Manifest):
         within = f"against {names}{more}"
         return f"leakage {within}: {'; '.join(self.leaks)}" if self.leaks else f"no leakage found {within}"
 
-    def _told(self, overlap: Overlap) -> str:
+    def _description(self, overlap: Overlap) -> str:
         if overlap.num_training_rows and not overlap.num_rows:
             return f"{overlap.num_training_rows:,} training rows are not older than the cut-off"
         assert overlap.num_rows is not None
         how = {
             "exact": "are in a training set",
-            "normalised": "are in a training set but for case and white space",
+            "normalised": "are in a training set up to case and white space",
             "near": "have a near duplicate in a training set",
             "ids": "have an id that is in a training set",
             "time": "are older than the cut-off" if self.cutoff else "are not newer than the training sets",

@@ -1,4 +1,4 @@
-"""The ledger's layout: which tables there are, and under which keys its files lie."""
+"""The ledger's layout: its tables, and the keys of its files."""
 
 from typing import Literal
 
@@ -19,16 +19,16 @@ Table = Literal[
     "events",
     "spending",
 ]
-"""scores: a row per arm and dataset row. units: per unit evaluated: where, how long it took, and what its process read
-from the dataset's store since the unit before (`shards_fetched`, `bytes_fetched`, `fetch_s`). arms, metrics,
-comparisons, decisions: what their names say. confusions: per arm, how many rows of each label have each prediction.
-histograms: per arm, how many rows have a probability of the predicted class, or a value, in each bin. latency: a row
-per batch that an arm and the control were timed on in turn, or one that says why they were not. analyses: the planned
-analysis as one JSON document. events: what happened on the way. spending: one row, what the run's slots had cost until
-the commit, work or not."""
+"""scores: one row per arm and dataset row. units: one row per evaluated unit: where it ran, how long it took, and what
+its process read from the dataset's store since the previous unit (`shards_fetched`, `bytes_fetched`, `fetch_s`). arms,
+metrics, comparisons, decisions: one row for each. confusions: per arm, the number of rows for each label and
+prediction. histograms: per arm, the number of rows whose probability of the predicted class, or value, is in each bin.
+latency: one row per batch on which an arm and the control were timed in turn, or one with the reason why they were not.
+analyses: the planned analysis as one JSON document. events: what happened during the run. spending: one row with the
+cost of all slots of the run until the commit, idle time included."""
 
 FORMAT = f'{{"format": "assay-ledger", "layout": "{LAYOUT}"}}'
-"""What the object that makes a store a ledger says."""
+"""Content of the object that marks a store as a ledger."""
 
 FORMAT_KEY = f"{LAYOUT}/FORMAT.json"
 
@@ -41,7 +41,7 @@ LINEAGE_COLUMNS = (
     "plan_digest",
     "environment_digest",
 )
-"""The first columns of the scores table: where a row came from. The scores digest is of the columns after them."""
+"""The first columns of the scores table: the origin of a row. The scores digest covers the columns after them."""
 SCORE_COLUMN_PREFIX = "score_"
 SEGMENT_COLUMN_PREFIX = "segment_"
 
@@ -57,27 +57,27 @@ def commit_key(run_id: str) -> str:
 
 
 def table_prefix(table: Table, run_id: str) -> str:
-    """What the keys of a run's files of one table start with."""
+    """The prefix of the keys of a run's files of one table."""
     return f"{LAYOUT}/data/{table}/run_id={run_id}/"
 
 
 def progress_key(run_id: str) -> str:
-    """The key of the run's progress, which its driver replaces: it informs, and is no evidence."""
+    """The key of the run's progress, which its driver overwrites: information only, not evidence."""
     return f"{LAYOUT}/progress/{run_id}.json"
 
 
 def submission_key(submission_id: str) -> str:
-    """The key of the note that says which run a submitted job carries out."""
+    """The key of the record of the run that a submitted job executes."""
     return f"{LAYOUT}/submissions/{submission_id}/run.json"
 
 
 def cancel_key(submission_id: str) -> str:
-    """The key of the marker that cancels a submitted job: of this one only, so that the next one may go on."""
+    """The key of the marker that cancels this submitted job; a later submission of the experiment can resume."""
     return f"{LAYOUT}/submissions/{submission_id}/cancel.json"
 
 
 CALIBRATIONS_PREFIX = f"{LAYOUT}/calibrations/"
-"""Where calibrations of the gate lie."""
+"""The prefix of the keys of gate calibrations."""
 
 
 def calibration_key(run_id: str, seed: int, num_permutations: int) -> str:
@@ -86,21 +86,21 @@ def calibration_key(run_id: str, seed: int, num_permutations: int) -> str:
 
 
 def unit_key(run_id: str, arm: str, unit: int) -> str:
-    """The key of one unit's scores: a pure function of the unit, so that nobody can publish it twice."""
+    """The key of one unit's scores: determined by the unit alone, so that it cannot be published twice."""
     return f"{table_prefix('scores', run_id)}{arm}/u{unit:06d}.parquet"
 
 
 PATCH_PREFIX = f"{LAYOUT}/patches/"
-"""Where uncommitted changes lie that runs were made with, if their experiments asked for it."""
+"""The prefix of the keys of uncommitted changes, stored for experiments with `store_patch`."""
 
 
 def patch_key(digest: str) -> str:
-    """The key of a patch, by its digest."""
+    """The key of a patch with this digest."""
     return f"{PATCH_PREFIX}{digest.removeprefix('sha256:')}.patch"
 
 
 LOG_PREFIX = f"{LAYOUT}/log/"
-"""Where the version log lies: decisions that somebody acted on, in order."""
+"""The prefix of the keys of the version log: decisions and verifications, in order."""
 
 
 def log_key(number: int) -> str:

@@ -1,4 +1,4 @@
-"""YAML or JSON text to a manifest; an error carries file, line, field, value, bound and remedy."""
+"""Parsing of YAML or JSON text into manifests; errors carry file, line, field, value, bound and remedy."""
 
 import datetime as dt
 import json
@@ -23,44 +23,44 @@ from assay.manifests.variant import Variant
 KINDS: dict[str, type[Manifest]] = {
     kind.__name__: kind for kind in (Contract, Dataset, Experiment, Plan, Policy, Suite, Variant)
 }
-"""The manifests that stand in a file of their own, by the word after `kind:`."""
+"""The manifests that can be a file of their own, by the value of `kind:`."""
 
 Path = tuple[str | int, ...]
 Plain = Any
-"""A value as JSON knows it."""
+"""A JSON value."""
 
 
 def parse(text: str, *, file: str, kind: str | None = None, read: Callable[[str], str] | None = None) -> Manifest:
-    """Turns the text of one manifest into its frozen form.
+    """Parses the text of one manifest.
 
     Args:
         text: YAML or JSON (which is YAML).
-        file: Where the text came from: for messages, and the place that relative locations start from.
-        kind: The kind that is wanted; None takes any.
-        read: Gives the text of another file; needed where a manifest refers to others by path.
+        file: Path of the file with the text: for messages, and for resolving relative locations.
+        kind: The kind that the text must have; None: any.
+        read: Returns the text of another file by its path; needed where a manifest refers to others by path.
 
     Returns:
-        The manifest, everything it refers to inlined, its locations joined with the folder of the file that
-        they stood in.
+        The manifest with everything it refers to inlined, and its relative locations resolved against the folder of the
+        file that contains them.
 
     Raises:
-        ManifestError: The text is not YAML, or breaks the manifest's schema.
+        ManifestError: The text is not YAML, or violates the manifest's schema.
     """
     plain, lines = _plain_values(text, file)
-    found = cast("dict[str, Plain]", plain).get("kind") if isinstance(plain, dict) else None
-    if not isinstance(found, str) or found not in KINDS or (kind is not None and found != kind):
-        wanted = [kind] if kind else sorted(KINDS)
+    actual = cast("dict[str, Plain]", plain).get("kind") if isinstance(plain, dict) else None
+    if not isinstance(actual, str) or actual not in KINDS or (kind is not None and actual != kind):
+        allowed = [kind] if kind else sorted(KINDS)
         raise ManifestError(
-            "not the kind of manifest that is needed" if found in KINDS else "no known kind of manifest",
+            "wrong kind of manifest" if actual in KINDS else "unknown kind of manifest",
             place=_place(file, lines, ("kind",)),
             field="kind",
-            value=found,
-            bound=", ".join(wanted),
-            remedy=did_you_mean(found, wanted)
-            if isinstance(found, str)
-            else f"start the file with 'kind: {wanted[0]}'",
+            value=actual,
+            bound=", ".join(allowed),
+            remedy=did_you_mean(actual, allowed)
+            if isinstance(actual, str)
+            else f"start the file with 'kind: {allowed[0]}'",
         )
-    model = KINDS[found]
+    model = KINDS[actual]
     composed = _composed(plain, model, file, read)
     try:
         return model.model_validate_json(json.dumps(composed))
@@ -69,7 +69,7 @@ def parse(text: str, *, file: str, kind: str | None = None, read: Callable[[str]
 
 
 def _plain_values(text: str, file: str) -> tuple[Plain, dict[Path, int]]:
-    """The YAML document as JSON values, and the line on which each of them stands."""
+    """The YAML document as JSON values, and the line number of each value."""
     try:
         loader = yaml.SafeLoader(text)
     except yaml.YAMLError as error:
@@ -86,17 +86,17 @@ def _plain_values(text: str, file: str) -> tuple[Plain, dict[Path, int]]:
     except yaml.YAMLError as error:
         raise ManifestError(f"not YAML: {error}", place=file) from None
     except RecursionError:
-        raise ManifestError("nested too deeply, or a part of it holds itself", place=file) from None
+        raise ManifestError("the document is nested too deeply, or a part of it contains itself", place=file) from None
     finally:
         loader.dispose()
     for path, value in _leaves(plain, ()):
         if isinstance(value, dt.date):
             raise ManifestError(
-                "YAML reads this as a date",
+                "this is a date in YAML, but a string is needed",
                 place=_place(file, lines, path),
                 field=_dotted(path),
                 value=value,
-                remedy="put it in quotes",
+                remedy="put the value in quotes",
             )
     return plain, lines
 
@@ -112,7 +112,7 @@ def _lines(node: yaml.Node, path: Path, file: str) -> Iterator[tuple[Path, int]]
             name = str(key.value)
             if name in seen:
                 raise ManifestError(
-                    "the field stands here twice",
+                    "the field is given twice",
                     place=f"{file}:{key.start_mark.line + 1}",
                     field=_dotted((*path, name)),
                     remedy="keep one of them",
@@ -134,7 +134,7 @@ def _leaves(plain: Plain, path: Path) -> Iterator[tuple[Path, Plain]]:
 
 
 def _composed(plain: Plain, model: type[Manifest], file: str, read: Callable[[str], str] | None) -> Plain:
-    """The values with referenced manifests inlined and locations joined with the file's folder."""
+    """The values with referenced manifests inlined and relative locations resolved against the file's folder."""
     if not isinstance(plain, dict):
         return plain
     composed = dict(cast("dict[str, Plain]", plain))
@@ -156,14 +156,14 @@ def _composed(plain: Plain, model: type[Manifest], file: str, read: Callable[[st
 
 
 def located(location: str, file: str) -> str:
-    """A location as seen from here, given as it stands in a file. URIs and absolute paths stay as they are."""
+    """A location in a file, resolved against the file's folder. URIs and absolute paths are returned unchanged."""
     if "://" in location or posixpath.isabs(location):
         return location
     return posixpath.normpath(posixpath.join(posixpath.dirname(file), location))
 
 
 def _manifest_in(annotation: Any) -> type[Manifest] | None:
-    """The manifest class inside `Suite`, `Suite | None` or `tuple[Arm, ...]`."""
+    """The manifest class in an annotation such as `Suite`, `Suite | None` or `tuple[Arm, ...]`."""
     for part in (annotation, *get_args(annotation)):
         if isinstance(part, type) and issubclass(part, Manifest):
             return part
@@ -171,8 +171,8 @@ def _manifest_in(annotation: Any) -> type[Manifest] | None:
 
 
 def _manifest_error(error: ValidationError, model: type[Manifest], file: str, lines: dict[Path, int]) -> ManifestError:
-    """The first of pydantic's findings in our words, with the number of the others."""
-    # An unknown field first: where one stands and another is missing, the name was mistyped.
+    """The first of pydantic's errors as one of ours, with the number of the others."""
+    # Unknown fields come first: where another field is missing, its name was probably mistyped.
     details = sorted(error.errors(include_url=False), key=lambda detail: detail["type"] != "extra_forbidden")
     first = details[0]
     path: Path = tuple(first["loc"])
@@ -218,7 +218,7 @@ def _remedy(detail: ErrorDetails, model: type[Manifest], path: Path) -> str:
     if detail["type"] == "missing":
         return f"add '{path[-1]}:'"
     if detail["type"] == "model_type":
-        return "give the fields here, or the path of a file that has them"
+        return "give the fields here, or the path of a file that contains them"
     return ""
 
 
@@ -234,7 +234,7 @@ def _model_at(model: type[Manifest], path: Path) -> type[Manifest] | None:
 
 
 def _place(file: str, lines: dict[Path, int], path: Path) -> str:
-    """`file:line` of the value, or of the nearest value around it that stands in this file."""
+    """`file:line` of the value, or of the innermost enclosing value that is in this file."""
     for length in range(len(path), -1, -1):
         if path[:length] in lines:
             return f"{file}:{lines[path[:length]]}"

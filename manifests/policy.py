@@ -1,4 +1,4 @@
-"""Policy: what an analysis, and whatever else is known of a run, must show for a decision."""
+"""Policy: what the analysis and the other evidence about a run must show for an arm to be promoted."""
 
 from typing import Annotated, Literal, Self
 
@@ -10,66 +10,70 @@ Requirement = Literal["leakage", "drift", "budget", "verification"]
 
 
 class NextStage(Manifest):
-    """Where a promoted arm goes, and what it must show there."""
+    """The stage after promotion and its exit criteria. Reports show them; Assay does not check them."""
 
     name: Name
-    """The stage, such as `shadow` or `canary`."""
+    """Name of the stage, such as `shadow` or `canary`."""
     criteria: tuple[Annotated[str, Field(min_length=1)], ...] = Field(min_length=1)
-    """What it must show there to go further, in words: one criterion each."""
+    """What the arm must show in that stage to proceed, as text; one entry per criterion."""
 
 
 POINT = 0.01
-"""A point of improvement, in units of the primary metric."""
+"""One point of improvement, in units of the primary metric."""
 
 
 class Policy(Manifest):
-    """The rule of the gate, fixed with the plan.
+    """The rule by which the gate decides; recorded with the plan before the first unit is scored.
 
-    Of the five questions of a review, the dataset and the benchmark always count. What else counts is what is named
-    here: whatever is required and not known is a hold, never a promotion.
+    Of the five gate checks, dataset and benchmark always count. The others count if this policy requires them. A check
+    that counts and whose answer is unknown leads to hold, never to promote.
     """
 
     kind: Literal["Policy"]
     """Always `Policy`."""
     version: Literal[1]
-    """The version of this manifest's form."""
+    """The version of this schema: always 1."""
     promote_on: Literal["improvement", "non_inferiority"] = "improvement"
-    """`improvement`: the primary metric is better than the control's by more than the plan's minimum effect.
-    `non_inferiority`: it is not worse by more than the plan's margin for that arm."""
+    """What the primary metric's interval must show for promotion. `improvement` (default): better than the control by
+    more than the plan's `minimum_effect`. `non_inferiority`: not worse by more than the plan's margin for the arm."""
     require: tuple[Requirement, ...] = ()
-    """What must be known and fine beside the benchmark. `leakage`, `drift`: the dataset was looked through for them.
-    `budget`: the experiment has a budget and kept it. `verification`: `assay verify` scored the run again and it
-    matched."""
+    """Checks that must pass in addition to dataset and benchmark. `leakage`: `assay dataset leakage` found no leak.
+    `drift`: `assay dataset diff` found no drift. `budget`: the experiment has a budget and kept it. `verification`:
+    `assay verify` scored the run again and the scores matched. Default: none."""
     max_cost_ratio: float | None = Field(default=None, gt=0)
-    """The most that an arm may cost, as a multiple of the control's cost. Null: no bound."""
+    """Largest cost of an arm as a multiple of the control's cost. Costs are compared by price, else by GPU time, else
+    by CPU time. Null (default): no limit."""
     max_price_per_point: float | None = Field(default=None, gt=0)
-    """The most that an arm's evaluation may cost, by the experiment's prices, per point of improvement: a point is a
-    hundredth of the primary metric's unit, so 1 % of accuracy. Null: no bound."""
+    """Largest price of an arm's evaluation per point of improvement, in the currency of `prices`. A point is 0.01 of
+    the primary metric, such as 1 % of accuracy. Null (default): no limit."""
     over_cost: Literal["hold", "reject"] = "hold"
-    """What becomes of an arm that is fine but for its cost. A cost is measured once and has no interval: hence
-    `hold`, unless it is enough to say no."""
+    """Decision about an arm that exceeds a cost limit and passes everything else. Default: `hold`, because a cost is
+    measured once and has no interval."""
     promote_equal_at_cost_ratio: float | None = Field(default=None, gt=0)
-    """Rewards cost: an arm that is not worse by more than the plan's margin for it, and costs at most this multiple
-    of the control, is promoted without an improvement. Null: only an improvement promotes."""
+    """Promotes a cheaper arm without an improvement: it must not be worse by more than the plan's margin for it and
+    must cost at most this multiple of the control's cost. Null (default): only an improvement promotes."""
     tie_breakers: tuple[str, ...] = ()
-    """What chooses one winner among promoted arms that the primary metric does not tell apart, the first that differs:
-    names of metrics, or `cost`."""
+    """Metrics of the suite, or `cost`: the first one that differs chooses the winner among promoted arms that the
+    primary metric does not distinguish. Default: none; the best estimate wins."""
     next_stage: NextStage | None = None
-    """Where a promoted arm goes. Null: the review says that nobody has named it."""
+    """The stage after promotion, shown in the review. Null (default): the review says that none is named."""
     bootstrap: bool = False
-    """Whether a run whose only arm is the control may promote it, as the first of its kind. Without, it is held."""
+    """Whether a run whose only arm is the control may promote it, as the first version. Default: false; it is held."""
 
     @model_validator(mode="after")
     def _is_consistent(self) -> Self:
         for field, names in (("require", self.require), ("tie_breakers", self.tie_breakers)):
             twice = sorted({name for name in names if names.count(name) > 1})
             if twice:
-                raise ValueError(f"{field} names each thing once; twice: {', '.join(twice)}")
+                raise ValueError(f"{field} must not repeat an entry; given more than once: {', '.join(twice)}")
         if self.promote_equal_at_cost_ratio is not None and self.promote_on == "non_inferiority":
             raise ValueError(
-                "promote_equal_at_cost_ratio has nothing to add to promote_on: non_inferiority, which promotes equal "
-                "arms at any cost; bound that by max_cost_ratio"
+                "promote_equal_at_cost_ratio cannot be combined with promote_on: non_inferiority, which promotes equal "
+                "arms at any cost; limit their cost with max_cost_ratio"
             )
         if self.max_price_per_point is not None and self.promote_on == "non_inferiority":
-            raise ValueError("max_price_per_point divides by an improvement; promote_on: non_inferiority needs none")
+            raise ValueError(
+                "max_price_per_point divides by an improvement, so it cannot be combined with promote_on: "
+                "non_inferiority, which requires none"
+            )
         return self

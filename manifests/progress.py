@@ -1,4 +1,4 @@
-"""The progress of a run, as its driver last reported it."""
+"""Progress: how far a run is, as its driver last reported."""
 
 from typing import Literal
 
@@ -11,14 +11,14 @@ ProgressState = Literal["running", "committed", "stopped", "failed", "cancelled"
 
 
 class ArmProgress(Manifest):
-    """How far one arm is."""
+    """Progress of one arm."""
 
     arm: Name
     """The arm's name."""
     num_units_done: int = Field(ge=0)
-    """Units in the ledger."""
+    """Units of this arm in the ledger."""
     num_rows_done: int = Field(ge=0)
-    """Rows in the ledger."""
+    """Rows of this arm in the ledger."""
     failed: str
     """Why the arm failed; empty if it has not."""
     eliminated: str
@@ -26,19 +26,19 @@ class ArmProgress(Manifest):
 
 
 class Progress(Manifest):
-    """How far a run is, as its driver last told: replaced about once a second, and no evidence of anything."""
+    """Progress of a run as its driver last reported it, about once a second. Information only: it is not evidence."""
 
     kind: Literal["Progress"] = "Progress"
     """Always `Progress`."""
     version: Literal[1] = 1
-    """The version of this form."""
+    """The version of this schema: always 1."""
     run_id: Name
-    """The run."""
+    """The run's id."""
     state: ProgressState
-    """What the driver did when it last told; one that was killed could not tell. `stopped`: by a signal or because
-    the budget is spent; `cancelled`: by the submission's cancel marker. What was whole then is committed."""
+    """The driver's state at its last report; a driver that was killed leaves its last state. `stopped`: by a signal or
+    an exhausted budget. `cancelled`: by `assay cancel`. In both cases the arms that were complete are committed."""
     reason: str
-    """Why the driver gave up or stopped; empty if it has not."""
+    """Why the driver failed or stopped; empty if it has not."""
     num_units: int = Field(ge=0)
     """Units per arm."""
     num_rows: int = Field(ge=0)
@@ -48,21 +48,21 @@ class Progress(Manifest):
     num_slots: int = Field(ge=0)
     """Slots that are ready."""
     num_slots_busy: int = Field(ge=0)
-    """Slots with a unit in hand."""
+    """Slots that are scoring a unit."""
     num_retries: int = Field(ge=0)
-    """Units that this driver had to try again."""
+    """Retries of units by this driver."""
     rows_per_s: float | None
-    """Rows published a second by this driver so far. Null before its first unit."""
+    """Rows per second published by this driver so far. Null before its first unit."""
     bytes_fetched: int = Field(ge=0)
-    """Bytes of shards that this driver's slots have fetched."""
+    """Bytes of shards fetched by this driver's slots."""
     spent: Spent
-    """What the run has cost so far, its earlier drivers included as far as they could tell."""
+    """Cost of the run so far, including its earlier drivers as far as they reported it."""
     eta_s: float | None
-    """Seconds until the last unit, at this driver's pace so far. Null before its first unit."""
+    """Estimated seconds until the last unit, at this driver's pace so far. Null before its first unit."""
     started_at: str
-    """When this driver began: UTC, ISO 8601."""
+    """When this driver started: UTC, ISO 8601."""
     updated_at: str
-    """When it told this: UTC, ISO 8601."""
+    """When this was reported: UTC, ISO 8601."""
 
     @property
     def num_units_done(self) -> int:

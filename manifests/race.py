@@ -1,4 +1,4 @@
-"""Race: arms that are clearly worse are eliminated before they have scored every row."""
+"""Race: elimination of arms that are clearly worse before they have scored every row."""
 
 from pydantic import Field
 
@@ -6,21 +6,23 @@ from assay.manifests.base import Manifest
 
 
 class Race(Manifest):
-    """When arms are compared on the way, and how sure a drop must be.
+    """When arms are compared during the run, and how certain an elimination must be.
 
-    Units go in a seeded order that no data shape, so that those done are a sample of the dataset. After each wave an
-    arm that another one beats by more than the margin is eliminated. The chance that the arm that is best on the whole
-    dataset is ever eliminated is at most alpha, however many waves and arms there are: exactly for scores of 0 and 1, for
-    others as long as no unit is much farther off than those before it. Sixty units or more make a race worth it.
+    Units are scored in a random order, determined by the seed only, so that the units done so far are a random sample
+    of the dataset. After each wave of units, every arm that is worse than another one by more than the margin is
+    eliminated. The probability that the arm that is best on the whole dataset is ever eliminated is at most alpha, for
+    any number of waves and arms: exactly for scores of 0 and 1; for other scores, as long as no unit differs much more
+    than those before it. The control is never eliminated. A race pays off from about 60 units.
     """
 
     alpha: float = Field(default=0.05, gt=0, lt=0.5)
-    """The chance that the best arm is eliminated, over the whole race."""
+    """Largest probability that the best arm is eliminated, over the whole race. Default: 0.05."""
     margin: float = Field(default=0.0, ge=0)
-    """By how much an arm must be worse, in units of the primary metric."""
+    """How much worse than another arm an arm must be to be eliminated, in units of the primary metric. Default: 0."""
     first_units: int = Field(default=8, ge=2)
-    """Units in the first wave."""
+    """Number of units in the first wave. Default: 8."""
     growth: float = Field(default=1.5, ge=1)
-    """How many times as many units are done after a wave as before it. Each wave loads every arm once more."""
+    """Factor by which the number of units done grows with each wave. Default: 1.5. Each wave loads every remaining arm
+    again, so raise it for variants that take long to load."""
     seed: int = Field(default=0, ge=0, le=2**32 - 1)
-    """Seeds the order of units."""
+    """Random seed of the order of units. Default: 0."""

@@ -1,4 +1,4 @@
-"""Resources: what a slot holds and how many there may be."""
+"""Resources: what a slot reserves, and how many slots there may be."""
 
 from pydantic import Field
 
@@ -6,26 +6,28 @@ from assay.manifests.base import Manifest
 
 
 class Resources(Manifest):
-    """The share of the cluster that an experiment may use."""
+    """Resources per slot, the number of slots, and limits on retries and waiting. None of them changes a score."""
 
     num_cpus: float = Field(default=1.0, ge=0)
-    """CPU cores that one slot reserves."""
+    """CPU cores that each slot reserves. Default: 1."""
     num_gpus: float = Field(default=0.0, ge=0)
-    """GPUs that one slot reserves; a fraction shares one GPU."""
+    """GPUs that each slot reserves; with a fraction, slots share a GPU. Default: 0."""
     replicas: int = Field(default=1, ge=1, le=1000)
-    """Slots that work on one arm at once. Changes the time, never a score."""
+    """Largest number of slots that score one arm at the same time. Default: 1. Raise it if there are fewer arms than
+    slots."""
     max_slots: int | None = Field(default=None, ge=1)
-    """The most slots at once. Null: as many as the cluster has room for. A number is also what an autoscaler is
-    asked for, as far as there is work."""
+    """Largest number of slots at the same time. Null (default): as many as fit on the cluster. Set it on a cluster with
+    an autoscaler: that many slots are requested, as far as there is work for them."""
     max_attempts: int = Field(default=3, ge=1, le=100)
-    """How often a unit is tried before its arm is marked failed."""
+    """Number of attempts at a unit before its arm fails. Default: 3."""
     unit_timeout_s: float | None = Field(default=None, gt=0)
-    """Seconds after which a unit counts as hanging: its slot is made anew and the unit tried again. Null: ten times
-    the longest that the arm has needed for one, at least a minute; before its first one, which loads it, an hour.
-    In one process nothing can be interrupted."""
+    """Seconds after which a unit counts as hung: its slot is restarted and the unit is retried. Null (default): ten
+    times the longest time that a unit of the arm has taken, at least 60 s; for the first unit, which loads the variant,
+    one hour. Not enforced with `--in-process`."""
     start_timeout_s: float = Field(default=900.0, gt=0)
-    """Seconds without a single slot after which a run gives up: nodes that an autoscaler adds need minutes."""
+    """Seconds without any slot after which the run fails. Default: 900, because nodes that an autoscaler adds take
+    minutes."""
     shard_cache_bytes: int = Field(default=1 << 34, ge=0)
-    """The most bytes of shards that a host keeps in its folder for temporary files, for all slots there: enough for
-    the dataset means that each shard comes once. 0: every slot reads shards for itself. Shards of a store that is a
-    folder are used where they lie, and count only if they are compressed."""
+    """Size limit of the shard cache in bytes, per host, shared by all its slots and kept in the folder for temporary
+    files. Default: 16 GiB. If the dataset fits, each shard is fetched once per host. 0: no cache; every slot reads
+    shards itself. Uncompressed shards of a store that is a local folder are used in place and do not count."""

@@ -1,4 +1,4 @@
-"""The record of an opened run: what was planned, from which dataset, variants and code."""
+"""Run: the record of an opened run, with the plan, the dataset, the variants and the code."""
 
 from typing import Literal
 
@@ -11,25 +11,25 @@ from assay.manifests.experiment import Experiment
 
 
 class Lineage(Manifest):
-    """Where a run came from: what must be equal for numbers to be comparable, and what is recorded beside it."""
+    """Origin of a run: what must be equal for scores to be comparable, and what is recorded for information."""
 
     identity: Parameters
-    """Package versions and code that the numbers depend on; equal for every arm."""
+    """Package versions and code on which scores depend; equal for every arm."""
     circumstance: Parameters
-    """Where and how the driver ran: host, hardware, repository state."""
+    """Where and how the driver ran: host, hardware, state of the repository."""
 
 
 class Run(Manifest):
-    """The opened run: written before the first unit, so that the plan comes before the results."""
+    """An opened run. Written before the first unit is scored, so that the plan precedes the results."""
 
     kind: Literal["Run"] = "Run"
     """Always `Run`."""
     version: Literal[1] = 1
-    """The version of this form."""
+    """The version of this schema: always 1."""
     run_id: Name
-    """The experiment's name and the start of the resolved experiment's digest."""
+    """Id of the run: the experiment's name and the first digits of the resolved experiment's digest."""
     experiment: Experiment
-    """The experiment with every digest filled."""
+    """The resolved experiment: arms written out and all digests filled in."""
     experiment_digest: Digest
     """Digest of the resolved experiment: dataset, suite, arms, weights and code."""
     dataset_digest: Digest
@@ -37,23 +37,24 @@ class Run(Manifest):
     suite_digest: Digest
     """Digest of the suite."""
     plan_digest: Digest
-    """Digest of the analysis plan: what is pre-registered."""
+    """Digest of the analysis plan, which is thereby pre-registered."""
     policy_digest: Digest
     """Digest of the gate's policy."""
     variant_digests: Parameters
     """Digest of each arm's variant."""
     label: FrozenColumn
-    """The dataset's label column: what the labels in the scores table mean."""
+    """The dataset's label column, which defines the meaning of the labels in the scores table."""
     dataset_description: str = Field(default="", json_schema_extra=CIRCUMSTANCE)
-    """What a row of the dataset is, in its contract's words."""
+    """The description of a row from the dataset's contract."""
     dataset_check: CheckReport = Field(json_schema_extra=CIRCUMSTANCE)
-    """What the dataset's contract found when the rows were frozen."""
+    """The contract check of the dataset, made when its rows were frozen."""
     unit_keys: Parameters
-    """Digest, per arm, of all that the scores of its units depend on beside the device. Another run takes over units
-    of an equal key."""
+    """Per arm, digest of everything except the device on which the scores of its units depend. Other runs reuse units
+    with an equal key."""
     lineage: Lineage
     """The driver's lineage."""
     opened_at: str = Field(json_schema_extra=CIRCUMSTANCE)
     """When the run was opened: UTC, ISO 8601."""
     supersedes: str | None = None
-    """The run that this one repeats, because some of its arms failed or were not finished when it was stopped."""
+    """Id of the run that this one continues, because some of its arms failed or were incomplete when it stopped. Null:
+    none."""

@@ -1,4 +1,4 @@
-"""What slots have cost."""
+"""Spent: the cost of slots."""
 
 from pydantic import Field
 
@@ -6,19 +6,19 @@ from assay.manifests.base import Manifest
 
 
 class Spent(Manifest):
-    """What slots have cost, from when each was ready until it was given back."""
+    """Cost of slots, from when each was ready until it was released."""
 
     slot_s: float = Field(default=0.0, ge=0)
-    """Seconds of slots."""
+    """Slot-seconds."""
     cpu_s: float = Field(default=0.0, ge=0)
-    """Seconds of CPU cores that slots reserved."""
+    """CPU-core-seconds that slots reserved."""
     gpu_s: float = Field(default=0.0, ge=0)
-    """Seconds of GPUs that slots held."""
+    """GPU-seconds that slots reserved."""
     price: float = Field(default=0.0, ge=0)
-    """What that costs by the experiment's prices."""
+    """The cost by the experiment's prices."""
 
     def __add__(self, other: "Spent") -> "Spent":
-        """Both together."""
+        """The sum of both costs."""
         return Spent(
             slot_s=self.slot_s + other.slot_s,
             cpu_s=self.cpu_s + other.cpu_s,

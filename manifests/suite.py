@@ -1,4 +1,4 @@
-"""Suite: metrics, plan and policy, defined once per use case."""
+"""Suite: the metrics, plan and policy of one use case."""
 
 from typing import Literal, Self
 
@@ -12,53 +12,61 @@ from assay.manifests.policy import Policy
 
 
 class Determinism(Manifest):
-    """What is switched on so that the same inputs give the same bits."""
+    """Settings that make the same inputs give bit-identical scores."""
 
     algorithms: Literal["deterministic", "warn", "any"] = "deterministic"
-    """Refuse, report or allow torch operations without a deterministic form."""
+    """What to do about torch operations without a deterministic implementation. `deterministic` (default): they raise
+    an error. `warn`: they warn. `any`: they are allowed, and faster non-deterministic ones are used."""
     threads: int = Field(default=1, ge=1, le=256)
-    """Threads of a torch operation: the order of a sum depends on it."""
+    """Threads of each torch operation. Default: 1. Changing it can change scores, because it changes the order of
+    sums."""
     tf32: Literal["forbid", "allow"] = "forbid"
-    """TensorFloat-32 in matrix products and convolutions on a GPU."""
+    """Whether matrix products and convolutions on a GPU may use TensorFloat-32, which is faster and less exact.
+    Default: `forbid`."""
 
 
 class Suite(Manifest):
-    """How variants are scored and compared for one use case."""
+    """How variants are scored and compared for one use case. Shared by the experiments of that use case."""
 
     kind: Literal["Suite"]
     """Always `Suite`."""
     version: Literal[1]
-    """The version of this manifest's form."""
+    """The version of this schema: always 1."""
     batch_size: int = Field(ge=1, le=1_048_576)
-    """Rows scored together, the same for every arm. The last batch is padded to this size."""
+    """Number of rows in a batch, the same for every arm. The last batch is padded to this size. Changing it can change
+    scores."""
     seed: int = Field(default=0, ge=0, le=2**32 - 1)
-    """Seeds Python, NumPy and torch before every unit."""
+    """Random seed of Python, NumPy and torch; all are seeded from it before every unit. Default: 0."""
     repeats: int = Field(default=1, ge=1, le=1000)
-    """How often every row of every arm is scored, in one loaded variant, for variants that draw random numbers: pass
-    after pass, the first under `seed`, the next under `seed` + 1. A row's score is the mean over the passes; its
-    prediction and probabilities are those of the first."""
+    """How many times every row of every arm is scored, in one loaded variant. Default: 1. Raise it for variants that
+    draw random numbers: the first repeat uses `seed`, the next `seed` + 1, and so on. A row's score is the mean over
+    the repeats; its prediction and probabilities are those of the first."""
     determinism: Determinism = Determinism()
-    """Determinism flags, set before a variant is loaded and recorded as found."""
+    """Determinism settings. They are applied before a variant is loaded; the values in effect are recorded."""
     on_batch_sensitivity: Literal["fail", "warn", "batch_size_1"] = "warn"
-    """What happens to an arm whose scores depend on the batch size by more than the tolerance: it fails, it is told
-    and cannot be promoted for less than that, or its rows are scored one by one."""
+    """What to do about an arm whose scores depend on the batch size by more than `batch_sensitivity_tolerance`. `warn`
+    (default): report it; an improvement that is not larger cannot promote it. `fail`: the arm fails. `batch_size_1`:
+    its rows are scored one by one."""
     batch_sensitivity_tolerance: float = Field(default=0.001, ge=0)
-    """How far the batch size may move the primary metric, in its units, as a sample of rows shows."""
+    """Largest change of the primary metric, in its units, between batches and single rows, measured on a sample of
+    rows. Default: 0.001."""
     store_probabilities: Literal["needed", "always"] = "needed"
-    """Whether the ledger keeps the probabilities of every row though no metric is made of them: 8 bytes a class."""
+    """Whether the ledger stores the probabilities of every row, at 8 bytes per class. `needed` (default): only if a
+    metric is computed from them. `always`: whenever the variant returns them."""
     metrics: tuple[Metric, ...] = Field(min_length=1)
-    """Everything that is measured."""
+    """The metrics to compute for every arm; at least one."""
     plan: Plan
-    """The analysis: its `metric` is the primary one, its `guardrails` are what no arm may make worse."""
+    """The analysis plan: its `metric` is the primary metric, its `guardrails` are what no arm may make worse. Inline,
+    or the path of its file."""
     policy: Policy
-    """The rule of the gate."""
+    """The rule by which the gate decides. Inline, or the path of its file."""
 
     @model_validator(mode="after")
     def _names_agree(self) -> Self:
         names = [metric.name for metric in self.metrics]
         twice = sorted({name for name in names if names.count(name) > 1})
         if twice:
-            raise ValueError(f"metric names are unique; twice: {', '.join(twice)}")
+            raise ValueError(f"metric names must be unique; given more than once: {', '.join(twice)}")
         if self.plan.metric is None:
             raise ValueError("plan.metric must name the primary metric of the suite")
         if self.plan.metric not in names:
@@ -69,13 +77,13 @@ class Suite(Manifest):
         self._check_repeats()
         if self.primary.direction != self.plan.direction:
             raise ValueError(
-                f"plan.direction is {self.plan.direction}, but for '{self.plan.metric}' "
-                f"{self.primary.direction} is better"
+                f"plan.direction is {self.plan.direction}, but metric '{self.plan.metric}' has the direction "
+                f"{self.primary.direction}"
             )
         if self.primary.is_binary != (self.plan.scale == "binary"):
             raise ValueError(
                 f"plan.scale is {self.plan.scale}, but scores of '{self.plan.metric}' are "
-                f"{'0 or 1: binary' if self.primary.is_binary else 'numbers: continuous'}"
+                f"{'0 or 1; use binary' if self.primary.is_binary else 'numbers; use continuous'}"
             )
         compared = {self.primary.name}
         for guardrail in self.plan.guardrails:
@@ -88,11 +96,11 @@ class Suite(Manifest):
         for metric in self.metrics:
             if metric.name in compared and metric.of_queries and self.plan.columns.cluster is None:
                 raise ValueError(
-                    f"metric '{metric.name}' is compared query by query, so its rows are not independent: "
-                    "plan.columns.cluster must name the dataset's cluster column, which tells the queries"
+                    f"metric '{metric.name}' is compared query by query, so plan.columns.cluster must name the "
+                    "dataset's cluster column, which identifies the queries"
                 )
         if self.plan.design != "paired":
-            raise ValueError("a suite's plan is paired: every arm scores the same rows")
+            raise ValueError("plan.design must be paired in a suite, because every arm scores the same rows")
         self.check_policy(self.policy)
         return self
 
@@ -100,21 +108,31 @@ class Suite(Manifest):
         whole = [f"'{metric.name}' ({metric.measure})" for metric in self.metrics if metric.row_measure is None]
         if self.repeats > 1 and whole:
             raise ValueError(
-                f"repeats is {self.repeats}, but {', '.join(whole)} give rows no scores that could be averaged over "
-                "passes; leave them out, or take 'repeats: 1'"
+                f"repeats is {self.repeats}, but {', '.join(whole)} have no row scores that could be averaged over "
+                "repeats; remove them, or use 'repeats: 1'"
             )
 
     def check_policy(self, policy: Policy) -> None:
-        """Raises ValueError where a policy speaks of metrics that the suite has not."""
+        """Checks that a policy names only metrics of the suite.
+
+        Raises:
+            ValueError: It names another one.
+        """
         names = [metric.name for metric in self.metrics]
         for name in policy.tie_breakers:
             if (name == "cost") == (name in names):
-                why = "both a metric and what an arm costs" if name == "cost" else "neither a metric nor 'cost'"
-                raise ValueError(f"policy.tie_breakers names '{name}', {why}; {did_you_mean(name, [*names, 'cost'])}")
+                if name == "cost":
+                    raise ValueError(
+                        "policy.tie_breakers names 'cost', which is also the name of a metric; rename the metric"
+                    )
+                raise ValueError(
+                    f"policy.tie_breakers names '{name}', which is neither a metric nor 'cost'; "
+                    f"{did_you_mean(name, [*names, 'cost'])}"
+                )
 
     @property
     def stores_probabilities(self) -> bool:
-        """Whether the ledger keeps probabilities, of variants that give them."""
+        """Whether the ledger stores probabilities of variants that return them."""
         return self.store_probabilities == "always" or any(metric.of_probabilities for metric in self.metrics)
 
     def metric(self, name: str) -> Metric:
@@ -123,5 +141,5 @@ class Suite(Manifest):
 
     @property
     def primary(self) -> Metric:
-        """The metric that decides."""
+        """The primary metric."""
         return self.metric(self.plan.metric or "")

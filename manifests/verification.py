@@ -1,4 +1,4 @@
-"""Verification: whether a run's rows, scored once more, are the same to the last bit, and what has changed since."""
+"""Verification: whether rows of a run, scored again, are bit-identical, and what has changed since."""
 
 from collections.abc import Mapping
 from typing import Literal
@@ -8,61 +8,61 @@ from pydantic import Field, JsonValue
 from assay.manifests.base import Manifest, Name
 
 Against = Literal["ledger", "itself"]
-"""What rows that were scored again are compared with: those that the ledger holds, or another pass over them."""
+"""What rescored rows are compared with: the rows in the ledger, or further repeats of the same rows."""
 
 Outcome = Literal["matched", "differs"]
 
 
 class Change(Manifest):
-    """One field of the lineage that is another now than when the run was scored."""
+    """One field of the lineage that has changed since the run was scored."""
 
     field: str = Field(min_length=1)
-    """Its dotted name."""
+    """Dotted name of the field."""
     recorded: JsonValue
-    """What the run recorded. Null: it was not there."""
+    """Value that the run recorded. Null: absent."""
     now: JsonValue
-    """What was found now. Null: it is gone."""
+    """Value now. Null: absent."""
 
 
 class ArmVerified(Manifest):
-    """One arm's rows, scored again."""
+    """Comparison of one arm's rows that were scored again."""
 
     arm: Name
-    """The arm."""
+    """The arm's name."""
     num_units: int = Field(ge=1)
-    """Units scored again."""
+    """Number of units scored again."""
     num_rows: int = Field(ge=1)
-    """Their rows."""
+    """Number of rows in these units."""
     num_rows_different: int = Field(ge=0)
-    """Rows of which any bit of any column differs."""
+    """Rows that differ in any bit of any column."""
     row_ids: tuple[str, ...]
-    """The first few of those, in the dataset's order."""
+    """Ids of the first few rows that differ, in the dataset's order."""
     columns: Mapping[str, float | None]
-    """The columns that differ, and by how much at most. Null: by no number, as class labels do."""
+    """The columns that differ, with the largest absolute difference. Null: not a number, such as a class label."""
 
 
 class Verification(Manifest):
-    """What came of scoring a run's rows once more."""
+    """The result of scoring rows of a run again."""
 
     against: Against
-    """`ledger`: compared with the recorded rows. `itself`: the same rows twice in one loaded variant and once in a
-    variant that was loaded anew, compared with each other."""
+    """`ledger`: compared with the recorded rows. `itself`: the same rows scored twice in one loaded variant and once in
+    a freshly loaded one, compared with each other."""
     arms: tuple[ArmVerified, ...] = Field(min_length=1)
     """The arms whose rows were scored again."""
     num_rows_dataset: int = Field(ge=1)
-    """Rows of the dataset: those of an arm may be a sample of them."""
+    """Number of rows of the dataset; of each arm, only a sample may have been scored again."""
     tolerance: float = Field(ge=0)
-    """How far numbers may lie apart to be called close. Close is not the same: it never makes a match."""
+    """Largest absolute difference that is called close. A close row still counts as different."""
     changed: tuple[Change, ...]
-    """What of the lineage is another now."""
+    """Fields of the lineage that have changed."""
 
     @property
     def outcome(self) -> Outcome:
-        """`matched`: every row that was scored again is the same to the last bit."""
+        """`matched` if every row that was scored again is bit-identical, otherwise `differs`."""
         return "differs" if any(arm.num_rows_different for arm in self.arms) else "matched"
 
     @property
     def is_close(self) -> bool:
-        """Whether whatever differs is a number, within the tolerance."""
-        furthest = [distance for arm in self.arms for distance in arm.columns.values()]
-        return all(distance is not None and distance <= self.tolerance for distance in furthest)
+        """Whether all differences are between numbers and within the tolerance."""
+        distances = [distance for arm in self.arms for distance in arm.columns.values()]
+        return all(distance is not None and distance <= self.tolerance for distance in distances)

@@ -1,7 +1,7 @@
-"""What can go wrong with a table of scores; the tree is drawn in manifests/errors.py."""
+"""Errors about tables of scores; manifests/errors.py shows the whole tree."""
 
 from assay.manifests.errors import InvalidInput
 
 
 class SamplesError(InvalidInput):
-    """Scores cannot be analysed as the plan asks."""
+    """Scores cannot be analysed as the plan requires."""

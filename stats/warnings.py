@@ -1,4 +1,4 @@
-"""Warnings: what a reader of an analysis should know before believing it, in words."""
+"""Warnings: what a reader should know before trusting an analysis."""
 
 from collections.abc import Iterator, Sequence
 
@@ -11,17 +11,17 @@ from assay.stats.results.analysis_record import Analysis
 from assay.stats.samples.samples import Samples
 
 UNEQUAL_CLUSTERS = 0.5
-"""Coefficient of variation of cluster sizes from which cluster-robust errors are doubtful."""
+"""Coefficient of variation of cluster sizes above which cluster-robust errors are doubtful."""
 FEW_EXPECTED = 5
-"""Rows of either outcome in every arm that a normal approximation of unpaired proportions needs."""
+"""Rows of each outcome that every arm needs for a normal approximation of unpaired proportions."""
 
 
 def of(analysis: Analysis, samples: Samples, *, pairs: Sequence[Pair]) -> tuple[str, ...]:
     """The warnings of an analysis.
 
     Args:
-        analysis: The analysis, complete but for its warnings.
-        samples: The complete scores it was made from.
+        analysis: The analysis, complete except for its warnings.
+        samples: The scores from which it was computed, after the rule for missing scores.
         pairs: The family's pairs.
     """
     return (
@@ -39,11 +39,11 @@ def of(analysis: Analysis, samples: Samples, *, pairs: Sequence[Pair]) -> tuple[
 def _repeats(analysis: Analysis) -> Iterator[str]:
     if analysis.num_repeats > 1:
         yield (
-            f"each row has {analysis.num_repeats} repeats in each arm; they were averaged first, so that "
+            f"each row has {analysis.num_repeats} repeats in each arm; they were averaged first, so "
             f"n is the number of rows, {analysis.num_rows}"
         )
         if analysis.scale == "binary":
-            yield "averages of 0 and 1 are not 0 or 1: they were compared as a continuous score"
+            yield "averages of binary scores are not 0 or 1, so they were compared as continuous scores"
 
 
 def _missing(analysis: Analysis) -> Iterator[str]:
@@ -60,11 +60,11 @@ def _missing(analysis: Analysis) -> Iterator[str]:
             f"(missing: {counts})"
         )
     else:
-        yield f"missing scores were counted as {missing.worst_score:g}, the worst (missing: {counts})"
+        yield f"missing scores were replaced by the worst score, {missing.worst_score:g} (missing: {counts})"
     for arm in missing.arms:
         if arm.p_value is not None and arm.p_value <= analysis.alpha:
             yield (
-                f"arm '{arm.arm}' lacks scores on other rows than the control (p = {arm.p_value:.2g}): "
+                f"arm '{arm.arm}' lacks scores on different rows than the control (p = {arm.p_value:.2g}): "
                 "scores are not missing at random"
             )
 
@@ -80,17 +80,17 @@ def _clusters(samples: Samples) -> Iterator[str]:
         )
     if sizes_G.std() > UNEQUAL_CLUSTERS * sizes_G.mean():
         yield (
-            f"clusters have from {sizes_G.min()} to {sizes_G.max()} rows: with very unequal clusters the "
+            f"clusters have between {sizes_G.min()} and {sizes_G.max()} rows: with very unequal clusters the effective "
             "degrees of freedom are fewer than clusters - 1"
         )
 
 
 def _degenerate(analysis: Analysis) -> Iterator[str]:
-    for found in analysis.comparisons:
-        if found.degenerate == "identical":
-            yield f"'{found.arm}' and '{found.reference}' have the same score on every row: no difference observed"
-        elif found.degenerate == "constant_difference":
-            yield f"'{found.arm}' and '{found.reference}' differ by the same amount on every row: nothing to test"
+    for each in analysis.comparisons:
+        if each.degenerate == "identical":
+            yield f"'{each.arm}' and '{each.reference}' have the same score on every row: no difference observed"
+        elif each.degenerate == "constant_difference":
+            yield f"'{each.arm}' and '{each.reference}' differ by the same amount on every row: nothing to test"
 
 
 def _tails(analysis: Analysis, samples: Samples, pairs: Sequence[Pair]) -> Iterator[str]:
@@ -102,16 +102,16 @@ def _tails(analysis: Analysis, samples: Samples, pairs: Sequence[Pair]) -> Itera
         share = second_methods.heaviest_share(samples, (arm, reference))
         if share > second_methods.HEAVY_SHARE:
             yield (
-                f"one row makes {share:.0%} of the variance of '{samples.arms[arm]}' - '{samples.arms[reference]}': "
-                "the mean hangs on few rows"
+                f"one row accounts for {share:.0%} of the variance of '{samples.arms[arm]}' - "
+                f"'{samples.arms[reference]}': the mean depends on few rows"
             )
 
 
 def _checks(analysis: Analysis) -> Iterator[str]:
     for check in analysis.checks:
         if not check.agrees:
-            decided = analysis.comparisons[0].method
-            yield f"{check.method} disagrees with {decided} on which comparisons are significant ({check.reason})"
+            method = analysis.comparisons[0].method
+            yield f"{check.method} disagrees with {method} on which comparisons are significant ({check.reason})"
 
 
 def _counts(analysis: Analysis, samples: Samples) -> Iterator[str]:

@@ -1,1 +1,1 @@
-"""The gate: an analysis, a policy and other evidence into a decision for every arm."""
+"""The gate: decisions about arms from an analysis, a policy and other evidence."""

@@ -1,7 +1,7 @@
-"""Calibration: how often the gate would decide wrongly on these very scores, by permuting them and planting effects.
+"""Calibration: how often the gate would decide wrongly on a run's own scores, by permuting arms and planting effects.
 
-Labels of arms are permuted within rows (within clusters where the plan names them), all metrics together: then no arm
-differs from another, whatever the scores look like. Into that an effect of known size is planted in the primary metric
+Arm labels are permuted within rows (within clusters where the plan names them), in all metrics together, so that no arm
+differs from another, whatever the distribution of scores. Then an effect of known size is planted in the primary metric
 of one variant, and the recorded plan and policy decide.
 """
 
@@ -24,7 +24,7 @@ from assay.stats.guardrails.segments_check import SegmentsCheck
 from assay.stats.samples.samples import Samples
 
 _MULTIPLES = (-2.0, 1.0, 2.0)
-"""What is planted, in smallest detectable effects beyond what the policy wants; negative: harm, from no difference."""
+"""Planted effects in multiples of the minimum detectable effect, added to the bound of the policy; negative: harm."""
 
 
 def calibrated(
@@ -39,25 +39,25 @@ def calibrated(
 ) -> tuple[Rates, ...]:
     """The gate's error rates on these scores.
 
-    The smallest detectable effect is that of each replicate's own analysis: what it would have found with power 0.8. It
-    is planted beyond the bound that the policy wants the interval to leave: the plan's minimum effect, or for
-    non-inferiority the arm's margin below the control. The benchmark alone decides: costs and the rest are not drawn.
+    The minimum detectable effect is that of each replicate's own analysis: the effect that it detects with power 0.8.
+    It is added to the bound that the policy requires the interval to exceed: the plan's minimum effect or, for
+    non-inferiority, the negative of the arm's margin. Only the benchmark decides; costs and other checks are ignored.
 
     Args:
         samples: Scores of the primary metric, of the control and a variant at least.
-        guardrails: The guardrails. Those that are not made of rows' scores are left out: time and size are no arm's
-            label, and an effect that is planted is no leak.
+        guardrails: The guardrails. Those that are not computed from row scores (latency, size, suspicious improvement)
+            are ignored: permuting arm labels does not change times and sizes, and a planted effect is not a leak.
         plan: The recorded plan.
         policy: The recorded policy.
-        num_permutations: Replicates of each row of the answer.
-        seed: Of the permutations.
+        num_permutations: Replicates for each of the rates returned.
+        seed: Seed of the permutations.
         evidence: Noise floors and the A/A arm, as for `gate.decide`; nothing is planted in that arm.
 
     Returns:
-        The rates of no difference first, then of each multiple.
+        First the rates without any difference, then those of each multiple.
 
     Raises:
-        SamplesError: There is nothing to permute: one arm, or a metric of the whole dataset.
+        SamplesError: There is only one arm, or a metric is computed from the whole dataset.
     """
     guards = [each for each in guardrails if isinstance(each, _OfScores)]
     variants = [arm for arm in samples.arms if arm not in (plan.control, evidence.aa_arm)]
@@ -65,34 +65,34 @@ def calibrated(
     plan = plan.model_copy(update={"guardrails": tuple(rule for rule in plan.guardrails if rule.kind in _KINDS)})
     planted = samples.index(variants[0])
     bound = _bound(policy, plan, samples.arms[planted])
-    worlds: tuple[float | None, ...] = (None, *([0.0] if bound else []), *_MULTIPLES)
-    counts, effects = np.zeros((len(worlds), len(_COUNTED))), np.zeros(len(worlds))
+    multiples: tuple[float | None, ...] = (None, *([0.0] if bound else []), *_MULTIPLES)
+    counts, effects = np.zeros((len(multiples), len(_COUNTED))), np.zeros(len(multiples))
     unguarded = plan.model_copy(update={"guardrails": ()})
     for replicate in range(num_permutations):
         rng = np.random.default_rng([seed, replicate])
         order_RA = _orders(samples, rng)
         shuffled = _shuffled(samples, order_RA)
-        held = [_with_scores(each, _shuffled(_scores(each).samples, order_RA)) for each in guards]
-        null = analysis.analyze(shuffled, plan, guardrails=held)
-        smallest = null.power.mde or 0.0
-        for world, multiple in enumerate(worlds):
-            gain, found = 0.0, null
+        checks = [_with_scores(each, _shuffled(_scores(each).samples, order_RA)) for each in guards]
+        null = analysis.analyze(shuffled, plan, guardrails=checks)
+        mde = null.power.mde or 0.0
+        for index, multiple in enumerate(multiples):
+            gain, analysed = 0.0, null
             if multiple is not None:
-                wanted = multiple * smallest + (bound if multiple >= 0 else 0.0)
-                moved, gain = _planted(shuffled, plan, planted, wanted, rng)
-                found = analysis.analyze(moved, plan, guardrails=held)
-            decisions = decide.decide(found, policy, plan, evidence)
-            alone = decide.decide(replace(found, guardrails=()), policy, unguarded, evidence)
+                effect = multiple * mde + (bound if multiple >= 0 else 0.0)
+                changed, gain = _planted(shuffled, plan, planted, effect, rng)
+                analysed = analysis.analyze(changed, plan, guardrails=checks)
+            decisions = decide.decide(analysed, policy, plan, evidence)
+            without = decide.decide(replace(analysed, guardrails=()), policy, unguarded, evidence)
             arm = None if multiple is None else samples.arms[planted]
-            counts[world] += _counted(decisions, alone, arm, gain=gain, bound=bound)
-            effects[world] += gain
+            counts[index] += _counted(decisions, without, arm, gain=gain, bound=bound)
+            effects[index] += gain
     return tuple(
         Rates(
             multiple=multiple,
             effect=effect / num_permutations,
             **dict(zip(_COUNTED, (count / num_permutations).tolist(), strict=True)),
         )
-        for multiple, effect, count in zip(worlds, effects.tolist(), counts, strict=True)
+        for multiple, effect, count in zip(multiples, effects.tolist(), counts, strict=True)
     )
 
 
@@ -101,7 +101,7 @@ _KINDS = ("metric", "segments", "group_gap", "selection_ratio")
 
 
 def _scores(guardrail: _OfScores) -> MetricCheck:
-    """The guardrail's scores, with what they are."""
+    """The metric check that holds the guardrail's scores."""
     match guardrail:
         case MetricCheck():
             return guardrail
@@ -124,18 +124,21 @@ def _with_scores(guardrail: _OfScores, samples: Samples) -> _OfScores:
 
 def _check(samples: Samples, guardrails: Sequence[_OfScores], variants: Sequence[str]) -> None:
     if not variants:
-        raise SamplesError("one arm cannot be permuted", remedy="calibrate a run with variants")
+        raise SamplesError(
+            "the run has no variant, so there are no arms to permute",
+            remedy="calibrate a run with at least one variant",
+        )
     for name, each in (("the primary metric", samples), *((g.metric, g.samples) for g in map(_scores, guardrails))):
         if each.corpus is not None or each.undefined is not None:
             raise SamplesError(
-                "is made of the whole dataset: the labels of its rows cannot be permuted",
+                "is computed from the whole dataset, so arms cannot be permuted within rows",
                 field=name,
-                remedy="calibrate a suite of metrics that have a score for every row",
+                remedy="calibrate a run whose metrics have a score for every row",
             )
 
 
 def _bound(policy: Policy, plan: Plan, arm: str) -> float:
-    """The improvement that the policy wants to be exceeded; below 0 where it asks for non-inferiority."""
+    """The improvement that the policy requires an arm to exceed; negative for non-inferiority."""
     if policy.promote_on == "improvement":
         return plan.minimum_effect
     return -plan.margins.get(arm, 0.0)
@@ -150,23 +153,26 @@ def _orders(samples: Samples, rng: np.random.Generator) -> np.ndarray:
 
 
 def _shuffled(samples: Samples, order_RA: np.ndarray) -> Samples:
-    """The same scores under other arms' names: all metrics of an arm stay together."""
+    """The scores with arms permuted; the same permutation for all metrics keeps an arm's metrics together."""
     return replace(samples, kept_RA=np.take_along_axis(samples.kept_RA, order_RA, axis=1))
 
 
 def _planted(samples: Samples, plan: Plan, arm: int, gain: float, rng: np.random.Generator) -> tuple[Samples, float]:
-    """One arm better by so much, or by as much as its rows allow: numbers are moved, of 0 and 1 some are turned."""
+    """Samples with one arm improved by `gain`, and the improvement achieved.
+
+    Continuous scores are shifted; of binary scores, randomly chosen ones are flipped, as far as there are rows to flip.
+    """
     raised = gain if plan.direction == "higher" else -gain
     if plan.scale != "binary" or samples.num_repeats > 1:
         scores_RA = np.array(samples.kept_RA, dtype=np.float64)
         scores_RA[:, arm] += raised
         return replace(samples, kept_RA=scores_RA), gain
     scores_RA = samples.kept_RA.copy()
-    turnable = np.flatnonzero(scores_RA[:, arm] == (0 if raised > 0 else 1))
-    num_turned = min(round(abs(raised) * samples.num_rows), len(turnable))
-    turned = rng.choice(turnable, num_turned, replace=False)
-    scores_RA[turned, arm] = 1 if raised > 0 else 0
-    return replace(samples, kept_RA=scores_RA), float(np.copysign(num_turned / samples.num_rows, gain))
+    candidates = np.flatnonzero(scores_RA[:, arm] == (0 if raised > 0 else 1))
+    num_flipped = min(round(abs(raised) * samples.num_rows), len(candidates))
+    flipped = rng.choice(candidates, num_flipped, replace=False)
+    scores_RA[flipped, arm] = 1 if raised > 0 else 0
+    return replace(samples, kept_RA=scores_RA), float(np.copysign(num_flipped / samples.num_rows, gain))
 
 
 _COUNTED = ("promote", "hold", "reject", "held_by_guardrails", "false_promote", "false_reject")
@@ -174,24 +180,24 @@ _COUNTED = ("promote", "hold", "reject", "held_by_guardrails", "false_promote", 
 
 def _counted(
     decisions: Sequence[decide.Decision],
-    alone: Sequence[decide.Decision],
+    without: Sequence[decide.Decision],
     planted: str | None,
     *,
     gain: float,
     bound: float,
 ) -> tuple[bool, ...]:
-    """What of `_COUNTED` is true of one replicate; `alone` is what would be decided without guardrails."""
+    """Which of `_COUNTED` are true in one replicate; `without` are the decisions without guardrails."""
     promoted = _arms(decisions, "promote")
     rejected = _arms(decisions, "reject")
-    asked = {each.arm for each in decisions} if planted is None else {planted}
-    # Not by rounding alone: what lies on the bound is not beyond it.
+    counted = {each.arm for each in decisions} if planted is None else {planted}
+    # The tolerance keeps an effect that is exactly at the bound from exceeding it by rounding.
     better = {each.arm for each in decisions if (gain if each.arm == planted else 0.0) > bound + 1e-12}
     worse = {planted} if gain < 0 else set[str]()
-    held_back = (_arms(alone, "promote") - promoted) & asked
+    held_back = (_arms(without, "promote") - promoted) & counted
     return (
-        bool(promoted & asked),
-        not (promoted | rejected) & asked,
-        bool(rejected & asked),
+        bool(promoted & counted),
+        not (promoted | rejected) & counted,
+        bool(rejected & counted),
         bool(held_back),
         bool(promoted - better),
         bool(rejected - worse),

@@ -1,4 +1,4 @@
-"""Evidence: what is known of a run beside its analysis, as far as a decision may rest on it."""
+"""Evidence: what is known about a run in addition to its analysis, as far as it can affect a decision."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -7,12 +7,12 @@ from typing import Literal
 
 @dataclass(frozen=True)
 class ArmCost:
-    """What it costs to evaluate one arm on every row; None is not known.
+    """The cost of evaluating one arm on every row; None: unknown.
 
     Attributes:
-        price: By the experiment's prices.
-        gpu_s: Seconds of GPUs.
-        cpu_s: Seconds of CPU cores.
+        price: Cost by the experiment's prices.
+        gpu_s: GPU-seconds.
+        cpu_s: CPU-core-seconds.
     """
 
     price: float | None = None
@@ -22,15 +22,15 @@ class ArmCost:
 
 @dataclass(frozen=True)
 class ArmEvidence:
-    """What is known of the arms beside their scores: all that the benchmark's decision rests on beside the analysis.
+    """What is known about the arms in addition to their scores, as far as the benchmark's decision uses it.
 
     Attributes:
         failed: Arms that could not be measured, with the reason. They are held, never rejected.
         eliminated: Arms that were eliminated in a race, with the reason. They are rejected.
-        noise_floors: By how much an arm's primary metric depends on the batch size, in its units. An improvement that
-            is not larger than the arm's or the control's is no improvement of the arm: it is held.
-        aa_arm: The arm that is the control once more, if there is one: by how much it differs from the control is a
-            noise floor of every arm. It is held itself.
+        noise_floors: How much an arm's primary metric depends on the batch size, in its units. An arm is held if its
+            improvement is not larger than its own or the control's.
+        aa_arm: The A/A arm, which scores the control a second time; None without one. Its difference from the control
+            is a noise floor for every arm. It is always held itself.
     """
 
     failed: Mapping[str, str] = field(default_factory=dict)
@@ -41,11 +41,11 @@ class ArmEvidence:
 
 @dataclass(frozen=True)
 class CheckOutcome:
-    """What came of one check of a run or its dataset.
+    """The outcome of one check of a run or its dataset.
 
     Attributes:
-        passed: None: nobody has checked, or there is nothing to check.
-        summary: The same in words.
+        passed: Whether it passed; None: not checked, or nothing to check.
+        summary: The outcome as text.
     """
 
     passed: bool | None = None
@@ -54,20 +54,20 @@ class CheckOutcome:
 
 @dataclass(frozen=True)
 class Evidence:
-    """What is known of a run beside its analysis.
+    """What is known about a run in addition to its analysis.
 
     Attributes:
-        dataset: The dataset in words: name, digest, rows.
-        arms: What is known of the arms.
-        costs: What arms cost, the control among them.
-        budget: Whether the run kept its budget.
-        verification: What came of scoring the run again; None: nobody has.
-        verified_rows: How many rows were scored again, in words.
-        confounded: Arms that were scored under another identity than the control's, each with what differs.
-        dataset_location: Where the dataset lies, for commands.
-        withdrawn: That the dataset was withdrawn, and why; empty if it was not.
+        dataset: The dataset as text: name, digest, rows.
+        arms: What is known about the arms.
+        costs: Costs of the arms, including the control.
+        budget: Whether the run stayed within its budget.
+        verification: The outcome of scoring the run again; None: not done.
+        verified_rows: How many rows were scored again, as text.
+        confounded: Arms that were scored in a different environment than the control, each with what differs.
+        dataset_location: Location of the dataset, for suggested commands.
+        withdrawn: By whom and why the dataset was withdrawn; empty if it was not.
         leakage: Whether a search for leaks found none.
-        drift: Whether a look for unexplained changes found none.
+        drift: Whether a comparison with an earlier version found no drift.
         metrics: Every arm's metrics by name, for tie-breakers.
         directions: Which direction of a metric is better.
         policy_is_recorded: Whether the policy is the one that was recorded before the scores.
@@ -89,10 +89,10 @@ class Evidence:
     policy_is_recorded: bool = True
 
     def cost_ratio(self, arm: str, control: str) -> tuple[float, str] | None:
-        """An arm's cost as a multiple of the control's, and in words: by price, else by GPU- or CPU-seconds."""
+        """An arm's cost relative to the control's, as a number and as text: by price, else GPU- or CPU-seconds."""
         ours, theirs = self.costs.get(arm, ArmCost()), self.costs.get(control, ArmCost())
-        for measure, words in (("price", "price"), ("gpu_s", "GPU-seconds"), ("cpu_s", "CPU-seconds")):
+        for measure, unit in (("price", "price"), ("gpu_s", "GPU-seconds"), ("cpu_s", "CPU-seconds")):
             cost, reference = getattr(ours, measure), getattr(theirs, measure)
             if cost is not None and reference:
-                return cost / reference, f"{cost / reference:.3g} times the control's {words}"
+                return cost / reference, f"{cost / reference:.3g} times the control's {unit}"
         return None

@@ -1,16 +1,17 @@
-"""The review: five questions about every arm, the benchmark's among them, into one decision and one winner.
+"""The gate's review: five checks of every arm, the benchmark among them, lead to one decision and one winner.
 
-    question         passes when                                                counts
-    dataset          frozen under a digest, its contract held, not withdrawn;   always; leak and drift if required
-                     no leak, no drift
-    benchmark        the gate promotes: primary metric, guardrails, segments    always
-    cost             within the policy's bounds; the budget was kept            where there is a bound; if required
-    reproducibility  a verification scored the run again and it matched         if required
-    deployment       the policy names the next stage and its criteria           never: it informs
+    check            passes if                                                      counts
+    dataset          frozen, rows satisfied the contract, not withdrawn             always
+                     no leak found, no drift found                                  if the policy requires it
+    benchmark        primary metric and guardrails pass (`decide`)                  always
+    cost             within the policy's limits                                     if the policy has a limit
+                     the budget was kept                                            if the policy requires it
+    reproducibility  a verification scored the run again, and the scores matched    if the policy requires it
+    deployment       the policy names the next stage and its criteria               never: for information
 
-Every question that counts must pass, or nothing is promoted. A benchmark that fails rejects: harm is shown. An arm over
-a bound of cost is held or rejected as the policy says. All else that fails or is unknown holds: a verification that
-differs says that the numbers cannot be trusted, not that the arm is bad.
+Every check that counts must pass for a promotion. A benchmark that fails rejects, because harm is shown. An arm that
+exceeds a cost limit is held or rejected, as the policy says. Any other check that fails or is unknown holds: a
+verification that differs means that the scores cannot be trusted, not that the arm is bad.
 """
 
 import shlex
@@ -30,23 +31,23 @@ _OF_BENCHMARK: Mapping[Verdict, Answer] = MappingProxyType({"promote": "pass", "
 
 @dataclass(frozen=True)
 class _Part:
-    """A part of a question. `if_fails` is what becomes of the arm if it counts and fails."""
+    """A part of a check. `if_fails` is the decision about the arm if the part counts and fails."""
 
     answer: Answer
-    words: str
+    summary: str
     counts: bool
     next_step: str = ""
     if_fails: Verdict = "hold"
 
 
 def review(analysis: Analysis, policy: Policy, plan: Plan, evidence: Evidence) -> tuple[Decision, ...]:
-    """A decision for every arm but the control, with its questions; one promoted arm is the winner.
+    """A decision about every arm except the control, with its checks; one promoted arm is the winner.
 
     Args:
-        analysis: The analysis that the plan led to.
-        policy: What promotes.
+        analysis: The analysis carried out by the plan.
+        policy: The policy.
         plan: The plan.
-        evidence: What else is known of the run.
+        evidence: What else is known about the run.
     """
     equal: dict[str, Decision] = {}
     if policy.promote_equal_at_cost_ratio is not None:
@@ -69,18 +70,20 @@ def review(analysis: Analysis, policy: Policy, plan: Plan, evidence: Evidence) -
 
 
 def _rewarded(benchmark: Decision, equal: Decision, analysis: Analysis, policy: Policy, evidence: Evidence) -> Decision:
-    """What the benchmark says of an arm within its margin, by what it costs."""
+    """The benchmark's decision about an arm that is within its margin, depending on its cost."""
     bound = policy.promote_equal_at_cost_ratio
     assert bound is not None
-    found = evidence.cost_ratio(benchmark.arm, analysis.control)
-    if found is None:
-        reason = f"it would be promoted at {bound:g} times the control's cost, but the cost is not known"
-        return replace(equal, decision="hold", reasons=(*equal.reasons, reason), next_step=_LEARN_COST)
-    ratio, words = found
+    cost_ratio = evidence.cost_ratio(benchmark.arm, analysis.control)
+    if cost_ratio is None:
+        reason = (
+            f"the policy promotes an equal arm at up to {bound:g} times the control's cost, but the cost is not known"
+        )
+        return replace(equal, decision="hold", reasons=(*equal.reasons, reason), next_step=_MEASURE_COST)
+    ratio, summary = cost_ratio
     if ratio > bound:
-        reason = f"{words}: more than the {bound:g} at which the policy promotes an equal arm"
+        reason = f"{summary}: more than the {bound:g} up to which the policy promotes an equal arm"
         return replace(benchmark, reasons=(*benchmark.reasons, reason))
-    reason = f"{words}: the policy promotes an equal arm at up to {bound:g}"
+    reason = f"{summary}: the policy promotes an equal arm at up to {bound:g}"
     return replace(equal, reasons=(*equal.reasons, reason))
 
 
@@ -99,32 +102,36 @@ def _decided(
         "reproducibility": (_reproducibility(policy, evidence),),
         "deployment": (_deployment(policy),),
     }
-    counted = [(name, part) for name, found in parts.items() for part in found if part.counts and part.answer != "pass"]
-    verdict: Verdict = "hold" if counted else "promote"
-    if any(part.answer == "fail" and part.if_fails == "reject" for _, part in counted):
+    open_parts = [part for group in parts.values() for part in group if part.counts and part.answer != "pass"]
+    verdict: Verdict = "hold" if open_parts else "promote"
+    if any(part.answer == "fail" and part.if_fails == "reject" for part in open_parts):
         verdict = "reject"
-    reasons = (*benchmark.reasons, *(part.words for _, part in counted if part.words != shown))
-    steps = [part.next_step for _, part in counted if part.next_step]
+    reasons = (*benchmark.reasons, *(part.summary for part in open_parts if part.summary != shown))
+    steps = [part.next_step for part in open_parts if part.next_step]
     if verdict == "promote" and not evidence.policy_is_recorded:
         verdict = "hold"
-        reasons += ("the policy is not the one recorded before the scores, so it can promote nothing",)
+        reasons += ("the policy is not the one recorded before the scores, so it cannot promote",)
         steps = ["record this policy in the suite, then run it"]
     if verdict == "promote":
         stage = policy.next_stage
         steps = [f"{stage.name}: {'; '.join(stage.criteria)}" if stage else benchmark.next_step]
-    questions = tuple(_question(name, found) for name, found in parts.items())
+    questions = tuple(_question(name, group) for name, group in parts.items())
     return Decision(benchmark.arm, verdict, reasons, "; ".join(dict.fromkeys(steps)), questions)
 
 
 def _like_with_like(arm: str, evidence: Evidence) -> tuple[_Part, ...]:
     if arm not in evidence.confounded:
         return ()
-    step = "score it and the control on machines of one kind, with one set of packages and flags"
-    return (_Part("unknown", f"not compared like with like: {evidence.confounded[arm]}", True, step),)
+    step = "score it and the control on the same kind of machine, with the same packages and flags"
+    return (
+        _Part(
+            "unknown", f"not scored under the same conditions as the control: {evidence.confounded[arm]}", True, step
+        ),
+    )
 
 
 def _question(name: str, parts: Sequence[_Part]) -> GateQuestion:
-    """The worst of the parts that count; where none does, of all."""
+    """A check from its parts: the worst answer of the parts that count or, if none does, of all."""
     counted = [part for part in parts if part.counts]
     worst: Answer = "pass"
     for answer in ("unknown", "fail"):
@@ -134,14 +141,14 @@ def _question(name: str, parts: Sequence[_Part]) -> GateQuestion:
         question=name,  # pyright: ignore[reportArgumentType]
         answer=worst,
         counts=bool(counted),
-        evidence="; ".join(part.words for part in parts),
+        evidence="; ".join(part.summary for part in parts),
         next_step="; ".join(part.next_step for part in parts if part.answer != "pass" and part.next_step),
     )
 
 
 def _dataset(policy: Policy, evidence: Evidence) -> tuple[_Part, ...]:
     where = shlex.quote(evidence.dataset_location)
-    parts = [_Part("pass", f"{evidence.dataset}; its contract held when it was frozen", True)]
+    parts = [_Part("pass", f"{evidence.dataset}; its rows satisfied the contract when it was frozen", True)]
     if evidence.withdrawn:
         step = "run the experiment on a version that was not withdrawn"
         parts.append(_Part("fail", f"the dataset was {evidence.withdrawn}", True, step))
@@ -149,13 +156,13 @@ def _dataset(policy: Policy, evidence: Evidence) -> tuple[_Part, ...]:
         ("leakage", evidence.leakage, f"assay dataset leakage {where} --training FILE"),
         ("drift", evidence.drift, f"assay dataset diff EARLIER {where}"),
     ):
-        found = outcome.passed
-        words = {None: f"nobody has looked for {name}", True: f"no {name} found", False: f"{name} found"}[found]
-        step = {None: f"{command} looks for {name}", True: "", False: f"freeze a dataset without {name}"}[found]
+        passed = outcome.passed
+        summary = {None: f"not checked for {name}", True: f"no {name} found", False: f"{name} found"}[passed]
+        step = {None: f"run {command}", True: "", False: f"freeze a dataset without {name}"}[passed]
         parts.append(
             _Part(
-                _answer(found),
-                outcome.summary if found is not None and outcome.summary else words,
+                _answer(passed),
+                outcome.summary if passed is not None and outcome.summary else summary,
                 name in policy.require,
                 step,
             )
@@ -163,31 +170,34 @@ def _dataset(policy: Policy, evidence: Evidence) -> tuple[_Part, ...]:
     return tuple(parts)
 
 
-_LEARN_COST = "have its cost measured: run it where every unit is evaluated (--no-reuse), with prices in the experiment"
+_MEASURE_COST = (
+    "measure its cost: add prices to the experiment and run it with --no-reuse, so that every unit is scored"
+)
 
 
 def _cost(
     benchmark: Decision, analysis: Analysis, policy: Policy, evidence: Evidence, *, is_equal: bool
 ) -> tuple[_Part, ...]:
     budget_step = {
-        None: "give the experiment a budget, and have its cost measured",
+        None: "add a budget to the experiment and measure its cost",
         True: "",
         False: "run it with a larger budget",
     }[evidence.budget.passed]
     parts = [_Part(_answer(evidence.budget.passed), evidence.budget.summary, "budget" in policy.require, budget_step)]
-    if benchmark.arm == analysis.control:  # alone: there is nothing that its cost could be compared with
+    if benchmark.arm == analysis.control:  # the only arm: its cost cannot be compared with anything
         return tuple(parts)
     bound = policy.max_cost_ratio
-    found = evidence.cost_ratio(benchmark.arm, analysis.control)
-    if found is None:
-        parts.append(_Part("unknown", "its cost beside the control's is not known", bound is not None, _LEARN_COST))
+    cost_ratio = evidence.cost_ratio(benchmark.arm, analysis.control)
+    if cost_ratio is None:
+        summary = "its cost relative to the control's is not known"
+        parts.append(_Part("unknown", summary, bound is not None, _MEASURE_COST))
     elif bound is None:
-        parts.append(_Part("pass", found[1], False))
-    elif found[0] > bound:
+        parts.append(_Part("pass", cost_ratio[1], False))
+    elif cost_ratio[0] > bound:
         step = f"make it cheaper, or raise max_cost_ratio from {bound:g}"
-        parts.append(_Part("fail", f"{found[1]}: more than {bound:g}", True, step, policy.over_cost))
+        parts.append(_Part("fail", f"{cost_ratio[1]}: more than {bound:g}", True, step, policy.over_cost))
     else:
-        parts.append(_Part("pass", f"{found[1]}: at most {bound:g}", True))
+        parts.append(_Part("pass", f"{cost_ratio[1]}: at most {bound:g}", True))
     if policy.max_price_per_point is not None and not is_equal:
         parts.append(_price_per_point(benchmark, analysis, policy, evidence, bound=policy.max_price_per_point))
     return tuple(parts)
@@ -196,40 +206,42 @@ def _cost(
 def _price_per_point(
     benchmark: Decision, analysis: Analysis, policy: Policy, evidence: Evidence, *, bound: float
 ) -> _Part:
-    if benchmark.decision != "promote":  # it is not promoted anyhow
-        return _Part("unknown", "no improvement is shown that its price could be divided by", False)
+    if benchmark.decision != "promote":  # it is not promoted in any case
+        return _Part("unknown", "no improvement is shown, so there is no price per point", False)
     price = evidence.costs.get(benchmark.arm, ArmCost()).price
     if price is None:
-        return _Part("unknown", "its price is not known", True, _LEARN_COST)
+        return _Part("unknown", "its price is not known", True, _MEASURE_COST)
     per_point = price / (winner.gain(analysis, benchmark.arm) / POINT)
-    words = f"price {per_point:.4g} per point ({POINT:g} of {analysis.metric}) of improvement"
+    summary = f"price {per_point:.4g} per point ({POINT:g} of {analysis.metric}) of improvement"
     if per_point > bound:
         step = f"make it cheaper, or raise max_price_per_point from {bound:g}"
-        return _Part("fail", f"{words}: more than {bound:g}", True, step, policy.over_cost)
-    return _Part("pass", f"{words}: at most {bound:g}", True)
+        return _Part("fail", f"{summary}: more than {bound:g}", True, step, policy.over_cost)
+    return _Part("pass", f"{summary}: at most {bound:g}", True)
 
 
 def _reproducibility(policy: Policy, evidence: Evidence) -> _Part:
     counts = "verification" in policy.require
     match evidence.verification:
         case "matched":
-            return _Part("pass", f"scored again, it matched: {evidence.verified_rows}", counts)
+            return _Part("pass", f"scored again, {evidence.verified_rows}: the scores match", counts)
         case "differs":
             step = "find out why (assay verify names what has changed), then run it again"
-            return _Part("fail", "scored again, it differs: the numbers do not repeat", counts, step)
+            return _Part("fail", "scored again: the scores differ, so the run is not reproducible", counts, step)
         case None:
-            return _Part("unknown", "nobody has scored it again", counts, "assay verify RUN scores it again")
+            return _Part("unknown", "not verified by scoring it again", counts, "run assay verify RUN")
 
 
 def _deployment(policy: Policy) -> _Part:
     stage = policy.next_stage
     if stage is None:
-        return _Part("unknown", "the policy names no next stage", False, "name the next stage and its criteria")
-    return _Part("pass", f"next: {stage.name}, until {'; '.join(stage.criteria)}", False)
+        return _Part(
+            "unknown", "the policy does not name a next stage", False, "add next_stage with its criteria to the policy"
+        )
+    return _Part("pass", f"next stage: {stage.name}; criteria: {'; '.join(stage.criteria)}", False)
 
 
-def _answer(found: bool | None) -> Answer:
-    return "unknown" if found is None else "pass" if found else "fail"
+def _answer(passed: bool | None) -> Answer:
+    return "unknown" if passed is None else "pass" if passed else "fail"
 
 
 def _with_winner(

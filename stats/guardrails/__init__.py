@@ -1,1 +1,1 @@
-"""Guardrails: what an arm must not make worse, one kind per file."""
+"""Guardrails: what an arm must not make worse; one kind per file."""

@@ -10,19 +10,22 @@ from assay.stats.moments.score_range import finite
 
 
 def fieller_interval(numerators_R: ArrayLike, denominators_R: ArrayLike, *, alpha: float) -> tuple[float, float] | None:
-    """Fieller's interval of one ratio of means, exact for normal sums and right where the denominator is noisy.
+    """Fieller's interval of one ratio of means, exact for normal sums and valid for a noisy denominator.
 
-    Fieller 1954 (JRSS B 16:175). None where the denominator's mean does not differ from 0: the set of ratios that fit
-    the data is then no interval.
+    Fieller 1954 (JRSS B 16:175). None if the denominator's mean does not differ from 0: the set of ratios that are
+    compatible with the data is then not an interval.
 
     Args:
-        numerators_R: y, one for each row, at least two rows.
-        denominators_R: x.
-        alpha: One minus the level, two-sided.
+        numerators_R: Numerators y, shape (rows,), at least two rows.
+        denominators_R: Denominators x, shape (rows,).
+        alpha: One minus the confidence level, two-sided.
+
+    Raises:
+        SamplesError: There are fewer than two rows, or a value is not finite.
     """
     y_R, x_R = finite(numerators_R, what="numerator"), finite(denominators_R, what="denominator")
     if len(y_R) < 2:
-        raise SamplesError("one row has no interval", field="score", value=len(y_R), bound="2 or more rows")
+        raise SamplesError("too few rows for an interval", field="score", value=len(y_R), bound="2 or more rows")
     moments = moments_of(np.stack([x_R, y_R], axis=1), arms=("x", "y"), control=0)
     (mean_x, mean_y), covariance = moments.mean_A, moments.covariance_AA / moments.num_rows
     t2 = float(stats.t.isf(alpha / 2, moments.num_rows - 1)) ** 2

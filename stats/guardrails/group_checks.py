@@ -1,8 +1,8 @@
-"""Fairness guardrails: how far groups of rows are apart, by a paired bootstrap over rows, or over clusters of them.
+"""Fairness guardrails: how far groups of rows are apart, by a paired bootstrap over rows or clusters of rows.
 
-A largest difference and a smallest ratio have no delta method where two groups are equally far out; in a replicate
-they are found anew, groups included. The interval is the estimate -+ the 1 - alpha quantile of how far replicates are
-away from it, so that their bias (the gap of a replicate is too large where groups are alike) widens it. Ratios go by
+The delta method fails for a largest difference or smallest ratio if two groups are equally extreme, so every replicate
+determines the extreme groups again. The interval is the estimate -+ the 1 - alpha quantile of the replicates' distances
+from it, so that their bias (a replicate's gap is too large if groups are similar) widens it. Ratios are compared by
 their logarithms.
 
 Axes: R rows, A arms, G groups, B replicates.
@@ -35,11 +35,11 @@ _METHOD = "paired_bootstrap"
 
 @dataclass(frozen=True, eq=False)
 class Groups:
-    """Groups of rows that are held against each other.
+    """Groups of rows that are compared with each other.
 
     Attributes:
-        column: The column that names them.
-        names_R: The group of each row; None: of no group.
+        column: The column that defines them.
+        names_R: The group of each row, shape (rows,); None: no group.
         minimum_rows: Groups with fewer rows are not judged.
     """
 
@@ -50,7 +50,7 @@ class Groups:
 
 @dataclass(frozen=True, eq=False)
 class GroupGapCheck:
-    """The arm's largest difference of a metric between groups must not be larger than the control's by more than the margin.
+    """The arm's largest difference of a metric between groups must not exceed the control's by more than the margin.
 
     Attributes:
         metric: The metric, its margin and its scores.
@@ -62,13 +62,13 @@ class GroupGapCheck:
 
     def check(self, plan: Plan, *, primary: Samples) -> tuple[GuardrailResult, ...]:
         """See `GuardrailCheck.check`."""
-        found = _measured(self.metric, self.groups, primary=primary)
-        gaps = found.replicates(lambda means_GxA: means_GxA.max(axis=0) - means_GxA.min(axis=0))
+        measured = _measured(self.metric, self.groups, primary=primary)
+        gaps = measured.replicates(lambda means_GxA: means_GxA.max(axis=0) - means_GxA.min(axis=0))
         control = primary.index(plan.control)
         return tuple(
-            found.result(
+            measured.result(
                 arm,
-                found.compared(gaps, arm, control, plan),
+                measured.compared(gaps, arm, control, plan),
                 name=f"gap of {self.metric.metric} by {self.groups.column}",
                 kind="group_gap",
                 direction="lower",
@@ -82,11 +82,11 @@ class GroupGapCheck:
 
 @dataclass(frozen=True, eq=False)
 class SelectionRatioCheck:
-    """The smallest share of rows selected in a group, over the largest: at least the ratio, in every arm by itself.
+    """The ratio of the lowest to the highest selection rate of groups must be at least a bound, in each arm on its own.
 
     Attributes:
-        selection: 1 where the arm gives a row the positive class, else 0, as scores under the class' name; `margin`
-            is the least ratio.
+        selection: Scores that are 1 where the arm predicts the positive class, else 0, with the class as the metric's
+            name; `margin` is the smallest ratio allowed.
         groups: The groups.
     """
 
@@ -95,19 +95,19 @@ class SelectionRatioCheck:
 
     def check(self, plan: Plan, *, primary: Samples) -> tuple[GuardrailResult, ...]:
         """See `GuardrailCheck.check`. The comparisons have no reference."""
-        found = _measured(self.selection, self.groups, primary=primary)
-        logs = found.replicates(_log_smallest_over_largest)
+        measured = _measured(self.selection, self.groups, primary=primary)
+        logs = measured.replicates(_log_smallest_over_largest)
 
         def alone(arm: int) -> Comparison:
-            # The difference from nothing, a reference that is 0 in every replicate, is the logarithm itself.
-            told = found.compared(logs, arm, None, plan)
-            if told.degenerate is not None:  # resampled, all is all
-                reason = "the groups are alike in every replicate: there is no variation to test with"
-                return degenerate.untestable(told.arm, "", method=_METHOD, reason=reason, estimate=1.0)
-            return log_ratio.exponentiated(told)
+            # The reference is 0 in every replicate, so the difference is the logarithm itself.
+            comparison = measured.compared(logs, arm, None, plan)
+            if comparison.degenerate is not None:  # such as: all rows of all groups are selected
+                reason = "the groups are identical in every replicate: there is no variation to test with"
+                return degenerate.untestable(comparison.arm, "", method=_METHOD, reason=reason, estimate=1.0)
+            return log_ratio.exponentiated(comparison)
 
         return tuple(
-            found.result(
+            measured.result(
                 arm,
                 alone(arm),
                 name=f"selection of {self.selection.metric} by {self.groups.column}",
@@ -122,8 +122,8 @@ class SelectionRatioCheck:
 
 
 @dataclass(frozen=True, eq=False)
-class _Found:
-    """Means of the groups that are large enough, and in replicates of the rows."""
+class _GroupMeans:
+    """Means of the groups that are large enough, with their bootstrap replicates."""
 
     guardrail: MetricCheck
     arms: tuple[str, ...]
@@ -134,7 +134,7 @@ class _Found:
     problem: str
 
     def replicates(self, of_groups: Callable[[Floats], Floats]) -> Replicates | None:
-        """A number of groups' means (G first); None where there is a problem."""
+        """A statistic of the groups' means (axis G first) with its replicates; None if there is a problem."""
         if self.problem:
             return None
         with np.errstate(all="ignore"):
@@ -142,7 +142,7 @@ class _Found:
             return Replicates(estimate_A, of_groups(np.stack([each.replicates_BA for each in self.means])))
 
     def compared(self, replicates: Replicates | None, arm: int, control: int | None, plan: Plan) -> Comparison:
-        """An arm against the control, or against 0."""
+        """The comparison of an arm with the control, or with 0 if `control` is None."""
         name, reference = self.arms[arm], "" if control is None else self.arms[control]
         if replicates is None:
             return degenerate.untestable(name, reference, method=_METHOD, reason=self.problem)
@@ -151,7 +151,7 @@ class _Found:
             first_x = np.zeros_like(values_xA[..., arm]) if control is None else values_xA[..., control]
             return np.stack([first_x, values_xA[..., arm]], axis=-1)
 
-        # What is undefined for another arm is no matter of this one.
+        # Only these two columns: a value that is undefined for another arm must not affect this one.
         both = Replicates.of(pair(replicates.estimate_A), pair(replicates.replicates_BA))
         (comparison,) = bootstrap.comparisons(
             both, arms=(reference, name), control=reference, family="dunnett", alpha=plan.alpha, method=_METHOD
@@ -169,7 +169,7 @@ class _Found:
         scale: Literal["difference", "ratio"],
         bound: float,
     ) -> GuardrailResult:
-        """What one arm's comparison says of the bound."""
+        """The result of one arm's comparison against the bound."""
         means = [float(each.estimate_A[arm]) for each in self.means]
         furthest = [self.names[index] for index in (np.argmin(means), np.argmax(means))] if means else []
         return GuardrailResult(
@@ -189,22 +189,22 @@ class _Found:
 
 
 def _log_smallest_over_largest(means_GxA: Floats) -> Floats:
-    """Not finite where in some group nothing is selected."""
+    """The log ratio of the lowest to the highest mean; not finite if no row of some group is selected."""
     return np.log(means_GxA.min(axis=0)) - np.log(means_GxA.max(axis=0))
 
 
-def _measured(guardrail: MetricCheck, groups: Groups, *, primary: Samples) -> _Found:
+def _measured(guardrail: MetricCheck, groups: Groups, *, primary: Samples) -> _GroupMeans:
     samples = on_rows_of(guardrail, primary)
     if np.isnan(samples.scores_RA).any() and samples.undefined is None:
         raise SamplesError(
-            f"scores of '{guardrail.metric}' are missing, and between groups nothing stands for them",
+            f"scores of '{guardrail.metric}' are missing, which a comparison of groups does not allow",
             field="guardrails",
-            remedy="give every row a score",
+            remedy="provide a score for every row",
         )
     order = [samples.index(arm) for arm in primary.arms]
     names_R = segment_names(groups.names_R)
     ids = samples.row_ids if samples.clusters_R is None else samples.clusters_R
-    keys_R = row_keys(ids)  # the same row, or cluster, weighs the same in every group and arm
+    keys_R = row_keys(ids)  # a row, or cluster, has the same weight in every group and arm
     names: list[str] = []
     num_rows: list[int] = []
     means: list[Replicates] = []
@@ -223,12 +223,12 @@ def _measured(guardrail: MetricCheck, groups: Groups, *, primary: Samples) -> _F
         num_rows.append(inside.num_rows)
         means.append(_means(inside.scores_RA[:, order], keys_R[names_R == name]))
     if not problem and len(names) < 2:
-        problem = f"{len(names)} of the groups is large enough; a comparison of groups needs two"
-    return _Found(guardrail, primary.arms, tuple(names), tuple(num_rows), tuple(means), tuple(not_judged), problem)
+        problem = f"groups that are large enough: {len(names)}; a comparison of groups needs two"
+    return _GroupMeans(guardrail, primary.arms, tuple(names), tuple(num_rows), tuple(means), tuple(not_judged), problem)
 
 
 def _means(scores_RA: Floats, keys_R: Keys) -> Replicates:
-    """Means of the arms. Replicates without a row of the group are NaN here: all groups have the same replicates."""
+    """Means of the arms; NaN in replicates without a row of the group, so that all groups share the replicates."""
     num_rows, num_arms = scores_RA.shape
     sums_BA, weight_B = np.zeros((_NUM_REPLICATES, num_arms)), np.zeros(_NUM_REPLICATES)
     for first, count, rows in bootstrap.blocks(num_rows, _NUM_REPLICATES):

@@ -1,8 +1,8 @@
-"""What every guardrail's check is: measurements that are compared with a bound, arm by arm, and the verdict.
+"""The interface of guardrail checks: measurements of each arm are compared with a bound and give a verdict.
 
-The test of a guardrail is its interval: non-inferior where the whole interval is within the bound. All guardrails
-must pass, which is an intersection-union test and needs no correction (Berger 1982, Technometrics 24:295). With the
-two-sided interval at 1 - alpha, each is tested at alpha / 2 one-sided.
+A guardrail is tested by its interval: an arm is non-inferior if the whole interval is within the bound. All guardrails
+must pass, which is an intersection-union test and needs no correction (Berger 1982, Technometrics 24:295). With a
+two-sided interval at level 1 - alpha, each is tested at alpha / 2 one-sided.
 """
 
 from typing import Protocol
@@ -15,23 +15,23 @@ from assay.stats.samples.samples import Samples
 
 
 class GuardrailCheck(Protocol):
-    """A guardrail with what was measured for it."""
+    """A guardrail with the measurements for it."""
 
     def check(self, plan: Plan, *, primary: Samples) -> tuple[GuardrailResult, ...]:
-        """Every arm of the primary metric but the control, held against the guardrail's bound.
+        """The results of all arms except the control against the guardrail's bound.
 
         Args:
-            plan: The plan: control, alpha, rule for missing scores.
-            primary: Scores of the primary metric: the rows and arms that must be covered.
+            plan: The plan, for control, alpha and the rule for missing scores.
+            primary: Scores of the primary metric, which define the rows and arms.
 
         Raises:
-            SamplesError: What was measured is not of the primary metric's rows and arms.
+            SamplesError: The measurements do not match the rows and arms of the primary metric.
         """
         ...
 
 
 def verdict_of(comparison: Comparison, *, bound: float, direction: str) -> GuardrailVerdict:
-    """What an interval says of a bound: on its good side, beyond it, or about it. A known number may lie on it."""
+    """The verdict of an interval on a bound; an exactly known number may equal the bound."""
     gain = paired.gains(comparison, direction)
     if gain is None:
         return "not_testable"

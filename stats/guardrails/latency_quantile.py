@@ -1,4 +1,4 @@
-"""Quantiles of latencies, such as p95, of all arms in the same bootstrap replicates of rows.
+"""Quantiles of latencies, such as p95, for all arms in the same bootstrap replicates of rows.
 
 Axes: R rows, A arms, B replicates.
 """
@@ -23,23 +23,25 @@ def quantiles(
 ) -> Replicates:
     """One quantile, such as p95, of all arms with its paired bootstrap.
 
-    The quantile is the smallest latency that at least this share of the rows' weight does not exceed (R's type 1).
-    In a replicate it lies near the quantile of all rows, so only a window of ranks about it is looked at; where it
-    lies outside after all, everything is.
+    The quantile is the smallest latency that at least this fraction of the rows' weight does not exceed (R's type 1).
+    In a replicate it is near the quantile of all rows, so only a window of ranks around that is searched first; if it
+    is outside the window, all ranks are searched.
 
     Args:
-        latencies_RA: Rows x arms, finite.
-        probability: The share, such as 0.95.
+        latencies_RA: Latencies, shape (rows, arms), finite.
+        probability: Level of the quantile, such as 0.95.
         keys_R: Keys of the rows, or of their clusters.
-        num_replicates: Replicates.
-        seed: Another seed, another set of replicates.
+        num_replicates: Number of replicates.
+        seed: Seed of the replicates.
 
     Raises:
-        InvalidInput: The probability is none.
-        SamplesError: A latency is no number, or rows and keys differ in number.
+        InvalidInput: The probability is not between 0 and 1.
+        SamplesError: A latency is not finite, or the numbers of rows and keys differ.
     """
     if not 0 < probability < 1:
-        raise InvalidInput("not a share of rows", field="probability", value=probability, bound="above 0, below 1")
+        raise InvalidInput(
+            "not a level of a quantile", field="probability", value=probability, bound="above 0, below 1"
+        )
     values_RA = finite(latencies_RA, what="latency")
     num_rows, num_arms = values_RA.shape
     check_keys(keys_R, num_rows)
@@ -57,7 +59,7 @@ def quantiles(
             window_BW = np.cumsum(weights_BR[:, ordered[first:last]], axis=1, dtype=np.int64)
             if first < num_rows - last:
                 below_B = weights_BR[:, ordered[:first]].sum(axis=1, dtype=np.int64)
-            else:  # fewer rows lie above the window than below it
+            else:  # there are fewer rows above the window than below it
                 below_B = total_B - weights_BR[:, ordered[last:]].sum(axis=1, dtype=np.int64) - window_BW[:, -1]
             running_BW = below_B[:, None] + window_BW
             replicates_BA[start : start + count, arm] = _reached(
@@ -76,19 +78,19 @@ def _reached(
     probability: float,
     first: int,
 ) -> Floats:
-    """The value at which the running weight reaches the probability's share of the total."""
+    """The value at which the cumulative weight reaches the quantile's fraction of the total, shape (replicates,)."""
     needed_B = probability * total_B * (1 - 1e-12)
     place_B = first + (running_BW < needed_B[:, None]).sum(axis=1)
     outside_B = (below_B >= needed_B) | (running_BW[:, -1] < needed_B)
     for replicate in np.flatnonzero(outside_B):
         running_R = np.cumsum(weights_BR[replicate, ordered_R], dtype=np.int64)
         place_B[replicate] = int((running_R < needed_B[replicate]).sum())
-    found_B = sorted_R[np.minimum(place_B, len(sorted_R) - 1)]
-    return np.where(total_B > 0, found_B, np.nan)
+    quantile_B = sorted_R[np.minimum(place_B, len(sorted_R) - 1)]
+    return np.where(total_B > 0, quantile_B, np.nan)
 
 
 def _window(num_rows: int, probability: float) -> tuple[int, int]:
-    """Ranks about the quantile: weights of the rows below it vary with the square root of their number."""
+    """The window of ranks around the quantile; its width grows with the square root of the number of rows."""
     width = _WINDOW_WIDTHS * math.sqrt(num_rows) + 8
     middle = probability * num_rows
     return max(0, math.floor(middle - width)), min(num_rows, math.ceil(middle + width))

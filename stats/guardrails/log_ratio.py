@@ -1,4 +1,4 @@
-"""Comparisons of logarithms, read as ratios."""
+"""Comparisons of logarithms as comparisons of ratios."""
 
 import math
 from dataclasses import replace
@@ -7,7 +7,7 @@ from assay.stats.results.comparison import Comparison
 
 
 def exponentiated(comparison: Comparison) -> Comparison:
-    """A comparison of logarithms as one of ratios: only the estimate and its interval have a meaning there."""
+    """A comparison of logarithms as one of ratios; only the estimate and its interval remain meaningful."""
     return replace(
         comparison,
         estimate=_exp(comparison.estimate),

@@ -1,4 +1,4 @@
-"""The check of a metric over all rows: every arm against the control, by an interval of its own."""
+"""The check of a metric over all rows: every arm against the control, each with its own interval."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
@@ -25,10 +25,10 @@ class MetricCheck:
     Attributes:
         metric: The metric's name.
         direction: Which direction of it is better.
-        scale: What its scores are, as in a plan.
-        margin: How much worse is still acceptable, in units of the metric.
-        samples: Its scores, on the same rows as the primary metric's.
-        severity: Whether a breach blocks.
+        scale: Kind of its scores, as in a plan.
+        margin: How much worse than the control an arm may be, in units of the metric.
+        samples: Its scores, on the same rows as those of the primary metric.
+        severity: `critical`: a breach rejects. `advisory`: it is only reported.
     """
 
     metric: str
@@ -39,7 +39,7 @@ class MetricCheck:
     severity: Literal["critical", "advisory"] = "critical"
 
     def check(self, plan: Plan, *, primary: Samples) -> tuple[GuardrailResult, ...]:
-        """See `GuardrailCheck.check`; scores that are missing where the plan refuses that, or out of range, raise too."""
+        """See `GuardrailCheck.check`; also raises for scores out of range, and for missing ones as the plan says."""
         samples = on_rows_of(self, primary)
         return tuple(
             self._result(comparison)
@@ -62,7 +62,7 @@ class MetricCheck:
 
 
 def bound_of(guardrail: MetricCheck) -> float:
-    """The margin as the difference from the control that must not be passed."""
+    """The margin as a signed bound on the difference from the control."""
     return -guardrail.margin if guardrail.direction == "higher" else guardrail.margin
 
 
@@ -70,7 +70,7 @@ def on_rows_of(guardrail: MetricCheck, primary: Samples) -> Samples:
     """The guardrail's scores with the clusters of the primary metric.
 
     Raises:
-        SamplesError: Its rows are not those of the primary metric.
+        SamplesError: Its rows differ from those of the primary metric, or a score is out of range.
     """
     _check_same_rows(guardrail, primary)
     refuse_out_of_range(guardrail.samples.kept_RA, guardrail.samples.arms, guardrail.samples.row_ids)
@@ -80,14 +80,14 @@ def on_rows_of(guardrail: MetricCheck, primary: Samples) -> Samples:
 def compared(
     guardrail: MetricCheck, samples: Samples, plan: Plan, *, alphas: tuple[float, ...], arms: tuple[str, ...]
 ) -> tuple[tuple[Comparison, ...], ...]:
-    """Every arm but the control against it on some rows, with an interval of its own: once for each alpha.
+    """The comparisons of all other arms with the control on some rows, each with its own interval, for each alpha.
 
     Args:
-        guardrail: Its metric, direction and scale.
-        samples: Its scores on those rows.
-        plan: The plan: control, rule for missing scores.
-        alphas: Levels of the intervals.
-        arms: The arms, in the order that is wanted.
+        guardrail: The guardrail, for its metric, direction and scale.
+        samples: Its scores on these rows.
+        plan: The plan, for control and the rule for missing scores.
+        alphas: One minus the levels of the intervals.
+        arms: The arms, in the order of the result.
     """
     others = [arm for arm in arms if arm != plan.control]
     order = [samples.index(arm) for arm in arms]
@@ -119,7 +119,7 @@ def compared(
         pair = (samples.index(arm), control)
         comparison = paired.single_comparison(measured, pair, alpha=alpha, is_binary=is_binary)
         if is_binary:
-            # Rows that agree are evidence only as far as their number goes: no discordant row of 5 proves little.
+            # Agreement counts only by the number of rows: no discordant row among 5 is weak evidence.
             comparison = paired.with_score_interval(comparison, measured, pair, alpha=alpha)
         return comparison
 
@@ -127,7 +127,11 @@ def compared(
 
 
 def check_binary(samples: Samples, *, metric: str) -> None:
-    """Raises SamplesError where a score on a binary scale is neither 0 nor 1."""
+    """Checks that scores on a binary scale are 0 or 1.
+
+    Raises:
+        SamplesError: A score is neither.
+    """
     if samples.are_bits:
         return
     other_RA = other_than_01(samples.scores_RA)
@@ -144,13 +148,13 @@ def check_binary(samples: Samples, *, metric: str) -> None:
 
 
 def _check_same_rows(guardrail: MetricCheck, primary: Samples) -> None:
-    ids, wanted = guardrail.samples.row_ids, primary.row_ids
-    if np.array_equal(ids, wanted):
+    ids, primary_ids = guardrail.samples.row_ids, primary.row_ids
+    if np.array_equal(ids, primary_ids):
         return
-    only: Iterable[object] = np.setxor1d(ids, wanted)[:5].tolist() if ids.dtype == wanted.dtype else ()
+    only: Iterable[object] = np.setxor1d(ids, primary_ids)[:5].tolist() if ids.dtype == primary_ids.dtype else ()
     raise SamplesError(
         f"the guardrail '{guardrail.metric}' was not scored on the rows of the primary metric "
-        f"({len(ids)} and {len(wanted)} rows)",
+        f"({len(ids)} and {len(primary_ids)} rows)",
         field="guardrails",
         value=", ".join(map(str, only)) or None,
         remedy="score all metrics on the same rows",

@@ -1,7 +1,7 @@
 """Resource guardrails: how long an arm takes and how large it is, as ratios to the control.
 
-Times drift with the load of a host, so those of arm and control are taken in turn on the same batches of one slot: it is
-their ratio that is told. Batches are resampled in pairs; the interval is that of a difference of logarithms.
+Times drift with the load of a host, so the arm and the control are timed in turn on the same batches in one slot, and
+only the ratio is reported. Batches are resampled in pairs; the interval is that of a difference of logarithms.
 """
 
 from collections.abc import Mapping
@@ -27,12 +27,12 @@ Seconds = NDArray[np.float64]
 
 @dataclass(frozen=True, eq=False)
 class LatencyCheck:
-    """An arm's time over the control's, batch by batch.
+    """An arm's time relative to the control's, batch by batch.
 
     Attributes:
         rule: The plan's guardrail.
-        pairs_s: Per arm, batches x (control, arm): seconds of the same batch, one after the other in one slot.
-        problems: Per arm without them, why.
+        pairs_s: Per arm, seconds of the control and the arm on the same batch in one slot, shape (batches, 2).
+        problems: Per arm without times, the reason.
     """
 
     rule: LatencyGuardrail
@@ -62,18 +62,20 @@ class LatencyCheck:
 
 
 def _mean_ratio(pairs_s: Seconds, arm: str, plan: Plan) -> Comparison:
-    found = fieller_interval(pairs_s[:, 1], pairs_s[:, 0], alpha=plan.alpha)
+    interval = fieller_interval(pairs_s[:, 1], pairs_s[:, 0], alpha=plan.alpha)
     ratio = float(pairs_s[:, 1].sum() / pairs_s[:, 0].sum())
-    told = degenerate.untestable(
+    untested = degenerate.untestable(
         arm, plan.control, method="fieller", reason="the control's times vary too much", estimate=ratio
     )
-    return told if found is None else replace(told, ci_low=found[0], ci_high=found[1], not_testable=None)
+    if interval is None:
+        return untested
+    return replace(untested, ci_low=interval[0], ci_high=interval[1], not_testable=None)
 
 
 def _quantile_ratio(pairs_s: Seconds, share_below: float, arm: str, plan: Plan) -> Comparison:
     quantiles = latency_quantile.quantiles(pairs_s, probability=share_below, keys_R=row_keys(np.arange(len(pairs_s))))
     logs = Replicates(np.log(quantiles.estimate_A), np.log(quantiles.replicates_BA), quantiles.num_undefined)
-    (found,) = bootstrap.comparisons(
+    (comparison,) = bootstrap.comparisons(
         logs,
         arms=(plan.control, arm),
         control=plan.control,
@@ -81,16 +83,16 @@ def _quantile_ratio(pairs_s: Seconds, share_below: float, arm: str, plan: Plan) 
         alpha=plan.alpha,
         method="paired_bootstrap_log",
     )
-    return log_ratio.exponentiated(found)
+    return log_ratio.exponentiated(comparison)
 
 
 @dataclass(frozen=True, eq=False)
 class SizeCheck:
-    """An arm's size over the control's. It is known, not estimated.
+    """An arm's size relative to the control's. It is known exactly, not estimated.
 
     Attributes:
         rule: The plan's guardrail.
-        sizes: Per arm, its size; no entry: unknown.
+        sizes: Size of each arm; an arm without an entry has an unknown size.
     """
 
     rule: SizeGuardrail
@@ -106,13 +108,13 @@ class SizeCheck:
 
     def _compared(self, arm: str, control: str) -> Comparison:
         unknown = [f"'{name}'" for name in (arm, control) if not self.sizes.get(name)]
-        told = degenerate.untestable(
+        untested = degenerate.untestable(
             arm, control, method="exact", reason=f"{self.rule.quantity} of {' and '.join(unknown)} is not known"
         )
         if unknown:
-            return told
+            return untested
         ratio = self.sizes[arm] / self.sizes[control]
-        return replace(told, estimate=ratio, ci_low=ratio, ci_high=ratio, not_testable=None)
+        return replace(untested, estimate=ratio, ci_low=ratio, ci_high=ratio, not_testable=None)
 
 
 def _ratio_result(rule: LatencyGuardrail | SizeGuardrail, kind: str, comparison: Comparison) -> GuardrailResult:

@@ -1,8 +1,9 @@
-"""The segments guardrail: a metric that must not get worse in any segment, whatever it does on average.
+"""The check of a metric in every segment: it must not get worse in any, whatever it does on average.
 
 An arm passes if every segment's own interval is within the margin: an intersection-union test, which needs no
-correction (Berger 1982, Technometrics 24:295). It is in breach if any segment's is wholly beyond it: that is a union of
-as many tests as there are segments, so those intervals are Bonferroni's, at alpha over the number of segments.
+correction (Berger 1982, Technometrics 24:295). It is in breach if any segment's interval is entirely beyond the margin:
+a union of as many tests as there are segments, so these intervals are Bonferroni-corrected, at alpha divided by the
+number of segments.
 """
 
 from collections.abc import Sequence
@@ -22,7 +23,7 @@ from assay.stats.results.guardrail_result import GuardrailPart, GuardrailResult,
 from assay.stats.samples.samples import Samples
 
 _WORST_FIRST: tuple[GuardrailVerdict, ...] = ("breach", "not_testable", "undecided", "non_inferior")
-"""What the worst segment says, the guardrail says."""
+"""Order of verdicts: the guardrail has the verdict of its worst segment."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -41,16 +42,18 @@ class SegmentsCheck:
         """See `GuardrailCheck.check`."""
         if primary.segments_R is None:
             raise SamplesError(
-                "a guardrail by segment needs a segment of every row",
+                "a guardrail by segment needs the segment of every row",
                 field="columns.segment",
-                remedy="name the column that groups rows",
+                remedy="set it to the column that defines segments",
             )
         samples = on_rows_of(self.metric, primary)
         inside = {name: samples.subset(primary.segments_R == name) for name in np.unique(primary.segments_R).tolist()}
         skipped = {name: why for name, part in inside.items() if (why := too_small(part, self.minimum_rows))}
         judged = [name for name in inside if name not in skipped]
         alphas = (plan.alpha, plan.alpha / max(len(judged), 1))
-        found = {name: compared(self.metric, inside[name], plan, alphas=alphas, arms=primary.arms) for name in judged}
+        comparisons = {
+            name: compared(self.metric, inside[name], plan, alphas=alphas, arms=primary.arms) for name in judged
+        }
         others = [arm for arm in primary.arms if arm != plan.control]
         not_judged = tuple(f"{name} ({why})" for name, why in skipped.items())
         return tuple(
@@ -59,7 +62,7 @@ class SegmentsCheck:
                 arm,
                 [
                     _Segment(name, inside[name].num_rows, own[place], together[place])
-                    for name, (own, together) in found.items()
+                    for name, (own, together) in comparisons.items()
                 ],
                 not_judged,
             )
@@ -102,7 +105,7 @@ class SegmentsCheck:
 
 @dataclass(frozen=True)
 class _Segment:
-    """One arm in one segment, with an interval of its own, and with one of all segments together."""
+    """One arm in one segment, with its own interval and with the Bonferroni-corrected one."""
 
     name: str
     num_rows: int
@@ -122,7 +125,7 @@ class _Segment:
 
 
 def too_small(inside: Samples, minimum_rows: int) -> str:
-    """Why a segment or group is too small to be judged; empty if it is not."""
+    """The reason why a segment or group is too small to be judged; empty if it is large enough."""
     if inside.num_rows < minimum_rows:
         return f"{inside.num_rows} of {minimum_rows} rows"
     if inside.clusters_R is not None and (num_clusters := len(np.unique(inside.clusters_R))) < MIN_CLUSTERS:

@@ -1,4 +1,4 @@
-"""The check of an improvement that is too good to be true: by the estimate alone, without waiting for proof."""
+"""The check for an improvement that is too good to be true, by the estimate only: it does not need to be proven."""
 
 from collections.abc import Sequence
 
@@ -10,11 +10,11 @@ from assay.stats.results.guardrail_result import GuardrailResult
 def suspicious_improvements(
     comparisons: Sequence[Comparison], plan: Plan, *, metric: str
 ) -> tuple[GuardrailResult, ...]:
-    """Each arm's estimate against the bounds of the plan's guardrails of this kind.
+    """The results of each arm's estimate against the bounds of the plan's guardrails of this kind.
 
     Args:
-        comparisons: The family of the primary metric.
-        plan: The plan, with its guardrails.
+        comparisons: The family's comparisons on the primary metric.
+        plan: The plan, for its guardrails, control and direction.
         metric: The primary metric's name.
     """
     sign = 1.0 if plan.direction == "higher" else -1.0

@@ -1,4 +1,4 @@
-"""What a guardrail has found, in words and numbers."""
+"""Texts about guardrail results."""
 
 from assay.stats.results.comparison import Comparison
 from assay.stats.results.guardrail_result import GuardrailResult
@@ -11,10 +11,10 @@ _VERDICTS = {
 
 
 def summary(result: GuardrailResult, *, alpha: float) -> str:
-    """One fact: what was measured, where, and how it lies to the bound.
+    """One sentence: what was measured, where, and how it compares with the bound.
 
     Args:
-        result: One arm on one guardrail.
+        result: The result of one arm on one guardrail.
         alpha: One minus the level of its interval.
     """
     name = f"{'advisory ' * (result.severity == 'advisory')}guardrail {result.name}"
@@ -23,28 +23,28 @@ def summary(result: GuardrailResult, *, alpha: float) -> str:
     if result.verdict == "not_testable":
         return f"{name}{where}: not testable, {result.comparison.not_testable or 'it has no interval'}{small}"
     if result.kind == "suspicious_improvement":
-        words = f"{result.metric} {result.comparison.estimate:+.4g}"
+        measured = f"{result.metric} {result.comparison.estimate:+.4g}"
         is_more = result.verdict == "breach"
         bound = f"{abs(result.bound):.4g}"
-        return f"{name}: {words}, " + (f"more than {bound}: too good to be true" if is_more else f"at most {bound}")
+        return f"{name}: {measured}, " + (f"more than {bound}: too good to be true" if is_more else f"at most {bound}")
     return f"{_measured(name + where, result, alpha=alpha)}: {_VERDICTS[result.verdict]} {_bound(result)}{small}"
 
 
 def remedy(result: GuardrailResult) -> str:
-    """What to do about a guardrail that cannot be tested."""
+    """What to do about a guardrail that could not be tested."""
     match result.kind:
         case "latency":
-            return f"see why guardrail {result.name} could not be timed, and run it again"
+            return f"find out why guardrail {result.name} could not be timed, then run it again"
         case "size":
-            return f"hold no {result.name} against variants that have none"
+            return f"remove guardrail {result.name}, or use variants that have this size"
         case "segments" | "group_gap" | "selection_ratio" if not result.parts:
-            return f"find more rows of each group for guardrail {result.name}, or lower its minimum_rows"
+            return f"provide more rows of each group for guardrail {result.name}, or lower its minimum_rows"
         case _:
-            return "find scores that can be tested"
+            return "provide scores that can be tested"
 
 
 def with_interval(metric: str, comparison: Comparison, *, alpha: float) -> str:
-    """`accuracy +0.024, 95 % interval [+0.012, +0.036]`."""
+    """An estimate with its interval, such as `accuracy +0.024, 95 % interval [+0.012, +0.036]`."""
     low, high = comparison.ci_low, comparison.ci_high
     assert low is not None
     assert high is not None
@@ -56,11 +56,11 @@ def _measured(name: str, result: GuardrailResult, *, alpha: float) -> str:
     comparison = result.comparison
     low, high = comparison.ci_low, comparison.ci_high
     if result.kind == "segments":
-        words = with_interval(name, comparison, alpha=alpha)
-        return f"{words} for all segments together" if result.verdict == "breach" else words
+        measured = with_interval(name, comparison, alpha=alpha)
+        return f"{measured} (corrected for the number of segments)" if result.verdict == "breach" else measured
     if result.kind == "group_gap":
         means = ", ".join(f"{part.name} {part.estimate:.4g}" for part in result.parts)
-        return f"{with_interval(name, comparison, alpha=alpha)} against the control's ({means})"
+        return f"{with_interval(name, comparison, alpha=alpha)} relative to the control's gap ({means})"
     if result.scale == "difference":
         return with_interval(name, comparison, alpha=alpha)
     of_control = " times the control's" if comparison.reference else f" of {result.where}"

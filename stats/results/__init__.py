@@ -1,1 +1,1 @@
-"""Records of what an analysis found."""
+"""Records of the results of an analysis."""

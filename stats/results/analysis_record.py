@@ -1,4 +1,4 @@
-"""The record of an analysis: all comparisons of one metric as planned, what they could have seen, and their JSON form."""
+"""The record of an analysis: the planned comparisons of one metric, their power, and the JSON form."""
 
 import math
 from dataclasses import dataclass, fields, is_dataclass
@@ -13,17 +13,17 @@ from assay.stats.results.missingness import Missingness
 
 @dataclass(frozen=True)
 class BestArm:
-    """The best variant's difference from the control, raw and corrected for having been picked as the best.
+    """The best variant's difference from the control, raw and corrected for selection as the best.
 
     Attributes:
         arm: The variant with the best estimate.
         reference: The control.
-        estimate: Its raw estimate.
-        estimate_corrected: The estimate corrected for selection, or None where it cannot be made.
-        ci_low_corrected: Lower end of the interval at the plan's alpha that allows for the selection; not simultaneous
-            with those of the comparisons. None where there is no corrected estimate, or no variation.
-        ci_high_corrected: Upper end.
-        method: How it was corrected.
+        estimate: Its uncorrected estimate.
+        estimate_corrected: The estimate corrected for selection; None if it cannot be computed.
+        ci_low_corrected: Lower end of the interval corrected for selection, at level 1 - alpha; not simultaneous with
+            the intervals of the comparisons. None without a corrected estimate or without variation.
+        ci_high_corrected: Upper end of this interval.
+        method: Method of the correction.
     """
 
     arm: str
@@ -37,12 +37,13 @@ class BestArm:
 
 @dataclass(frozen=True)
 class PairPower:
-    """What one comparison could have seen.
+    """The power of one comparison.
 
     Attributes:
         arm: The arm.
-        reference: Its reference.
-        mde: The smallest true difference that would have been found with the given power, in units of the score.
+        reference: The arm it is compared with.
+        mde: Minimum detectable effect: the smallest true difference that is detected with the given power, in units of
+            the score; None if unknown.
     """
 
     arm: str
@@ -52,13 +53,13 @@ class PairPower:
 
 @dataclass(frozen=True)
 class Power:
-    """What this number of rows could have seen.
+    """The power of the analysis with this number of rows.
 
     Attributes:
-        mde: The smallest true difference that every comparison of the family would have found; None if unknown.
-        power: With this probability.
-        critical: The critical value of the family that it was computed with.
-        pairs: Comparison by comparison.
+        mde: Minimum detectable effect of the family: the largest of those of its comparisons; None if unknown.
+        power: Probability with which such an effect is detected.
+        critical: Critical value of the family that was used; None if unknown.
+        pairs: The power of each comparison.
     """
 
     mde: float | None
@@ -69,12 +70,12 @@ class Power:
 
 @dataclass(frozen=True)
 class NotTestable:
-    """Something the plan asked for that could not be done, and why.
+    """Something in the plan that could not be tested, and why.
 
     Attributes:
         what: `omnibus`, `comparison`, `segment`, `guardrail`, ...
-        name: Which one.
-        reason: Why.
+        name: Its name.
+        reason: Why it could not be tested.
     """
 
     what: str
@@ -84,35 +85,35 @@ class NotTestable:
 
 @dataclass(frozen=True)
 class Analysis:
-    """All comparisons of one metric as planned, and everything needed to judge them.
+    """All planned comparisons of one metric, and everything needed to judge them.
 
     Attributes:
         design: `paired` or `unpaired`.
         metric: The primary metric.
-        direction: Which direction of it is better.
-        scale: What its scores are.
-        control: The arm compared with.
+        direction: Which direction of the metric is better.
+        scale: Kind of scores: `binary`, `continuous`, `count` or `ordinal`.
+        control: The arm that the others are compared with.
         alpha: The family-wise error rate, two-sided.
         family: `dunnett` or `tukey`.
-        num_rows: Rows that were analysed; where arms have rows of their own, all their scores.
-        num_clusters: Clusters of rows, or None.
-        num_repeats: Scores of one row and arm that were averaged first.
-        arms: The arms' means.
-        omnibus: The test of no difference; None with one arm.
-        comparisons: The family.
-        letters: All pairs: arms that share a letter are not told apart. Empty for `dunnett`.
-        interaction: Whether differences between arms depend on the segment; None without segments.
-        segments: Comparisons by segment; exploratory always.
-        guardrails: Each arm on each guardrail of the plan.
-        margins: Each arm with a margin on the primary metric.
+        num_rows: Rows that were analysed; in an unpaired design, the number of all scores.
+        num_clusters: Clusters of rows; None without clusters.
+        num_repeats: Scores per row and arm that were averaged before the analysis.
+        arms: The mean of each arm.
+        omnibus: The test that no arms differ; None with one arm.
+        comparisons: The comparisons of the family.
+        letters: For all pairs: arms that share a letter do not differ significantly. Empty for `dunnett`.
+        interaction: The test whether differences between arms depend on the segment; None without segments.
+        segments: Comparisons by segment; always exploratory.
+        guardrails: The result of each arm on each guardrail of the plan.
+        margins: The result of each arm that has a non-inferiority margin on the primary metric.
         best: The best variant, corrected for selection.
-        missing: What was missing, by arm; None if nothing was.
-        checks: Second methods.
-        power: What could have been seen.
-        warnings: What a reader should know, in words.
-        not_testable: What could not be done, and why.
+        missing: Missing scores by arm; None if there are none.
+        checks: The results of second methods.
+        power: The power of the comparisons.
+        warnings: What a reader should know, as text.
+        not_testable: What could not be tested, and why.
         plan_digest: Digest of the plan that was carried out.
-        exploratory: Whether that plan is another than the recorded one: then nothing may be promoted.
+        exploratory: Whether this plan differs from the recorded one, so that nothing can be promoted.
     """
 
     design: str
@@ -144,28 +145,28 @@ class Analysis:
 
     def against_control(self, arm: str) -> Comparison | None:
         """The comparison of an arm with the control, or None."""
-        return next((found for found in self.comparisons if (found.arm, found.reference) == (arm, self.control)), None)
+        return next((each for each in self.comparisons if (each.arm, each.reference) == (arm, self.control)), None)
 
     def to_json(self) -> dict[str, Any]:
-        """Plain JSON values. Numbers are in full; a number that is none is null, and its reason stands beside it."""
+        """The analysis as plain JSON values. Numbers have full precision; an undefined number is null."""
         return _plain(self)
 
     @classmethod
     def from_json(cls, plain: Any) -> "Analysis":
-        """The analysis that `to_json` made these values of.
+        """The analysis from the values that `to_json` returned.
 
         Raises:
-            ValueError: They are no analysis.
+            ValueError: They are not an analysis.
         """
         return TypeAdapter(cls).validate_python(_fields(plain))
 
 
 NAMED_VALUES = frozenset({"details", "letters"})
-"""Fields of names with values: objects in JSON."""
+"""Fields that are pairs of names and values; objects in JSON."""
 
 
 def _fields(value: Any) -> Any:
-    """What fields hold, from plain JSON values."""
+    """The values of fields from plain JSON values."""
     if isinstance(value, list):
         return tuple(_fields(item) for item in value)
     if not isinstance(value, dict):

@@ -1,25 +1,26 @@
-"""Records of tests and comparisons of arms, each able to say that it could not be made."""
+"""Records of tests and comparisons of arms; each can state why it could not be made."""
 
 from dataclasses import dataclass
 from typing import Literal
 
 Degenerate = Literal["identical", "constant_difference"]
-"""`identical`: the two arms agree on every row. `constant_difference`: they differ by the same amount on every row."""
+"""`identical`: the arms have equal scores on every row. `constant_difference`: they differ by the same amount
+everywhere."""
 
 
 @dataclass(frozen=True)
 class ArmEstimate:
-    """The mean score of one arm with its own interval (not simultaneous).
+    """The mean score of one arm with its own, not simultaneous, interval.
 
     Attributes:
         arm: The arm's name.
         mean: The mean score.
         std_error: The standard error of the mean; cluster-robust where the plan names clusters.
-        ci_low: Lower end of the interval at the plan's alpha.
-        ci_high: Upper end.
-        num_rows: Rows with a score of this arm that were analysed.
-        num_missing: Rows without one, before the plan's rule was applied.
-        method: How the interval was made.
+        ci_low: Lower end of the interval at level 1 - alpha.
+        ci_high: Upper end of the interval.
+        num_rows: Analysed rows with a score of this arm.
+        num_missing: Rows without a score of this arm, before the plan's rule for missing scores was applied.
+        method: Method of the interval.
     """
 
     arm: str
@@ -37,16 +38,16 @@ class OmnibusTest:
     """A test of no difference among all arms.
 
     Attributes:
-        test: Its name as in the plan, such as `rm_anova`; the test that was made, never `auto`.
-        statistic: F, chi-square or Q.
+        test: Name of the test that was made, as in the plan, such as `rm_anova`; never `auto`.
+        statistic: The F, chi-square or Q statistic.
         df_num: Degrees of freedom (of the numerator).
-        df_den: Degrees of freedom of the denominator; None for a chi-square.
-        p_value: Without correction for sphericity.
-        p_value_corrected: With it (Greenhouse-Geisser) where the test has one, else None.
-        epsilon: The Greenhouse-Geisser epsilon, or None.
-        details: Further named numbers, such as `epsilon_hf`, `mauchly_w`, `mauchly_p`.
-        degenerate: Set when the arms are identical, or differ only by constants.
-        not_testable: Why there is no p-value, or None.
+        df_den: Degrees of freedom of the denominator; None for a chi-square test.
+        p_value: The p-value without correction for sphericity.
+        p_value_corrected: The p-value with the Greenhouse-Geisser correction; None if the test has none.
+        epsilon: The Greenhouse-Geisser epsilon; None if the test has none.
+        details: Further numbers by name, such as `epsilon_hf`, `mauchly_w`, `mauchly_p`.
+        degenerate: Set if the arms are identical or differ only by constants, else None.
+        not_testable: Why there is no p-value; None if there is one.
     """
 
     test: str
@@ -69,16 +70,16 @@ class Comparison:
         arm: The arm.
         reference: The arm it is compared with.
         estimate: The difference of the means.
-        std_error: Its standard error.
-        statistic: What was compared with its null distribution, such as t.
-        df: Degrees of freedom of that distribution, or None.
-        p_value: Two-sided, of this comparison alone.
-        p_adjusted: Adjusted for the whole family.
-        ci_low: Lower end of the interval; simultaneous over the family where the method says so.
-        ci_high: Upper end.
-        method: How p_adjusted and the interval were made, such as `max_t`.
-        degenerate: Set when there is no variation to test with.
-        not_testable: Why there is no p-value, or None.
+        std_error: Standard error of the difference.
+        statistic: The test statistic, such as t.
+        df: Degrees of freedom of its null distribution; None if it has none.
+        p_value: Two-sided p-value of this comparison, not adjusted for the family.
+        p_adjusted: The p-value adjusted for the family.
+        ci_low: Lower end of the interval; simultaneous over the family if `method` provides that.
+        ci_high: Upper end of the interval.
+        method: Method of `p_adjusted` and of the interval, such as `max_t`.
+        degenerate: Set if there is no variation to test with, else None.
+        not_testable: Why there is no p-value; None if there is one.
     """
 
     arm: str
@@ -98,7 +99,7 @@ class Comparison:
 
 @dataclass(frozen=True)
 class SecondMethodPair:
-    """What a second method says of one comparison."""
+    """The result of a second method for one comparison."""
 
     arm: str
     reference: str
@@ -108,13 +109,13 @@ class SecondMethodPair:
 
 @dataclass(frozen=True)
 class SecondMethod:
-    """A second method beside the one that decides.
+    """A second method, which checks the one that decides.
 
     Attributes:
-        method: Its name.
-        reason: Why it was made.
-        pairs: What it says.
-        agrees: Whether it calls the same comparisons significant.
+        method: Name of the method.
+        reason: Why it was used.
+        pairs: Its result for each comparison.
+        agrees: Whether it finds the same comparisons significant.
     """
 
     method: str
@@ -125,13 +126,14 @@ class SecondMethod:
 
 @dataclass(frozen=True)
 class Segment:
-    """Comparisons within one segment. They inform; they decide nothing.
+    """Comparisons within one segment. They are for information and do not affect decisions.
 
     Attributes:
         segment: The segment's name.
-        num_rows: Its rows.
-        comparisons: p_adjusted by Benjamini-Hochberg over all segments; intervals are of one comparison alone.
-        not_testable: Why there are none, or None.
+        num_rows: Number of rows in the segment.
+        comparisons: The comparisons. `p_adjusted` is adjusted by Benjamini-Hochberg over all segments; intervals are
+            not simultaneous.
+        not_testable: Why there are no comparisons; None if there are.
     """
 
     segment: str
@@ -142,18 +144,18 @@ class Segment:
 
 @dataclass(frozen=True)
 class Margin:
-    """An arm's primary metric held against its non-inferiority margin.
+    """An arm's primary metric compared with its non-inferiority margin.
 
     Attributes:
         arm: The arm.
         reference: The control.
-        margin: How much worse is still acceptable, in units of the score.
-        ci_low: Lower end of the interval that is held against the margin, simultaneous over the family.
-        ci_high: Upper end.
-        non_inferior: Whether the whole interval is better than the margin.
-        p_non_inferior: One-sided, of this arm alone.
-        p_equivalent: The larger of two one-sided p-values (TOST), of this arm alone.
-        equivalent: Whether p_equivalent is at most alpha.
+        margin: How much worse than the control the arm may be, in units of the score.
+        ci_low: Lower end of the interval that is compared with the margin, simultaneous over the family.
+        ci_high: Upper end of the interval.
+        non_inferior: Whether the whole interval is within the margin.
+        p_non_inferior: One-sided p-value of non-inferiority, not adjusted for the family.
+        p_equivalent: The larger of the two one-sided p-values of equivalence (TOST), not adjusted for the family.
+        equivalent: Whether `p_equivalent` is at most alpha.
     """
 
     arm: str

@@ -1,4 +1,4 @@
-"""Records of what guardrails found: one result for each arm and guardrail of the plan."""
+"""Records of guardrail results: one for each arm and guardrail of the plan."""
 
 from dataclasses import dataclass
 from typing import Literal
@@ -6,8 +6,8 @@ from typing import Literal
 from assay.stats.results.comparison import Comparison
 
 GuardrailVerdict = Literal["non_inferior", "breach", "undecided", "not_testable"]
-"""`non_inferior`: the interval is within the bound. `breach`: it is wholly beyond it. `undecided`: the bound is inside
-the interval. `not_testable`: there is no interval."""
+"""`non_inferior`: the whole interval is within the bound. `breach`: it is entirely beyond the bound. `undecided`: the
+interval contains the bound. `not_testable`: there is no interval."""
 
 
 @dataclass(frozen=True)
@@ -15,12 +15,12 @@ class GuardrailPart:
     """One segment or group of a guardrail that looks at several.
 
     Attributes:
-        name: The segment or group.
-        num_rows: Its rows.
-        estimate: What was found in it: of a segment the difference from the control, of a group the arm's own mean.
+        name: Name of the segment or group.
+        num_rows: Number of its rows.
+        estimate: For a segment, the difference from the control; for a group, the arm's own mean.
         ci_low: Lower end of the segment's own interval; None for a group.
-        ci_high: Upper end.
-        verdict: Of the segment; None for a group.
+        ci_high: Upper end of this interval; None for a group.
+        verdict: Verdict on the segment; None for a group.
     """
 
     name: str
@@ -33,23 +33,23 @@ class GuardrailPart:
 
 @dataclass(frozen=True)
 class GuardrailResult:
-    """One arm on one guardrail of the plan.
+    """The result of one arm on one guardrail of the plan.
 
     Attributes:
-        name: What the guardrail is called: one of the plan's.
-        kind: Which kind of guardrail, as in the plan.
-        severity: `critical`, or `advisory`: that one is told and blocks nothing.
+        name: Name of the guardrail.
+        kind: Kind of the guardrail, as in the plan.
+        severity: `critical`, or `advisory`: reported only, blocks nothing.
         metric: The metric or quantity.
         direction: Which direction of the estimate is better.
-        scale: `difference`: the estimate is arm minus control. `ratio`: it is a ratio, and so are its interval and the
-            bound; of the arm to the control, but of a selection between groups of the arm itself.
-        bound: What the estimate must not pass: on the other side of it lies a breach.
-        comparison: What was found; its interval is not simultaneous over arms (intersection-union). Of segments the
-            one that decides: the worst.
-        verdict: What its interval says.
-        where: The segment or the groups that decide; None where all rows do.
-        parts: Segment by segment, or group by group; empty where all rows are looked at together.
-        not_judged: Segments or groups that are too small.
+        scale: `difference`: the estimate, its interval and the bound are differences, arm minus control. `ratio`: they
+            are ratios of the arm to the control or, for `selection_ratio`, between groups of the arm itself.
+        bound: The value that the estimate must not go beyond.
+        comparison: The estimate with its interval, which is not simultaneous over arms (intersection-union). For a
+            guardrail by segment: that of the worst segment, which decides.
+        verdict: The verdict of the interval.
+        where: The segment, or the groups, that decide; None if all rows do.
+        parts: The results by segment or by group; empty if all rows are judged together.
+        not_judged: Segments or groups that are too small to be judged.
     """
 
     name: str

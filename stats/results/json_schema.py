@@ -1,4 +1,4 @@
-"""The JSON form of an analysis, as JSON Schema: what scripts can rely on."""
+"""The JSON Schema of an analysis, on which scripts can rely."""
 
 import json
 from pathlib import Path
@@ -9,11 +9,11 @@ from pydantic import TypeAdapter
 from assay.stats.results.analysis_record import NAMED_VALUES, Analysis
 
 ANALYSIS_SCHEMA = Path(__file__).with_name("analysis.schema.json")
-"""The schema as it is published; a test holds it to the records."""
+"""The published schema file; a test keeps it equal to the records."""
 
 
 def analysis_schema() -> dict[str, Any]:
-    """The schema of `Analysis.to_json()`, made from the records."""
+    """The schema of `Analysis.to_json()`, generated from the records."""
     made = TypeAdapter(Analysis).json_schema(mode="serialization")
     definitions = {name: _as_in_json(definition) for name, definition in made.pop("$defs").items()}
     return {
@@ -25,12 +25,12 @@ def analysis_schema() -> dict[str, Any]:
 
 
 def analysis_schema_text() -> str:
-    """The schema as the file holds it."""
+    """The schema as the text of the file."""
     return json.dumps(analysis_schema(), indent=2) + "\n"
 
 
 def _as_in_json(definition: dict[str, Any]) -> dict[str, Any]:
-    """Every key is always there; pairs of name and value are an object."""
+    """A record's schema with every key required, and with pairs of name and value as an object."""
     if "properties" not in definition:
         return definition
     summary, attributes = _documented(definition.get("description", ""))
@@ -48,7 +48,7 @@ def _as_in_json(definition: dict[str, Any]) -> dict[str, Any]:
 
 
 def _documented(docstring: str) -> tuple[str, dict[str, str]]:
-    """The first part of a record's docstring, and what it says of each field."""
+    """The summary of a record's docstring, and its description of each field."""
     summary, _, listed = docstring.partition("\n\nAttributes:\n")
     attributes: dict[str, str] = {}
     name = ""

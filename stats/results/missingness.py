@@ -1,4 +1,4 @@
-"""Records of missing scores: what was missing in each arm, and what was done about it."""
+"""Records of missing scores: how many each arm lacks, and how they were treated."""
 
 from dataclasses import dataclass
 from typing import Literal
@@ -8,16 +8,16 @@ MissingRule = Literal["refuse", "worst", "listwise"]
 
 @dataclass(frozen=True)
 class ArmMissingness:
-    """What is missing in one arm.
+    """Missing scores of one arm.
 
     Attributes:
         arm: The arm's name.
         num_missing: Rows without a score.
-        rate: Their share.
-        p_value: Whether scores are missing on other rows than in the control: McNemar's mid-p on the missing flags,
-            Holm over the arms; None for the control and for unpaired arms.
-        estimate_low: The least that the difference from the control over all rows can be, whatever the missing scores.
-        estimate_high: The most that it can be.
+        rate: Fraction of rows without a score.
+        p_value: Test whether scores are missing on other rows than the control's: McNemar's mid-p on the missing flags,
+            adjusted by Holm over the arms; None for the control and for unpaired arms.
+        estimate_low: Smallest possible difference from the control over all rows, whatever the missing scores are.
+        estimate_high: Largest possible difference from the control.
     """
 
     arm: str
@@ -30,14 +30,14 @@ class ArmMissingness:
 
 @dataclass(frozen=True)
 class Missingness:
-    """What was missing and what was done about it.
+    """Missing scores and how they were treated.
 
     Attributes:
-        rule: The plan's rule.
-        num_rows_given: Rows before the rule.
-        num_rows_left_out: Rows that the rule took out of every arm.
-        worst_score: The score that missing ones were given, if any.
-        arms: Arm by arm.
+        rule: The plan's rule for missing scores.
+        num_rows_given: Rows before the rule was applied.
+        num_rows_left_out: Rows that the rule removed from every arm.
+        worst_score: The score that replaced missing ones; None if none were replaced.
+        arms: Missing scores of each arm.
     """
 
     rule: MissingRule

@@ -70,11 +70,11 @@ def test_an_improvement_below_what_the_control_differs_from_itself_is_held(tmp_p
     comparison, held = of(report, "better")
     assert 0 < comparison["ci_low"] < comparison["estimate"] < again["estimate"]
     assert (held["decision"], decision["decision"], report["gate"], report["winner"]) == ("hold", "hold", "hold", None)
-    words = f"not by more than the noise floor: the control differs from itself by {again['estimate']:.4g}"
+    words = f"but the improvement does not exceed the noise floor: the control differs from itself by {again['estimate']:.4g}"
     assert words in held["reasons"][0]
     assert "'control-again', the A/A arm" in held["reasons"][0]
-    assert "repeat rows more often" in held["next_step"]
-    assert decision["reasons"][0].startswith("it is the control 'control' once more")
+    assert "raise 'repeats' in the suite" in held["next_step"]
+    assert decision["reasons"][0].startswith("A/A arm, the control 'control' scored a second time")
 
 
 def test_a_control_without_noise_holds_nobody_and_is_no_candidate(assay, tmp_path):
@@ -89,7 +89,7 @@ def test_a_control_without_noise_holds_nobody_and_is_no_candidate(assay, tmp_pat
     worse = {"control": builders.ARMS["control"], "worse": builders.variant(flip_every=2)}
     assert run(tmp_path / "worse", worse, aa=True)["gate"] == "reject"  # the only candidate is
     answer = assay("gate", "experiment.yaml", folder=tmp_path / "worse")
-    assert (answer.returncode, "once more" in answer.stdout) == (4, True)
+    assert (answer.returncode, "scored a second time" in answer.stdout) == (4, True)
 
 
 def test_it_is_never_promoted_where_equal_arms_are(tmp_path):
@@ -159,8 +159,8 @@ def test_where_it_failed_nobody_knows_the_noise_and_nothing_is_promoted(tmp_path
     report = run(tmp_path, {"control": builders.ARMS["control"], "better": builders.variant()}, aa=True)
     decisions = {row["arm"]: row for row in report["decisions"]}
     assert decisions["better"]["decision"] == decisions["control-again"]["decision"] == "hold"
-    assert "nobody knows it, for the A/A arm 'control-again' has no score" in decisions["better"]["reasons"][0]
+    assert "it is unknown, because the A/A arm 'control-again' has no score" in decisions["better"]["reasons"][0]
     assert (
-        "and could not be measured: unit 0: the variant cannot be loaded: MemoryError: gone"
+        "it could not be measured: unit 0: the variant cannot be loaded: MemoryError: gone"
         in decisions["control-again"]["reasons"][0]
     )

@@ -213,7 +213,7 @@ def test_rankings_are_compared_query_by_query(place):
 @pytest.mark.parametrize(
     ("more", "words"),
     [
-        ({"cluster": None}, "plan.columns.cluster must name the dataset's cluster column"),
+        ({"cluster": None}, "plan.columns.cluster must name the dataset's cluster column, which identifies the queries"),
         ({"cluster": None, "role": "segment"}, "plan.columns.cluster"),
         ({"role": "segment"}, "the dataset has no cluster column of that name"),
     ],
@@ -248,7 +248,7 @@ def test_a_ranking_needs_queries(place, more, words):
             {"measure": "value_per_row", "values": {"no": {"no": 1, "yes": 0}, "yes": {"no": 0, "yes": 1}}},
             "must give values for exactly the classes of the label 'y'",
         ),
-        ({"measure": "ndcg", "k": 3}, "from which metric 'm' .ndcg. cannot be made"),
+        ({"measure": "ndcg", "k": 3}, "from which metric 'm' .ndcg. cannot be computed"),
     ],
 )
 def test_what_cannot_be_measured_is_refused_before_anything_is_evaluated(place, metric, words):

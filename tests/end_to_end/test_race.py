@@ -142,7 +142,7 @@ def test_units_go_in_a_seeded_order_and_a_resumed_race_drops_the_same(tmp_path, 
 
 def test_a_race_by_a_metric_of_the_whole_dataset_is_refused(tmp_path):
     suite = {**builders.SUITE, "plan": {**builders.SUITE["plan"], "metric": "auroc", "scale": "continuous"}}
-    with pytest.raises(ManifestError, match="mean of rows' scores"):
+    with pytest.raises(ManifestError, match="mean of row scores"):
         pipeline.prepare(str(write(tmp_path, suite=suite, race=RACE)))
 
 

@@ -139,7 +139,7 @@ def test_the_spread_is_shown_and_averages_are_compared_as_numbers(repeated):
     analysis = report["analysis"]
     assert (report["repeats"], analysis["num_repeats"]) == (4, 4)
     assert {each["method"] for each in analysis["comparisons"]} == {"max_t"}
-    assert any("they were compared as a continuous score" in words for words in analysis["warnings"])
+    assert any("so they were compared as continuous scores" in words for words in analysis["warnings"])
     printed = io.StringIO()
     verdict.show(report, Console(file=printed, width=80))
     _, _, table = printed.getvalue().partition("std. deviation over 4 repeats")
@@ -174,9 +174,9 @@ def test_scoring_again_matches_to_the_last_bit(repeated, against):
 
 
 def test_metrics_without_scores_of_rows_cannot_be_repeated(tmp_path):
-    with pytest.raises(ManifestError, match=r"repeats is 3, but 'auroc' \(auroc\) give rows no scores") as refused:
+    with pytest.raises(ManifestError, match=r"repeats is 3, but 'auroc' \(auroc\) have no row scores") as refused:
         prepared(tmp_path, metrics=builders.SUITE["metrics"], repeats=3)
-    assert "take 'repeats: 1'" in str(refused.value)
+    assert "use 'repeats: 1'" in str(refused.value)
 
 
 def test_what_passes_cost_is_told_from_runs_with_fewer(tmp_path):

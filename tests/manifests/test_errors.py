@@ -1,4 +1,4 @@
-"""Errors: the tree that is drawn is the one there is, and what a message shows of a value."""
+"""Errors: the tree in the docstring matches the code, and how a message shows a value."""
 
 import ast
 import datetime as dt
@@ -13,12 +13,12 @@ from assay.manifests.errors import shortened
 ROOT = Path(__file__).parents[2]
 
 DRAWN = re.compile(r"    (?P<branches>[|` -]*)(?P<name>[A-Z]\w+) {2,}.*?(\((?P<module>[a-z_.]+)\))?")
-"""A line of the drawing: three characters of branches a level, the name, what it is for, and the module if it is not
+"""A line of the drawing: three characters of branches per level, the name, its purpose, and the module unless it is
 `manifests.errors`."""
 
 
 def drawn() -> set[tuple[str, str, str]]:
-    """Every error that the drawing has: its module, its name, and the name of the error above it."""
+    """Every error in the drawing: its module, its name, and the name of its parent."""
     found, above = set(), [""]
     for line in errors.__doc__.splitlines():
         if match := DRAWN.fullmatch(line):
@@ -29,7 +29,7 @@ def drawn() -> set[tuple[str, str, str]]:
 
 
 def defined() -> set[tuple[str, str, str]]:
-    """Every public error of every module, in the same form; read from the sources, for importing them takes long."""
+    """Every public error of every module, in the same form; read from the sources, because importing them is slow."""
     classes = {}
     for folder in ("cluster", "evaluator", "manifests", "stats"):
         for path in (ROOT / folder).rglob("*.py"):

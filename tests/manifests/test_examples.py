@@ -36,7 +36,7 @@ def test_the_plan_stands_there_in_full_with_its_defaults():
     plan = _parsed("plan.yaml")
     least = parse("{kind: Plan, version: 1, control: baseline}", file="least.yaml")
     assert plan.digest() == least.digest()
-    unwritten = {"metric"}  # a table with one score a row has no metric to name
+    unwritten = {"metric"}  # a table with one score per row has no metric to name
     assert plan.model_fields_set == set(Plan.model_fields) - unwritten
 
 

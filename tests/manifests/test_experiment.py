@@ -1,4 +1,4 @@
-"""What an experiment's parts must have in common."""
+"""Checks across the parts of an experiment."""
 
 import pytest
 
@@ -10,13 +10,17 @@ from tests import builders
 @pytest.mark.parametrize(
     ("fields", "resources", "words"),
     [
-        ({"budget": {}}, {}, "a budget gives slot_hours, gpu_hours or price"),
-        ({"budget": {"price": 5.0}}, {}, "prices gives none for what resources hold"),
-        ({"budget": {"price": 5.0}, "prices": {"gpu_hour": 2.0}}, {}, "prices gives none for what resources hold"),
+        ({"budget": {}}, {}, "a budget needs slot_hours, gpu_hours or price"),
+        ({"budget": {"price": 5.0}}, {}, "budget.price limits cost, but the resources of a slot have no price"),
+        (
+            {"budget": {"price": 5.0}, "prices": {"gpu_hour": 2.0}},
+            {},
+            "budget.price limits cost, but the resources of a slot have no price",
+        ),
         ({"budget": {"gpu_hours": 5.0}}, {}, "resources.num_gpus is 0"),
-        ({"project_budget": {"slot_hours": 5.0}}, {}, "say which with 'project: NAME'"),
-        ({"project": "p", "project_budget": {"price": 5.0}}, {}, "project_budget.price bounds what slots cost"),
-        ({"project": "p", "project_budget": {"gpu_hours": 5.0}}, {}, ""),  # other runs of it may hold GPUs
+        ({"project_budget": {"slot_hours": 5.0}}, {}, "needs the name of the project; add 'project: NAME'"),
+        ({"project": "p", "project_budget": {"price": 5.0}}, {}, "project_budget.price limits cost"),
+        ({"project": "p", "project_budget": {"gpu_hours": 5.0}}, {}, ""),  # its other runs may use GPUs
         ({"budget": {"gpu_hours": 5.0}}, {"num_gpus": 0.5}, ""),
         ({"budget": {"price": 5.0}, "prices": {"gpu_hour_by_type": {"H100": 2.0}}}, {"num_gpus": 1.0}, ""),
         ({"budget": {"slot_hours": 5.0}}, {}, ""),

@@ -1,4 +1,4 @@
-"""What a variant's fields say must fit together."""
+"""The fields of a variant must be consistent with each other."""
 
 import pytest
 from pydantic import ValidationError
@@ -11,11 +11,17 @@ GIVEN = {"kind": "Variant", "version": 1, "predictor": "torch", "entrypoint": "m
 @pytest.mark.parametrize(
     ("fields", "words"),
     [
-        ({"predictor": "callable", "weights": "linear.safetensors"}, "a callable predictor loads its own weights"),
-        ({"predictor": "callable", "input_type": "float32"}, "a callable predictor is given arrays as frozen"),
-        ({"weights": "linear.pickle"}, "weights end in"),
-        ({"weights_digest": "sha256:" + "0" * 64}, "but no weights"),
-        ({"inputs": ("a", "b", "a")}, "inputs name 'a' more than once"),
+        (
+            {"predictor": "callable", "weights": "linear.safetensors"},
+            "weights need predictor: torch; a callable loads its own",
+        ),
+        (
+            {"predictor": "callable", "input_type": "float32"},
+            "input_type needs predictor: torch; a callable receives arrays of the stored types",
+        ),
+        ({"weights": "linear.pickle"}, "weights is 'linear.pickle', but must end in"),
+        ({"weights_digest": "sha256:" + "0" * 64}, "weights_digest is given without weights"),
+        ({"inputs": ("a", "b", "a")}, "inputs has 'a' more than once"),
     ],
 )
 def test_what_does_not_fit_together_is_refused(fields, words):

@@ -141,5 +141,5 @@ def test_rounding_is_to_the_nearest():
 
 
 def test_only_torch_variants_say_a_type():
-    with pytest.raises(ValidationError, match="input_type belongs to predictor: torch"):
+    with pytest.raises(ValidationError, match="input_type needs predictor: torch"):
         variant("linear", predictor="callable", input_type="float32")

@@ -36,7 +36,7 @@ def test_one_heavy_row_is_checked_and_said_aloud():
     scores[7, 1] += 40
     found = analysis.analyze(samples_of(scores), plan())
     assert _methods(found) == ["sign_flip_max_t"]
-    assert any("the mean hangs on few rows" in warning for warning in found.warnings)
+    assert any("the mean depends on few rows" in warning for warning in found.warnings)
 
 
 def test_binary_families_by_max_t_are_checked_by_mcnemar():

@@ -1,4 +1,4 @@
-"""Calibration: on scores whose arms differ or not, permuted labels promote no more often than alpha."""
+"""Calibration: with permuted arms, promotions are no more frequent than alpha, whether the arms differ or not."""
 
 import numpy as np
 import pytest
@@ -36,7 +36,7 @@ def test_no_difference_is_rarely_promoted_and_twice_the_detectable_one_nearly_al
     found = rates(samples, plan(scale=scale, minimum_effect=minimum_effect))
     assert found[None].false_promote <= 0.05 + 0.065
     assert found[2.0].promote >= 0.95
-    assert 0.6 < found[1.0].promote < 0.97  # about 0.8, by what the smallest detectable effect is
+    assert 0.6 < found[1.0].promote < 0.97  # about 0.8, by the definition of the minimum detectable effect
     assert found[-2.0].reject >= 0.95
     assert (0.0 in found) == (minimum_effect > 0)
     for each in found.values():
@@ -66,7 +66,7 @@ def test_the_same_seed_gives_the_same_rates():
 
 
 def test_rows_of_a_cluster_are_permuted_together():
-    """Clusters of ten equal rows: permuted row by row they would look independent, and too little uncertain."""
+    """Clusters of ten equal rows: permuted row by row, they would look independent and too certain."""
     rows = np.repeat(correlated(30, [0.0, 0.0], seed=2), 10, axis=0)
     samples = samples_of(rows, cluster=np.repeat(np.arange(30), 10))
     order_RA = calibration._orders(samples, np.random.default_rng(0))
@@ -75,5 +75,5 @@ def test_rows_of_a_cluster_are_permuted_together():
 
 
 def test_one_arm_cannot_be_permuted():
-    with pytest.raises(SamplesError, match="one arm cannot be permuted"):
+    with pytest.raises(SamplesError, match="the run has no variant, so there are no arms to permute"):
         rates(differing(), plan())

@@ -1,4 +1,4 @@
-"""The gate: what promotes, what rejects, what holds, and what it says."""
+"""The benchmark's decisions: what promotes, rejects and holds, and with which reasons."""
 
 from dataclasses import replace
 
@@ -42,7 +42,7 @@ def _decide(samples, policy=IMPROVEMENT, *, guardrails=(), planned=(), failed=No
         (0.0, {"margins": {"a": 0.1}}, NON_INFERIORITY, "promote", "within its margin of 0.1"),
         (0.0, {"margins": {"a": 0.09}}, NON_INFERIORITY, "hold", "not shown to be within its margin of 0.09"),
         (-0.2, {"margins": {"a": 0.1}}, NON_INFERIORITY, "reject", "worse than the control"),
-        # worse for certain, yet by less than the margin: that is what a margin is for
+        # certainly worse, but by less than the margin, which is what a margin allows
         (-0.2, {"margins": {"a": 0.3}}, NON_INFERIORITY, "promote", "within its margin of 0.3"),
         (0.0, {"margins": {"a": 0.1}, "direction": "lower"}, NON_INFERIORITY, "promote", "within its margin"),
         (0.0, {}, NON_INFERIORITY, "hold", "no non-inferiority margin for this arm"),

@@ -1,4 +1,4 @@
-"""The review beside its truth table: what is required, what cost does, who wins, and the first of its kind."""
+"""The review, in addition to its truth table: requirements, costs, the winner, and the first version."""
 
 import json
 
@@ -18,9 +18,9 @@ def policy(**fields):
     return Policy(kind="Policy", version=1, **fields)
 
 
-def reviewed(samples, asked, *, evidence=None, **changes):
+def reviewed(samples, policy, *, evidence=None, **changes):
     planned = plan(**changes)
-    return review.review(analysis.analyze(samples, planned), asked, planned, evidence or Evidence(dataset="rows@v1"))
+    return review.review(analysis.analyze(samples, planned), policy, planned, evidence or Evidence(dataset="rows@v1"))
 
 
 def costing(*ratios, **more):
@@ -60,8 +60,8 @@ def test_what_is_required_must_be_known_and_fine(requirement, known, decision):
 
 def test_a_hold_says_which_command_goes_on():
     (found,) = reviewed(differing(0.2), policy(require=("verification",)))
-    assert found.next_step == "assay verify RUN scores it again"
-    assert found.reasons[-1] == "nobody has scored it again"
+    assert found.next_step == "run assay verify RUN"
+    assert found.reasons[-1] == "not verified by scoring it again"
 
 
 def test_a_command_can_be_run_as_it_is_told_wherever_the_dataset_lies():
@@ -71,7 +71,7 @@ def test_a_command_can_be_run_as_it_is_told_wherever_the_dataset_lies():
     assert "assay dataset diff EARLIER '/my data/rows@v1'" in found.next_step
 
 
-# +0.2 is 20 points of a hundredth; a price of 4 is 0.2 a point.
+# +0.2 is 20 points of 0.01; a price of 4 is 0.2 per point.
 @pytest.mark.parametrize(("bound", "decision"), [(0.21, "promote"), (0.19, "hold")])
 def test_the_price_of_a_point_is_bounded(bound, decision):
     (found,) = reviewed(differing(0.2), policy(max_price_per_point=bound), evidence=costing(2.0))
@@ -116,13 +116,13 @@ def test_equal_at_an_unknown_cost_is_held_and_says_what_is_missing():
     assert "the cost is not known" in found.reasons[-1]
 
 
-# Of two variants the interval is about +-0.11: 0.4 and 0.35 are not told apart, 0.4 and 0.2 are.
+# The intervals of two variants are about +-0.11: they distinguish 0.4 and 0.2, but not 0.4 and 0.35.
 @pytest.mark.parametrize(
     ("means", "tie_breakers", "winner", "won_by"),
     [
         ((0.4, 0.2), ("cost",), "a", "best score of 2 promoted arms"),
-        ((0.4, 0.35), (), "a", "the best estimate of 2 promoted arms that nothing tells apart"),
-        ((0.4, 0.35), ("cost",), "b", "best cost of 2 promoted arms that score does not tell apart"),
+        ((0.4, 0.35), (), "a", "the best estimate of 2 promoted arms that nothing else distinguishes"),
+        ((0.4, 0.35), ("cost",), "b", "best cost of 2 promoted arms that score does not distinguish"),
         ((0.4, 0.35), ("f1", "cost"), "b", "best cost"),  # both have the same f1
         ((0.4, 0.35), ("loss", "cost"), "a", "best loss"),
         ((0.4, 0.0), ("cost",), "a", "the only promoted arm"),
@@ -186,9 +186,9 @@ def test_a_promoted_arm_is_told_where_to_go():
     ("fields", "words"),
     [
         ("next_stage: {name: canary, criteria: []}", "criteria"),
-        ("require: [verification, verification]", "twice: verification"),
-        ("promote_on: non_inferiority, promote_equal_at_cost_ratio: 0.5", "bound that by max_cost_ratio"),
-        ("promote_on: non_inferiority, max_price_per_point: 0.5", "needs none"),
+        ("require: [verification, verification]", "given more than once: verification"),
+        ("promote_on: non_inferiority, promote_equal_at_cost_ratio: 0.5", "limit their cost with max_cost_ratio"),
+        ("promote_on: non_inferiority, max_price_per_point: 0.5", "which requires none"),
         ("require: [verified]", "verification"),
     ],
 )

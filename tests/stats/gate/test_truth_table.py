@@ -1,4 +1,4 @@
-"""The gate's truth table: every combination of what can be found, under four policies, against the rule in words."""
+"""The gate's truth table: every combination of results, under four policies, against the documented rule."""
 
 from functools import cache
 
@@ -30,10 +30,10 @@ POLICIES = {
 
 
 def expected(policy: str, primary: str, guardrail: str, cost: str, verified: str) -> str:
-    """The rule, as the documentation has it.
+    """The documented rule.
 
-    Harm rejects, whatever else is known. Too dear rejects where the policy says so. Everything that counts must be
-    shown for a promotion; what is missing, unclear or fails otherwise is a hold.
+    Harm rejects, whatever else is known. Exceeding a cost limit rejects if the policy says so. A promotion requires
+    everything that counts; anything missing, unclear or otherwise failed is a hold.
     """
     if primary == "worse" or guardrail == "breached":
         return "reject"

@@ -1,4 +1,4 @@
-"""Guardrails other than a metric over all rows: their intervals against scipy's, and what they say of a bound."""
+"""Guardrails other than a metric over all rows: their intervals against scipy's, and their verdicts."""
 
 import numpy as np
 import pytest
@@ -21,7 +21,7 @@ PLAN = plan(columns={"segment": "s"})
 
 
 def segmented(losses, *, seed=0):
-    """Scores of the control and one arm that loses so much in each segment, and so many rows as SEGMENTS has."""
+    """Scores of the control and one arm, on the rows of SEGMENTS, with these losses in each segment."""
     scores = correlated(len(SEGMENTS), [0.0, 0.0], seed=seed)
     scores[:, 1] -= [dict(zip("abc", losses, strict=True)).get(name, 9.0) for name in SEGMENTS]
     return samples_of(scores, segment=SEGMENTS)
@@ -51,7 +51,7 @@ def test_segments_pass_by_their_own_intervals_and_break_by_those_of_all_together
 
 
 def test_a_segment_that_is_worse_for_itself_but_not_among_all_is_open():
-    """Alone the upper end lies below the margin; with three segments' correction it does not."""
+    """The upper end of its own interval is below the margin; with the correction for three segments it is not."""
     base = segmented([0.0, 0.0, 0.0])
     own, together = interval(base, "c", level=0.95)[1], interval(base, "c", level=1 - 0.05 / 3)[1]
     samples = segmented([0.0, 0.0, 0.5 + (own + together) / 2])
@@ -68,7 +68,7 @@ def test_an_arm_without_a_segment_that_is_large_enough_is_not_testable():
 
 @pytest.mark.extended
 def test_segments_are_wrongly_called_broken_no_more_often_than_alpha():
-    """Every segment lies on the margin: half of alpha is on that side."""
+    """Every segment is exactly at the margin: half of alpha is on that side."""
     broken = [checked(segmented([0.5, 0.5, 0.5], seed=seed)).verdict == "breach" for seed in range(400)]
     assert np.mean(broken) < 0.025 + 3 * (0.025 * 0.975 / 400) ** 0.5
 
@@ -114,7 +114,7 @@ def test_groups_that_are_too_small_are_named_and_two_must_be_left():
 
 
 def timed(factor, *, num_batches=200, seed=0):
-    """Control and arm in turn while the host gets ten times as busy."""
+    """Times of the control and the arm in turn while the host becomes ten times slower."""
     rng = np.random.default_rng(seed)
     drift = np.geomspace(1.0, 10.0, num_batches)[:, None] * 1e-3
     return drift * rng.lognormal(0.0, 0.1, (num_batches, 2)) * [1.0, factor]
@@ -192,8 +192,8 @@ def test_a_segment_that_is_open_says_how_many_rows_of_it_would_do():
     ("guardrails", "words"),
     [
         ([SegmentsGuardrail(kind="segments", metric="m", margin=0.1)], "needs columns.segment"),
-        ([MetricGuardrail(kind="metric", metric="m", margin=0.1)] * 2, "twice: m"),
-        ([MetricGuardrail(kind="metric", metric="primary", margin=0.1)], "held by minimum_effect"),
+        ([MetricGuardrail(kind="metric", metric="m", margin=0.1)] * 2, "given more than once: m"),
+        ([MetricGuardrail(kind="metric", metric="primary", margin=0.1)], "its bound is minimum_effect"),
         ([LatencyGuardrail(kind="latency", quantity="batch_p99", max_ratio=1.2)], "num_batches of at least 1000"),
     ],
 )
@@ -203,7 +203,7 @@ def test_a_plan_refuses_guardrails_that_cannot_be_held(guardrails, words):
 
 
 def test_a_cluster_weighs_the_same_in_every_group():
-    """What a cluster adds to both groups leaves the gap alone: its error is that of the clusters' own gaps."""
+    """What a cluster adds to both groups does not change the gap: its error is that of the clusters' own gaps."""
     rng = np.random.default_rng(5)
     clusters, groups = np.repeat(np.arange(60), 10), np.tile(np.repeat(["f", "m"], 5), 60)
     scores = rng.normal(size=(600, 2)) + np.where(groups == "m", 3.0, 0.0)[:, None]
