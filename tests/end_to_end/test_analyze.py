@@ -1,4 +1,4 @@
-"""`assay analyze` on tables made elsewhere and on recorded runs; the README's example is one of them."""
+"""`assay analyze` on external tables, such as the README's example, and on recorded runs."""
 
 import json
 import re
@@ -14,7 +14,7 @@ README = (Path(__file__).parents[2] / "README.md").read_text()
 
 @pytest.fixture
 def example(tmp_path) -> Path:
-    """The README's table and plan as files."""
+    """A folder with the README's table and plan as files."""
     section = README[README.index("## Scores made elsewhere") :]
     for language, name in (("csv", "scores.csv"), ("yaml", "plan.yaml")):
         found = re.search(rf"```{language}\n(.*?)```", section, re.DOTALL)

@@ -1,4 +1,4 @@
-"""The demo, as a newcomer runs it: on Ray, with a verdict; the same numbers without Ray; nothing done twice."""
+"""The demo, as a new user runs it: a verdict on Ray, the same numbers without Ray, and no work done twice."""
 
 import json
 import os

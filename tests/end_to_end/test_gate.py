@@ -1,4 +1,4 @@
-"""The gate from the command line: what it says beside its word, and what the ledger has learned since the run."""
+"""The gate from the command line: its answer with evidence, including what the ledger has recorded since the run."""
 
 import json
 
@@ -72,7 +72,7 @@ def test_another_policy_says_that_it_is_another_and_promotes_nothing(assay, tmp_
     path.write_text(yaml.safe_dump({"kind": "Policy", "version": 1, "tie_breakers": ["logloss"]}))
     refused = assay("gate", "experiment.yaml", "--policy", "policy.yaml", folder=tmp_path)
     assert (refused.returncode, "did you mean 'log_loss'?" in refused.stderr) == (2, True)
-    path.write_text(yaml.safe_dump({"kind": "Policy", "version": 1}))  # by its digest it is the recorded one
+    path.write_text(yaml.safe_dump({"kind": "Policy", "version": 1}))  # it has the digest of the recorded policy
     assert gate(assay, tmp_path, "--policy", "policy.yaml", code=0)["policy"]["recorded"] is True
 
 

@@ -1,4 +1,4 @@
-"""From the command line: decisions are logged when asked to be, and a ledger is verified with an exit code."""
+"""Decisions are logged on request, and verifying a ledger returns an exit code; both from the command line."""
 
 import json
 
@@ -13,7 +13,7 @@ from tests import builders
 
 @pytest.fixture
 def run_id(tmp_path, monkeypatch) -> str:
-    """A committed run of the ledger in the folder one works in."""
+    """A committed run, whose ledger is in the working directory."""
     prepared = pipeline.prepare(str(builders.write_experiment(tmp_path)))
     pipeline.run(prepared, in_process=True, on_progress=lambda arm, units: None)
     monkeypatch.chdir(tmp_path)

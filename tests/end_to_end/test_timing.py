@@ -1,4 +1,4 @@
-"""`assay report --timing`: where the time of a run went."""
+"""`assay report --timing`: where the time of a run was spent."""
 
 import json
 
@@ -15,7 +15,7 @@ NUM_BATCHES = 25
 
 @pytest.fixture
 def experiment(tmp_path) -> str:
-    """A run in which one arm sleeps and two arms of an earlier run were taken over."""
+    """A run in which one arm sleeps, and two arms are reused from an earlier run."""
     names = ("control", "better")
     arms = {name: builders.ARMS[name] for name in names}
     slow = {**arms, "slow": builders.variant(delay_s=DELAY_S)}
@@ -44,7 +44,7 @@ def test_time_is_told_per_arm_and_per_slot_and_none_twice(experiment):
     assert (arms["better"]["num_units"], arms["better"]["busy_s"], arms["better"]["predict_s"]) == (0, 0, None)
     (slot,) = timing["slots"]
     assert slot["busy_s"] == arms["slow"]["busy_s"]
-    assert 0.5 < slot["busy"] <= 1.01  # one slot that did nothing but this
+    assert 0.5 < slot["busy"] <= 1.01  # the slot did nothing else
     assert slot["busy_s"] / slot["span_s"] == slot["busy"]
     assert slot["bytes_fetched"] > 0
 

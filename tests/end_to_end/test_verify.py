@@ -1,4 +1,4 @@
-"""A committed run is scored again: it matches to the last bit, or what differs and what has changed is named."""
+"""A committed run is scored again: it matches to the last bit, or the differences and their causes are named."""
 
 import hashlib
 import json
@@ -23,7 +23,7 @@ from assay.manifests import InvalidInput
 from assay.manifests.run import Run
 from tests import builders
 
-# A module of its own for each test that changes code: Python keeps what it has imported.
+# Each test that changes code has its own module, because Python caches imported modules.
 LINEAR = """
 import torch
 
@@ -39,7 +39,7 @@ def committed(folder: Path, **more) -> Run:
 
 
 def linear_arms(folder: Path) -> dict[str, dict]:
-    """Two logistic regressions of x with weights of their own."""
+    """Two logistic regressions of x with different weights."""
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "linear_under_test.py").write_text(LINEAR)
     arms = {}
@@ -136,7 +136,7 @@ def test_one_weight_changed_by_a_thousandth_differs_and_names_the_artifact(tmp_p
     assert by_arm["control"].num_rows_different == 0
     steeper = by_arm["steeper"]
     assert 0 < steeper.num_rows_different <= 200
-    # The logit of class 1 moves by x / 1000 with x < 1, and a probability by at most a quarter of that.
+    # The logit of class 1 changes by x / 1000 with x < 1, and its probability by at most a quarter of that.
     assert 0 < steeper.columns["probabilities"] <= 2.5e-4
     assert len(steeper.row_ids) == 5
     assert all(row_id.startswith("row-") for row_id in steeper.row_ids)
@@ -181,12 +181,12 @@ STATEFUL = '''
         return np.where(features["x"] > 0.5, 0.9, 0.1)
 
     def drifting(features, calls=[0]):
-        """Answers otherwise from call to call."""
+        """Predictions differ from call to call."""
         calls[0] += 1
         return np.where(features["x"] > 0.5, 0.9, 0.1) - 1e-9 * calls[0]
 
     def remembering(features):
-        """Answers the same, but looks up what it has seen."""
+        """Predictions are the same, but those of batches it has seen are cached."""
         key = features["x"].tobytes()
         if key not in SEEN:
             time.sleep(0.005)
@@ -205,7 +205,7 @@ def test_the_same_rows_twice_catches_what_changes_with_use_and_hints_at_what_rem
     run = committed(tmp_path, arms=arms)
     import stateful_under_test
 
-    stateful_under_test.SEEN.clear()  # as in a process of its own
+    stateful_under_test.SEEN.clear()  # as in a new process
     found = verify(run, against="itself")
     by_arm = {arm.arm: arm for arm in found.comparison.arms}
     assert by_arm["control"].num_rows_different == 0
@@ -261,7 +261,7 @@ def test_the_command_answers_with_an_exit_code_and_words(tmp_path, monkeypatch):
 
 
 def test_the_newest_word_on_enough_rows_counts(run):
-    """The rule of `verification`, on entries that were written for it."""
+    """The rule of `version_log.repetition`, on log entries written for this test."""
     found = verify(run).comparison
     store = open_store(f"memory://words-{run.run_id}")
     for entry in open_store(run.experiment.ledger).listing("v1/"):
@@ -279,8 +279,8 @@ def test_the_newest_word_on_enough_rows_counts(run):
     assert say(200, differ=0, arms=("control", "better")) is None
     assert say(200, differ=0, arms=("worse", "again")) == "matched"
     assert say(64, differ=1, arms=("worse",)) == "differs"
-    assert say(32, differ=0) == "differs"  # fewer rows than the difference was found on
-    assert say(64, differ=0, against="itself") == "differs"  # another question
+    assert say(32, differ=0) == "differs"  # fewer rows than the entry that differs
+    assert say(64, differ=0, against="itself") == "differs"  # a different kind of verification
     assert say(64, differ=0) == "matched"
     assert say(32, differ=2, against="itself", arms=("better",)) == "differs"
     assert say(200, differ=0) == "differs"
