@@ -35,14 +35,14 @@ class Head:
 
 @contextmanager
 def ray_head(token: str, variables: Mapping[str, str]) -> Iterator[Head]:
-    """A head on free ports, in its own folder, for as long as the context lasts.
+    """A head on free ports with its own folder; it ends with the context.
 
     Args:
         token: The token that `variables` contain.
         variables: Environment variables in addition to ours, of which Ray's are removed.
     """
 
-    def answers(place: Place) -> bool:
+    def is_up(place: Place) -> bool:
         try:
             Client(place.dashboard, token).find("nothing-yet")
         except InvalidInput:
@@ -52,7 +52,7 @@ def ray_head(token: str, variables: Mapping[str, str]) -> Iterator[Head]:
         return False
 
     variables = {"RAY_AUTH_MODE": "token", **variables}
-    with ray_start(lambda _place: ["--num-cpus=2"], variables=variables, is_up=answers) as place:
+    with ray_start(lambda _place: ["--num-cpus=2"], variables=variables, is_up=is_up) as place:
         yield Head(place.dashboard, token, place.folder, variables)
 
 

@@ -1,4 +1,4 @@
-"""Every example, command and link of the READMEs holds; `tests/readme.py` says how a block is checked."""
+"""The examples, commands and links in the READMEs are correct; `tests/readme.py` says how a block is checked."""
 
 import re
 from collections.abc import Callable
@@ -14,7 +14,7 @@ LANGUAGES = {"console", "csv", "python", "sh", "text", "yaml"}
 
 
 PREPARED: dict[str, Callable[[Path], None]] = {}
-"""What a README's session starts from, where that is more than an empty folder."""
+"""Functions that fill the folder in which a README's session starts, for READMEs that need more than an empty one."""
 
 
 @pytest.fixture(params=READMES, ids=lambda path: str(path.relative_to(ROOT)))

@@ -14,7 +14,7 @@ README = (Path(__file__).parents[2] / "stats" / "README.md").read_text()
 
 @pytest.fixture
 def example(tmp_path) -> Path:
-    """The README's table and plan as files."""
+    """A folder with the README's table and plan as files."""
     section = README[README.index("## Scores made elsewhere") :]
     for language, name in (("csv", "scores.csv"), ("yaml", "plan.yaml")):
         block = re.search(rf"```{language} {name}\n(.*?)```", section, re.DOTALL)

@@ -86,7 +86,7 @@ def test_show_tells_meaning_rules_sources_and_findings(assay, tmp_path):
     told = assay("dataset", "show", "datasets/small@v1").stdout
     for words in ("Rows of a test.", "how far", "sound: x >= 0", "rows.jsonl", "wrong [labels]", "withdrawn on"):
         assert words in told
-    assert told.count("wrong [labels]") == 2  # above, and among the findings
+    assert told.count("wrong [labels]") == 2  # at the top, and among the findings
     train = tmp_path / "train.jsonl"
     train.write_bytes(source.read_bytes())
     assay("dataset", "leakage", "datasets/small@v1", "--training", "train.jsonl")

@@ -1,4 +1,4 @@
-"""Where numbers come from: dirty trees, confounded arms, and the way back from a number to its bytes."""
+"""Where numbers come from: dirty trees, confounded arms, and tracing a number back to the files it was computed from."""
 
 import json
 import os
@@ -31,7 +31,7 @@ def git(folder: Path, *arguments: str) -> None:
 
 @pytest.fixture
 def repository(tmp_path, monkeypatch) -> Path:
-    """A clean repository, in which one works."""
+    """A clean repository, which is the working directory."""
     folder = tmp_path / "repository"
     folder.mkdir()
     (folder / "code.py").write_text("x = 1\n")
@@ -69,7 +69,7 @@ def test_a_folder_of_which_nobody_can_tell_is_refused(tmp_path, monkeypatch):
 
 def test_a_run_that_was_opened_on_a_dirty_tree_does_not_become_clean(repository, tmp_path):
     (repository / "code.py").write_text("x = 2\n")
-    arms = {"control": builders.variant("raises", above=0.5)}  # opens the run, and cannot finish it
+    arms = {"control": builders.variant("raises", above=0.5)}  # opens the run but cannot finish it
     with pytest.raises(Exception, match="could not be measured"):
         committed(tmp_path / "run", arms=arms)
     git(repository, "commit", "--quiet", "--all", "--message=second")
@@ -136,7 +136,7 @@ def test_an_arm_that_was_scored_under_other_flags_is_named_as_confounded(tmp_pat
 
 @pytest.fixture(scope="module")
 def two(tmp_path_factory) -> tuple[Path, Run, Run]:
-    """A run, and one with another cut of one arm and another batch size; `again` is the same in scores."""
+    """A folder with two runs in one ledger; in the second, the arm `better` has a different cut."""
     folder = tmp_path_factory.mktemp("two")
     first = committed(folder)
     arms = {**builders.ARMS, "better": builders.variant(cut=0.6)}

