@@ -107,7 +107,7 @@ def _is_up(place: Place) -> bool:
 
 
 def _autoscaling(address: str, max_nodes: int, idle_s: float) -> dict:
-    # Ray's wheel lacks the file that its own `fake_multinode` provider reads; the same class works as an external provider.
+    # Ray's wheel lacks a file of its `fake_multinode` provider; the same class works as an external provider.
     provider = {
         "type": "external",
         "module": "ray.autoscaler._private.fake_multi_node.node_provider.FakeMultiNodeProvider",

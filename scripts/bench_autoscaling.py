@@ -51,7 +51,7 @@ import numpy as np
 
 
 def sleepy(features, *, delay_s, flip_every):
-    """Wrong on every n-th row; sleeps once per batch, but not for single rows, which only the batch-size probe sends."""
+    """Wrong on every n-th row; sleeps once per batch, except for the batch-size probe's single rows."""
     x = features["x"]
     if len(x) > 1:
         time.sleep(delay_s)

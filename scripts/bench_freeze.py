@@ -34,7 +34,7 @@ MAX_RATIO = 3.0
 MAX_PEAK_BYTES = 1e9
 """The upper bound of a contender's peak memory; pyarrow has no bound."""
 MAX_GROWTH_BYTES = 64e6
-"""How much the peak memory of reading may grow from a quarter of the rows to all; not 0, because allocators vary."""
+"""How much the peak memory of reading may grow from a quarter of the rows to all; allocators make it vary."""
 
 CLASSES = ("refund", "delivery", "invoice", "other")
 SEGMENTS = ("de", "fr", "it", "es", "pl", "en-GB")
@@ -208,8 +208,8 @@ def main() -> None:
         is_exceeded |= contender == "read" and many - few > MAX_GROWTH_BYTES
         print(f"| {contender}, {suffix} | {few / 1e6:,.0f} MB | {many / 1e6:,.0f} MB |")
     print(
-        f"\nBounds: {MAX_RATIO:g} times pyarrow's CPU seconds; {MAX_PEAK_BYTES / 1e9:g} GB; from a quarter of the rows to "
-        f"all, the peak memory of reading grows by at most {MAX_GROWTH_BYTES / 1e6:g} MB."
+        f"\nBounds: {MAX_RATIO:g} times pyarrow's CPU seconds; {MAX_PEAK_BYTES / 1e9:g} GB; from a quarter of the rows "
+        f"to all, the peak memory of reading grows by at most {MAX_GROWTH_BYTES / 1e6:g} MB."
     )
     sys.exit(1 if is_exceeded and not options.quick else 0)  # times of few rows on a busy machine mean nothing
 

@@ -39,7 +39,7 @@ UNITS = (1, 7, 64)
 
 
 def scores_of(num_rows: int, num_arms: int) -> np.ndarray:
-    """Normal scores, rows x arms: the arms share a term for each row's difficulty and differ slightly in their means."""
+    """Normal scores, rows x arms: arms share a term for each row's difficulty and differ slightly in their means."""
     rng = np.random.default_rng(0)
     return rng.normal(size=(num_rows, 1)) + rng.normal(size=(num_rows, num_arms)) + 0.002 * np.arange(num_arms)
 

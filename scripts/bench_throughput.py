@@ -320,7 +320,7 @@ def pure(work: Workload, x: torch.Tensor, arms: list[torch.nn.Module]) -> Cost:
 
 
 def pure_at_once(work: Workload, x: torch.Tensor, folder: Path) -> Cost:
-    """The lower limit for concurrent slots: only the forward passes, in as many processes at once as there are slots."""
+    """The lower limit for concurrent slots: only forward passes, in as many processes as there are slots."""
     import ray
 
     @ray.remote(num_cpus=1)
@@ -499,7 +499,7 @@ def reads(bench: Bench) -> None:
 
 
 def read_path(dataset: Dataset) -> None:
-    """Prints how fast shards are read from S3, by Assay's store with its digest check and by two clients without one."""
+    """Prints how fast shards are read from S3, with Assay's digest check and by two clients without one."""
     import boto3
     from pyarrow import fs
 

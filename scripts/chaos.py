@@ -427,7 +427,7 @@ def main() -> None:
     results = []
     with stage(**size) as (bench, cluster, proxy, expected):
         print(
-            f"{size['num_arms']} arms x {size['num_units']} units, scores digest of the undisturbed run {expected.digest[:12]}\n"
+            f"{size['num_arms']} arms x {size['num_units']} units, undisturbed scores digest {expected.digest[:12]}\n"
         )
         for seed in range(options.seed, options.seed + (1 if options.quick else options.schedules)):
             faults = schedule(seed, quick=options.quick)
@@ -436,7 +436,8 @@ def main() -> None:
             outcomes = [f"{fault} {'-' if s is None else f'+{s:.1f}'}" for fault, s in result.recoveries_s]
             outcomes += [f"{fault} did not happen" for fault in result.missed]
             print(
-                f"seed {seed}: {'FAILED' if result.problems else 'ok'} in {result.seconds:.1f} s: {', '.join(outcomes)}",
+                f"seed {seed}: {'FAILED' if result.problems else 'ok'} in {result.seconds:.1f} s: "
+                f"{', '.join(outcomes)}",
                 flush=True,
             )
             for problem in result.problems:

@@ -135,7 +135,7 @@ class _Handler(BaseHTTPRequestHandler):
         """Prints nothing."""
 
     def _response(self, body: bytes) -> tuple[int, list[tuple[str, str]], bytes]:
-        """Sends the request to the server and returns status, headers and body; headers are kept, because they are signed."""
+        """Sends the request with its signed headers unchanged; returns the server's status, headers and body."""
         connection = http.client.HTTPConnection(self.server.upstream, timeout=_UPSTREAM_TIMEOUT_S)
         try:
             connection.putrequest(self.command, self.path, skip_host=True, skip_accept_encoding=True)

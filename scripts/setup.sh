@@ -11,7 +11,7 @@ if [ -x .venv/bin/assay ] && [ "$(cat "$stamp" 2>/dev/null)" = "$wanted" ]; then
   exit 0
 fi
 [ -d .package/assay/cluster ] || {
-  echo "error: .package/assay/cluster is not a link to the folder cluster; run 'git config core.symlinks true' and check out again" >&2
+  echo "error: .package/assay/cluster is not a symbolic link; run 'git config core.symlinks true' and check out again" >&2
   exit 2
 }
 "$python" -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] < (3, 13))' || {

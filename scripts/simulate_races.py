@@ -47,9 +47,9 @@ class World:
     Attributes:
         title: A description, for the table.
         num_units: Number of units; the last has half as many rows as the others.
-        kind: `binary`: 0/1 scores, higher is better; `losses`: skewed scores, lower is better; `rare`: 0/1 scores, where
-            one arm is best only because of a few units in which all others fail, and is worse in the rest; `heavy`:
-            sums over units with the tails of Student's t with 3 degrees of freedom.
+        kind: `binary`: 0/1 scores, higher is better; `losses`: skewed scores, lower is better; `rare`: 0/1 scores,
+            where one arm is best only because of a few units in which all others fail, and is worse in the rest;
+            `heavy`: sums over units with the tails of Student's t with 3 degrees of freedom.
         gains: `equal`: arms are equal; `little`: one arm is slightly better; `rest`: four arms are good, and the rest
             are clearly worse.
         unit_sd: Standard deviation of the units' effects, independent for each arm, as in sorted data.

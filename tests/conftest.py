@@ -73,7 +73,7 @@ def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> Non
     num_left_out = config.stash.get(_NUM_LEFT_OUT, 0)
     if num_left_out:
         terminalreporter.write_line(
-            f"left out: {num_left_out} extended tests (simulations, chaos schedules); run them with scripts/test.sh --all"
+            f"left out: {num_left_out} extended tests (simulations, chaos schedules); scripts/test.sh --all runs them"
         )
 
 
@@ -124,7 +124,7 @@ def s3() -> Iterator[S3Server]:
 
 @pytest.fixture(autouse=True)
 def _no_bare_names() -> Iterator[None]:
-    """Fails if Assay was imported without `assay.`: the linter bans such imports, this also catches names in strings."""
+    """Fails if Assay was imported without `assay.`; unlike the linter, this also catches names in strings."""
     yield
     bare = {"cluster", "evaluator", "manifests", "stats"} & sys.modules.keys()
     assert not bare, f"these modules were imported without 'assay.': {sorted(bare)}"

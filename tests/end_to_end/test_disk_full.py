@@ -1,4 +1,4 @@
-"""On a disk that is really full, a run ends with a clear error, leaves no partial files, and resumes once there is space."""
+"""On a disk that is really full, a run ends with a clear error and no partial files, and later resumes."""
 
 import json
 import subprocess

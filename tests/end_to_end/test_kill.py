@@ -1,4 +1,4 @@
-"""The driver is killed with SIGKILL: the resumed run has the digest of an undisturbed run and repeats no published unit."""
+"""After SIGKILL of the driver, the resumed run has the undisturbed digest and repeats no published unit."""
 
 import os
 import signal

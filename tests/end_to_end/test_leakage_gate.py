@@ -21,7 +21,7 @@ LOCATION = "datasets/small@v1"
 
 @pytest.fixture
 def folder(tmp_path, monkeypatch) -> Path:
-    """A folder with an experiment whose policy requires a search for leaks, and two training sets, one of which leaks."""
+    """A folder with an experiment whose policy requires a leak search, and two training sets, one leaking."""
     policy = {"kind": "Policy", "version": 1, "require": ["leakage"]}
     builders.write_experiment(tmp_path, suite={**builders.SUITE, "policy": policy})
     ours, others = builders.rows(200), builders.rows(300, seed=8)

@@ -1,4 +1,4 @@
-"""Where numbers come from: dirty trees, confounded arms, and tracing a number back to the files it was computed from."""
+"""Where numbers come from: dirty trees, confounded arms, and tracing a number back to its files."""
 
 import json
 import os

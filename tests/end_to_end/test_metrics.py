@@ -1,4 +1,4 @@
-"""Operating points, values per outcome, custom scorers and rankings in a complete run: decisions, records and errors."""
+"""Operating points, outcome values, custom scorers and rankings in complete runs: decisions, records, errors."""
 
 import json
 import sys

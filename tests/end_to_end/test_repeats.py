@@ -120,7 +120,7 @@ def test_each_pass_is_what_a_run_of_its_own_seed_gives(repeated, tmp_path, arm):
 
 @pytest.mark.parametrize("arm", ["noisy", "dropping"])
 def test_the_spread_and_the_noise_that_is_left_are_those_of_independent_passes(tmp_path, arm):
-    """Rows are Bernoulli: a repeat's accuracy has variance w (1 - w) / n, and a row's mean over k repeats w (1 - w) / k."""
+    """Rows are Bernoulli(w): a repeat's accuracy has variance w (1 - w) / n, a row's mean of k repeats w (1 - w) / k."""
     arms = {"control": ARMS["control"], arm: ARMS[arm]}
     variance = WRONG * (1 - WRONG)
     left = {}

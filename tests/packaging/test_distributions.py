@@ -1,4 +1,4 @@
-"""The wheel contains one package, `assay`, with all files that it reads; the source distribution builds the same wheel."""
+"""The wheel contains one package, `assay`, with all its files; the source distribution builds the same wheel."""
 
 import subprocess
 import sys
