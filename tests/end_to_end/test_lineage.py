@@ -101,7 +101,10 @@ def test_a_patch_that_was_kept_makes_the_same_tree_and_is_vouched_for(repository
     assert [problem.key for problem in verify_ledger(store).problems] == [kept.key]
     path.unlink()
     (problem,) = verify_ledger(store).problems
-    assert (problem.key, problem.problem) == (kept.key, f"is missing: run '{run.run_id}' was made with it")
+    assert (problem.key, problem.problem) == (
+        kept.key,
+        f"is missing: it holds the uncommitted changes of run '{run.run_id}'",
+    )
 
 
 def test_no_patch_is_kept_unless_it_is_asked_for(repository, tmp_path):

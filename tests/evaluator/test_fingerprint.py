@@ -1,4 +1,4 @@
-"""Digests of rows: equal rows, equal digest, whatever the chunks; other rows, another digest."""
+"""Digests of rows: equal for equal rows, however they are chunked, and different for different rows."""
 
 import hashlib
 import itertools

@@ -31,7 +31,7 @@ def _computed(measure, prediction, probabilities, labels, *, classes=(), piece=7
 
 
 def _sample(seed, *, num_classes, num_rows=60, levels=None):
-    """Logits that know a little of the labels; `levels` rounds them, which makes ties."""
+    """Logits that are weakly related to the labels; `levels` rounds them, which creates ties."""
     rng = np.random.default_rng(seed)
     labels = np.concatenate([np.arange(num_classes), rng.integers(0, num_classes, num_rows - num_classes)])
     logits = rng.normal(size=(num_rows, num_classes))

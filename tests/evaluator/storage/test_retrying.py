@@ -1,4 +1,4 @@
-"""What a run's stores do while the store behind them is away."""
+"""A run's stores retry while the wrapped store is unavailable."""
 
 import socket
 
@@ -11,7 +11,7 @@ from assay.evaluator.storage.retrying import RetryingStore
 
 
 class Flaky(MemoryStore):
-    """Fails its first calls; a listing fails amid its keys."""
+    """Fails its first calls. A listing fails in the middle."""
 
     def __init__(self, num_failures: int, error: type[Exception] = OutageError) -> None:
         super().__init__("flaky")
