@@ -1,4 +1,4 @@
-"""The same rows in every format, and the contract they keep."""
+"""The same rows in every format, and the contract that they pass."""
 
 import csv
 import gzip
@@ -37,7 +37,7 @@ EVERYTHING = contract(
 
 
 def rows(num_rows: int, *, seed: int = 5) -> list[dict]:
-    """Rows that keep `EVERYTHING`, as plain Python values."""
+    """Rows that pass `EVERYTHING`, as plain Python values."""
     random = np.random.default_rng(seed)
     return [
         {
@@ -58,7 +58,7 @@ def rows(num_rows: int, *, seed: int = 5) -> list[dict]:
 
 
 def write(path: Path, rows: list[dict]) -> Path:
-    """Writes the rows in the format of the suffixes; what is compressed has two members or frames."""
+    """Writes the rows in the format of the suffixes; compressed files have two members or frames."""
     if path.suffix in (".gz", ".zst"):
         compress = gzip.compress if path.suffix == ".gz" else zstandard.compress
         plain = write(path.with_suffix(""), rows)

@@ -1,4 +1,4 @@
-"""Findings beside a dataset: kept once, read back in order, and damage is seen."""
+"""Findings of a dataset: stored once, read back in order, and damage is detected."""
 
 import pytest
 

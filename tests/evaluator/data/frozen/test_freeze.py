@@ -97,7 +97,9 @@ def test_the_pieces_in_which_rows_come_do_not_show_in_the_shards(tmp_path, monke
             "y": rows % 3 == 0,
             "x": pa.array(rows, pa.float32()),
             "t": [str(row) for row in rows],
-            "n": pa.array(rows / 7, mask=rows % 50 > 45),  # other values lie under the nulls than a reader leaves there
+            "n": pa.array(
+                rows / 7, mask=rows % 50 > 45
+            ),  # the values under the nulls differ from those that readers leave there
             "m": pa.ExtensionArray.from_storage(
                 pa.fixed_shape_tensor(pa.bool_(), (3,)),
                 pa.FixedSizeListArray.from_arrays(pa.array(np.arange(12000) % 5 == 0), 3),
@@ -250,7 +252,7 @@ def test_a_full_temporary_folder_is_named(tmp_path):
     [
         # 4 bytes and a bool's 1: 64 MiB hold 13,421,772 rows, which is 13,107 batches of 1,024
         (SIMPLE, 13_107 * 1024),
-        # an image of 3 MiB: one batch is the least
+        # an image of 3 MiB: the minimum is one batch
         (tables.contract(SIMPLE.columns[0], Column(name="i", role="feature", type="float32", shape=(3, 512, 512))), 1024),
         # 1 byte, and 4 of the offset with 95 of text
         (tables.contract(SIMPLE.columns[0], Column(name="t", role="feature")), 655 * 1024),

@@ -1,4 +1,4 @@
-"""Stages of a stream in side threads: order kept, errors where they belong, never more than one item waiting."""
+"""Stages of a stream in background threads: order is kept, errors come in place, at most one item waits."""
 
 import threading
 import time
@@ -17,7 +17,7 @@ def counted(made: list[int], *, stop: int, fails_at: int | None = None):
 
 
 def settled(made: list[int]) -> list[int]:
-    """What has been made once nothing more is."""
+    """The items that have been produced once production has stopped."""
     while True:
         before = list(made)
         time.sleep(0.05)

@@ -1,4 +1,4 @@
-"""References by digest: the version that has it, or what there is instead."""
+"""References by digest: the version that has it, or an error that lists the existing ones."""
 
 import pytest
 

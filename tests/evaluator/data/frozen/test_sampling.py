@@ -1,4 +1,4 @@
-"""Samples: each stratum its part to the row, any row of it with the same chance, the same rows however they come."""
+"""Samples: exact shares of the strata, equal chances within each, and the same rows in whatever pieces they are added."""
 
 import json
 from collections import Counter
@@ -82,7 +82,7 @@ def test_parts_are_exact_to_less_than_one_row_and_add_up(counts, part):
     [
         # Quotas 4.7, 1.6, 1.58, 1.2, 0.6, 0.32: the example of the largest remainders (Hare's quota) in textbooks.
         ([47_000, 16_000, 15_800, 12_000, 6_100, 3_100], 10, [5, 2, 1, 1, 1, 0]),
-        ([1, 1, 1], 2, [1, 1, 0]),  # equal remainders: whoever comes first
+        ([1, 1, 1], 2, [1, 1, 0]),  # equal remainders: the first strata take precedence
         ([5, 5], 10, [5, 5]),
         ([3, 1], 1, [1, 0]),
     ],
@@ -98,7 +98,7 @@ def test_every_stratum_keeps_its_part_and_rows_their_order(tmp_path, stratify):
     assert len(kept) == 700
     assert kept == sorted(set(kept))
     strata = list(zip(*(rows[name].to_pylist() for name in stratify), strict=True)) if stratify else [()] * 5000
-    counts = Counter(strata)  # in the order in which they first come
+    counts = Counter(strata)  # in the order of first occurrence
     found = Counter(strata[key] for key in kept)
     assert [found[stratum] for stratum in counts] == allocation(list(counts.values()), 700)
 
@@ -118,7 +118,7 @@ def test_neither_the_size_of_blocks_nor_the_first_guess_shows(tmp_path, monkeypa
     monkeypatch.setattr(staging, "SHARD_BYTES", 1)  # rows wait in three files
     assert drawn(tmp_path / "three", rows, sample) == expected
     usual, top = row_keys(0, 3000, seed=5) >> np.uint64(9), np.uint64(2**64 - 2**55)
-    # All keys lie where nobody expects them, below and above, but in the same order.
+    # All keys are outside the expected interval, below and above, but in the same order.
     for name, keys_R in (("low", usual), ("high", usual | top)):
         monkeypatch.setattr(
             sampling, "row_keys", lambda first, num, *, seed, keys_R=keys_R: keys_R[first : first + num]

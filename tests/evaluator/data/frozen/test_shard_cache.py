@@ -1,4 +1,4 @@
-"""One host, many processes: each shard is fetched once, verified once a run, and never trusted when it is not whole."""
+"""One host, many processes: each shard is fetched once, verified once per run, and never trusted if incomplete."""
 
 import fcntl
 import multiprocessing
@@ -31,7 +31,7 @@ spawn = multiprocessing.get_context("spawn")
 
 
 class FarStore:
-    """A store that is not a folder of this host, and writes down each object that is got from it."""
+    """A store that is not a local folder, and records each object that is read from it."""
 
     def __init__(self, location: str, log: Path, delay_s: float = 0.0) -> None:
         self._store = open_store(location)
@@ -356,7 +356,7 @@ def test_what_nobody_used_for_a_day_is_removed_when_a_cache_is_opened(dataset, f
     assert list(run.iterdir()) == []
     os.utime(run, (yesterday, yesterday))
     cache(dataset, far, tmp_path)
-    assert run.exists()  # somebody has looked within the hour
+    assert run.exists()  # unused files were removed within the last hour
     os.utime(tmp_path / "cache" / "tidied", (time.time() - 4_000, time.time() - 4_000))
     cache(dataset, far, tmp_path)
     assert not run.exists()

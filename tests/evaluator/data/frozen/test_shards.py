@@ -1,4 +1,4 @@
-"""Reading back: the right rows from the right shards, every byte verified, nothing copied that need not be."""
+"""Reading back: the right rows from the right shards, every byte verified, copies only where necessary."""
 
 from pathlib import Path
 

@@ -80,7 +80,7 @@ def drawn_tables(draw) -> list[dict]:
     kinds = {name: draw(st.sampled_from(VALUES)) for name in names}
     label = draw(st.sampled_from([st.booleans(), st.integers(0, 3), st.sampled_from(["a", "b: c", "no"])]))
     kinds = {name: kind | st.none() if draw(st.booleans()) else kind for name, kind in kinds.items()}
-    # One column is always fit to be a feature.
+    # One column can always be a feature.
     return [
         {"label": draw(label), "row": row, **{name: draw(kind) for name, kind in kinds.items()}}
         for row in range(num_rows)
@@ -101,10 +101,10 @@ def test_any_rows_keep_the_contract_that_was_inferred_from_them(tmp_path_factory
     [
         (NUMBERS, {"type": "int64"}),
         (["1.5", "-2"] * 50, {"type": "float64"}),
-        (["0", "1"] * 50, {"type": "int64"}),  # could be bools, and loses nothing as whole numbers
+        (["0", "1"] * 50, {"type": "int64"}),  # could be bools, but integers lose nothing
         (["true", "false"] * 50, {"type": "bool"}),
         ([f"{row:03}" for row in range(100)], {"type": "string", "pattern": "[0-9]{3}"}),  # codes: zeros in front
-        (["12345678901234567890", *NUMBERS[1:]], {"type": "string"}),  # past int64, and too long for a float64
+        (["12345678901234567890", *NUMBERS[1:]], {"type": "string"}),  # outside int64, and too long for float64
         ([*NUMBERS[1:], "n/a"], {"type": "string"}),
         ([*NUMBERS[2:], "n/a", "NA"], {"type": "string"}),  # one of them is a text
         ([*NUMBERS[1:], "nan"], {"type": "float64", "nullable": True, "null_values": ("nan",)}),
@@ -244,7 +244,7 @@ def test_a_bad_line_of_json_is_named(tmp_path):
             b'{"y": 1, "x": "\\ud800"}\n',
             "no column other than the label.*; x: texts with half of a surrogate pair",
         ),
-        # Leaving the column out does not help: the row is wrong.
+        # Ignoring the column does not help: the row itself is invalid.
         ("rows.jsonl", b'{"y": 1, "x": 2, "z": 0}\n{"y": 1, "x": 2, "x": 3, "z": 0}\n', r"rows\.jsonl:2: x: "),
     ],
 )

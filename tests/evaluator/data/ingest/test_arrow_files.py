@@ -71,7 +71,7 @@ def test_a_tensor_is_read_from_every_kind_of_list(array, part):
     assert acceptable_tensor(array.type, column=IMAGE)
     converted = from_lists(array, column=IMAGE)
     assert not converted.refusals
-    # Not to_numpy_ndarray(): it forgets where a sliced array starts.
+    # Not to_numpy_ndarray(): it ignores the offset of a sliced array.
     found = np.array(converted.array.storage.to_pylist(), np.float32).reshape(-1, 2, 2)
     np.testing.assert_array_equal(found, VALUES[part])
 

@@ -54,7 +54,7 @@ BLOCK_BYTES = st.sampled_from([1, 7, 64, 1 << 22])
 
 
 def typed(name: str, value: object) -> object:
-    """What Python says a cell or JSON value is, in the type of its column.
+    """The value of a cell or JSON value according to Python, in the type of its column.
 
     Raises:
         ValueError: It is of no such type: it has to be refused.

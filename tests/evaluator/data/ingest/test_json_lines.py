@@ -1,4 +1,4 @@
-"""JSON lines against Python's own json reader: the same values, or a refusal; and the fast way gives the same as the slow one."""
+"""JSON lines against Python's json reader: the same values, or a refusal; and the fast way agrees with the slow one."""
 
 import io
 import json

@@ -1,4 +1,4 @@
-"""Texts as numbers: what is accepted, and that the fast road and the slow one agree."""
+"""Texts as numbers: what is accepted, and that the fast and the slow way agree."""
 
 import numpy as np
 import pyarrow as pa
@@ -39,7 +39,7 @@ from assay.evaluator.data.ingest.text_values import from_texts
     ],
 )
 def test_a_text_is_accepted_or_refused(type_name, text, value):
-    # A null beside it stays null, on both roads.
+    # A null next to it stays null, either way.
     converted = from_texts(pa.array([None, text]), type_name=type_name)
     assert converted.array[0].as_py() is None
     if value is None:

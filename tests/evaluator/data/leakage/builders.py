@@ -19,7 +19,7 @@ Y = Column(name="y", role="label", type="int64")
 
 
 def frozen(folder: Path, columns: Sequence[Column], rows: dict, *, name: str = "test", shard_rows: int | None = None):
-    """Rows, by column, as NAME@v1 in the folder's store, which is given with it."""
+    """Freezes rows, given by column, as NAME@v1 in the folder's store; returns the dataset and the store."""
     folder.mkdir(exist_ok=True, parents=True)
     pq.write_table(pa.table(rows), folder / f"{name}.parquet")
     contract = Contract(kind="Contract", version=1, columns=tuple(columns))
@@ -29,7 +29,7 @@ def frozen(folder: Path, columns: Sequence[Column], rows: dict, *, name: str = "
 
 
 def train(folder: Path, rows: dict, *, name: str = "train.parquet") -> str:
-    """Rows, by column, as a file to learn from."""
+    """Writes rows, given by column, as a training file."""
     pq.write_table(pa.table(rows), folder / name)
     return str(folder / name)
 
@@ -44,14 +44,14 @@ def overlap(found: Leakage, kind: str) -> Overlap:
 
 
 def vocabulary(size: int, *, seed: int = 3) -> np.ndarray:
-    """Words of 2 to 10 letters, the short ones first, as in language the common ones are short."""
+    """Words of 2 to 10 letters, short ones first, because frequent words are short."""
     random = np.random.default_rng(seed)
     lengths = np.sort(random.integers(2, 11, size))
     return np.array(["".join(random.choice(list("abcdefghijklmnopqrstuvwxyz"), length)) for length in lengths])
 
 
 def texts(num_rows: int, words: np.ndarray, *, seed: int, num_words: int = 40) -> list[list[str]]:
-    """Texts of about so many words, the n-th word about 1/n as common as the first."""
+    """Texts of about the given number of words; the n-th word is about 1/n as frequent as the first."""
     random = np.random.default_rng(seed)
     ranks = np.minimum((random.pareto(0.6, (num_rows, num_words)) * 8).astype(int), len(words) - 1)
     lengths = random.integers(num_words * 3 // 4, num_words * 5 // 4, num_rows).clip(max=num_words)

@@ -1,4 +1,4 @@
-"""What was planted is found: 1 % of rows in a training set as they are, 1 % with small edits, and little else."""
+"""Planted leaks are found: 1 % of the rows unchanged in a training set, 1 % with small edits, and few others."""
 
 import numpy as np
 import pytest
@@ -45,7 +45,7 @@ def test_planted_texts_are_found_and_few_others(tmp_path):
 @pytest.mark.parametrize("num_noisy", [3, 16])
 def test_planted_numbers_are_found_and_few_others(tmp_path, num_noisy):
     random = np.random.default_rng(5)
-    # Correlated, and of very different sizes, as columns of real tables are.
+    # Correlated and on very different scales, like the columns of real tables.
     mixing, sizes = random.normal(size=(16, 16)), 10.0 ** random.integers(-3, 4, 16)
     ours, theirs = ((random.normal(size=(NUM_ROWS, 16)) @ mixing) * sizes for _ in range(2))
     at = random.choice(NUM_ROWS, 2 * PLANTED, replace=False)

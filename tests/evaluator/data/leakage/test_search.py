@@ -1,4 +1,4 @@
-"""Each kind of leak on small rows: what counts, what does not, and where it is said to stand."""
+"""Each kind of leak on small tables: what counts, what does not, and which place is reported."""
 
 import gzip
 import json

@@ -1,4 +1,4 @@
-"""A feature that alone tells the label is named; an id, noise, and what is merely useful are not."""
+"""A single feature that predicts the label is reported; an id, noise and merely useful features are not."""
 
 import numpy as np
 import pyarrow as pa
@@ -22,7 +22,7 @@ def skill(values, kind: str, *, label=LABEL, labels=LABELS) -> tuple[float, str]
 def test_a_feature_that_tells_the_label_is_seen_however_it_tells_it():
     assert skill(IS_SPAM, "bool") == (1.0, "value")
     codes = np.where(IS_SPAM, RANDOM.choice([3, 7], NUM_ROWS), RANDOM.choice([1, 5, 9], NUM_ROWS))
-    assert skill(codes, "int64")[0] == 1.0  # no threshold tells it
+    assert skill(codes, "int64")[0] == 1.0  # no threshold separates the labels
     told, how = skill(RANDOM.normal(size=NUM_ROWS) + 30 * IS_SPAM, "float64")
     assert (told > 0.97, how) == (True, "bins")
     assert skill(np.where(IS_SPAM, " Junk", "fine"), "string") == (1.0, "value")

@@ -1,4 +1,4 @@
-"""Profiles: near the truth, the same however rows come, small however many there are."""
+"""Profiles: accurate, the same in whatever pieces rows are added, and small however many rows there are."""
 
 import datetime as dt
 
@@ -144,7 +144,7 @@ def test_a_mean_past_the_range_of_floats_is_none():
 )
 def test_many_different_values_are_estimated_to_within_a_few_percent(values):
     distinct = Distinct()
-    for start in range(0, 2 * len(values), 50_000):  # everything stands twice
+    for start in range(0, 2 * len(values), 50_000):  # every value occurs twice
         distinct.take(values.slice(start % len(values), 50_000))
     assert distinct.counts is None
     assert distinct.num_distinct == pytest.approx(len(values.unique()), rel=0.05)

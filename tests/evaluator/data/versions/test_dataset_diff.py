@@ -1,4 +1,4 @@
-"""Diffs: what changed in contracts and rows, told by id where there is one and by content where there is none."""
+"""Diffs: the changes of contracts and rows, matched by id if there are ids and by content otherwise."""
 
 import numpy as np
 import pytest
@@ -92,12 +92,12 @@ def test_only_some_of_many_rows_are_named(tmp_path):
 
 def test_without_ids_rows_are_told_apart_by_what_they_hold(tmp_path):
     later = changed(ROWS, 700, label="no")
-    later = changed(later, 701, wide=-0.5)  # one that went and one that came
-    later = [*later[1:], ROWS[5]]  # the same row twice is another row
+    later = changed(later, 701, wide=-0.5)  # one removed and one added
+    later = [*later[1:], ROWS[5]]  # a repeated row counts as an added row
     found = compared(tmp_path, ROWS, later, contract=WITHOUT_IDS).rows
     assert (found.matched_by, found.num_added, found.num_removed, found.num_changed) == ("content", 2, 2, 0)
     assert found.removed == ("row 0", "row 701")
-    assert set(found.added) <= {"row 4", "row 700"}  # either of the two that are the same may be the new one
+    assert set(found.added) <= {"row 4", "row 700"}  # either of the two equal rows may count as the added one
     assert [each.model_dump() for each in found.relabelled] == [{"row": "row 699", "earlier": "yes", "later": "no"}]
 
 

@@ -1,4 +1,4 @@
-"""Drift: verdicts past threshold and chance, and small versions that do not cry wolf."""
+"""Drift: reported above threshold and chance bound only, without false alarms on small versions."""
 
 import numpy as np
 import pyarrow as pa
@@ -16,7 +16,7 @@ TYPES = {"float64": pa.float64(), "string": pa.string(), "int64": pa.int64(), "b
 
 
 def compared(earlier: dict, later: dict, *, types: dict[str, str], drift_of: dict | None = None, **contract):
-    """The verdicts of columns that are given as lists; all are nullable info, but for a label and a feature."""
+    """The drift of columns given as lists; all are nullable and of role info, except a label and a feature."""
     columns = tuple(
         Column(name=name, role="info", type=kind, nullable=True, drift=(drift_of or {}).get(name))
         for name, kind in types.items()

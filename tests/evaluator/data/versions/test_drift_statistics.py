@@ -1,4 +1,4 @@
-"""Drift statistics as SciPy has them, or as a hand computes them."""
+"""Drift statistics compared with SciPy, or with values computed by hand."""
 
 import numpy as np
 import pytest
