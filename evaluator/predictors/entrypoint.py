@@ -43,12 +43,12 @@ def resolve_entrypoint(entrypoint: str) -> Callable[..., Any]:
         ) from error
     function = getattr(module, function_name, None)
     if not callable(function):
-        known = [name for name, value in vars(module).items() if callable(value) and not name.startswith("_")]
+        functions = [name for name, value in vars(module).items() if callable(value) and not name.startswith("_")]
         raise VariantError(
             f"module '{module_name}' has no function '{function_name}'",
             field="entrypoint",
             value=entrypoint,
-            remedy=did_you_mean(function_name, known),
+            remedy=did_you_mean(function_name, functions),
         )
     return function
 
@@ -96,14 +96,14 @@ def check_parameters(
     try:
         signature.bind(*[None] * num_leading, **parameters)
     except TypeError as error:
-        known = list(signature.parameters)[num_leading:]
-        unknown = [name for name in parameters if name not in known]
+        accepted = list(signature.parameters)[num_leading:]
+        unknown = [name for name in parameters if name not in accepted]
         raise VariantError(
             f"'{entrypoint}' cannot be called with these arguments: {error}",
             field="parameters",
             value=dict(parameters),
             bound=f"{entrypoint.partition(':')[2]}{signature}",
-            remedy=did_you_mean(unknown[0], known) if unknown else "",
+            remedy=did_you_mean(unknown[0], accepted) if unknown else "",
         ) from None
 
 
@@ -187,16 +187,16 @@ def _location(module_name: str) -> str | None:
 
 def _no_module(entrypoint: str, module_name: str) -> VariantError:
     """The error that names the first missing part of a dotted module name and the most similar existing name."""
-    missing, known = module_name, [module.name for module in pkgutil.iter_modules()]
+    missing, siblings = module_name, [module.name for module in pkgutil.iter_modules()]
     parts = module_name.split(".")
     for length in range(1, len(parts) + 1):
         missing, parent = ".".join(parts[:length]), ".".join(parts[: length - 1])
         if parent:
             paths = getattr(sys.modules.get(parent), "__path__", [])
-            known = [module.name for module in pkgutil.iter_modules(paths, prefix=f"{parent}.")]
+            siblings = [module.name for module in pkgutil.iter_modules(paths, prefix=f"{parent}.")]
         if missing not in sys.modules:
             break
-    near = did_you_mean(missing, known)
+    near = did_you_mean(missing, siblings)
     return VariantError(
         f"module '{missing}' does not exist",
         field="entrypoint",

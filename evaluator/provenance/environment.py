@@ -144,5 +144,5 @@ def _gpu_driver() -> str | None:
     file = _NVIDIA / "version"
     if not file.is_file():
         return None
-    words = file.read_text().splitlines()[0].split()
-    return next((word for word in words if word[0].isdigit()), " ".join(words))
+    fields = file.read_text().splitlines()[0].split()
+    return next((field for field in fields if field[0].isdigit()), " ".join(fields))
