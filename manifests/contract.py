@@ -100,7 +100,8 @@ class RowSample(Manifest):
     """Freezes a random sample of the rows, optionally stratified.
 
     The same rows in the same order with the same seed give the same sample. All rows are checked against the contract,
-    sampled or not; the dataset's profile describes the sampled rows only."""
+    sampled or not; the dataset's profile describes the sampled rows only.
+    """
 
     rows: int = Field(ge=1)
     """Number of rows in the sample. The source must have at least as many."""

@@ -213,7 +213,10 @@ def test_rankings_are_compared_query_by_query(place):
 @pytest.mark.parametrize(
     ("more", "words"),
     [
-        ({"cluster": None}, "plan.columns.cluster must name the dataset's cluster column, which identifies the queries"),
+        (
+            {"cluster": None},
+            "plan.columns.cluster must name the dataset's cluster column, which identifies the queries",
+        ),
         ({"cluster": None, "role": "segment"}, "plan.columns.cluster"),
         ({"role": "segment"}, "the dataset has no cluster column of that name"),
     ],
