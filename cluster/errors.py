@@ -1,15 +1,15 @@
-"""What can go wrong with a run as a whole; the tree is drawn in manifests/errors.py."""
+"""Errors of a run as a whole. The error tree is drawn in manifests/errors.py."""
 
 from assay.manifests.errors import AssayError
 
 
 class RunError(AssayError):
-    """A run could not be finished; what was published stays, and the same command goes on from there."""
+    """A run could not be finished. Published units are kept; the same command resumes from them."""
 
 
 class StoppedError(RunError):
-    """A run was told to stop, or its budget is spent: what was whole is committed, and what was published stays."""
+    """A run was stopped or exhausted its budget. Complete arms are committed and published units are kept."""
 
 
 class NoAnswerError(RunError):
-    """The head of a cluster does not answer now; it may later."""
+    """The cluster's head node does not answer at the moment; a later call may succeed."""

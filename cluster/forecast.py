@@ -1,4 +1,4 @@
-"""Forecast: what a run would take, before anything of it is begun or written."""
+"""Forecast of a run's time and cost, before anything is started or written."""
 
 import time
 from collections.abc import Mapping, Sequence
@@ -20,27 +20,27 @@ from assay.manifests.spent import Spent
 
 _NUM_BATCHES = 4
 _TRIALS_S = 30.0
-"""After so many seconds only code of which nothing is known yet is still tried."""
+"""Seconds of trials after which an arm whose entrypoint has been timed reuses that timing."""
 
 
 @dataclass(frozen=True)
 class ArmForecast:
-    """What one arm would take.
+    """Forecast of one arm.
 
     Attributes:
-        arm: Its name.
-        num_units_there: Units that this run has in the ledger.
-        num_units_reused: Units that other runs have scored, by their keys; whether they were scored on the same
-            kind of device is seen only when they are reused.
-        num_units: Units that are to be evaluated.
-        num_rows: Their rows.
-        seconds_per_row: Of a slot.
-        setup_s: Seconds for loading and probing it, once a slot.
-        source: Where these are from.
-        slot_s: Seconds of slots that it would take.
-        gpu_s: Seconds of GPUs.
-        price: What that costs.
-        problem: Why nothing can be said; empty if it can.
+        arm: The arm's name.
+        num_units_there: Units that this run already has in the ledger.
+        num_units_reused: Units with the same keys that other runs have scored. Whether those were scored on the same
+            class of device is checked only when the run reuses them.
+        num_units: Units that remain to be evaluated.
+        num_rows: Rows in those units.
+        seconds_per_row: Slot-seconds per row; None if unknown or nothing remains.
+        setup_s: Seconds to load and probe the variant, once per slot; None if unknown or nothing remains.
+        source: Where the two times come from: an earlier run, or a trial in this process.
+        slot_s: Forecast slot-seconds.
+        gpu_s: Forecast GPU-seconds.
+        price: Forecast price, by the experiment's prices.
+        problem: Why the arm could not be forecast; empty if it could.
     """
 
     arm: str
@@ -59,25 +59,25 @@ class ArmForecast:
 
 @dataclass(frozen=True)
 class Forecast:
-    """What a run would take.
+    """Forecast of a run.
 
     Attributes:
-        run_id: The run.
-        committed: Whether the ledger has all of it already.
+        run_id: ID of the run.
+        committed: Whether the run is already committed in the ledger.
         num_units: Units per arm.
         num_rows: Rows per arm.
-        num_slots: Slots at once.
-        slots_known: False if that is as many as have work, since only the cluster knows for how many it has room.
-        num_waves: How often each slot takes an arm.
-        slot_hours: Hours of slots.
-        gpu_hours: Hours of GPUs.
-        price: What it costs by the experiment's prices.
-        wall_s: Seconds from the first slot's start to the last one's end, with that many slots.
-        is_complete: Whether every arm's share is in these numbers.
-        in_a_race: Whether arms may be eliminated early, which makes all of it upper bounds.
-        exceeds: The hard bounds that it would pass, in words.
-        warnings: The soft bounds that it would pass, in words.
-        arms: Arm by arm, in the experiment's order.
+        num_slots: Number of concurrent slots.
+        slots_known: False if the cluster decides how many slots start; `num_slots` is then one for all pending work.
+        num_waves: Number of arms (with replicas: shares of arms) that each slot works through, rounded up.
+        slot_hours: Slot-hours.
+        gpu_hours: GPU-hours.
+        price: Price, by the experiment's prices.
+        wall_s: Seconds from the start of the first slot to the end of the last, with `num_slots` slots.
+        is_complete: Whether every arm could be forecast. If not, the totals lack some arms.
+        in_a_race: Whether a race may eliminate arms early, which makes all totals upper bounds.
+        exceeds: Message about the budget limit that the run would reach; empty if none.
+        warnings: Messages about the budget warnings that the run would trigger.
+        arms: Forecasts of the arms, in the experiment's order.
     """
 
     run_id: str
@@ -98,27 +98,27 @@ class Forecast:
     arms: tuple[ArmForecast, ...]
 
     def to_json(self) -> dict[str, Any]:
-        """As JSON."""
+        """The forecast as plain JSON values."""
         return {**asdict(self), "warnings": list(self.warnings), "arms": [asdict(arm) for arm in self.arms]}
 
 
 def forecast(prepared: Prepared, *, in_process: bool, reuses: bool = True) -> Forecast:
-    """What a prepared run would take. Reads the ledger and writes nothing there.
+    """Forecasts the time and cost of a prepared run. Reads the ledger and writes nothing.
 
-    Arms that earlier runs know take as long as they did there. Of the others a few batches are evaluated in this
-    process, on its device: on a cluster's machines they may take another time.
+    Arms that earlier runs have scored are assumed to take as long as there. Of each other arm a few batches are timed in
+    this process, on its device; on the machines of a cluster they may take more or less time.
 
     Args:
         prepared: The run.
-        in_process: Whether it would have its one slot in this process.
-        reuses: Whether it would reuse units of other runs.
+        in_process: Whether the run would have its only slot in this process.
+        reuses: Whether the run would reuse units of other runs.
     """
     run, experiment, store = prepared.run, prepared.run.experiment, prepared.store
     past = reader.opened_runs(store)
     units = {arm.name: _units(prepared, arm.name, past, reuses=reuses) for arm in experiment.arms}
     paces = throughput_history.paces(store, run, runs=past)
-    tried, problems = _tried(prepared, [arm for arm in units if units[arm].left and arm not in paces])
-    paces |= tried
+    timed, problems = _timed(prepared, [arm for arm in units if units[arm].left and arm not in paces])
+    paces |= timed
     arms = tuple(
         _arm_forecast(prepared, arm, units[arm.name], pace=paces.get(arm.name), problem=problems.get(arm.name, ""))
         for arm in experiment.arms
@@ -151,12 +151,12 @@ def forecast(prepared: Prepared, *, in_process: bool, reuses: bool = True) -> Fo
 
 @dataclass(frozen=True)
 class _Units:
-    """One arm's units.
+    """Units of one arm.
 
     Attributes:
-        num_there: Those that this run has in the ledger.
-        num_reused: Those that other runs have scored.
-        left: The indices of those that are to be evaluated.
+        num_there: Units that this run already has in the ledger.
+        num_reused: Units that other runs have scored.
+        left: Indices of the units that remain to be evaluated.
     """
 
     num_there: int
@@ -166,10 +166,10 @@ class _Units:
 
 def _units(prepared: Prepared, arm: str, past: Sequence[OpenedRun], *, reuses: bool) -> _Units:
     run, store = prepared.run, prepared.store
-    there = set(reader.stored_units(store, run.run_id, arm))
-    reused = reuse.available(run, arm, store=store, sources=past) - there if reuses else set[int]()
-    left = [index for index in range(prepared.num_units) if index not in there | reused]
-    return _Units(len(there), len(reused), () if prepared.committed else tuple(left))
+    stored = set(reader.stored_units(store, run.run_id, arm))
+    reused = reuse.available(run, arm, store=store, sources=past) - stored if reuses else set[int]()
+    left = [index for index in range(prepared.num_units) if index not in stored | reused]
+    return _Units(len(stored), len(reused), () if prepared.committed else tuple(left))
 
 
 def _arm_forecast(prepared: Prepared, arm: Arm, units: _Units, *, pace: Pace | None, problem: str) -> ArmForecast:
@@ -208,7 +208,7 @@ def _openings(experiment: Experiment, arm: ArmForecast) -> int:
 
 
 def _slots(experiment: Experiment, arms: Sequence[ArmForecast], *, in_process: bool) -> tuple[int, bool]:
-    """How many slots there would be at once, and whether that is known."""
+    """The number of concurrent slots, and whether it is known."""
     most = sum(_openings(experiment, arm) for arm in arms)
     if in_process:
         return min(most, 1), True
@@ -216,8 +216,8 @@ def _slots(experiment: Experiment, arms: Sequence[ArmForecast], *, in_process: b
     return (most, most == 0) if bound is None else (min(most, bound), True)
 
 
-def _tried(prepared: Prepared, arms: Sequence[str]) -> tuple[dict[str, Pace], dict[str, str]]:
-    """The pace of arms of which no run knows, from a few batches here, and why there is none for the others."""
+def _timed(prepared: Prepared, arms: Sequence[str]) -> tuple[dict[str, Pace], dict[str, str]]:
+    """Times a few batches of arms that no run has scored. Returns paces, and the error of each arm that failed."""
     paces: dict[str, Pace] = {}
     problems: dict[str, str] = {}
     if not arms:
@@ -238,7 +238,7 @@ def _tried(prepared: Prepared, arms: Sequence[str]) -> tuple[dict[str, Pace], di
                 problems[arm] = one_line(error)
                 continue
             seconds_per_row = trial.seconds / trial.num_rows
-            source = f"{trial.num_rows} rows probed in this process on {trial.device}"
+            source = f"{trial.num_rows} rows timed in this process on {trial.device}"
             paces[arm] = Pace(seconds_per_row, trial.setup_s, source)
             by_code.setdefault(code, Pace(seconds_per_row, trial.setup_s, f"{source}, arm '{arm}'"))
     finally:
@@ -247,9 +247,9 @@ def _tried(prepared: Prepared, arms: Sequence[str]) -> tuple[dict[str, Pace], di
 
 
 def _first_of_its_code(arms: Sequence[str], entrypoints: Mapping[str, str]) -> dict[str, int]:
-    """Orders arms so that every code is tried once before any is twice."""
+    """Sort keys that put one arm of every entrypoint before the second of any."""
     seen: dict[str, int] = {}
-    turn = {}
+    position = {}
     for arm in arms:
-        turn[arm] = seen[entrypoints[arm]] = seen.get(entrypoints[arm], -1) + 1
-    return turn
+        position[arm] = seen[entrypoints[arm]] = seen.get(entrypoints[arm], -1) + 1
+    return position

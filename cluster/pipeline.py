@@ -1,4 +1,4 @@
-"""resolve -> evaluate -> analyse -> gate -> commit: one experiment, from its file to a committed run."""
+"""Runs one experiment, from its file to a committed run: resolve -> evaluate -> analyse -> gate -> commit."""
 
 import json
 import os
@@ -33,23 +33,23 @@ from assay.manifests.run import Run
 from assay.manifests.spent import Spent
 
 ProgressCallback = Callable[[str, int], None]
-"""Called with an arm's name and how many of its units are published more than before."""
+"""Called with an arm's name and how many more of its units are in the ledger."""
 
 
 @dataclass(frozen=True)
 class Prepared:
-    """An experiment that was checked, and the run it belongs to.
+    """A checked experiment and its run.
 
     Attributes:
-        run: The run as it will be, or is, recorded.
+        run: The run as it is, or will be, recorded.
         dataset: The frozen dataset.
         store: The ledger.
         units: The dataset's units.
-        import_paths: Where entrypoints may be imported from.
-        committed: Whether the ledger has the whole run already.
-        weights_bytes: Per arm, the size of its weights.
-        named_by_digest: Whether the experiment names its dataset by a digest, and not by a version.
-        findings: What is known of the dataset.
+        import_paths: Folders that entrypoints may be imported from.
+        committed: Whether the run is committed already, with every arm complete or eliminated.
+        weights_bytes: Per arm, the size of its weights in bytes.
+        named_by_digest: Whether the experiment names its dataset by digest rather than by version.
+        findings: Findings about the dataset.
     """
 
     run: Run
@@ -69,14 +69,14 @@ class Prepared:
 
 
 def prepare(experiment_file: str, *, ledger: str | None = None) -> Prepared:
-    """Reads and resolves an experiment; writes nothing but, in a submitted job, which run it is.
+    """Reads, checks and resolves an experiment. Writes nothing, except the run's name in a submitted job.
 
     Args:
-        experiment_file: Its path.
-        ledger: Where evidence is kept; None: where the experiment says.
+        experiment_file: The path of the experiment file.
+        ledger: The ledger's location; None: as the experiment says.
 
     Raises:
-        InvalidInput: Something in it cannot be used.
+        InvalidInput: Something in the experiment cannot be used.
     """
     paths = resolve.import_paths(experiment_file)
     as_written = resolve.read_experiment(experiment_file)
@@ -105,17 +105,20 @@ def prepare(experiment_file: str, *, ledger: str | None = None) -> Prepared:
 
 
 def run(prepared: Prepared, *, in_process: bool, on_progress: ProgressCallback, reuses: bool = True) -> None:
-    """Brings a prepared run to its commit, from wherever an earlier driver left it. A committed run is left alone.
+    """Runs a prepared experiment until it is committed, resuming what earlier drivers left unfinished.
+
+    Does nothing if the run is committed already.
 
     Args:
         prepared: The run.
-        in_process: Whether slots live in this process rather than on Ray.
+        in_process: Whether to score units in this process rather than on Ray.
         on_progress: Called for every unit that is in the ledger.
-        reuses: Whether units that other runs of the ledger have scored are reused.
+        reuses: Whether to reuse units that other runs of the ledger have scored.
 
     Raises:
-        StoppedError: It was told to stop, or its budget is spent; arms that were whole are committed.
-        AssayError: It could not be finished; what was published stays.
+        StoppedError: The run was asked to stop, or its budget is exhausted. Complete arms are committed, unless there
+            is nothing to compare.
+        AssayError: The run could not be finished; published units stay in the ledger.
     """
     if prepared.committed:
         return
@@ -126,7 +129,7 @@ def run(prepared: Prepared, *, in_process: bool, on_progress: ProgressCallback, 
         prepared.run,
         num_units=prepared.num_units,
         num_rows=prepared.dataset.num_rows,
-        store=prepared.store,  # not a patient one: a report of progress does not hold the run up
+        store=prepared.store,  # without retries: reporting progress must not delay the run
         submission_id=os.environ.get(SUBMISSION_VARIABLE, ""),
         on_progress=on_progress,
     )
@@ -140,9 +143,9 @@ def run(prepared: Prepared, *, in_process: bool, on_progress: ProgressCallback, 
             reporter.add_existing_unit(receipt)
         cancelled = reporter.poll_cancelled()
         if cancelled:
-            raise StoppedError(f"nothing was begun: {cancelled}; submit it again to go on")
+            raise StoppedError(f"nothing was started: {cancelled}; submit it again to resume")
         with open_executor(PublishUnit(), in_process=in_process) as executor:
-            stop = until_committed.enter_context(stopping.on_sigterm())  # after Ray has set its own
+            stop = until_committed.enter_context(stopping.on_sigterm())  # after Ray has set its own handler
             if not in_process:
                 from assay.cluster.on_ray.prometheus import PrometheusGauges
 
@@ -178,27 +181,28 @@ def run(prepared: Prepared, *, in_process: bool, on_progress: ProgressCallback, 
 
 
 def _budget_left(run: Run, store: Store, past: Sequence[OpenedRun], *, spent: Spent) -> BudgetCheck:
-    """What the run may spend.
+    """The budgets of the run and its project.
 
     Raises:
-        StoppedError: Its earlier drivers, or other runs of its project, have spent all of it.
+        StoppedError: The run's earlier drivers, or other runs of its project, have exhausted one of them.
     """
     budget = projects.budget_check(store, run, runs=past)
     exceeded = budget.exceeded(spent)
     if exceeded:
-        raise StoppedError(f"nothing was begun: {exceeded}; give it a larger budget to go on")
+        raise StoppedError(f"nothing was started: {exceeded}; raise the budget to resume")
     return budget
 
 
 def _opened(prepared: Prepared, store: Store, *, in_process: bool) -> Run:
-    """The run as the ledger has recorded it, now or earlier, with the experiment as it is today.
+    """Records the run in the ledger, unless it was before, and returns the record with today's experiment.
 
-    Where things lie and what may be spent is no part of a run's identity: today's word counts, not the record's.
+    Locations, resources and budgets are not part of a run's identity: they count as the experiment gives them today,
+    not as they were recorded.
     """
     experiment = prepared.run.experiment
     writer.open_ledger(store)
     opened = writer.open_run(store, _with_lineage(prepared, store, in_process=in_process))
-    if experiment.require_clean:  # its first units may have been made without this wish
+    if experiment.require_clean:  # the run may have been opened before this was required
         lineage.check_clean(opened.lineage)
     return opened.model_copy(update={"experiment": experiment})
 
@@ -212,8 +216,8 @@ def _cheapest_first(prepared: Prepared, run: Run, store: Store, past: Sequence[O
 
 
 def _run(experiment: Experiment, dataset: Dataset, import_paths: Sequence[str]) -> Run:
-    found = lineage.captured(experiment, import_paths=import_paths)
-    environment: dict[str, Any] = dict(found.identity)
+    captured = lineage.captured(experiment, import_paths=import_paths)
+    environment: dict[str, Any] = dict(captured.identity)
     digest = experiment.digest()
     return Run(
         run_id=f"{experiment.name}-{digest.removeprefix('sha256:')[:12]}",
@@ -228,37 +232,37 @@ def _run(experiment: Experiment, dataset: Dataset, import_paths: Sequence[str]) 
         dataset_description=dataset.contract.description,
         dataset_check=dataset.check,
         unit_keys=reuse.unit_keys(experiment, dataset_digest=dataset.digest(), environment=environment),
-        lineage=found,
+        lineage=captured,
         opened_at=events.utc_now(),
     )
 
 
 def _with_lineage(prepared: Prepared, store: Store, *, in_process: bool) -> Run:
-    """The run with what its lineage lacks until it begins: where slots live, findings and, if asked for, uncommitted changes."""
+    """The run with its lineage completed: the executor, dataset findings and, with `store_patch`, uncommitted changes."""
     run = prepared.run
-    found: dict[str, Any] = {
+    circumstance: dict[str, Any] = {
         **run.lineage.circumstance,
         "executor": executor_name(in_process=in_process),
         dataset_findings.LINEAGE_FIELD: dataset_findings.as_lineage(prepared.findings),
     }
-    if run.experiment.store_patch and found["source"]["is_dirty"]:
-        found["source"] = {
-            **found["source"],
+    if run.experiment.store_patch and circumstance["source"]["is_dirty"]:
+        circumstance["source"] = {
+            **circumstance["source"],
             "patch": writer.keep_patch(store, repository.patch(without=lineage.stores_of(run.experiment))),
         }
-    return run.model_copy(update={"lineage": run.lineage.model_copy(update={"circumstance": found})})
+    return run.model_copy(update={"lineage": run.lineage.model_copy(update={"circumstance": circumstance})})
 
 
 def executor_name(*, in_process: bool) -> str:
-    """Where slots live, as lineages call it."""
+    """The executor's name in lineages."""
     return "in_process" if in_process else "ray"
 
 
 def _superseding(run: Run) -> Run:
-    """The next run of the same experiment: some arms of the last one are not finished, and nothing recorded is changed."""
+    """The next run of an experiment whose last run was committed with unfinished arms: committed runs never change."""
     name, _, digest = run.run_id.rpartition("-")
-    digest, _, repeat = digest.partition(".")
-    return run.model_copy(update={"run_id": f"{name}-{digest}.{int(repeat or 1) + 1}", "supersedes": run.run_id})
+    digest, _, number = digest.partition(".")
+    return run.model_copy(update={"run_id": f"{name}-{digest}.{int(number or 1) + 1}", "supersedes": run.run_id})
 
 
 def _device_class(experiment: Experiment, accelerator_type: str, *, in_process: bool) -> str:
@@ -270,7 +274,7 @@ def _device_class(experiment: Experiment, accelerator_type: str, *, in_process: 
 
 
 def open_executor(work: UnitWork, *, in_process: bool) -> AbstractContextManager[Executor]:
-    """Where slots live that do such work: in this process, or on Ray."""
+    """An executor whose slots do this work, in this process or on Ray."""
     if in_process:
         return nullcontext(LocalExecutor(work))
     session.secure()

@@ -1,1 +1,1 @@
-"""One unit, one variant, one process: torch and pyarrow; no Ray, no statistics."""
+"""Scores one unit of one variant in one process: torch and pyarrow, but no Ray and no statistics."""

@@ -1,4 +1,4 @@
-"""Batches and units: which rows are scored together, from dataset and batch size alone."""
+"""Batches and units: which rows are scored together. This depends only on the dataset and the batch size."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -6,18 +6,18 @@ from dataclasses import dataclass
 import numpy as np
 
 BATCHING_RULE = "grid/pad-with-last-row/1"
-"""The name of the rule below; part of a unit's key, so that another rule can never reuse its results."""
+"""The name of the batching rule below. It is part of a unit's key, so results are never reused under another rule."""
 
 
 @dataclass(frozen=True)
 class Unit:
-    """A run of whole batches: the grain of work, retry and publication.
+    """Consecutive whole batches: the smallest piece of work that is scheduled, retried and published.
 
     Attributes:
-        index: The unit's place in the dataset.
-        first_row: The global index of its first row.
-        num_rows: How many rows it has; only the last unit's may end inside a batch.
-        batch_size: Rows in each batch.
+        index: The unit's position in the dataset, from 0.
+        first_row: The index of its first row in the dataset.
+        num_rows: The number of its rows; only the last unit may end with an incomplete batch.
+        batch_size: Rows per batch.
     """
 
     index: int
@@ -26,16 +26,16 @@ class Unit:
     batch_size: int
 
     def batches(self) -> Iterator[slice]:
-        """The rows of each batch, counted from the unit's first row. The last slice may be short: pad it."""
+        """Yields the rows of each batch, counted from the unit's first row. Pad the last slice if it is short."""
         for start in range(0, self.num_rows, self.batch_size):
             yield slice(start, min(start + self.batch_size, self.num_rows))
 
 
 def units(num_rows: int, *, shard_rows: int, batch_size: int) -> tuple[Unit, ...]:
-    """Cuts rows [0, num_rows) into units of whole batches, about one shard each.
+    """Splits rows [0, num_rows) into units of whole batches, about one shard each.
 
-    Batch k is rows [k * batch_size, (k + 1) * batch_size) of the frozen order, whatever the unit. Where the batch
-    size does not divide a shard, a unit takes rows from two shards.
+    Batch k is rows [k * batch_size, (k + 1) * batch_size) of the frozen order, whichever unit it belongs to. Where
+    the batch size does not divide the number of rows per shard, a unit takes rows from two shards.
     """
     rows_per_unit = batch_size * max(1, shard_rows // batch_size)
     return tuple(
@@ -45,14 +45,14 @@ def units(num_rows: int, *, shard_rows: int, batch_size: int) -> tuple[Unit, ...
 
 
 def padded(rows: np.ndarray, *, batch_size: int) -> np.ndarray:
-    """The rows and, up to the batch size, copies of the last one: real input, so that no model stumbles over it.
+    """Pads rows to the batch size with copies of the last row, which every model can process because it is real input.
 
     Args:
-        rows: At least one row, `(num_rows, ...)`.
-        batch_size: The size wanted, at least `num_rows`.
+        rows: At least one row, shape `(num_rows, ...)`.
+        batch_size: The required number of rows, at least `num_rows`.
 
     Returns:
-        `(batch_size, ...)`; the same array where nothing has to be added.
+        Shape `(batch_size, ...)`; the same array if no padding is needed.
     """
     missing = batch_size - len(rows)
     if missing == 0:

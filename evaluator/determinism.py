@@ -1,4 +1,4 @@
-"""Determinism: what makes the same inputs give the same bits, switched on and read back."""
+"""Determinism: sets the flags and seeds under which the same inputs give the same bits, and reads the flags back."""
 
 import os
 import random
@@ -11,26 +11,29 @@ import torch
 from assay.manifests.suite import Determinism
 
 _WORKSPACE = ":4096:8"
-"""The larger of the two settings under which cuBLAS promises the same bits (its Results reproducibility)."""
+"""The larger of the two settings under which cuBLAS guarantees the same bits (cuBLAS manual, "Results
+reproducibility")."""
 
 
 @dataclass(frozen=True)
-class DeterminismFound:
-    """The flags as torch holds them: a variant's code may have changed what the suite asked for.
+class DeterminismFlags:
+    """The flags in force in this process. A variant's code may have changed what the suite had set.
 
     Attributes:
-        deterministic_algorithms: Whether operations without a deterministic form are refused or reported.
-        warn_only: Whether they are only reported.
-        cudnn_deterministic: Whether cuDNN is held to deterministic kernels.
-        cudnn_benchmark: Whether cuDNN picks kernels by timing them, and so may pick others next time.
-        matmul_tf32: Whether matrix products may use TensorFloat-32; None if it is set in parts.
-        cudnn_tf32: Whether convolutions may; None if it is set in parts.
-        num_threads: Threads of one torch operation.
-        num_interop_threads: Torch operations at once.
-        default_dtype: The type of new floating tensors.
-        cublas_workspace_config: The environment variable that cuBLAS reads when it starts.
-        nvidia_tf32_override: The environment variable that overrules the TensorFloat-32 flags.
-        python_hash_seed: The environment variable that orders Python's sets of strings.
+        deterministic_algorithms: Whether operations without a deterministic implementation raise or warn.
+        warn_only: Whether they only warn.
+        cudnn_deterministic: Whether cuDNN uses only deterministic kernels.
+        cudnn_benchmark: Whether cuDNN chooses kernels by timing them, so that the choice may vary from run to run.
+        matmul_tf32: Whether matrix products may use TensorFloat-32; None if the finer `fp32_precision` flags
+            disagree.
+        cudnn_tf32: Whether convolutions may use TensorFloat-32; None if the finer `fp32_precision`
+            flags disagree.
+        num_threads: Threads within one torch operation.
+        num_interop_threads: Torch operations that may run at the same time.
+        default_dtype: The dtype of new floating-point tensors.
+        cublas_workspace_config: `CUBLAS_WORKSPACE_CONFIG`, which cuBLAS reads when it starts.
+        nvidia_tf32_override: `NVIDIA_TF32_OVERRIDE`, which overrides the TensorFloat-32 flags.
+        python_hash_seed: `PYTHONHASHSEED`, which determines the order of Python's sets of strings.
     """
 
     deterministic_algorithms: bool
@@ -48,54 +51,59 @@ class DeterminismFound:
 
 
 def apply(determinism: Determinism) -> None:
-    """Switches this process to what a suite asks for. Call it before the first work on a GPU and before loading."""
-    is_held = determinism.algorithms != "any"
-    if is_held:
+    """Sets a suite's determinism flags in this process. Call it before anything uses a GPU and before loading.
+
+    Args:
+        determinism: The suite's settings.
+    """
+    is_deterministic = determinism.algorithms != "any"
+    if is_deterministic:
         os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", _WORKSPACE)  # read once, when cuBLAS starts
-    torch.use_deterministic_algorithms(is_held, warn_only=determinism.algorithms == "warn")
-    torch.backends.cudnn.deterministic = is_held
+    torch.use_deterministic_algorithms(is_deterministic, warn_only=determinism.algorithms == "warn")
+    torch.backends.cudnn.deterministic = is_deterministic
     torch.backends.cudnn.benchmark = False
-    # The older pair of flags: after the newer fp32_precision, torch.backends.cudnn.flags() raises in a variant's code.
+    # The older pair of flags: once the newer fp32_precision is set, torch.backends.cudnn.flags() raises, and a
+    # variant's code may use it.
     torch.backends.cuda.matmul.allow_tf32 = determinism.tf32 == "allow"
     torch.backends.cudnn.allow_tf32 = determinism.tf32 == "allow"
     torch.set_num_threads(determinism.threads)
 
 
 def seed_all(seed: int) -> None:
-    """Seeds the global generators of Python, NumPy and torch, those of every device included.
+    """Seeds the global generators of Python, NumPy and torch, including torch's generator of every device.
 
-    Ours take their generators as arguments; these are for the code of variants.
+    This is for the code of variants: Assay's own functions take their generators as arguments.
 
     Args:
-        seed: Any whole number from 0; NumPy takes it modulo 2**32.
+        seed: Any integer from 0; NumPy's generator is seeded with it modulo 2**32.
     """
     random.seed(seed)
-    np.random.seed(seed % 2**32)  # noqa: NPY002  # the generator that a variant's code would draw from
+    np.random.seed(seed % 2**32)  # noqa: NPY002  # the generator that a variant's code may draw from
     if torch.accelerator.is_available():
         torch.manual_seed(seed)
-    else:  # the same bits; manual_seed also queues the seed for absent devices, and formats a stack trace for each
+    else:  # same bits, but cheaper: manual_seed also queues the seed, with a stack trace, for each absent device
         torch.default_generator.manual_seed(seed)
 
 
 def unit_seed(seed: int, *, unit: int) -> int:
-    """The seed of a unit: of neighbouring units and neighbouring seeds, none shares random numbers with another.
+    """The seed of a unit. Neighbouring units and neighbouring suite seeds get unrelated streams of random numbers.
 
     Args:
-        seed: The suite's, plus the number of the repeat.
+        seed: The suite's seed plus the number of the repeat (from 0).
         unit: The unit's index.
     """
     return int(np.random.SeedSequence((seed, unit)).generate_state(1, np.uint64)[0])
 
 
-def flags_in_force() -> DeterminismFound:
-    """Reads the flags back. Call it after a variant is loaded."""
-    return DeterminismFound(
+def flags_in_force() -> DeterminismFlags:
+    """Reads the flags back. Call it after a variant has been loaded."""
+    return DeterminismFlags(
         deterministic_algorithms=torch.are_deterministic_algorithms_enabled(),
         warn_only=torch.is_deterministic_algorithms_warn_only_enabled(),
         cudnn_deterministic=torch.backends.cudnn.deterministic,
         cudnn_benchmark=torch.backends.cudnn.benchmark,
-        matmul_tf32=_whole(lambda: bool(torch.backends.cuda.matmul.allow_tf32)),
-        cudnn_tf32=_whole(lambda: bool(torch.backends.cudnn.allow_tf32)),
+        matmul_tf32=_flag_or_none(lambda: bool(torch.backends.cuda.matmul.allow_tf32)),
+        cudnn_tf32=_flag_or_none(lambda: bool(torch.backends.cudnn.allow_tf32)),
         num_threads=torch.get_num_threads(),
         num_interop_threads=torch.get_num_interop_threads(),
         default_dtype=str(torch.get_default_dtype()).removeprefix("torch."),
@@ -105,9 +113,9 @@ def flags_in_force() -> DeterminismFound:
     )
 
 
-def _whole(flag: Callable[[], bool]) -> bool | None:
-    """The flag; None where a variant has set its parts differently, of which torch then refuses to speak."""
+def _flag_or_none(read: Callable[[], bool]) -> bool | None:
+    """The flag; None if a variant has set the newer, finer flags inconsistently, in which case torch raises."""
     try:
-        return flag()
+        return read()
     except RuntimeError:
         return None

@@ -1,10 +1,10 @@
-"""What can go wrong with rows, variants, stores and the ledger; the tree is drawn in manifests/errors.py."""
+"""Errors about rows, variants, stores and the ledger. The whole error tree is drawn in manifests/errors.py."""
 
 from assay.manifests.errors import AssayError, InvalidInput
 
 
 class DataError(InvalidInput):
-    """Rows cannot be frozen, or a dataset cannot be used as asked."""
+    """Rows cannot be frozen, or a dataset cannot be used in the requested way."""
 
 
 class VariantError(InvalidInput):
@@ -12,20 +12,20 @@ class VariantError(InvalidInput):
 
 
 class StoreError(AssayError):
-    """A store cannot keep its promises, or cannot be reached."""
+    """A store lacks a guarantee that Assay needs, or cannot be used."""
 
 
 class OutageError(StoreError):
-    """A store does not answer, or answers that it is in trouble: the same may succeed later."""
+    """A store does not answer or reports a temporary failure: the same request may succeed later."""
 
 
 class DamageError(AssayError):
-    """Stored bytes are missing, or are not what was recorded."""
+    """Stored bytes are missing or differ from what was recorded."""
 
 
 class SourceError(AssayError):
-    """The repository that one works in is not as a run needs it."""
+    """The working copy of the repository does not meet a run's requirements, or its state cannot be read."""
 
 
 class LedgerError(AssayError):
-    """The ledger refuses: what was asked would contradict what it holds."""
+    """The request contradicts what the ledger holds, such as an unknown run or a changed plan."""

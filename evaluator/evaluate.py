@@ -1,4 +1,4 @@
-"""The loop: one unit x one predictor x the suite's scorers -> one UnitResult."""
+"""The evaluation loop: one unit x one predictor x the suite's metrics -> one UnitResult."""
 
 import time
 from typing import Any
@@ -20,14 +20,21 @@ from assay.manifests.ledger_layout import SCORE_COLUMN_PREFIX, SEGMENT_COLUMN_PR
 
 
 def evaluate(unit: Unit, *, predictor: Predictor, variant: Variant, suite: Suite, reader: ShardReader) -> UnitResult:
-    """Scores the rows of one unit, batch by batch, as often as the suite says.
+    """Scores the rows of one unit, batch by batch, once for each of the suite's repeats.
 
-    The result depends on the rows, the variant and the suite alone: seeds are set anew for every repeat of a unit, so
-    neither the order of units nor a retry shows in it.
+    The result depends only on the rows, the variant and the suite: the seeds are set again before every repeat of
+    every unit, so neither the order of units nor a retry changes it.
+
+    Args:
+        unit: The rows to score.
+        predictor: The loaded variant.
+        variant: Names the inputs and declares the output.
+        suite: Sets the metrics, the seed and the number of repeats.
+        reader: Reads the dataset's rows.
 
     Raises:
-        DamageError: A shard is missing or not what was frozen.
-        PredictionError: The variant's output is not what its manifest declares.
+        DamageError: A shard is missing or differs from what was frozen.
+        PredictionError: The variant fails, or its output is not what its manifest declares.
     """
     started, cpu_started = time.perf_counter(), time.process_time()
     dataset = reader.dataset
@@ -71,15 +78,21 @@ def evaluate(unit: Unit, *, predictor: Predictor, variant: Variant, suite: Suite
 def scored(
     rows: pa.Table, raw: np.ndarray, *, variant: Variant, suite: Suite, dataset: Dataset, first_row: int
 ) -> pa.Table:
-    """The scores table's content for some rows and the variant's raw output for them.
+    """Computes the rows of the scores table from dataset rows and the variant's raw output.
 
     Args:
         rows: The dataset rows, in the frozen order.
-        raw: The variant's output, one entry a row.
-        variant: Says what the output is.
-        suite: Says what is measured.
-        dataset: Says which column is what.
-        first_row: The global index of the first row.
+        raw: The variant's output, one entry per row.
+        variant: Declares what the output is.
+        suite: Lists the metrics.
+        dataset: Gives the role of each column.
+        first_row: The index of the first row in the dataset.
+
+    Returns:
+        The columns of `UnitResult.table`, one row per dataset row.
+
+    Raises:
+        PredictionError: An output or a label is not valid, or a score is not finite.
     """
     kept = [dataset.label.name, *dataset.names("id"), *dataset.names("segment"), *dataset.names("cluster")]
     rows = rows.select(kept).combine_chunks()
@@ -110,5 +123,5 @@ def scored(
 
 
 def inputs_of(variant: Variant, dataset: Dataset) -> list[str]:
-    """The feature columns that a variant is given, in the order of its arguments."""
+    """The feature columns that a variant receives, in the order of its arguments."""
     return list(variant.inputs or dataset.names("feature"))

@@ -1,4 +1,4 @@
-"""List columns: Arrow columns of equally long lists, as arrays."""
+"""List columns: Arrow columns whose lists all have the same length, as NumPy arrays."""
 
 from typing import Any
 
@@ -7,6 +7,6 @@ import pyarrow as pa
 
 
 def matrix(lists: pa.ChunkedArray) -> np.ndarray:
-    """A column of equally long lists, such as `probabilities`, as rows x their length."""
-    found: Any = lists.combine_chunks()
-    return found.flatten().to_numpy().reshape(len(found), -1)
+    """A column of lists of one length, such as `probabilities`, as an array of shape (rows, length)."""
+    column: Any = lists.combine_chunks()
+    return column.flatten().to_numpy().reshape(len(column), -1)

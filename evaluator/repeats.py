@@ -1,4 +1,4 @@
-"""Repeats: rows that were scored several times, under a seed each time, into one score a row.
+"""Repeats: averages the scores of rows that were scored several times, each time under another seed.
 
 Axes: P repeats, R rows.
 """
@@ -12,12 +12,12 @@ from assay.manifests.ledger_layout import SCORE_COLUMN_PREFIX
 
 
 def averaged(repeats: Sequence[pa.Table]) -> pa.Table:
-    """The first repeat with each row's mean scores over all of them.
+    """The table of the first repeat, with each score replaced by its mean over all repeats.
 
-    Equal scores have exactly their own value as mean, and the order of repeats does not matter to the mean of 0s and 1s.
+    The mean of equal scores is exactly that score, and the mean of 0s and 1s does not depend on the order of repeats.
 
     Args:
-        repeats: The same rows, scored anew each time; of the later ones their scores are enough.
+        repeats: One table per repeat, with the same rows. Tables after the first need only the score columns.
     """
     table = repeats[0]
     for name in score_columns(table) if len(repeats) > 1 else ():
@@ -37,5 +37,5 @@ def sums(repeats: Sequence[pa.Table]) -> dict[str, list[float]]:
 
 
 def score_columns(table: pa.Table) -> list[str]:
-    """The names of the columns that hold scores."""
+    """The names of the score columns."""
     return [name for name in table.column_names if name.startswith(SCORE_COLUMN_PREFIX)]

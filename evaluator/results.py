@@ -1,4 +1,4 @@
-"""What one evaluated unit is: its rows, their digest, and the time that was spent."""
+"""The result of evaluating one unit: its scored rows, their digest, and the time spent."""
 
 from dataclasses import dataclass, field
 
@@ -7,25 +7,25 @@ import pyarrow as pa
 
 @dataclass(frozen=True)
 class UnitTiming:
-    """Where a unit's time went, in seconds of wall time, and what it read.
+    """How long each step of a unit took, in seconds of wall time unless stated otherwise, and what was fetched.
 
     Attributes:
-        read_s: How long the unit waited for its rows: for the bytes of shards, and for their decoding.
-        decode_s: The part of it after the bytes had come.
-        fetch_s: Fetching and verifying shards since the process's last unit; less than all of it was waited for if it
-            was done while the last unit was evaluated.
-        shards_fetched: Shards that this process read from the store since its last unit: none if they were on the
-            host already.
-        bytes_fetched: Their bytes.
-        predict_s: Cutting batches, copying them to the device and the variant's own work, over all batches of all
-            passes.
-        copy_s: Of that the copying.
-        forward_s: Of that the variant's own work; a GPU computes one batch while it copies another, so that both
-            together may be more.
-        score_s: Making predictions and scores of raw outputs.
-        cpu_s: CPU seconds of the whole unit, all threads of the process.
-        batch_p50_s: Median time of a batch.
-        batch_max_s: Longest time of a batch.
+        read_s: Time spent waiting for the unit's rows: for the bytes of shards and for decoding them.
+        decode_s: The part of `read_s` that was spent decoding.
+        fetch_s: Time spent fetching and verifying shards since the process's previous unit. Shards may be fetched
+            while the previous unit is evaluated, so this can exceed the time spent waiting for them.
+        shards_fetched: Number of shards that this process has read from the store since its previous unit; 0 if the
+            host had them already.
+        bytes_fetched: Bytes of those shards.
+        predict_s: Time for cutting batches, copying them to the device and running the variant, over all batches of
+            all repeats.
+        copy_s: The part of `predict_s` that was spent copying.
+        forward_s: The part of `predict_s` that the variant itself took. A GPU computes one batch while it copies
+            another, so `copy_s` and `forward_s` together may exceed `predict_s`.
+        score_s: Time for turning raw outputs into predictions and scores.
+        cpu_s: CPU seconds of the whole unit, over all threads of the process.
+        batch_p50_s: Median time per batch.
+        batch_max_s: Longest time of any batch.
     """
 
     read_s: float
@@ -47,12 +47,12 @@ class UnitResult:
     """The scored rows of one unit, in the dataset's order.
 
     Attributes:
-        table: A row per dataset row: `row_index`, `row_id` (if the dataset has ids), `label`, `prediction`,
-            `probabilities` (if stored and the variant gives them), `segment_*`, `cluster`, `score_*`. Scores are means
-            over repeats, the rest is the first repeat's.
-        digest: Digest of the table's rows: equal for every executor, replica and retry.
-        timing: Where the time went.
-        repeat_sums: Of each metric, the sum of its scores in each repeat; empty if there was one.
+        table: One row per dataset row: `row_index`, `row_id` (if the dataset has ids), `label`, `prediction`,
+            `probabilities` (if stored and available), `segment_*`, `cluster`, `score_*`. Scores are means over the
+            repeats; predictions and probabilities are those of the first repeat.
+        digest: Digest of the table's rows: the same for every executor, replica and retry.
+        timing: How long each step took.
+        repeat_sums: For each metric, the sum of its scores in each repeat; empty if there is only one repeat.
     """
 
     table: pa.Table

@@ -29,7 +29,7 @@ class RuleReport(Manifest):
     """`error`: violations prevent freezing. `warn`: they are only reported."""
     bound: str
     """What is allowed, as text."""
-    found: str = ""
+    observed: str = ""
     """For a rule about the whole table: what was measured, as text."""
     num_rows_checked: int = Field(ge=0)
     """Rows that were checked against it."""

@@ -1,4 +1,4 @@
-"""A Ray of one machine that grows and shrinks: the real autoscaler, and a real raylet for every node it asks for."""
+"""A Ray cluster on one machine that grows and shrinks: Ray's autoscaler, and one raylet for every node it requests."""
 
 import json
 import socket
@@ -12,7 +12,7 @@ import ray.util
 from ray.autoscaler.v2 import sdk
 from tests.ray_start import Place, ray_start
 
-_HEAD = "f" * 51 + "00000"  # the provider's counter goes on from here: its nodes end in 00001, 00002, …
+_HEAD = "f" * 51 + "00000"  # the provider counts on from this ID: its nodes end in 00001, 00002, …
 _OBJECT_STORE_BYTES = 100 << 20
 _VARIABLES = {
     "AUTOSCALER_UPDATE_INTERVAL_S": "1",
@@ -26,12 +26,12 @@ _VARIABLES = {
 
 @dataclass(frozen=True)
 class Autoscaled:
-    """A Ray head without CPUs or GPUs, and the nodes that come and go.
+    """A Ray head without CPUs or GPUs, and the nodes that the autoscaler adds and removes.
 
     Attributes:
-        address: Of the head, for `RAY_ADDRESS`.
-        dashboard: Of the head, for Ray's state API.
-        folder: Everything that Ray writes.
+        address: The head's address, for `RAY_ADDRESS`.
+        dashboard: The URL of the head's dashboard, for Ray's state API.
+        folder: The folder that Ray writes to.
     """
 
     address: str
@@ -40,35 +40,45 @@ class Autoscaled:
 
     @property
     def variables(self) -> dict[str, str]:
-        """What a driver needs to join."""
+        """The environment variables that a driver needs to join."""
         return {"RAY_ADDRESS": self.address, "RAY_AUTH_MODE": "disabled"}
 
     def num_nodes(self) -> int:
-        """Nodes that are up, the head apart."""
+        """The number of nodes that are up, not counting the head."""
         status = sdk.get_cluster_status(self.address)
         return len(status.active_nodes) + len(status.idle_nodes) - 1
 
     def wait_for(self, num_nodes: int, *, within_s: float) -> float:
-        """Waits until so many nodes are up, and says how many seconds it took.
+        """Waits until exactly this many nodes are up.
+
+        Args:
+            num_nodes: The number of nodes, not counting the head.
+            within_s: The timeout in seconds.
+
+        Returns:
+            How long it took, in seconds.
 
         Raises:
-            TimeoutError: It took longer.
+            TimeoutError: The number was not reached within the timeout.
         """
         started = time.monotonic()
-        while (found := self.num_nodes()) != num_nodes:
+        while (num_up := self.num_nodes()) != num_nodes:
             if time.monotonic() - started > within_s:
-                raise TimeoutError(f"{found} nodes after {within_s:g} s, not {num_nodes}")
+                raise TimeoutError(f"{num_up} nodes are up after {within_s:g} s, expected {num_nodes}")
             time.sleep(0.25)
         return time.monotonic() - started
 
 
 @contextmanager
 def autoscaled_ray(*, max_nodes: int = 4, idle_s: float = 6.0) -> Iterator[Autoscaled]:
-    """A cluster of 0 nodes that may grow to `max_nodes`, each with two CPUs and one pretended GPU.
+    """A cluster that starts with 0 nodes and may grow to `max_nodes`, each with two CPUs and one simulated GPU.
 
     Args:
-        max_nodes: The most nodes.
-        idle_s: How long a node without work stays.
+        max_nodes: The maximum number of nodes.
+        idle_s: Seconds after which an idle node is removed.
+
+    Yields:
+        The cluster; it is shut down when the context ends.
     """
 
     def arguments(place: Place) -> Sequence[str]:
@@ -97,7 +107,7 @@ def _is_up(place: Place) -> bool:
 
 
 def _autoscaling(address: str, max_nodes: int, idle_s: float) -> dict:
-    # The wheel has no file for Ray's own `fake_multinode` provider; the same class works as an external one.
+    # Ray's wheel lacks a file of its `fake_multinode` provider; the same class works as an external provider.
     provider = {
         "type": "external",
         "module": "ray.autoscaler._private.fake_multi_node.node_provider.FakeMultiNodeProvider",

@@ -1,8 +1,10 @@
-"""What the driver costs a unit, and how close the schedule comes to the least time possible: no model, no Ray.
+"""Measures the driver's cost per unit, and how close its schedule comes to the lower bound; without a model or Ray.
 
-Part `driver`: pretended slots that answer at once, so that all that is spent is the driver's: schedule, receipts,
-progress. Part `schedule`: a simulation of slots in simulated time, where units take unequal time, some fail and are
-tried again, and some slots die. The lower bound of its makespan is the work that was done over the number of slots.
+    python scripts/bench_driver.py [--quick]
+
+Part `driver`: fake slots that answer at once, so all the time is spent in the driver: schedule, receipts, progress.
+Part `schedule`: slots in simulated time. Units take different times, some fail and are retried, and some slots die. The
+lower bound of the makespan is the total work divided by the number of slots. Exits with 1 if a bound is exceeded.
 """
 
 import argparse
@@ -35,8 +37,8 @@ from assay.manifests.run import Lineage, Run
 NO_DIGEST = "sha256:" + "0" * 64
 
 
-class PretendedSlots:
-    """Slots that have published a unit as soon as they are asked."""
+class FakeSlots:
+    """An executor whose slots report a unit as published as soon as it is submitted."""
 
     depth = 2
 
@@ -45,45 +47,45 @@ class PretendedSlots:
         self.num_slots = 0
 
     def start(self, run: Run, *, import_paths: tuple[str, ...]) -> None:
-        """Nothing to make."""
+        """Does nothing."""
 
     def accelerator_type_of(self, arm: Arm) -> str:  # noqa: ARG002
-        """All slots are alike."""
+        """Returns the same type for all arms."""
         return ""
 
     def want(self, accelerator_type: str, num_slots: int) -> None:
-        """As many as the run allows; those that are there stay."""
+        """Adds slots up to the requested number; never removes one."""
         self.answers += [
             Ready(f"slot-{number}", accelerator_type) for number in range(self.num_slots, min(num_slots, NUM_SLOTS))
         ]
         self.num_slots = max(self.num_slots, min(num_slots, NUM_SLOTS))
 
     def submit(self, slot: str, task: Task, upcoming: int | None) -> None:  # noqa: ARG002
-        """Done."""
+        """Answers at once that the unit is published."""
         receipt = UnitReceipt(task.arm, task.unit, "key", 1024, 65536, NO_DIGEST, NO_DIGEST, facts_of(task))
         self.answers.append(TaskOutcome(slot, task, Published(receipt, is_ours=True, digest=NO_DIGEST)))
 
     def wait(self, timeout_s: float) -> list[Ready | TaskOutcome]:  # noqa: ARG002
-        """Everything."""
+        """Returns all answers so far."""
         answers, self.answers = self.answers, []
         return answers
 
     def interrupt(self, slot: str, reason: str) -> list[TaskOutcome]:  # noqa: ARG002
-        """Never needed."""
+        """Returns nothing: a unit is done before it could be interrupted."""
         return []
 
     def give_back(self, slot: str) -> None:
-        """Nothing to free."""
+        """Does nothing."""
 
     def close(self) -> None:
-        """Nothing to free."""
+        """Does nothing."""
 
 
 NUM_SLOTS = 64
 
 
 def facts_of(task: Task) -> dict[str, object]:
-    """As many facts as a real receipt has."""
+    """As many facts as a real receipt holds."""
     times = [field.name for field in fields(UnitTiming)]
     return {
         **dict.fromkeys([*times, "load_s"], 0.001 * task.unit),
@@ -97,8 +99,8 @@ def facts_of(task: Task) -> dict[str, object]:
     }
 
 
-def pretended_run(num_arms: int) -> Run:
-    """A run of arms that nobody will ever load."""
+def fake_run(num_arms: int) -> Run:
+    """A run whose arms are never loaded."""
     plan = Plan(kind="Plan", version=1, metric="accuracy", scale="binary", control="arm-0")
     suite = Suite(
         kind="Suite",
@@ -112,7 +114,7 @@ def pretended_run(num_arms: int) -> Run:
     experiment = Experiment(
         kind="Experiment",
         version=1,
-        name="pretended",
+        name="fake",
         dataset="datasets/none@v1",
         suite=suite,
         arms=tuple(Arm(name=f"arm-{number}", variant=variant) for number in range(num_arms)),
@@ -120,7 +122,7 @@ def pretended_run(num_arms: int) -> Run:
         ledger="memory://bench-driver",
     )
     return Run(
-        run_id="pretended-1",
+        run_id="fake-1",
         experiment=experiment,
         experiment_digest=NO_DIGEST,
         dataset_digest=NO_DIGEST,
@@ -137,12 +139,12 @@ def pretended_run(num_arms: int) -> Run:
 
 
 def bench_driver(num_arms: int, num_units: int) -> bool:
-    """The driver's own CPU time and memory, a unit."""
-    run = pretended_run(num_arms)
+    """Prints the driver's CPU time and memory per unit; returns whether the bound is kept."""
+    run = fake_run(num_arms)
     units = [Unit(index, index * 1024, 1024, 1024) for index in range(num_units)]
     store = MemoryStore("bench-driver")
     total, done = num_arms * num_units, 0
-    marks: list[tuple[float, float]] = []  # (CPU seconds, MB) after each tenth
+    marks: list[tuple[float, float]] = []  # (CPU seconds, MB) after each tenth of the units
 
     def on_progress(_arm: str, num_units: int) -> None:
         nonlocal done
@@ -159,28 +161,30 @@ def bench_driver(num_arms: int, num_units: int) -> bool:
         submission_id="",
         on_progress=on_progress,
     )
-    outcome = Driver(run, executor=PretendedSlots(), reporter=reporter).drive(
-        Waves(units), published=(), import_paths=()
-    )
+    outcome = Driver(run, executor=FakeSlots(), reporter=reporter).drive(Waves(units), published=(), import_paths=())
     assert outcome.num_evaluated == total
     cpu_ms = 1000 * (marks[-1][0] - began_s) / total
     first, last = marks[0][0] - began_s, marks[-1][0] - marks[-2][0]
     growth_kb = 1000 * (marks[-1][1] - began_mb) / total
-    print(f"driver: {num_arms:,} arms x {num_units:,} units through {NUM_SLOTS} slots")
-    print(f"  CPU a unit               {cpu_ms:8.3f} ms   bound 2")
-    print(f"  last tenth over first    {last / first:8.2f}      CPU")
-    print(f"  memory a unit            {growth_kb:8.2f} kB   its receipt, which the commit needs")
+    print(f"driver: {num_arms:,} arms x {num_units:,} units on {NUM_SLOTS} slots")
+    print(f"  CPU per unit             {cpu_ms:8.3f} ms   bound 2 ms")
+    print(f"  last tenth / first tenth {last / first:8.2f}      CPU seconds")
+    print(f"  memory per unit          {growth_kb:8.2f} kB   its receipt, kept until the commit")
     return cpu_ms < 2
 
 
 def resident_mb() -> float:
-    """This process's resident memory now."""
+    """This process's current resident memory, in MB."""
     pages = int(Path("/proc/self/statm").read_text().split()[1])
     return pages * resource.getpagesize() / 1e6
 
 
 def bench_schedule(num_arms: int, num_units: int, num_slots: int, replicas: int) -> bool:
-    """Simulated time: exponential-ish unit times, 1 % failures, and slots that die and come back."""
+    """Prints the schedule's CPU time and makespan in simulated time; returns whether the bounds are kept.
+
+    An arm's mean seconds per unit are lognormal, and each unit varies about that mean. 1 % of the attempts fail. One in
+    ten of these also ends its slot, which comes back after 5 simulated seconds.
+    """
     rng = np.random.default_rng(0)
     arms = [f"arm-{number}" for number in range(num_arms)]
     seconds_of_arm = dict(zip(arms, rng.lognormal(0.0, 0.5, num_arms).tolist(), strict=True))
@@ -213,7 +217,7 @@ def bench_schedule(num_arms: int, num_units: int, num_slots: int, replicas: int)
         if fate < 0.01:
             num_failed += 1
             assert schedule.failed_once(task, "chance")
-            if fate < 0.001:  # the slot died, too, and is made again
+            if fate < 0.001:  # the slot died, too, and is restarted
                 num_died += 1
                 schedule.release(slot)
                 idle.pop()
@@ -227,18 +231,19 @@ def bench_schedule(num_arms: int, num_units: int, num_slots: int, replicas: int)
     assert num_done == num_arms * num_units
     assert not schedule.failed
     excess = now_s / (work_s / num_slots) - 1
-    print(f"schedule: {num_arms:,} arms x {num_units:,} units, {num_slots:,} slots, {replicas} a arm at most")
-    print(f"  CPU                      {cpu_s:8.1f} s    {1e6 * cpu_s / num_done:.1f} us a unit   bound 60 s")
+    print(f"schedule: {num_arms:,} arms x {num_units:,} units, {num_slots:,} slots, at most {replicas} per arm")
+    print(f"  CPU                      {cpu_s:8.1f} s    {1e6 * cpu_s / num_done:.1f} us per unit   bound 60 s")
     print(
-        f"  makespan over its bound  {100 * excess:8.2f} %    bound 5   ({num_failed:,} failures, {num_died:,} deaths)"
+        f"  makespan over lower bound{100 * excess:8.2f} %    bound 5 %   "
+        f"({num_failed:,} failures, {num_died:,} slots died)"
     )
     return cpu_s < 60 and excess < 0.05
 
 
 def main() -> int:
-    """Both parts; 1 if a bound is broken."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--quick", action="store_true", help="a hundredth of the work, for CI")
+    """Runs both parts; returns 1 if a bound is exceeded."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--quick", action="store_true", help="at most a hundredth of the work, for CI")
     options = parser.parse_args()
     if options.quick:
         results = [bench_driver(100, 10), bench_schedule(500, 100, 100, 8)]

@@ -1,12 +1,13 @@
-"""Measures freezing: rows a second, CPU seconds and peak memory, beside pyarrow's own reader and `write_feather`.
+"""Measures freezing (rows per second, CPU seconds, peak memory) and compares it with pyarrow's reader and writer.
 
     python scripts/bench_freeze.py [--quick] [--rows N]
 
-Each contender runs in a process of its own, so that its peak memory is its own, and in turns, since the machine may
-be shared: compare CPU seconds, not wall time. Each does a small file first, so that imports are not counted.
-`pyarrow` reads the whole file with its defaults and writes it as Feather, asking nothing. `freeze` is the whole door:
-reading, check, profile, digests, shards in a store. `read` is the first part of it alone: its memory must not depend
-on how many rows there are, so it is measured at two sizes.
+Each contender runs in its own process, so that peak memory is measured per contender. They take turns, because the
+machine may be shared: compare CPU seconds, not wall time. Each processes a small file first, so that imports are not
+counted. `pyarrow` reads the whole file with its defaults and writes it with `write_feather`; it checks nothing.
+`freeze` is all of `assay freeze`: reading, check, profile, digests, shards in a store. `read` is only the reading part
+of it: its memory must not depend on the number of rows, so it is measured at two sizes. Exits with 1 if a bound is
+exceeded, except with --quick.
 """
 
 import argparse
@@ -29,10 +30,11 @@ from assay.manifests.contract_column import Column
 NUM_ROWS, NUM_ROWS_QUICK, NUM_ROWS_WARM_UP = 2_000_000, 50_000, 1_000
 NUM_ROUNDS = 3
 MAX_RATIO = 3.0
-"""What the whole door may cost, in CPU seconds, as a multiple of pyarrow's reading and writing."""
+"""The upper bound of a contender's CPU seconds, as a multiple of pyarrow's for reading and writing."""
 MAX_PEAK_BYTES = 1e9
+"""The upper bound of a contender's peak memory; pyarrow has no bound."""
 MAX_GROWTH_BYTES = 64e6
-"""By how much the peak of reading may differ between a quarter of the rows and all: what allocators keep varies."""
+"""How much the peak memory of reading may grow from a quarter of the rows to all; allocators make it vary."""
 
 CLASSES = ("refund", "delivery", "invoice", "other")
 SEGMENTS = ("de", "fr", "it", "es", "pl", "en-GB")
@@ -40,7 +42,7 @@ WORDS = ("order", "the parcel", "arrived", "late,", "never", "please", "invoice"
 
 
 def write_rows(path: Path, num_rows: int) -> None:
-    """Writes generated rows of mixed columns as csv or jsonl; some texts hold commas, quotes or a line break."""
+    """Writes generated rows of mixed columns as csv or jsonl; some texts contain commas or quotes."""
     import numpy as np
 
     rng = np.random.default_rng(0)
@@ -72,7 +74,7 @@ def write_rows(path: Path, num_rows: int) -> None:
 
 
 def contract_of_rows() -> Contract:
-    """What the generated rows must be."""
+    """The contract of the generated rows."""
     columns = (
         Column(name="id", role="id"),
         Column(name="label", role="label", type="string", classes=CLASSES),
@@ -86,8 +88,8 @@ def contract_of_rows() -> Contract:
     return Contract(kind="Contract", version=1, columns=columns)
 
 
-def pyarrow_alone(path: Path, folder: Path) -> None:
-    """Reads the file with pyarrow's defaults, but for line breaks in cells, and writes it as Feather."""
+def read_and_write_with_pyarrow(path: Path, folder: Path) -> None:
+    """Reads the file with pyarrow's defaults, except that csv cells may contain line breaks; writes it as Feather."""
     import pyarrow.csv
     import pyarrow.feather
     import pyarrow.json
@@ -100,16 +102,16 @@ def pyarrow_alone(path: Path, folder: Path) -> None:
     pyarrow.feather.write_feather(table, str(folder / "rows.feather"))
 
 
-def whole_door(path: Path, folder: Path) -> None:
-    """Freezes the file into a store of its own."""
+def freeze_file(path: Path, folder: Path) -> None:
+    """Freezes the file into its own store."""
     from assay.evaluator.data.frozen.freeze import freeze
     from assay.evaluator.storage import open_store
 
     freeze([path], contract=contract_of_rows(), reference="bench@v1", store=open_store(str(folder)))
 
 
-def reading(path: Path, _: Path) -> None:
-    """Reads the file as typed chunks, and lets them go."""
+def read_file(path: Path, _: Path) -> None:
+    """Reads the file as typed chunks and discards them."""
     from assay.evaluator.data.ingest import read_chunks
 
     for _chunk in read_chunks(path, contract=contract_of_rows()):
@@ -117,13 +119,13 @@ def reading(path: Path, _: Path) -> None:
 
 
 CONTENDERS: dict[str, Callable[[Path, Path], None]] = {
-    "pyarrow": pyarrow_alone,
-    "freeze": whole_door,
-    "read": reading,
+    "pyarrow": read_and_write_with_pyarrow,
+    "freeze": freeze_file,
+    "read": read_file,
 }
 
 
-def one(contender: str, path: Path) -> None:
+def measure(contender: str, path: Path) -> None:
     """Measures one contender in this process and prints it as JSON."""
     work = CONTENDERS[contender]
     with (
@@ -135,34 +137,37 @@ def one(contender: str, path: Path) -> None:
         work(small, Path(warm_up))
         cpu, wall = time.process_time(), time.perf_counter()
         work(path, Path(folder))
-        found = {"cpu_s": time.process_time() - cpu, "wall_s": time.perf_counter() - wall}
-    found["peak_bytes"] = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
-    print(json.dumps(found))
+        measurement = {"cpu_s": time.process_time() - cpu, "wall_s": time.perf_counter() - wall}
+    measurement["peak_bytes"] = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+    print(json.dumps(measurement))
 
 
-def in_a_process(*arguments: object) -> str:
-    """What this script prints when it is called so. A child takes over its parent's peak, so the parent stays small."""
+def run_in_process(*arguments: object) -> str:
+    """Runs this script with these arguments in a new process and returns what it prints.
+
+    A child process inherits its parent's peak memory, so this process must stay small.
+    """
     command = [sys.executable, __file__, *map(str, arguments)]
     return subprocess.run(command, check=True, capture_output=True, text=True).stdout
 
 
-def measured(contenders: tuple[str, ...], path: Path, *, num_rounds: int) -> dict[str, dict[str, float]]:
-    """The median of each contender's seconds, and its highest peak; all take turns."""
-    rounds = [{each: json.loads(in_a_process("--one", each, path)) for each in contenders} for _ in range(num_rounds)]
+def measurements(contenders: tuple[str, ...], path: Path, *, num_rounds: int) -> dict[str, dict[str, float]]:
+    """Each contender's median seconds and highest peak memory; in each round, the contenders take turns."""
+    rounds = [{each: json.loads(run_in_process("--one", each, path)) for each in contenders} for _ in range(num_rounds)]
 
-    def of(contender: str) -> dict[str, float]:
-        found = [each[contender] for each in rounds]
-        middle = {name: statistics.median(each[name] for each in found) for name in ("cpu_s", "wall_s")}
-        return {**middle, "peak_bytes": max(each["peak_bytes"] for each in found)}
+    def summary(contender: str) -> dict[str, float]:
+        results = [each[contender] for each in rounds]
+        medians = {name: statistics.median(each[name] for each in results) for name in ("cpu_s", "wall_s")}
+        return {**medians, "peak_bytes": max(each["peak_bytes"] for each in results)}
 
-    return {contender: of(contender) for contender in contenders}
+    return {contender: summary(contender) for contender in contenders}
 
 
 def main() -> None:
-    """Prints two Markdown tables; exits with 1 where a bound is missed, unless the look is quick."""
+    """Prints two Markdown tables; exits with 1 if a bound is exceeded, except with --quick."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--quick", action="store_true", help="50,000 rows, one round, for a look")
-    parser.add_argument("--rows", type=int, help=f"rows of each file, otherwise {NUM_ROWS:,}")
+    parser.add_argument("--quick", action="store_true", help="50,000 rows, one round, no exit code for bounds")
+    parser.add_argument("--rows", type=int, help=f"rows of each file; default: {NUM_ROWS:,}")
     parser.add_argument("--write", nargs=2, metavar=("PATH", "ROWS"), help=argparse.SUPPRESS)
     parser.add_argument("--one", nargs=2, metavar=("CONTENDER", "PATH"), help=argparse.SUPPRESS)
     options = parser.parse_args()
@@ -170,40 +175,43 @@ def main() -> None:
         write_rows(Path(options.write[0]), int(options.write[1]))
         return
     if options.one:
-        one(options.one[0], Path(options.one[1]))
+        measure(options.one[0], Path(options.one[1]))
         return
     num_rows = options.rows or (NUM_ROWS_QUICK if options.quick else NUM_ROWS)
-    missed = False
+    is_exceeded = False
     memory = []
     print("| file | contender | rows/s | CPU s | wall s | peak memory | CPU / pyarrow | wall / pyarrow |")
     print("|---|---|---|---|---|---|---|---|")
     with tempfile.TemporaryDirectory(prefix="assay-bench-") as folder:
         for suffix in ("csv", "jsonl"):
             path, quarter = Path(folder) / f"rows.{suffix}", Path(folder) / f"quarter.{suffix}"
-            in_a_process("--write", path, num_rows)
-            found = measured(("pyarrow", "freeze", "read"), path, num_rounds=1 if options.quick else NUM_ROUNDS)
-            theirs = found["pyarrow"]
-            for contender, each in found.items():
+            run_in_process("--write", path, num_rows)
+            results = measurements(("pyarrow", "freeze", "read"), path, num_rounds=1 if options.quick else NUM_ROUNDS)
+            theirs = results["pyarrow"]
+            for contender, each in results.items():
                 ratio, wall_ratio = each["cpu_s"] / theirs["cpu_s"], each["wall_s"] / theirs["wall_s"]
                 is_ours = contender != "pyarrow"
-                missed |= is_ours and (ratio > MAX_RATIO or each["peak_bytes"] > MAX_PEAK_BYTES)
+                is_exceeded |= is_ours and (ratio > MAX_RATIO or each["peak_bytes"] > MAX_PEAK_BYTES)
                 print(
                     f"| {num_rows:,} rows of {suffix}, {path.stat().st_size / 1e6:,.0f} MB | {contender} "
                     f"| {num_rows / each['wall_s']:,.0f} | {each['cpu_s']:.2f} | {each['wall_s']:.2f} "
                     f"| {each['peak_bytes'] / 1e6:,.0f} MB | {ratio:.2f} | {wall_ratio:.2f} |"
                 )
-            if not options.quick:  # a quarter of few rows is less than a block
-                in_a_process("--write", quarter, num_rows // 4)
-                few = measured(("freeze", "read"), quarter, num_rounds=1)
-                memory += [(suffix, each, few[each]["peak_bytes"], found[each]["peak_bytes"]) for each in few]
+            if not options.quick:  # with few rows, a quarter is less than one block
+                run_in_process("--write", quarter, num_rows // 4)
+                few = measurements(("freeze", "read"), quarter, num_rounds=1)
+                memory += [(suffix, each, few[each]["peak_bytes"], results[each]["peak_bytes"]) for each in few]
             path.unlink()
     if memory:
         print(f"\n| peak memory | {num_rows // 4:,} rows | {num_rows:,} rows |\n|---|---|---|")
     for suffix, contender, few, many in memory:
-        missed |= contender == "read" and many - few > MAX_GROWTH_BYTES
+        is_exceeded |= contender == "read" and many - few > MAX_GROWTH_BYTES
         print(f"| {contender}, {suffix} | {few / 1e6:,.0f} MB | {many / 1e6:,.0f} MB |")
-    print(f"\nBounds: {MAX_RATIO:g} times pyarrow's CPU seconds, {MAX_PEAK_BYTES / 1e9:g} GB; reading does not grow.")
-    sys.exit(1 if missed and not options.quick else 0)  # of few rows, on a busy machine, times say nothing
+    print(
+        f"\nBounds: {MAX_RATIO:g} times pyarrow's CPU seconds; {MAX_PEAK_BYTES / 1e9:g} GB; from a quarter of the rows "
+        f"to all, the peak memory of reading grows by at most {MAX_GROWTH_BYTES / 1e6:g} MB."
+    )
+    sys.exit(1 if is_exceeded and not options.quick else 0)  # times of few rows on a busy machine mean nothing
 
 
 if __name__ == "__main__":

@@ -1,13 +1,13 @@
-"""Measures throughput: CPU seconds per arm-row, beside the bare module, a plain PyTorch loop and Ray Data.
+"""Measures throughput (CPU seconds per arm-row) and compares it with the bare module, a PyTorch loop and Ray Data.
 
     python scripts/bench_throughput.py [--quick] [--scale SHARE] [--part mlp cnn reads memory sweep]
 
-Everything runs in one call on the same generated rows, in turns, since the machine may be shared: compare CPU seconds,
-not wall time; two processes that run nothing but the module show what slots on neighbouring cores take from each other.
-A row that an arm has scored is an arm-row. `warm` is what `Slot.perform` spends on it: fetching, verifying, computing,
-scoring, digests and writing the unit's file; but not loading an arm and probing its batch size, and not the first unit
-of each process, which also meets every library for the first time. What comes before the first unit is told apart as
-start-up.
+All contenders run in one call on the same generated rows and take turns, because the machine may be shared: compare CPU
+seconds, not wall time. Two processes that run only the module show how much slots on neighbouring cores slow each other
+down. One row scored by one arm is an arm-row. `warm` is the time that `Slot.perform` spends on it: fetching, verifying,
+computing, scoring, digests and writing the unit's file. It excludes loading an arm, probing its batch-size sensitivity,
+and the first unit of each process, which also pays for the first use of each library. The time before the first unit is
+reported separately, as start-up.
 """
 
 import argparse
@@ -29,7 +29,7 @@ from pathlib import Path
 from typing import Any
 
 os.environ["OMP_NUM_THREADS"] = "1"
-os.environ.setdefault("RAY_AUTH_MODE", "disabled")  # one machine, one process
+os.environ.setdefault("RAY_AUTH_MODE", "disabled")  # the cluster is local and used by this script only
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
@@ -38,7 +38,7 @@ import pyarrow as pa
 import torch
 import yaml
 from counting_proxy import CountingProxy, counting_proxy
-from process_watch import Watch, resident_bytes
+from process_watch import WorkerMonitor, resident_bytes
 
 from assay.cluster import pipeline
 from assay.cluster.drive.slot import Slot
@@ -55,7 +55,7 @@ from assay.manifests.dataset import Shard
 NUM_SLOTS = 2
 BUCKET_URI = "s3://assay"
 MODELS = '''
-"""The arms of the benchmark: same shape, other weights."""
+"""The arms of the benchmark: the same architecture with different weights."""
 import torch
 from torch import nn
 
@@ -77,17 +77,17 @@ def cnn(*, seed=0, channels=8):
 
 @dataclass(frozen=True)
 class Workload:
-    """One dataset and the arms that score it.
+    """A dataset and the arms that score it.
 
     Attributes:
         name: The dataset's name.
-        model: The function that makes its arms.
+        model: The name of the function that builds the arms' modules.
         num_rows: Rows of the dataset.
-        shape: A row's shape, float32.
-        batch_size: Rows in a batch.
-        num_arms: Arms, each with weights of its own.
-        rounds: How often everything is run, in turns.
-        shard_rows: Rows of a shard; None: about 64 MiB.
+        shape: The shape of a row, float32.
+        batch_size: Rows per batch.
+        num_arms: Number of arms; each has its own weights.
+        rounds: How often each contender runs; in each round, they take turns.
+        shard_rows: Rows per shard; None: shards of about 64 MiB.
     """
 
     name: str
@@ -101,16 +101,16 @@ class Workload:
 
 
 @dataclass(frozen=True)
-class Spent:
-    """CPU and wall seconds of some work, and of what had to start first.
+class Cost:
+    """CPU and wall seconds of a contender's work, and of its start-up.
 
     Attributes:
         arm_rows: Rows that the warm work scored, summed over arms.
-        cpu_s: CPU seconds of the warm work, in all processes.
-        wall_s: Wall seconds of it, summed over slots.
-        startup_s: Wall seconds before the first row.
-        total_s: Wall seconds of everything.
-        note: What else was seen.
+        cpu_s: CPU seconds of the warm work, summed over processes.
+        wall_s: Wall seconds of the warm work, summed over slots.
+        startup_s: Wall seconds before the first unit.
+        total_s: Wall seconds of the whole run.
+        note: Further observations, for the table.
     """
 
     arm_rows: int
@@ -122,23 +122,23 @@ class Spent:
 
     @property
     def cpu_ns(self) -> float:
-        """CPU nanoseconds for one arm-row."""
+        """CPU nanoseconds per arm-row."""
         return self.cpu_s / self.arm_rows * 1e9
 
 
 class MeasuredSlot(Slot):
-    """A slot that writes down what its work took; the units table keeps it."""
+    """A slot that records the time and memory of each unit in the units table."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self._idle_bytes = resident_bytes()["VmRSS"]
 
     def perform(self, *args: Any, **kwargs: Any) -> Any:
-        """Performs, between two looks at the clocks."""
+        """Performs a task, reading the clocks before and after."""
         began_at, started, cpu_started = time.time(), time.perf_counter(), time.process_time()
-        found = super().perform(*args, **kwargs)
-        if isinstance(found, Published):
-            found.receipt.facts.update(
+        result = super().perform(*args, **kwargs)
+        if isinstance(result, Published):
+            result.receipt.facts.update(
                 bench_cpu_s=time.process_time() - cpu_started,
                 bench_wall_s=time.perf_counter() - started,
                 bench_began_at=began_at,
@@ -146,7 +146,7 @@ class MeasuredSlot(Slot):
                 bench_peak_bytes=resident_bytes()["VmHWM"],
                 bench_pid=os.getpid(),
             )
-        return found
+        return result
 
 
 def frozen(work: Workload, folder: Path) -> Dataset:
@@ -177,17 +177,17 @@ def frozen(work: Workload, folder: Path) -> Dataset:
 
 
 def _as_tensors(source: Path, shape: tuple[int, ...]) -> None:
-    """Rewrites a file of flat lists as one of tensors."""
+    """Rewrites a file whose column x has flat lists so that it has tensors of this shape."""
     table = pa.ipc.open_file(str(source)).read_all()
-    kind = pa.fixed_shape_tensor(pa.float32(), shape)
-    chunks = [pa.ExtensionArray.from_storage(kind, chunk) for chunk in table["x"].chunks]
-    table = table.set_column(0, pa.field("x", kind), pa.chunked_array(chunks, kind))
+    tensor_type = pa.fixed_shape_tensor(pa.float32(), shape)
+    chunks = [pa.ExtensionArray.from_storage(tensor_type, chunk) for chunk in table["x"].chunks]
+    table = table.set_column(0, pa.field("x", tensor_type), pa.chunked_array(chunks, tensor_type))
     with pa.ipc.new_file(str(source.with_suffix(".new")), table.schema) as writer:
         writer.write_table(table)
     source.with_suffix(".new").replace(source)
 
 
-def uploaded(folder: Path) -> None:
+def upload(folder: Path) -> None:
     """Copies the frozen datasets into the bucket."""
     local, remote = open_store(str(folder / "datasets")), open_store(f"{BUCKET_URI}/datasets")
     for entry in local.listing(""):
@@ -195,7 +195,7 @@ def uploaded(folder: Path) -> None:
 
 
 class Bench:
-    """The folder that everything lies in, and what is run there."""
+    """A folder with datasets, ledgers and experiments, and the runs in it."""
 
     def __init__(self, folder: Path, proxy: CountingProxy, *, quick: bool, scale: float) -> None:
         self.folder, self.proxy, self.quick, self.scale = folder, proxy, quick, scale
@@ -205,15 +205,15 @@ class Bench:
 
     @property
     def rounds(self) -> int:
-        """How often everything is run."""
+        """How often each contender runs."""
         return 1 if self.quick or self.scale < 1 else 3
 
     def rows(self, full: int) -> int:
-        """Rows of a dataset that has `full` of them in a full run."""
+        """The number of rows to use for a dataset that has `full` rows in a full run."""
         return full // 40 if self.quick else int(full * self.scale)
 
     def experiment(self, work: Workload, *, store: str, num_arms: int | None = None) -> Path:
-        """Writes an experiment with a ledger of its own, so that nothing is reused."""
+        """Writes an experiment with its own ledger, so that no units are reused."""
         self._num_runs += 1
         arms = [
             {
@@ -242,10 +242,10 @@ class Bench:
         return file
 
     def run(self, file: Path, *, in_process: bool) -> tuple[list[dict[str, Any]], float, float]:
-        """Runs an experiment whose shards no process of this host has read.
+        """Runs an experiment, after removing its shards from this host's cache.
 
         Returns:
-            The rows of the units table, when the run began, and its wall seconds.
+            The rows of the units table, the time at which the run began (Unix time), and its wall seconds.
         """
         began_at, started = time.time(), time.perf_counter()
         prepared = pipeline.prepare(str(file))
@@ -254,17 +254,17 @@ class Bench:
                 f"{shard.blake3.removeprefix('blake3:')}.*"
             ):
                 copy.unlink()
-        pipeline.run(prepared, in_process=in_process, on_progress=_ignored)
+        pipeline.run(prepared, in_process=in_process, on_progress=_ignore_progress)
         wall_s = time.perf_counter() - started
         files = reader.committed_files(prepared.store, prepared.run.run_id)
         return reader.read_table(prepared.store, files, "units").to_pylist(), began_at, wall_s
 
-    def assay(self, work: Workload, *, store: str, in_process: bool) -> Spent:
-        """The experiment through the pipeline."""
+    def assay(self, work: Workload, *, store: str, in_process: bool) -> Cost:
+        """Runs the workload through Assay's pipeline."""
         units, began_at, total_s = self.run(self.experiment(work, store=store), in_process=in_process)
         first = {unit["bench_pid"]: unit["bench_began_at"] for unit in sorted(units, key=_began_at, reverse=True)}
         warm = [unit for unit in units if unit["bench_began_at"] > first[unit["bench_pid"]]]
-        return Spent(
+        return Cost(
             arm_rows=sum(unit["num_rows"] for unit in warm),
             cpu_s=sum(unit["bench_cpu_s"] - unit["load_cpu_s"] for unit in warm),
             wall_s=sum(unit["bench_wall_s"] - unit["load_s"] - unit["probe_s"] for unit in warm),
@@ -279,36 +279,36 @@ def _began_at(unit: dict[str, Any]) -> float:
 
 
 def rows_of(dataset: Dataset, folder: Path) -> torch.Tensor:
-    """The features of all rows in memory, as one tensor."""
+    """The features of all rows, as one tensor in memory."""
     store = open_store(str(folder / "datasets"))
     x = torch.empty((dataset.num_rows, *dataset.columns[0].shape))
     for shard in dataset.shards:
-        found = columns_as_numpy(pa.ipc.open_file(pa.BufferReader(store.get(shard.key))).read_all(), dataset.columns)
-        x.numpy()[shard.first_row : shard.first_row + shard.num_rows] = found["x"]
+        columns = columns_as_numpy(pa.ipc.open_file(pa.BufferReader(store.get(shard.key))).read_all(), dataset.columns)
+        x.numpy()[shard.first_row : shard.first_row + shard.num_rows] = columns["x"]
     return x
 
 
 def modules(work: Workload) -> list[torch.nn.Module]:
-    """Every arm's module, loaded."""
+    """The module of every arm, in evaluation mode."""
     import bench_models
 
     return [getattr(bench_models, work.model)(seed=seed).eval() for seed in range(work.num_arms)]
 
 
-def _ignored(arm: str, units: int) -> None:
-    """No progress is shown."""
+def _ignore_progress(arm: str, units: int) -> None:
+    """Does nothing: no progress is shown."""
 
 
-def clocked(work: Workload, num_rows: int, call: Callable[[], None]) -> Spent:
-    """What a call took in this process, in which every arm scores so many rows."""
+def measure(work: Workload, num_rows: int, call: Callable[[], None]) -> Cost:
+    """The cost of a call in this process, in which every arm scores `num_rows` rows."""
     started, cpu_started = time.perf_counter(), time.process_time()
     call()
     wall_s = time.perf_counter() - started
-    return Spent(num_rows * work.num_arms, time.process_time() - cpu_started, wall_s, total_s=wall_s)
+    return Cost(num_rows * work.num_arms, time.process_time() - cpu_started, wall_s, total_s=wall_s)
 
 
-def pure(work: Workload, x: torch.Tensor, arms: list[torch.nn.Module]) -> Spent:
-    """The limit: nothing but the modules, over rows that are in memory already."""
+def pure(work: Workload, x: torch.Tensor, arms: list[torch.nn.Module]) -> Cost:
+    """The lower limit: only the modules' forward passes, over rows that are already in memory."""
 
     def call() -> None:
         with torch.inference_mode():
@@ -316,15 +316,15 @@ def pure(work: Workload, x: torch.Tensor, arms: list[torch.nn.Module]) -> Spent:
                 for start in range(0, len(x), work.batch_size):
                     module(x[start : start + work.batch_size])
 
-    return clocked(work, len(x), call)
+    return measure(work, len(x), call)
 
 
-def pure_at_once(work: Workload, x: torch.Tensor, folder: Path) -> Spent:
-    """The limit for slots side by side: the modules alone, in as many processes at once as there are slots."""
+def pure_at_once(work: Workload, x: torch.Tensor, folder: Path) -> Cost:
+    """The lower limit for concurrent slots: only forward passes, in as many processes as there are slots."""
     import ray
 
     @ray.remote(num_cpus=1)
-    def half(rows: np.ndarray) -> Spent:
+    def half(rows: np.ndarray) -> Cost:
         sys.path.insert(0, str(folder))
         torch.set_num_threads(1)
         process.keep_freed_memory()  # as slots do
@@ -338,17 +338,16 @@ def pure_at_once(work: Workload, x: torch.Tensor, folder: Path) -> Spent:
     meeting = Path(tempfile.mkdtemp(dir=folder))
     shares = [ray.put(np.ascontiguousarray(rows)) for rows in np.array_split(x.numpy(), NUM_SLOTS)]
     halves = ray.get([half.remote(rows) for rows in shares])
-    whole_s = max(spent.wall_s for spent in halves)
-    return Spent(
-        sum(spent.arm_rows for spent in halves),
-        sum(spent.cpu_s for spent in halves),
-        sum(spent.wall_s for spent in halves),
-        total_s=whole_s,
+    return Cost(
+        sum(cost.arm_rows for cost in halves),
+        sum(cost.cpu_s for cost in halves),
+        sum(cost.wall_s for cost in halves),
+        total_s=max(cost.wall_s for cost in halves),
     )
 
 
-def plain(work: Workload, dataset: Dataset, arms: list[torch.nn.Module], *, store: str) -> Spent:
-    """What one writes by hand: per arm, shard by shard, forward and accuracy; nothing verified, nothing kept."""
+def plain(work: Workload, dataset: Dataset, arms: list[torch.nn.Module], *, store: str) -> Cost:
+    """A loop written by hand: forward pass and accuracy, per arm and shard; it verifies and stores nothing."""
     shards = open_store(f"{store}/datasets")
 
     def call() -> None:
@@ -362,14 +361,14 @@ def plain(work: Workload, dataset: Dataset, arms: list[torch.nn.Module], *, stor
                         x = torch.from_numpy(rows.column("x").to_numpy_ndarray())
                         y = torch.from_numpy(rows.column("y").to_numpy())
                         for start in range(0, len(x), work.batch_size):
-                            answers = module(x[start : start + work.batch_size])
-                            num_correct += int((answers.argmax(1) == y[start : start + work.batch_size]).sum())
+                            logits = module(x[start : start + work.batch_size])
+                            num_correct += int((logits.argmax(1) == y[start : start + work.batch_size]).sum())
 
-    return clocked(work, dataset.num_rows, call)
+    return measure(work, dataset.num_rows, call)
 
 
 def load_shard(batch: dict[str, np.ndarray]) -> pa.Table:
-    """For Ray Data: a shard's path becomes its rows."""
+    """For Ray Data: turns the path of a shard into its rows."""
     with pa.memory_map(str(batch["path"][0])) as mapped:
         table = pa.ipc.open_file(mapped).read_all()
     x: Any = pa.chunked_array([chunk.storage for chunk in table["x"].chunks])
@@ -377,7 +376,7 @@ def load_shard(batch: dict[str, np.ndarray]) -> pa.Table:
 
 
 class RayDataArm:
-    """For Ray Data: one arm's module in an actor."""
+    """For Ray Data: an actor that holds one arm's module."""
 
     def __init__(self, folder: str, name: str, seed: int, shape: tuple[int, ...]) -> None:
         sys.path.insert(0, folder)
@@ -388,16 +387,16 @@ class RayDataArm:
         self._started = time.process_time()
 
     def __call__(self, batch: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
-        """Scores a batch of whatever size it came in."""
+        """Scores a batch, whatever its size."""
         x = np.stack(batch["x"]) if batch["x"].dtype == object else batch["x"]
         with torch.inference_mode():
-            found = self._module(torch.from_numpy(x.reshape(-1, *self._shape).copy())).argmax(1).numpy()
-        answer = {"correct": (found == batch["y"]).sum(), "size": len(x), "pid": os.getpid(), "started": self._started}
-        return {name: np.array([value]) for name, value in answer.items()}
+            classes = self._module(torch.from_numpy(x.reshape(-1, *self._shape).copy())).argmax(1).numpy()
+        row = {"correct": (classes == batch["y"]).sum(), "size": len(x), "pid": os.getpid(), "started": self._started}
+        return {name: np.array([value]) for name, value in row.items()}
 
 
-def ray_data(work: Workload, dataset: Dataset, folder: Path) -> Spent:
-    """Ray Data's map_batches, an actor pool per arm, all arms at once."""
+def ray_data(work: Workload, dataset: Dataset, folder: Path) -> Cost:
+    """Ray Data's map_batches with one actor pool per arm; all arms run at once."""
     import ray
 
     context = ray.data.DataContext.get_current()
@@ -409,10 +408,10 @@ def ray_data(work: Workload, dataset: Dataset, folder: Path) -> Spent:
         rows = ray.data.from_items(paths, override_num_blocks=len(paths)).map_batches(
             load_shard, batch_size=1, num_cpus=0.1
         )
-        given = {"folder": str(folder), "name": work.model, "seed": seed, "shape": work.shape}
+        arguments = {"folder": str(folder), "name": work.model, "seed": seed, "shape": work.shape}
         scored = rows.map_batches(
             RayDataArm,
-            fn_constructor_kwargs=given,
+            fn_constructor_kwargs=arguments,
             batch_size=work.batch_size,
             compute=ray.data.ActorPoolStrategy(size=1),
             num_cpus=0.3,
@@ -420,26 +419,26 @@ def ray_data(work: Workload, dataset: Dataset, folder: Path) -> Spent:
         return scored.take_all()
 
     started, cpu_started = time.perf_counter(), time.process_time()
-    with Watch() as watch, ThreadPoolExecutor(work.num_arms) as pool:
-        found = [row for rows in pool.map(arm, range(work.num_arms)) for row in rows]
+    with WorkerMonitor() as monitor, ThreadPoolExecutor(work.num_arms) as pool:
+        batches = [row for rows in pool.map(arm, range(work.num_arms)) for row in rows]
     total_s = time.perf_counter() - started
-    assert sum(row["size"] for row in found) == work.num_rows * work.num_arms
-    startup_cpu_s = sum({row["pid"]: row["started"] for row in found}.values())
-    sizes = Counter(row["size"] for row in found)
-    shown = ", ".join(f"{count} x {size}" for size, count in sizes.most_common(4))
-    cpu_s = watch.total_cpu_s() + time.process_time() - cpu_started - startup_cpu_s
-    note = f"{len(sizes)} batch sizes: {shown}{', ...' * (len(sizes) > 4)}"
-    return Spent(work.num_rows * work.num_arms, cpu_s, total_s, total_s=total_s, note=note)
+    assert sum(row["size"] for row in batches) == work.num_rows * work.num_arms
+    startup_cpu_s = sum({row["pid"]: row["started"] for row in batches}.values())
+    sizes = Counter(row["size"] for row in batches)
+    most_common = ", ".join(f"{count} x {size}" for size, count in sizes.most_common(4))
+    cpu_s = monitor.total_cpu_s() + time.process_time() - cpu_started - startup_cpu_s
+    note = f"{len(sizes)} batch sizes: {most_common}{', ...' * (len(sizes) > 4)}"
+    return Cost(work.num_rows * work.num_arms, cpu_s, total_s, total_s=total_s, note=note)
 
 
 def side_by_side(work: Workload, bench: Bench) -> None:
-    """Prints one table of everything on one workload."""
+    """Prints a table of all contenders on one workload."""
     folder, disk = bench.folder, str(bench.folder)
     dataset = frozen(work, folder)
     arms = modules(work)
     x = rows_of(dataset, folder)
     torch.set_num_threads(1)
-    ways: dict[str, Callable[[], Spent]] = {
+    contenders: dict[str, Callable[[], Cost]] = {
         "pure forward, in memory": lambda: pure(work, x, arms),
         "plain PyTorch loop, disk": lambda: plain(work, dataset, arms, store=disk),
         "Assay in process, disk": lambda: bench.assay(work, store=disk, in_process=True),
@@ -451,25 +450,25 @@ def side_by_side(work: Workload, bench: Bench) -> None:
         "Ray Data map_batches, disk": lambda: ray_data(work, dataset, folder),
     }
     if bench.quick:  # starting processes takes most of the time of a quick run
-        ways = dict(list(ways.items())[: 3 if work.model == "cnn" else 7])
-    uploaded(folder)
-    ways["pure forward, in memory"]()
-    found: dict[str, list[Spent]] = {name: [] for name in ways}
+        contenders = dict(list(contenders.items())[: 3 if work.model == "cnn" else 7])
+    upload(folder)
+    contenders["pure forward, in memory"]()
+    costs: dict[str, list[Cost]] = {name: [] for name in contenders}
     for _ in range(work.rounds):
-        for name, way in ways.items():
-            found[name].append(way())
-    limit = statistics.median(spent.cpu_ns for spent in found["pure forward, in memory"])
-    row_words = "x".join(str(size) for size in work.shape)
+        for name, run in contenders.items():
+            costs[name].append(run())
+    limit = statistics.median(cost.cpu_ns for cost in costs["pure forward, in memory"])
+    row_shape = "x".join(str(size) for size in work.shape)
     print(
-        f"\n### {work.name}: {work.num_rows:,} rows of {row_words} float32, {work.num_arms} arms, batches of "
+        f"\n### {work.name}: {work.num_rows:,} rows of {row_shape} float32, {work.num_arms} arms, batches of "
         f"{work.batch_size}, {len(dataset.shards)} shards, {work.rounds} rounds (medians)\n"
     )
     print(
         "| | warm CPU ns per arm-row | over pure forward | extra ns | warm wall ns per arm-row and slot | start-up s | whole run s | |"
     )
     print("|---|---|---|---|---|---|---|---|")
-    for name, rounds in found.items():
-        middle = sorted(rounds, key=lambda spent: spent.cpu_ns)[len(rounds) // 2]
+    for name, rounds in costs.items():
+        middle = sorted(rounds, key=lambda cost: cost.cpu_ns)[len(rounds) // 2]
         wall_ns = middle.wall_s / middle.arm_rows * 1e9
         print(
             f"| {name} | {middle.cpu_ns:,.0f} | {middle.cpu_ns / limit:.2f} | {middle.cpu_ns - limit:,.0f} | {wall_ns:,.0f} "
@@ -478,15 +477,15 @@ def side_by_side(work: Workload, bench: Bench) -> None:
 
 
 def reads(bench: Bench) -> None:
-    """Prints how often each shard crosses the network."""
+    """Prints how often shards are fetched over the network, by number of arms."""
     rows = bench.rows(524_288)
     work = Workload("reads", "mlp", rows, (64,), 1024, shard_rows=-(-rows // 8))
     dataset = frozen(work, bench.folder)
-    uploaded(bench.folder)
+    upload(bench.folder)
     size_bytes = sum(shard.size_bytes for shard in dataset.shards)
-    print("\n### reads: one node, 2 slots, S3; GETs counted by a proxy before the server\n")
+    print("\n### reads: one node, 2 slots, S3; GETs counted by a proxy in front of the server\n")
     print(
-        "| arms | shards in the dataset | shards fetched | bytes fetched / bytes of the dataset | GETs of shards at the server |"
+        "| arms | shards in the dataset | shards fetched | bytes fetched / bytes of the dataset | shard GETs at the server |"
     )
     print("|---|---|---|---|---|")
     for num_arms in (4,) if bench.quick else (1, 4, 16):
@@ -500,7 +499,7 @@ def reads(bench: Bench) -> None:
 
 
 def read_path(dataset: Dataset) -> None:
-    """Prints how fast shards come from S3 alone: Assay's store with its digest check, and two clients without one."""
+    """Prints how fast shards are read from S3, with Assay's digest check and by two clients without one."""
     import boto3
     from pyarrow import fs
 
@@ -509,48 +508,50 @@ def read_path(dataset: Dataset) -> None:
     client = boto3.client("s3")
     endpoint = client.meta.endpoint_url
     arrow = fs.S3FileSystem(endpoint_override=endpoint.partition("://")[2], scheme="http")
-    ways: dict[str, Callable[[Shard], object]] = {
+    readers: dict[str, Callable[[Shard], object]] = {
         "Assay, digest checked": ShardReader(dataset, store).fetch,
         "boto3 get_object": lambda shard: client.get_object(Bucket=bucket, Key=f"{prefix}/{shard.key}")["Body"].read(),
         "pyarrow S3FileSystem": lambda shard: arrow.open_input_file(f"{bucket}/{prefix}/{shard.key}").read(),
     }
-    spent: dict[str, list[tuple[float, float]]] = {name: [] for name in ways}
+    times: dict[str, list[tuple[float, float]]] = {name: [] for name in readers}
     for _ in range(3):
-        for name, read in ways.items():
+        for name, read in readers.items():
             wall, cpu = time.perf_counter(), time.process_time()
             for shard in dataset.shards:
                 read(shard)
-            spent[name].append((time.perf_counter() - wall, time.process_time() - cpu))
+            times[name].append((time.perf_counter() - wall, time.process_time() - cpu))
     size = sum(shard.size_bytes for shard in dataset.shards) / (1 << 20)
     print("\n| one shard after the other | MiB/s | CPU s per GiB |\n|---|---|---|")
-    for name, seconds in spent.items():
+    for name, seconds in times.items():
         wall, cpu = min(seconds)
         print(f"| {name} | {size / wall:,.0f} | {cpu / size * 1024:.2f} |")
 
 
 def memory(bench: Bench) -> None:
-    """Prints the peak memory of slots and of the driver, which runs in a process of its own."""
+    """Prints the peak memory of slots and of the driver, which runs in its own process."""
     import ray
 
     work = Workload("memory", "mlp", bench.rows(2_000_000), (64,), 1024, num_arms=4 if bench.quick else 16)
     dataset = frozen(work, bench.folder)
     model_bytes = sum(weight.nbytes for weight in modules(work)[0].parameters())
     file = bench.experiment(work, store=str(bench.folder))
-    with Watch(every_s=0.05) as watch:
-        answered = subprocess.run(
+    with WorkerMonitor(every_s=0.05) as monitor:
+        output = subprocess.run(
             [sys.executable, __file__, "--driver", str(file)],
             env={**os.environ, "RAY_ADDRESS": ray.get_runtime_context().gcs_address},
             check=True,
             capture_output=True,
             text=True,
         ).stdout.splitlines()[-1]
-    driver = json.loads(answered)
+    driver = json.loads(output)
     over = max(unit["bench_peak_bytes"] - unit["bench_idle_bytes"] for unit in driver["units"]) - model_bytes
     sizes = {
         "one shard": max(shard.size_bytes for shard in dataset.shards),
         "idle slot": max(unit["bench_idle_bytes"] for unit in driver["units"]),
-        "slot at its peak, over idle and its model, mapped shards included": over,
-        "private memory of a slot at its peak": max(watch.private_bytes[unit["bench_pid"]] for unit in driver["units"]),
+        "slot at its peak, minus idle and its model, including mapped shards": over,
+        "private memory of a slot at its peak": max(
+            monitor.private_bytes[unit["bench_pid"]] for unit in driver["units"]
+        ),
         "driver before the run": driver["before"],
         f"driver at its peak, {work.num_rows:,} rows x {work.num_arms} arms": driver["peak"],
     }
@@ -560,11 +561,11 @@ def memory(bench: Bench) -> None:
 
 
 def drive(file: str) -> None:
-    """One run from a process of its own; prints its units and its memory as JSON."""
+    """Runs an experiment in this process; prints its units and its memory as JSON."""
     with session.connected():
         prepared = pipeline.prepare(file)
         before = resident_bytes()["VmRSS"]
-        pipeline.run(prepared, in_process=False, on_progress=_ignored)
+        pipeline.run(prepared, in_process=False, on_progress=_ignore_progress)
         peak = resident_bytes()["VmHWM"]
     files = reader.committed_files(prepared.store, prepared.run.run_id)
     units = reader.read_table(prepared.store, files, "units").to_pylist()
@@ -572,7 +573,7 @@ def drive(file: str) -> None:
 
 
 def sweep(bench: Bench) -> None:
-    """Prints what an arm of a sweep costs over its compute, once its slot is warm."""
+    """Prints how long an arm of a sweep takes, compared with its prediction, once its slot is warm."""
     num_arms = 10 if bench.quick else 40
     work = Workload("sweep", "mlp", 100_000, (64,), 1024)
     frozen(work, bench.folder)
@@ -588,7 +589,7 @@ def sweep(bench: Bench) -> None:
     performed = statistics.mean(unit["bench_wall_s"] for unit in units)
     cpu = statistics.mean(unit["bench_cpu_s"] for unit in units)
     print(
-        "| time per arm after the first, s | of it in perform | of it CPU | of it predicting | over predicting | over perform |"
+        "| time per arm after the first, s | in perform, s | CPU, s | predicting, s | time / predicting | time / perform |"
     )
     print("|---|---|---|---|---|---|")
     mean = statistics.mean(per_arm)
@@ -598,7 +599,7 @@ def sweep(bench: Bench) -> None:
 
 
 def mlp(bench: Bench) -> None:
-    """Rows of 64 numbers and small perceptrons: what is not the module's work shows most."""
+    """Rows of 64 numbers and small perceptrons: the overhead outside the module shows most."""
     side_by_side(Workload("mlp", "mlp", bench.rows(2_000_000), (64,), 1024, rounds=bench.rounds), bench)
 
 
@@ -612,11 +613,15 @@ QUICK_PARTS = ("mlp", "sweep")
 
 
 def main() -> None:
-    """Runs the parts, each in a folder of its own, on one Ray and one S3 server."""
+    """Runs the parts one after the other, on one local Ray and one S3 server."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--quick", action="store_true", help="small sizes, one round, for a look")
-    parser.add_argument("--scale", type=float, default=1.0, help="this share of the rows, and one round if below 1")
-    parser.add_argument("--part", nargs="+", choices=PARTS, help="only these parts; default: all, with --quick two")
+    parser.add_argument("--quick", action="store_true", help="small sizes, one round, and only two parts")
+    parser.add_argument(
+        "--scale", type=float, default=1.0, help="the share of the rows to use; below 1: one round only"
+    )
+    parser.add_argument(
+        "--part", nargs="+", choices=PARTS, help="run only these parts; default: all, with --quick mlp and sweep"
+    )
     parser.add_argument("--driver", help=argparse.SUPPRESS)
     options = parser.parse_args()
     warnings.filterwarnings("ignore", message="The given NumPy array is not writable")
@@ -624,11 +629,13 @@ def main() -> None:
         drive(options.driver)
         return
     device = torch.cuda.get_device_name() if torch.cuda.is_available() else "the CPU"
-    print(f"{os.cpu_count()} cores, slots on {device}, torch {torch.__version__}, load {os.getloadavg()[0]:.1f} before")
+    print(
+        f"{os.cpu_count()} cores, slots on {device}, torch {torch.__version__}, load average {os.getloadavg()[0]:.1f}"
+    )
     from tests.seaweed import s3_server
 
     with tempfile.TemporaryDirectory(prefix="assay-bench-") as top, contextlib.ExitStack() as stack:
-        os.environ["TMPDIR"] = tempfile.tempdir = top  # where a host keeps its shards
+        os.environ["TMPDIR"] = tempfile.tempdir = top  # the shard cache of a host is in here
         server = stack.enter_context(s3_server())
         proxy = stack.enter_context(counting_proxy(server.endpoint))
         os.environ.update({**server.variables, "AWS_ENDPOINT_URL_S3": proxy.endpoint})
@@ -639,7 +646,7 @@ def main() -> None:
 
 
 def _measure_slots() -> None:
-    """Puts measured slots where the executors make theirs."""
+    """Makes the executors create `MeasuredSlot` instead of `Slot`."""
     session.secure()
     import ray
 

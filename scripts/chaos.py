@@ -1,16 +1,17 @@
-"""Breaks runs on a real cluster by a seeded schedule, and looks whether they keep their promises.
+"""Injects faults into runs on a real cluster, following a seeded schedule, and checks that the results are unaffected.
 
     python scripts/chaos.py [--schedules N] [--seed S] [--quick]
 
-Three Ray nodes, a real S3 server behind a proxy, and `assay run`. While a run is on its way, a schedule kills processes
-of slots (`actor`), a whole node, which another replaces some seconds later (`node`), and the driver, which is started
-again (`driver`); and for some seconds it answers S3 requests with 503 (`s3-errors`), cuts their connections before or
-after the server has acted (`s3-cuts`), holds them up (`s3-delays`) or lets none through (`s3-outage`). Every run must
-end by itself with the scores of the undisturbed one, each unit in the ledger once.
+The setup is three Ray nodes, a real S3 server behind a proxy, and `assay run`. During a run, a schedule kills a slot's
+process (`actor`), a whole node, which is replaced some seconds later (`node`), and the driver, which is started again
+(`driver`). For some seconds, it also answers S3 requests with 503 (`s3-errors`), cuts their connections before or after
+the server has acted (`s3-cuts`), delays them (`s3-delays`) or lets none through (`s3-outage`). Every run must finish by
+itself with the scores of the undisturbed run, and with each unit in the ledger exactly once.
 
-Recovery is told in seconds from the moment of the fault. Killed processes: until each arm that they worked on, and that
-has units left, has a unit published by a process that took its place. S3: until every unit is stored of whose requests
-for publication one was disturbed; so the fault's own length is in it, and stands beside it.
+The recovery time is counted in seconds from the moment of the fault. For killed processes, it ends when each arm that
+they were working on, and that has units left, has had a unit published by another process. For S3 faults, it ends when
+every unit for which a request to publish was disturbed is stored; so it includes the fault's own duration, which the
+table shows as well. Exits with 1 if a schedule failed.
 """
 
 import argparse
@@ -41,16 +42,16 @@ from tests import seaweed
 
 KINDS = ("actor", "node", "driver", *DISTURBANCES)
 LENGTHS_S = {"node": (3, 10), "s3-errors": (3, 10), "s3-cuts": (3, 10), "s3-delays": (3, 10), "s3-outage": (5, 30)}
-"""The shortest and the longest that a fault lasts; a node's is the time until another is started."""
+"""The shortest and the longest duration of a fault; for a node, the time until it is replaced."""
 NUM_FAULTS = 5
-NUM_MOMENTS = 18  # few enough that faults often coincide
+NUM_MOMENTS = 18  # so few that faults often coincide
 NUM_SLOTS = 6
 ROWS_PER_UNIT = 20
-LIMIT_S = 600.0  # only so that a run that hangs ends: on a busy machine a start takes a minute
+LIMIT_S = 600.0  # only ends a run that hangs: on a busy machine, starting takes a minute
 MAX_STARTS = 6
 
 CODE = '''
-"""The arms: each answers a share of its rows wrongly, as slowly as it is told, and notes who calls it."""
+"""The arms: each is wrong on a share of its rows, sleeps `row_s` seconds per row, and logs its calls."""
 import os
 import time
 
@@ -88,12 +89,12 @@ SUITE = {
 
 @dataclass(frozen=True)
 class Fault:
-    """One thing that goes wrong.
+    """A fault of a schedule.
 
     Attributes:
         kind: One of `KINDS`.
-        after: It happens once this share of all units is published.
-        length_s: How long it lasts; 0 for what is killed and replaced by Assay.
+        after: The share of all units that must be published before it happens.
+        length_s: How long it lasts, in seconds; 0 for processes that are replaced at once.
     """
 
     kind: str
@@ -109,11 +110,11 @@ class Strike:
     """A fault that has happened.
 
     Attributes:
-        fault: Which.
-        at: When, as `time.time()` tells.
-        pids: The processes that it ended.
-        arms: The arms that those worked on.
-        disturbance: What it does to S3.
+        fault: The fault.
+        at: When it happened, in Unix time.
+        pids: The IDs of the processes that it killed.
+        arms: The arms that these processes were working on.
+        disturbance: The disturbance of S3; None for killed processes.
     """
 
     fault: Fault
@@ -124,14 +125,14 @@ class Strike:
 
 
 @dataclass(frozen=True)
-class Ended:
-    """How a disturbed run went.
+class RunResult:
+    """The result of a disturbed run.
 
     Attributes:
-        seconds: From its first start to its end.
-        recoveries_s: Each fault with the seconds until what it had hindered went on; None if it hindered nothing.
-        missed: The faults that it was too fast for.
-        problems: The promises that it broke.
+        seconds: Seconds from its first start to its end.
+        recoveries_s: Each fault with its recovery time in seconds; None if it affected no unit.
+        missed: The faults that did not happen, because the run finished before them.
+        problems: What went wrong; empty if the run passed.
     """
 
     seconds: float
@@ -141,7 +142,7 @@ class Ended:
 
 
 def schedule(seed: int, *, quick: bool) -> tuple[Fault, ...]:
-    """The faults of one run, in order: any kinds at any moments, or, quickly, two."""
+    """The faults of one run, in order: random kinds at random moments; with `quick`, two fixed ones."""
     generator = random.Random(seed)
     if quick:
         return (Fault("actor", 0.2, 0), Fault("s3-cuts", 0.4, 3))
@@ -153,14 +154,14 @@ def schedule(seed: int, *, quick: bool) -> tuple[Fault, ...]:
 
 @dataclass(frozen=True)
 class Bench:
-    """What the runs have in common.
+    """What all runs share.
 
     Attributes:
-        folder: Where manifests, notes and logs lie.
+        folder: The folder with manifests and logs.
         server: The S3 server.
         num_arms: Arms of each run.
         num_units: Units of each arm.
-        unit_s: How long a unit takes.
+        unit_s: Seconds that a unit takes.
     """
 
     folder: Path
@@ -176,11 +177,11 @@ class Bench:
 
     @property
     def num_rows(self) -> int:
-        """Rows of the dataset; its last unit is no whole one."""
+        """Rows of the dataset; its last unit is not full."""
         return self.num_units * ROWS_PER_UNIT - 3
 
     def freeze(self) -> None:
-        """Freezes the dataset, a shard a unit."""
+        """Freezes the dataset, with one shard per unit."""
         generator = random.Random(0)
         xs = [round(generator.random(), 6) for _ in range(self.num_rows)]
         rows = [{"key": f"row-{number:05d}", "x": x, "y": int(x > 0.5)} for number, x in enumerate(xs)]
@@ -190,10 +191,10 @@ class Bench:
         (self.folder / "variants_under_chaos.py").write_text(CODE)
         store = ["--to", f"s3://{seaweed.BUCKET}/datasets", "--shard-rows", str(ROWS_PER_UNIT)]
         command = ["freeze", str(source), "--contract", str(contract), "--as", "rows@v1", *store]
-        _finished(self.start(command, log=self.folder / "freeze.log"), self.folder / "freeze.log")
+        _wait_for_success(self.start(command, log=self.folder / "freeze.log"), self.folder / "freeze.log")
 
     def experiment(self, name: str) -> Path:
-        """An experiment with a ledger of its own; the same run in each."""
+        """Writes an experiment with its own ledger; apart from that, all experiments are the same."""
         arms = [
             {
                 "name": arm,
@@ -229,16 +230,16 @@ class Bench:
 
     @property
     def calls(self) -> Path:
-        """Where the variants note who calls them."""
+        """The file in which the variants log their calls."""
         return self.folder / "calls.log"
 
-    def called(self) -> list[tuple[float, int, str]]:
-        """Every call of a variant in this run: when, by which process, for which arm."""
+    def logged_calls(self) -> list[tuple[float, int, str]]:
+        """Every call of a variant in this run: Unix time, process ID, arm."""
         lines = self.calls.read_text().splitlines() if self.calls.exists() else []
         return [(float(at), int(pid), arm) for at, pid, arm in (line.split() for line in lines)]
 
     def start(self, arguments: Sequence[str], *, log: Path, **variables: str) -> subprocess.Popen:
-        """Starts the command line; what it says is added to the log."""
+        """Starts `assay` with these arguments; appends its output to the log."""
         environment = {**os.environ, "TMPDIR": str(self.folder), **self.server.variables, **variables}
         with log.open("ab") as output:
             return subprocess.Popen(
@@ -250,16 +251,16 @@ class Bench:
             )
 
     def undisturbed(self) -> Evidence:
-        """The run in one process, straight on S3."""
+        """Runs the experiment in one process, without the proxy, and returns what its ledger holds."""
         experiment, log = self.experiment("undisturbed"), self.folder / "undisturbed.log"
-        _finished(self.start(["run", str(experiment), "--in-process"], log=log), log)
-        found = self.evidence("undisturbed")
-        if found.problems:
-            raise SystemExit(f"the undisturbed run: {'; '.join(found.problems)}")
-        return found
+        _wait_for_success(self.start(["run", str(experiment), "--in-process"], log=log), log)
+        undisturbed = self.evidence("undisturbed")
+        if undisturbed.problems:
+            raise SystemExit(f"error: the undisturbed run failed: {'; '.join(undisturbed.problems)}")
+        return undisturbed
 
     def evidence(self, name: str) -> Evidence:
-        """What the ledger of an experiment holds, read past the proxy."""
+        """What the ledger of an experiment holds, read without the proxy."""
         files = fs.S3FileSystem(
             access_key=seaweed.ACCESS_KEY,
             secret_key=seaweed.SECRET_KEY,
@@ -271,11 +272,11 @@ class Bench:
         return evidence(files, ledger, arms=self.arms, num_units=self.num_units, num_rows=self.num_rows)
 
 
-class Disturbed:
-    """One run and the faults that meet it."""
+class DisturbedRun:
+    """A run, and the faults that happen during it."""
 
     def __init__(self, bench: Bench, cluster: Nodes, proxy: FaultyProxy, *, seed: int) -> None:
-        """Makes everything as it is before a first run."""
+        """Resets the cluster, the proxy and the log of calls."""
         self._bench, self._cluster, self._proxy = bench, cluster, proxy
         self._generator = random.Random(seed)
         self._name = f"seed-{seed}"
@@ -287,21 +288,21 @@ class Disturbed:
         cluster.forget_shards()
         proxy.begin()
 
-    def go(self, faults: Sequence[Fault], *, expected: Evidence) -> Ended:
-        """Runs it to its end, through all faults, and compares it with the undisturbed one."""
+    def finish(self, faults: Sequence[Fault], *, expected: Evidence) -> RunResult:
+        """Runs to the end, injecting the faults, and compares the result with that of the undisturbed run."""
         waiting, num_units = deque(faults), self._bench.num_arms * self._bench.num_units
         started, num_starts, problems = time.time(), 1, list[str]()
-        self._driver = self._started()
+        self._driver = self._start_driver()
         try:
             while (code := self._driver.poll()) != 0:
                 if time.time() - started > LIMIT_S:
-                    problems.append(f"not finished after {LIMIT_S:.0f} s")
+                    problems.append(f"the run has not finished after {LIMIT_S:.0f} s")
                     break
                 if code is not None:
-                    problems.append(f"the driver ended by itself with {code}: {self._last_words()}")
+                    problems.append(f"the driver ended by itself with exit code {code}: {self._end_of_log()}")
                     if num_starts == MAX_STARTS:
                         break
-                    self._driver, num_starts = self._started(), num_starts + 1
+                    self._driver, num_starts = self._start_driver(), num_starts + 1
                 if waiting and len(self._proxy.published) >= waiting[0].after * num_units and self._strike(waiting[0]):
                     waiting.popleft()
                 self._cluster.mend_if_due()
@@ -310,23 +311,23 @@ class Disturbed:
             kill(self._driver.pid)
             self._driver.wait()
         seconds = time.time() - started
-        found = self._bench.evidence(self._name)
-        problems += found.problems
-        if (found.digest, found.arm_digests) != (expected.digest, expected.arm_digests):
-            problems.append("the scores are not those of the undisturbed run")
+        evidence = self._bench.evidence(self._name)
+        problems += evidence.problems
+        if (evidence.digest, evidence.arm_digests) != (expected.digest, expected.arm_digests):
+            problems.append("the scores differ from those of the undisturbed run")
         recoveries_s = tuple((strike.fault, self._recovery_s(strike)) for strike in self._strikes)
-        return Ended(seconds, recoveries_s, tuple(waiting), tuple(problems))
+        return RunResult(seconds, recoveries_s, tuple(waiting), tuple(problems))
 
-    def _started(self) -> subprocess.Popen:
+    def _start_driver(self) -> subprocess.Popen:
         variables = {"RAY_ADDRESS": self._cluster.address, "AWS_ENDPOINT_URL_S3": self._proxy.endpoint}
         return self._bench.start(["run", str(self._experiment), "--json"], log=self._log, **variables)
 
-    def _last_words(self) -> str:
-        said = " ".join(self._log.read_text(errors="replace").split())
-        return said[max(said.rfind("error: "), len(said) - 1000) :]
+    def _end_of_log(self) -> str:
+        output = " ".join(self._log.read_text(errors="replace").split())
+        return output[max(output.rfind("error: "), len(output) - 1000) :]
 
     def _strike(self, fault: Fault) -> bool:
-        """Lets a fault happen, unless what it would meet is not there yet."""
+        """Makes a fault happen; returns False if no slot is working yet, so that the fault must wait."""
         if fault.kind in DISTURBANCES:
             disturbance = self._proxy.disturb(
                 fault.kind, length_s=fault.length_s, seed=self._generator.randrange(1 << 32)
@@ -346,51 +347,51 @@ class Disturbed:
             case _:
                 kill(self._driver.pid)
                 self._driver.wait()
-                self._driver, pids = self._started(), set(slots)
+                self._driver, pids = self._start_driver(), set(slots)
         self._strikes.append(Strike(fault, at, pids, {arm for pid, arm in slots.items() if pid in pids}))
         return True
 
     def _slots(self) -> dict[int, str]:
-        """The live processes of slots that work on an arm with units left, and which arm."""
-        arm_of = {pid: arm for _, pid, arm in self._bench.called()}
-        num_done = [arm for arm, _ in self._proxy.published]
+        """The live slot processes whose arm has units left, by process ID, with the arm."""
+        arm_of = {pid: arm for _, pid, arm in self._bench.logged_calls()}
+        published = [arm for arm, _ in self._proxy.published]
         return {
             pid: arm
             for pid, arm in arm_of.items()
-            if num_done.count(arm) < self._bench.num_units and pid in self._cluster.workers()
+            if published.count(arm) < self._bench.num_units and pid in self._cluster.workers()
         }
 
     def _recovery_s(self, strike: Strike) -> float | None:
-        """See the top of this file."""
+        """The recovery time as the docstring of this module defines it; None if the fault affected no unit."""
         published = self._proxy.published
         if strike.disturbance is not None:
             moments = [published[unit] for unit in strike.disturbance.units if unit in published]
             return max(moments) - strike.at if moments else None
         moments = []
         for arm in strike.arms:
-            others = [at for at, pid, of in self._bench.called() if of == arm and pid not in strike.pids]
+            others = [at for at, pid, of in self._bench.logged_calls() if of == arm and pid not in strike.pids]
             began = min((at for at in others if at > strike.at), default=float("inf"))
             moments += sorted(at for (of, _), at in published.items() if of == arm and at > began)[:1]
         return max(moments) - strike.at if moments else None
 
 
-def report(ended: Sequence[Ended]) -> None:
-    """Prints a line per kind of fault."""
-    print("\n| fault | count | hindered something | median recovery, s | longest, s | longest fault, s |")
+def report(results: Sequence[RunResult]) -> None:
+    """Prints a table with one row per kind of fault."""
+    print("\n| fault | count | affected units | median recovery, s | longest recovery, s | longest fault, s |")
     print("|---|---|---|---|---|---|")
-    recoveries = [recovery for each in ended for recovery in each.recoveries_s]
+    recoveries = [recovery for result in results for recovery in result.recoveries_s]
     for kind in KINDS:
         own = [(fault, seconds) for fault, seconds in recoveries if fault.kind == kind]
         if not own:
             continue
-        told = [seconds for _, seconds in own if seconds is not None]
-        times = f"{statistics.median(told):.1f} | {max(told):.1f}" if told else "- | -"
-        print(f"| {kind} | {len(own)} | {len(told)} | {times} | {max(fault.length_s for fault, _ in own) or '-'} |")
+        known = [seconds for _, seconds in own if seconds is not None]
+        times = f"{statistics.median(known):.1f} | {max(known):.1f}" if known else "- | -"
+        print(f"| {kind} | {len(own)} | {len(known)} | {times} | {max(fault.length_s for fault, _ in own) or '-'} |")
 
 
 @contextlib.contextmanager
 def stage(*, num_arms: int, num_units: int, unit_s: float) -> Iterator[tuple[Bench, Nodes, FaultyProxy, Evidence]]:
-    """Everything that the runs need, and what the undisturbed run came to, while the cluster was started."""
+    """Starts everything that the runs need; makes the undisturbed run meanwhile and yields its result, too."""
     with contextlib.ExitStack() as stack:
         top = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="chaos-", ignore_cleanup_errors=True)))
         server = stack.enter_context(seaweed.s3_server())
@@ -399,45 +400,52 @@ def stage(*, num_arms: int, num_units: int, unit_s: float) -> Iterator[tuple[Ben
         bench.freeze()
         with ThreadPoolExecutor(1) as thread:
             expected = thread.submit(bench.undisturbed)
-            os.environ.update({**server.variables, "AWS_ENDPOINT_URL_S3": proxy.endpoint})  # nodes hand it to slots
+            os.environ.update(
+                {**server.variables, "AWS_ENDPOINT_URL_S3": proxy.endpoint}
+            )  # slots inherit this from their nodes
             cluster = stack.enter_context(nodes(top))
         yield bench, cluster, proxy, expected.result()
 
 
-def _finished(process: subprocess.Popen, log: Path) -> None:
+def _wait_for_success(process: subprocess.Popen, log: Path) -> None:
     if process.wait() != 0:
-        raise SystemExit(f"{process.args} failed:\n{log.read_text()}")
+        raise SystemExit(f"error: {process.args} failed with exit code {process.returncode}:\n{log.read_text()}")
 
 
 def main() -> None:
-    """Runs the schedules, one after the other on one cluster; exit code 1 if one broke a promise."""
+    """Runs the schedules one after the other on one cluster; exits with 1 if one of them failed."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--schedules", type=int, default=20, help="how many runs are disturbed")
-    parser.add_argument("--seed", type=int, default=0, help="the first run's seed; each further run's is one more")
+    parser.add_argument(
+        "--schedules", type=int, default=20, help="number of runs, each with its own schedule of faults"
+    )
+    parser.add_argument("--seed", type=int, default=0, help="seed of the first run; it increases by 1 with each run")
     parser.add_argument("--quick", action="store_true", help="one small run with two faults")
     options = parser.parse_args()
     size: dict[str, Any] = {"num_arms": 6, "num_units": 60, "unit_s": 0.16}
     if options.quick:
         size = {"num_arms": 3, "num_units": 16, "unit_s": 0.08}
-    ended = []
+    results = []
     with stage(**size) as (bench, cluster, proxy, expected):
-        print(f"{size['num_arms']} arms x {size['num_units']} units, undisturbed: scores {expected.digest[:12]}\n")
+        print(
+            f"{size['num_arms']} arms x {size['num_units']} units, undisturbed scores digest {expected.digest[:12]}\n"
+        )
         for seed in range(options.seed, options.seed + (1 if options.quick else options.schedules)):
             faults = schedule(seed, quick=options.quick)
-            one = Disturbed(bench, cluster, proxy, seed=seed).go(faults, expected=expected)
-            ended.append(one)
-            told = [f"{fault} {'-' if s is None else f'+{s:.1f}'}" for fault, s in one.recoveries_s]
-            told += [f"{fault} came too late" for fault in one.missed]
+            result = DisturbedRun(bench, cluster, proxy, seed=seed).finish(faults, expected=expected)
+            results.append(result)
+            outcomes = [f"{fault} {'-' if s is None else f'+{s:.1f}'}" for fault, s in result.recoveries_s]
+            outcomes += [f"{fault} did not happen" for fault in result.missed]
             print(
-                f"seed {seed}: {'BROKEN' if one.problems else 'ok'} in {one.seconds:.1f} s: {', '.join(told)}",
+                f"seed {seed}: {'FAILED' if result.problems else 'ok'} in {result.seconds:.1f} s: "
+                f"{', '.join(outcomes)}",
                 flush=True,
             )
-            for problem in one.problems:
+            for problem in result.problems:
                 print(f"    {problem}", flush=True)
-    report(ended)
-    num_broken = sum(bool(each.problems) for each in ended)
-    print(f"\n{len(ended) - num_broken} of {len(ended)} schedules kept every promise")
-    sys.exit(num_broken > 0)
+    report(results)
+    num_failed = sum(bool(result.problems) for result in results)
+    print(f"\n{len(results) - num_failed} of {len(results)} schedules passed")
+    sys.exit(num_failed > 0)
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""What a ledger holds of a run, read with plain pyarrow from its commit record on: none of Assay's code takes part."""
+"""Checks what a ledger holds of a run, starting from its commit record, with plain pyarrow and none of Assay's code."""
 
 import hashlib
 import json
@@ -16,12 +16,12 @@ _LINEAGE = ("run_id", "arm", "dataset_digest", "variant_digest", "suite_digest",
 
 @dataclass(frozen=True)
 class Evidence:
-    """What was found.
+    """The contents of a ledger's one run.
 
     Attributes:
-        digest: The digest of every score of every arm, in the order of arms and units, as this module computes it.
-        arm_digests: Each arm's scores digest, as the ledger tells it.
-        problems: What should not be: units or rows missing or twice, files that are not what the record says.
+        digest: The digest of all scores of all arms, in the order of arms and units, computed by this module.
+        arm_digests: Each arm's scores digest, as recorded in the ledger.
+        problems: What is wrong: missing or duplicate units or rows, files that do not match the commit record.
     """
 
     digest: str
@@ -30,18 +30,18 @@ class Evidence:
 
 
 def evidence(files: fs.FileSystem, ledger: str, *, arms: Collection[str], num_units: int, num_rows: int) -> Evidence:
-    """Reads the one run of a ledger.
+    """Reads and checks the one run of a ledger.
 
     Args:
-        files: The file system that it lies on.
-        ledger: Its folder there.
+        files: The file system of the ledger.
+        ledger: The ledger's folder in it.
         arms: The names of the arms.
         num_units: Units of each arm.
         num_rows: Rows of each arm.
     """
     commits = [each.path for each in _files(files, f"{ledger}/v1/commits")]
     if len(commits) != 1:
-        return Evidence("", (), (f"{len(commits)} commit records, not one",))
+        return Evidence("", (), (f"the ledger has {len(commits)} commit records, expected 1",))
     record = pq.read_table(commits[0], filesystem=files).to_pylist()
     problems: list[str] = []
     tables: dict[Unit, pa.Table] = {}
@@ -52,28 +52,28 @@ def evidence(files: fs.FileSystem, ledger: str, *, arms: Collection[str], num_un
         with files.open_input_file(path) as file:
             content = file.read()
         if f"sha256:{hashlib.sha256(content).hexdigest()}" != entry["sha256"]:
-            problems.append(f"{entry['path']} is not the file that was committed")
+            problems.append(f"{entry['path']} differs from the file that was committed")
         table = pq.read_table(pa.BufferReader(content))
         if len(table) != entry["num_rows"]:
-            problems.append(f"{entry['path']} has {len(table)} rows, not {entry['num_rows']}")
+            problems.append(f"{entry['path']} has {len(table)} rows, the commit record says {entry['num_rows']}")
         if entry["table"] == "arms":
             arm_digests += [(row["arm"], row["scores_digest"]) for row in table.to_pylist()]
-        found = SCORES_FILE.search(path)
-        if found:
-            unit = (found[1], int(found[2]))
+        match = SCORES_FILE.search(path)
+        if match:
+            unit = (match[1], int(match[2]))
             counts[unit] += 1
             tables[unit] = table
     stored = {each.path.removeprefix(f"{ledger}/v1/") for each in _files(files, f"{ledger}/v1/data/scores")}
     committed = {entry["path"] for entry in record if entry["table"] == "scores"}
     wanted = {(arm, unit) for arm in arms for unit in range(num_units)}
-    for what, units in (
+    for problem, units in (
         ("missing", wanted - set(counts)),
         ("unknown", set(counts) - wanted),
-        ("in the record twice", {unit for unit, count in counts.items() if count > 1}),
-        ("stored, but not committed", stored - committed),
+        ("more than once in the commit record", {unit for unit, count in counts.items() if count > 1}),
+        ("stored but not committed", stored - committed),
     ):
         if units:
-            problems.append(f"{len(units)} units {what}: {sorted(units)[:3]}")
+            problems.append(f"{len(units)} units {problem}, for example {sorted(units)[:3]}")
     digest = hashlib.sha256()
     for arm in sorted(arms):
         rows = [
@@ -83,7 +83,7 @@ def evidence(files: fs.FileSystem, ledger: str, *, arms: Collection[str], num_un
         ]
         num_distinct = len({row["row_index"] for row in rows})
         if (len(rows), num_distinct) != (num_rows, num_rows):
-            problems.append(f"arm '{arm}' has {len(rows)} rows, {num_distinct} of them distinct, not {num_rows}")
+            problems.append(f"arm '{arm}' has {len(rows)} rows, {num_distinct} of them distinct, expected {num_rows}")
         digest.update(json.dumps([arm, rows], sort_keys=True, default=repr).encode())
     return Evidence(digest.hexdigest(), tuple(sorted(arm_digests)), tuple(problems))
 

@@ -1,4 +1,4 @@
-"""Three Ray nodes on this host, each with a folder for its shards, and how one of them is lost and comes back."""
+"""Three Ray nodes on this host, each with a folder for its shard cache; one of them can be killed and replaced."""
 
 import contextlib
 import logging
@@ -13,23 +13,23 @@ from pathlib import Path
 from typing import Any
 
 NUM_NODES = 3
-SLOTS_PER_NODE = 3  # six slots: two nodes have room for what three had
+SLOTS_PER_NODE = 3  # the runs have six slots: two nodes still have room for them
 
 _SETTINGS = {
-    # A dead node refuses connections at once: three refusals are enough. A slow one is waited for.
+    # A dead node refuses connections at once, so three failures suffice; a slow node gets 10 s per check.
     "health_check_initial_delay_ms": 1000,
     "health_check_period_ms": 1000,
     "health_check_timeout_ms": 10_000,
     "health_check_failure_threshold": 3,
-    "prestart_worker_first_driver": False,  # or every driver would have nine processes started, and use six
+    "prestart_worker_first_driver": False,  # otherwise Ray starts nine workers per driver, of which six are used
 }
 
 
 class Nodes:
-    """A cluster. Its head, to which drivers connect, is never lost: Ray does not survive that."""
+    """A Ray cluster. Its head, to which drivers connect, is never killed, because Ray does not survive that."""
 
     def __init__(self, folder: Path) -> None:
-        """Starts the nodes; what they inherit of the environment must be set."""
+        """Starts the nodes. They inherit the environment, so it must be set up before."""
         os.environ.update(RAY_AUTH_MODE="disabled", RAY_USAGE_STATS_ENABLED="0", RAY_TMPDIR=str(folder))
         from ray.cluster_utils import Cluster
 
@@ -43,18 +43,22 @@ class Nodes:
 
     @property
     def address(self) -> str:
-        """Where drivers find the cluster."""
+        """The address that drivers connect to."""
         return self._cluster.address
 
     def workers(self) -> set[int]:
-        """The processes that the nodes have started, by id."""
+        """The IDs of the processes that the nodes have started."""
         return {pid for node in self._cluster.list_all_nodes() for pid in _children(_process(node).pid)}
 
     def lose_one(self, generator: random.Random, *, away_s: float) -> set[int]:
-        """Kills one node with all its processes; another is due some seconds later.
+        """Kills one node with all its processes.
+
+        Args:
+            generator: Chooses the node.
+            away_s: Seconds after which `mend_if_due` replaces the node.
 
         Returns:
-            The ids of the killed processes.
+            The IDs of the killed processes.
         """
         self.mend()
         node = generator.choice(sorted(self._cluster.worker_nodes, key=lambda node: _process(node).pid))
@@ -67,12 +71,12 @@ class Nodes:
         return set(pids)
 
     def mend_if_due(self) -> None:
-        """Adds the node that is away, once it is due. Ray adds nodes from the main thread only, so nobody else can."""
+        """Replaces a killed node once that is due. Call it from the main thread: Ray adds nodes only from there."""
         if time.time() > self._due_at:
             self.mend()
 
     def mend(self) -> None:
-        """Adds nodes until all are there, also for those that ended by themselves."""
+        """Adds nodes until all are up again; replaces those that ended by themselves, too."""
         for node in [node for node in self._cluster.worker_nodes if _process(node).poll() is not None]:
             self._cluster.remove_node(node, allow_graceful=False)
         while len(self._cluster.list_all_nodes()) < NUM_NODES:
@@ -87,11 +91,13 @@ class Nodes:
 
     def close(self) -> None:
         """Ends every node."""
-        for node in reversed(self._cluster.list_all_nodes()):  # the head last; gracefully, each would take seconds
+        for node in reversed(
+            self._cluster.list_all_nodes()
+        ):  # the head last; a graceful removal would take seconds per node
             self._cluster.remove_node(node, allow_graceful=False)
 
     def _add(self, **options: Any) -> None:
-        """Starts a node. Processes inherit the folder that is the default for temporary files at this moment."""
+        """Starts a node with its own folder: its processes inherit TMPDIR from this process."""
         own = self._folder / f"node-{self._num_started}"
         own.mkdir()
         self._num_started += 1
@@ -101,7 +107,7 @@ class Nodes:
 
 @contextlib.contextmanager
 def nodes(folder: Path) -> Iterator[Nodes]:
-    """A cluster that ends with the block."""
+    """A cluster that is shut down when the context ends."""
     started = Nodes(folder)
     try:
         yield started
@@ -110,18 +116,18 @@ def nodes(folder: Path) -> Iterator[Nodes]:
 
 
 def kill(pid: int) -> None:
-    """`kill -9`, unless the process has ended by itself."""
+    """Sends SIGKILL, unless the process has already ended."""
     with contextlib.suppress(ProcessLookupError):
         os.kill(pid, signal.SIGKILL)
 
 
 def _process(node: Any) -> subprocess.Popen:
-    """The raylet: the process that is a node, and the parent of its workers."""
+    """The raylet: the node's main process, and the parent of its workers."""
     return node.all_processes["raylet"][0].process
 
 
 def _children(pid: int) -> list[int]:
-    """The processes that a process has started."""
+    """The IDs of a process's children."""
     try:
         return [
             int(child) for path in Path(f"/proc/{pid}/task").glob("*/children") for child in path.read_text().split()

@@ -1,4 +1,4 @@
-"""A proxy before an S3 server: notes every unit that gets published, and disturbs requests for as long as told."""
+"""A proxy in front of an S3 server: it records when units are published, and disturbs requests for given periods."""
 
 import http.client
 import random
@@ -22,7 +22,10 @@ DISTURBANCES = {
     "s3-delays": ("delay",),
     "s3-outage": ("cut",),
 }
-"""What may become of a request. `refuse` answers 503; `cut after` lets the server act, but loses its answer."""
+"""The actions that each kind of disturbance draws from, one per request.
+
+`refuse` answers 503; `cut` closes the connection; `cut after` does so only after the server has acted on the request.
+"""
 
 _LONGEST_DELAY_S = 2.0
 _UPSTREAM_TIMEOUT_S = 60.0
@@ -31,14 +34,14 @@ _SLOW_DOWN = b"<?xml version='1.0'?><Error><Code>SlowDown</Code><Message>Reduce 
 
 @dataclass
 class Disturbance:
-    """Some seconds of trouble.
+    """A period in which requests are disturbed.
 
     Attributes:
-        actions: What may become of a request, each as likely as the other.
-        until: When it ends, as `time.time()` tells.
+        actions: The actions that may happen to a request, with equal probability.
+        until: When it ends, in Unix time.
         generator: Draws the actions.
-        num_requests: Requests that it met.
-        units: The units whose publication it met.
+        num_requests: Number of requests that were disturbed.
+        units: The units for which a request to publish was disturbed.
     """
 
     actions: tuple[str, ...]
@@ -49,18 +52,18 @@ class Disturbance:
 
 
 class FaultyProxy(ThreadingHTTPServer):
-    """Passes requests on, one thread a connection, unless it is told to disturb them."""
+    """Forwards requests, with one thread per connection, and disturbs them while a disturbance lasts."""
 
     daemon_threads = True
     request_queue_size = 128
 
     def __init__(self, upstream: str) -> None:
-        """Listens on a free port of loopback, before the server at this URL."""
+        """Listens on a free loopback port, in front of the server at this URL."""
         super().__init__(("127.0.0.1", 0), _Handler)
         self.upstream = upstream.removeprefix("http://")
         self.endpoint = f"http://127.0.0.1:{self.server_address[1]}"
         self.published: dict[Unit, float] = {}
-        """When each unit was stored."""
+        """When each unit was stored, in Unix time."""
         self._disturbance: Disturbance | None = None
         self._lock = threading.Lock()
 
@@ -73,19 +76,19 @@ class FaultyProxy(ThreadingHTTPServer):
         self.server_close()
 
     def handle_error(self, request: Any, client_address: Any) -> None:
-        """Clients that are killed leave broken connections: nothing to tell."""
+        """Prints nothing: clients that are killed leave broken connections."""
 
     def begin(self) -> None:
-        """A new run: nothing is published, nothing is disturbed."""
+        """Resets everything for a new run: no published units, no disturbance."""
         self.published, self._disturbance = {}, None
 
     def disturb(self, kind: str, *, length_s: float, seed: int) -> Disturbance:
-        """Begins one of `DISTURBANCES`; it ends by itself."""
+        """Begins one of `DISTURBANCES`; it ends by itself after `length_s` seconds."""
         self._disturbance = Disturbance(DISTURBANCES[kind], time.time() + length_s, random.Random(seed))
         return self._disturbance
 
     def action(self, unit: Unit | None) -> str:
-        """What becomes of a request, which may publish a unit."""
+        """Draws the action for a request; `unit` is the unit that the request publishes, if any."""
         with self._lock:
             disturbance = self._disturbance
             if disturbance is None or time.time() > disturbance.until:
@@ -99,14 +102,14 @@ class FaultyProxy(ThreadingHTTPServer):
 
 
 class _Handler(BaseHTTPRequestHandler):
-    """One connection of a client."""
+    """The requests of one client connection."""
 
     server: FaultyProxy  # pyright: ignore[reportIncompatibleVariableOverride]
     protocol_version = "HTTP/1.1"
-    disable_nagle_algorithm = True  # or the second packet of each answer would wait for the client
+    disable_nagle_algorithm = True  # otherwise the second packet of each response waits for the client
 
-    def pass_on(self) -> None:
-        """Any request: to the server and back, or into the disturbance of the moment."""
+    def forward(self) -> None:
+        """Forwards a request and its response, unless the current disturbance prevents it."""
         body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
         unit = _unit(self.path) if self.command == "PUT" else None
         action = self.server.action(unit)
@@ -114,27 +117,25 @@ class _Handler(BaseHTTPRequestHandler):
             self._cut()
             return
         if action == "refuse":
-            self._answer(
-                503, [("Content-Type", "application/xml"), ("Content-Length", str(len(_SLOW_DOWN)))], _SLOW_DOWN
-            )
+            self._send(503, [("Content-Type", "application/xml"), ("Content-Length", str(len(_SLOW_DOWN)))], _SLOW_DOWN)
             return
         if action == "delay":
             time.sleep(random.uniform(0, _LONGEST_DELAY_S))
-        status, headers, content = self._asked(body)
+        status, headers, content = self._response(body)
         if unit is not None and status == 200:
             self.server.published[unit] = time.time()
         if action == "cut after":
             self._cut()
             return
-        self._answer(status, headers, content)
+        self._send(status, headers, content)
 
-    do_GET = do_PUT = do_HEAD = do_POST = do_DELETE = pass_on
+    do_GET = do_PUT = do_HEAD = do_POST = do_DELETE = forward
 
     def log_message(self, format: str, *args: object) -> None:  # noqa: A002  # the base class names it
-        """Nothing: the ledger is the log."""
+        """Prints nothing."""
 
-    def _asked(self, body: bytes) -> tuple[int, list[tuple[str, str]], bytes]:
-        """The server's status, headers and body; the request is signed, so its headers stay as they are."""
+    def _response(self, body: bytes) -> tuple[int, list[tuple[str, str]], bytes]:
+        """Sends the request with its signed headers unchanged; returns the server's status, headers and body."""
         connection = http.client.HTTPConnection(self.server.upstream, timeout=_UPSTREAM_TIMEOUT_S)
         try:
             connection.putrequest(self.command, self.path, skip_host=True, skip_accept_encoding=True)
@@ -142,17 +143,17 @@ class _Handler(BaseHTTPRequestHandler):
                 if name.lower() not in ("expect", "connection"):
                     connection.putheader(name, value)
             connection.endheaders(body or None)
-            answer = connection.getresponse()
-            content = answer.read()
+            response = connection.getresponse()
+            content = response.read()
         finally:
             connection.close()
         own = {"connection", "transfer-encoding"} | (set() if self.command == "HEAD" else {"content-length"})
-        headers = [(name, value) for name, value in answer.headers.items() if name.lower() not in own]
+        headers = [(name, value) for name, value in response.headers.items() if name.lower() not in own]
         if self.command != "HEAD":
             headers.append(("Content-Length", str(len(content))))
-        return answer.status, headers, content
+        return response.status, headers, content
 
-    def _answer(self, status: int, headers: list[tuple[str, str]], content: bytes) -> None:
+    def _send(self, status: int, headers: list[tuple[str, str]], content: bytes) -> None:
         self.send_response_only(status)
         for name, value in headers:
             self.send_header(name, value)
@@ -166,5 +167,5 @@ class _Handler(BaseHTTPRequestHandler):
 
 
 def _unit(path: str) -> Unit | None:
-    found = SCORES_FILE.search(urllib.parse.unquote(path.partition("?")[0]))
-    return (found[1], int(found[2])) if found else None
+    match = SCORES_FILE.search(urllib.parse.unquote(path.partition("?")[0]))
+    return (match[1], int(match[2])) if match else None

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Format, lint, types, and the direction of imports, in the order of speed.
+# Checks format, lint, the direction of imports, and types; the fastest check runs first.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 bash scripts/setup.sh

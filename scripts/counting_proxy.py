@@ -1,4 +1,4 @@
-"""A TCP proxy in a process of its own that counts what a server is asked for: GETs of shards, whoever sends them."""
+"""A TCP proxy in its own process that counts the GET requests for shards that reach an S3 server, from any client."""
 
 import contextlib
 import os
@@ -15,14 +15,19 @@ from dataclasses import dataclass
 
 @dataclass
 class CountingProxy:
-    """A TCP proxy in a process of its own, which prints a line for each GET of a shard that passes."""
+    """A running proxy, which prints one line per GET request for a shard.
+
+    Attributes:
+        endpoint: The proxy's URL.
+        process: The proxy's process.
+    """
 
     endpoint: str
     process: subprocess.Popen
     _seen: int = 0
 
     def num_gets(self) -> int:
-        """GETs of shards so far."""
+        """The number of GET requests for shards so far."""
         assert self.process.stdout is not None
         time.sleep(0.2)
         while select.select([self.process.stdout], [], [], 0)[0]:
@@ -32,7 +37,7 @@ class CountingProxy:
 
 @contextlib.contextmanager
 def counting_proxy(upstream: str) -> Iterator[CountingProxy]:
-    """Starts the proxy before an endpoint."""
+    """Starts a proxy in front of an endpoint; it ends with the context."""
     process = subprocess.Popen([sys.executable, __file__, upstream], stdout=subprocess.PIPE)
     try:
         assert process.stdout is not None
@@ -44,13 +49,13 @@ def counting_proxy(upstream: str) -> Iterator[CountingProxy]:
 
 
 def serve_proxy(upstream: str) -> None:
-    """Passes bytes on, both ways, until ended."""
+    """Forwards bytes in both directions until the process is terminated."""
     host, port = upstream.removeprefix("http://").split(":")
     listener = socket.create_server(("127.0.0.1", 0), backlog=128)
     print(listener.getsockname()[1], flush=True)
     request = re.compile(rb"^GET /\S*objects/\S*\.arrow HTTP/1\.1\r\n")
 
-    def pass_on(source: socket.socket, target: socket.socket, *, counts: bool) -> None:
+    def forward(source: socket.socket, target: socket.socket, *, counts: bool) -> None:
         with contextlib.suppress(OSError):
             while piece := source.recv(1 << 18):
                 if counts and request.match(piece):
@@ -63,7 +68,7 @@ def serve_proxy(upstream: str) -> None:
         client, _ = listener.accept()
         server = socket.create_connection((host, int(port)))
         for source, target, counts in ((client, server, True), (server, client, False)):
-            threading.Thread(target=pass_on, args=(source, target), kwargs={"counts": counts}, daemon=True).start()
+            threading.Thread(target=forward, args=(source, target), kwargs={"counts": counts}, daemon=True).start()
 
 
 if __name__ == "__main__":

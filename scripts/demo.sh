@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Five variants of a digit classifier, compared on Ray: ends with a verdict. Run again, it reuses what it has.
+# Compares variants of a digit classifier on Ray and ends with a verdict. A second call reuses the results of the first.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 bash scripts/setup.sh

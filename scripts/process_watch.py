@@ -1,4 +1,4 @@
-"""Watches the processes that a benchmark's Ray has started: their CPU seconds and their memory."""
+"""Monitors the worker processes of the Ray that a benchmark has started: their CPU seconds and their memory."""
 
 import contextlib
 import os
@@ -9,13 +9,13 @@ from typing import Self
 
 
 @dataclass
-class Watch:
-    """Looks at the processes that Ray started here, until told to stop; those that end early are remembered.
+class WorkerMonitor:
+    """Polls the worker processes of this process's Ray while its context lasts; processes that end early are kept.
 
     Attributes:
-        cpu_s: CPU seconds of each process since the start.
-        private_bytes: The most private memory that each process had.
-        every_s: Seconds between two looks.
+        cpu_s: CPU seconds of each process since the context was entered, by process ID.
+        private_bytes: The peak private memory of each process, by process ID.
+        every_s: Seconds between two polls.
     """
 
     cpu_s: dict[int, float] = field(default_factory=dict)
@@ -26,7 +26,7 @@ class Watch:
 
     def __enter__(self) -> Self:
         self._before = {pid: cpu for pid, cpu, _ in _workers()}
-        self._thread = threading.Thread(target=self._look, daemon=True)
+        self._thread = threading.Thread(target=self._poll, daemon=True)
         self._thread.start()
         return self
 
@@ -35,10 +35,10 @@ class Watch:
         self._thread.join()
 
     def total_cpu_s(self) -> float:
-        """CPU seconds of all of them."""
+        """CPU seconds, summed over all processes."""
         return sum(self.cpu_s.values())
 
-    def _look(self) -> None:
+    def _poll(self) -> None:
         last = False
         while not last:
             last = self._stopping.wait(self.every_s)
@@ -48,7 +48,7 @@ class Watch:
 
 
 def _workers() -> list[tuple[int, float, int]]:
-    """Process id, CPU seconds and private bytes of every worker of the Ray that this process started."""
+    """Process ID, CPU seconds and private bytes of every worker of the Ray that this process has started."""
     tick, rows = os.sysconf("SC_CLK_TCK"), {}
     for folder in Path("/proc").iterdir():
         if folder.name.isdigit():
@@ -57,15 +57,15 @@ def _workers() -> list[tuple[int, float, int]]:
                 fields = rest.split()
                 rows[int(folder.name)] = (name, int(fields[1]), (int(fields[11]) + int(fields[12])) / tick)
     raylets = {pid for pid, (name, parent, _) in rows.items() if name == "raylet" and parent == os.getpid()}
-    found = []
+    workers = []
     for pid, (_, parent, cpu) in rows.items():
         if parent in raylets:
             with contextlib.suppress(OSError):
-                found.append((pid, cpu, resident_bytes(pid).get("RssAnon", 0)))
-    return found
+                workers.append((pid, cpu, resident_bytes(pid).get("RssAnon", 0)))
+    return workers
 
 
 def resident_bytes(pid: int | str = "self") -> dict[str, int]:
-    """What the kernel says of a process's memory, by the names it uses: VmRSS, VmHWM, RssAnon."""
+    """A process's memory in bytes, by the names in /proc/PID/status: VmRSS, VmHWM, RssAnon and others."""
     lines = Path(f"/proc/{pid}/status").read_text().splitlines()
     return {line.split(":")[0]: int(line.split()[1]) * 1024 for line in lines if line.endswith("kB")}

@@ -1,9 +1,9 @@
-"""Simulates what the analysis promises: family-wise error, simultaneous coverage, and false promotions.
+"""Simulates the guarantees of the analysis: family-wise error, simultaneous coverage, and false promotions.
 
     python scripts/simulate_error_rates.py [--quick] [--replicates N]
 
-Draws scores from worlds that it knows, analyses each as a user would, and prints a Markdown table. For the scores of a
-recorded run there is `assay gate calibrate RUN`.
+Draws scores from worlds whose truth is known, analyses each replicate as a user would, and prints the Markdown table of
+`stats/ERROR_RATES.md`. For the scores of a recorded run, use `assay gate calibrate RUN`.
 """
 
 import argparse
@@ -37,20 +37,20 @@ LOW, HIGH = 0.04, 0.06
 
 @dataclass(frozen=True)
 class World:
-    """Where scores come from.
+    """A distribution of scores.
 
     Attributes:
-        words: What is special about it.
-        num_arms: Arms k.
-        num_rows: Rows n.
-        correlation: Correlation of two arms' scores on one row.
+        label: Its name in the table.
+        num_arms: Number of arms k.
+        num_rows: Number of rows n.
+        correlation: Correlation of two arms' scores on a row.
         family: `dunnett` or `tukey`.
-        kind: `normal`, `clones` (sphericity broken), `skewed`, `binary`, or the corpus metrics `auroc` and `f1`.
-        icc: Share of the variance of an arm's own part that its clusters of 20 rows make; None without clusters.
-        chance: Chance of a 1, for binary scores.
+        kind: `normal`, `clones` (sphericity violated), `skewed`, `binary`, or the corpus metrics `auroc` and `f1`.
+        icc: Intraclass correlation of an arm's own component in clusters of 20 rows; None without clusters.
+        chance: Probability of a 1, for binary scores.
     """
 
-    words: str
+    label: str
     num_arms: int
     num_rows: int
     correlation: float = 0.5
@@ -97,8 +97,8 @@ def drawn(world: World, rng: np.random.Generator, *, null: bool) -> tuple[Sample
     arms, rows = tuple(str(arm) for arm in range(world.num_arms)), np.arange(world.num_rows)
     latent, gains = _latent(world, rng, null=null)
     if world.kind in ("auroc", "f1"):
-        answers, truth = _answers(world, latent, gains, rng)
-        return corpus_samples(answers, arms=arms, row_ids=rows), truth
+        statistic, truth = _answers(world, latent, gains, rng)
+        return corpus_samples(statistic, arms=arms, row_ids=rows), truth
     if world.kind == "binary":
         chances = world.chance - gains * (1 - world.chance)
         return Samples(arms, (latent < special.ndtri(chances)).astype(float), rows), chances
@@ -109,20 +109,20 @@ def drawn(world: World, rng: np.random.Generator, *, null: bool) -> tuple[Sample
 def _answers(
     world: World, latent: np.ndarray, gains: np.ndarray, rng: np.random.Generator
 ) -> tuple[CorpusStatistic, np.ndarray]:
-    """What arms say of labels of which 30 % are positive, and the true value of the metric."""
+    """Predictions for labels of which 30 % are positive, and the true value of the metric."""
     positive = rng.random(world.num_rows) < SHARE_POSITIVE
     if world.kind == "auroc":
-        moved = latent + positive[:, None] * (1 + gains)
-        return Ranked(moved[None], positive[None]), special.ndtr((1 + gains) / 2**0.5)
+        scores = latent + positive[:, None] * (1 + gains)
+        return Ranked(scores[None], positive[None]), special.ndtr((1 + gains) / 2**0.5)
     hit, false = 0.7 + gains / 4, 0.1
-    said = latent < special.ndtri(np.where(positive[:, None], hit, false))
+    predicted = latent < special.ndtri(np.where(positive[:, None], hit, false))
     true_positive = SHARE_POSITIVE * hit
     f1 = 2 * true_positive / (SHARE_POSITIVE + true_positive + (1 - SHARE_POSITIVE) * false)
-    return Classes("f1", (0, 1), positive.astype(np.int32), said.astype(np.int32)), f1
+    return Classes("f1", (0, 1), positive.astype(np.int32), predicted.astype(np.int32)), f1
 
 
 def _latent(world: World, rng: np.random.Generator, *, null: bool) -> tuple[np.ndarray, np.ndarray]:
-    """Unit normal or the like, rows x arms, and how much better each arm is."""
+    """Latent scores with unit variance, rows x arms, and how much better each arm is."""
     shape = world.num_rows, world.num_arms
     gains = np.zeros(world.num_arms) if null else np.linspace(0, 0.5, world.num_arms)
     shared = world.correlation**0.5 * rng.normal(size=(world.num_rows, 1))
@@ -137,13 +137,13 @@ def _latent(world: World, rng: np.random.Generator, *, null: bool) -> tuple[np.n
     return shared + (1 - world.correlation) ** 0.5 * own, gains
 
 
-def one(given: tuple[World, int, int]) -> np.ndarray:
-    """Counts over some replicates: omnibus rejects, family rejects, all intervals cover, something is promoted, usable.
+def counts_of(block: tuple[World, int, int]) -> np.ndarray:
+    """Counts over some replicates: omnibus rejects, family rejects, all intervals cover, an arm is promoted, usable.
 
-    Coverage is told of replicates without two arms that answered alike on every row: such a pair is flagged
-    `identical` and has the interval [0, 0].
+    Coverage only counts replicates in which no two arms agree on every row: such a pair is flagged `identical` and has
+    the interval [0, 0].
     """
-    world, first, num = given
+    world, first, num = block
     columns = PlanColumns(cluster="c" if world.icc is not None else None)
     scale = "binary" if world.kind == "binary" else "continuous"
     plan = Plan(kind="Plan", version=1, control="0", family=world.family, scale=scale, columns=columns)
@@ -152,17 +152,17 @@ def one(given: tuple[World, int, int]) -> np.ndarray:
     for replicate in range(first, first + num):
         rng = np.random.default_rng([20_260_101, replicate])
         samples, _ = drawn(world, rng, null=True)
-        found = analysis.analyze(samples, plan)
-        test = found.omnibus
+        result = analysis.analyze(samples, plan)
+        test = result.omnibus
         p_value = None if test is None else test.p_value_corrected or test.p_value
         counts[0] += p_value is not None and p_value <= ALPHA
-        counts[1] += any(each.p_adjusted is not None and each.p_adjusted <= ALPHA for each in found.comparisons)
-        counts[3] += any(each.decision == "promote" for each in decide.decide(found, policy, plan))
+        counts[1] += any(each.p_adjusted is not None and each.p_adjusted <= ALPHA for each in result.comparisons)
+        counts[3] += any(each.decision == "promote" for each in decide.decide(result, policy, plan))
         samples, truth = drawn(world, rng, null=False)
-        found = analysis.analyze(samples, plan)
-        if not any(each.degenerate for each in found.comparisons):
+        result = analysis.analyze(samples, plan)
+        if not any(each.degenerate for each in result.comparisons):
             counts[4] += 1
-            counts[2] += all(_covers(each, truth) for each in found.comparisons)
+            counts[2] += all(_covers(each, truth) for each in result.comparisons)
     return counts
 
 
@@ -172,7 +172,7 @@ def _covers(comparison: analysis.Comparison, truth: np.ndarray) -> bool:
 
 
 def verdict(rate: float, *, chance: float) -> str:
-    """Whether an error rate is in its bounds, as far as this many replicates can tell."""
+    """Whether an error rate is in its range, given the chance variation of this many replicates."""
     if LOW <= rate <= HIGH:
         return "yes"
     if LOW - chance <= rate <= HIGH + chance:
@@ -181,7 +181,7 @@ def verdict(rate: float, *, chance: float) -> str:
 
 
 def simulated(num_replicates: int, *, chosen: list[World]) -> int:
-    """Prints the table; 1 if an error rate is above its bound by more than chance."""
+    """Prints the table; returns 1 if an error rate exceeds its bound by more than chance."""
     size = 25
     blocks = [(first, min(size, num_replicates - first)) for first in range(0, num_replicates, size)]
     chance = 2 * (ALPHA * (1 - ALPHA) / num_replicates) ** 0.5
@@ -193,12 +193,12 @@ def simulated(num_replicates: int, *, chosen: list[World]) -> int:
     above = 0
     with ProcessPoolExecutor() as pool:
         for world in chosen:
-            given = [(world, first, num) for first, num in blocks]
-            counts = sum(pool.map(one, given), start=np.zeros(5))
+            jobs = [(world, first, num) for first, num in blocks]
+            counts = sum(pool.map(counts_of, jobs), start=np.zeros(5))
             rates, coverage = counts / num_replicates, counts[2] / max(counts[4], 1)
             above += rates[1] > HIGH + 1.5 * chance
             print(
-                f"| {world.words} | {world.num_arms} | {world.num_rows} | {world.correlation} | {world.family} "
+                f"| {world.label} | {world.num_arms} | {world.num_rows} | {world.correlation} | {world.family} "
                 f"| {rates[0]:.3f} | {rates[1]:.3f} | {coverage:.3f} | {rates[3]:.3f} | {verdict(rates[1], chance=chance)} |",
                 flush=True,
             )
@@ -206,14 +206,14 @@ def simulated(num_replicates: int, *, chosen: list[World]) -> int:
 
 
 def main() -> None:
-    """Reads the options."""
+    """Reads the options and runs the simulation."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--replicates", type=int, help="of each world: 2000; with --quick 100")
-    parser.add_argument("--only", default="", help="only worlds with this in their words")
+    parser.add_argument("--replicates", type=int, help="per world; default 2000, with --quick 100")
+    parser.add_argument("--only", default="", help="only worlds whose label contains this text")
     parser.add_argument("--quick", action="store_true", help="every fifth world, 100 replicates")
     options = parser.parse_args()
     started = time.monotonic()
-    chosen = [world for world in worlds() if options.only in world.words][:: 5 if options.quick else 1]
+    chosen = [world for world in worlds() if options.only in world.label][:: 5 if options.quick else 1]
     code = simulated(options.replicates or (100 if options.quick else 2000), chosen=chosen)
     print(f"\n{time.monotonic() - started:.0f} s", file=sys.stderr)
     sys.exit(code)

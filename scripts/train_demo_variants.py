@@ -1,6 +1,6 @@
-"""Trains the demo's variants and writes their weights: seeded, on one thread, in under a minute.
+"""Trains the demo's variants and writes their weights. Training is seeded, on one thread, and takes under a minute.
 
-The same machine gives the same files again; another kind of processor may differ in the last bits.
+On the same machine it writes the same files again; on another kind of processor, the last bits may differ.
 """
 
 import argparse
@@ -27,12 +27,12 @@ class Recipe:
     """How one variant is trained.
 
     Attributes:
-        build: Makes the untrained module.
-        seed: Seeds its first weights and the order of the batches.
+        build: Builds the untrained module.
+        seed: The seed of the initial weights and of the order of the batches.
         num_epochs: Passes over the training images.
-        learning_rate: AdamW's, falling to 0 along a cosine.
-        weight_decay: AdamW's.
-        is_shifted: Whether each image is moved by up to one pixel each time it is shown.
+        learning_rate: The initial learning rate of AdamW; it falls to 0 along a cosine.
+        weight_decay: The weight decay of AdamW.
+        is_shifted: Whether each image is shifted randomly by up to one pixel each time it is used.
     """
 
     build: Callable[[], nn.Module]
@@ -53,20 +53,22 @@ RECIPES = {
 
 
 def main() -> None:
-    """Trains all of them and prints how good they are on images they have not seen."""
-    arguments = argparse.ArgumentParser(description=__doc__)
-    arguments.add_argument("--into", type=Path, default=WEIGHTS, help="the folder for the weights")
+    """Trains all variants and prints their accuracy and log loss on the test images."""
+    arguments = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    arguments.add_argument(
+        "--into", type=Path, default=WEIGHTS, help="the folder to write the weights to; default: cluster/demo/weights"
+    )
     folder = arguments.parse_args().into
     folder.mkdir(parents=True, exist_ok=True)
     for name, module in trained():
         file = folder / f"{name}.safetensors"
         safetensors.torch.save_file(module.state_dict(), file)
-        accuracy, log_loss = measured(module)
+        accuracy, log_loss = evaluate(module)
         print(f"{name:13} accuracy {accuracy:.4f}  log loss {log_loss:.4f}  {file.stat().st_size:7,} bytes")
 
 
 def trained() -> Iterator[tuple[str, nn.Module]]:
-    """Every variant by the name of its weights file."""
+    """Trains the variants one by one; yields each with the name of its weights file."""
     determinism.apply(Determinism())
     for name, recipe in RECIPES.items():
         module = train(recipe)
@@ -87,16 +89,16 @@ def train(recipe: Recipe) -> nn.Module:
     schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimiser, recipe.num_epochs)
     for _ in range(recipe.num_epochs):
         for rows in torch.randperm(len(labels), generator=generator).split(_BATCH_SIZE):
-            shown = shifted(images[rows], generator) if recipe.is_shifted else images[rows]
+            batch = shifted(images[rows], generator) if recipe.is_shifted else images[rows]
             optimiser.zero_grad()
-            functional.cross_entropy(module(shown), labels[rows]).backward()
+            functional.cross_entropy(module(batch), labels[rows]).backward()
             optimiser.step()
         schedule.step()
     return module.eval()
 
 
 def shifted(images: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
-    """Each image moved by -1, 0 or 1 pixels down and across, paper coming in at the edge. (rows, 8, 8) both."""
+    """Shifts each image by -1, 0 or 1 pixels in both directions, padding with 0; (rows, 8, 8) in and out."""
     padded = functional.pad(images, (1, 1, 1, 1))
     down, across = torch.randint(0, 3, (2, len(images), 1, 1), generator=generator)
     rows = torch.arange(len(images))[:, None, None]
@@ -105,7 +107,7 @@ def shifted(images: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
 
 
 def quantised(module: nn.Module) -> nn.Module:
-    """A trained perceptron with each row of weights rounded to 8 bits, symmetric about 0."""
+    """A trained perceptron whose weights are rounded to 8 bits, with one symmetric scale per row."""
     state = module.state_dict()
     small = models.quantised_perceptron(hidden=len(state["hidden.weight"]))
     filled = {}
@@ -119,7 +121,7 @@ def quantised(module: nn.Module) -> nn.Module:
     return small.eval()
 
 
-def measured(module: nn.Module) -> tuple[float, float]:
+def evaluate(module: nn.Module) -> tuple[float, float]:
     """Accuracy and log loss on the test images."""
     images, labels = _tensors(digits.test())
     with torch.inference_mode():

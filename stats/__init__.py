@@ -1,1 +1,1 @@
-"""Numbers into decisions: pure functions of arrays that return frozen records."""
+"""Statistics: pure functions that turn arrays of scores into frozen records of comparisons and decisions."""

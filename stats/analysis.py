@@ -1,4 +1,4 @@
-"""Carries out a plan on samples, step by step: missing scores, arms, omnibus, family, margins, guardrails, power."""
+"""Runs a plan on samples: missing scores, arm means, omnibus test, comparisons, margins, guardrails, power."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -39,30 +39,30 @@ def analyze(
     guardrails: Sequence[GuardrailCheck] = (),
     exploratory: bool = False,
 ) -> Analysis:
-    """Carries out the plan.
+    """Runs a plan on samples.
 
     Args:
         samples: Scores of the primary metric.
-        plan: What to do.
-        metric: The primary metric's name, for messages.
-        guardrails: What was measured for the plan's guardrails, on the same rows.
-        exploratory: Whether the plan is another than the recorded one.
+        plan: The analysis plan.
+        metric: The primary metric's name, used in messages.
+        guardrails: The measurements for the plan's guardrails, on the same rows.
+        exploratory: Whether the plan differs from the recorded one.
 
     Returns:
-        Everything that the plan asks for. What could not be done stands in `not_testable` with its reason.
+        Every result that the plan requests. Tests that could not be done are in `not_testable`, each with its reason.
 
     Raises:
-        SamplesError: The scores are not such that the plan can be carried out.
+        SamplesError: The plan cannot be applied to these scores.
     """
-    given = _chosen(samples, plan)
-    is_binary = plan.scale == "binary" and given.num_repeats == 1
+    planned = _with_planned_columns(samples, plan)
+    is_binary = plan.scale == "binary" and planned.num_repeats == 1
     if is_binary:
-        check_binary(given, metric=metric)
-    complete = _completed(given, plan)
-    control = given.index(plan.control)
-    pairs = pairs_of(len(given.arms), control=control, family=plan.family)
-    design = _carried_out(complete.samples, plan, pairs, control=control, is_binary=is_binary)
-    by_segment = _by_segment(given, complete.samples, plan, pairs, control=control, is_binary=is_binary)
+        check_binary(planned, metric=metric)
+    complete = _complete_scores(planned, plan)
+    control = planned.index(plan.control)
+    pairs = pairs_of(len(planned.arms), control=control, family=plan.family)
+    design = _design_result(complete.samples, plan, pairs, control=control, is_binary=is_binary)
+    by_segment = _by_segment(planned, complete.samples, plan, pairs, control=control, is_binary=is_binary)
     analysis = Analysis(
         design=plan.design,
         metric=metric,
@@ -73,7 +73,7 @@ def analyze(
         family=plan.family,
         num_rows=_num_rows(complete.samples, plan),
         num_clusters=None if complete.samples.clusters_R is None else int(complete.samples.clusters_R.max()) + 1,
-        num_repeats=given.num_repeats,
+        num_repeats=planned.num_repeats,
         arms=_with_missing(design.arms, complete.missingness),
         omnibus=design.omnibus,
         comparisons=design.comparisons,
@@ -81,7 +81,7 @@ def analyze(
         interaction=by_segment.interaction,
         segments=by_segment.segments,
         guardrails=(
-            *_guardrails(guardrails, plan, given),
+            *_guardrails(guardrails, plan, planned),
             *suspicious_improvements(design.comparisons, plan, metric=metric),
         ),
         margins=_margins(design, plan, is_binary=is_binary),
@@ -106,8 +106,8 @@ def analyze(
 
 
 @dataclass(frozen=True, eq=False)
-class _Design:
-    """What a design made of the complete scores. `critical` is None where comparisons have critical values apart."""
+class _DesignResult:
+    """The results of one design on complete scores. `critical` is None if each comparison has its own."""
 
     means: ArmMeans | None
     arms: tuple[ArmEstimate, ...]
@@ -117,17 +117,17 @@ class _Design:
     checks: tuple[SecondMethod, ...]
 
 
-def _chosen(samples: Samples, plan: Plan) -> Samples:
-    """The samples with segments and clusters exactly where the plan names them."""
+def _with_planned_columns(samples: Samples, plan: Plan) -> Samples:
+    """The samples with only those of segments and clusters that the plan names."""
     samples.index(plan.control)
     refuse_out_of_range(samples.kept_RA, samples.arms, samples.row_ids)
     for field, values_R in (("segment", samples.segments_R), ("cluster", samples.clusters_R)):
-        named = getattr(plan.columns, field)
-        if named is not None and values_R is None:
+        column = getattr(plan.columns, field)
+        if column is not None and values_R is None:
             raise SamplesError(
-                f"the plan names the {field} column '{named}', but the scores come without",
+                f"the plan names the {field} column '{column}', but the scores have no {field}s",
                 field=f"columns.{field}",
-                remedy=f"give each row its {field}, or plan without",
+                remedy=f"add a {field} for each row, or remove columns.{field} from the plan",
             )
     segments_R = None
     if plan.columns.segment is not None and samples.segments_R is not None:
@@ -139,19 +139,19 @@ def _chosen(samples: Samples, plan: Plan) -> Samples:
     )
 
 
-def _completed(given: Samples, plan: Plan) -> Complete:
-    if given.undefined is not None:
-        return Complete(given, None)
+def _complete_scores(samples: Samples, plan: Plan) -> Complete:
+    if samples.undefined is not None:
+        return Complete(samples, None)
     if plan.design == "unpaired":
-        return completed_unpaired(given, rule=plan.missing, direction=plan.direction, scale=plan.scale)
-    return completed(given, rule=plan.missing, direction=plan.direction, scale=plan.scale, control=plan.control)
+        return completed_unpaired(samples, rule=plan.missing, direction=plan.direction, scale=plan.scale)
+    return completed(samples, rule=plan.missing, direction=plan.direction, scale=plan.scale, control=plan.control)
 
 
 def _has_independent_rows(complete: Complete, plan: Plan) -> bool:
     return plan.design == "paired" and complete.samples.clusters_R is None
 
 
-def _best(design: _Design, plan: Plan) -> BestArm | None:
+def _best(design: _DesignResult, plan: Plan) -> BestArm | None:
     if design.means is None:
         return None
     return best_of(design.means, design.comparisons, direction=plan.direction, alpha=plan.alpha)
@@ -161,19 +161,19 @@ def _num_rows(samples: Samples, plan: Plan) -> int:
     return samples.num_rows if plan.design == "paired" else int((~np.isnan(samples.scores_RA)).sum())
 
 
-def _carried_out(samples: Samples, plan: Plan, pairs: Pairs, *, control: int, is_binary: bool) -> _Design:
+def _design_result(samples: Samples, plan: Plan, pairs: Pairs, *, control: int, is_binary: bool) -> _DesignResult:
     if plan.design == "unpaired":
         return _unpaired(samples, plan, pairs, control=control, is_binary=is_binary)
     if samples.undefined is not None:
         return _untestable(samples, plan, pairs, samples.undefined)
     if samples.num_rows < 2:
-        return _untestable(samples, plan, pairs, "one row: nothing tells how scores vary")
+        return _untestable(samples, plan, pairs, "one row only: the variation of scores cannot be estimated")
     arms = paired.measured_arms(samples, control=control)
     estimates = arm_estimates(arms, alpha=plan.alpha, is_binary=is_binary)
     if not pairs:
-        return _Design(arms, estimates, None, (), None, ())
+        return _DesignResult(arms, estimates, None, (), None, ())
     family = paired.family(arms, plan, pairs, is_binary=is_binary)
-    return _Design(
+    return _DesignResult(
         means=arms,
         arms=estimates,
         omnibus=paired.omnibus_test(arms, samples.kept_RA, plan, is_binary=is_binary),
@@ -185,12 +185,12 @@ def _carried_out(samples: Samples, plan: Plan, pairs: Pairs, *, control: int, is
     )
 
 
-def _unpaired(samples: Samples, plan: Plan, pairs: Pairs, *, control: int, is_binary: bool) -> _Design:
+def _unpaired(samples: Samples, plan: Plan, pairs: Pairs, *, control: int, is_binary: bool) -> _DesignResult:
     arms = unpaired.measured_arms(samples, control=control)
     estimates = arm_estimates(arms, alpha=plan.alpha, is_binary=is_binary)
     if not pairs:
-        return _Design(arms, estimates, None, (), None, ())
-    return _Design(
+        return _DesignResult(arms, estimates, None, (), None, ())
+    return _DesignResult(
         means=arms,
         arms=estimates,
         omnibus=unpaired.omnibus_test(samples, arms, plan, is_binary=is_binary),
@@ -200,8 +200,8 @@ def _unpaired(samples: Samples, plan: Plan, pairs: Pairs, *, control: int, is_bi
     )
 
 
-def _untestable(samples: Samples, plan: Plan, pairs: Pairs, reason: str) -> _Design:
-    """What there is to say where nothing can be tested: the scores of a single row, if there are any."""
+def _untestable(samples: Samples, plan: Plan, pairs: Pairs, reason: str) -> _DesignResult:
+    """The result where nothing can be tested: the scores of a single row, if there is one."""
     mean_A = [None if samples.undefined is not None else float(score) for score in samples.scores_RA[0]]
     estimates = tuple(
         ArmEstimate(arm, mean, None, None, None, samples.num_rows, 0, "none")
@@ -218,7 +218,7 @@ def _untestable(samples: Samples, plan: Plan, pairs: Pairs, reason: str) -> _Des
         for arm, reference in pairs
     )
     omnibus = omnibus_result.untestable(plan.omnibus, reason) if pairs else None
-    return _Design(None, estimates, omnibus, comparisons, None, ())
+    return _DesignResult(None, estimates, omnibus, comparisons, None, ())
 
 
 def _minus(mean_A: Sequence[float | None], arm: int, reference: int) -> float | None:
@@ -227,11 +227,12 @@ def _minus(mean_A: Sequence[float | None], arm: int, reference: int) -> float | 
 
 
 def _by_segment(
-    given: Samples, samples: Samples, plan: Plan, pairs: Pairs, *, control: int, is_binary: bool
+    planned: Samples, samples: Samples, plan: Plan, pairs: Pairs, *, control: int, is_binary: bool
 ) -> BySegment:
-    if given.segments_R is None or not pairs:
+    """Compares arms within each segment: `planned` has all rows, `samples` those with complete scores."""
+    if planned.segments_R is None or not pairs:
         return BySegment(None, ())
-    names = tuple(np.unique(given.segments_R).tolist())
+    names = tuple(np.unique(planned.segments_R).tolist())
 
     def measure(inside: Samples) -> ArmMeans:
         module = paired if plan.design == "paired" else unpaired
@@ -239,8 +240,8 @@ def _by_segment(
 
     def compare(arms: ArmMeans, inside: Samples, pair: Pair) -> Comparison:
         if plan.design == "paired":
-            return paired.alone(arms, pair, alpha=plan.alpha, is_binary=is_binary)
-        return unpaired.alone(inside, arms, pair, alpha=plan.alpha, is_binary=is_binary)
+            return paired.single_comparison(arms, pair, alpha=plan.alpha, is_binary=is_binary)
+        return unpaired.single_comparison(inside, arms, pair, alpha=plan.alpha, is_binary=is_binary)
 
     return segments_of(samples, names=names, pairs=pairs, measure=measure, compare=compare)
 
@@ -248,10 +249,12 @@ def _by_segment(
 def _with_missing(arms: tuple[ArmEstimate, ...], missingness: Missingness | None) -> tuple[ArmEstimate, ...]:
     if missingness is None:
         return arms
-    return tuple(replace(arm, num_missing=its.num_missing) for arm, its in zip(arms, missingness.arms, strict=True))
+    return tuple(
+        replace(arm, num_missing=counts.num_missing) for arm, counts in zip(arms, missingness.arms, strict=True)
+    )
 
 
-def _letters(design: _Design, plan: Plan) -> tuple[tuple[str, str], ...]:
+def _letters(design: _DesignResult, plan: Plan) -> tuple[tuple[str, str], ...]:
     if plan.family != "tukey" or not design.comparisons:
         return ()
     sign = -1.0 if plan.direction == "higher" else 1.0
@@ -259,15 +262,15 @@ def _letters(design: _Design, plan: Plan) -> tuple[tuple[str, str], ...]:
     return letters_of(design.comparisons, arms=[arm.arm for arm in best_first], alpha=plan.alpha)
 
 
-def _guardrails(given: Sequence[GuardrailCheck], plan: Plan, primary: Samples) -> tuple[GuardrailResult, ...]:
-    if given and plan.design != "paired":
+def _guardrails(checks: Sequence[GuardrailCheck], plan: Plan, primary: Samples) -> tuple[GuardrailResult, ...]:
+    if checks and plan.design != "paired":
         raise SamplesError(
-            "guardrails need every arm on the same rows", field="design", value=plan.design, bound="paired"
+            "guardrails require all arms to score the same rows", field="design", value=plan.design, bound="paired"
         )
-    return tuple(result for guardrail in given for result in guardrail.check(plan, primary=primary))
+    return tuple(result for guardrail in checks for result in guardrail.check(plan, primary=primary))
 
 
-def _margins(design: _Design, plan: Plan, *, is_binary: bool) -> tuple[Margin, ...]:
+def _margins(design: _DesignResult, plan: Plan, *, is_binary: bool) -> tuple[Margin, ...]:
     arms = design.means
     if arms is None:
         return ()
@@ -279,23 +282,23 @@ def _margins(design: _Design, plan: Plan, *, is_binary: bool) -> tuple[Margin, .
 
 
 def _not_testable(analysis: Analysis) -> tuple[NotTestable, ...]:
-    found = []
+    entries = []
     for what, test in (("omnibus", analysis.omnibus), ("interaction", analysis.interaction)):
         if test is not None and test.not_testable is not None:
-            found.append(NotTestable(what, test.test, test.not_testable))
+            entries.append(NotTestable(what, test.test, test.not_testable))
     for comparison in analysis.comparisons:
         if comparison.not_testable is not None:
             name = f"{comparison.arm} - {comparison.reference}"
-            found.append(NotTestable("comparison", name, comparison.not_testable))
+            entries.append(NotTestable("comparison", name, comparison.not_testable))
     for segment in analysis.segments:
         if segment.not_testable is not None:
-            found.append(NotTestable("segment", segment.segment, segment.not_testable))
+            entries.append(NotTestable("segment", segment.segment, segment.not_testable))
         for comparison in segment.comparisons:
             if comparison.not_testable is not None:
                 name = f"{segment.segment}: {comparison.arm} - {comparison.reference}"
-                found.append(NotTestable("segment", name, comparison.not_testable))
+                entries.append(NotTestable("segment", name, comparison.not_testable))
     for result in analysis.guardrails:
         if result.comparison.not_testable is not None:
             name = f"{result.name}: {result.comparison.arm} - {result.comparison.reference or 'none'}"
-            found.append(NotTestable("guardrail", name, result.comparison.not_testable))
-    return tuple(found)
+            entries.append(NotTestable("guardrail", name, result.comparison.not_testable))
+    return tuple(entries)

@@ -1,4 +1,4 @@
-"""Builds small but complete experiments in a folder: rows, contract, suite, variants and the code they name."""
+"""Builds small but complete experiments in a folder: rows, contract, suite, variants and their code."""
 
 import json
 import random
@@ -11,7 +11,7 @@ from assay.evaluator.storage import open_store
 from assay.manifests import Contract, Dataset, parse
 
 CODE = '''
-"""Variants whose answers are known: they read the label's neighbourhood from the features."""
+"""Variants with known predictions, which depend only on the feature x; the label is x > 0.5."""
 import os
 import time
 
@@ -19,7 +19,7 @@ import numpy as np
 
 
 def threshold(features, *, cut=0.5, flip_every=0, delay_s=0.0, log=""):
-    """Probability of class 1 from the feature x; every n-th row is answered wrongly."""
+    """Probability of class 1 from the feature x; about one row in `flip_every` is wrong."""
     time.sleep(delay_s)
     x = features["x"]
     certain = np.where(x > cut, 0.9, 0.1)
@@ -38,30 +38,30 @@ def doubled(features):
 
 
 def mixing(features):
-    """Class 1 above the mean of the batch: what a row is depends on the rows beside it."""
+    """Class 1 above the mean of the batch: a row's prediction depends on the other rows in its batch."""
     return np.where(features["x"] > features["x"].mean(), 0.9, 0.1)
 
 
 def raises(features, *, above=2.0):
-    """Fails on batches that have a large x."""
+    """Fails on batches in which an x exceeds `above`."""
     if features["x"].max() > above:
         raise RuntimeError("cannot take this batch")
     return np.where(features["x"] > 0.5, 0.9, 0.1)
 
 
 def meets(features, *, processes, folder, flip_every=0):
-    """Waits until as many processes have come here, so that no slot does everything before another has started."""
+    """Waits until this many processes have called it, so that no slot does all the work before another has started."""
     open(os.path.join(folder, str(os.getpid())), "w").close()
     ends = time.monotonic() + 120
     while len(os.listdir(folder)) < processes:
         if time.monotonic() > ends:
-            raise RuntimeError("the others did not come")
+            raise RuntimeError("the other processes did not arrive")
         time.sleep(0.01)
     return threshold(features, flip_every=flip_every)
 
 
 def kills_process(features, *, once="", flip_every=0):
-    """Ends its own process: what a fault in native code does. With the path of a file that is not there, only once."""
+    """Kills its own process, as a fault in native code would. With `once`, the path of a missing file, only once."""
     if once and os.path.exists(once):
         return threshold(features, flip_every=flip_every)
     if once:
@@ -85,7 +85,7 @@ def predict(features, *, flip_every=0):
     return threshold({"x": features[FEATURE]}, cut=CUT, flip_every=flip_every)
 """,
 }
-"""A user's own modules, which have the names of Assay's folders."""
+"""A user's own modules, which have the same names as Assay's folders."""
 
 CONTRACT = {
     "kind": "Contract",
@@ -121,7 +121,7 @@ SUITE = {
 
 
 def variant(function: str = "threshold", **parameters: object) -> dict:
-    """A callable variant of the module above."""
+    """A callable variant that calls a function of `CODE`."""
     return {
         "kind": "Variant",
         "version": 1,
@@ -133,12 +133,12 @@ def variant(function: str = "threshold", **parameters: object) -> dict:
 
 
 def own_variant(**parameters: object) -> dict:
-    """The variant of the modules that `write_own_modules` writes: it answers as `threshold`."""
+    """A variant in the modules that `write_own_modules` writes; it predicts the same as `threshold`."""
     return variant(**parameters) | {"entrypoint": "stats.own:predict"}
 
 
 def write_own_modules(folder: Path) -> None:
-    """Gives a folder modules that have the names of Assay's folders."""
+    """Writes `OWN_MODULES` into a folder."""
     for name, source in OWN_MODULES.items():
         path = folder / name
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -161,14 +161,14 @@ def rows(num_rows: int, *, seed: int = 7) -> list[dict]:
 
 
 def write_rows(folder: Path, *, num_rows: int = 200) -> Path:
-    """The rows as a jsonl file."""
+    """Writes the rows as a jsonl file and returns its path."""
     path = folder / "rows.jsonl"
     path.write_text("".join(json.dumps(row) + "\n" for row in rows(num_rows)))
     return path
 
 
 def freeze_rows(folder: Path, *, num_rows: int = 200, shard_rows: int = 32, has_ids: bool = True) -> Dataset:
-    """Freezes the rows as small@v1 in the folder's store."""
+    """Freezes the rows as small@v1 into the store `datasets` in the folder."""
     ids = {"role": "id" if has_ids else "ignored"}
     columns = [{**column, **(ids if column["role"] == "id" else {})} for column in CONTRACT["columns"]]
     contract = parse(yaml.safe_dump({**CONTRACT, "columns": columns}), file="contract.yaml", kind="Contract")
@@ -186,9 +186,9 @@ def write_experiment(
     resources: dict | None = None,
     ledger: str = "ledger",
     num_rows: int = 200,
-    **more: object,
+    **fields: object,
 ) -> Path:
-    """A whole experiment in a folder, with more of its fields; returns the experiment's file."""
+    """Writes a complete experiment with further `fields` into a folder and returns the path of its file."""
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "variants_under_test.py").write_text(CODE)
     if not (folder / "datasets").exists():
@@ -203,7 +203,7 @@ def write_experiment(
         "arms": [{"name": name, "variant": each} for name, each in (arms or ARMS).items()],
         "resources": resources or {},
         "ledger": ledger,
-        **more,
+        **fields,
     }
     path = folder / "experiment.yaml"
     path.write_text(yaml.safe_dump(experiment, sort_keys=False))
@@ -211,7 +211,10 @@ def write_experiment(
 
 
 def evaluated_batches(log: Path) -> list[str]:
-    """The lines of a `threshold` log for batches of units: not those of the probe, whose rows follow one by one."""
+    """The lines of a `threshold` log that are batches of units.
+
+    The batch-size probe is left out: a batch, followed by its rows one by one.
+    """
     lines = log.read_text().splitlines() if log.exists() else []
-    alone = [line.split()[0] == "1" for line in lines] + [False]
-    return [line for index, line in enumerate(lines) if not alone[index] and not alone[index + 1]]
+    is_single = [line.split()[0] == "1" for line in lines] + [False]
+    return [line for index, line in enumerate(lines) if not is_single[index] and not is_single[index + 1]]

@@ -1,4 +1,4 @@
-"""Ray's side of the client, without Ray: jobs by id that a test sets, and what a driver would have told the ledger."""
+"""A fake of Ray Jobs for tests of the client: jobs whose status a test sets, and progress as a driver would report it."""
 
 import datetime as dt
 import json
@@ -12,12 +12,12 @@ from assay.manifests.ledger_layout import progress_key, submission_key
 from assay.manifests.progress import ArmProgress, Progress, ProgressState
 from assay.manifests.spent import Spent
 
-NOWHERE = "http://127.0.0.1:9"  # the discard port: nobody listens
+NOWHERE = "http://127.0.0.1:9"  # the discard port: nothing listens there
 TOKEN = "s3cret-token"
 
 
 class FakeJobs:
-    """Jobs by id, and what was submitted."""
+    """Jobs by ID, and everything that was submitted."""
 
     address = "http://fake"
     token = TOKEN
@@ -27,14 +27,14 @@ class FakeJobs:
         self.submitted: list[dict] = []
         self.stopped: list[str] = []
         self.errors: list[Exception] = []
-        """What the next questions are answered with."""
+        """Raised by the next calls, one each."""
         self.num_asked = 0
 
     def client(self) -> Client:
         """A client of these jobs."""
-        found = Client(NOWHERE, TOKEN)
-        found._jobs = self  # pyright: ignore[reportAttributeAccessIssue]
-        return found
+        client = Client(NOWHERE, TOKEN)
+        client._jobs = self  # pyright: ignore[reportAttributeAccessIssue]
+        return client
 
     def job(self, submission_id):
         self.num_asked += 1
@@ -58,12 +58,12 @@ class FakeJobs:
         return True
 
     def all(self):
-        found = []
+        jobs = []
         for sent in self.submitted:
             job = self.job(sent["id"])
             assert job is not None
-            found.append(job.model_copy(update={"metadata": sent["metadata"], "start_time": len(found)}))
-        return found
+            jobs.append(job.model_copy(update={"metadata": sent["metadata"], "start_time": len(jobs)}))
+        return jobs
 
     def stop(self, submission_id):
         self.stopped.append(submission_id)
@@ -73,7 +73,7 @@ class FakeJobs:
         return "all of it"
 
 
-def tell(
+def report(
     submission: Submission,
     state: ProgressState,
     *,
@@ -84,8 +84,11 @@ def tell(
     eliminated: str = "",
     spent: Spent = Spent(),
 ) -> Progress:
-    """Tells the ledger what a driver of this submission would, which began within the time of its job, or without."""
-    told = Progress(
+    """Writes progress to the ledger as a driver of this submission would.
+
+    The fake job runs from minute 10 to 50; a driver that began outside that time belongs to another attempt.
+    """
+    progress = Progress(
         run_id=run_id,
         state=state,
         reason=reason,
@@ -109,8 +112,8 @@ def tell(
     )
     store = open_store(submission.ledger)
     store.replace(submission_key(submission.submission_id), json.dumps({"run_id": run_id}).encode())
-    store.replace(progress_key(run_id), told.model_dump_json().encode())
-    return told
+    store.replace(progress_key(run_id), progress.model_dump_json().encode())
+    return progress
 
 
 def _ms(*, minute: int) -> int:

@@ -1,4 +1,4 @@
-"""The command line in a process of its own, forked from one that has imported everything: quick, and real to kill."""
+"""Runs the command line in its own process, forked from one that has already imported Assay: fast, and killable."""
 
 import multiprocessing
 import os
@@ -12,19 +12,19 @@ _context.set_forkserver_preload(["assay.cluster.cli.main", "assay.cluster.pipeli
 
 
 class AssayProcess:
-    """One call of `assay` in a process group of its own.
+    """A call of `assay` in its own process group.
 
     Attributes:
-        pid: The process, and its group.
+        pid: The ID of the process and of its group.
     """
 
     def __init__(self, *arguments: str, folder: Path, variables: Mapping[str, str] | None = None) -> None:
         """Starts it.
 
         Args:
-            arguments: What is typed after `assay`.
-            folder: Where it is called; what it prints goes to files there.
-            variables: The environment beside ours.
+            arguments: The arguments after `assay`.
+            folder: The working directory; its output goes to files there.
+            variables: Environment variables in addition to those of this process.
         """
         self._outputs = (folder / "stdout.txt", folder / "stderr.txt")
         environment = {**os.environ, **(variables or {})}
@@ -34,19 +34,19 @@ class AssayProcess:
         self.pid: int = self._process.pid
 
     def poll(self) -> int | None:
-        """Its exit code, below 0 the signal that killed it; None while it runs."""
+        """Its exit code (negative: the signal that killed it), or None while it runs."""
         return self._process.exitcode
 
     def wait(self, timeout_s: float = 120) -> subprocess.CompletedProcess[str]:
-        """Its exit code and what it has printed.
+        """Waits for its end and returns its exit code and output.
 
         Raises:
-            TimeoutError: It still runs.
+            TimeoutError: It is still running after `timeout_s` seconds.
         """
         self._process.join(timeout_s)
         code = self._process.exitcode
         if code is None:
-            raise TimeoutError(f"assay still runs after {timeout_s:g} s")
+            raise TimeoutError(f"assay is still running after {timeout_s:g} s")
         output, errors = (path.read_text() for path in self._outputs)
         return subprocess.CompletedProcess((), code, output, errors)
 

@@ -1,4 +1,4 @@
-"""A Ray head of our own with token authentication, and experiments that are submitted to it."""
+"""A Ray head with token authentication for tests, and experiments to submit to it."""
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -17,10 +17,10 @@ class Head:
     """A running head.
 
     Attributes:
-        address: Its dashboard.
-        token: What it wants from everyone.
-        folder: Where it keeps its session: logs, sockets, packages.
-        variables: Its environment beside ours.
+        address: URL of its dashboard.
+        token: The token that every client needs.
+        folder: Folder of its session: logs, sockets, packages.
+        variables: Environment variables that it has in addition to ours.
     """
 
     address: str
@@ -29,20 +29,20 @@ class Head:
     variables: Mapping[str, str]
 
     def client(self) -> Client:
-        """A client that has the token."""
+        """A client with the token."""
         return Client(self.address, self.token)
 
 
 @contextmanager
 def ray_head(token: str, variables: Mapping[str, str]) -> Iterator[Head]:
-    """A head on free ports, in its own folder, for as long as the context lasts.
+    """A head on free ports with its own folder; it ends with the context.
 
     Args:
-        token: The token that `variables` give it.
-        variables: Its environment beside ours, from which everything of Ray's is taken away.
+        token: The token that `variables` contain.
+        variables: Environment variables in addition to ours, of which Ray's are removed.
     """
 
-    def answers(place: Place) -> bool:
+    def is_up(place: Place) -> bool:
         try:
             Client(place.dashboard, token).find("nothing-yet")
         except InvalidInput:
@@ -52,12 +52,12 @@ def ray_head(token: str, variables: Mapping[str, str]) -> Iterator[Head]:
         return False
 
     variables = {"RAY_AUTH_MODE": "token", **variables}
-    with ray_start(lambda _place: ["--num-cpus=2"], variables=variables, is_up=answers) as place:
+    with ray_start(lambda _place: ["--num-cpus=2"], variables=variables, is_up=is_up) as place:
         yield Head(place.dashboard, token, place.folder, variables)
 
 
 def with_code_apart(folder: Path, **options) -> tuple[Path, Path]:
-    """An experiment, and the folder with the code that its entrypoints name: nowhere near the experiment."""
+    """An experiment, and a separate folder with the code of its entrypoints."""
     experiment = builders.write_experiment(folder / "experiment", **options)
     code = folder / "code"
     code.mkdir(exist_ok=True)

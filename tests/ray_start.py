@@ -1,4 +1,4 @@
-"""A Ray head of a test's own: `ray start` on free ports, in its own folder and session, ended by its own pids."""
+"""Starts a Ray head for a test with `ray start`, on free ports and in its own session, and ends its processes by ID."""
 
 import os
 import shutil
@@ -20,12 +20,12 @@ _STOP_LIMIT_S = 20
 
 @dataclass(frozen=True)
 class Place:
-    """Where a head is.
+    """The folder and addresses of a head.
 
     Attributes:
-        folder: For its sessions, logs and sockets.
-        port: Of its control store.
-        dashboard: The address of its dashboard.
+        folder: The folder for its sessions, logs and sockets.
+        port: The port of its control store (GCS).
+        dashboard: The URL of its dashboard.
     """
 
     folder: Path
@@ -37,19 +37,22 @@ class Place:
 def ray_start(
     arguments: Callable[[Place], Sequence[str]], *, variables: Mapping[str, str], is_up: Callable[[Place], bool]
 ) -> Iterator[Place]:
-    """A head for as long as the context lasts.
+    """A head that ends with the context.
 
     Args:
-        arguments: What `ray start --head` is told beside its ports and its folder.
-        variables: Its environment beside ours, from which everything of Ray's is taken away.
-        is_up: Whether it answers; asked once its dashboard's port is open.
+        arguments: Returns arguments of `ray start --head` in addition to its ports and its folder.
+        variables: Environment variables in addition to those of this process, whose `RAY_*` variables are removed.
+        is_up: Returns whether the head answers; called once the port of its dashboard is open.
+
+    Yields:
+        The folder and addresses of the running head.
     """
-    for attempt in (1, 2):  # under load, Ray gives up on its own start after 30 s
+    for attempt in (1, 2):  # under load, Ray gives up its own start after 30 s
         with _started(arguments, variables, is_up) as place:
             if place is not None:
                 yield place
                 return
-            assert attempt == 1, "Ray did not start"
+            assert attempt == 1, "Ray did not start in two attempts"
 
 
 @contextmanager
@@ -61,8 +64,8 @@ def _started(
     place = Place(folder, port, f"http://127.0.0.1:{dashboard_port}")
     environment = {name: value for name, value in os.environ.items() if not name.startswith("RAY_")} | {
         "PATH": f"{_BIN}:{os.environ['PATH']}",
-        "RAY_memory_monitor_refresh_ms": "0",  # a shared machine: others fill its memory
-        "RAY_worker_niceness": "0",  # which works beside them
+        "RAY_memory_monitor_refresh_ms": "0",  # others may fill the memory of a shared machine
+        "RAY_worker_niceness": "0",  # otherwise other work on that machine starves its workers
         "RAY_prestart_worker_first_driver": "false",  # no slot uses those workers
         **variables,
     }
@@ -103,20 +106,20 @@ def _free_ports(count: int) -> list[int]:
 
 
 def _end_session(session: int) -> None:
-    """Ends what a head has left behind: all its processes are of the session that its start began."""
-    while left := _processes_of(session):
-        for pid in left:
+    """Kills the processes that a head has left: all of them belong to the session of its `ray start`."""
+    while pids := _processes_of(session):
+        for pid in pids:
             with suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)
         time.sleep(0.05)
 
 
 def _processes_of(session: int) -> list[int]:
-    found = []
+    pids = []
     for entry in Path("/proc").iterdir():
         if entry.name.isdigit():
             with suppress(OSError):
                 state, _, _, its_session = (entry / "stat").read_text().rpartition(")")[2].split()[:4]
                 if int(its_session) == session and state != "Z":
-                    found.append(int(entry.name))
-    return found
+                    pids.append(int(entry.name))
+    return pids

@@ -1,15 +1,15 @@
-"""A README as its tests see it: links, headings, inline commands, code blocks, and a session that runs the blocks.
+"""Parses a README for its tests (links, headings, inline code, code blocks) and runs its blocks in a session.
 
-What the first words after a block's fence mean:
+The words after a block's fence say how the block is checked:
 
-    yaml                 a complete manifest: parsed
-    yaml KIND            a part of a manifest of this kind: merged into a small valid one, and parsed
-    LANGUAGE NAME.EXT    a file, written under this name into the session's folder
-    console              `$ command` lines, each followed by lines that it must print, in this order; `…` stands for
-                         anything; `# exit N` behind a command is its exit code
-    python               executed in the session's folder
-    sh                   commands that need more than one machine: their verbs, options and files must exist
-    text                 a drawing
+    yaml                 a complete manifest; it is parsed
+    yaml KIND            part of a manifest of this kind; it is merged into a small valid one and parsed
+    LANGUAGE NAME.EXT    a file; it is written under this name into the session's folder
+    console              `$ command` lines, each followed by lines that it must print, in this order; `…` matches any
+                         text; `# exit N` after a command is its exit code
+    python               code that is executed in the session's folder
+    sh                   commands that need more than one machine; their commands and options must exist
+    text                 a drawing; it is not checked
 """
 
 import contextlib
@@ -75,13 +75,13 @@ _SMALLEST = {
 
 @dataclass(frozen=True)
 class Block:
-    """A fenced block.
+    """A fenced code block.
 
     Attributes:
-        place: The file and the line of its fence.
-        language: The first word behind the fence.
-        title: The second word: a kind of manifest, or a file's name; mostly empty.
-        text: What it holds.
+        place: The file and the line of the block's fence.
+        language: The first word after the fence.
+        title: The second word after the fence: a kind of manifest, or a file's name; usually empty.
+        text: The content.
     """
 
     place: str
@@ -91,20 +91,20 @@ class Block:
 
     @property
     def is_file(self) -> bool:
-        """Whether the block is written into the session's folder."""
+        """Whether the block is written as a file into the session's folder."""
         return "." in self.title
 
 
 @dataclass(frozen=True)
 class Readme:
-    """One README, parsed.
+    """A parsed README.
 
     Attributes:
         path: The file.
-        blocks: Its fenced blocks, in order.
+        blocks: Its fenced code blocks, in order.
         links: The targets of its links.
         inline: Its inline code.
-        anchors: The anchors of its headings, as GitHub makes them.
+        anchors: The anchors that GitHub gives its headings.
     """
 
     path: Path
@@ -134,31 +134,33 @@ def readme(path: Path) -> Readme:
 
 
 def check_command(command: str) -> None:
-    """Checks that the verb and the options of an `assay` command exist.
+    """Checks that an `assay` command and its options exist.
 
     Raises:
-        AssertionError: One does not.
+        AssertionError: The command or one of its options does not exist.
     """
-    here: Any = typer.main.get_command(main.app)
+    current: Any = typer.main.get_command(main.app)
     for word in shlex.split(command, comments=True)[1:]:
         if word in ("|", "||", "&", "&&", ">", ";"):
             return
-        verbs = getattr(here, "commands", {})
-        if word in verbs:
-            here = verbs[word]
-        elif verbs and word != "--help":
-            assert here.name == "gate", f"{command}: there is no verb '{word}'"
-            here = verbs["review"]  # `assay gate RUN` is `assay gate review RUN`
+        subcommands = getattr(current, "commands", {})
+        if word in subcommands:
+            current = subcommands[word]
+        elif subcommands and word != "--help":
+            assert current.name == "gate", f"{command}: there is no command '{word}'"
+            current = subcommands["review"]  # `assay gate RUN` is short for `assay gate review RUN`
         if word.startswith("-"):
-            options = {"--help", *(name for option in here.params for name in option.opts)}
+            options = {"--help", *(name for option in current.params for name in option.opts)}
             assert word.partition("=")[0] in options, f"{command}: there is no option '{word}'"
 
 
 def parsed(block: Block) -> Manifest:
-    """The manifest of a yaml block; other files that it names are those of `manifests/examples`, or a small variant.
+    """Parses the manifest of a yaml block.
+
+    Files that it refers to are read from `manifests/examples`; one that is not there is replaced by a small variant.
 
     Raises:
-        ManifestError: It is not valid.
+        ManifestError: The manifest is not valid.
     """
 
     def read(path: str) -> str:
@@ -172,10 +174,10 @@ def parsed(block: Block) -> Manifest:
 
 
 def run(blocks: tuple[Block, ...], folder: Path) -> None:
-    """Writes the files among the blocks and runs the others, in order, in a folder.
+    """Writes the blocks that are files and runs the others, in order, in a folder.
 
     Raises:
-        AssertionError: A command ends with another exit code than stated, or does not print what is shown.
+        AssertionError: A command ends with a different exit code or does not print the lines shown.
     """
     with contextlib.chdir(folder), _own_modules(folder):
         for block in blocks:
@@ -185,48 +187,49 @@ def run(blocks: tuple[Block, ...], folder: Path) -> None:
             elif block.language == "python":
                 exec(compile(block.text, block.place, "exec"), {"__name__": "__main__"})
             elif block.language == "console":
-                for command, shown in _commands(block):
-                    _check_output(block, command, shown, _printed(block, command))
+                for command, expected in _commands(block):
+                    _check_output(block, command, expected, _output(block, command))
 
 
 def _commands(block: Block) -> Iterator[tuple[str, list[str]]]:
-    """Each command with the lines that it is shown to print."""
+    """Each command with the lines that it must print."""
     for part in re.split(r"^\$ ", block.text, flags=re.MULTILINE)[1:]:
-        command, _, shown = part.replace("\\\n", " ").partition("\n")
-        yield command, [line.strip() for line in shown.splitlines() if line.strip() not in ("", "…")]
+        command, _, expected = part.replace("\\\n", " ").partition("\n")
+        yield command, [line.strip() for line in expected.splitlines() if line.strip() not in ("", "…")]
 
 
-def _printed(block: Block, command: str) -> str:
+def _output(block: Block, command: str) -> str:
     exit_code = int(code[1]) if (code := re.search(r"# exit (\d)", command)) else 0
     arguments = shlex.split(command, comments=True)
     if arguments[0] == "assay" and "|" not in arguments:
-        into = arguments.pop() if arguments[-2:-1] == [">"] else None
-        answer = CliRunner().invoke(main.app, arguments[1 : -1 if into else None], env={"COLUMNS": "100"})
-        printed, code = answer.output, answer.exit_code
-        if into:
-            Path(into).write_text(answer.stdout)
+        target = arguments.pop() if arguments[-2:-1] == [">"] else None
+        result = CliRunner().invoke(main.app, arguments[1 : -1 if target else None], env={"COLUMNS": "100"})
+        output, code = result.output, result.exit_code
+        if target:
+            Path(target).write_text(result.stdout)
     else:
         path = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
-        answer = subprocess.run(
+        result = subprocess.run(
             ["bash", "-c", command], capture_output=True, text=True, check=False, env={**os.environ, "PATH": path}
         )
-        printed, code = answer.stdout + answer.stderr, answer.returncode
-    assert code == exit_code, f"{block.place}: {command}: exit {code}\n{printed}"
-    return printed
+        output, code = result.stdout + result.stderr, result.returncode
+    assert code == exit_code, f"{block.place}: {command}: exit code {code}, expected {exit_code}\n{output}"
+    return output
 
 
-def _check_output(block: Block, command: str, shown: list[str], printed: str) -> None:
-    lines = iter([line.strip() for line in printed.splitlines()])
-    for wanted in shown:
-        pattern = re.compile(".*".join(re.escape(part) for part in wanted.split("…")))
+def _check_output(block: Block, command: str, expected: list[str], output: str) -> None:
+    lines = iter([line.strip() for line in output.splitlines()])
+    for expected_line in expected:
+        pattern = re.compile(".*".join(re.escape(part) for part in expected_line.split("…")))
         assert any(pattern.fullmatch(line) for line in lines), (
-            f"{block.place}: {command}\ndoes not print (in this order)\n    {wanted}\nbut\n{printed}"
+            f"{block.place}: {command}\ndoes not print this line (in the order shown):\n    {expected_line}\n"
+            f"its output:\n{output}"
         )
 
 
 @contextlib.contextmanager
 def _own_modules(folder: Path) -> Iterator[None]:
-    """Forgets, at the end, the modules that were imported from the folder: another README has others of these names."""
+    """Unloads the modules that were imported from the folder: another README may have modules of the same names."""
     path = list(sys.path)
     try:
         yield

@@ -1,4 +1,4 @@
-"""A real S3 server on loopback, started by the test session and stopped by its own pid."""
+"""A real S3 server (SeaweedFS) on loopback; it is started on demand and stopped by its process ID."""
 
 import contextlib
 import json
@@ -25,7 +25,7 @@ class S3Server:
 
     Attributes:
         endpoint: Its URL.
-        log: The file that it writes its log to, requests included.
+        log: The path of its log, which includes the requests.
     """
 
     endpoint: str
@@ -33,7 +33,7 @@ class S3Server:
 
     @property
     def variables(self) -> dict[str, str]:
-        """The environment with which boto3's usual chain finds the server."""
+        """The environment variables through which boto3 finds the server."""
         return {
             "AWS_ENDPOINT_URL_S3": self.endpoint,
             "AWS_ACCESS_KEY_ID": ACCESS_KEY,
@@ -44,29 +44,29 @@ class S3Server:
 
 
 def _free_ports(num_ports: int) -> list[int]:
-    """Free ports whose neighbours 10,000 above are free, too, since each server also listens there.
+    """Free ports for which the port 10,000 above is free as well, because each server also listens there.
 
-    They are drawn, so that two processes that look at once find different ones, from where no connection gets a port of
-    its own: those begin at 32,768.
+    They are drawn at random, so that processes that search at the same time find different ones. Both ports lie below
+    32,768, where the ephemeral ports of connections begin.
     """
-    found: list[int] = []
-    with contextlib.ExitStack() as held:
+    ports: list[int] = []
+    with contextlib.ExitStack() as stack:
         for port in random.sample(range(20_000, 22_700), k=200):
-            sockets = [held.enter_context(socket.socket()) for _ in range(2)]
+            sockets = [stack.enter_context(socket.socket()) for _ in range(2)]
             try:
                 sockets[0].bind(("127.0.0.1", port))
                 sockets[1].bind(("127.0.0.1", port + 10_000))
             except OSError:
                 continue
-            found.append(port)
-            if len(found) == num_ports:
+            ports.append(port)
+            if len(ports) == num_ports:
                 break
-    return found
+    return ports
 
 
 @contextlib.contextmanager
 def s3_server() -> Iterator[S3Server]:
-    """Starts SeaweedFS, makes a bucket, and stops it afterwards."""
+    """Starts SeaweedFS and creates a bucket; stops the server when the context ends."""
     with tempfile.TemporaryDirectory(prefix="assay-s3-", ignore_cleanup_errors=True) as folder:
         top = Path(folder)
         (top / "data").mkdir()
@@ -100,8 +100,8 @@ def s3_server() -> Iterator[S3Server]:
             except subprocess.TimeoutExpired:
                 process.kill()
                 process.wait()
-            for left in Path(tempfile.gettempdir()).glob(f"seaweedfs-*-{s3}.sock"):
-                left.unlink(missing_ok=True)
+            for leftover in Path(tempfile.gettempdir()).glob(f"seaweedfs-*-{s3}.sock"):
+                leftover.unlink(missing_ok=True)
 
 
 def _wait_until_ready(server: S3Server, process: subprocess.Popen) -> None:
@@ -114,7 +114,9 @@ def _wait_until_ready(server: S3Server, process: subprocess.Popen) -> None:
             if answer.status == 200:
                 return
         time.sleep(0.2)
-    raise RuntimeError(f"the S3 server did not start:\n{server.log.read_text()[-2000:]}")
+    raise RuntimeError(
+        f"the S3 server did not start within {_START_LIMIT_S} s, or ended:\n{server.log.read_text()[-2000:]}"
+    )
 
 
 def _make_bucket(server: S3Server) -> None:
@@ -128,4 +130,6 @@ def _make_bucket(server: S3Server) -> None:
         region_name="us-east-1",
     )
     client.create_bucket(Bucket=BUCKET)
-    client.put_object(Bucket=BUCKET, Key="warm-up", Body=b"x")  # the first write grows volumes, for seconds
+    client.put_object(
+        Bucket=BUCKET, Key="warm-up", Body=b"x"
+    )  # the first write takes seconds, because it allocates volumes

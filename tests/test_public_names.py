@@ -1,4 +1,4 @@
-"""What `import assay` gives: every public name, each imported when it is first asked for."""
+"""`import assay` provides every public name, and imports each only when it is first used."""
 
 import subprocess
 import sys

@@ -1,7 +1,7 @@
-"""The shape of the tree: one name stands for one thing, functions are short, every module says what belongs in it.
+"""The structure of the code: a name stands for one thing, functions are short, every module says what belongs in it.
 
-That no function has more than eight parameters is held by the linter (PLR0913), and which folder imports which by
-import-linter.
+The linter checks that no function has more than eight parameters (PLR0913); import-linter checks which folder imports
+which.
 """
 
 import ast
@@ -17,45 +17,45 @@ MODULES = {path: ast.parse(path.read_text()) for folder in FOLDERS for path in s
 
 MAX_CODE_LINES = 60
 REASON = "Long because"
-"""What the docstring of a longer function goes on with."""
+"""The words with which the docstring of a longer function gives its reason."""
 
 SHARED_NAMES = {
-    "analysis": "the planned analysis of a run: computed, and gathered from the ledger",
-    "budget": "what may be spent: the manifest, and whether it is kept",
-    "calibration": "the calibration of a gate: its record, and how it is made",
-    "check": "rows held to their contract: the check, its command and its rendering",
+    "analysis": "the planned analysis of a run: its computation, and its inputs from the ledger",
+    "budget": "the budget of a run: the manifest, and the check of what was spent",
+    "calibration": "the calibration of a gate: the record and its computation",
+    "check": "the check of rows against their contract: the check, its command and its rendering",
     "contract": "the contract of a dataset: the manifest and its commands",
     "dataset": "a frozen dataset: the manifest, its commands and its rendering",
-    "dataset_diff": "what changed between two versions of a dataset: the record, how it is made, and the command",
+    "dataset_diff": "the changes between two versions of a dataset: the record, its computation and the command",
     "errors": "the errors of a package",
-    "forecast": "what a run will take: the forecast and its rendering",
-    "freeze": "freezing rows: how it is done, and the command",
+    "forecast": "the forecast of a run's time and cost: the forecast and its rendering",
+    "freeze": "freezing rows: the operation and the command",
     "gate": "the gate: its command and its rendering",
     "leakage": "the leakage of a dataset: the record and its rendering",
-    "outcomes": "what arms predicted: gathered from the ledger, and its rendering",
+    "outcomes": "what arms predicted: its collection from the ledger, and its rendering",
     "power": "the power of a comparison: the calculation and its rendering",
-    "profile": "the profile of a dataset's columns: the record, and how it is made",
-    "progress": "the progress of a run: the record, and how the driver reports it",
+    "profile": "the profile of a dataset's columns: the record and its computation",
+    "progress": "the progress of a run: the record, and its reporting by the driver",
     "run": "one execution of an experiment: the record and the command",
-    "sweep": "a sweep over parameters: the manifest, and how its arms are made",
-    "timing": "where the time of a run went: gathered from the ledger, and its rendering",
-    "verify": "scoring rows of a run again: how it is done, and the command",
+    "sweep": "a sweep over parameters: the manifest, and its expansion into arms",
+    "timing": "where the time of a run was spent: its collection from the ledger, and its rendering",
+    "verify": "scoring rows of a run again: the operation and the command",
 }
-"""The one thing that the modules of each name are about, for names that several modules have."""
+"""The names that several modules share, each with the one thing that these modules are about."""
 
 
 def place(path: Path) -> str:
-    """A path as messages show it."""
+    """A path as shown in messages."""
     return str(path.relative_to(ROOT))
 
 
 def functions(tree: ast.Module) -> Iterator[ast.FunctionDef | ast.AsyncFunctionDef]:
-    """Every function of a module, methods and inner functions included."""
+    """All functions of a module, including methods and inner functions."""
     return (node for node in ast.walk(tree) if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef))
 
 
 def code_lines(function: ast.FunctionDef | ast.AsyncFunctionDef, source: list[str], *, is_command: bool) -> int:
-    """The lines of a function that are neither blank, comment nor docstring; of a command without its options."""
+    """Number of lines of a function without blank lines, comments and docstring; for a command, without its options."""
     body = function.body[1:] if ast.get_docstring(function) else function.body
     signature = range(function.lineno, 0 if is_command else function.body[0].lineno)
     numbers = [*signature, *range(body[0].lineno, (function.end_lineno or 0) + 1)] if body else []
@@ -79,12 +79,14 @@ def test_modules_of_one_name_are_about_one_thing():
             places[path.stem].append(place(path))
     shared = {name: where for name, where in places.items() if len(where) > 1}
     assert {name: where for name, where in shared.items() if name not in SHARED_NAMES} == {}
-    assert SHARED_NAMES.keys() - shared.keys() == set(), "these names are shared no more: take them out of the table"
+    assert SHARED_NAMES.keys() - shared.keys() == set(), (
+        "these names are no longer shared; remove them from SHARED_NAMES"
+    )
 
 
 @pytest.mark.parametrize("folder", FOLDERS)
 def test_a_long_function_says_why_it_is_long(folder):
-    found = {}
+    too_long = {}
     for path, tree in MODULES.items():
         if path.is_relative_to(ROOT / folder):
             source = path.read_text().splitlines()
@@ -92,8 +94,8 @@ def test_a_long_function_says_why_it_is_long(folder):
                 is_command = path.is_relative_to(ROOT / "cluster" / "cli") and bool(function.decorator_list)
                 num_lines = code_lines(function, source, is_command=is_command)
                 if num_lines > MAX_CODE_LINES and REASON not in (ast.get_docstring(function) or ""):
-                    found[f"{place(path)}: {function.name}"] = num_lines
-    assert found == {}, f"split them, or let their docstrings say '{REASON} ...'"
+                    too_long[f"{place(path)}: {function.name}"] = num_lines
+    assert too_long == {}, f"split these functions, or give the reason in their docstrings: '{REASON} ...'"
 
 
 @pytest.mark.parametrize("folder", FOLDERS)

@@ -1,4 +1,4 @@
-"""Evaluate many model variants on one frozen dataset and decide which one to ship. The public names of Assay."""
+"""Assay evaluates model variants on one frozen dataset and decides which one to ship. This module is its public API."""
 
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
@@ -26,7 +26,7 @@ _MODULES = {
 
 
 def __getattr__(name: str) -> Any:
-    """A public name, imported when it is first asked for: `import assay` alone loads neither Ray nor torch."""
+    """Imports a public name on first access, so that `import assay` loads neither Ray nor torch."""
     if name not in _MODULES:
         raise AttributeError(f"module 'assay' has no attribute '{name}'; it has {', '.join(__all__)}")
     return getattr(import_module(_MODULES[name]), name)

@@ -1,1 +1,1 @@
-"""The command line: verbs only. Whatever is heavy is imported inside the verb that needs it."""
+"""The command line: one module per group of commands. Heavy imports happen inside the command that needs them."""

@@ -1,4 +1,4 @@
-"""`python -m assay.cluster.cli`: the command line where its script is not on the path, as in a Ray job."""
+"""`python -m assay.cluster.cli`: the command line without the `assay` script on the PATH, as in a Ray job."""
 
 from assay.cluster.cli.main import main
 

@@ -1,4 +1,4 @@
-"""The verb that holds rows to a contract and freezes nothing."""
+"""The verb that checks rows against a contract without freezing them."""
 
 from pathlib import Path
 from typing import Annotated
@@ -12,18 +12,18 @@ app = typer.Typer()
 
 @app.command()
 def check(
-    sources: Annotated[list[Path], typer.Argument(help="csv, tsv, jsonl, parquet or Arrow files, in row order.")],
-    contract: Annotated[Path, typer.Option(help="The contract: which columns there are, and what must hold.")],
+    sources: Annotated[list[Path], typer.Argument(help="csv, tsv, jsonl, Parquet or Arrow files, in row order.")],
+    contract: Annotated[Path, typer.Option(help="The contract: the columns, their roles, and rules for the rows.")],
     as_json: AsJson = False,
 ) -> None:
-    """Try every rule of a contract on rows, freeze nothing: 0 nothing refuses them, 2 something does."""
+    """Check rows against a contract, and freeze nothing. Exit code 2 if a rule of severity error is violated, else 0."""
     from assay.cluster.cli import progress_bars
     from assay.evaluator.data.check import check_files
     from assay.manifests import Contract
 
-    promised = read_manifest(contract, Contract)
+    rules = read_manifest(contract, Contract)
     with progress_bars.of_bytes(sources) as on_bytes:
-        report = check_files(sources, contract=promised, on_bytes=on_bytes)
+        report = check_files(sources, contract=rules, on_bytes=on_bytes)
     if as_json:
         print_json(report.model_dump(mode="json"))
     else:

@@ -1,28 +1,37 @@
-"""The verbs about contracts."""
+"""The verbs for contracts."""
 
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-app = typer.Typer(help="Contracts: what rows must satisfy.", no_args_is_help=True)
+app = typer.Typer(help="Contracts: the columns of a dataset, and rules for its rows.", no_args_is_help=True)
 
 
 @app.callback()
 def contract() -> None:
-    """Contracts: what rows must satisfy."""
+    """Contracts: the columns of a dataset, and rules for its rows."""
 
 
 @app.command()
 def infer(
-    sources: Annotated[list[Path], typer.Argument(help="csv, tsv, jsonl, parquet or Arrow files of the same columns.")],
-    label: Annotated[str | None, typer.Option(help="The label's column; default: the one that is called so.")] = None,
-    id_column: Annotated[
-        str | None, typer.Option("--id", help="The id's column; default: one without repeats.")
+    sources: Annotated[
+        list[Path], typer.Argument(help="csv, tsv, jsonl, Parquet or Arrow files with the same columns.")
+    ],
+    label: Annotated[
+        str | None, typer.Option(help="The label column. Default: one named label, target, y, class or outcome.")
     ] = None,
-    encoding: Annotated[str, typer.Option(help="Of text files: utf-8, utf-16, latin-1 or cp1252.")] = "utf-8",
+    id_column: Annotated[
+        str | None,
+        typer.Option(
+            "--id", help="The id column. Default: one of distinct values that is named like an id or comes first."
+        ),
+    ] = None,
+    encoding: Annotated[
+        str, typer.Option(help="The encoding of text files: utf-8, utf-16, latin-1 or cp1252.")
+    ] = "utf-8",
 ) -> None:
-    """Write a first contract from data, with comments for a person to edit: assay contract infer DATA > contract.yaml."""
+    """Draft a contract from data, for you to review and edit: assay contract infer DATA > contract.yaml."""
     from assay.evaluator.data.infer import infer as infer_from
 
     typer.echo(infer_from(sources, label=label, id_column=id_column, encoding=encoding), nl=False)

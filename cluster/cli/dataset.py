@@ -1,4 +1,4 @@
-"""The verbs about frozen datasets: what is there, what is in one, whether it is whole, and that one is withdrawn."""
+"""The verbs for frozen datasets: list, show, verify and withdraw them."""
 
 from typing import Annotated
 
@@ -7,12 +7,12 @@ import typer
 from assay.cluster.cli import dataset_diff, dataset_leakage
 from assay.cluster.cli.options import AsJson, print_json
 
-app = typer.Typer(help="Frozen datasets: what is there, what is in it, what changed.")
+app = typer.Typer(help="Frozen datasets: list, show, verify, compare and withdraw them, and search for leaks.")
 app.add_typer(dataset_diff.app)
 app.add_typer(dataset_leakage.app)
 
 Location = Annotated[
-    str, typer.Argument(metavar="STORE/NAME@VERSION", help="The dataset; also STORE/name@sha256:DIGITS.")
+    str, typer.Argument(metavar="STORE/NAME@VERSION", help="The dataset; or STORE/NAME@sha256:DIGITS.")
 ]
 
 
@@ -37,14 +37,14 @@ def ls(
 
         terminal.show_list(rows, Console())
     elif not damage:
-        typer.echo(f"{opened.uri} holds no dataset", err=True)
+        typer.echo(f"{opened.uri} has no datasets", err=True)
     if damage:
         raise DamageError("\n".join(damage))
 
 
 @app.command()
 def show(dataset: Location, as_json: AsJson = False) -> None:
-    """Show all that is known of a dataset: columns, rules, profile, warnings, sources, findings."""
+    """Show a dataset: its columns, rules, profile, warnings, sources and findings."""
     from assay.cluster.report import datasets
     from assay.evaluator.data.frozen.shards import open_dataset
 
@@ -62,7 +62,7 @@ def show(dataset: Location, as_json: AsJson = False) -> None:
 
 @app.command()
 def verify(dataset: Location, as_json: AsJson = False) -> None:
-    """Read every shard again and compare it with the manifest: 0 all as frozen, 1 damaged, by name."""
+    """Read every shard and compare it with the manifest. Exit code 1 if anything is damaged, else 0."""
     from assay.cluster.cli import progress_bars
     from assay.evaluator.data.frozen import shards
 
@@ -72,17 +72,18 @@ def verify(dataset: Location, as_json: AsJson = False) -> None:
     if as_json:
         print_json({"reference": manifest.reference, "digest": manifest.digest(), "num_shards": len(manifest.shards)})
         return
-    typer.echo(f"{manifest.reference}: {len(manifest.shards):,} shards, {manifest.num_rows:,} rows: all as frozen")
+    shards = "1 shard" if len(manifest.shards) == 1 else f"{len(manifest.shards):,} shards"
+    typer.echo(f"{manifest.reference}: {shards}, {manifest.num_rows:,} rows: intact")
 
 
 @app.command()
 def withdraw(
     dataset: Location,
-    reason: Annotated[str, typer.Option(help="Why nobody should use it any more.")],
-    by: Annotated[str, typer.Option(help="Who says so: a name that everyone may read.")] = "",
+    reason: Annotated[str, typer.Option(help="Why it should not be used any more.")],
+    by: Annotated[str, typer.Option(help="Your name; anyone who reads the dataset can see it.")] = "",
     as_json: AsJson = False,
 ) -> None:
-    """Say that a version should not be used any more. Its rows stay, and so does the word; runs on it say so."""
+    """Withdraw a dataset version. Its rows are kept; runs that use it show a warning and cannot promote."""
     import datetime as dt
 
     from assay.cluster.report.terminal import dataset as terminal
@@ -95,14 +96,14 @@ def withdraw(
     is_short = reason.strip() and len(reason) <= LONGEST_REASON and len(by) <= LONGEST_NAME
     if not (is_short and (reason + by).isprintable()):
         raise InvalidInput(
-            "a withdrawal has a reason, in a few words",
+            "a withdrawal needs a short reason",
             field="--reason",
             value=reason,
             bound=f"1 to {LONGEST_REASON:,} printable characters, and --by with at most {LONGEST_NAME}",
-            remedy="say why, for those who meet it later",
+            remedy="say why the version should not be used, for later readers",
         )
-    known = findings.findings_of(store, manifest.reference, rows_digest=manifest.rows_digest)
-    withdrawal = next((each for each in known if isinstance(each, Withdrawal) and each.reason == reason), None)
+    existing = findings.findings_of(store, manifest.reference, rows_digest=manifest.rows_digest)
+    withdrawal = next((each for each in existing if isinstance(each, Withdrawal) and each.reason == reason), None)
     if withdrawal is None:
         withdrawal = Withdrawal(
             reference=manifest.reference,

@@ -1,4 +1,4 @@
-"""The verb that looks for leaks in a frozen dataset."""
+"""The verb that searches a frozen dataset for leaks."""
 
 from typing import Annotated
 
@@ -16,41 +16,39 @@ def leakage(
         list[str],
         typer.Option(
             metavar="FILE|STORE/NAME@VERSION",
-            help="What variants may have learned from: a file of rows in any format that can be frozen, or a frozen "
-            "dataset; once for each.",
+            help="Data that variants may have been trained on: a file in any format that can be frozen, or a frozen "
+            "dataset. Repeat the option for several.",
         ),
     ],
     cutoff: Annotated[
         str | None,
-        typer.Option(help="The moment before which training rows are, and from which on the dataset's: ISO 8601."),
+        typer.Option(help="Training cut-off (ISO 8601): training rows must be older, dataset rows must not be."),
     ] = None,
-    fail_on_leak: Annotated[
-        bool, typer.Option("--fail-on-leak", help="Exit with 1 if a leak is found; else 0 whatever was found.")
-    ] = False,
+    fail_on_leak: Annotated[bool, typer.Option("--fail-on-leak", help="Exit with code 1 if a leak is found.")] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Look for a dataset's rows in training sets, and for its label in its features. What is found is kept beside it."""
+    """Search training data for a dataset's rows, and its features for its label. The result is stored with the dataset."""
     from assay.evaluator.data.frozen import findings
     from assay.evaluator.data.frozen.shards import open_dataset
     from assay.evaluator.data.leakage import leakage_of, open_training
     from assay.evaluator.data.leakage.training_cutoff import instant
 
     frozen, store = open_dataset(dataset)
-    found = leakage_of(
+    result = leakage_of(
         frozen,
         store,
         training=[open_training(each, dataset=frozen) for each in training],
         cutoff=None if cutoff is None else instant(cutoff),
     )
-    digest = findings.keep(store, found)
+    digest = findings.keep(store, result)
     if as_json:
-        print_json({**found.model_dump(mode="json"), "leaks": list(found.leaks), "digest": digest})
+        print_json({**result.model_dump(mode="json"), "leaks": list(result.leaks), "digest": digest})
     else:
         from rich.console import Console
 
         from assay.cluster.report.terminal import leakage as terminal
 
-        terminal.show(found, Console())
-        typer.echo(found.words)
-        typer.echo(f"kept beside {found.reference} as {digest}", err=True)
-    raise typer.Exit(1 if fail_on_leak and not found.is_fine else 0)
+        terminal.show(result, Console())
+        typer.echo(result.words)
+        typer.echo(f"stored with {result.reference} as {digest}", err=True)
+    raise typer.Exit(1 if fail_on_leak and not result.is_fine else 0)

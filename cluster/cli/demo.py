@@ -1,4 +1,4 @@
-"""The verb that runs the demo: five variants of one small model on handwritten digits."""
+"""`assay demo`: five arms of a small model on handwritten digits."""
 
 from pathlib import Path
 from typing import Annotated
@@ -14,11 +14,14 @@ app = typer.Typer()
 
 @app.command()
 def demo(
-    folder: Annotated[Path, typer.Option(help="Where the demo's files, dataset and ledger go.")] = Path("assay-demo"),
+    folder: Annotated[Path, typer.Option(help="Folder for the demo's files, dataset and ledger.")] = Path("assay-demo"),
     in_process: InProcess = False,
     as_json: AsJson = False,
 ) -> None:
-    """Compare five variants on scikit-learn's handwritten digits: a real verdict in a minute."""
+    """Compare small models on handwritten digits: a verdict in a minute.
+
+    Writes manifests, weights and rows to a folder, freezes the rows, and runs the experiment.
+    """
     from assay.cluster.demo.demo_folder import write_demo
 
     experiment = write_demo(folder)

@@ -12,28 +12,33 @@ app = typer.Typer()
 
 @app.command()
 def freeze(
-    sources: Annotated[list[Path], typer.Argument(help="csv, tsv, jsonl, parquet or Arrow files, in row order.")],
-    contract: Annotated[Path, typer.Option(help="The contract: which columns there are, and what for.")],
-    name: Annotated[str, typer.Option("--as", help="name@version: never moves to other rows.")],
+    sources: Annotated[list[Path], typer.Argument(help="csv, tsv, jsonl, Parquet or Arrow files, in row order.")],
+    contract: Annotated[Path, typer.Option(help="The contract: the columns, their roles, and rules for the rows.")],
+    name: Annotated[
+        str, typer.Option("--as", help="NAME@VERSION of the new dataset; a version cannot be overwritten.")
+    ],
     to: Annotated[str, typer.Option(help="The dataset store: a folder or URI.")] = "datasets",
-    shard_rows: Annotated[int | None, typer.Option(min=1, help="Rows a shard; default: about 64 MiB.")] = None,
+    shard_rows: Annotated[
+        int | None, typer.Option(min=1, help="Rows per shard. Default: as many as take about 64 MiB.")
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Check rows against a contract and freeze them as shards with a digest."""
+    """Check rows against a contract, and freeze them as an immutable dataset."""
     from assay.cluster.report.terminal import check
     from assay.evaluator.data.frozen import findings
     from assay.evaluator.data.frozen.freeze import freeze as freeze_rows
     from assay.evaluator.storage import open_store
     from assay.manifests import Contract
 
-    promised = read_manifest(contract, Contract)
+    rules = read_manifest(contract, Contract)
     store = open_store(to)
-    dataset = freeze_rows(sources, contract=promised, reference=name, store=store, shard_rows=shard_rows)
+    dataset = freeze_rows(sources, contract=rules, reference=name, store=store, shard_rows=shard_rows)
     for warning in check.warning_lines(dataset.check):
         typer.echo(f"warning: {warning}", err=True)
-    if dataset.contract != promised:
-        typer.echo(f"warning: {name} keeps the contract that it was frozen with; this one is another", err=True)
-    shards = f"{len(dataset.shards)} shards"
+    if dataset.contract != rules:
+        message = f"{name} already exists and keeps the contract that it was frozen with; {contract} differs from it"
+        typer.echo(f"warning: {message}", err=True)
+    shards = "1 shard" if len(dataset.shards) == 1 else f"{len(dataset.shards):,} shards"
     if dataset.parent is not None:
         shards += f", a sample of {dataset.parent.num_rows:,}"
     typer.echo(f"frozen {dataset.reference}: {dataset.num_rows:,} rows in {shards}, {dataset.digest()}", err=True)

@@ -1,4 +1,4 @@
-"""The gate's verbs: its answer with an exit code, question by question."""
+"""`assay gate`: decide which arms to promote, as an exit code, and calibrate the gate's error rates."""
 
 from pathlib import Path
 from typing import Annotated, Any
@@ -20,7 +20,9 @@ class _Gate(TyperGroup):
         return super().parse_args(ctx, args)
 
 
-app = typer.Typer(cls=_Gate, no_args_is_help=True, help="Answer with an exit code: 0 promote, 3 hold, 4 reject.")
+app = typer.Typer(
+    cls=_Gate, no_args_is_help=True, help="Decide which arm to ship. Exits with 0 promote, 3 hold, 4 reject."
+)
 
 
 @app.command()
@@ -29,18 +31,23 @@ def review(
     ledger: LedgerAt = None,
     policy: Annotated[
         Path | None,
-        typer.Option(help="Decide by this policy's file. Unless it is the recorded one, nothing is promoted."),
+        typer.Option(help="Decide by the policy in this file. A policy other than the recorded one never promotes."),
     ] = None,
-    arm: Annotated[str | None, typer.Option(help="Ask about one arm; default: promote if any arm is.")] = None,
+    arm: Annotated[
+        str | None, typer.Option(help="Decide about this arm only. Default: the run promotes if any arm does.")
+    ] = None,
     record: Annotated[
-        bool, typer.Option("--record", help="Append the decisions to the ledger's log; each is recorded once.")
+        bool, typer.Option("--record", help="Append the decisions to the ledger's log, each only once.")
     ] = False,
     markdown: Annotated[
-        Path | None, typer.Option(help="Also write the answer to this file, as Markdown for a pull request.")
+        Path | None, typer.Option(help="Also write the decisions to this file as Markdown, for a pull request comment.")
     ] = None,
     as_json: AsJson = False,
 ) -> None:
-    """What `assay gate RUN` does: the decisions by what the ledger knows now, and why, question by question."""
+    """Decide about a committed run; `assay gate RUN` is short for this.
+
+    Takes into account everything recorded by now, such as later verifications and dataset findings.
+    """
     from assay.cluster.commit import gate_review
     from assay.cluster.commit.gate_answer import gate_answer
     from assay.evaluator.storage import open_store
@@ -48,14 +55,16 @@ def review(
     from assay.manifests.errors import InvalidInput, did_you_mean
 
     if record and policy is not None:
-        raise InvalidInput("what another policy decides is not recorded", field="--record", remedy="leave --policy out")
+        raise InvalidInput("decisions by another policy cannot be recorded", field="--record", remedy="remove --policy")
     run_id, uri = run_and_ledger(run, ledger)
     store = open_store(uri)
-    reviewed = gate_review.review_run(store, run_id, policy=None if policy is None else read_manifest(policy, Policy))
-    answer = gate_answer(reviewed, arm=arm)
+    review = gate_review.review_run(store, run_id, policy=None if policy is None else read_manifest(policy, Policy))
+    answer = gate_answer(review, arm=arm)
     if not answer["decisions"]:
-        known = [each.arm for each in reviewed.decisions]
-        raise InvalidInput("no decision about this arm", place=run_id, value=arm, remedy=did_you_mean(arm or "", known))
+        arms = [each.arm for each in review.decisions]
+        raise InvalidInput(
+            "the run has no decision about this arm", place=run_id, value=arm, remedy=did_you_mean(arm or "", arms)
+        )
     if record:
         from assay.evaluator.ledger import version_log
 
@@ -82,21 +91,27 @@ def review(
 def calibrate(
     run: RunOrExperiment,
     ledger: LedgerAt = None,
-    num_permutations: Annotated[int, typer.Option("--permutations", min=1, help="Replicates of each row.")] = 200,
-    seed: Annotated[int, typer.Option(min=0, help="Of the permutations.")] = 0,
+    num_permutations: Annotated[
+        int,
+        typer.Option("--permutations", min=1, help="Number of permutations per effect size (per row of the table)."),
+    ] = 200,
+    seed: Annotated[int, typer.Option(min=0, help="Seed of the permutations.")] = 0,
     as_json: AsJson = False,
 ) -> None:
-    """How often the gate would decide wrongly on this run's scores: labels permuted, effects planted. The ledger keeps it."""
+    """Estimate how often the gate would decide wrongly on this run's scores.
+
+    Permutes arm labels within rows, plants effects, and counts the decisions. The ledger keeps the result.
+    """
     from assay.cluster.commit import gate_calibration
     from assay.evaluator.storage import open_store
 
     run_id, uri = run_and_ledger(run, ledger)
-    found = gate_calibration.calibrate(open_store(uri), run_id, num_permutations=num_permutations, seed=seed)
+    calibration = gate_calibration.calibrate(open_store(uri), run_id, num_permutations=num_permutations, seed=seed)
     if as_json:
-        print_json(found.model_dump(mode="json"))
+        print_json(calibration.model_dump(mode="json"))
         return
     from rich.console import Console
 
     from assay.cluster.report.terminal import gate as terminal
 
-    Console().print(terminal.calibration_table(found))
+    Console().print(terminal.calibration_table(calibration))

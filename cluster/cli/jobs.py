@@ -1,4 +1,4 @@
-"""The verbs about submitted experiments: the client, from the command line."""
+"""`assay submit`, `status`, `logs`, `cancel` and `result`: the client of a Ray cluster, from the command line."""
 
 import math
 from pathlib import Path
@@ -16,48 +16,66 @@ if TYPE_CHECKING:
 
 app = typer.Typer()
 
-Name = Annotated[str, typer.Argument(metavar="NAME", help="The name it was submitted under, or its id.")]
+Name = Annotated[str, typer.Argument(metavar="NAME", help="Name or ID of the submission.")]
 Address = Annotated[
     str,
-    typer.Option(envvar="RAY_API_SERVER_ADDRESS", help="The head's dashboard. The token comes from RAY_AUTH_TOKEN."),
+    typer.Option(
+        envvar="RAY_API_SERVER_ADDRESS",
+        help="URL of the head's dashboard. The token is read from RAY_AUTH_TOKEN or RAY_AUTH_TOKEN_PATH.",
+    ),
 ]
 HERE = "http://127.0.0.1:8265"
 
 
 @app.command()
 def submit(
-    experiment: Annotated[Path, typer.Argument(help="The experiment's file.")],
-    name: Annotated[str | None, typer.Option(help="What to find it by; default: the experiment's name.")] = None,
-    ledger: Annotated[str | None, typer.Option(help="The ledger; default: what the experiment says.")] = None,
-    working_dir: Annotated[Path | None, typer.Option(help="A folder with the code that entrypoints name.")] = None,
+    experiment: Annotated[Path, typer.Argument(help="Path of the experiment file.")],
+    name: Annotated[str | None, typer.Option(help="Name of the submission. Default: the experiment's name.")] = None,
+    ledger: Annotated[
+        str | None,
+        typer.Option(
+            help="Folder or URI of the ledger, which the cluster must reach. Default: the experiment's ledger."
+        ),
+    ] = None,
+    working_dir: Annotated[
+        Path | None,
+        typer.Option(
+            help="Folder to upload, with the code of the entrypoints. Default: the code is installed on the cluster."
+        ),
+    ] = None,
     address: Address = HERE,
     as_json: AsJson = False,
 ) -> None:
-    """Hand an experiment to a cluster, or join the submission that has it already."""
-    found = _client(address).submit(experiment, ledger=ledger, name=name, working_dir=working_dir)
+    """Submit an experiment to a Ray cluster.
+
+    If the same experiment is already pending, running or done under this name, joins that submission.
+    """
+    submission = _client(address).submit(experiment, ledger=ledger, name=name, working_dir=working_dir)
     if as_json:
-        print_json({"submission_id": found.submission_id, "name": found.name, "ledger": found.ledger})
+        print_json({"submission_id": submission.submission_id, "name": submission.name, "ledger": submission.ledger})
     else:
-        typer.echo(f"submitted {found.submission_id}; next: assay status {found.name}")
+        typer.echo(f"submitted {submission.submission_id}; next: assay status {submission.name}")
 
 
 @app.command()
 def status(
     name: Name,
-    follow: Annotated[bool, typer.Option("--follow", help="Go on, a line a change, until it has ended.")] = False,
+    follow: Annotated[
+        bool, typer.Option("--follow", help="Keep printing progress until the submission has ended.")
+    ] = False,
     address: Address = HERE,
     as_json: AsJson = False,
 ) -> None:
-    """Say where a submission stands, how far its run is, and what it has cost so far."""
-    found = _submission(name, address)
+    """Show the status, progress and cost of a submission."""
+    submission = _submission(name, address)
     if follow:
-        _follow(found, as_json=as_json)
-    stands, progress = found.status(), found.progress()
+        _follow(submission, as_json=as_json)
+    status, progress = submission.status(), submission.progress()
     if as_json:
         fields = None if progress is None else progress.model_dump(mode="json")
-        print_json({"submission_id": found.submission_id, "status": stands, "progress": fields})
+        print_json({"submission_id": submission.submission_id, "status": status, "progress": fields})
         return
-    typer.echo(f"{stands}: {found.submission_id}")
+    typer.echo(f"{status}: {submission.submission_id}")
     if progress is None:
         return
     typer.echo(f"run {progress.run_id} {_line(progress)}")
@@ -72,55 +90,62 @@ def status(
 @app.command()
 def logs(
     name: Name,
-    follow: Annotated[bool, typer.Option("--follow/--no-follow", help="Go on until it has ended.")] = True,
+    follow: Annotated[
+        bool, typer.Option("--follow/--no-follow", help="Keep printing until the submission has ended.")
+    ] = True,
     address: Address = HERE,
 ) -> None:
-    """Print what a submission's driver prints."""
+    """Print the output of a submission's driver."""
     for piece in _submission(name, address).logs(follow=follow):
         typer.echo(piece, nl=False)
 
 
 @app.command()
 def cancel(name: Name, address: Address = HERE, as_json: AsJson = False) -> None:
-    """End a submission. What was published stays: submit it again to go on."""
-    found = _submission(name, address)
-    stands = found.cancel()
+    """Cancel a submission. Published units are kept.
+
+    Submit the same experiment again to resume.
+    """
+    submission = _submission(name, address)
+    status = submission.cancel()
     if as_json:
-        print_json({"submission_id": found.submission_id, "status": stands})
+        print_json({"submission_id": submission.submission_id, "status": status})
     else:
-        typer.echo(f"{stands}: {found.submission_id}")
+        typer.echo(f"{status}: {submission.submission_id}")
 
 
 @app.command()
 def result(name: Name, address: Address = HERE, as_json: AsJson = False) -> None:
-    """Show what a submission's run says."""
+    """Show the verdict of a submission's run."""
     from assay.evaluator.storage import open_store
 
-    answer = _submission(name, address).result()
-    print_run(open_store(answer.ledger), answer.run_id, as_json=as_json)
+    outcome = _submission(name, address).result()
+    print_run(open_store(outcome.ledger), outcome.run_id, as_json=as_json)
 
 
-def _follow(found: "Submission", *, as_json: bool) -> None:
-    """Tells how far a run is until its submission has ended: one live line on a terminal, else a line a change.
+def _follow(submission: "Submission", *, as_json: bool) -> None:
+    """Prints progress until the submission has ended: one live line on a terminal, otherwise one line per change.
 
-    On standard error if the answer is JSON.
+    Prints to standard error if the result is JSON.
     """
     from rich.console import Console
     from rich.text import Text
 
     console = Console(stderr=as_json)
-    with console.status(f"{found.submission_id}: its driver has not told yet") as shown:
+    with console.status(f"{submission.submission_id}: no progress reported yet") as live_line:
         last = ""
-        for progress in found.stream(timeout_s=math.inf):
+        for progress in submission.stream(timeout_s=math.inf):
             line = _line(progress)
-            shown.update(Text(line))
+            live_line.update(Text(line))
             if line != last and not console.is_terminal:
                 typer.echo(line, err=as_json)
             last = line
 
 
 def _line(progress: "Progress") -> str:
-    """How far a run is, how fast it goes and what it has cost, in one line."""
+    """Progress, speed and cost of a run in one line."""
+    from assay.cluster.report.terminal.formatting import counted
+
     parts = [
         f"{progress.num_units_done} of {progress.num_units * len(progress.arms)} units",
         f"{progress.num_rows_done:,} rows",
@@ -130,12 +155,12 @@ def _line(progress: "Progress") -> str:
         if progress.rows_per_s is not None:
             parts.append(f"{progress.rows_per_s:,.0f} rows/s")
         if progress.eta_s is not None:
-            parts.append(f"about {progress.eta_s:.0f} s to go")
+            parts.append(f"about {progress.eta_s:.0f} s left")
     if progress.num_retries:
-        parts.append(f"{progress.num_retries} retries")
+        parts.append(counted(progress.num_retries, "retry", "retries"))
     num_eliminated = sum(bool(arm.eliminated) for arm in progress.arms)
     if num_eliminated:
-        parts.append(f"{num_eliminated} arms eliminated")
+        parts.append(counted(num_eliminated, "arm") + " eliminated")
     spent = progress.spent
     parts.append(f"cost so far {spent.slot_s / 3600:.3g} slot-hours")
     if spent.gpu_s:

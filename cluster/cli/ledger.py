@@ -1,4 +1,4 @@
-"""The verbs about a ledger: what is in it, who decided what, and whether it is as it was recorded."""
+"""`assay ledger`: list and trace runs, keep the log of decisions, and verify the ledger's integrity."""
 
 import json
 from typing import TYPE_CHECKING, Annotated, Any, Literal
@@ -10,7 +10,7 @@ from assay.cluster.cli.options import AsJson, LedgerAt, RunOrExperiment, print_j
 if TYPE_CHECKING:
     from assay.manifests.log_entry import LogEntry
 
-app = typer.Typer(help="Look into a ledger, keep its log of decisions, and verify it.", no_args_is_help=True)
+app = typer.Typer(help="Ledgers: list and trace runs, log decisions, verify integrity.", no_args_is_help=True)
 
 
 @app.command()
@@ -33,11 +33,11 @@ def show(
     run: RunOrExperiment,
     ledger: LedgerAt = None,
     lineage: Annotated[
-        bool, typer.Option("--lineage", help="Show where a committed run came from, in lines that people read.")
+        bool, typer.Option("--lineage", help="Show the lineage of a committed run, one field per line.")
     ] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Print a run's record and its files, as JSON; or its lineage: identity, arms, circumstances."""
+    """Print a run's record and files as JSON, or its lineage."""
     from assay.evaluator.ledger import reader, trace
     from assay.evaluator.provenance.dotted import flat
     from assay.evaluator.storage import open_store
@@ -45,14 +45,14 @@ def show(
     run_id, uri = run_and_ledger(run, ledger)
     store = open_store(uri)
     if lineage:
-        found = trace.run_lineage(store, run_id)
+        groups = trace.run_lineage(store, run_id)
         if as_json:
-            print_json(found)
+            print_json(groups)
             return
         typer.echo(f"run {run_id}")
         for group in ("identity", "arms", "circumstance"):
             typer.echo(f"{group}:")
-            for name, value in flat(found[group]).items():
+            for name, value in flat(groups[group]).items():
                 typer.echo(f"  {name}: {_value_text(value)}")
         return
     record = reader.read_run(store, run_id).model_dump(mode="json")
@@ -64,68 +64,71 @@ def show(
 @app.command()
 def trace(
     run: RunOrExperiment,
-    arm: Annotated[str, typer.Argument(metavar="ARM", help="The arm.")],
-    metric: Annotated[str, typer.Argument(metavar="METRIC", help="The metric.")],
+    arm: Annotated[str, typer.Argument(metavar="ARM", help="Name of the arm.")],
+    metric: Annotated[str, typer.Argument(metavar="METRIC", help="Name of the metric.")],
     ledger: LedgerAt = None,
     as_json: AsJson = False,
 ) -> None:
-    """Go from a published number back to its rows, shards, weights and commit; every file is checked on the way."""
+    """Trace a published number back to its rows, shards, weights and commit.
+
+    Every file of the ledger on the way is checked against its recorded digest.
+    """
     from assay.evaluator.ledger import trace as tracing
     from assay.evaluator.provenance.dotted import flat
     from assay.evaluator.storage import open_store
 
     run_id, uri = run_and_ledger(run, ledger)
-    found = tracing.number(open_store(uri), run_id, arm, metric)
+    traced = tracing.number(open_store(uri), run_id, arm, metric)
     if as_json:
-        print_json(found)
+        print_json(traced)
         return
-    value = found["not_testable"] if found["value"] is None else repr(found["value"])
-    typer.echo(f"{found['metric']} of {found['arm']} in run {run_id}: {value} ({found['measure']})")
-    for name, files in (("published in", found["published_in"]), ("made from", found["made_from"])):
+    value = traced["not_testable"] if traced["value"] is None else repr(traced["value"])
+    typer.echo(f"{traced['metric']} of {traced['arm']} in run {run_id}: {value} ({traced['measure']})")
+    for name, files in (("published in", traced["published_in"]), ("made from", traced["made_from"])):
         for file in files:
-            typer.echo(f"{name}: {file['key']}  {file['num_rows']} rows  {file['sha256']}")
-    typer.echo(f"dataset: {found['dataset']['reference']}  {found['dataset']['digest']}")
-    shards = found["dataset"]["shards"]
+            typer.echo(f"{name}: {file['key']}  {file['num_rows']:,} rows  {file['sha256']}")
+    typer.echo(f"dataset: {traced['dataset']['reference']}  {traced['dataset']['digest']}")
+    shards = traced["dataset"]["shards"]
     for shard in [] if isinstance(shards, str) else shards:
         typer.echo(f"shard: {shard['key']}  {shard['num_rows']} rows  {shard['sha256']}")
     if isinstance(shards, str):
         typer.echo(f"shards: {shards}")
-    for name, value in flat({key: found[key] for key in ("variant", "source", "environment")}).items():
+    for name, value in flat({key: traced[key] for key in ("variant", "source", "environment")}).items():
         typer.echo(f"{name}: {_value_text(value)}")
-    typer.echo(f"suite: {found['suite_digest']}\nplan: {found['plan_digest']}")
+    typer.echo(f"suite: {traced['suite_digest']}\nplan: {traced['plan_digest']}")
 
 
 @app.command()
 def diff(
-    first: Annotated[str, typer.Argument(metavar="RUN", help="A run's id.")],
-    second: Annotated[str, typer.Argument(metavar="RUN", help="Another run's id.")],
+    first: Annotated[str, typer.Argument(metavar="RUN", help="ID of the first run.")],
+    second: Annotated[str, typer.Argument(metavar="RUN", help="ID of the second run.")],
     ledger: LedgerAt = None,
     as_json: AsJson = False,
 ) -> None:
-    """Say what differs between two runs: lineage first, then numbers, and what of the one could explain the other."""
+    """Compare two runs: lineage, metrics, and which changes could explain the numbers."""
     from assay.evaluator.ledger import trace as tracing
     from assay.evaluator.storage import open_store
 
-    found = tracing.differences(open_store(ledger or "ledger"), first, second)
+    comparison = tracing.differences(open_store(ledger or "ledger"), first, second)
     if as_json:
-        changes = [change.model_dump(mode="json") for change in found.lineage]
-        print_json({"first": first, "second": second, "lineage": changes, "numbers": [*map(vars, found.numbers)]})
+        changes = [change.model_dump(mode="json") for change in comparison.lineage]
+        print_json({"first": first, "second": second, "lineage": changes, "numbers": [*map(vars, comparison.numbers)]})
         return
-    typer.echo("lineage:" if found.lineage else "lineage: the same")
-    for change in found.lineage:
+    typer.echo("lineage:" if comparison.lineage else "lineage: the same")
+    for change in comparison.lineage:
         typer.echo(f"  {change.field}: {_value_text(change.recorded)} -> {_value_text(change.now)}")
-    typer.echo("numbers:" if found.numbers else "numbers: the same")
-    for each in found.numbers:
+    typer.echo("numbers:" if comparison.numbers else "numbers: the same")
+    for each in comparison.numbers:
         typer.echo(f"  {each.arm} {each.metric}: {_value_text(each.first)} -> {_value_text(each.second)}")
         why = ", ".join(each.explained_by) or (
-            "nothing in the lineage that numbers hang on; 'assay verify RUN --same-rows-twice' looks for hidden state"
+            "no change in the lineage that affects scores; 'assay verify RUN --same-rows-twice' looks for hidden state"
         )
         typer.echo(f"    explained by: {why}" if not each.same_scores else "    from the same scores")
 
 
 @app.command()
 def log(ledger: LedgerAt = None, as_json: AsJson = False) -> None:
-    """List what was recorded: decisions of `assay gate --record`, overrides, and what `assay verify` found."""
+    """List the log: decisions of `assay gate --record`, overrides, and outcomes of `assay verify`."""
     from assay.evaluator.ledger import version_log as ledger_log
     from assay.evaluator.storage import open_store
 
@@ -139,14 +142,19 @@ def log(ledger: LedgerAt = None, as_json: AsJson = False) -> None:
 @app.command()
 def override(
     run: RunOrExperiment,
-    arm: Annotated[str, typer.Argument(metavar="ARM", help="The arm.")],
-    decision: Annotated[Literal["promote", "hold", "reject"], typer.Argument(help="What is to be done with it.")],
-    reason: Annotated[str, typer.Option(help="Why, for those who read the log later.")],
-    by: Annotated[str, typer.Option(help="Who decides: a name that everyone may read.")],
+    arm: Annotated[str, typer.Argument(metavar="ARM", help="Name of the arm.")],
+    decision: Annotated[Literal["promote", "hold", "reject"], typer.Argument(help="Your decision.")],
+    reason: Annotated[str, typer.Option(help="Reason for the override, for later readers of the log.")],
+    by: Annotated[
+        str, typer.Option(help="Name of the person who decides. It is visible to everyone who can read the ledger.")
+    ],
     ledger: LedgerAt = None,
     as_json: AsJson = False,
 ) -> None:
-    """Record a decision of your own in place of the gate's. The gate's stays in the log and in the run."""
+    """Record your own decision in place of the gate's.
+
+    The gate's decision stays in the log and in the run.
+    """
     from assay.evaluator.ledger import version_log as ledger_log
     from assay.evaluator.storage import open_store
 
@@ -162,38 +170,46 @@ def override(
 def verify(
     ledger: LedgerAt = None,
     log_head: Annotated[
-        str | None, typer.Option(help="A seal that an earlier verify printed: the log must still have it.")
+        str | None, typer.Option(help="Seal printed by an earlier verify. The log must still contain it.")
     ] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Read all of a ledger and name whatever is changed, missing, unexpected or out of order."""
+    """Check every file of a ledger and list what was changed, is missing, unexpected or out of order."""
+    from assay.cluster.report.terminal import formatting
     from assay.evaluator.ledger.ledger_verification import verify_ledger
     from assay.evaluator.storage import open_store
 
-    found = verify_ledger(open_store(ledger or "ledger"), log_head=log_head)
-    counts = f"{found.num_runs} runs, {found.num_files} files, {found.num_entries} log entries"
+    report = verify_ledger(open_store(ledger or "ledger"), log_head=log_head)
+    counts = ", ".join(
+        (
+            formatting.counted(report.num_runs, "run"),
+            formatting.counted(report.num_files, "file"),
+            formatting.counted(report.num_entries, "log entry", "log entries"),
+        )
+    )
     if as_json:
-        print_json({**vars(found), "problems": [vars(problem) for problem in found.problems]})
-    elif found.problems:
-        for problem in found.problems:
+        print_json({**vars(report), "problems": [vars(problem) for problem in report.problems]})
+    elif report.problems:
+        for problem in report.problems:
             typer.echo(f"{problem.key}: {problem.problem}")
-        typer.echo(f"{counts}: {len(found.problems)} problems")
+        typer.echo(f"{counts}: {formatting.counted(len(report.problems), 'problem')}")
     else:
-        typer.echo(f"{counts}: all as recorded")
-        if found.log_head is not None:
-            typer.echo(f"the log ends with {found.log_head}")
-    raise typer.Exit(1 if found.problems else 0)
+        typer.echo(f"{counts}: no problems found")
+        if report.log_head is not None:
+            typer.echo(f"log head: {report.log_head}")
+    raise typer.Exit(1 if report.problems else 0)
 
 
 def _line(entry: "LogEntry") -> str:
     if entry.verification is not None:
-        found = entry.verification
-        arms = ", ".join(f"{arm.arm} {arm.num_rows_different} of {arm.num_rows} rows differ" for arm in found.arms)
-        return f"{entry.number:06d}  {entry.at}  {entry.run_id}  {found.outcome} (against {found.against}): {arms}"
+        verified = entry.verification
+        arms = ", ".join(f"{arm.arm} {arm.num_rows_different} of {arm.num_rows} rows differ" for arm in verified.arms)
+        outcome = f"{verified.outcome} (against {verified.against})"
+        return f"{entry.number:06d}  {entry.at}  {entry.run_id}  {outcome}: {arms}"
     why = entry.reason or "; ".join(entry.reasons)
     what = f"override: {entry.decision}" if entry.kind == "override" else entry.decision
     return f"{entry.number:06d}  {entry.at}  {entry.run_id}  {entry.arm}  {what}  by {entry.by}: {why}"
 
 
 def _value_text(value: Any) -> str:
-    return "nothing" if value is None else value if isinstance(value, str) else json.dumps(value)
+    return "none" if value is None else value if isinstance(value, str) else json.dumps(value)

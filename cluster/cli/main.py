@@ -1,4 +1,4 @@
-"""The command line as a whole: every verb in the order of `assay --help`, and what an error becomes."""
+"""The command line as a whole: its commands in the order of `assay --help`, and how errors are printed."""
 
 import sys
 
@@ -22,13 +22,13 @@ from assay.cluster.cli import (
 )
 
 app = typer.Typer(
-    help="Evaluate many model variants on one frozen dataset, and decide which one to ship.",
+    help="Evaluate model variants on one frozen dataset and decide with statistics which one to ship.",
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
-    epilog="Exit codes: 0 done, 1 failed, 2 invalid input; gate answers 0 promote, 3 hold, 4 reject.",
+    epilog="Exit codes: 0 success, 1 failure, 2 invalid input; 'assay gate' exits with 0 promote, 3 hold, 4 reject.",
 )
-# Without a name, the verbs of a file are verbs of `assay` itself.
+# Commands of an app that is added without a name become commands of `assay` itself.
 app.add_typer(demo.app)
 app.add_typer(run.app)
 app.add_typer(report.app)
@@ -45,16 +45,16 @@ app.add_typer(export.app, name="export")
 app.add_typer(schema.app)
 
 _INTERRUPTED = 130
-"""Typer's exit code after ctrl-C, which it keeps quiet about."""
+"""Typer's exit code after Ctrl-C, for which it prints no message."""
 
 
 def main() -> None:
-    """The console script: our errors become one message and an exit code, never a traceback."""
+    """The console script. Prints an `AssayError` as one message without a traceback and exits with its code."""
     try:
         app()
     except SystemExit as end:
         if end.code == _INTERRUPTED:
-            typer.echo("interrupted; what was published stays: run the same command to go on", err=True)
+            typer.echo("interrupted; published units are kept: run the same command again to resume", err=True)
         raise
     except Exception as error:
         from assay.manifests.errors import AssayError

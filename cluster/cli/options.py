@@ -1,4 +1,4 @@
-"""Options and arguments that several verbs share, and what becomes of them."""
+"""Options and arguments that several commands share, and the functions that interpret them."""
 
 import json
 from pathlib import Path
@@ -11,35 +11,39 @@ if TYPE_CHECKING:
 
 Kind = TypeVar("Kind", bound="Manifest")
 
-AsJson = Annotated[bool, typer.Option("--json", help="Print the answer as JSON on standard output.")]
-RunOrExperiment = Annotated[str, typer.Argument(metavar="RUN", help="A run's id, or the experiment's file.")]
-InProcess = Annotated[bool, typer.Option("--in-process", help="Run in this process, without Ray: for debuggers.")]
+AsJson = Annotated[bool, typer.Option("--json", help="Print the result as JSON on standard output.")]
+RunOrExperiment = Annotated[str, typer.Argument(metavar="RUN", help="ID of a run, or path of its experiment file.")]
+InProcess = Annotated[
+    bool, typer.Option("--in-process", help="Run in this process without Ray, for example under a debugger.")
+]
 LedgerAt = Annotated[
     str | None,
     typer.Option(
-        "--ledger", envvar="ASSAY_LEDGER", help="The ledger's folder or URI; default: ./ledger, or the experiment's."
+        "--ledger",
+        envvar="ASSAY_LEDGER",
+        help="Folder or URI of the ledger. Default: the ledger of the experiment file, or ./ledger without one.",
     ),
 ]
 
 
 def run_and_ledger(run: str, ledger: str | None) -> tuple[str, str]:
-    """A run's id and its ledger, of either form of RUN."""
+    """The run ID and the ledger's location for a RUN argument, which is a run ID or the path of an experiment file."""
     if not run.endswith((".yaml", ".yml", ".json")):
         return run, ledger or "ledger"
     from assay.cluster import pipeline
 
     prepared = pipeline.prepare(run, ledger=ledger)
-    # If some arms were not finished, the next run would be another one: asked about is the one that there is.
-    there = prepared.run.run_id if prepared.committed else prepared.run.supersedes or prepared.run.run_id
-    return there, prepared.run.experiment.ledger
+    # With unfinished arms, the prepared run is the next one; the user means the run that is already in the ledger.
+    existing = prepared.run.run_id if prepared.committed else prepared.run.supersedes or prepared.run.run_id
+    return existing, prepared.run.experiment.ledger
 
 
 def read_manifest(path: Path, kind: type[Kind]) -> Kind:
-    """The manifest of a file, which must be of this kind.
+    """Reads a manifest of the given kind from a file.
 
     Raises:
         InvalidInput: The file cannot be read.
-        ManifestError: It holds another kind of manifest, or breaks its schema.
+        ManifestError: It holds a manifest of another kind, or one that violates its schema.
     """
     from assay.cluster.prepare.resolve import read_text
     from assay.manifests import parse
@@ -49,6 +53,6 @@ def read_manifest(path: Path, kind: type[Kind]) -> Kind:
     return manifest
 
 
-def print_json(answer: Any) -> None:
-    """Prints an answer as JSON on standard output."""
-    typer.echo(json.dumps(answer, indent=2, allow_nan=False))
+def print_json(result: Any) -> None:
+    """Prints a result as JSON on standard output."""
+    typer.echo(json.dumps(result, indent=2, allow_nan=False))

@@ -1,4 +1,4 @@
-"""Progress bars on standard error, each for as long as its context lasts."""
+"""Progress bars on standard error, as context managers."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -19,7 +19,10 @@ from rich.progress import (
 
 @contextmanager
 def of_units(num_units: Mapping[str, int]) -> Iterator[Callable[[str, int], None]]:
-    """A bar for each arm, which is told of more units; where there is no terminal, only how they stand at the end."""
+    """One bar per arm. Yields a callback that takes an arm and its number of newly published units.
+
+    Without a terminal, only the final state is printed.
+    """
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TextColumn("units"))
     with Progress(*columns, TimeElapsedColumn(), console=Console(stderr=True)) as bars:
         tasks = {arm: bars.add_task(arm, total=total) for arm, total in num_units.items()}
@@ -28,7 +31,10 @@ def of_units(num_units: Mapping[str, int]) -> Iterator[Callable[[str, int], None
 
 @contextmanager
 def of_bytes(sources: Sequence[Path]) -> Iterator[Callable[[int], None]]:
-    """A bar over the bytes of some files, which is told how many are read; nothing where there is no terminal."""
+    """A bar over the bytes of some files. Yields a callback that takes the bytes read so far.
+
+    Hidden without a terminal.
+    """
     console = Console(stderr=True)
     columns = (BarColumn(), DownloadColumn(), TransferSpeedColumn(), TimeRemainingColumn())
     with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as bars:
@@ -38,7 +44,10 @@ def of_bytes(sources: Sequence[Path]) -> Iterator[Callable[[int], None]]:
 
 @contextmanager
 def of_shards(num_shards: int) -> Iterator[Callable[[], None]]:
-    """A bar that is told of each verified shard; nothing where there is no terminal."""
+    """A bar over shards. Yields a callback to call after every verified shard.
+
+    Hidden without a terminal.
+    """
     console = Console(stderr=True)
     columns = (TextColumn("verifying"), BarColumn(), MofNCompleteColumn(), TextColumn("shards"), TimeRemainingColumn())
     with Progress(*columns, console=console, disable=not console.is_terminal) as bars:

@@ -1,4 +1,4 @@
-"""The verb that shows a committed run, and how every verb shows one."""
+"""`assay report`: show a committed run. Other commands print runs through `print_run`."""
 
 from typing import TYPE_CHECKING, Annotated
 
@@ -16,15 +16,20 @@ app = typer.Typer()
 def report(
     run: RunOrExperiment,
     ledger: LedgerAt = None,
-    timing: Annotated[bool, typer.Option("--timing", help="Show where the time went, per arm and per slot.")] = False,
+    timing: Annotated[
+        bool, typer.Option("--timing", help="Show where the time went, per arm and per slot, instead of the verdict.")
+    ] = False,
     confusion: Annotated[
-        bool, typer.Option("--confusion", help="Show what was predicted of which label, and histograms, per arm.")
+        bool,
+        typer.Option(
+            "--confusion", help="Show confusion matrices and score histograms per arm, instead of the verdict."
+        ),
     ] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Show what a committed run says, or where its time went, or what its arms predicted."""
+    """Show the verdict of a run, its timing, or its confusion matrices."""
     if timing and confusion:
-        raise typer.BadParameter("--timing and --confusion show different things: give one of them")
+        raise typer.BadParameter("--timing and --confusion cannot be combined; choose one")
     from assay.evaluator.storage import open_store
 
     run_id, uri = run_and_ledger(run, ledger)
@@ -33,25 +38,25 @@ def report(
         print_run(store, run_id, as_json=as_json)
         return
     if timing:
-        from assay.cluster.report import timing as gathered
+        from assay.cluster.report import timing as source
         from assay.cluster.report.terminal import timing as terminal
 
-        answer = gathered.timing(store, run_id)
+        gathered = source.timing(store, run_id)
     else:
-        from assay.cluster.report import outcomes as gathered
+        from assay.cluster.report import outcomes as source
         from assay.cluster.report.terminal import outcomes as terminal
 
-        answer = gathered.outcomes(store, run_id)
+        gathered = source.outcomes(store, run_id)
     if as_json:
-        print_json(answer)
+        print_json(gathered)
         return
     from rich.console import Console
 
-    terminal.show(answer, Console())
+    terminal.show(gathered, Console())
 
 
 def print_run(store: "Store", run_id: str, *, as_json: bool) -> None:
-    """Prints a committed run: the verdict as a table, or the whole record as JSON."""
+    """Prints a committed run: the verdict as tables, or the whole report as JSON."""
     from assay.cluster.report.record import document
 
     record = document(store, run_id)

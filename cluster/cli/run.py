@@ -1,4 +1,4 @@
-"""The verb that runs an experiment, or forecasts what a run would take."""
+"""`assay run`: run an experiment, or forecast its time and cost."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -16,26 +16,35 @@ app = typer.Typer()
 
 @app.command()
 def run(
-    experiment: Annotated[Path, typer.Argument(help="The experiment's file.")],
+    experiment: Annotated[Path, typer.Argument(help="Path of the experiment file.")],
     ledger: Annotated[
-        str | None, typer.Option("--ledger", envvar="ASSAY_LEDGER", help="The ledger; default: the experiment's.")
+        str | None,
+        typer.Option(
+            "--ledger", envvar="ASSAY_LEDGER", help="Folder or URI of the ledger. Default: the experiment's ledger."
+        ),
     ] = None,
     in_process: InProcess = False,
     no_reuse: Annotated[
-        bool, typer.Option("--no-reuse", help="Evaluate also what other runs of the ledger have scored already.")
+        bool,
+        typer.Option(
+            "--no-reuse", help="Score every unit again, even those that other runs in the ledger have scored."
+        ),
     ] = False,
     dry_run: Annotated[
-        bool, typer.Option("--dry-run", help="Check everything and estimate time and cost; write nothing.")
+        bool, typer.Option("--dry-run", help="Check the experiment and forecast its time and cost. Writes nothing.")
     ] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Evaluate every arm, analyse as planned, and decide. Goes on where an earlier run stopped."""
+    """Evaluate every arm, analyse as planned, and decide.
+
+    Run the same command again after an interruption: it resumes from the units in the ledger.
+    """
     from assay.cluster import pipeline
     from assay.cluster.cli import progress_bars
 
     prepared = pipeline.prepare(str(experiment), ledger=ledger)
     if prepared.named_by_digest:
-        typer.echo(f"the dataset is {prepared.dataset.reference}, {prepared.dataset.digest()}", err=True)
+        typer.echo(f"dataset: {prepared.dataset.reference}, {prepared.dataset.digest()}", err=True)
     for warning in prepared.findings.warnings:
         typer.echo(f"warning: {prepared.dataset.reference}: {warning}", err=True)
     if dry_run:
@@ -43,7 +52,7 @@ def run(
         return
     run_id = prepared.run.run_id
     if prepared.committed:
-        typer.echo(f"run {run_id} is complete in the ledger: nothing is evaluated again", err=True)
+        typer.echo(f"run {run_id} is already committed; nothing is evaluated again", err=True)
     else:
         arms = {arm.name: prepared.num_units for arm in prepared.run.experiment.arms}
         with progress_bars.of_units(arms) as advance:
@@ -54,12 +63,12 @@ def run(
 def _forecast(prepared: "Prepared", *, in_process: bool, reuses: bool, as_json: bool) -> None:
     from assay.cluster.forecast import forecast
 
-    found = forecast(prepared, in_process=in_process, reuses=reuses)
+    estimate = forecast(prepared, in_process=in_process, reuses=reuses)
     if as_json:
-        print_json(found.to_json())
+        print_json(estimate.to_json())
         return
     from rich.console import Console
 
     from assay.cluster.report.terminal import forecast as forecast_table
 
-    forecast_table.show(found.to_json(), Console())
+    forecast_table.show(estimate.to_json(), Console())

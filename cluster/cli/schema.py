@@ -1,4 +1,4 @@
-"""The verb that prints the JSON Schema of a manifest."""
+"""`assay schema`: print the JSON Schema of a manifest."""
 
 from typing import Annotated
 
@@ -11,12 +11,12 @@ app = typer.Typer()
 
 @app.command()
 def schema(
-    kind: Annotated[str, typer.Argument(help="Contract, Experiment, Plan, Policy, Suite, Variant, Dataset.")],
+    kind: Annotated[str, typer.Argument(help="Contract, Dataset, Experiment, Plan, Policy, Suite or Variant.")],
 ) -> None:
-    """Print a manifest's JSON Schema, for editors."""
+    """Print the JSON Schema of a manifest, for your editor."""
     from assay.manifests import KINDS, InvalidInput
     from assay.manifests.errors import did_you_mean
 
     if kind not in KINDS:
-        raise InvalidInput("no known kind of manifest", value=kind, remedy=did_you_mean(kind, list(KINDS)))
+        raise InvalidInput("unknown kind of manifest", value=kind, remedy=did_you_mean(kind, list(KINDS)))
     print_json(KINDS[kind].model_json_schema())

@@ -1,4 +1,4 @@
-"""The verbs that compute statistics: a plan carried out on scores, and how many rows an effect needs."""
+"""The verbs that compute statistics: analyze scores by a plan, and power analysis."""
 
 from pathlib import Path
 from typing import Annotated, Literal
@@ -12,67 +12,76 @@ app = typer.Typer()
 
 @app.command()
 def analyze(
-    scores: Annotated[str, typer.Argument(help="A csv or parquet table of scores; or a run's id, or its experiment.")],
-    plan: Annotated[Path, typer.Option(help="The plan's file.")],
+    scores: Annotated[str, typer.Argument(help="A csv or parquet table of scores, a run's id, or an experiment file.")],
+    plan: Annotated[Path, typer.Option(help="The analysis plan (YAML).")],
     ledger: LedgerAt = None,
     as_json: AsJson = False,
 ) -> None:
-    """Carry out a plan on any table of scores, or, marked exploratory, another plan on a recorded run."""
+    """Analyse a table of scores by a plan, or re-analyse a recorded run by another plan (marked exploratory)."""
     from assay.manifests import Plan
     from assay.stats import analysis
     from assay.stats.samples import table
 
-    planned = read_manifest(plan, Plan)
+    parsed_plan = read_manifest(plan, Plan)
     if scores.endswith((".csv", ".parquet")):
-        found = analysis.analyze(table.read_scores(scores, planned), planned, metric=planned.metric or "score")
+        result = analysis.analyze(
+            table.read_scores(scores, parsed_plan), parsed_plan, metric=parsed_plan.metric or "score"
+        )
     else:
         from assay.cluster.commit.analysis import reanalysed
         from assay.evaluator.storage import open_store
 
         run_id, uri = run_and_ledger(scores, ledger)
-        found = reanalysed(open_store(uri), run_id, planned)
+        result = reanalysed(open_store(uri), run_id, parsed_plan)
     if as_json:
-        print_json(found.to_json())
+        print_json(result.to_json())
         return
     from rich.console import Console
 
     from assay.cluster.report.terminal import analysis as terminal
 
-    terminal.show(found.to_json(), Console())
+    terminal.show(result.to_json(), Console())
 
 
 @app.command()
 def power(
-    design: Annotated[Literal["paired", "unpaired"], typer.Option(help="Whether arms score the same rows.")] = "paired",
+    design: Annotated[
+        Literal["paired", "unpaired"], typer.Option(help="Whether all arms score the same rows.")
+    ] = "paired",
     scale: Annotated[
-        Literal["continuous", "binary", "count", "ordinal"], typer.Option(help="What a score is.")
+        Literal["continuous", "binary", "count", "ordinal"],
+        typer.Option(help="Type of score; binary compares proportions, all others means."),
     ] = "continuous",
-    effect: Annotated[float | None, typer.Option(help="The difference to resolve, in units of the score.")] = None,
-    rows: Annotated[int | None, typer.Option(help="How many rows there are (unpaired: per arm).")] = None,
-    power: Annotated[float, typer.Option(help="The chance to see the effect.")] = 0.8,
-    alpha: Annotated[float, typer.Option(help="The family-wise error rate, two-sided.")] = 0.05,
-    sd_difference: Annotated[float | None, typer.Option(help="Paired: standard deviation of a difference.")] = None,
-    sd: Annotated[float | None, typer.Option(help="Standard deviation of a score.")] = None,
+    effect: Annotated[float | None, typer.Option(help="The difference to detect, in units of the score.")] = None,
+    rows: Annotated[int | None, typer.Option(help="Number of rows (unpaired: per arm).")] = None,
+    power: Annotated[float, typer.Option(help="Probability of detecting the effect.")] = 0.8,
+    alpha: Annotated[float, typer.Option(help="Family-wise error rate, two-sided.")] = 0.05,
+    sd_difference: Annotated[float | None, typer.Option(help="Paired: standard deviation of the differences.")] = None,
+    sd: Annotated[float | None, typer.Option(help="Standard deviation of scores within an arm.")] = None,
     correlation: Annotated[float | None, typer.Option(help="Paired: correlation of two arms' scores.")] = None,
-    discordant: Annotated[float | None, typer.Option(help="Paired binary: share of rows on which arms differ.")] = None,
-    rate_control: Annotated[float | None, typer.Option(help="Binary: the control's rate.")] = None,
-    rate_variant: Annotated[float | None, typer.Option(help="Binary: the variant's rate.")] = None,
-    arms: Annotated[int, typer.Option(help="Arms in the family, the control included.")] = 2,
+    discordant: Annotated[
+        float | None, typer.Option(help="Paired, binary: share of rows on which two arms differ.")
+    ] = None,
+    rate_control: Annotated[float | None, typer.Option(help="Binary: the control's share of ones.")] = None,
+    rate_variant: Annotated[float | None, typer.Option(help="Binary: the variant's share of ones.")] = None,
+    arms: Annotated[int, typer.Option(help="Number of arms, including the control.")] = 2,
     family: Annotated[
-        Literal["dunnett", "tukey"], typer.Option(help="Control against variants, or all pairs.")
+        Literal["dunnett", "tukey"], typer.Option(help="dunnett: variants against the control; tukey: all pairs.")
     ] = "dunnett",
-    cluster_size: Annotated[float | None, typer.Option(help="Rows in a cluster, on average.")] = None,
-    icc: Annotated[float | None, typer.Option(help="Intraclass correlation of differences.")] = None,
+    cluster_size: Annotated[float | None, typer.Option(help="Average number of rows per cluster.")] = None,
+    icc: Annotated[float | None, typer.Option(help="Intraclass correlation (paired: of the differences).")] = None,
     omnibus: Annotated[
         Literal["rm_anova", "oneway"] | None,
-        typer.Option(help="Power of this test of all arms; the effect is the largest difference between two arms."),
+        typer.Option(help="Power of this omnibus test; the effect is the largest difference between two arms."),
     ] = None,
-    epsilon: Annotated[float, typer.Option(help="rm_anova: the sphericity epsilon that is expected.")] = 1.0,
-    pilot: Annotated[str | None, typer.Option(help="A table of pilot scores; needs --plan.")] = None,
-    plan: Annotated[Path | None, typer.Option(help="The plan's file, for --pilot.")] = None,
+    epsilon: Annotated[float, typer.Option(help="rm_anova: expected sphericity epsilon.")] = 1.0,
+    pilot: Annotated[
+        str | None, typer.Option(help="A table of pilot scores to estimate variation from; needs --plan.")
+    ] = None,
+    plan: Annotated[Path | None, typer.Option(help="The analysis plan (YAML) for --pilot.")] = None,
     as_json: AsJson = False,
 ) -> None:
-    """How many rows resolve an effect, or which effect some rows resolve, before a GPU is rented."""
+    """Compute how many rows detect an effect, or which effect a number of rows can detect."""
     from assay.manifests import InvalidInput, Plan
     from assay.stats.power import power as power_analysis
     from assay.stats.power.question import Question
@@ -81,11 +90,11 @@ def power(
     if pilot is not None:
         if plan is None:
             raise InvalidInput(
-                "a pilot needs the plan that it is read by", field="--plan", remedy="add --plan PLAN.yaml"
+                "a pilot needs a plan, which names its columns", field="--plan", remedy="add --plan PLAN.yaml"
             )
-        planned = read_manifest(plan, Plan)
+        parsed_plan = read_manifest(plan, Plan)
         answer = power_analysis.from_pilot(
-            table.read_scores(pilot, planned), planned, effect=effect, rows=rows, power=power
+            table.read_scores(pilot, parsed_plan), parsed_plan, effect=effect, rows=rows, power=power
         )
     else:
         question = Question(

@@ -1,4 +1,4 @@
-"""The verb that asks whether a run can be repeated."""
+"""`assay verify`: score a committed run again and compare bit for bit."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -17,29 +17,37 @@ app = typer.Typer()
 def verify(
     run: RunOrExperiment,
     rows: Annotated[
-        int | None, typer.Option(min=1, help="Score at least so many rows of each arm, in whole units; default: all.")
+        int | None,
+        typer.Option(min=1, help="Minimum number of rows to score per arm, rounded up to whole units. Default: all."),
     ] = None,
-    arm: Annotated[str | None, typer.Option(help="Score one arm; default: all.")] = None,
+    arm: Annotated[str | None, typer.Option(help="Score only this arm. Default: all arms.")] = None,
     same_rows_twice: Annotated[
         bool,
         typer.Option(
             "--same-rows-twice",
-            help="Score the same rows twice in one loaded variant and once in one loaded anew, and compare those.",
+            help="Compare each variant with itself instead of the ledger: score the rows twice, reload it, and score "
+            "them again. Finds caches and hidden state.",
         ),
     ] = False,
     tolerance: Annotated[
-        float, typer.Option(min=0, help="How far numbers may lie apart to be called close; close is no match.")
+        float,
+        typer.Option(
+            min=0, help='Absolute tolerance for calling a difference "close". Close still counts as "differs".'
+        ),
     ] = 0.0,
     ledger: LedgerAt = None,
     in_process: InProcess = False,
     as_json: AsJson = False,
 ) -> None:
-    """Score a run's rows again, compare bit for bit, and log what came of it: 0 matched, 1 differs."""
+    """Score a run again, compare bit for bit, and log the outcome.
+
+    Exits with 0 if every row matches and with 1 if any row differs or an arm could not be scored.
+    """
     from assay.cluster.verify.verify import verify as verify_run
     from assay.evaluator.storage import open_store
 
     run_id, uri = run_and_ledger(run, ledger)
-    verified = verify_run(
+    verification = verify_run(
         open_store(uri),
         run_id,
         num_rows=rows,
@@ -49,47 +57,51 @@ def verify(
         in_process=in_process,
         import_paths=(str(Path.cwd()),),
     )
+    comparison = verification.comparison
     if as_json:
-        comparison = {
-            **verified.comparison.model_dump(mode="json"),
-            "outcome": verified.comparison.outcome,
-            "is_close": verified.comparison.is_close,
+        fields = {
+            **comparison.model_dump(mode="json"),
+            "outcome": comparison.outcome,
+            "is_close": comparison.is_close,
         }
-        entry = {"number": verified.entry.number, "seal": verified.entry.seal}
-        answer = {"run_id": run_id, **comparison, "failed": verified.failed, "hints": verified.hints, "entry": entry}
-        print_json(answer)
+        entry = {"number": verification.entry.number, "seal": verification.entry.seal}
+        outcome = {"failed": verification.failed, "hints": verification.hints, "entry": entry}
+        print_json({"run_id": run_id, **fields, **outcome})
     else:
-        for line in _lines(verified.comparison):
+        for line in _lines(comparison):
             typer.echo(line)
-        for name, reason in verified.failed.items():
-            typer.echo(f"  {name}: could not be scored again, so nothing is known: {reason}")
-        for hint in verified.hints:
+        for name, reason in verification.failed.items():
+            typer.echo(f"  {name}: not verified, could not be scored again: {reason}")
+        for hint in verification.hints:
             typer.echo(f"  hint: {hint}")
-        typer.echo(f"{verified.comparison.outcome}: run {run_id}, entry {verified.entry.number} of the log")
-    raise typer.Exit(1 if verified.failed or verified.comparison.outcome == "differs" else 0)
+        typer.echo(f"{comparison.outcome}: run {run_id}, log entry {verification.entry.number}")
+    raise typer.Exit(1 if verification.failed or comparison.outcome == "differs" else 0)
 
 
-def _lines(found: "Verification") -> list[str]:
-    lines = [f"  {each.arm}: {_arm(each, found)}" for each in found.arms]
-    if found.outcome == "differs":
-        lines.append(f"  within the tolerance of {found.tolerance:g}: {'yes' if found.is_close else 'no'}")
-    if found.changed:
+def _lines(verification: "Verification") -> list[str]:
+    lines = [f"  {each.arm}: {_arm(each, verification)}" for each in verification.arms]
+    if verification.outcome == "differs":
+        is_close = "yes" if verification.is_close else "no"
+        lines.append(f"  within the tolerance of {verification.tolerance:g}: {is_close}")
+    if verification.changed:
         lines.append("changed since the run was scored:")
-        lines += [f"  {each.field}: {_value_text(each.recorded)} -> {_value_text(each.now)}" for each in found.changed]
+        lines += [
+            f"  {each.field}: {_value_text(each.recorded)} -> {_value_text(each.now)}" for each in verification.changed
+        ]
     else:
-        lines.append("nothing in the lineage has changed since the run was scored")
+        lines.append("the lineage has not changed since the run was scored")
     return lines
 
 
-def _arm(each: "ArmVerified", found: "Verification") -> str:
-    compared = f"{each.num_rows:,} of {found.num_rows_dataset:,} rows"
-    if not each.num_rows_different:
-        return f"{compared}, the same to the last bit"
+def _arm(arm: "ArmVerified", verification: "Verification") -> str:
+    rows = f"{arm.num_rows:,} of {verification.num_rows_dataset:,} rows"
+    if not arm.num_rows_different:
+        return f"{rows}, bit-identical"
     columns = [
-        name if distance is None else f"{name} by up to {distance:.3g}" for name, distance in each.columns.items()
+        name if distance is None else f"{name} by up to {distance:.3g}" for name, distance in arm.columns.items()
     ]
-    return f"{compared}, {each.num_rows_different:,} differ: {', '.join(columns)}; rows {', '.join(each.row_ids)}"
+    return f"{rows}, {arm.num_rows_different:,} differ: {', '.join(columns)}; rows {', '.join(arm.row_ids)}"
 
 
 def _value_text(value: object) -> str:
-    return "nothing" if value is None else str(value)
+    return "none" if value is None else str(value)

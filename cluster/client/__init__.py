@@ -1,1 +1,1 @@
-"""Submitting experiments to a Ray cluster over HTTP, and finding them again."""
+"""Client of a Ray cluster: submit experiments over HTTP and find them again."""

@@ -1,4 +1,4 @@
-"""Ray Jobs over HTTP: one cluster's jobs, with a timeout for every call and errors that say what to do."""
+"""Ray Jobs over HTTP: the jobs of one cluster, with a timeout for every call and errors that name a remedy."""
 
 import os
 import re
@@ -15,13 +15,13 @@ from assay.cluster.errors import NoAnswerError, RunError
 from assay.manifests import InvalidInput
 
 _ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,100}")
-_ID_BOUND = "letters, digits, '_', '.', '-'; starts with a letter or digit; at most 101 characters"
+_ID_BOUND = "1 to 101 letters, digits, '_', '.' and '-', starting with a letter or digit"
 
 
 class _TimedClient(JobSubmissionClient):
-    """Ray's client with a timeout for every call, for one address, whatever the environment says.
+    """Ray's client with a timeout for every call, for exactly the given address.
 
-    Ray's own constructor prefers `RAY_ADDRESS` to the address it is given, and would send the token there.
+    Ray's own constructor prefers `RAY_ADDRESS` over its argument and would send the token there.
     """
 
     def __init__(self, address: str, *, headers: dict[str, str], timeout_s: float) -> None:
@@ -33,7 +33,7 @@ class _TimedClient(JobSubmissionClient):
 
 
 class Jobs:
-    """The jobs of one cluster; its errors are ours. A pickle of it holds no token."""
+    """The jobs of one cluster. Raises only `AssayError`s. A pickle does not contain the token."""
 
     def __init__(self, address: str, token: str | None, timeout_s: float) -> None:
         self.address = address
@@ -46,7 +46,7 @@ class Jobs:
         return _with_own_token, (self.address, self._timeout_s)
 
     def job(self, submission_id: str) -> JobDetails | None:
-        """What Ray knows of a job; None if it does not know it."""
+        """Ray's details of a job; None if the cluster does not know it."""
         with self._explained():
             try:
                 return self._ray.get_job_info(submission_id)
@@ -56,15 +56,17 @@ class Jobs:
                 raise
 
     def all(self) -> list[JobDetails]:
-        """Every job that the cluster remembers."""
+        """All jobs that the cluster knows."""
         with self._explained():
             return self._ray.list_jobs()
 
     def submit(
         self, submission_id: str, *, entrypoint: str, runtime_env: dict[str, Any], metadata: dict[str, str]
     ) -> bool:
-        """Submits a job; False if there is one of that id."""
-        checked_id(submission_id, field="submission_id")  # Ray checks nothing: a bad one leaves a job that never ends
+        """Submits a job. Returns False if a job with this ID exists already."""
+        checked_id(
+            submission_id, field="submission_id"
+        )  # Ray does not check IDs: a bad one leaves a job that never ends
         with self._explained():
             try:
                 self._ray.submit_job(
@@ -77,12 +79,12 @@ class Jobs:
             return True
 
     def stop(self, submission_id: str) -> None:
-        """Tells the driver to end; Ray kills it if it has not after a while."""
+        """Asks the driver to terminate; Ray kills it after `RAY_JOB_STOP_WAIT_TIME_S`."""
         with self._explained():
             self._ray.stop_job(submission_id)
 
     def logs(self, submission_id: str) -> str:
-        """All that the driver printed."""
+        """Everything that the driver has printed so far."""
         with self._explained():
             return self._ray.get_job_logs(submission_id)
 
@@ -90,50 +92,54 @@ class Jobs:
     def _explained(self) -> Iterator[None]:
         try:
             yield
-        except AuthenticationError:  # its words are about variables of a server
-            problem = "does not take this token" if self.token else "wants a token"
+        except AuthenticationError:  # Ray's message is about variables of the server
+            problem = "rejects this token" if self.token else "requires a token"
             raise RunError(
-                f"{self.address}: the cluster {problem}; set RAY_AUTH_TOKEN (or RAY_AUTH_TOKEN_PATH, a file) to the "
-                "cluster's token, or give it as Client(address, token=...)"
+                f"{self.address}: the cluster {problem}; set RAY_AUTH_TOKEN to the cluster's token (or "
+                "RAY_AUTH_TOKEN_PATH to a file with it), or pass it as Client(address, token=...)"
             ) from None
         except requests.Timeout:
             raise NoAnswerError(
-                f"{self.address}: no answer within {self._timeout_s:g} s; the head is overloaded or gone"
+                f"{self.address}: no answer within {self._timeout_s:g} s; the head may be overloaded or down"
             ) from None
         except requests.RequestException as error:
             raise NoAnswerError(
-                f"{self.address}: the cluster cannot be reached ({type(error).__name__}); is the head up, and is this "
-                "the address of its dashboard?"
+                f"{self.address}: the cluster cannot be reached ({type(error).__name__}); check that the head is up and "
+                "that this is the address of its dashboard"
             ) from None
         except (RuntimeError, ValueError) as error:
-            words = str(error).strip().splitlines() or [type(error).__name__]
-            if "status code 5" in words[0]:  # what stands before a head that is being exchanged says 502 or 503
-                raise NoAnswerError(f"{self.address}: the cluster is in trouble: {words[0]}") from error
-            raise RunError(f"{self.address}: the cluster refuses: {words[0]}") from error
+            lines = str(error).strip().splitlines() or [type(error).__name__]
+            if "status code 5" in lines[0]:  # a proxy answers 502 or 503 while the head is being replaced
+                raise NoAnswerError(f"{self.address}: server error of the cluster: {lines[0]}") from error
+            raise RunError(f"{self.address}: the cluster rejected the request: {lines[0]}") from error
 
 
 def _with_own_token(address: str, timeout_s: float) -> Jobs:
-    """The same jobs for whoever opens a pickle: with the token of the environment there, if there is one."""
+    """Unpickles `Jobs` with the token of the environment, if one is set."""
     return Jobs(address, token_of_environment(), timeout_s)
 
 
 def checked_address(address: str) -> str:
-    """The dashboard's address without a slash at its end.
+    """The address of a dashboard, without a trailing slash.
 
     Raises:
-        InvalidInput: It is none.
+        InvalidInput: It is not an HTTP URL.
     """
     scheme, separator, rest = address.partition("://")
     if not separator or scheme not in ("http", "https") or not rest.strip("/"):
-        remedy = "give the dashboard, not the Ray Client" if scheme == "ray" else ""
+        remedy = "use the address of the dashboard, not of the Ray Client" if scheme == "ray" else ""
         raise InvalidInput(
-            "no address of a cluster", field="address", value=address, bound="http://HEAD:8265", remedy=remedy
+            "not the address of a dashboard", field="address", value=address, bound="http://HEAD:8265", remedy=remedy
         )
     return address.rstrip("/")
 
 
 def token_of_environment() -> str | None:
-    """The token where Ray looks for it, too."""
+    """The token from the environment, read from the same places as Ray does; None if there is none.
+
+    Raises:
+        InvalidInput: The file of `RAY_AUTH_TOKEN_PATH` cannot be read.
+    """
     token = os.environ.get("RAY_AUTH_TOKEN")
     path = os.environ.get("RAY_AUTH_TOKEN_PATH")
     if not token and not path and os.environ.get("RAY_AUTH_MODE") == "token":
@@ -147,12 +153,12 @@ def token_of_environment() -> str | None:
         raise InvalidInput(f"cannot be read: {error.strerror}", field="RAY_AUTH_TOKEN_PATH", value=path) from None
 
 
-def checked_id(given: str, *, field: str) -> str:
-    """The id or name, if it can be one.
+def checked_id(text: str, *, field: str) -> str:
+    """Returns a submission's ID or name after checking it.
 
     Raises:
-        InvalidInput: It cannot.
+        InvalidInput: It has characters that are not allowed, or is too long.
     """
-    if not _ID.fullmatch(given):
-        raise InvalidInput("cannot be an id", field=field, value=given, bound=_ID_BOUND)
-    return given
+    if not _ID.fullmatch(text):
+        raise InvalidInput("not a valid name or ID", field=field, value=text, bound=_ID_BOUND)
+    return text

@@ -1,4 +1,4 @@
-"""What a submitted run came to, read from the ledger."""
+"""The result of a submitted run, read from the ledger."""
 
 import posixpath
 from dataclasses import dataclass
@@ -17,12 +17,12 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class MissingArm:
-    """An arm that a run has no whole scores of.
+    """An arm that a run has not scored completely.
 
     Attributes:
-        arm: Its name.
-        status: What became of it, as the ledger says it: `failed`, `eliminated` or `stopped`.
-        reason: Why, with unit, node and traceback where something failed.
+        arm: The arm's name.
+        status: Its status in the ledger: `failed`, `eliminated` or `stopped`.
+        reason: Why, with unit, node and traceback if it failed.
     """
 
     arm: str
@@ -32,17 +32,17 @@ class MissingArm:
 
 @dataclass(frozen=True)
 class SubmissionResult:
-    """What a committed run came to.
+    """The result of a committed run.
 
     Attributes:
-        run_id: The run.
-        ledger: The ledger that it is in.
-        record: The URI of the run's record: where it came from.
-        report_command: What shows its report.
-        gate: The run's one word: `promote`, `hold` or `reject`.
-        decisions: One a variant, with its reasons.
-        missing: The arms without whole scores, and why: all others were compared.
-        comparisons: A row per comparison: the recorded analysis.
+        run_id: ID of the run.
+        ledger: URI of its ledger.
+        record: URI of the run's record, which holds its lineage.
+        report_command: The command that shows its report.
+        gate: The gate's decision about the run: `promote`, `hold` or `reject`.
+        decisions: One per variant, with its reasons.
+        missing: Arms that were not scored completely, and why. All others were compared.
+        comparisons: The recorded analysis, one row per comparison.
     """
 
     run_id: str
@@ -56,12 +56,12 @@ class SubmissionResult:
 
 
 def read_result(store: Store, run_id: str, *, ledger: str) -> SubmissionResult:
-    """Reads what a committed run came to, its decisions by what the ledger knows now.
+    """Reads the result of a committed run, with decisions based on what the ledger holds now.
 
     Args:
         store: The ledger's store.
-        run_id: The run.
-        ledger: The URI by which the user names the ledger.
+        run_id: ID of the run.
+        ledger: The ledger's URI as the user wrote it.
 
     Raises:
         LedgerError: The run is not committed.

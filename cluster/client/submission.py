@@ -1,4 +1,4 @@
-"""One experiment that was handed to a cluster: its status, its progress, its logs, and how to end it."""
+"""One experiment submitted to a cluster: its status, progress, logs and result, and how to cancel it."""
 
 import datetime as dt
 import json
@@ -20,13 +20,13 @@ if TYPE_CHECKING:
     from assay.cluster.client.result import SubmissionResult
 
 Status = Literal["pending", "running", "succeeded", "stopped", "failed", "cancelled"]
-"""`stopped`: by a signal, or because the budget is spent; what is whole may be committed. `cancelled`: by `cancel()`."""
+"""`stopped`: by a signal or an exhausted budget; complete arms may be committed. `cancelled`: by `cancel()`."""
 
 STOP_WAIT_S = 60
-"""How long a driver that is told to end may take to commit what is whole: Ray's own 3 s would cut it short."""
+"""Seconds that a stopped driver gets to commit complete arms. Ray's default of 3 s is too short for that."""
 
 _POLL_S = 1.0
-_AWAY_S = 60.0  # a head that is exchanged, with its storage, is back by then
+_AWAY_S = 60.0  # a head that is replaced, with its storage, is back within that time
 _MAX_REASON_LINES = 60
 _ENDS: dict[ProgressState, Status] = {
     "committed": "succeeded",
@@ -37,19 +37,24 @@ _ENDS: dict[ProgressState, Status] = {
 
 
 class Submission:
-    """One experiment, handed to a cluster. Holds no connection: `Client.find` makes the same one again.
+    """One experiment submitted to a cluster. Holds no connection; `Client.find` finds it again.
 
-    It can be pickled; the pickle holds no token, and whoever opens it uses that of the environment.
+    A submission can be pickled. The pickle does not contain the token; unpickling reads it from the environment.
+
+    Attributes:
+        submission_id: Its ID at Ray.
+        name: The name it was submitted under.
+        ledger: URI of the ledger.
     """
 
     def __init__(self, jobs: Jobs, submission_id: str, *, name: str, ledger: str) -> None:
-        """Names a submission; asks nobody.
+        """Refers to a submission without contacting the cluster.
 
         Args:
             jobs: The cluster's jobs.
-            submission_id: Its id at Ray.
-            name: The name that it was submitted under.
-            ledger: The URI of the ledger.
+            submission_id: Its ID at Ray.
+            name: The name it was submitted under.
+            ledger: URI of the ledger.
         """
         self.submission_id = submission_id
         self.name = name
@@ -58,22 +63,22 @@ class Submission:
 
     @property
     def run_id(self) -> str | None:
-        """The run that it carries out; None until its driver knows."""
+        """ID of the run; None until the driver has recorded it."""
         try:
             return json.loads(self._store.get(submission_key(self.submission_id)).to_pybytes())["run_id"]
         except FileNotFoundError:
             return None
 
     def status(self) -> Status:
-        """Where it stands.
+        """The submission's status.
 
         Raises:
-            RunError: The cluster does not answer, or does not know it.
+            RunError: The cluster does not answer, or does not know the submission.
         """
         return self._status(self._jobs.job(self.submission_id))
 
     def progress(self) -> Progress | None:
-        """How far the run is, from the ledger: no cluster is asked. None until its driver told."""
+        """The run's progress, read from the ledger without contacting the cluster. None until the driver has reported."""
         run_id = self.run_id
         if run_id is None:
             return None
@@ -83,15 +88,16 @@ class Submission:
             return None
 
     def stream(self, *, timeout_s: float) -> Iterator[Progress]:
-        """How far the run is, each time that the ledger tells something new, until the submission has ended.
+        """Yields the run's progress after every change, until the submission has ended.
 
-        The last one says how it ended, if its driver could tell.
+        The last item tells how the run ended, if the driver could report it.
 
         Args:
-            timeout_s: How long at most; `math.inf` for as long as it takes.
+            timeout_s: Timeout in seconds; `math.inf` waits without limit.
 
         Raises:
-            RunError: It has not ended by then (and goes on), or the cluster has not answered for a minute.
+            RunError: The submission has not ended by then (it continues), or the cluster has not answered for a
+                minute.
         """
         last = None
         for _ in self._polls(timeout_s=timeout_s):
@@ -101,10 +107,10 @@ class Submission:
                 last = progress
 
     def logs(self, *, follow: bool = True) -> Iterator[str]:
-        """What the driver printed, in pieces as they come.
+        """Yields the driver's output piece by piece.
 
         Args:
-            follow: Whether to go on until the submission has ended.
+            follow: Whether to keep yielding until the submission has ended.
 
         Raises:
             RunError: The cluster does not answer.
@@ -117,26 +123,27 @@ class Submission:
                 num_seen = len(text)
 
     def wait(self, *, timeout_s: float) -> Status:
-        """Waits until it has ended, well or not.
+        """Waits until the submission has ended and returns its status.
 
         Args:
-            timeout_s: How long at most.
+            timeout_s: Timeout in seconds; `math.inf` waits without limit.
 
         Raises:
-            RunError: It has not ended by then (and goes on), or the cluster has not answered for a minute.
+            RunError: The submission has not ended by then (it continues), or the cluster has not answered for a
+                minute.
         """
         *_, status = self._polls(timeout_s=timeout_s)
         assert status is not None
         return status
 
     def _polls(self, *, timeout_s: float) -> Iterator[Status | None]:
-        """Where it stands, asked once a second until it has ended: what `wait`, `stream` and `logs` are made of.
+        """Polls the status once a second until the submission has ended; `wait`, `stream` and `logs` use it.
 
         Yields:
-            Its status; None while the cluster does not answer, which it may do for a minute.
+            The status; None while the cluster does not answer, which is tolerated for a minute.
 
         Raises:
-            RunError: It has not ended after `timeout_s`, or the cluster has not answered for a minute.
+            RunError: The submission has not ended after `timeout_s`, or the cluster has not answered for a minute.
         """
         answered_at_s = time.monotonic()
         deadline_s = answered_at_s + timeout_s
@@ -154,25 +161,25 @@ class Submission:
                 return
             if time.monotonic() + _POLL_S > deadline_s:
                 raise RunError(
-                    f"submission '{self.submission_id}' is still {last or 'out of reach'} after {timeout_s:g} s; it "
-                    "goes on: wait longer, or cancel it"
+                    f"submission '{self.submission_id}' is still {last or 'unreachable'} after {timeout_s:g} s and "
+                    "continues: wait longer, or cancel it"
                 )
             time.sleep(_POLL_S)
 
     def cancel(self, *, grace_s: float = 5.0) -> Status:
-        """Ends it. What was published stays, and submitting the same experiment again goes on from there.
+        """Cancels the submission. Published units are kept; submitting the same experiment again resumes from them.
 
-        A marker in the ledger comes first: a driver that still waits for its turn, which Ray cannot stop, finds it
-        when it starts, and one that works ends within seconds and commits what is whole.
+        First writes a marker to the ledger. A pending driver, which Ray cannot stop, finds it when it starts; a running
+        driver commits complete arms and ends within seconds.
 
         Args:
-            grace_s: How long the driver may take to end by itself before Ray tells it to.
+            grace_s: Seconds that the driver gets to end by itself before Ray stops it.
 
         Returns:
-            Its status then.
+            The status afterwards.
 
         Raises:
-            RunError: The cluster does not answer; the marker is written all the same.
+            RunError: The cluster does not answer; the marker is written nevertheless.
         """
         self._store.put_if_absent(cancel_key(self.submission_id), json.dumps({"name": self.name}).encode())
         deadline_s = time.monotonic() + grace_s
@@ -184,25 +191,25 @@ class Submission:
         return status
 
     def result(self) -> "SubmissionResult":
-        """What the run came to, from the ledger: the cluster is asked only if nothing is committed.
+        """The result of the run, from the ledger. The cluster is contacted only if nothing is committed.
 
-        A run that was stopped or cancelled has committed the arms that were whole, if the control was one of them;
-        the others are `missing`, and submitting the experiment again goes on with them.
+        A run that was stopped or cancelled has committed its complete arms, provided that the control is one of them.
+        The other arms are `missing`; submitting the experiment again resumes with them.
 
         Raises:
-            RunError: Nothing is committed: it has not ended, was stopped or cancelled too early, or failed; then with
-                the driver's own words: arm, unit, node and traceback.
+            RunError: Nothing is committed, because the run has not ended, was stopped or cancelled too early, or
+                failed. After a failure, the message has the driver's error: arm, unit, node and traceback.
         """
         from assay.cluster.client.result import read_result
         from assay.evaluator.ledger import reader
 
         run_id = self.run_id
         if run_id is None or not reader.is_committed(self._store, run_id):
-            raise RunError(self._why_not())
+            raise RunError(self._no_result_message())
         return read_result(self._store, run_id, ledger=self.ledger)
 
     def is_marked_cancelled(self) -> bool:
-        """Whether somebody cancelled it, whatever the cluster says."""
+        """Whether the ledger has a cancel marker for this submission, whatever its status on the cluster."""
         return self._store.exists(cancel_key(self.submission_id))
 
     @cached_property
@@ -210,7 +217,7 @@ class Submission:
         return open_store(self.ledger)
 
     def __getstate__(self) -> dict[str, Any]:
-        return {name: value for name, value in vars(self).items() if name != "_store"}  # it may hold credentials
+        return {name: value for name, value in vars(self).items() if name != "_store"}  # the store may hold credentials
 
     def _status(self, job: JobDetails | None) -> Status:
         if job is None:
@@ -229,44 +236,44 @@ class Submission:
         return "stopped" if job.status == "STOPPED" else "failed"
 
     def _status_by_ledger(self) -> Status:
-        """Where it stands as far as the ledger tells, if the cluster has forgotten it."""
+        """The status according to the ledger, for a submission that the cluster does not know any more."""
         from assay.evaluator.ledger import reader
 
         progress = self.progress()
         if progress is not None and progress.state in _ENDS:
             return _ENDS[progress.state]
         if progress is not None and reader.is_committed(self._store, progress.run_id):
-            return "succeeded"  # its driver was killed before it could tell
+            return "succeeded"  # the driver was killed before it could report it
         raise RunError(
-            f"{self._jobs.address}: the cluster does not know submission '{self.submission_id}': it was probably "
-            "restarted; submit the experiment again, and it goes on from the ledger"
+            f"{self._jobs.address}: the cluster does not know submission '{self.submission_id}', probably because it was "
+            "restarted; submit the experiment again to resume from the ledger"
         )
 
     def _last_progress(self, job: JobDetails | None) -> Progress | None:
-        """What the driver of this job published last; None if all there is comes from another attempt's driver."""
+        """The last progress reported by this job's driver; None if the driver of another attempt reported it."""
         progress = self.progress()
         if progress is None or job is None:
             return progress
         began_ms = dt.datetime.fromisoformat(progress.started_at).timestamp() * 1000
         return progress if (job.start_time or 0) <= began_ms <= (job.end_time or math.inf) else None
 
-    def _why_not(self) -> str:
+    def _no_result_message(self) -> str:
         job = self._jobs.job(self.submission_id)
         status = self._status(job)
         progress = self._last_progress(job)
-        why = progress.reason if progress is not None else ""
-        what = f"submission '{self.submission_id}' has no result"
+        reason = progress.reason if progress is not None else ""
+        problem = f"submission '{self.submission_id}' has no result"
         if status in ("pending", "running"):
-            return f"{what} yet: it is {status}; wait() for it"
+            return f"{problem} yet: it is {status}; call wait() first"
         if status in ("stopped", "cancelled"):
-            because = f": {why}" if status == "stopped" and why else ""
-            return f"{what}: it was {status}; submit it again to go on{because}"
-        return f"{what}: it {status}: {why or _last_words(job)}"
+            because = f": {reason}" if status == "stopped" and reason else ""
+            return f"{problem}: it was {status}; submit it again to resume{because}"
+        return f"{problem}: it {status}: {reason or _failure_message(job)}"
 
 
-def _last_words(job: JobDetails | None) -> str:
-    """What a driver printed of its failure: from our own message on, if there is one."""
-    lines = ((job.message if job else None) or "the driver left no words").strip().splitlines()
+def _failure_message(job: JobDetails | None) -> str:
+    """The end of a failed driver's output, from Assay's own error message on if there is one."""
+    lines = ((job.message if job else None) or "the driver printed no message").strip().splitlines()
     ours = [index for index, line in enumerate(lines) if line.startswith("error: ")]
     reason = lines[ours[-1] :] if ours else lines[-_MAX_REASON_LINES:]
     return "\n".join(reason[:_MAX_REASON_LINES]).removeprefix("error: ")

@@ -1,1 +1,1 @@
-"""From published units to a committed run: coverage, metrics, samples, analysis, decisions, one commit record."""
+"""Turns published units into a committed run: coverage, metrics, analysis, decisions, one commit record."""

@@ -1,4 +1,4 @@
-"""A plan carried out on the arms of a run: at its commit, and whenever somebody takes another look."""
+"""Carries out a plan on the arms of a run: at its commit, and again later with any other plan."""
 
 from collections.abc import Mapping, Sequence
 
@@ -24,10 +24,13 @@ def analysed(
     failed: Mapping[str, str],
     eliminated: Mapping[str, str],
 ) -> Analysis:
-    """Carries out a plan on the arms that were measured.
+    """Carries out a plan on the complete arms of a run.
 
     A plan other than the recorded one makes the analysis exploratory: it can promote nothing. Arms that a race has
-    eliminated keep their share of alpha, for those that are left were chosen by the same scores.
+    eliminated keep their share of alpha, because the remaining arms were selected by the same scores.
+
+    Raises:
+        RunError: The arms do not have the same rows.
     """
     samples, guardrails = planned_samples(store, files, run, plan, measured, without={*failed, *eliminated})
     return analysis.analyze(
@@ -40,18 +43,18 @@ def analysed(
 
 
 def plan_after_race(plan: Plan, run: Run, eliminated: Mapping[str, str]) -> Plan:
-    """The plan with the share of alpha that is left for the arms that a race has not eliminated."""
+    """The plan with its alpha multiplied by the share of variants that a race has not eliminated."""
     num_variants = len(run.experiment.arms) - 1
     share = (num_variants - len(eliminated)) / num_variants if eliminated else 1.0
     return plan.model_copy(update={"alpha": plan.alpha * share})
 
 
 def reanalysed(store: Store, run_id: str, plan: Plan) -> Analysis:
-    """Another look at a committed run.
+    """Analyses a committed run again, by another plan.
 
     Raises:
         LedgerError: The run is unknown or not committed.
-        InvalidInput: The plan asks for what the run has not.
+        InvalidInput: The plan names a metric, an arm or a column that the run does not have.
     """
     files = reader.committed_files(store, run_id)
     recorded = reader.read_run(store, run_id)
@@ -63,23 +66,23 @@ def reanalysed(store: Store, run_id: str, plan: Plan) -> Analysis:
 
 
 def _check_measured(run: Run, files: Sequence[LedgerFile], store: Store, plan: Plan) -> None:
-    """Raises InvalidInput where a plan names a metric, an arm or a column that the run does not have."""
+    """Raises InvalidInput if a plan names a metric, an arm or a column that the run does not have."""
     suite = run.experiment.suite
     metrics, arms = [metric.name for metric in suite.metrics], [arm.name for arm in run.experiment.arms]
     columns = reader.segment_columns(store, files, plan.control)
-    asked = [("metric", plan.metric, metrics)]
-    asked += [(f"margins.{name}", name, arms) for name in plan.margins]
+    references = [("metric", plan.metric, metrics)]
+    references += [(f"margins.{name}", name, arms) for name in plan.margins]
     for number, rule in enumerate(plan.guardrails):
-        known = {"metric": metrics, "column": columns}
-        asked += [
+        names_by_field = {"metric": metrics, "column": columns}
+        references += [
             (f"guardrails[{number}].{field}", getattr(rule, field), names)
-            for field, names in known.items()
+            for field, names in names_by_field.items()
             if hasattr(rule, field)
         ]
-    for field, name, names in asked:
+    for field, name, names in references:
         if name is not None and name not in names:
             raise InvalidInput(
-                "the run has not measured this",
+                f"the run has no such {'arm' if names is arms else 'column' if names is columns else 'metric'}",
                 place=run.run_id,
                 field=field,
                 value=name,

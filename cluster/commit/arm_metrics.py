@@ -1,4 +1,4 @@
-"""Arm metrics: what the rows of one arm in the ledger amount to: its metrics, its confusion matrix and its histogram."""
+"""Computes one arm's metrics, confusion matrix and histogram from its rows in the ledger."""
 
 from collections import Counter
 from collections.abc import Sequence
@@ -19,25 +19,25 @@ from assay.manifests import Metric
 from assay.manifests.run import Run
 
 NUM_BINS = 20
-"""Bins of equal width of a histogram."""
+"""Number of bins of a histogram, of equal width."""
 MOST_CELLS = 2_500
-"""Cells of a confusion matrix that are kept, the fullest: all of 50 classes. The rest are added up in one."""
+"""How many cells of a confusion matrix are kept (all of 50 classes), the largest first; the rest are summed up."""
 
 Row = dict[str, object]
 
 
 @dataclass(frozen=True)
 class ArmMetrics:
-    """Rows of three of the ledger's tables, of one arm.
+    """One arm's rows of three of the ledger's tables.
 
     Attributes:
-        metrics: A row a metric. If rows were scored several times, `pass_values` has its value in each pass and
-            `repeat_std` their standard deviation: how far one pass is from another by chance.
-        confusions: A row for each label and prediction that occur together; none of values. Beyond `MOST_CELLS` the
-            last row has neither and stands for all others.
-        histograms: A row for each bin of the probability of the predicted class, with how many of its rows are
-            predicted rightly, if the ledger has probabilities; or of the values, over the range of the labels, so
-            that the same bins hold every arm: the first and the last bin are open.
+        metrics: One row per metric. If rows were scored in several repeats, `pass_values` has the metric's value in
+            each repeat and `repeat_std` their standard deviation.
+        confusions: One row per pair of label and prediction that occurs; empty for predicted values. Beyond
+            `MOST_CELLS`, a last row with neither label nor prediction counts all other pairs.
+        histograms: One row per bin. With probabilities: bins of the predicted class's probability, each with its
+            number of correct predictions. With predicted values: bins of the values over the range of the labels, so
+            that every arm has the same bins; the first and the last bin are unbounded.
     """
 
     metrics: list[Row]
@@ -48,14 +48,14 @@ class ArmMetrics:
 def of_arm(
     run: Run, arm: str, receipts: Sequence[UnitReceipt], store: Store, *, thresholds: dict[str, CorpusValue]
 ) -> ArmMetrics:
-    """Reads the arm's rows once, unit by unit; means of scores come from its units' sums.
+    """Reads the arm's rows once, unit by unit; means of row scores come from the sums in its receipts.
 
     Args:
         run: The run.
         arm: The arm's name.
-        receipts: Of all its units, in order.
+        receipts: The receipts of all its units, in order.
         store: The ledger.
-        thresholds: Of each metric with an operating point.
+        thresholds: The threshold of each metric with an operating point, by the metric's name.
     """
     suite = run.experiment.suite
     counters = {
@@ -78,14 +78,14 @@ def of_arm(
     num_rows = sum(receipt.num_rows for receipt in receipts)
     metrics: list[Row] = []
     for metric in suite.metrics:
-        of_passes: list[float] | None = None
+        repeat_values: list[float] | None = None
         if metric.row_measure is not None:
-            found = CorpusValue(sum(receipt.facts["score_sums"][metric.name] for receipt in receipts) / num_rows)
+            result = CorpusValue(sum(receipt.facts["score_sums"][metric.name] for receipt in receipts) / num_rows)
             if suite.repeats > 1:
                 sums_UP = np.array([receipt.facts["repeat_sums"][metric.name] for receipt in receipts])
-                of_passes = (sums_UP.sum(axis=0) / num_rows).tolist()
+                repeat_values = (sums_UP.sum(axis=0) / num_rows).tolist()
         else:
-            found = counters[metric.name].compute()
+            result = counters[metric.name].compute()
         threshold = thresholds[metric.name].value if metric.operating_point is not None else metric.threshold
         metrics.append(
             {
@@ -94,11 +94,11 @@ def of_arm(
                 "measure": metric.measure,
                 "direction": metric.direction,
                 "threshold": threshold,
-                "value": found.value,
-                "not_testable": found.reason,
+                "value": result.value,
+                "not_testable": result.reason,
                 "num_rows": num_rows,
-                "pass_values": of_passes,
-                "repeat_std": None if of_passes is None else float(np.std(of_passes, ddof=1)),
+                "pass_values": repeat_values,
+                "repeat_std": None if repeat_values is None else float(np.std(repeat_values, ddof=1)),
             }
         )
     return ArmMetrics(metrics, outcomes.confusions(arm), outcomes.histograms(arm))
@@ -109,7 +109,7 @@ def thresholds(run: Run, control: Sequence[LedgerFile], store: Store) -> dict[st
 
     Args:
         run: The run.
-        control: Files that hold the control's scores, among others.
+        control: Files of the ledger, the control's score files among them.
         store: The ledger.
     """
     metrics = [metric for metric in run.experiment.suite.metrics if metric.operating_point is not None]
@@ -117,21 +117,23 @@ def thresholds(run: Run, control: Sequence[LedgerFile], store: Store) -> dict[st
 
 
 def threshold(run: Run, control: Sequence[LedgerFile], store: Store, metric: Metric) -> CorpusValue:
-    """The threshold of one metric: its own, or that of its operating point on the control's rows; see `thresholds`."""
+    """The threshold of one metric: the fixed one, or that of its operating point on the control's rows."""
     if metric.operating_point is None:
         return CorpusValue(metric.threshold)
     tables = reader.score_tables(store, control, run.experiment.suite.plan.control, ["label", "probabilities"])
     rows = pa.concat_tables(list(tables))
-    found = operating_point.threshold(
+    threshold_or_reason = operating_point.threshold(
         metric.operating_point,
         second_R=list_columns.matrix(rows["probabilities"])[:, 1],
         positive_R=rows["label"].to_numpy() == (run.label.classes or (0, 1))[1],
     )
-    return CorpusValue(None, found) if isinstance(found, str) else CorpusValue(found)
+    if isinstance(threshold_or_reason, str):
+        return CorpusValue(None, threshold_or_reason)
+    return CorpusValue(threshold_or_reason)
 
 
 class _Outcomes:
-    """Counts cells and probabilities as rows come; keeps values and labels, whose range is known at the end."""
+    """Counts confusions and probabilities batch by batch; keeps predicted values, whose bins depend on all labels."""
 
     def __init__(self) -> None:
         self._cells: Counter[tuple[Any, Any]] = Counter()
@@ -145,20 +147,20 @@ class _Outcomes:
             return
         cells = table.group_by(["label", "prediction"]).aggregate([([], "count_all")])
         columns = (cells[name].to_pylist() for name in ("label", "prediction", "count_all"))
-        self._cells.update({(label, said): count for label, said, count in zip(*columns, strict=True)})
+        self._cells.update({(label, predicted): count for label, predicted, count in zip(*columns, strict=True)})
         if "probabilities" in table.column_names:
-            likeliest = list_columns.matrix(table["probabilities"]).max(axis=1)
-            bins = np.minimum((likeliest * NUM_BINS).astype(np.int64), NUM_BINS - 1)
-            found = [np.bincount(each, minlength=NUM_BINS) for each in (bins, bins[prediction == labels])]
-            self._bins = np.stack(found) + (0 if self._bins is None else self._bins)
+            confidence = list_columns.matrix(table["probabilities"]).max(axis=1)
+            bins = np.minimum((confidence * NUM_BINS).astype(np.int64), NUM_BINS - 1)
+            counts = [np.bincount(each, minlength=NUM_BINS) for each in (bins, bins[prediction == labels])]
+            self._bins = np.stack(counts) + (0 if self._bins is None else self._bins)
 
     def confusions(self, arm: str) -> list[Row]:
-        # of equal counts in the order of their names, whatever the order of the rows
-        fullest = sorted(self._cells.items(), key=lambda cell: (-cell[1], *map(str, cell[0])))
-        kept, rest = fullest[:MOST_CELLS], sum(count for _, count in fullest[MOST_CELLS:])
+        # Ties are broken by name, so that the order of the rows does not matter.
+        largest_first = sorted(self._cells.items(), key=lambda cell: (-cell[1], *map(str, cell[0])))
+        kept, rest = largest_first[:MOST_CELLS], sum(count for _, count in largest_first[MOST_CELLS:])
         rows: list[Row] = [
-            {"arm": arm, "label": str(label), "prediction": str(said), "num_rows": count}
-            for (label, said), count in kept
+            {"arm": arm, "label": str(label), "prediction": str(predicted), "num_rows": count}
+            for (label, predicted), count in kept
         ]
         return rows + [{"arm": arm, "label": None, "prediction": None, "num_rows": rest}] * bool(rest)
 

@@ -1,4 +1,4 @@
-"""From units that slots have published to a committed run: coverage, every arm's numbers, analysis, decisions, one commit."""
+"""Commits a run: checks coverage, computes every arm's numbers, analyses, decides, and records all of it at once."""
 
 import json
 from collections.abc import Iterable, Mapping, Sequence
@@ -31,48 +31,49 @@ _TABLES_OF_ARMS = ("units", "arms", "metrics", "confusions", "histograms", "late
 
 
 def commit(run: Run, outcome: DriveOutcome, *, dataset: Dataset, store: Store, num_units: int, spent: Spent) -> None:
-    """Checks coverage, measures, analyses, decides, and commits all of it at once.
+    """Checks coverage, computes metrics, analyses, decides, and commits all of it at once.
 
     Raises:
-        RunError: The control could not be measured, rows are missing, or another driver has committed fewer arms.
-        StoppedError: After the commit, if some arms are missing because the run was stopped; without one, if nothing
-            is left that can be compared.
+        RunError: The control failed, rows are missing, or another driver has committed the run with fewer arms.
+        StoppedError: The run was stopped. Complete arms are committed, unless there is nothing to compare.
     """
     arm_status.fail_mixed_batch_sizes(outcome)
     statuses = arm_status.statuses_of(run, outcome, num_units=num_units)
     arm_status.check_comparable(run, outcome, statuses)
-    rows, files = _of_arms(run, outcome, statuses, dataset=dataset, store=store, num_units=num_units)
+    rows, files = _arm_tables(run, outcome, statuses, dataset=dataset, store=store, num_units=num_units)
     for arm, message in confounding.confounded(
-        outcome.receipts, statuses.whole, control=run.experiment.suite.plan.control
+        outcome.receipts, statuses.complete, control=run.experiment.suite.plan.control
     ).items():
         outcome.note("confounded", message, arm=arm)
     if outcome.eliminated:
         outcome.note("race", _saved(run, outcome, num_units=num_units))
-    tables = {**rows, **_of_run(run, outcome, statuses, files, rows, store=store, spent=spent)}
+    tables = {**rows, **_run_tables(run, outcome, statuses, files, rows, store=store, spent=spent)}
     for name, table_rows in tables.items():
         file = writer.write_table(store, name, table_rows, run_id=run.run_id)  # pyright: ignore[reportArgumentType]
         if file is not None:
             files.append(file)
     writer.commit(store, run, files)
     if not statuses.stopped and set(unfinished_arms(store, run.run_id)) - set(statuses.failed):
-        raise RunError(f"run '{run.run_id}': another driver was first to commit it, with fewer arms: run it again")
+        raise RunError(
+            f"run '{run.run_id}': another driver committed it first, with fewer arms; run the same command again"
+        )
     if statuses.stopped:
         raise StoppedError(
-            f"run '{run.run_id}' was stopped: {outcome.stopped}; {len(statuses.whole)} of {len(run.experiment.arms)} arms "
-            "were whole and are committed: run the same again to go on with the others"
+            f"run '{run.run_id}' was stopped: {outcome.stopped}; {len(statuses.complete)} of {len(run.experiment.arms)} arms "
+            "were complete and are committed: run the same command again to resume the others"
         )
 
 
 def unfinished_arms(store: Store, run_id: str) -> list[str]:
-    """The arms of a committed run that running it again may finish."""
+    """The arms of a committed run that failed or were stopped: running the experiment again may complete them."""
     arms = reader.read_table(store, reader.committed_files(store, run_id), "arms", ["arm", "status"])
     return [row["arm"] for row in arms.to_pylist() if row["status"] in arm_status.UNFINISHED]
 
 
-def _of_arms(
+def _arm_tables(
     run: Run, outcome: DriveOutcome, statuses: ArmStatuses, *, dataset: Dataset, store: Store, num_units: int
 ) -> tuple[dict[str, list[dict[str, Any]]], list[LedgerFile]]:
-    """Rows of the tables that are about arms and units, and the score files of arms that are whole."""
+    """Rows of the tables that are about arms and units, and the score files of complete arms."""
     suite = run.experiment.suite
     rows: dict[str, list[dict[str, Any]]] = {name: [] for name in _TABLES_OF_ARMS}
     files: list[LedgerFile] = []
@@ -91,7 +92,7 @@ def _of_arms(
             **arm_cost.arm_cost(receipts.values(), run.experiment.prices),
         }
         rows["arms"].append(summary)
-        if arm.name not in statuses.whole:
+        if arm.name not in statuses.complete:
             continue
         check_coverage(receipts, arm.name, num_rows=dataset.num_rows, num_units=num_units)
         in_order = [receipts[unit] for unit in range(num_units)]
@@ -99,25 +100,25 @@ def _of_arms(
         sensitivity = _sensitivity(in_order)
         if sensitivity.exceeds(suite.batch_sensitivity_tolerance):
             outcome.note("batch_sensitivity", sensitivity.description(suite), arm=arm.name)
-        summary |= {"num_rows": dataset.num_rows, **_of_whole_arm(in_order, sensitivity)}
+        summary |= {"num_rows": dataset.num_rows, **_complete_arm_columns(in_order, sensitivity)}
         rows["units"] += [_unit_row(receipt) for receipt in in_order]
         rows["latency"] += latency_rows(arm.name, in_order)
-        found = arm_metrics.of_arm(run, arm.name, in_order, store, thresholds=thresholds)
+        measured = arm_metrics.of_arm(run, arm.name, in_order, store, thresholds=thresholds)
         for name in ("metrics", "confusions", "histograms"):
-            rows[name] += getattr(found, name)
+            rows[name] += getattr(measured, name)
     return rows, files
 
 
 def _sensitivity(receipts: Sequence[UnitReceipt]) -> BatchSizeSensitivity:
-    """How far an arm's scores depend on the batch size: the most that a slot of it has found."""
+    """An arm's batch-size sensitivity: the largest that any of its slots has measured."""
     return max(
         (BatchSizeSensitivity(**receipt.facts["batch_sensitivity"]) for receipt in receipts),
         key=lambda each: each.floor,
     )
 
 
-def _of_whole_arm(in_order: Sequence[UnitReceipt], sensitivity: BatchSizeSensitivity) -> dict[str, Any]:
-    """Columns of the arms table that only an arm with every unit has."""
+def _complete_arm_columns(in_order: Sequence[UnitReceipt], sensitivity: BatchSizeSensitivity) -> dict[str, Any]:
+    """Columns of the arms table that only complete arms have."""
     times = arm_times(in_order)
     columns = {
         "scores_digest": arm_scores_digest(in_order),
@@ -127,7 +128,7 @@ def _of_whole_arm(in_order: Sequence[UnitReceipt], sensitivity: BatchSizeSensiti
         "devices": ",".join(sorted({str(receipt.facts["device"]) for receipt in in_order})),
     }
     evaluated = [receipt for receipt in in_order if not receipt.is_reused]
-    if evaluated:  # times of units that were reused stand in the run that spent them
+    if evaluated:  # the times of reused units belong to the run that scored them
         columns["rows_per_s"] = sum(receipt.num_rows for receipt in evaluated) / max(times["predict_s"], 1e-9)
         columns["batch_p50_s"] = float(np.median([receipt.facts["batch_p50_s"] for receipt in evaluated]))
     for size in SIZES:
@@ -150,14 +151,14 @@ def _unit_row(receipt: UnitReceipt) -> dict[str, object]:
         "num_rows": receipt.num_rows,
         "size_bytes": receipt.size_bytes,
         "scores_digest": receipt.scores_digest,
-        "write_s": None,  # not in the file: a unit that an earlier driver saw published has none
+        "write_s": None,  # unknown for units that an earlier driver published: a file cannot contain its own write
         "reused_from": None,
         **plain,
     }
 
 
 def _saved(run: Run, outcome: DriveOutcome, *, num_units: int) -> str:
-    """What the units would have cost that eliminated arms have not done, by what those cost that they have."""
+    """How many units a race saved and what they would have cost, by the mean cost of each arm's finished units."""
     account, num_saved, cost = SlotAccount(run.experiment.resources, run.experiment.prices), 0, Spent()
     for arm in run.experiment.arms:
         receipts = outcome.receipts[arm.name]
@@ -172,7 +173,7 @@ def _saved(run: Run, outcome: DriveOutcome, *, num_units: int) -> str:
     )
 
 
-def _of_run(
+def _run_tables(
     run: Run,
     outcome: DriveOutcome,
     statuses: ArmStatuses,
@@ -182,10 +183,10 @@ def _of_run(
     store: Store,
     spent: Spent,
 ) -> dict[str, list[dict[str, Any]]]:
-    """Rows of the tables that are about the whole run: what its plan and its policy make of the arms."""
+    """Rows of the tables that are about the whole run: analysis, decisions, events and spending."""
     plan = run.experiment.suite.plan
     measured = ArmMeasurements(rows["latency"], rows["arms"])
-    found = analysis.analysed(
+    planned = analysis.analysed(
         run, files, store, measured, plan=plan, failed=statuses.unfinished, eliminated=statuses.eliminated
     )
     budget = gate_review.budget_of(run, rows["arms"], spent)
@@ -197,12 +198,12 @@ def _of_run(
         budget=budget,
         findings=dataset_findings.at_opening(run),
     )
-    decisions = review.review(found, run.experiment.suite.policy, plan, evidence)
-    found_json = json.dumps(found.to_json())
+    decisions = review.review(planned, run.experiment.suite.policy, plan, evidence)
+    analysis_json = json.dumps(planned.to_json())
     return {
-        "comparisons": [{"metric": found.metric, **asdict(comparison)} for comparison in found.comparisons],
+        "comparisons": [{"metric": planned.metric, **asdict(comparison)} for comparison in planned.comparisons],
         "decisions": gate_review.as_rows(decisions),
-        "analyses": [{"plan_digest": run.plan_digest, "exploratory": False, "analysis": found_json}],
+        "analyses": [{"plan_digest": run.plan_digest, "exploratory": False, "analysis": analysis_json}],
         "events": events,
         "spending": [{**spent.model_dump(), "budget_kept": budget.passed, "budget_words": budget.summary}],
     }

@@ -1,4 +1,4 @@
-"""Confounding: arms whose rows were not scored under what the control's were, so that more than the variant differs."""
+"""Confounding: arms whose units were scored on other hardware, packages or settings than the control's same units."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -8,39 +8,45 @@ from assay.evaluator.provenance import lineage
 from assay.evaluator.provenance.dotted import flat
 
 _IDENTITY = ("device_class", "environment", "determinism")
-# Scores do not hang on these, and hosts differ in them.
+# Scores do not depend on these, and they differ between hosts.
 _CIRCUMSTANCE = ("determinism.num_interop_threads", "determinism.python_hash_seed")
 
 
 def confounded(
     receipts: Mapping[str, Mapping[int, UnitReceipt]], arms: Sequence[str], *, control: str
 ) -> dict[str, str]:
-    """The arms of which units were scored under another identity than the same rows of the control, and in what.
+    """The arms with units that were scored under other conditions than the control's same units, and the differences.
 
-    Rows are compared one by one, so units are, too: a mixture of hosts that is the same for both arms in the sum still
-    puts rows of one host against rows of another.
+    Conditions are the device class, package versions and determinism flags. They are compared unit by unit, because
+    the analysis pairs rows: two arms may use the same mixture of hosts and still pair rows of different hosts.
 
     Args:
         receipts: Per arm, its units' receipts by index.
-        arms: Those with every unit.
-        control: One of them.
+        arms: The complete arms.
+        control: The control, one of them.
+
+    Returns:
+        Per affected arm, a message.
     """
-    found = {}
+    messages = {}
     for arm in arms:
-        differs: dict[str, set[tuple[str, str]]] = {}
+        differences: dict[str, set[tuple[str, str]]] = {}
         num_units = 0
         for unit, receipt in receipts[arm].items():
             changes = lineage.changes(_identity(receipts[control][unit].facts), _identity(receipt.facts))
             num_units += bool(changes)
             for change in changes:
-                differs.setdefault(change.field, set()).add((str(change.recorded), str(change.now)))
-        if differs:
+                differences.setdefault(change.field, set()).add((str(change.recorded), str(change.now)))
+        if differences:
             fields = "; ".join(
-                f"{field} {', '.join(f'{mine} instead of {control_s}' for control_s, mine in sorted(pairs))}"
-                for field, pairs in differs.items()
+                f"{field} {', '.join(f'{of_arm} instead of {of_control}' for of_control, of_arm in sorted(pairs))}"
+                for field, pairs in differences.items()
             )
-            found[arm] = f"{num_units} of {len(receipts[arm])} units were scored under another identity: {fields}"
-    return found
+            messages[arm] = (
+                f"{num_units} of {len(receipts[arm])} units were scored under other conditions than the control's: "
+                f"{fields}"
+            )
+    return messages
 
 
 def _identity(facts: Mapping[str, Any]) -> dict[str, Any]:

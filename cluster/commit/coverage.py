@@ -1,4 +1,4 @@
-"""Coverage: every unit of an arm is in the ledger once, and together they have every row of the dataset."""
+"""Coverage: checks that every unit of an arm is in the ledger and that its units have every row of the dataset."""
 
 from collections.abc import Mapping
 
@@ -7,11 +7,11 @@ from assay.evaluator.ledger.receipt import UnitReceipt
 
 
 def check_coverage(receipts: Mapping[int, UnitReceipt], arm: str, *, num_rows: int, num_units: int) -> None:
-    """Refuses an arm that is not whole.
+    """Checks that an arm is complete.
 
     Args:
-        receipts: Of the arm's units in the ledger, by index.
-        arm: Its name.
+        receipts: Receipts of the arm's units in the ledger, by the unit's index.
+        arm: The arm's name.
         num_rows: Rows of the dataset.
         num_units: Units of the dataset.
 
@@ -22,5 +22,6 @@ def check_coverage(receipts: Mapping[int, UnitReceipt], arm: str, *, num_rows: i
     covered = sum(receipt.num_rows for receipt in receipts.values())
     if missing or covered != num_rows:
         raise RunError(
-            f"arm '{arm}': {covered} of {num_rows} rows are in the ledger, units {missing[:5]} are missing; run again"
+            f"arm '{arm}': {covered} of {num_rows} rows are in the ledger; missing units: {missing[:5]}; run the same "
+            "command again"
         )

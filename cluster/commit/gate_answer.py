@@ -1,4 +1,4 @@
-"""The gate's one answer about a run, out of the decisions about its arms: promote, hold or reject, and the winner."""
+"""The gate's answer about a whole run: promote, hold or reject, and the winner, from the decisions about its arms."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -7,11 +7,11 @@ from assay.cluster.commit.gate_review import GateReview, as_rows
 
 
 def gate_answer(review: GateReview, *, arm: str | None = None) -> dict[str, Any]:
-    """The answer about a run with all that it rests on, as plain JSON values.
+    """The answer about a run and what it is based on, as plain JSON values.
 
     Args:
         review: The review of the run.
-        arm: The one arm that is asked about; None: all.
+        arm: The only arm to consider; None: all arms.
     """
     decisions = [row for row in as_rows(review.decisions) if arm in (None, row["arm"])]
     analysis = review.analysis
@@ -34,7 +34,7 @@ def gate_answer(review: GateReview, *, arm: str | None = None) -> dict[str, Any]
 def run_decision(decisions: Sequence[Mapping[str, Any]]) -> str:
     """The decision about a run: promote if any arm is promoted, reject if every arm is rejected, else hold.
 
-    The A/A arm, the control once more, is no candidate and does not count.
+    The A/A arm (the control under another name) is not a candidate and does not count.
 
     Args:
         decisions: Rows of the table `decisions`.
@@ -46,5 +46,5 @@ def run_decision(decisions: Sequence[Mapping[str, Any]]) -> str:
 
 
 def winner(decisions: Sequence[Mapping[str, Any]]) -> dict[str, str] | None:
-    """The arm that won among the promoted ones, and by what; None if none is promoted."""
+    """The winner among the promoted arms and what decided it; None if no arm is promoted."""
     return next(({"arm": row["arm"], "won_by": row["won_by"]} for row in decisions if row["won_by"]), None)

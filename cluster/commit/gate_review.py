@@ -1,4 +1,4 @@
-"""The gate's review of a run: its recorded analysis and all that its ledger knows by now, into decisions about its arms."""
+"""The gate's review of a run: decides about its arms from its recorded analysis and the evidence in the ledger."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -6,7 +6,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from assay.cluster.commit import arm_status
-from assay.cluster.cost.budget import SPENT, BudgetCheck
+from assay.cluster.cost.budget import EXHAUSTED, BudgetCheck
 from assay.cluster.prepare import dataset_findings
 from assay.cluster.prepare.dataset_findings import DatasetFindings, FindingSummary
 from assay.evaluator.ledger import reader, version_log
@@ -26,7 +26,7 @@ Row = Mapping[str, Any]
 
 @dataclass(frozen=True)
 class EvidenceTables:
-    """Rows of the ledger's tables of a run that the gate's evidence is made from, under the tables' names."""
+    """Rows of a run's tables in the ledger that the gate's evidence comes from; attributes are the tables' names."""
 
     arms: Sequence[Row]
     metrics: Sequence[Row]
@@ -40,10 +40,10 @@ class GateReview:
     Attributes:
         run: The run.
         policy: The policy that decided.
-        is_recorded: Whether it is the one that was recorded before the scores.
+        is_recorded: Whether it is the policy that was recorded before the first unit.
         analysis: The recorded analysis.
-        decisions: One an arm.
-        findings: What is known of the run's dataset.
+        decisions: One per arm.
+        findings: Findings about the run's dataset.
     """
 
     run: Run
@@ -55,17 +55,17 @@ class GateReview:
 
 
 def review_run(store: Store, run_id: str, *, policy: Policy | None = None) -> GateReview:
-    """Reviews a committed run by what the ledger knows now: a verification or a finding may have come since the run.
+    """Reviews a committed run with today's evidence: verifications and findings may have been added since the run.
 
     Args:
-        store: The ledger's store.
+        store: The ledger.
         run_id: The run.
-        policy: Another policy than the recorded one; it may hold or reject, and promotes nothing.
+        policy: A policy to use instead of the recorded one; it can hold or reject but never promote.
 
     Raises:
         LedgerError: The run is unknown or not committed.
-        DamageError: A file of it, or the log, was changed.
-        InvalidInput: The policy speaks of metrics that the run has not.
+        DamageError: One of its files, or the log, was changed.
+        InvalidInput: The policy names metrics that the run does not have.
     """
     files = reader.committed_files(store, run_id)
     run = reader.read_run(store, run_id)
@@ -103,22 +103,22 @@ def evidence_of(
     findings: DatasetFindings,
     repetition: Repetition | None = None,
 ) -> Evidence:
-    """What the gate knows of a run beside its analysis.
+    """The evidence for the gate in addition to the analysis.
 
     Args:
         run: The run.
         tables: Rows of its tables.
-        policy: What promotes.
-        budget: Whether the run kept its budget.
-        findings: What is known of its dataset.
-        repetition: What came of scoring the run again; None: nobody has.
+        policy: The policy that decides.
+        budget: Whether the run stayed within its budget.
+        findings: Findings about its dataset.
+        repetition: The result of the run's verification; None: it was never verified.
     """
     failed, eliminated = arm_status.left_out(tables.arms)
     by_arm: dict[str, dict[str, float | None]] = {}
     for row in tables.metrics:
         by_arm.setdefault(row["arm"], {})[row["metric"]] = row["value"]
     num_rows = next((row["num_rows"] for row in tables.arms if row["status"] == "complete"), 0)
-    stale = f" (as known when the run was opened: {findings.problem})" if findings.problem else ""
+    stale = f" (findings as of the run's opening: {findings.problem})" if findings.problem else ""
     return Evidence(
         dataset=f"{run.experiment.dataset.rpartition('/')[2]}, {num_rows:,} rows, {run.dataset_digest}{stale}",
         dataset_location=run.experiment.dataset,
@@ -142,7 +142,7 @@ def _outcome(finding: FindingSummary | None) -> CheckOutcome:
 
 
 def noise_floors(arms: Sequence[Row]) -> dict[str, float]:
-    """What the batch size alone can do to an arm's primary metric: nothing where rows were scored one by one."""
+    """Per complete arm, how much the batch size can change its primary metric: 0 if rows were scored one by one."""
     floors = {}
     for row in arms:
         if row["status"] == "complete":
@@ -152,27 +152,27 @@ def noise_floors(arms: Sequence[Row]) -> dict[str, float]:
 
 
 def _cost(row: Row) -> ArmCost:
-    """What the arm has cost: what was taken over from other runs, as much as there. What is 0 was not counted."""
+    """What the arm has cost, reused units at what they cost originally. A cost of 0 counts as unknown."""
 
-    def of(name: str) -> float | None:
+    def total(name: str) -> float | None:
         return row[name] + row[f"reused_{name}"] or None
 
-    return ArmCost(price=of("price"), gpu_s=of("gpu_s"), cpu_s=of("cpu_s"))
+    return ArmCost(price=total("price"), gpu_s=total("gpu_s"), cpu_s=total("cpu_s"))
 
 
 def budget_of(run: Run, arms: Sequence[Row], spent: Spent) -> CheckOutcome:
-    """Whether a run kept the budget that it was finished under."""
+    """Whether a run stayed within the budget that it had at its commit."""
     experiment = run.experiment
     if experiment.budget is None and experiment.project_budget is None:
         return CheckOutcome(None, "no budget was set")
-    stopped = [row["reason"] for row in arms if row["status"] == "stopped" and SPENT in row["reason"]]
+    stopped = [row["reason"] for row in arms if row["status"] == "stopped" and EXHAUSTED in row["reason"]]
     budget_check = BudgetCheck(experiment.budget, experiment.project or "", experiment.project_budget)
-    over = stopped[0] if stopped else budget_check.exceeded(spent)
-    return CheckOutcome(not over, over or "the budget was kept")
+    exceeded = stopped[0] if stopped else budget_check.exceeded(spent)
+    return CheckOutcome(not exceeded, exceeded or "the run stayed within its budget")
 
 
 def as_rows(decisions: Sequence[Decision]) -> list[dict[str, Any]]:
-    """The rows of the table `decisions`."""
+    """Decisions as rows of the table `decisions`."""
     return [
         {**asdict(each), "reasons": list(each.reasons), "questions": [asdict(question) for question in each.questions]}
         for each in decisions

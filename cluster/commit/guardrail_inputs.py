@@ -1,4 +1,4 @@
-"""What a plan compares, from the ledger: the primary metric's scores, and what was measured for every guardrail."""
+"""Reads from the ledger what a plan compares: the primary metric's scores and the measurements of every guardrail."""
 
 from collections.abc import Container, Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -24,17 +24,17 @@ from assay.stats.guardrails.segments_check import SegmentsCheck
 from assay.stats.samples.samples import Samples
 
 SIZES = ("weights_bytes", "num_parameters", "peak_memory_bytes")
-"""Columns of the arms table that say how large an arm is."""
+"""Columns of the arms table with an arm's size."""
 Row = Mapping[str, Any]
 
 
 @dataclass(frozen=True, eq=False)
 class ArmMeasurements:
-    """What a run has measured of its arms beside scores.
+    """What a run has measured about its arms in addition to scores.
 
     Attributes:
-        latency: Rows of the ledger's table.
-        arms: Rows of the ledger's table.
+        latency: Rows of the table `latency`.
+        arms: Rows of the table `arms`.
     """
 
     latency: Sequence[Row]
@@ -50,19 +50,27 @@ def planned_samples(
     *,
     without: Container[str],
 ) -> tuple[Samples, tuple[GuardrailCheck, ...]]:
-    """The primary metric and the guardrails of a plan, of every arm but those left out.
+    """The primary metric's samples and the guardrail checks of a plan.
+
+    Args:
+        store: The ledger.
+        files: The run's files.
+        run: The run.
+        plan: The plan, which need not be the recorded one.
+        measured: Latencies and sizes of the arms.
+        without: Arms to leave out.
 
     Raises:
-        RunError: An arm's rows are not the rows of the others.
+        RunError: The arms do not have the same rows.
     """
-    of_run = _OfRun(store, files, run, plan, measured, without)
-    primary = of_run.samples(plan.metric or run.experiment.suite.primary.name)
-    made = (of_run.guardrail(rule) for rule in plan.guardrails)
-    return primary, tuple(guardrail for guardrail in made if guardrail is not None)
+    inputs = _PlanInputs(store, files, run, plan, measured, without)
+    primary = inputs.samples(plan.metric or run.experiment.suite.primary.name)
+    checks = (inputs.guardrail(rule) for rule in plan.guardrails)
+    return primary, tuple(check for check in checks if check is not None)
 
 
 @dataclass(frozen=True, eq=False)
-class _OfRun:
+class _PlanInputs:
     store: Store
     files: Sequence[LedgerFile]
     run: Run
@@ -79,7 +87,7 @@ class _OfRun:
         return samples_of(self.store, self.files, self.run, metric, columns=self.plan.columns, arms=self.arms)
 
     def guardrail(self, rule: Rule) -> GuardrailCheck | None:
-        """The guardrail with what it needs; None for the one that needs the primary metric alone."""
+        """The check of a guardrail with its inputs; None for `suspicious_improvement`, which needs none of its own."""
         match rule.kind:
             case "metric":
                 return self._metric(rule.metric, rule)
@@ -114,15 +122,15 @@ class _OfRun:
         return Groups(column, self._rows(self.arms[0], [name])[name].to_numpy(), minimum_rows)
 
     def _selected(self, rule: Any) -> Samples:
-        """1 where an arm predicts the class, on the rows of the primary metric."""
-        like = self.samples(self.plan.metric or self.run.experiment.suite.primary.name)
-        predicted = [self._rows(arm, ["prediction"])["prediction"].to_numpy() for arm in like.arms]
+        """Rows x arms: whether the arm predicts the positive class, on the rows of the primary metric."""
+        primary = self.samples(self.plan.metric or self.run.experiment.suite.primary.name)
+        predicted = [self._rows(arm, ["prediction"])["prediction"].to_numpy() for arm in primary.arms]
         selected_RA = np.stack([values_R == rule.positive for values_R in predicted], axis=1)
-        return Samples(like.arms, selected_RA, like.row_ids, clusters_R=like.clusters_R)
+        return Samples(primary.arms, selected_RA, primary.row_ids, clusters_R=primary.clusters_R)
 
 
 def latency_rows(arm: str, receipts: Iterable[UnitReceipt]) -> list[dict[str, Any]]:
-    """Rows of the latency table: the batches that slots have timed of one arm, as its units tell."""
+    """One arm's rows of the table `latency`: the batches that slots have timed, from its units' receipts."""
     rows: list[dict[str, Any]] = []
     for receipt in receipts:
         times = receipt.facts.get("latency")
@@ -137,12 +145,12 @@ def latency_rows(arm: str, receipts: Iterable[UnitReceipt]) -> list[dict[str, An
 
 
 def pairs_s(rows: Iterable[Row]) -> dict[str, np.ndarray]:
-    """Per arm, batches x (control, arm): seconds."""
-    found: dict[str, list[tuple[float, float]]] = {}
+    """Per arm, an array of seconds, batches x (control, arm)."""
+    pairs_by_arm: dict[str, list[tuple[float, float]]] = {}
     for row in rows:
         if row["arm_s"] is not None:
-            found.setdefault(row["arm"], []).append((row["control_s"], row["arm_s"]))
-    return {arm: np.array(pairs) for arm, pairs in found.items()}
+            pairs_by_arm.setdefault(row["arm"], []).append((row["control_s"], row["arm_s"]))
+    return {arm: np.array(pairs) for arm, pairs in pairs_by_arm.items()}
 
 
 def _problems(rows: Iterable[Row]) -> dict[str, str]:

@@ -1,4 +1,4 @@
-"""Samples straight from the ledger: what the statistics need of one metric, on identical rows of every arm."""
+"""Reads the samples of one metric from the ledger, on identical rows of every arm, for the statistics."""
 
 from collections.abc import Sequence
 from typing import Literal
@@ -35,10 +35,18 @@ def samples_of(
     columns: PlanColumns,
     arms: Sequence[str],
 ) -> Samples:
-    """The scores of one metric, rows x arms; of a corpus metric its pseudo-values.
+    """The scores of one metric, rows x arms; for a corpus metric, its pseudo-values.
+
+    Args:
+        store: The ledger.
+        files: The run's files.
+        run: The run.
+        metric: The metric.
+        columns: The plan's segment and cluster columns.
+        arms: The arms, all complete.
 
     Raises:
-        RunError: An arm's rows are not the rows of the others.
+        RunError: The arms do not have the same rows, or scores of a binary metric are not 0 or 1.
     """
     groups = {
         "segments": SEGMENT_COLUMN_PREFIX + columns.segment if columns.segment else None,
@@ -49,12 +57,12 @@ def samples_of(
     kept = [name for name in shared if name != "row_id" and (name != "label" or metric.row_measure is None)]
     pieces: list[pa.Table] = []
     of_arms: list[list[pa.Table]] = [[] for _ in arms]
-    # Scores are the largest thing in memory. Beside them stand no more than two files, of two arms for the same rows.
+    # The scores take most of the memory. In addition, at most two score files are in memory at a time.
     num_rows = _num_rows(files, run, arms)
     are_bits = metric.is_binary and run.experiment.suite.repeats == 1
-    kind = np.bool_ if are_bits else np.float64
-    scores_RA = np.empty((num_rows, len(arms)), kind) if metric.row_measure is not None else None
-    streams = [reader.score_tables(store, files, arm, [*shared, *_read(metric)]) for arm in arms]
+    dtype = np.bool_ if are_bits else np.float64
+    scores_RA = np.empty((num_rows, len(arms)), dtype) if metric.row_measure is not None else None
+    streams = [reader.score_tables(store, files, arm, [*shared, *_columns_of(metric)]) for arm in arms]
     stop = 0
     for first in streams[0]:
         rows = first.select(shared)
@@ -63,9 +71,9 @@ def samples_of(
         for index, arm in enumerate(arms):
             table = first if index == 0 else next(streams[index])
             if not table.select(shared).equals(rows):
-                raise _other_rows(run, arm, arms)
+                raise _rows_differ(run, arm, arms)
             if scores_RA is None:
-                of_arms[index].append(table.select(_read(metric)))
+                of_arms[index].append(table.select(_columns_of(metric)))
             else:
                 scores_R = table[SCORE_COLUMN_PREFIX + metric.name].to_numpy()
                 scores_RA[start:stop, index] = scores_R
@@ -78,35 +86,36 @@ def samples_of(
     }
     row_ids = rows["row_index"].to_numpy()
     if scores_RA is not None:
-        found = scores_RA
+        statistic = scores_RA
     elif metric.of_queries:
-        found = _query_scores(metric, rows, [pa.concat_tables(each) for each in of_arms])
+        statistic = _query_scores(metric, rows, [pa.concat_tables(each) for each in of_arms])
     else:
         threshold = arm_metrics.threshold(run, files, store, metric)
-        found = _answers(metric, run, rows["label"].to_numpy(), [pa.concat_tables(each) for each in of_arms], threshold)
-    if isinstance(found, np.ndarray):
-        return Samples(tuple(arms), found, row_ids, **grouping, num_repeats=run.experiment.suite.repeats)
-    if isinstance(found, str):
+        tables = [pa.concat_tables(each) for each in of_arms]
+        statistic = _statistic(metric, run, rows["label"].to_numpy(), tables, threshold)
+    if isinstance(statistic, np.ndarray):
+        return Samples(tuple(arms), statistic, row_ids, **grouping, num_repeats=run.experiment.suite.repeats)
+    if isinstance(statistic, str):  # the reason why the metric is undefined
         nothing_RA = np.full((len(row_ids), len(arms)), np.nan)
-        return Samples(tuple(arms), nothing_RA, row_ids, **grouping, corpus="unbounded", undefined=found)
-    return corpus_samples(found, arms=arms, row_ids=row_ids, **grouping)
+        return Samples(tuple(arms), nothing_RA, row_ids, **grouping, corpus="unbounded", undefined=statistic)
+    return corpus_samples(statistic, arms=arms, row_ids=row_ids, **grouping)
 
 
 def _num_rows(files: Sequence[LedgerFile], run: Run, arms: Sequence[str]) -> int:
-    """How many rows every arm has, in as many files, each as long as that of the other arms."""
+    """The number of rows of every arm, checked to be the same file by file."""
     lengths = [[file.num_rows for file in reader.score_files(files, arm)] for arm in arms]
-    for arm, found in zip(arms, lengths, strict=True):
-        if found != lengths[0]:
-            raise _other_rows(run, arm, arms)
+    for arm, lengths_of_arm in zip(arms, lengths, strict=True):
+        if lengths_of_arm != lengths[0]:
+            raise _rows_differ(run, arm, arms)
     return sum(lengths[0])
 
 
-def _other_rows(run: Run, arm: str, arms: Sequence[str]) -> RunError:
-    return RunError(f"run '{run.run_id}': the rows of arm '{arm}' are not those of arm '{arms[0]}'")
+def _rows_differ(run: Run, arm: str, arms: Sequence[str]) -> RunError:
+    return RunError(f"run '{run.run_id}': arm '{arm}' does not have the same rows as arm '{arms[0]}'")
 
 
-def _read(metric: Metric) -> list[str]:
-    """The columns that a metric is made of, beside the label."""
+def _columns_of(metric: Metric) -> list[str]:
+    """The score columns that a metric is computed from, in addition to the label."""
     if metric.row_measure is not None:
         return [SCORE_COLUMN_PREFIX + metric.name]
     if metric.measure == "calibration_error":
@@ -114,10 +123,10 @@ def _read(metric: Metric) -> list[str]:
     return ["probabilities" if metric.of_probabilities else "prediction"]
 
 
-def _answers(
+def _statistic(
     metric: Metric, run: Run, labels_R: np.ndarray, of_arms: Sequence[pa.Table], threshold: CorpusValue
 ) -> np.ndarray | CorpusStatistic | str:
-    """Scores of rows, or what the arms answered, or in words why there is no metric."""
+    """Row scores, or the inputs of a corpus metric, or the reason why the metric is undefined."""
     if threshold.reason:
         return threshold.reason
     match metric.measure:
@@ -151,7 +160,7 @@ def _answers(
     classes = run.label.classes or tuple(range(int(max(labels_R.max(), predictions_RA.max())) + 1))
     if metric.of_two_classes and not run.label.classes:
         if len(classes) > 2:
-            return f"{metric.measure} tells class 1 from 0; found {classes[-1]}"
+            return f"{metric.measure} needs two classes, 0 and 1; the labels or predictions contain {classes[-1]}"
         classes = (0, 1)
     assert metric.measure in CLASS_METRICS
     order = {name: number for number, name in enumerate(classes)}
@@ -161,15 +170,15 @@ def _answers(
 
 def _query_scores(metric: Metric, rows: pa.Table, of_arms: Sequence[pa.Table]) -> QueryScores | str:
     if "cluster" not in rows.column_names:
-        return f"'{metric.name}' is compared query by query: plan.columns.cluster must name the queries' column"
+        return f"'{metric.name}' is compared query by query: plan.columns.cluster must name the query column"
     labels_R, names_R = rows["label"].to_numpy(), rows["cluster"].to_numpy()
     columns, query_R = [], np.empty(0, dtype=np.int64)
     for table in of_arms:
-        found = ranking.queries(metric, table["prediction"].to_numpy(), labels_R, names_R)
-        if isinstance(found, str):
-            return found
-        query_R = found.query_R
-        columns.append(found.scores_Q[query_R])
+        queries = ranking.queries(metric, table["prediction"].to_numpy(), labels_R, names_R)
+        if isinstance(queries, str):
+            return queries
+        query_R = queries.query_R
+        columns.append(queries.scores_Q[query_R])
     return QueryScores(_stacked(columns), query_R)
 
 
@@ -179,7 +188,7 @@ def _ranked(
     scores_ARK = [list_columns.matrix(table["probabilities"]) for table in of_arms]
     widths = {scores_RK.shape[1] for scores_RK in scores_ARK}
     if len(widths) > 1:
-        return f"the arms answer with different numbers of classes: {sorted(widths)}"
+        return f"the arms predict different numbers of classes: {sorted(widths)}"
     width = widths.pop()
     names = run.label.classes or tuple(range(width))
     columns = [1] if width == 2 else range(width)

@@ -1,4 +1,4 @@
-"""Digests of scores: of one arm from its units, of a run from its arms."""
+"""Scores digests: of an arm from the digests of its units, of a run from the digests of its arms."""
 
 import json
 from collections.abc import Iterable, Mapping
@@ -9,15 +9,19 @@ from assay.evaluator.ledger.receipt import UnitReceipt
 
 
 def arm_scores_digest(receipts: Iterable[UnitReceipt]) -> str:
-    """One digest of all scores of an arm: of its units' digests, which are given in row order."""
+    """The digest of all scores of an arm, from the digests of its units.
+
+    Args:
+        receipts: The receipts of all its units, in row order.
+    """
     return fingerprint.sha256_digest(json.dumps([receipt.scores_digest for receipt in receipts]).encode())
 
 
 def run_scores_digest(arms: Iterable[Mapping[str, Any]]) -> str:
-    """One digest of all scores of a run: of the complete arms' digests, by name.
+    """The digest of all scores of a run, from the digests of its complete arms in the order of their names.
 
     Args:
-        arms: Rows of the table of that name.
+        arms: Rows of the table `arms`.
     """
     digests = sorted((row["arm"], row["scores_digest"]) for row in arms if row["status"] == "complete")
     return fingerprint.sha256_digest(json.dumps(digests).encode())

@@ -1,1 +1,1 @@
-"""What slots cost, what budgets allow, what each arm has cost."""
+"""What slots and arms cost, and what budgets allow."""

@@ -1,4 +1,4 @@
-"""What each arm's scores have cost: the time that its units kept slots, priced by what those slots held."""
+"""What each arm's scores have cost: the slot time of its units, at the price of what those slots reserved."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
@@ -11,35 +11,35 @@ from assay.manifests.spent import Spent
 
 
 def arm_cost(receipts: Iterable[UnitReceipt], prices: Prices) -> dict[str, float]:
-    """What one arm has cost, as its row of the arms table says it.
+    """What one arm has cost, as columns of the arms table.
 
-    Failed tries, the starts of slots and their waits are no arm's: the spending table has them in the run's total.
+    Failed attempts and the start-up and idle time of slots are not charged to arms; the table `spending` has them in
+    the run's total.
 
     Args:
-        receipts: Of the arm's units that are in the ledger.
-        prices: What slots cost an hour.
+        receipts: Receipts of the arm's units in the ledger.
+        prices: What resources cost per hour.
 
     Returns:
-        slot_s, cpu_s, gpu_s, price: of units that were evaluated for this run: seconds of slots, of the CPU cores
-        and GPUs that they reserved, and the price of that. cpu_used_s: CPU seconds that they have used. bytes_fetched:
-        bytes of shards that their processes have read. num_rows_evaluated: their rows. reused_slot_s, reused_cpu_s,
-        reused_gpu_s, reused_price: what the units that were reused had cost in the runs that evaluated them, at
-        this experiment's prices.
+        slot_s, cpu_s, gpu_s, price: for units evaluated in this run, slot-seconds, the seconds of CPU cores and GPUs
+        that they reserved, and their price. cpu_used_s: CPU seconds that they used. bytes_fetched: bytes of shards
+        that their processes read. num_rows_evaluated: their rows. reused_slot_s, reused_cpu_s, reused_gpu_s,
+        reused_price: what reused units had cost in the runs that evaluated them, at this experiment's prices.
     """
-    ours, theirs = Spent(), Spent()
+    evaluated, reused = Spent(), Spent()
     num_rows, bytes_fetched, cpu_used_s = 0, 0, 0.0
     for receipt in receipts:
         facts = receipt.facts
         if receipt.is_reused:
-            theirs += _unit_cost(facts, facts.get("reused_slot_s", 0.0), prices)
+            reused += _unit_cost(facts, facts.get("reused_slot_s", 0.0), prices)
             continue
-        ours += _unit_cost(facts, receipt.slot_s, prices)
+        evaluated += _unit_cost(facts, receipt.slot_s, prices)
         num_rows += receipt.num_rows
         bytes_fetched += facts.get("bytes_fetched", 0)
         cpu_used_s += sum(facts.get(name, 0.0) for name in ("load_cpu_s", "cpu_s", "write_cpu_s"))
     return {
-        **ours.model_dump(),
-        **{f"reused_{name}": value for name, value in theirs.model_dump().items()},
+        **evaluated.model_dump(),
+        **{f"reused_{name}": value for name, value in reused.model_dump().items()},
         "cpu_used_s": cpu_used_s,
         "bytes_fetched": bytes_fetched,
         "num_rows_evaluated": num_rows,
@@ -49,47 +49,46 @@ def arm_cost(receipts: Iterable[UnitReceipt], prices: Prices) -> dict[str, float
 def compared(
     arms: Sequence[Mapping[str, Any]], comparisons: Sequence[Mapping[str, Any]], *, control: str, direction: str
 ) -> dict[str, Any]:
-    """What arms cost beside the control, and for each point that they are better.
+    """What arms cost compared with the control, and per point of improvement.
 
-    An arm's cost is that of all its scores, whoever has evaluated them first, so that an arm that was reused from
-    another run is no cheaper than it was there.
+    An arm's cost includes its reused units at what they cost originally, so reuse does not make an arm look cheaper.
 
     Args:
         arms: The rows of the arms table.
-        comparisons: Those of the planned analysis, of the primary metric.
+        comparisons: The rows of the planned comparisons, on the primary metric.
         control: The control's name.
         direction: Whether `higher` or `lower` is better.
 
     Returns:
-        unit: `price` where prices are given, else `slot_s`. arms: per arm its cost in that unit, the ratio to the
-        control's, its improvement of the primary metric in points, and its cost per point; null where the arm is
-        not whole or no better.
+        unit: `price` if the experiment gives prices, otherwise `slot_s`. arms: per arm, its cost in that unit, the
+        ratio to the control's cost, its improvement of the primary metric in points, and its cost per point. The
+        ratio is None unless both arms are complete, the cost per point unless the arm is complete and better.
     """
-    unit = "price" if any(_whole_cost(row, "price") for row in arms) else "slot_s"
-    costs = {row["arm"]: _whole_cost(row, unit) for row in arms}
-    whole = {row["arm"] for row in arms if row["status"] == "complete"}
-    better = {
+    unit = "price" if any(_total_cost(row, "price") for row in arms) else "slot_s"
+    costs = {row["arm"]: _total_cost(row, unit) for row in arms}
+    complete = {row["arm"] for row in arms if row["status"] == "complete"}
+    improvements = {
         row["arm"]: row["estimate"] if direction == "higher" else -row["estimate"]
         for row in comparisons
         if row["reference"] == control and row["estimate"] is not None
     }
-    found = []
+    compared_arms = []
     for arm, spent in costs.items():
-        points = better[arm] / POINT if arm in better else None
-        is_comparable = arm in whole and control in whole
-        found.append(
+        points = improvements[arm] / POINT if arm in improvements else None
+        is_comparable = arm in complete and control in complete
+        compared_arms.append(
             {
                 "arm": arm,
                 "cost": spent,
                 "ratio_to_control": spent / costs[control] if is_comparable and costs[control] else None,
                 "points": points,
-                "cost_per_point": spent / points if arm in whole and points is not None and points > 0 else None,
+                "cost_per_point": spent / points if arm in complete and points is not None and points > 0 else None,
             }
         )
-    return {"unit": unit, "control": control, "arms": found}
+    return {"unit": unit, "control": control, "arms": compared_arms}
 
 
-def _whole_cost(arm: Mapping[str, Any], unit: str) -> float:
+def _total_cost(arm: Mapping[str, Any], unit: str) -> float:
     return arm[unit] + arm[f"reused_{unit}"]
 
 

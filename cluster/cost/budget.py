@@ -1,4 +1,4 @@
-"""What budgets allow: whether a run, with what other runs of its project have cost, has reached a bound."""
+"""Checks a run's cost against its own budget and, together with other runs, against its project's budget."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -9,18 +9,18 @@ from assay.manifests.spent import Spent
 
 _HOUR_S = 3600.0
 
-SPENT = "is spent"
-"""What the reason says of the budget that has stopped a run."""
+EXHAUSTED = "exhausted:"
+"""Part of the reason if a budget has stopped a run."""
 
 
 @dataclass(frozen=True)
 class BudgetCheck:
-    """What a run may spend: no more than its own budget, nor than other runs leave of its project's.
+    """The budgets that bound a run: its own, and what other runs leave of its project's.
 
     Attributes:
-        budget: The run's.
-        project: The project's name; empty if it has none.
-        project_budget: The project's.
+        budget: The run's budget; None: no limit.
+        project: The project's name; empty if the run has no project.
+        project_budget: The project's budget; None: no limit.
         elsewhere: What other runs of the project have cost.
     """
 
@@ -30,40 +30,42 @@ class BudgetCheck:
     elsewhere: Spent = field(default_factory=Spent)
 
     def exceeded(self, spent: Spent) -> str:
-        """Which bound a run that has cost so much has reached, in words; empty if none."""
-        return next((bound.message(SPENT) for bound in self._bounds(spent) if bound.spent >= bound.most), "")
+        """A message about the first bound that a run with this cost has reached; empty if there is none."""
+        return next(
+            (f"{bound.budget} {EXHAUSTED} {bound}" for bound in self._bounds(spent) if bound.spent >= bound.limit), ""
+        )
 
     def warnings(self, spent: Spent) -> dict[str, str]:
-        """The bounds whose soft part a run that has cost so much has reached, by field, in words."""
+        """Messages about the bounds whose warning threshold a run with this cost has passed, by the bound's field."""
         return {
-            bound.field: bound.message(f"is {100 * bound.spent / bound.most:.0f} % spent")
+            bound.field: f"{100 * bound.spent / bound.limit:.0f} % of the {bound.budget} is spent: {bound}"
             for bound in self._bounds(spent)
-            if bound.warn_at < 1 and bound.spent >= bound.warn_at * bound.most
+            if bound.warn_at < 1 and bound.spent >= bound.warn_at * bound.limit
         }
 
     def _bounds(self, spent: Spent) -> Iterator["_Bound"]:
-        project = f"the budget of project '{self.project}'"
-        for what, name, budget, cost in (
-            ("the budget", "budget", self.budget, spent),
+        project = f"budget of project '{self.project}'"
+        for description, name, budget, cost in (
+            ("budget", "budget", self.budget, spent),
             (project, "project_budget", self.project_budget, spent + self.elsewhere),
         ):
             if budget is None:
                 continue
-            for unit, most, amount in (
+            for unit, limit, amount in (
                 ("slot_hours", budget.slot_hours, cost.slot_s / _HOUR_S),
                 ("gpu_hours", budget.gpu_hours, cost.gpu_s / _HOUR_S),
                 ("price", budget.price, cost.price),
             ):
-                if most is not None:
-                    yield _Bound(what, f"{name}.{unit}", most, amount, budget.warn_at)
+                if limit is not None:
+                    yield _Bound(description, f"{name}.{unit}", limit, amount, budget.warn_at)
 
 
 class _Bound(NamedTuple):
-    what: str
+    budget: str
     field: str
-    most: float
+    limit: float
     spent: float
     warn_at: float
 
-    def message(self, state: str) -> str:
-        return f"{self.what} {state}: {self.field} is {self.most:g}, and {self.spent:.4g} is gone"
+    def __str__(self) -> str:
+        return f"{self.field} is {self.limit:g}, spent {self.spent:.4g}"

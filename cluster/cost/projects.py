@@ -1,4 +1,4 @@
-"""What a run and the others of its project have cost, as far as their drivers could tell, and what they may spend."""
+"""What a run and the other runs of its project have cost, as far as their drivers recorded it, and may still spend."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 
@@ -13,11 +13,11 @@ from assay.manifests.spent import Spent
 
 
 def budget_check(store: Store, run: Run, *, runs: Sequence[OpenedRun]) -> BudgetCheck:
-    """What a run may spend, with what other runs of its project have cost.
+    """The budgets of a run and its project, with what other runs of the project have cost.
 
     Args:
         store: The ledger.
-        run: The run that shall begin, or go on.
+        run: The run that is about to start or resume.
         runs: The ledger's runs.
     """
     experiment = run.experiment
@@ -30,18 +30,18 @@ def budget_check(store: Store, run: Run, *, runs: Sequence[OpenedRun]) -> Budget
 
 
 def spent_before(store: Store, run: Run) -> Spent:
-    """What a run has cost by its last driver's progress, or, if none is recorded yet, the run that it supersedes."""
+    """What a run's earlier drivers have cost, from its recorded progress or else that of the run that it supersedes."""
     return _first_recorded(store, (run.run_id, run.supersedes))
 
 
 def spent_elsewhere(store: Store, run: Run, *, runs: Sequence[OpenedRun]) -> Spent:
-    """What other runs of a run's project have cost: committed, stopped, failed, or still going on.
+    """What other runs of a run's project have cost, whether committed, stopped, failed or still running.
 
-    A run that repeats another one in part has recorded the cost of both, so only the last of such a chain counts.
+    The recorded cost of a run includes that of the run that it supersedes, so only the last of such a chain counts.
 
     Args:
         store: The ledger.
-        run: The run that shall begin, or go on.
+        run: The run that is about to start or resume.
         runs: The ledger's runs.
     """
     project = run.experiment.project
@@ -57,15 +57,15 @@ def spent_elsewhere(store: Store, run: Run, *, runs: Sequence[OpenedRun]) -> Spe
 
 
 def _recorded_spending(store: Store, run_id: str) -> Spent | None:
-    """What a run has cost by its last driver's progress, the runs included that it supersedes; None: not recorded."""
+    """What a run and the runs that it supersedes have cost, from its recorded progress; None if not recorded."""
     try:
         return Progress.model_validate_json(store.get(progress_key(run_id)).to_pybytes()).spent
-    except (FileNotFoundError, StoreError, OSError, ValueError):  # it informs, and is no evidence
+    except (FileNotFoundError, StoreError, OSError, ValueError):  # progress is information, not evidence
         return None
 
 
 def _first_recorded(store: Store, run_ids: Iterable[str | None]) -> Spent:
-    """What the first of these runs has cost whose progress is recorded; nothing if none is."""
+    """What the first of these runs with recorded progress has cost; zero if there is none."""
     for run_id in run_ids:
         recorded = None if run_id is None else _recorded_spending(store, run_id)
         if recorded is not None:
@@ -74,7 +74,7 @@ def _first_recorded(store: Store, run_ids: Iterable[str | None]) -> Spent:
 
 
 def _superseded_in_turn(run_id: str | None, supersedes: Mapping[str, str | None]) -> Iterator[str]:
-    """A run, the one that it supersedes, the one that this supersedes, and so on."""
+    """Yields a run, the run that it supersedes, the run that this one supersedes, and so on."""
     while run_id is not None:
         yield run_id
         run_id = supersedes.get(run_id)

@@ -1,1 +1,1 @@
-"""The demo: five versions of one small model on real handwritten digits."""
+"""The demo: five arms, four variants of a small model and the control once more, on real handwritten digits."""

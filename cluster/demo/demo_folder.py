@@ -1,4 +1,4 @@
-"""The demo's folder: manifests, weights and rows, ready to be frozen and run."""
+"""The demo's folder: manifests, weights and rows, ready to freeze and run."""
 
 import secrets
 from collections.abc import Iterator
@@ -13,18 +13,18 @@ _FOLDERS = ("variants", "weights")
 
 
 def write_demo(folder: str | Path) -> Path:
-    """Fills a folder with the demo's manifests, weights and rows (`digits.parquet`).
+    """Writes the demo's manifests, weights and rows (`digits.parquet`) to a folder.
 
-    What is already there stays as it is: it may be the user's by now, and a second call changes nothing.
+    Existing files are never overwritten: the user may have edited them.
 
     Args:
-        folder: Made if it is not there.
+        folder: The folder; created if it does not exist.
 
     Returns:
         The path of `experiment.yaml` in it.
 
     Raises:
-        InvalidInput: scikit-learn, which carries the digits, is not installed.
+        InvalidInput: scikit-learn, which provides the digits, is not installed.
     """
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
@@ -35,14 +35,14 @@ def write_demo(folder: str | Path) -> Path:
         target = folder / name
         if not target.exists():
             target.parent.mkdir(exist_ok=True)
-            aside = target.with_name(f".{target.name}.{secrets.token_hex(8)}")
-            aside.write_bytes(packaged.read_bytes())
-            aside.replace(target)
+            temporary = target.with_name(f".{target.name}.{secrets.token_hex(8)}")
+            temporary.write_bytes(packaged.read_bytes())
+            temporary.replace(target)
     return folder / "experiment.yaml"
 
 
 def _packaged() -> Iterator[tuple[str, Traversable]]:
-    """Every file that comes with the package, the experiment last: where it lies, all that it names is there too."""
+    """The package's demo files. The experiment comes last: where it exists, everything it refers to exists too."""
     top = resources.files("assay.cluster.demo")
     for name in _FOLDERS:
         for file in sorted(top.joinpath(name).iterdir(), key=lambda each: each.name):

@@ -1,4 +1,4 @@
-"""The demo's rows: the handwritten digits that scikit-learn carries, cut into training and test."""
+"""The demo's rows: scikit-learn's handwritten digits, split into training and test images."""
 
 import secrets
 from dataclasses import dataclass
@@ -12,22 +12,22 @@ import pyarrow.parquet as pq
 from assay.manifests.errors import InvalidInput
 
 NUM_TRAINING = 697
-"""The first images of the file train the variants; the 1,100 behind them are what the variants are asked.
+"""The first images of the file are for training; the remaining 1,100 are the test set.
 
-One cut and no random draw: neighbouring images often come from one hand, and a hand should be on one side only.
+The split is a single cut, not random: neighbouring images often come from one writer, who should be on one side only.
 """
 
 STROKES = {"round": (0, 6, 8, 9), "straight": (1, 4, 7), "curved": (2, 3, 5)}
-"""The segments: digits by the strokes they are made of."""
+"""The segments: digits grouped by the kind of strokes they consist of."""
 
 
 @dataclass(frozen=True)
 class Digits:
-    """Images and what they show.
+    """Images and their labels.
 
     Attributes:
-        first: The place of the first image in the whole file.
-        images: uint8 of shape (rows, 8, 8); 0 is paper, 16 is ink.
+        first: Index of the first image in the whole file.
+        images: uint8 of shape (rows, 8, 8), from 0 (paper) to 16 (ink).
         labels: int64 of shape (rows,): the digit.
     """
 
@@ -43,7 +43,7 @@ def training() -> Digits:
 
 
 def test() -> Digits:
-    """The images that no variant has seen."""
+    """The images that no variant was trained on."""
     images, labels = _all()
     return Digits(NUM_TRAINING, images[NUM_TRAINING:], labels[NUM_TRAINING:])
 
@@ -51,7 +51,7 @@ def test() -> Digits:
 def write_source(path: Path) -> None:
     """Writes the test images as Parquet: `image_id`, `image` (8 lists of 8 numbers), `digit` and `stroke`.
 
-    The file appears whole or not at all.
+    The file is written atomically.
 
     Raises:
         InvalidInput: scikit-learn is not installed.
@@ -66,9 +66,9 @@ def write_source(path: Path) -> None:
             "stroke": [stroke_of[digit] for digit in digits.labels.tolist()],
         }
     )
-    aside = path.with_name(f".{path.name}.{secrets.token_hex(8)}")
-    pq.write_table(table, aside)
-    aside.replace(path)
+    temporary = path.with_name(f".{path.name}.{secrets.token_hex(8)}")
+    pq.write_table(table, temporary)
+    temporary.replace(path)
 
 
 def _all() -> tuple[np.ndarray, np.ndarray]:
@@ -76,8 +76,8 @@ def _all() -> tuple[np.ndarray, np.ndarray]:
         from sklearn.datasets import load_digits
     except ImportError:
         raise InvalidInput(
-            "the demo's handwritten digits come with scikit-learn, which is not installed",
+            "the demo needs scikit-learn for its handwritten digits, and scikit-learn is not installed",
             remedy="pip install 'assay[demo]'",
         ) from None
-    found: Any = load_digits()
-    return found.images.astype(np.uint8), found.target.astype(np.int64)
+    bunch: Any = load_digits()
+    return bunch.images.astype(np.uint8), bunch.target.astype(np.int64)

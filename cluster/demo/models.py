@@ -1,4 +1,4 @@
-"""The demo's models: entrypoints that variants name. Images come as (rows, 8, 8) with ink from 0 to 16."""
+"""The demo's models: the entrypoints of its variants. Inputs are images (rows, 8, 8) with ink from 0 to 16."""
 
 import torch
 from torch import nn
@@ -9,17 +9,17 @@ _NUM_CLASSES = 10
 
 
 def perceptron(*, hidden: int) -> nn.Module:
-    """One hidden layer."""
+    """Entrypoint: a perceptron with one hidden layer."""
     return Perceptron(hidden)
 
 
 def quantised_perceptron(*, hidden: int) -> nn.Module:
-    """The same with weights of 8 bits."""
+    """Entrypoint: the same perceptron with 8-bit weights."""
     return QuantisedPerceptron(hidden)
 
 
 def convolution(*, channels: int) -> nn.Module:
-    """Two convolutions, which see strokes wherever they lie."""
+    """Entrypoint: two convolutions, which recognise strokes anywhere in the image."""
     return Convolution(channels)
 
 
@@ -38,7 +38,7 @@ class Perceptron(nn.Module):
 
 
 class QuantisedLinear(nn.Module):
-    """A linear layer that stores whole numbers from -127 to 127 and one scale for each output."""
+    """A linear layer with integer weights from -127 to 127 and one scale per output."""
 
     weight: torch.Tensor
     scale: torch.Tensor
@@ -57,7 +57,7 @@ class QuantisedLinear(nn.Module):
 
 
 class QuantisedPerceptron(nn.Module):
-    """The perceptron with quantised layers, under the same names."""
+    """The perceptron with quantised layers of the same names."""
 
     def __init__(self, hidden: int) -> None:
         super().__init__()

@@ -1,1 +1,1 @@
-"""Which unit is done next, and by whom: everything about a running run that needs no Ray."""
+"""Decides which slot scores which unit next, and handles retries, stops and progress. Knows nothing of Ray."""

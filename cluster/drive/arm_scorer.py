@@ -1,4 +1,4 @@
-"""Holds one arm's variant at a time, loaded, probed and timed, and scores units with it. Publishes nothing."""
+"""Loads one arm's variant at a time, probes and times it, and scores units with it. Publishes nothing."""
 
 import time
 from collections.abc import Iterable, Sequence
@@ -35,24 +35,24 @@ _NO_PREPARATION = {"load_s": 0.0, "timing_s": 0.0, "probe_s": 0.0, "load_cpu_s":
 
 
 class ArmScorer:
-    """A run's dataset, device and environment in this process, and the arm that is loaded.
+    """A run's dataset, device and environment in this process, with at most one arm loaded.
 
     Attributes:
         run: The opened run.
         units: The dataset's units.
-        device: What variants run on.
-        environment: The packages and the host.
-        arm: The loaded arm; empty before the first, or if loading failed.
-        weights_digest: The digest of its weights as they are now; None without weights.
-        paired_times: Batches of the arm and the control, timed in turn; None where no guardrail asks for it.
+        device: The device that variants run on.
+        environment: Package versions and the host.
+        arm: The loaded arm; empty before the first load and after a failed one.
+        weights_digest: The digest of its weights as they were read; None if the variant has no weights.
+        paired_times: Times of the arm's and the control's batches, measured in turn; None if no guardrail needs them.
     """
 
     def __init__(self, run: Run, import_paths: Sequence[str]) -> None:
-        """Opens the dataset and sets the process up as the suite says; loads nothing yet.
+        """Opens the dataset and applies the suite's determinism settings to the process; loads no arm yet.
 
         Args:
             run: The opened run.
-            import_paths: Folders that entrypoints may be imported from, beside the installed packages.
+            import_paths: Folders that entrypoints may be imported from, in addition to the installed packages.
         """
         add_import_paths(import_paths)
         self.run = run
@@ -76,19 +76,19 @@ class ArmScorer:
         self._preparation = dict(_NO_PREPARATION)
 
     def prefetch(self, indices: Iterable[int]) -> None:
-        """Begins to fetch the shards of units."""
+        """Starts fetching the shards of these units in the background."""
         for index in indices:
             self._reader.prefetch(self.units[index].first_row, self.units[index].num_rows)
 
     def load(self, arm: str, *, checks_weights: bool = True) -> None:
-        """Loads an arm's variant in place of the one before.
+        """Releases the loaded arm and loads another.
 
         Args:
             arm: The arm's name.
-            checks_weights: Whether weights must be those that the run was opened with.
+            checks_weights: Whether the weights must have the digest that the run recorded.
 
         Raises:
-            VariantError: They are not.
+            VariantError: The weights have changed since the run was opened.
         """
         if self._predictor is not None:
             self._predictor.release()
@@ -101,10 +101,10 @@ class ArmScorer:
         self._add_preparation("load_s", started, cpu_started)
 
     def probe(self, *, times_control: bool = True) -> BatchSizeSensitivity:
-        """How far the loaded arm's scores depend on the batch size; probed once a load.
+        """The batch-size sensitivity of the loaded arm; measured once per load.
 
         Args:
-            times_control: Whether the arm is also timed beside the control, if the plan has a guardrail on latency.
+            times_control: Whether to time the arm against the control as well, if the plan has a latency guardrail.
         """
         assert self._predictor is not None
         if self._sensitivity is None:
@@ -135,16 +135,16 @@ class ArmScorer:
 
     @property
     def accelerator_type(self) -> str:
-        """The accelerator type that the loaded arm asks for; empty: any."""
+        """The accelerator type that the loaded arm requests; empty: any."""
         return self._arms[self.arm].accelerator_type or ""
 
     def take_preparation(self) -> dict[str, float]:
-        """Seconds of loading, timing and probing since this was last asked: the next unit carries them."""
+        """Seconds spent on loading, timing and probing since the last call; they are recorded with the next unit."""
         preparation, self._preparation = self._preparation, dict(_NO_PREPARATION)
         return preparation
 
     def conditions(self) -> dict[str, Any]:
-        """Where and under what scores are made. Ask after a variant is loaded: its code may change flags."""
+        """Host, device class, packages and determinism flags. Call it after loading: a variant's code may change flags."""
         return {
             "host": self.environment.circumstance["host"],
             "cpu": self.environment.circumstance["cpu"],
@@ -154,7 +154,7 @@ class ArmScorer:
         }
 
     def footprint(self) -> dict[str, int | None]:
-        """What the loaded variant takes: bytes of its weights file, parameters, peak memory of the device."""
+        """Size of the loaded variant: bytes of its weights file, number of parameters, peak device memory in bytes."""
         assert self._predictor is not None
         return {
             "weights_bytes": self._weights_bytes,
@@ -164,21 +164,28 @@ class ArmScorer:
 
     @property
     def cache_problem(self) -> str:
-        """Why shards are not shared with the host's other slots; empty if they are."""
+        """Why the host's other slots cannot share this slot's shards; empty if they can."""
         return self._reader.problem
 
     def close(self) -> None:
-        """Gives back what is held beside memory."""
+        """Releases files and locks that the process would otherwise keep."""
         self._reader.close()
 
     def _read_weights(self, arm: str, *, checks_weights: bool) -> tuple[pa.Buffer | None, str | None]:
-        """The arm's weights and their digest; None twice if it has none."""
+        """The arm's weights and their digest; (None, None) if it has no weights."""
         variant = self._arms[arm].variant
-        determinism.apply(self._suite.determinism)  # the code of the arm before may have changed it
+        determinism.apply(self._suite.determinism)  # the previous arm's code may have changed the flags
         weights = read_weights(variant, patient=True)
         digest = None if weights is None else fingerprint.sha256_digest(weights)
         if checks_weights and weights is not None and digest != variant.weights_digest:
-            raise VariantError("the weights are not those that the run was opened with", place=variant.weights or "")
+            raise VariantError(
+                "the weights have changed since the run was opened",
+                place=variant.weights or "",
+                field="weights_digest",
+                value=str(digest),
+                bound=str(variant.weights_digest),
+                remedy="restore the file, or start a new run with the changed weights",
+            )
         return weights, digest
 
     def _loaded(self, arm: str, weights: pa.Buffer | None) -> Predictor:
@@ -188,7 +195,7 @@ class ArmScorer:
         return load(variant, inputs=inputs, weights=weights, device=self.device)
 
     def _timed_in_turn(self) -> PairedTimes | None:
-        """The arm beside the control, loaded for as long as that takes; None where no guardrail asks for it."""
+        """Times the arm against the control, which is loaded for that time only; None if no guardrail needs it."""
         plan = self._suite.plan
         if not plan.num_timed_batches or self.arm == plan.control:
             return None
@@ -207,8 +214,8 @@ class ArmScorer:
             )
         except (DamageError, StoreError):
             raise
-        except Exception as error:  # noqa: BLE001  # either variant's code, or too little memory for both
-            return PairedTimes(reason=f"the arm and the control could not be timed in turn: {one_line(error)}")
+        except Exception as error:  # noqa: BLE001  # raised by a variant's code, or for lack of memory for both
+            return PairedTimes(reason=f"the arm and the control could not be timed together: {one_line(error)}")
         finally:
             if control is not None:
                 control.release()

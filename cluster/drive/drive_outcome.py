@@ -1,4 +1,4 @@
-"""What came of driving a run's units: receipts, arms that failed or were eliminated, events."""
+"""The outcome of driving a run: receipts of published units, failed and eliminated arms, events."""
 
 from dataclasses import dataclass, field
 
@@ -8,15 +8,15 @@ from assay.evaluator.ledger.receipt import UnitReceipt
 
 @dataclass
 class DriveOutcome:
-    """What came of the units of a run.
+    """The outcome of driving a run.
 
     Attributes:
         receipts: Per arm, the receipt of every published unit by index.
         failed: The arms that failed, with the reason.
         eliminated: The arms that were eliminated from the race, with the reason.
-        stopped: Why it ended before everything was done; empty if it did not.
+        stopped: Why the run stopped before all units were done; empty if it did not.
         events: What happened, in order.
-        num_evaluated: Units evaluated now, not found in the ledger.
+        num_evaluated: Units evaluated by this driver, without those that were in the ledger already.
     """
 
     receipts: dict[str, dict[int, UnitReceipt]]

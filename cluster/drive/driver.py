@@ -1,4 +1,7 @@
-"""Asks the schedule what is next, feeds an executor, gathers receipts. Holds no rows, knows no Ray."""
+"""The driver's loop: takes tasks from the schedule, submits them to an executor, collects receipts.
+
+It never holds rows of the dataset, and it does not know Ray.
+"""
 
 import time
 from collections import deque
@@ -27,11 +30,11 @@ class _ReadySlot:
     """A slot that is ready.
 
     Attributes:
-        accelerator_type: What it was asked for with; empty: any.
-        tasks: What it has in hand, the oldest first: that one it works on.
-        since_s: When it began with the oldest.
-        lags: Whether that is so long ago that other slots may do its tasks, too.
-        last_arm: The arm of its last unit: that one is loaded.
+        accelerator_type: The accelerator type that was requested for it; empty: any.
+        tasks: Its tasks in flight, the oldest first; it works on that one.
+        since_s: When it started the oldest task (monotonic clock).
+        lags: Whether it is a straggler: other slots may copy its tasks.
+        last_arm: The arm of its last published unit, which it has loaded.
     """
 
     accelerator_type: str
@@ -42,7 +45,7 @@ class _ReadySlot:
 
 
 class Driver:
-    """Brings every unit of every arm into the ledger, or marks the arm failed or eliminated, until it is asked to stop."""
+    """Has every unit of every arm published, or marks the arm as failed or eliminated, until it is asked to stop."""
 
     def __init__(
         self,
@@ -54,16 +57,16 @@ class Driver:
         budget: BudgetCheck | None = None,
         stop: StopRequest | None = None,
     ) -> None:
-        """Has no work yet.
+        """Sets up the schedule; no work is added until `drive`.
 
         Args:
             run: The opened run.
-            executor: Where the slots live.
-            reporter: Hears of every unit that gets published and of every arm that is lost; knows whether the
+            executor: Runs the slots.
+            reporter: Is notified of every published unit and every failed or eliminated arm; knows whether the
                 submission was cancelled.
-            order: The arms in the order in which they are begun, the control aside, which is first; none: as given.
-            budget: What may be spent; None: whatever it takes.
-            stop: Filled when the run shall stop.
+            order: The order in which arms are started; the control always comes first. Empty: the experiment's order.
+            budget: What the run may spend; None: no limit.
+            stop: Its reason is set once the run should stop.
         """
         experiment = run.experiment
         self._run, self._executor, self._reporter = run, executor, reporter
@@ -72,7 +75,7 @@ class Driver:
         self._warned: set[str] = set()
         self._share = Sharing()
         self._control = experiment.suite.plan.control
-        # A stopped run is nothing without its control.
+        # The control first: without it, a stopped run has nothing to compare with.
         place = {arm: index for index, arm in enumerate(order)}
         arms = sorted(experiment.arms, key=lambda arm: (arm.name != self._control, place.get(arm.name, len(place))))
         self._arms = [arm.name for arm in arms]
@@ -90,15 +93,15 @@ class Driver:
         self._checked_at_s = 0.0
 
     def drive(self, waves: Waves, *, published: Sequence[UnitReceipt], import_paths: tuple[str, ...]) -> DriveOutcome:
-        """Drives wave after wave, for as long as arms are left and nobody stops it.
+        """Runs wave after wave until no arm is left or the run is stopped.
 
         Args:
-            waves: Which units are done before arms are compared: all of them, or those of a race.
-            published: What is in the ledger already: never done again.
-            import_paths: Where entrypoints may be imported from.
+            waves: The units to score before arms are compared: all of them at once, or those of a race's waves.
+            published: Receipts of units that are in the ledger already; they are not scored again.
+            import_paths: Folders that entrypoints may be imported from.
 
         Raises:
-            RunError: The dataset or the ledger is damaged or out of reach; published units stay.
+            RunError: The dataset or the ledger is damaged or unreachable; published units stay.
         """
         outcome, schedule = self._outcome, self._schedule
         for receipt in published:
@@ -136,14 +139,14 @@ class Driver:
             self._reporter.arm_eliminated(arm, reason)
 
     def _work(self, *, is_last: bool) -> None:
-        """Runs until no task is left, or until the control fails, since nothing can be compared without it."""
+        """Runs until no task is left, or until the control fails (nothing can be compared without it)."""
         self._request_slots()
-        # Between waves slots are kept, unless another accelerator type may wait for the room that they take.
+        # Slots are kept between waves, unless slots of another accelerator type may be waiting for their resources.
         gives_back = is_last or self._schedule.num_accelerator_types > 1
         while not self._schedule.finished and self._control not in self._schedule.failed:
             self._fill_slots(gives_back=gives_back)
-            for answer in self._executor.wait(_TICK_S):
-                self._take(answer)
+            for update in self._executor.wait(_TICK_S):
+                self._take(update)
             if time.monotonic() - self._checked_at_s >= _TICK_S:
                 self._checked_at_s = time.monotonic()
                 self._request_slots()
@@ -154,13 +157,13 @@ class Driver:
                     return
 
     def _request_slots(self) -> None:
-        """As many slots of each accelerator type as work or could."""
+        """Requests, per accelerator type, as many slots as have work now or could have."""
         for accelerator_type, num_openings in self._schedule.num_openings().items():
             slots = [slot for slot in self._slots.values() if slot.accelerator_type == accelerator_type]
             self._executor.want(accelerator_type, sum(bool(slot.tasks) for slot in slots) + num_openings)
 
     def _fill_slots(self, *, gives_back: bool) -> None:
-        """Gives every slot one task before any gets its second, so that no slot starves at the end."""
+        """Gives every slot one task before any slot gets a second, so that no slot idles near the end."""
         for level in range(self._executor.depth):
             for name in [name for name, slot in self._slots.items() if len(slot.tasks) == level]:
                 slot = self._slots[name]
@@ -180,37 +183,38 @@ class Driver:
         slot.tasks.append(task)
         self._executor.submit(name, task, self._schedule.upcoming(name, slot.accelerator_type))
 
-    def _take(self, answer: Ready | TaskOutcome) -> None:
-        if isinstance(answer, Ready):
-            self._slots[answer.slot] = _ReadySlot(answer.accelerator_type)
-            self._account.slot_ready(answer.slot, answer.accelerator_type)
+    def _take(self, update: Ready | TaskOutcome) -> None:
+        if isinstance(update, Ready):
+            self._slots[update.slot] = _ReadySlot(update.accelerator_type)
+            self._account.slot_ready(update.slot, update.accelerator_type)
             return
-        slot = self._slots.get(answer.slot)
+        slot = self._slots.get(update.slot)
         if slot is not None:
-            slot.tasks.remove(answer.task)
+            slot.tasks.remove(update.task)
             seconds, slot.since_s, slot.lags = time.monotonic() - slot.since_s, time.monotonic(), False
-            if not isinstance(answer.result, Failure):
-                self._deadlines.record(answer.task.arm, seconds)
-                slot.last_arm = answer.task.arm
-        if isinstance(answer.result, Failure):
-            self._take_failure(answer.slot, answer.task, answer.result)
+            if not isinstance(update.result, Failure):
+                self._deadlines.record(update.task.arm, seconds)
+                slot.last_arm = update.task.arm
+        if isinstance(update.result, Failure):
+            self._take_failure(update.slot, update.task, update.result)
         else:
-            self._take_published(answer.slot, answer.task, answer.result)
+            self._take_published(update.slot, update.task, update.result)
 
     def _take_published(self, slot: str, task: Task, published: Published) -> None:
         self._schedule.succeeded(task)
         if not published.is_ours:
-            self._outcome.note("published_elsewhere", f"{slot} came second", arm=task.arm, unit=task.unit)
+            message = f"{slot} finished second: the unit had been published already"
+            self._outcome.note("published_elsewhere", message, arm=task.arm, unit=task.unit)
         if published.digest != published.receipt.scores_digest:
             self._outcome.note(
                 "nondeterminism",
-                f"stored rows have {published.receipt.scores_digest}, evaluated again on {slot} they have "
-                f"{published.digest}",
+                f"scored again on {slot}, the unit has the digest {published.digest}; the stored scores have "
+                f"{published.receipt.scores_digest}",
                 arm=task.arm,
                 unit=task.unit,
             )
         if task.unit in self._outcome.receipts[task.arm]:
-            return  # a straggler's answer after its copy's
+            return  # a straggler that finished after its copy
         self._outcome.receipts[task.arm][task.unit] = self._share(published.receipt)
         self._outcome.num_evaluated += 1
         self._reporter.add_published_unit(published.receipt)
@@ -220,15 +224,17 @@ class Driver:
         if failure.scope == "run":
             raise RunError(f"arm '{task.arm}', unit {task.unit}: {message}")
         if failure.scope == "slot":
-            if slot in self._slots:  # the first that is heard of it
+            if slot in self._slots:  # the first of the slot's tasks that is reported lost
                 self._outcome.note(failure.cause, message, arm=task.arm, unit=task.unit)
             self._lose(slot)
-        if task.unit in self._outcome.receipts[task.arm]:  # its copy came first
+        if task.unit in self._outcome.receipts[task.arm]:  # its copy finished first
             self._schedule.failed_once(task, message)
             return
         has_failed = task.arm in self._schedule.failed
-        again = self._schedule.failed_once(task, message, arm_is_lost=failure.scope == "arm", counts=failure.counts)
-        if again:
+        is_retried = self._schedule.failed_once(
+            task, message, arm_is_lost=failure.scope == "arm", counts=failure.counts
+        )
+        if is_retried:
             self._num_retries += 1
             self._outcome.note("retried", message, arm=task.arm, unit=task.unit)
         elif not has_failed:
@@ -241,7 +247,7 @@ class Driver:
         self._account.slot_gone(name)
 
     def _straggler(self, accelerator_type: str) -> Task | None:
-        """A task of a slot that lags, not done twice yet: for a slot that has nothing else to do."""
+        """A task of a straggling slot that has no copy yet: for a slot that has nothing else to do."""
         for slot in self._slots.values():
             for task in slot.tasks if slot.lags and slot.accelerator_type == accelerator_type else ():
                 if (task.arm, task.unit) not in self._copied:
@@ -250,31 +256,32 @@ class Driver:
         return None
 
     def _check_deadlines(self) -> None:
-        """Interrupts slots that hang, which restarts them; lets others do the work of those that lag."""
+        """Interrupts hung slots, which restarts them, and lets other slots copy the tasks of stragglers."""
         for name, slot in list(self._slots.items()):
             if not slot.tasks:
                 continue
             task, seconds = slot.tasks[0], time.monotonic() - slot.since_s
             bound_s = self._deadlines.hangs_after_s(task.arm)
             if seconds > bound_s:
-                for outcome in self._executor.interrupt(name, f"no answer for {seconds:.0f} s, over {bound_s:.0f} s"):
+                reason = f"no answer for {seconds:.0f} s (limit {bound_s:.0f} s)"
+                for outcome in self._executor.interrupt(name, reason):
                     self._take(outcome)
             elif not slot.lags and slot.last_arm == task.arm and seconds > self._deadlines.lags_after_s(task.arm):
                 slot.lags = True
-                self._schedule.release(name)  # its arm is anyone's
-                message = f"no answer from {name} for {seconds:.0f} s; other slots may try it, too"
+                self._schedule.release(name)  # other slots may take its arm
+                message = f"no answer from {name} for {seconds:.0f} s; another slot may score the unit as well"
                 self._outcome.note("straggler", message, arm=task.arm, unit=task.unit)
                 alike = [each for each in self._slots.values() if each.accelerator_type == slot.accelerator_type]
                 self._executor.want(slot.accelerator_type, len(alike) + 1)
 
     def _reason_to_stop(self) -> str:
-        """Why to stop; empty if there is no reason. The reporter hears at the same time how far this driver is."""
+        """Why the run should stop; empty if it should not. Reports progress and budget warnings as well."""
         self._update_counts()
         self._warn()
         return self._reporter.poll_cancelled() or self._stop.reason or self._budget.exceeded(self._reporter.spent)
 
     def _warn(self) -> None:
-        """Notes once of each budget that its soft bound is passed."""
+        """Notes once per bound that its warning threshold is passed."""
         for bound, message in self._budget.warnings(self._reporter.spent).items():
             if bound not in self._warned:
                 self._warned.add(bound)

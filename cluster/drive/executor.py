@@ -1,4 +1,4 @@
-"""The seam between the driver and the places where slots live."""
+"""The interface between the driver and whatever runs its slots: this process, or Ray."""
 
 from dataclasses import dataclass
 from typing import Protocol
@@ -11,11 +11,11 @@ from assay.manifests.run import Run
 
 @dataclass(frozen=True)
 class Ready:
-    """A slot can be given tasks: for the first time, or because it was restarted.
+    """A slot can take tasks: it has started for the first time, or was restarted.
 
     Attributes:
         slot: Its name.
-        accelerator_type: What it was asked for with; empty: any.
+        accelerator_type: The accelerator type that was requested for it; empty: any.
     """
 
     slot: str
@@ -27,8 +27,8 @@ class TaskOutcome:
     """How one submitted task ended. After a failure whose scope is `slot`, the slot is gone until it is ready again.
 
     Attributes:
-        slot: Where.
-        task: What.
+        slot: The slot that had the task.
+        task: The task.
         result: The published unit, or the failure.
     """
 
@@ -41,46 +41,46 @@ class Executor(Protocol):
     """Runs tasks in slots: in this process, or in Ray actors."""
 
     depth: int
-    """How many tasks a slot may have in hand, so that it need not wait for the driver between two."""
+    """How many tasks a slot may hold at once: more than one spares it waiting for the driver between tasks."""
 
     def start(self, run: Run, *, import_paths: tuple[str, ...]) -> None:
-        """Learns what slots are for; makes none yet."""
+        """Takes the run that slots will work on; starts no slot yet."""
         ...
 
     def accelerator_type_of(self, arm: Arm) -> str:
-        """The accelerator type that an arm's slots are asked for with; empty: any, or this executor knows none."""
+        """The accelerator type to request for an arm's slots; empty: any, or the executor ignores types."""
         ...
 
     def want(self, accelerator_type: str, num_slots: int) -> None:
-        """Sees to it that there are, or will be, that many slots of an accelerator type, as far as there is room for them.
+        """Sets how many slots of an accelerator type there should be, and starts as many as there is room for.
 
-        Slots beyond that are withdrawn if they have no place yet; those that are ready stay.
+        Surplus slots that are still waiting for a place are withdrawn; those that are ready stay.
 
         Raises:
-            RunError: There is no room for even one, and there never will be.
+            RunError: Not even one slot fits, and none ever will.
         """
         ...
 
     def submit(self, slot: str, task: Task, upcoming: int | None) -> None:
-        """Hands a task to a slot, with the unit that it will probably do next; returns at once."""
+        """Hands a task to a slot, with the unit that it will probably score next; returns at once."""
         ...
 
     def wait(self, timeout_s: float) -> list[Ready | TaskOutcome]:
-        """What has happened, as soon as something has; nothing after the timeout. Slots that died are restarted.
+        """Waits for the next outcomes and returns them; empty after the timeout. Restarts slots that died.
 
         Raises:
-            RunError: Slots die one after the other, or none has been ready for too long.
+            RunError: Slots die one after another, or none has become ready for too long.
         """
         ...
 
     def interrupt(self, slot: str, reason: str) -> list[TaskOutcome]:
-        """Ends a slot that hangs, which will be restarted, and gives up what it had in hand."""
+        """Kills a hung slot, which will be restarted, and returns its tasks in flight as failures."""
         ...
 
     def give_back(self, slot: str) -> None:
-        """Ends an idle slot for good, and frees what it held."""
+        """Ends an idle slot for good and frees its resources."""
         ...
 
     def close(self) -> None:
-        """Gives every slot back."""
+        """Ends every slot."""
         ...

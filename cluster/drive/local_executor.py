@@ -1,4 +1,4 @@
-"""Every slot in this process, one after the other: for debuggers and for most tests."""
+"""Runs all tasks in this process, one after another: for debuggers, small experiments and most tests."""
 
 from collections import deque
 
@@ -13,12 +13,12 @@ _NAME = "in-process"
 
 
 class LocalExecutor:
-    """One slot for every arm, which works when it is waited for. Nothing can interrupt it."""
+    """A single slot for all arms, which works while `wait` is called. It cannot be interrupted."""
 
     depth = 1
 
     def __init__(self, work: UnitWork) -> None:
-        """Makes no slot yet.
+        """Creates no slot yet.
 
         Args:
             work: What the slot does with each unit.
@@ -29,15 +29,15 @@ class LocalExecutor:
         self._queue: deque[tuple[Task, int | None]] = deque()
 
     def start(self, run: Run, *, import_paths: tuple[str, ...]) -> None:
-        """Makes the one slot there is."""
+        """Creates the slot."""
         self._slot = Slot(_NAME, run.model_dump_json(), import_paths, self._work)
 
     def accelerator_type_of(self, arm: Arm) -> str:  # noqa: ARG002
-        """There is one machine, whatever the arm asks for."""
+        """Always empty: there is one machine, whatever the arm requests."""
         return ""
 
     def want(self, accelerator_type: str, num_slots: int) -> None:
-        """There is one already."""
+        """Does nothing: the one slot exists already."""
 
     def submit(self, slot: str, task: Task, upcoming: int | None) -> None:  # noqa: ARG002
         """Queues the task."""
@@ -53,14 +53,14 @@ class LocalExecutor:
         return [TaskOutcome(_NAME, task, self._slot.perform(task, upcoming))]
 
     def interrupt(self, slot: str, reason: str) -> list[TaskOutcome]:  # noqa: ARG002
-        """Nothing: while this is called, nothing hangs."""
+        """Does nothing: the driver cannot call this while the slot works."""
         return []
 
     def give_back(self, slot: str) -> None:
-        """Nothing: the one slot lives as long as its process."""
+        """Does nothing: the slot lives until `close`."""
 
     def close(self) -> None:
-        """Drops the slot."""
+        """Closes the slot."""
         if self._slot is not None:
             self._slot.close()
         self._slot = None

@@ -1,4 +1,4 @@
-"""Progress of a run, published in the ledger, where a driver also sees that its submission was cancelled."""
+"""Publishes a run's progress in the ledger and checks there whether its submission was cancelled."""
 
 import time
 from collections.abc import Callable, Iterator
@@ -25,8 +25,8 @@ class SlotCounts:
 
     Attributes:
         num_slots: Slots that are ready.
-        num_slots_busy: Slots with a unit in hand.
-        num_retries: Units that had to be tried again.
+        num_slots_busy: Slots with a unit in flight.
+        num_retries: Units that were retried.
         spent: What this driver's slots have cost.
     """
 
@@ -37,9 +37,9 @@ class SlotCounts:
 
 
 class ProgressReporter:
-    """Publishes in the ledger how far a run is, and sees there whether its submission was cancelled.
+    """Publishes a run's progress in the ledger and checks there whether its submission was cancelled.
 
-    Cheap whatever units cost: the ledger is written and asked at most once a second.
+    While a run works, it does both at most once a second, however short units are.
     """
 
     def __init__(
@@ -53,16 +53,16 @@ class ProgressReporter:
         on_progress: Callable[[str, int], None] = lambda _arm, _num_units: None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        """Knows nothing as done yet.
+        """Starts with no unit done.
 
         Args:
             run: The opened run.
             num_units: Units per arm.
             num_rows: Rows per arm.
             store: The ledger.
-            submission_id: The submission that this driver carries out; empty if nobody submitted it.
+            submission_id: The submission that this driver works for; empty if the run was not submitted.
             on_progress: Called with an arm's name and how many more of its units are in the ledger.
-            clock: Seconds that only go on.
+            clock: A monotonic clock, in seconds.
         """
         self._run, self._store, self._submission_id, self._clock = run, store, submission_id, clock
         self._on_progress = on_progress
@@ -79,16 +79,16 @@ class ProgressReporter:
         self._started_at = utc_now()
 
     def show_on(self, show: Callable[[Progress], None]) -> None:
-        """Everything that is published from now on is shown there, too."""
+        """Sets a function that is called with every progress published from now on."""
         self._show = show
 
     def add_existing_unit(self, receipt: UnitReceipt) -> None:
-        """This unit was in the ledger already, or was reused."""
+        """Counts a unit that was in the ledger already or was reused."""
         self._rows[receipt.arm][receipt.unit] = receipt.num_rows
         self._on_progress(receipt.arm, 1)
 
     def add_published_unit(self, receipt: UnitReceipt) -> None:
-        """This unit was evaluated now."""
+        """Counts a unit that this driver's slots have evaluated."""
         self._rows[receipt.arm][receipt.unit] = receipt.num_rows
         self._num_evaluated += 1
         self._num_rows_evaluated += receipt.num_rows
@@ -96,27 +96,27 @@ class ProgressReporter:
         self._on_progress(receipt.arm, 1)
 
     def arm_failed(self, arm: str, reason: str) -> None:
-        """This arm will not be finished."""
+        """Marks an arm as failed."""
         self._failed[arm] = reason
 
     def arm_eliminated(self, arm: str, reason: str) -> None:
-        """This arm is out of the race."""
+        """Marks an arm as eliminated from the race."""
         self._eliminated[arm] = reason
 
     @property
     def spent(self) -> Spent:
-        """What the run has cost, its earlier drivers included as far as they could tell."""
+        """What the run has cost, including what its earlier drivers had recorded."""
         return self._spent_before + self._counts.spent
 
     def update(self, counts: SlotCounts) -> None:
-        """This is what slots are doing now."""
+        """Sets what slots are doing now."""
         self._counts = counts
 
     def poll_cancelled(self) -> str:
-        """Publishes the progress and asks for a cancellation, unless it has done so within the last second.
+        """Publishes the progress and looks for a cancellation, unless it did so within the last second.
 
         Returns:
-            That the submission was cancelled, in words; empty if it was not, or if it is too early to ask.
+            A message if the submission was cancelled; empty if it was not or if the last check was under a second ago.
         """
         if self._clock() - self._published_at_s < _INTERVAL_S:
             return ""
@@ -125,18 +125,18 @@ class ProgressReporter:
         return f"submission '{self._submission_id}' was cancelled" if self.is_cancelled() else ""
 
     def publish(self) -> None:
-        """Publishes how far the run is, now."""
+        """Publishes the current progress, whenever it was last published."""
         self._publish("running", "")
 
     def is_cancelled(self) -> bool:
-        """Whether the ledger holds the submission's cancel marker; no, if the ledger does not answer."""
+        """Whether the ledger has the submission's cancel marker; False if the ledger does not answer."""
         try:
             return bool(self._submission_id) and self._store.exists(cancel_key(self._submission_id))
-        except (StoreError, OSError):  # units meet the same trouble, with retries; this is asked again in a second
+        except (StoreError, OSError):  # the check is repeated in a second, and units retry the same store themselves
             return False
 
     def end(self, error: BaseException | None) -> None:
-        """Publishes how it ended."""
+        """Publishes the run's final state: committed, stopped, cancelled or failed."""
         if error is None:
             self._publish("committed", "")
             return
@@ -144,10 +144,10 @@ class ProgressReporter:
         self._publish("cancelled" if self.is_cancelled() else state, str(error) or type(error).__name__)
 
     def progress(self, state: ProgressState, reason: str) -> Progress:
-        """How far the run is."""
+        """The progress record as of now."""
         out = {*self._failed, *self._eliminated}
-        left = sum(self._num_units - len(done) for arm, done in self._rows.items() if arm not in out)
-        spent_s = self._clock() - self._began_at_s
+        num_left = sum(self._num_units - len(done) for arm, done in self._rows.items() if arm not in out)
+        elapsed_s = self._clock() - self._began_at_s
         return Progress(
             run_id=self._run.run_id,
             state=state,
@@ -167,10 +167,10 @@ class ProgressReporter:
             num_slots=self._counts.num_slots,
             num_slots_busy=self._counts.num_slots_busy,
             num_retries=self._counts.num_retries,
-            rows_per_s=self._num_rows_evaluated / max(spent_s, 1e-9) if self._num_evaluated else None,
+            rows_per_s=self._num_rows_evaluated / max(elapsed_s, 1e-9) if self._num_evaluated else None,
             bytes_fetched=self._bytes_fetched,
             spent=self.spent,
-            eta_s=spent_s / self._num_evaluated * left if self._num_evaluated else None,
+            eta_s=elapsed_s / self._num_evaluated * num_left if self._num_evaluated else None,
             started_at=self._started_at,
             updated_at=utc_now(),
         )
@@ -180,13 +180,13 @@ class ProgressReporter:
         self._show(progress)
         try:
             self._store.replace(progress_key(self._run.run_id), progress.model_dump_json().encode())
-        except (StoreError, OSError):  # a run does not end because its progress could not be published
+        except (StoreError, OSError):  # a run does not fail because its progress could not be published
             return
 
 
 @contextmanager
 def reporting(reporter: ProgressReporter) -> Iterator[ProgressReporter]:
-    """Publishes at the end how the run ended."""
+    """Publishes the run's final state when the block ends or raises."""
     try:
         yield reporter
     except BaseException as error:

@@ -1,4 +1,4 @@
-"""A slot: holds one variant at a time and does its work with one unit after the other. Knows nothing of Ray."""
+"""A slot: has one variant loaded at a time and works on one unit after another. Knows nothing of Ray."""
 
 import traceback
 from collections.abc import Sequence
@@ -16,15 +16,15 @@ from assay.manifests.run import Run
 
 
 class Slot:
-    """One share of the machine, with one variant in it at a time."""
+    """One share of a machine, with at most one variant loaded."""
 
     def __init__(self, name: str, run_json: str, import_paths: Sequence[str], work: UnitWork) -> None:
-        """Takes everything by value, so that a slot can be made again anywhere.
+        """Takes everything by value, so that a slot can be restarted on any host.
 
         Args:
             name: The slot's name in the ledger.
             run_json: The opened run, as JSON.
-            import_paths: Folders that entrypoints may be imported from, beside the installed packages.
+            import_paths: Folders that entrypoints may be imported from, in addition to the installed packages.
             work: What it does with each unit.
         """
         self._name, self._work = name, work
@@ -33,11 +33,11 @@ class Slot:
         self._ledger = open_store(self._scorer.run.experiment.ledger, patient=True)
 
     def perform(self, task: Task, upcoming: int | None) -> Published | Failure:
-        """Does one unit; every outcome is an answer, so that it crosses processes whole.
+        """Works on one unit. Failures are returned, not raised, so that they cross process boundaries intact.
 
         Args:
-            task: What to do.
-            upcoming: The index of the unit that this slot will probably do next: its shards come in the meantime.
+            task: The task.
+            upcoming: The index of the unit that this slot will probably get next: its shards are prefetched.
         """
         scorer, work = self._scorer, self._work
         scorer.prefetch(index for index in (task.unit, upcoming) if index is not None)
@@ -45,7 +45,7 @@ class Slot:
             if task.arm != scorer.arm:
                 scorer.load(task.arm, checks_weights=work.checks_weights)
         except Exception as error:  # noqa: BLE001  # a variant's code may raise anything
-            return self._failure("arm", f"cannot be loaded: {one_line(error)}", error)
+            return self._failure("arm", f"the variant cannot be loaded: {one_line(error)}", error)
         try:
             sensitivity = scorer.probe(times_control=work.times_control)
             unit, is_sensitive = scorer.units[task.unit], sensitivity.exceeds(self._suite.batch_sensitivity_tolerance)
@@ -61,13 +61,13 @@ class Slot:
         except (DamageError, StoreError) as error:
             return self._failure("run", str(error))
         except PredictionError as error:
-            # What the variant's code raised may pass, as a busy device does; a wrong form of output would come again.
+            # An exception of the variant's code may be transient (a busy device); output of the wrong form is not.
             return self._failure("unit" if error.__cause__ else "arm", str(error), error.__cause__)
-        except Exception as error:  # noqa: BLE001  # likewise, a variant's
+        except Exception as error:  # noqa: BLE001  # a variant's code may raise anything
             return self._failure("unit", one_line(error), error)
 
     def close(self) -> None:
-        """Gives back what the slot holds beside its memory."""
+        """Releases files and locks that the slot holds."""
         self._scorer.close()
 
     def _failure(

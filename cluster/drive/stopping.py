@@ -1,4 +1,4 @@
-"""Word from outside that a run shall stop: SIGTERM, as from Ray Jobs, a scheduler or a person."""
+"""Requests from outside to stop a run: SIGTERM, sent by Ray Jobs, a scheduler or a person."""
 
 import signal
 import threading
@@ -10,10 +10,10 @@ from types import FrameType
 
 @dataclass
 class StopRequest:
-    """Whether someone wants the run to stop.
+    """A request to stop the run.
 
     Attributes:
-        reason: Who, in words; empty while nobody does.
+        reason: Why it should stop; empty while nobody has requested it.
     """
 
     reason: str = ""
@@ -21,17 +21,17 @@ class StopRequest:
 
 @contextmanager
 def on_sigterm() -> Iterator[StopRequest]:
-    """A request that SIGTERM fills. Enter it after Ray is connected, which sets a handler of its own."""
+    """A request whose reason is set on SIGTERM. Enter it after Ray has connected, since Ray sets its own handler."""
     request = StopRequest()
-    if threading.current_thread() is not threading.main_thread():  # only the main thread may listen
+    if threading.current_thread() is not threading.main_thread():  # Python sets signal handlers in the main thread only
         yield request
         return
 
-    def ask(_number: int, _frame: FrameType | None) -> None:
+    def request_stop(_number: int, _frame: FrameType | None) -> None:
         request.reason = "SIGTERM"
 
-    before = signal.signal(signal.SIGTERM, ask)
+    previous_handler = signal.signal(signal.SIGTERM, request_stop)
     try:
         yield request
     finally:
-        signal.signal(signal.SIGTERM, before)
+        signal.signal(signal.SIGTERM, previous_handler)

@@ -1,4 +1,4 @@
-"""How a task ends in a slot: with its unit published, or with a failure that says what is lost."""
+"""How a task ends in a slot: its unit is published, or a failure says what is lost."""
 
 from dataclasses import dataclass
 from typing import Literal
@@ -11,9 +11,9 @@ class Published:
     """A task that ended with its unit in the ledger.
 
     Attributes:
-        receipt: What is stored.
-        is_ours: False if somebody else had published the unit.
-        digest: The digest of the rows that this slot made.
+        receipt: The receipt of the stored unit.
+        is_ours: False if the unit had been published already, by another slot or driver.
+        digest: The digest of the scores that this slot computed.
     """
 
     receipt: UnitReceipt
@@ -26,12 +26,12 @@ class Failure:
     """A task that ended without a unit in the ledger.
 
     Attributes:
-        scope: What is lost: this `unit` for now, the whole `arm`, the `run`, or the `slot` (its process died).
-        reason: In one line.
-        where: The slot and host.
+        scope: What failed: this attempt at the `unit`, the `arm`, the `run`, or the `slot` (its process died).
+        reason: Why, in one line.
+        where: The slot and its host.
         traceback: The variant's own traceback, if its code raised; empty otherwise.
-        cause: What happened to a slot.
-        counts: Whether this was a try of the unit: not if its slot died before it began, or with its node.
+        cause: What happened to the slot, if its process died.
+        counts: Whether it counts as an attempt at the unit: not if the slot died before it started, or with its node.
     """
 
     scope: Literal["unit", "arm", "run", "slot"]
@@ -47,5 +47,5 @@ class Failure:
 
 
 def one_line(error: BaseException) -> str:
-    """An error's type and message as the reason of a failure."""
+    """An error's type and message in one line, as the reason of a failure."""
     return f"{type(error).__name__}: {error}".strip().replace("\n", " ")

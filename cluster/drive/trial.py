@@ -1,4 +1,4 @@
-"""A trial: a few batches of an arm, timed in this process, for a forecast."""
+"""A trial: times a few batches of an arm in this process, for a forecast."""
 
 import time
 from dataclasses import dataclass, replace
@@ -12,10 +12,10 @@ class Trial:
     """How long a few batches of an arm took.
 
     Attributes:
-        num_rows: Their rows.
-        seconds: From their rows to their scores, the second time; without the writing of a unit.
-        setup_s: Loading, the probe of the batch size, and what the first time took longer.
-        device: On what.
+        num_rows: Rows in these batches.
+        seconds: Seconds to score them the second time, without writing a unit.
+        setup_s: Seconds for loading and the batch-size probe, plus how much longer the first time took.
+        device: The type of device, such as `cpu` or `cuda`.
     """
 
     num_rows: int

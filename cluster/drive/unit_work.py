@@ -1,4 +1,4 @@
-"""What a slot does with each unit once its arm is loaded: evaluate and publish it, or whatever else a driver wants."""
+"""What a slot does with each unit once its arm is loaded: evaluates and publishes it, unless a caller passes other work."""
 
 import datetime as dt
 from dataclasses import asdict
@@ -14,11 +14,11 @@ from assay.evaluator.storage import Store
 
 
 class UnitWork(Protocol):
-    """The work of a slot. It is pickled to wherever the slot lives, and each slot has its own.
+    """The work of a slot. It is pickled to the slot's process, so each slot has its own copy.
 
     Attributes:
-        checks_weights: Whether an arm fails if its weights are not those that the run was opened with.
-        times_control: Whether arms are timed beside the control, if the plan has a guardrail on latency.
+        checks_weights: Whether an arm fails if its weights have changed since the run was opened.
+        times_control: Whether arms are timed against the control, if the plan has a latency guardrail.
     """
 
     checks_weights: bool
@@ -27,13 +27,13 @@ class UnitWork(Protocol):
     def perform(
         self, task: Task, unit: Unit, *, scorer: ArmScorer, sensitivity: BatchSizeSensitivity, ledger: Store, slot: str
     ) -> Published:
-        """Does one unit of the loaded arm.
+        """Works on one unit of the loaded arm.
 
         Args:
-            task: The arm, the unit's index and the number of the try.
-            unit: The unit, with the batch size that it is to be scored with.
-            scorer: With the task's arm loaded and probed.
-            sensitivity: What the probe has measured.
+            task: The arm, the unit's index and the number of the attempt.
+            unit: The unit, with the batch size to score it with.
+            scorer: Has the task's arm loaded and probed.
+            sensitivity: The batch-size sensitivity that the probe measured.
             ledger: The run's ledger.
             slot: The slot's name in the ledger.
         """
@@ -49,7 +49,7 @@ class PublishUnit:
     def perform(
         self, task: Task, unit: Unit, *, scorer: ArmScorer, sensitivity: BatchSizeSensitivity, ledger: Store, slot: str
     ) -> Published:
-        """Publishes the unit with all circumstances under which it was scored."""
+        """Scores the unit and publishes it with the conditions under which it was scored."""
         started_at = dt.datetime.now(dt.UTC).isoformat(timespec="microseconds")
         result = scorer.score(unit)
         resources = scorer.run.experiment.resources
@@ -76,5 +76,5 @@ class PublishUnit:
             ledger, result, run=scorer.run, arm=task.arm, unit=task.unit, circumstance=circumstance
         )
         if is_ours:
-            scorer.paired_times = None  # once is enough, however many units follow
+            scorer.paired_times = None  # recorded with one unit per load
         return Published(receipt, is_ours, result.digest)

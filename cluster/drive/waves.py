@@ -1,4 +1,4 @@
-"""Which units are done before arms are compared: all at once, or, in a race, wave after wave."""
+"""Which units are scored before arms are compared: all at once, or, in a race, wave after wave."""
 
 from collections.abc import Iterator, Mapping, Sequence
 
@@ -14,28 +14,28 @@ Receipts = Mapping[str, Mapping[int, UnitReceipt]]
 
 
 class Waves:
-    """One wave with every unit: no arm is eliminated."""
+    """A single wave with every unit: no arm is eliminated."""
 
     def __init__(self, units: Sequence[Unit]) -> None:
         """Takes the dataset's units."""
         self._units = units
         self.is_last = True
-        """Whether the wave that is done now is the last one."""
+        """Whether the current wave is the last one."""
 
     def __iter__(self) -> Iterator[Sequence[int]]:
-        """The indices of the units that shall be done after each wave, in the order in which they are done."""
+        """Yields, per wave, the indices of all units that should be done after it, in the order to score them."""
         yield range(len(self._units))
 
     def eliminated(self, receipts: Receipts, arms: Sequence[str]) -> dict[str, str]:  # noqa: ARG002
-        """The arms, of those left, that the others beat so clearly that no further wave can help, and why."""
+        """The remaining arms that are eliminated after this wave, each with the reason."""
         return {}
 
 
 class RaceWaves(Waves):
-    """The waves of a race: units in a seeded order, so that those done are a sample of the dataset."""
+    """The waves of a race: units in a seeded random order, so that those done are a random sample of the dataset."""
 
     def __init__(self, experiment: Experiment, units: Sequence[Unit]) -> None:
-        """Shuffles the units as `experiment.race` says."""
+        """Shuffles the units with the seed of `experiment.race`."""
         super().__init__(units)
         assert experiment.race is not None
         self._race, self._primary = experiment.race, experiment.suite.primary
@@ -52,12 +52,12 @@ class RaceWaves(Waves):
             yield self._order[:num_done]
 
     def eliminated(self, receipts: Receipts, arms: Sequence[str]) -> dict[str, str]:
-        """The arms that are surely not the best; never the control, which the others are compared with, or its A/A arm."""
+        """The arms that the interim look shows not to be the best; never the control or its A/A arm."""
         if self.is_last or len(arms) < 2:
             return {}
-        # Who has led is part of the evidence, so whoever started stays in it, for as many units as it had.
+        # Earlier leaders are part of the evidence, so every arm that started stays in it, with the units that it has.
         raced = list(receipts)
-        for arm in set(raced) - {*self._left_after, *arms}:  # failed in this wave: what it did of it is chance
+        for arm in set(raced) - {*self._left_after, *arms}:  # failed in this wave: which of its units it did is chance
             self._left_after[arm] = self._num_before
         units = self._order[: self._num_done]
         look = racing.race(
@@ -79,15 +79,15 @@ class RaceWaves(Waves):
         eliminated = {
             arm.arm: arm for arm in look.arms if arm.eliminated and arm.arm in arms and arm.arm not in self._kept
         }
-        # Where the control leads, one stays to be compared with it.
+        # If only the control would be left, keep the arm closest to it, so that there is something to compare.
         if eliminated and not set(arms) - {*eliminated, *self._kept}:
             del eliminated[min(eliminated, key=lambda arm: eliminated[arm].shortfall)]
         self._left_after |= dict.fromkeys(eliminated, self._num_done)
         return {
             arm.arm: (
-                f"eliminated in the race after {look.num_units} of {len(self._units)} units: {self._primary.name} "
-                f"{arm.mean:.6g}, behind '{look.leader}' by {arm.shortfall:.6g} and on the whole dataset behind the "
-                f"best by at least {arm.shortfall_low:.6g} (sure at all looks together: p = {arm.p_value:.3g}, "
+                f"eliminated from the race after {look.num_units} of {len(self._units)} units: {self._primary.name} is "
+                f"{arm.mean:.6g}, {arm.shortfall:.6g} behind '{look.leader}'; on the whole dataset at least "
+                f"{arm.shortfall_low:.6g} behind the best (p = {arm.p_value:.3g} over all looks together, "
                 f"{look.guarantee})"
             )
             for arm in eliminated.values()
@@ -101,5 +101,5 @@ class RaceWaves(Waves):
 
 
 def waves_of(experiment: Experiment, units: Sequence[Unit]) -> Waves:
-    """The waves that an experiment wants."""
+    """The waves of an experiment: those of its race, or a single one."""
     return Waves(units) if experiment.race is None else RaceWaves(experiment, units)

@@ -1,1 +1,1 @@
-"""The same on Ray: slots as actors, the connection, the autoscaler, metrics for Prometheus."""
+"""Runs slots on Ray: as actors, with the connection to the cluster, its autoscaler and metrics for Prometheus."""

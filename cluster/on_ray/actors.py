@@ -1,4 +1,4 @@
-"""The slot as a Ray actor, and what such actors find."""
+"""The slot as a Ray actor, and the device class that such actors get."""
 
 from typing import Any
 
@@ -9,19 +9,19 @@ from assay.cluster.drive.slot import Slot
 from assay.evaluator.predictors import device_class, pick_device
 from assay.manifests.resources import Resources
 
-# max_restarts=0: the driver makes a new slot itself, since only it knows which units were in hand.
+# max_restarts=0: the driver restarts slots itself, since only it knows which units were in flight.
 SlotActor: Any = ray.remote(max_restarts=0)(Slot)
 
 
 def slot_device_class(resources: Resources, accelerator_type: str) -> str:
-    """The device class that a slot works on; empty if none comes within `start_timeout_s`.
+    """The device class that a slot works on; empty if no slot becomes ready within `start_timeout_s`.
 
-    Where there may be GPUs it is asked of a process placed as a slot is, since Ray hides them from nobody: a slot that
-    reserves none may still work on one. Of a cluster with GPUs of several models it is one of them.
+    If the cluster has GPUs, a Ray task that is placed like a slot reports it, because a slot that reserves no GPU may
+    still see one. On a cluster with several GPU models, the result is one of them.
 
     Args:
-        resources: What a slot holds.
-        accelerator_type: What it is asked for with; empty: any.
+        resources: What a slot reserves.
+        accelerator_type: The accelerator type that is requested for it; empty: any.
     """
     if not resources.num_gpus and not ray.cluster_resources().get("GPU", 0.0):
         return "cpu"

@@ -1,9 +1,9 @@
-"""What Ray's autoscaler says of demand that it can never meet."""
+"""Asks Ray's autoscaler whether it can ever meet a demand."""
 
 from collections.abc import Mapping
 
 import ray
-from ray._raylet import GcsClient  # pyright: ignore[reportAttributeAccessIssue]  # nothing public tells
+from ray._raylet import GcsClient  # pyright: ignore[reportAttributeAccessIssue]  # no public API reports this
 from ray.core.generated.autoscaler_pb2 import GetClusterStatusReply  # pyright: ignore[reportAttributeAccessIssue]
 from ray.exceptions import RayError, RpcError
 
@@ -11,9 +11,9 @@ _TIMEOUT_S = 5
 
 
 def refuses(demand: Mapping[str, float]) -> bool:
-    """Whether an autoscaler (v2) says that no node that is, comes or may be added has room for a slot.
+    """Whether an autoscaler (v2) reports that no present, pending or possible node has room for a slot.
 
-    One that still starts nodes, and an older one, never do.
+    False while it is still starting nodes, and for older autoscalers.
     """
     try:
         client = GcsClient(ray.get_runtime_context().gcs_address)

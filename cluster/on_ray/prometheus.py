@@ -1,4 +1,4 @@
-"""A run's progress as metrics of Ray: what its dashboard and Prometheus show while it works."""
+"""A run's progress as Ray metrics, for Ray's dashboard and Prometheus."""
 
 from ray.util.metrics import Gauge
 
@@ -6,17 +6,17 @@ from assay.manifests.progress import Progress
 from assay.manifests.run import Run
 
 NAMES = {
-    "assay_units_done": "Units in the ledger, of all arms.",
-    "assay_units": "Units that the run has, of all arms.",
-    "assay_units_retried": "Units that this driver had to try again.",
-    "assay_rows_per_second": "Rows published a second by this driver.",
+    "assay_units_done": "Units in the ledger, over all arms.",
+    "assay_units": "Units of the run, over all arms.",
+    "assay_units_retried": "Units that this driver has retried.",
+    "assay_rows_per_second": "Rows per second that this driver publishes.",
     "assay_bytes_fetched": "Bytes of shards that this driver's slots have fetched.",
     "assay_slots": "Slots that are ready.",
-    "assay_slots_busy": "Slots with a unit in hand.",
-    "assay_slot_seconds": "Seconds of slots that the run has cost so far.",
-    "assay_gpu_seconds": "Seconds of GPUs that the run has cost so far.",
-    "assay_price": "What the run has cost so far by the experiment's prices.",
-    "assay_eta_seconds": "Seconds until the last unit.",
+    "assay_slots_busy": "Slots with a unit in flight.",
+    "assay_slot_seconds": "Slot-seconds that the run has cost so far.",
+    "assay_gpu_seconds": "GPU-seconds that the run has cost so far.",
+    "assay_price": "What the run has cost so far, at the experiment's prices.",
+    "assay_eta_seconds": "Estimated seconds until the last unit is done; 0 until it can be estimated.",
 }
 
 

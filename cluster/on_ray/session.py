@@ -1,4 +1,4 @@
-"""Connecting to Ray: to the cluster that an address names, or to one started here for this process."""
+"""Connects to Ray: to the cluster that `RAY_ADDRESS` names, or to a local one started for this process."""
 
 import logging
 import os
@@ -8,14 +8,14 @@ from contextlib import contextmanager
 
 from assay.cluster.errors import RunError
 
-_START_ATTEMPTS = 2  # under load, Ray gives up on its own start after a fixed time; a second try mostly succeeds
+_START_ATTEMPTS = 2  # on a loaded machine, Ray's start may time out; a second attempt mostly succeeds
 
 
 def secure() -> None:
-    """Sets how this process authenticates to Ray. Call it before Ray is imported, which reads this once.
+    """Sets how this process authenticates to Ray. Call it before Ray is imported, because Ray reads this only once.
 
-    Ray turns tokens on for the clusters that it starts, unless told otherwise; without them anyone in the network can
-    run code. A cluster that lives as long as this process gets a token that does, too.
+    Turns token authentication on unless `RAY_AUTH_MODE` is set: without it, anyone on the network can run code on the
+    cluster. A local cluster gets a random token that lives as long as this process.
     """
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
     os.environ.setdefault("RAY_AUTH_MODE", "token")
@@ -25,13 +25,13 @@ def secure() -> None:
 
 @contextmanager
 def connected(*, num_cpus: int | None = None) -> Iterator[bool]:
-    """Joins the Ray that `RAY_ADDRESS` or this process names, or starts a local one and ends it afterwards.
+    """Uses this process's connection to Ray or the cluster of `RAY_ADDRESS`, or starts a local Ray and ends it afterwards.
 
     Args:
-        num_cpus: CPUs of a local Ray; None: those of the machine.
+        num_cpus: CPUs of a local Ray; None: all CPUs of the machine.
 
     Yields:
-        Whether it is a local one of this process.
+        Whether Ray is a local one that was started here.
 
     Raises:
         RunError: Ray could not be reached or started.

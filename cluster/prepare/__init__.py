@@ -1,1 +1,1 @@
-"""An experiment file, checked: every reference resolved to a digest before a slot is asked for."""
+"""Reads and checks an experiment file and resolves every reference to a digest before any slot is requested."""

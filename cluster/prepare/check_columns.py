@@ -1,4 +1,4 @@
-"""Whether a dataset has the columns, of the roles and types, that an experiment's plan, metrics and arms need."""
+"""Checks that a dataset has the columns, roles and types that an experiment's plan, metrics and arms need."""
 
 from assay.evaluator.errors import DataError, VariantError
 from assay.manifests import Arm, Dataset, Experiment, Metric, Plan
@@ -8,10 +8,10 @@ from assay.manifests.guardrail import GroupGapGuardrail, SelectionRatioGuardrail
 
 
 def check_columns(experiment: Experiment, dataset: Dataset) -> None:
-    """Holds an experiment against its dataset.
+    """Checks an experiment against the columns of its dataset.
 
     Raises:
-        DataError: The plan or a metric needs what the dataset has not.
+        DataError: The plan or a metric needs a column, role or type that the dataset does not have.
         VariantError: An arm's output does not fit the label.
     """
     _check_no_weights(dataset)
@@ -27,17 +27,17 @@ def check_columns(experiment: Experiment, dataset: Dataset) -> None:
 def _check_no_weights(dataset: Dataset) -> None:
     for name in dataset.names("weight"):
         raise DataError(
-            "the rows have weights, and every estimate counts each row once",
+            "row weights are not supported: every estimate counts each row once",
             place=dataset.reference,
             field=name,
             value="role weight",
-            remedy="give the column the role info or feature, and freeze the rows under a new version; "
-            "or freeze a sample in which rows are as frequent as they should count",
+            remedy="give the column the role info or feature and freeze the rows as a new version, "
+            "or freeze a sample drawn in proportion to the weights",
         )
 
 
 def _check_plan(plan: Plan, dataset: Dataset) -> None:
-    """The columns of segments and clusters, and those of guardrails on groups, are there."""
+    """Checks the plan's segment and cluster columns and the columns of its group guardrails."""
     for role, name in (("segment", plan.columns.segment), ("cluster", plan.columns.cluster)):
         if name is not None and name not in dataset.names(role):
             raise DataError(
@@ -53,32 +53,33 @@ def _check_plan(plan: Plan, dataset: Dataset) -> None:
 
 
 def _check_label(metric: Metric, dataset: Dataset) -> None:
-    """A metric of two classes has a label of two classes, as far as its classes are known."""
+    """Checks that a metric for two classes has a label with two classes, if the label's classes are known."""
     classes = dataset.label.classes
     if metric.of_two_classes and len(classes) not in (0, 2):
         raise DataError(
-            f"metric '{metric.name}' tells one class from one other",
+            f"metric '{metric.name}' needs a label with two classes",
             place=dataset.reference,
             field="suite.metrics",
             value=f"{metric.measure} of a label with {len(classes)} classes",
-            bound="a label with 2 classes",
-            remedy="measure balanced_accuracy or macro_f1" if not metric.has_threshold else "leave its threshold out",
+            bound="2 classes",
+            remedy="use balanced_accuracy or macro_f1" if not metric.has_threshold else "remove its threshold",
         )
 
 
 def _check_queries(metric: Metric, dataset: Dataset) -> None:
-    """A metric of queries has a column that names them, and a label that is a number."""
+    """Checks that a ranking metric has a column that names the queries, and a numeric label."""
     if metric.of_queries and not dataset.names("cluster"):
         raise DataError(
-            f"metric '{metric.name}' ranks the rows of a query, which are those of one cluster",
+            f"metric '{metric.name}' ranks the rows of each query, and the dataset has no cluster column that names "
+            "the queries",
             place=dataset.reference,
             field="suite.metrics",
             value=metric.measure,
-            remedy="give the column that names the query the role cluster, and freeze the rows anew",
+            remedy="give the column that names the query the role cluster and freeze the rows as a new version",
         )
     if metric.of_queries and dataset.label.type == "string":
         raise DataError(
-            f"metric '{metric.name}' takes the label as relevance",
+            f"metric '{metric.name}' uses the label as relevance, so it must be a number",
             place=dataset.reference,
             field="suite.metrics",
             value=f"a label of type {dataset.label.type}",
@@ -87,13 +88,13 @@ def _check_queries(metric: Metric, dataset: Dataset) -> None:
 
 
 def _check_values(metric: Metric, dataset: Dataset) -> None:
-    """A metric that values classes values all of the label's, and no other."""
+    """Checks that a metric with `values` has a value for exactly the label's classes."""
     if metric.values is None:
         return
     classes = dataset.label.classes or tuple(str(index) for index in range(len(metric.values)))
     if set(classes) != set(metric.values):
         raise DataError(
-            f"metric '{metric.name}' must value every class of the label '{dataset.label.name}', and nothing else",
+            f"metric '{metric.name}' must give values for exactly the classes of the label '{dataset.label.name}'",
             place=dataset.reference,
             field="suite.metrics",
             value=", ".join(metric.values),
@@ -105,7 +106,7 @@ def _check_output(arm: Arm, label: FrozenColumn) -> None:
     output, is_regression = arm.variant.output, label.type in ("float32", "float64")
     if is_regression != (output == "values") and not (output == "values" and label.type != "string"):
         raise VariantError(
-            f"the label '{label.name}' is {label.type}",
+            f"the output does not fit the label '{label.name}' of type {label.type}",
             place=f"arm '{arm.name}'",
             field="output",
             value=output,
@@ -114,14 +115,14 @@ def _check_output(arm: Arm, label: FrozenColumn) -> None:
 
 
 def _check_groups(rule: GroupGapGuardrail | SelectionRatioGuardrail, dataset: Dataset) -> None:
-    """The column of the groups is there, and the class that is a selection is one of the label's."""
+    """Checks that a guardrail's group column exists and that its `positive` is a class of the label."""
     label, columns = dataset.label, list(dataset.names("segment"))
     problem, value, remedy = "", rule.column, ""
     if rule.column not in columns:
-        problem = "the dataset has no segment column of that name: groups of rows are named by one"
+        problem = "the dataset has no segment column of that name, and groups are defined by a segment column"
         remedy = did_you_mean(rule.column, columns) or "no column has the role segment"
     elif isinstance(rule, SelectionRatioGuardrail) and not _is_class(rule.positive, label):
-        problem, value = f"the label '{label.name}' has no such class to be selected", repr(rule.positive)
+        problem, value = f"the label '{label.name}' has no such class", repr(rule.positive)
         remedy = did_you_mean(str(rule.positive), list(label.classes)) or f"the label is {label.type}"
     if problem:
         raise DataError(

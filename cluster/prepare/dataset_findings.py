@@ -1,4 +1,4 @@
-"""Dataset findings: what is known of the dataset of a run, from its store now and from when the run was opened."""
+"""Dataset findings (withdrawal, leakage, drift) about a run's dataset, as of now and as of the run's opening."""
 
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any, Literal, get_args
@@ -14,21 +14,21 @@ from assay.manifests.leakage import Leakage
 from assay.manifests.run import Run
 
 LINEAGE_FIELD = "findings"
-"""The circumstance of a run's lineage that holds what was known when it was opened."""
+"""The entry of a run's lineage with the findings as of the run's opening."""
 Kind = Literal["Withdrawal", "Leakage", "Drift"]
 
 
 @dataclass(frozen=True)
 class FindingSummary:
-    """A finding, as far as a run or its gate needs it.
+    """The part of a finding that a run or its gate needs.
 
     Attributes:
-        kind: Such as `Leakage`.
-        digest: The finding's.
-        is_fine: Whether it says that all is well.
-        words: What was found.
-        found_at: When.
-        beside: What the dataset was compared with, by digests.
+        kind: `Withdrawal`, `Leakage` or `Drift`.
+        digest: The finding's digest.
+        is_fine: Whether nothing bad was found.
+        words: What was found, in one sentence.
+        found_at: When, UTC, ISO 8601.
+        beside: The digests of what the dataset was compared with: training sets, or the earlier version.
     """
 
     kind: str
@@ -41,21 +41,21 @@ class FindingSummary:
 
 @dataclass(frozen=True)
 class DatasetFindings:
-    """What is known of a run's dataset.
+    """The findings about a run's dataset.
 
     Attributes:
-        all: In the order of time.
-        problem: Why the store was not asked; empty if it was.
+        all: All findings, the oldest first.
+        problem: Why the dataset's store could not be read; empty if it was.
     """
 
     all: tuple[FindingSummary, ...] = field(default=())
     problem: str = ""
 
     def answer(self, kind: Kind) -> FindingSummary | None:
-        """What all findings of a kind say together; None: there are none.
+        """The findings of a kind, merged into one; None if there are none.
 
-        The newest counts, and each before it that was compared with something that none since was: who finds nothing
-        in one training set takes back nothing that was found in another.
+        The newest finding counts, and so does every older one that was compared with something that no newer one was
+        compared with: finding nothing in one training set does not retract a leak found in another.
         """
         counted, compared = list[FindingSummary](), set[str]()
         for each in reversed(self.all):
@@ -69,34 +69,34 @@ class DatasetFindings:
 
     @property
     def withdrawn(self) -> str:
-        """That the version was withdrawn, in words; empty if it was not."""
-        found = self.answer("Withdrawal")
-        return "" if found is None else found.words
+        """A message if the version was withdrawn; empty if it was not."""
+        withdrawal = self.answer("Withdrawal")
+        return "" if withdrawal is None else withdrawal.words
 
     @property
     def warnings(self) -> tuple[str, ...]:
-        """What is not fine, in words: one for each kind."""
+        """The bad findings, one message per kind."""
         answers = [self.answer(kind) for kind in get_args(Kind)]
         return tuple(each.words for each in answers if each is not None and not each.is_fine)
 
 
 def in_store(store: Store, dataset: Dataset) -> DatasetFindings:
-    """What a dataset's store knows of its rows now.
+    """The findings that a dataset's store has now.
 
     Raises:
         DamageError: A finding was changed.
     """
-    known = findings.findings_of(store, dataset.reference, rows_digest=dataset.rows_digest)
-    return DatasetFindings(tuple(_summary(each) for each in known))
+    stored = findings.findings_of(store, dataset.reference, rows_digest=dataset.rows_digest)
+    return DatasetFindings(tuple(_summary(each) for each in stored))
 
 
-def as_lineage(known: DatasetFindings) -> list[dict[str, Any]]:
+def as_lineage(dataset_findings: DatasetFindings) -> list[dict[str, Any]]:
     """Findings as a run's lineage records them."""
-    return [asdict(each) for each in known.all]
+    return [asdict(each) for each in dataset_findings.all]
 
 
 def at_opening(run: Run) -> DatasetFindings:
-    """What was known when a run was opened."""
+    """The findings as of the run's opening."""
     recorded: Any = run.lineage.circumstance.get(LINEAGE_FIELD) or ()
     return DatasetFindings(
         tuple(FindingSummary(**{**each, "beside": tuple(each.get("beside", ()))}) for each in recorded)
@@ -104,7 +104,9 @@ def at_opening(run: Run) -> DatasetFindings:
 
 
 def now(run: Run) -> DatasetFindings:
-    """What is known of a run's dataset now; findings are never deleted, so what was known once still is.
+    """The findings about a run's dataset now, together with those recorded when the run was opened.
+
+    Findings are never deleted, so recorded ones count even if the store cannot be read.
 
     Raises:
         DamageError: A finding was changed.
@@ -115,11 +117,11 @@ def now(run: Run) -> DatasetFindings:
         store = open_store(uri)
         dataset = stored_dataset(store, reference)
         if dataset is None or dataset.digest() != run.dataset_digest:
-            return DatasetFindings(recorded, f"{run.experiment.dataset} is not there any more")
-        found = {each.digest: each for each in (*recorded, *in_store(store, dataset).all)}
+            return DatasetFindings(recorded, f"{run.experiment.dataset} no longer exists")
+        by_digest = {each.digest: each for each in (*recorded, *in_store(store, dataset).all)}
     except StoreError as error:
         return DatasetFindings(recorded, str(error))
-    return DatasetFindings(tuple(sorted(found.values(), key=lambda each: (each.found_at, each.digest))))
+    return DatasetFindings(tuple(sorted(by_digest.values(), key=lambda each: (each.found_at, each.digest))))
 
 
 def _summary(finding: Finding) -> FindingSummary:

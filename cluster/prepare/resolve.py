@@ -1,4 +1,4 @@
-"""An experiment file to an experiment with every digest filled: everything is checked before a slot is asked for."""
+"""Turns an experiment file into an experiment with every digest filled in, checked before any slot is requested."""
 
 import posixpath
 from collections.abc import Callable
@@ -21,12 +21,12 @@ from assay.manifests.errors import did_you_mean
 
 
 class Resolved(NamedTuple):
-    """An experiment that was checked against what it names.
+    """An experiment that was checked against everything that it refers to.
 
     Attributes:
-        experiment: As it is recorded: every digest filled.
+        experiment: The experiment as it is recorded, with every digest filled in.
         dataset: The dataset's manifest.
-        weights_bytes: Per arm, the size of its weights; 0 without any.
+        weights_bytes: Per arm, the size of its weights in bytes; 0 if it has none.
     """
 
     experiment: Experiment
@@ -38,7 +38,7 @@ def read_text(path: str) -> str:
     """The text of a file that a user named.
 
     Raises:
-        InvalidInput: It is not there, or is not text.
+        InvalidInput: The file does not exist or is not UTF-8 text.
     """
     try:
         return Path(path).read_text(encoding="utf-8")
@@ -51,43 +51,43 @@ def read_text(path: str) -> str:
 
 
 def read_experiment(path: str) -> Experiment:
-    """The experiment of a file, everything that it refers to inlined, its locations as seen from anywhere."""
+    """Reads an experiment file: referenced manifests are inlined, relative locations are made absolute."""
     parsed = parse(read_text(path), file=str(Path(path).absolute()), kind="Experiment", read=read_text)
     assert isinstance(parsed, Experiment)
     return parsed
 
 
 def import_paths(path: str) -> tuple[str, ...]:
-    """Where the entrypoints of an experiment file may lie: beside it and in the folder one works in."""
+    """Where an experiment's entrypoints may be imported from: the file's folder and the working directory."""
     return tuple(dict.fromkeys((str(Path(path).absolute().parent), str(Path.cwd()))))
 
 
 def resolved(experiment: Experiment, paths: tuple[str, ...]) -> Resolved:
-    """Writes out the arms of a sweep, fills and checks every digest.
+    """Expands the arms of a sweep, checks the experiment against its dataset, and fills in and checks every digest.
 
     Args:
-        experiment: As read from its file.
+        experiment: The experiment as read from its file.
         paths: Folders to import entrypoints from.
 
     Raises:
         InvalidInput: The dataset, an entrypoint, weights or a column is not what the experiment says, or a folder to
-            import from has a module `assay`.
+            import from contains a module `assay`.
     """
     experiment = sweep.expanded(experiment)
     location = experiment.dataset
     dataset, store = open_dataset(location)
     if experiment.dataset_digest not in (None, dataset.digest()):
         raise DataError(
-            "the dataset's digest differs",
+            "the dataset does not have the pinned digest",
             place=location,
             field="dataset_digest",
             value=dataset.digest(),
             bound=str(experiment.dataset_digest),
-            remedy="freeze the rows that were meant under a version of their own, or correct the digest",
+            remedy="name the version with the intended rows, or correct the digest",
         )
     check_columns(experiment, dataset)
     add_import_paths(paths)
-    # The arms of a sweep share code, weights and stores: each is read, and opened, once.
+    # The arms of a sweep share code, weights and stores: each is read or opened only once.
     code_digest_of, stores = cache(code_digest), cache(open_store)
     weights_of = cache(lambda location: _weights(location, stores))
     suite = experiment.suite
@@ -117,27 +117,27 @@ def resolved(experiment: Experiment, paths: tuple[str, ...]) -> Resolved:
 
 
 def _resolved_metric(metric: Metric) -> Metric:
-    """The metric with the digest of its scorer's code, if it has a scorer."""
+    """The metric with the digest of its scorer's code filled in, if it has a scorer."""
     if metric.scorer is None:
         return metric
     place = f"metric '{metric.name}'"
     try:
         check_parameters(resolve_entrypoint(metric.scorer), {}, entrypoint=metric.scorer, num_leading=3)
-        found = code_digest(metric.scorer)
+        digest = code_digest(metric.scorer)
     except VariantError as error:
         raise VariantError(
             error.problem, place=place, field="scorer", value=metric.scorer, bound=error.bound, remedy=error.remedy
         ) from error
-    if metric.scorer_digest not in (None, found):
+    if metric.scorer_digest not in (None, digest):
         raise VariantError(
-            "the scorer's code differs from what was pinned",
+            "the scorer's code does not have the pinned digest",
             place=place,
             field="scorer_digest",
-            value=found,
+            value=digest,
             bound=str(metric.scorer_digest),
-            remedy="restore what was pinned, or correct the digest",
+            remedy="restore the pinned code, or correct the digest",
         )
-    return metric.model_copy(update={"scorer_digest": found})
+    return metric.model_copy(update={"scorer_digest": digest})
 
 
 def _resolved_arm(
@@ -150,26 +150,27 @@ def _resolved_arm(
     variant = arm.variant
     check_inputs(variant, dataset)
     function = resolve_entrypoint(variant.entrypoint)
-    filled = {"code_digest": code_digest_of(variant.entrypoint)}
+    digests = {"code_digest": code_digest_of(variant.entrypoint)}
     if variant.weights is not None:
-        filled["weights_digest"] = weights_of(variant.weights)[0]
-    for field, found in filled.items():
+        digests["weights_digest"] = weights_of(variant.weights)[0]
+    for field, digest in digests.items():
         pinned = getattr(variant, field)
-        if pinned not in (None, found):
+        if pinned not in (None, digest):
+            subject = field.removesuffix("_digest")
             raise VariantError(
-                f"{field.removesuffix('_digest')} differ from what was pinned",
+                f"the {subject} {'do' if subject == 'weights' else 'does'} not have the pinned digest",
                 place=(variant.weights or "") if field == "weights_digest" else variant.entrypoint,
                 field=field,
-                value=found,
+                value=digest,
                 bound=pinned,
-                remedy="restore what was pinned, or correct the digest",
+                remedy=f"restore the pinned {subject}, or correct the digest",
             )
-    num_leading = 1 if variant.predictor == "callable" else 0  # the batch
+    num_leading = 1 if variant.predictor == "callable" else 0  # a callable's first argument is the batch
     check_parameters(function, variant.parameters, entrypoint=variant.entrypoint, num_leading=num_leading)
-    return arm.model_copy(update={"variant": variant.model_copy(update=filled)})
+    return arm.model_copy(update={"variant": variant.model_copy(update=digests)})
 
 
 def _weights(location: str, stores: Callable[[str], Store]) -> tuple[str, int]:
-    """The digest and the size of a file of weights."""
+    """The digest and the size in bytes of a weights file."""
     content = read_weights_file(location, store_at=stores)
     return fingerprint.sha256_digest(content), content.size

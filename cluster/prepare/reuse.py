@@ -1,4 +1,4 @@
-"""Reuse: units that another run of the ledger has scored under the same key are reused, not computed again."""
+"""Reuse: units that another run of the ledger has scored under the same key are published again, not scored again."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -17,15 +17,19 @@ from assay.manifests.run import Run
 
 
 def unit_keys(experiment: Experiment, *, dataset_digest: str, environment: Mapping[str, str | None]) -> dict[str, str]:
-    """The key of each arm's units: the digest of all that their scores depend on, but for two things.
+    """The key of each arm's units: the digest of everything that their scores depend on, with two exceptions.
 
-    A unit's rows are not in it: its index stands for them, since dataset and batch size alone say where a unit
-    begins and ends. The device is not in it either: only slots know theirs, so it is compared when a unit is found.
+    A unit's rows are not in it: the unit's index identifies them, since the dataset and the batch size determine
+    where units begin and end. The device is not in it either: only slots know theirs, so it is compared when a unit
+    with the key is found.
 
     Args:
-        experiment: Resolved: weights and code by their digests.
+        experiment: The resolved experiment, with digests of weights and code.
         dataset_digest: The digest of the dataset.
-        environment: The identity of the environment: versions that numbers depend on.
+        environment: The identity of the environment: versions of the packages that scores depend on.
+
+    Returns:
+        The key by the arm's name.
     """
     suite = experiment.suite
     shared = {
@@ -35,9 +39,9 @@ def unit_keys(experiment: Experiment, *, dataset_digest: str, environment: Mappi
         "seed": suite.seed,
         "repeats": suite.repeats,
         "determinism": suite.determinism.content(),
-        # Measures of the whole dataset are made from these rows later: they shape no score.
+        # Corpus metrics are computed from the stored rows later, so they do not affect row scores.
         "scores": [metric.content() for metric in suite.metrics if metric.row_measure is not None],
-        # The probe speaks of the primary metric; the tolerance decides of scores only where it does more than warn.
+        # The probe measures the primary metric; its tolerance affects scores only if it does more than warn.
         "batch_sensitivity": [
             suite.on_batch_sensitivity,
             suite.primary.content(),
@@ -47,7 +51,7 @@ def unit_keys(experiment: Experiment, *, dataset_digest: str, environment: Mappi
         "environment": dict(environment),
     }
     control = next((arm.variant.digest() for arm in experiment.arms if arm.name == suite.plan.control), None)
-    # Of an arm that is timed beside the control, units come with those times: with another control they are no use.
+    # Units of an arm that is timed against the control carry those times, which are useless with another control.
     timed = {"timed_beside": [control, suite.plan.num_timed_batches]} if suite.plan.num_timed_batches else {}
     return {
         arm.name: fingerprint.sha256_digest(
@@ -61,11 +65,11 @@ def unit_keys(experiment: Experiment, *, dataset_digest: str, environment: Mappi
 
 @dataclass
 class Reused:
-    """What was reused.
+    """The reused units.
 
     Attributes:
-        receipts: Of each unit, as published in this run.
-        events: What happened: a word per arm and source run, and every unit that was not trusted.
+        receipts: The receipt of each reused unit, as published in this run.
+        events: One event per arm and source run, and one for everything that could not be reused.
     """
 
     receipts: list[UnitReceipt] = field(default_factory=list)
@@ -82,20 +86,20 @@ def reuse_units(
     device_class: Callable[[str], str],
     on_reused: Callable[[UnitReceipt], None],
 ) -> Reused:
-    """Publishes the units of a run that other runs have scored already. One unit's rows are in memory at a time.
+    """Publishes, in this run, units that other runs have scored already. One unit's rows are in memory at a time.
 
-    Only evaluated units are reused, never ones that were reused themselves: so the file that a receipt names
-    is the one that was computed.
+    Only evaluated units are reused, never units that were reused themselves, so that the file that a receipt names
+    is always the one that was computed.
 
     Args:
         run: The opened run.
-        published: What this run has already.
+        published: Receipts of the units that this run has already.
         num_units: Units per arm.
         store: The ledger.
-        sources: Its runs, the oldest first.
-        device_class: Asks what slots of an accelerator type (empty: any) work on, empty if nobody can tell; called
-            only if there is something to reuse.
-        on_reused: Called for each unit, as published in this run.
+        sources: The ledger's runs, the oldest first.
+        device_class: Returns the device class of slots of an accelerator type (empty: any); empty if it is unknown.
+            Called only if there is something to reuse.
+        on_reused: Called with the receipt of each reused unit, as published in this run.
     """
     reused = Reused()
     missing = {arm.name: set(range(num_units)) for arm in run.experiment.arms}
@@ -104,22 +108,25 @@ def reuse_units(
     accelerator_types = {arm.name: arm.accelerator_type or "" for arm in run.experiment.arms}
     devices: dict[str, str] = {}
     for source, arms in _alike(sources, run):
-        wanted = {arm: theirs for arm, theirs in arms.items() if missing[arm]}
+        wanted = {arm: their_arm for arm, their_arm in arms.items() if missing[arm]}
         if not wanted:
             continue
         if not _is_clean_enough(source, run):
-            words = f"run '{source.run_id}' was not made from a clean repository: its units are not taken over"
-            reused.events.append(event("reuse_refused", words))
+            message = f"run '{source.run_id}' was not made from a clean repository; its units are not reused"
+            reused.events.append(event("reuse_refused", message))
             continue
         for accelerator_type in {accelerator_types[arm] for arm in wanted} - set(devices):
             devices[accelerator_type] = device_class(accelerator_type)
             if not devices[accelerator_type]:
-                words = f"no slot came to tell its device: units of run '{source.run_id}' are not taken over"
-                reused.events.append(event("reuse_refused", words))
+                message = (
+                    "no slot became ready within start_timeout_s, so its device is unknown; units of run "
+                    f"'{source.run_id}' are not reused"
+                )
+                reused.events.append(event("reuse_refused", message))
         committed = _committed_sha256(store, source.run_id)
-        for arm, theirs in wanted.items():
+        for arm, their_arm in wanted.items():
             num_reused = 0
-            for unit, key in reader.stored_units(store, source.run_id, theirs).items():
+            for unit, key in reader.stored_units(store, source.run_id, their_arm).items():
                 if unit not in missing[arm]:
                     continue
                 try:
@@ -130,20 +137,20 @@ def reuse_units(
                 if receipt.is_reused:
                     continue
                 if not _is_alike(receipt, run, devices[accelerator_types[arm]]):
-                    break  # as good as always, what one unit of an arm was made on, all of them were
+                    break  # one unit's device and packages are almost always those of all units of the arm
                 republished = writer.republish_unit(store, rows, receipt, run=run, arm=arm)
                 reused.receipts.append(republished)
                 missing[arm].remove(unit)
                 num_reused += 1
                 on_reused(republished)
             if num_reused:
-                words = f"{num_reused} units of arm '{theirs}' of run '{source.run_id}'{_changes(source, run)}"
-                reused.events.append(event("reused", words, arm=arm))
+                message = f"{num_reused} units of arm '{their_arm}' of run '{source.run_id}'{_changes(source, run)}"
+                reused.events.append(event("reused", message, arm=arm))
     return reused
 
 
 def available(run: Run, arm: str, *, store: Store, sources: Sequence[OpenedRun]) -> set[int]:
-    """The units of an arm that other runs have scored under its key: by a listing, no file is read."""
+    """The indices of an arm's units that other runs have scored under its key. Lists files, reads none of them."""
     return {
         unit
         for source, arms in _alike(sources, run)
@@ -153,18 +160,18 @@ def available(run: Run, arm: str, *, store: Store, sources: Sequence[OpenedRun])
 
 
 def _alike(sources: Sequence[OpenedRun], run: Run) -> Iterator[tuple[OpenedRun, dict[str, str]]]:
-    """The runs that have arms of the same key, the oldest first, and which of their arms is which of ours.
+    """Yields runs that have arms with the same keys, the oldest first, each with a mapping of our arms to theirs.
 
-    An arm's namesake comes first. Otherwise the arm may have been renamed; but what bears the name of another arm of
-    ours, or was given to one, is not given twice: two equal arms in one run are there to be compared.
+    An arm of the same name is preferred; otherwise the arm may have been renamed. An arm of theirs that has the name
+    of another arm of ours, or is mapped already, is not used again: two equal arms in one run are meant to be compared.
     """
     for source in sources:
         if source.run_id == run.run_id:
             continue
         arms: dict[str, str] = {}
         for arm, key in run.unit_keys.items():
-            alike = [theirs for theirs, their_key in source.keys.items() if their_key == key]
-            renamed = [theirs for theirs in alike if theirs not in run.unit_keys and theirs not in arms.values()]
+            alike = [their_arm for their_arm, their_key in source.keys.items() if their_key == key]
+            renamed = [each for each in alike if each not in run.unit_keys and each not in arms.values()]
             if arm in alike:
                 arms[arm] = arm
             elif renamed:
@@ -180,19 +187,19 @@ def _committed_sha256(store: Store, run_id: str) -> dict[str, str]:
 
 
 def _is_alike(receipt: UnitReceipt, run: Run, device: str) -> bool:
-    """Whether the slot that made a unit had the device and the packages of this run."""
+    """Whether a unit was scored on the device class and with the packages of this run."""
     environment = fingerprint.sha256_digest(rfc8785.dumps(dict(run.lineage.identity)))
     facts = receipt.facts
     return (facts.get("device_class"), facts["environment_digest"]) == (device, environment)
 
 
 def _is_clean_enough(source: OpenedRun, run: Run) -> bool:
-    """Whether a run that wants a clean repository may reuse what another has made: more counts than a unit's key."""
+    """Whether the source run meets this run's `require_clean`: the unit key does not cover the whole repository."""
     return not run.experiment.require_clean or source.source.get("is_dirty") is False
 
 
 def _changes(source: OpenedRun, run: Run) -> str:
-    """What of the repository is another now. It is said, and hinders nothing: most changes are of other files."""
+    """How the repository differs from the source run's. For information only: most changes concern other files."""
     now = run.lineage.circumstance.get("source")
     fields = ("commit", "diff_digest")
     if not isinstance(now, dict) or all(source.source.get(name) == now.get(name) for name in fields):
@@ -202,6 +209,6 @@ def _changes(source: OpenedRun, run: Run) -> str:
         for each in (source.source, now)
     )
     return (
-        f"; the repository has changed since, from {before} to {after}, "
-        "and of a variant's code only the entrypoint's module is part of the key"
+        f"; the repository has changed since, from {before} to {after}; of a variant's code, only the entrypoint's "
+        "module is part of the unit key"
     )

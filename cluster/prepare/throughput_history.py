@@ -1,4 +1,4 @@
-"""How long variants took in earlier runs of the ledger: which arms are cheap, and what a run will cost."""
+"""How long variants took in earlier runs of the ledger, to order arms by cost and to forecast a run."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -10,7 +10,7 @@ from assay.evaluator.storage import Store
 from assay.manifests.run import Run
 
 _MAX_RUNS = 20
-"""The most runs that are looked into, the newest first: each is three small files."""
+"""How many runs are read at most, the newest first; each takes three small files."""
 
 _COLUMNS = ["arm", "status", "slot_s", "load_s", "probe_s", "write_s", "num_rows_evaluated", "devices"]
 
@@ -20,9 +20,9 @@ class Pace:
     """How long a variant takes.
 
     Attributes:
-        seconds_per_row: Of a slot, once the variant is loaded.
-        setup_s: Seconds of slots for loading and probing it.
-        source: Where that is from, in words.
+        seconds_per_row: Slot-seconds per row, once the variant is loaded.
+        setup_s: Slot-seconds for loading and probing it.
+        source: Where these numbers come from, for people.
     """
 
     seconds_per_row: float
@@ -31,13 +31,14 @@ class Pace:
 
 
 def paces(store: Store, run: Run, *, runs: Sequence[OpenedRun]) -> dict[str, Pace]:
-    """How long arms took in earlier runs whose slots held GPUs if this one's do; arms of which nothing is known are absent.
+    """How long arms took in earlier runs; arms without history are missing from the result.
 
-    The newest run with the same variant counts, else the newest that ran the same entrypoint.
+    The newest run with the same variant counts, otherwise the newest run with the same entrypoint. Only runs whose
+    slots reserved GPUs count if this run's do, and vice versa.
 
     Args:
         store: The ledger.
-        run: The run whose arms are asked about.
+        run: The run.
         runs: The ledger's runs, the oldest first.
     """
     experiment = run.experiment
@@ -58,34 +59,36 @@ def paces(store: Store, run: Run, *, runs: Sequence[OpenedRun]) -> dict[str, Pac
         for arm, pace in _paces_of(store, past, repeats=experiment.suite.repeats).items():
             by_digest.setdefault(past.variant_digests[arm], pace)
             by_entrypoint.setdefault(past.entrypoints[arm], pace)
-    found = {}
+    paces_by_arm = {}
     for arm, digest in digests.items():
         same, alike = by_digest.get(digest), by_entrypoint.get(entrypoints[arm])
         if same is not None:
-            found[arm] = same
+            paces_by_arm[arm] = same
         elif alike is not None:
-            found[arm] = Pace(alike.seconds_per_row, alike.setup_s, f"{alike.source}, another variant of its code")
-    return found
+            source = f"{alike.source}, another variant with the same entrypoint"
+            paces_by_arm[arm] = Pace(alike.seconds_per_row, alike.setup_s, source)
+    return paces_by_arm
 
 
 def cheapest_first(arms: Sequence[str], *, paces: Mapping[str, Pace], weights_bytes: Mapping[str, int]) -> list[str]:
-    """The arms by what a row costs, if that is known of all of them, else by the size of their weights; stable."""
+    """The arms ordered by seconds per row if known for all of them, otherwise by the size of their weights; stable."""
     if all(arm in paces for arm in arms):
         return sorted(arms, key=lambda arm: (paces[arm].seconds_per_row, weights_bytes[arm]))
     return sorted(arms, key=lambda arm: weights_bytes[arm])
 
 
 def _paces_of(store: Store, past: OpenedRun, *, repeats: int) -> dict[str, Pace]:
-    """Of the arms that a run has evaluated whole, or in part: what a row takes that is scored so often."""
+    """The pace of every complete arm of a run that evaluated rows itself, scaled to this number of repeats."""
     try:
         rows = reader.read_table(store, reader.committed_files(store, past.run_id), "arms", _COLUMNS).to_pylist()
-    except (DamageError, LedgerError):  # it only hints at an order and an estimate: 'ledger verify' is for damage
+    except (DamageError, LedgerError):  # needed for an order and a forecast only; 'ledger verify' reports damage
         return {}
-    found = {}
+    paces_by_arm = {}
     for row in rows:
         if row["status"] == "complete" and row["num_rows_evaluated"]:
             setup_s = row["load_s"] + row["probe_s"]
-            words = f"run {past.run_id} on {row['devices']}"
+            source = f"run {past.run_id} on {row['devices']}"
             own_s = row["slot_s"] - setup_s + row["write_s"]
-            found[row["arm"]] = Pace(own_s / row["num_rows_evaluated"] * repeats / past.repeats, setup_s, words)
-    return found
+            seconds_per_row = own_s / row["num_rows_evaluated"] * repeats / past.repeats
+            paces_by_arm[row["arm"]] = Pace(seconds_per_row, setup_s, source)
+    return paces_by_arm

@@ -1,1 +1,1 @@
-"""Gathers what a ledger says and renders it; decides nothing."""
+"""Reports: gathers runs and datasets from their stores and renders them. Decides nothing."""

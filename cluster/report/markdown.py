@@ -1,4 +1,4 @@
-"""The gate's answer as Markdown, for the comment on a pull request."""
+"""The gate's decisions as Markdown, for a comment on a pull request."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -7,11 +7,11 @@ from assay.cluster.report.terminal.gate import policy_sentence
 
 _MARKS = {"pass": "✅", "fail": "❌", "unknown": "❔"}
 _MAX_CHARACTERS = 60_000
-"""GitHub refuses comments of more than 65,536."""
+"""The length limit of a comment. GitHub rejects comments of more than 65,536 characters."""
 
 
 def pull_request_comment(answer: dict[str, Any]) -> str:
-    """The answer as GitHub's Markdown; arms that would make it too long for a comment are counted."""
+    """Renders the gate's answer as a GitHub comment. Lines beyond GitHub's length limit are counted, not shown."""
     winner = answer["winner"]
     head = [f"### assay gate: **{answer['gate']}**" + (f", `{winner['arm']}`" if winner else ""), ""]
     head += [f"Run `{answer['run_id']}`, {_escaped(policy_sentence(answer))}."]
@@ -20,15 +20,15 @@ def pull_request_comment(answer: dict[str, Any]) -> str:
     level = f"{100 * (1 - answer['alpha']):.4g} % interval"
     head += ["", f"| arm | {_escaped(answer['metric'])} | {level} | decision |", "|---|---|---|---|"]
     parts = [*(_row(answer, row) for row in answer["decisions"]), "\n", *(_details(row) for row in answer["decisions"])]
-    legend = "\n❔ not known; _in italics_: does not count, for the policy does not ask for it.\n"
-    written, size = ["\n".join(head) + "\n"], len(legend)
+    legend = "\n❔ unknown; _italics_: shown for information, not required by the policy.\n"
+    lines, size = ["\n".join(head) + "\n"], len(legend)
     for number, part in enumerate(parts):
         size += len(part)
         if size > _MAX_CHARACTERS:
-            written.append(f"\n… {len(parts) - number} more lines: `assay gate {answer['run_id']} --json`\n")
+            lines.append(f"\n… {len(parts) - number} more lines: `assay gate {answer['run_id']} --json`\n")
             break
-        written.append(part)
-    return "".join([*written, legend])
+        lines.append(part)
+    return "".join([*lines, legend])
 
 
 def _row(answer: dict[str, Any], row: dict[str, Any]) -> str:
@@ -55,9 +55,9 @@ def _detail_lines(row: dict[str, Any]) -> Iterator[str]:
 
 
 def _escaped(text: str) -> str:
-    """Text that a variant's error or a name may have brought, as plain text of one table cell: no markup, no mention."""
-    for mark, plain in (("&", "&amp;"), ("<", "&lt;"), (">", "&gt;"), ("@", "@\u200b"), ("#", "#\u200b")):
-        text = text.replace(mark, plain)
+    """Escapes text for one table cell, so that a variant's error or a name cannot add markup or mentions."""
+    for mark, replacement in (("&", "&amp;"), ("<", "&lt;"), (">", "&gt;"), ("@", "@\u200b"), ("#", "#\u200b")):
+        text = text.replace(mark, replacement)
     for mark in "\\`*_[]|~!":
         text = text.replace(mark, f"\\{mark}")
     return " ".join(text.split())

@@ -1,4 +1,4 @@
-"""Export of a committed run to MLflow, so that its numbers sit where people look; the ledger stays the evidence."""
+"""Exports a committed run to MLflow. The ledger stays the source of truth."""
 
 import importlib
 import math
@@ -10,19 +10,19 @@ from assay.manifests.errors import InvalidInput
 from assay.manifests.spent import Spent
 
 _MAX_VALUE = 500
-"""The longest value of a parameter or tag that every MLflow takes."""
+"""Characters of a parameter or tag value that every MLflow backend accepts."""
 
 
 def to_mlflow(report: Document) -> dict[str, str]:
-    """Writes a run as an experiment's runs to where MLFLOW_TRACKING_URI says: one for the run, one below it per arm.
+    """Writes a run to MLflow, at MLFLOW_TRACKING_URI: one parent run, and one child run per arm.
 
-    The names of metrics are cleaned of what MLflow does not take. Exporting again makes new runs.
+    Characters that MLflow does not allow in metric names are replaced by underscores. Exporting again creates new runs.
 
     Args:
-        report: The document of a committed run.
+        report: The report of a committed run (`record.document`).
 
     Returns:
-        The MLflow run of each arm by its name, and under the empty name that of the whole run.
+        IDs of the MLflow runs by arm. The parent run is under the empty name.
 
     Raises:
         InvalidInput: MLflow is not installed.
@@ -34,27 +34,29 @@ def to_mlflow(report: Document) -> dict[str, str]:
             "MLflow is not installed", field="export mlflow", remedy="pip install 'assay[mlflow]'"
         ) from None
     client = mlflow.MlflowClient()
-    known = client.get_experiment_by_name(report["name"])
-    experiment = client.create_experiment(report["name"]) if known is None else known.experiment_id
+    existing = client.get_experiment_by_name(report["name"])
+    experiment = client.create_experiment(report["name"]) if existing is None else existing.experiment_id
     digests = {f"assay.{name}": report[name] for name in _DIGESTS}
     tags = {**digests, "assay.dataset_digest": report["dataset"]["digest"], "assay.gate": report["gate"]}
-    whole = client.create_run(experiment, tags=_tags(tags), run_name=report["run_id"]).info.run_id
+    parent = client.create_run(experiment, tags=_tags(tags), run_name=report["run_id"]).info.run_id
     for name, value in (("dataset", report["dataset"]["reference"]), ("control", report["control"])):
-        client.log_param(whole, name, value)
-    _log(client, whole, {f"spent.{name}": report["cost"]["spent"][name] for name in Spent.model_fields})
+        client.log_param(parent, name, value)
+    _log(client, parent, {f"spent.{name}": report["cost"]["spent"][name] for name in Spent.model_fields})
     for file in ("analysis", "decisions", "cost", "events"):
-        client.log_dict(whole, report[file] if isinstance(report[file], dict) else {file: report[file]}, f"{file}.json")
-    client.log_dict(whole, {"comparisons": report["analysis"]["comparisons"]}, "comparisons.json")
-    client.set_terminated(whole)
-    found = {"": whole}
+        client.log_dict(
+            parent, report[file] if isinstance(report[file], dict) else {file: report[file]}, f"{file}.json"
+        )
+    client.log_dict(parent, {"comparisons": report["analysis"]["comparisons"]}, "comparisons.json")
+    client.set_terminated(parent)
+    mlflow_runs = {"": parent}
     decided = {row["arm"]: row for row in report["decisions"]}
     costs = {row["arm"]: row for row in report["cost"]["arms"]}
     for arm in report["arms"]:
         name = arm["arm"]
-        found[name] = _arm(
-            client, experiment, arm, decided.get(name), costs[name], {**tags, "mlflow.parentRunId": whole}
+        mlflow_runs[name] = _arm(
+            client, experiment, arm, decided.get(name), costs[name], {**tags, "mlflow.parentRunId": parent}
         )
-    return found
+    return mlflow_runs
 
 
 _DIGESTS = ("run_id", "ledger", "suite_digest", "plan_digest", "policy_digest", "scores_digest")
@@ -83,7 +85,7 @@ def _arm(
 
 def _log(client: Any, run: str, measured: dict[str, float | None]) -> None:
     for name, value in measured.items():
-        if value is not None and math.isfinite(value):  # not testable, or without a price: no number
+        if value is not None and math.isfinite(value):  # otherwise not testable, or no price
             client.log_metric(run, re.sub(r"[^\w\-./ ]", "_", name), value)
 
 

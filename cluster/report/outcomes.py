@@ -1,4 +1,4 @@
-"""What the arms of a run said of which labels, and how sure they were: from the ledger, nothing is run again."""
+"""Confusion matrices and score histograms of a run's arms, read from the ledger."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -8,20 +8,20 @@ from assay.evaluator.storage import Store
 
 
 def outcomes(store: Store, run_id: str) -> dict[str, Any]:
-    """Confusion matrices and histograms of every complete arm, as `commit.arm_metrics.ArmMetrics` describes their rows.
+    """Confusion matrices and histograms of every complete arm; `commit.arm_metrics.ArmMetrics` describes their rows.
 
     Raises:
         LedgerError: The run is unknown or not committed.
         DamageError: A file of it was changed.
     """
     files = reader.committed_files(store, run_id)
-    found = {name: reader.read_table(store, files, name).to_pylist() for name in ("confusions", "histograms")}
+    tables = {name: reader.read_table(store, files, name).to_pylist() for name in ("confusions", "histograms")}
     arms = reader.read_table(store, files, "arms", ["arm", "status"]).to_pylist()
     return {
         "run_id": run_id,
         "ledger": store.uri,
         "arms": [
-            {"arm": row["arm"], **{name: _of_arm(rows, row["arm"]) for name, rows in found.items()}}
+            {"arm": row["arm"], **{name: _of_arm(rows, row["arm"]) for name, rows in tables.items()}}
             for row in arms
             if row["status"] == "complete"
         ],

@@ -1,4 +1,4 @@
-"""What a report says, as one JSON document gathered from the ledger: the source of every rendering."""
+"""The report of a run as one JSON document, gathered from the ledger. Every rendering is made from it."""
 
 import json
 from collections.abc import Sequence
@@ -19,7 +19,7 @@ Document = dict[str, Any]
 
 
 def document(store: Store, run_id: str) -> Document:
-    """Everything that a committed run says.
+    """The full report of a committed run.
 
     Raises:
         LedgerError: The run is unknown or not committed.
@@ -75,7 +75,7 @@ def document(store: Store, run_id: str) -> Document:
 
 
 def _dataset(run: Run, arms: Sequence[dict[str, Any]], findings: DatasetFindings) -> dict[str, Any]:
-    """The rows that were scored, and what is known of them now."""
+    """The dataset that was scored, with the findings known now."""
     return {
         "reference": run.experiment.dataset.rpartition("/")[2],
         "digest": run.dataset_digest,
@@ -88,7 +88,7 @@ def _dataset(run: Run, arms: Sequence[dict[str, Any]], findings: DatasetFindings
 
 
 def _arm(arm: dict[str, Any], metrics: Sequence[dict[str, Any]]) -> dict[str, Any]:
-    """An arm's row with its metrics, and, if there were several passes, how far those are apart."""
+    """An arm's row with its metrics, and their standard deviations over repeats if there were several."""
     return {
         **_nested(arm),
         "metrics": {row["metric"]: row["value"] for row in metrics},
@@ -97,23 +97,23 @@ def _arm(arm: dict[str, Any], metrics: Sequence[dict[str, Any]]) -> dict[str, An
 
 
 def _nested(arm: dict[str, Any]) -> dict[str, Any]:
-    """The arm's row with what was found of its dependence on the batch size in one place; None if it failed."""
-    plain = {name: value for name, value in arm.items() if not name.startswith("batch_sensitivity_")}
+    """An arm's row with its batch-size sensitivity as a nested object; None unless the arm is complete."""
+    others = {name: value for name, value in arm.items() if not name.startswith("batch_sensitivity_")}
     if arm["status"] != "complete":
-        return {**plain, "batch_sensitivity": None}
-    found = {name: arm[f"batch_sensitivity_{name}"] for name in ("max_abs_difference", "noise_floor", "reason")}
+        return {**others, "batch_sensitivity": None}
+    measured = {name: arm[f"batch_sensitivity_{name}"] for name in ("max_abs_difference", "noise_floor", "reason")}
     return {
-        **plain,
+        **others,
         "batch_sensitivity": {
             "rows": arm["batch_sensitivity_num_rows"],
             "flips": arm["batch_sensitivity_num_flips"],
-            **found,
+            **measured,
         },
     }
 
 
 def check_summary(report: CheckReport) -> dict[str, Any]:
-    """How many rules the dataset's rows were held to when they were frozen, which of them warned, what was changed."""
+    """The check of the rows when they were frozen: its number of rules, those that warned, and changes to the rows."""
     return {
         "num_rules": len(report.rules),
         "warnings": [rule.model_dump(mode="json") for rule in report.rules if rule.is_broken],
@@ -122,19 +122,19 @@ def check_summary(report: CheckReport) -> dict[str, Any]:
 
 
 def _reused(arms: Sequence[dict[str, Any]]) -> dict[str, Any]:
-    """How much was taken over from other runs, and from which."""
+    """How many arms and units were reused, and from which runs."""
     complete = [row for row in arms if row["status"] == "complete"]
     parts = [(row.get("num_units_reused") or 0, row.get("num_units") or 0) for row in complete]
     return {
-        "num_arms": sum(0 < reused == whole for reused, whole in parts),
-        "num_arms_in_part": sum(0 < reused < whole for reused, whole in parts),
+        "num_arms": sum(0 < reused == total for reused, total in parts),
+        "num_arms_in_part": sum(0 < reused < total for reused, total in parts),
         "num_units": sum(reused for reused, _ in parts),
         "runs": sorted({run for row in complete for run in (row.get("reused_from") or "").split(",") if run}),
     }
 
 
 def _race(arms: Sequence[dict[str, Any]]) -> dict[str, int]:
-    """How much a race has saved."""
+    """How many arms a race eliminated, and how many units that saved."""
     eliminated = [row for row in arms if row["status"] == "eliminated"]
     return {
         "num_eliminated": len(eliminated),

@@ -1,4 +1,4 @@
-"""Where the time of a run went, per arm and per slot, from the ledger's units table."""
+"""Where the time of a run went, per arm and per slot, from the ledger's `units` table."""
 
 import datetime as dt
 from collections.abc import Mapping, Sequence
@@ -9,8 +9,8 @@ from assay.evaluator.ledger.receipt import SLOT_SECONDS
 from assay.evaluator.storage import Store
 
 SECONDS = ("load_s", "fetch_s", "read_s", "decode_s", "predict_s", "copy_s", "forward_s", "score_s", "write_s")
-"""fetch_s goes on beside the unit before; read_s is the wait for what is not there yet, and decode_s a part of it;
-copy_s and forward_s are parts of predict_s, which a GPU does at the same time."""
+"""Seconds per step. fetch_s overlaps with the previous unit. read_s is the wait for rows that are not there yet and
+includes decode_s. copy_s and forward_s are parts of predict_s and overlap on a GPU."""
 
 Row = Mapping[str, Any]
 
@@ -18,7 +18,7 @@ Row = Mapping[str, Any]
 def timing(store: Store, run_id: str) -> dict[str, Any]:
     """Rows, bytes and seconds of every arm and every slot. Null: not measured.
 
-    Units that were taken over from another run are counted and no more: their times are that run's.
+    Reused units are counted, but contribute no time: their times are in the run that scored them.
 
     Raises:
         LedgerError: The run is unknown or not committed.
@@ -59,10 +59,10 @@ def _sums(units: Sequence[Row]) -> dict[str, Any]:
 
 
 def _span(units: Sequence[Row]) -> dict[str, Any]:
-    """From the start of a slot's first unit to the end of its last, and how much of that it worked."""
+    """The time from the start of a slot's first unit to the end of its last, and the share of it that the slot worked."""
     if any(row.get("started_at") is None for row in units):
         return {"started_at": None, "span_s": None, "busy": None}
-    # A unit starts when its variant is loaded, timed and probed.
+    # A unit's `started_at` is after its variant was loaded, timed and probed.
     begins = [_at(row) - sum(_seconds(row, name) for name in ("load_s", "timing_s", "probe_s")) for row in units]
     ends = [begin + _busy_s(row) for begin, row in zip(begins, units, strict=True)]
     span_s = max(ends) - min(begins)
@@ -75,7 +75,7 @@ def _at(unit: Row) -> float:
 
 
 def _busy_s(unit: Row) -> float:
-    """The wall time that one unit kept its slot busy."""
+    """Wall time in seconds that one unit kept its slot busy."""
     return sum(_seconds(unit, name) for name in SLOT_SECONDS)
 
 
@@ -84,5 +84,5 @@ def _seconds(unit: Row, name: str) -> float:
 
 
 def _sum(units: Sequence[Row], name: str) -> float | int | None:
-    found = [row[name] for row in units if row.get(name) is not None]
-    return sum(found) if found else None
+    values = [row[name] for row in units if row.get(name) is not None]
+    return sum(values) if values else None

@@ -1,1 +1,1 @@
-"""Scoring a committed run once more and comparing bit by bit."""
+"""Verification: scores a committed run again and compares bit for bit."""

@@ -1,4 +1,4 @@
-"""The work of slots that score units once more and compare: nothing is published."""
+"""The unit work of a verification: scores units again and compares them. Publishes nothing."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -21,13 +21,13 @@ from assay.manifests.verification import Against, Change
 
 @dataclass(frozen=True)
 class Compared:
-    """What came of one unit; it travels in the facts of the unit's recorded receipt.
+    """The comparison of one unit. It is carried in the facts of the unit's recorded receipt.
 
     Attributes:
         difference: How its rows differ.
-        changed: What of the unit's lineage is another now, by dotted names.
-        first_s: Seconds of the variant's own work on it; with `second_s` only where it was scored twice.
-        second_s: The same of the second time, in the same loaded variant.
+        changed: The fields of the unit's lineage that have changed, by dotted names.
+        first_s: Seconds that the variant took to predict the unit; 0 if compared with the ledger.
+        second_s: Seconds that the same loaded variant took for the second prediction; 0 if compared with the ledger.
     """
 
     difference: Difference
@@ -37,25 +37,25 @@ class Compared:
 
 
 FACT = "compared"
-"""Where in a receipt's facts a `Compared` is."""
+"""The key of a receipt's facts that holds the `Compared`."""
 
 
 class RescoreUnit:
-    """Scores units again, on the way that they took, and compares them with the ledger's, or with themselves.
+    """Scores units again as the run did, and compares them with the ledger or with themselves.
 
-    Weights may be others than those that were recorded: that is an answer, not an error. Scores are compared, not
-    times.
+    Weights that differ from the recorded ones are reported as a change, not raised as an error. Only scores are
+    compared, not times.
     """
 
     checks_weights = False
     times_control = False
 
     def __init__(self, against: Against) -> None:
-        """Takes what to compare with.
+        """Sets what to compare with.
 
         Args:
-            against: `ledger`: the recorded rows. `itself`: units are scored twice in one loaded variant and once in
-                one that is loaded again, and compared with each other.
+            against: `ledger`: compare with the recorded rows. `itself`: score units twice in one loaded variant and
+                once after loading it again, and compare these.
         """
         self._against = against
         self._committed_sha256: dict[str, str] = {}
@@ -66,11 +66,11 @@ class RescoreUnit:
         unit: Unit,
         *,
         scorer: ArmScorer,
-        sensitivity: BatchSizeSensitivity,  # noqa: ARG002  # probed to be as a run is
+        sensitivity: BatchSizeSensitivity,  # noqa: ARG002  # slots probe it as in a run
         ledger: Store,
         slot: str,  # noqa: ARG002
     ) -> Published:
-        """Answers with the unit's recorded receipt, the comparison in its facts."""
+        """Scores the unit and returns its recorded receipt with the comparison in its facts."""
         run = scorer.run
         if not self._committed_sha256:
             self._committed_sha256 = {file.key: file.sha256 for file in reader.committed_files(ledger, run.run_id)}
@@ -81,8 +81,8 @@ class RescoreUnit:
             compared = _compared_with_itself(scorer, task.arm, unit, facts=receipt.facts)
         else:
             compared = Compared(difference(rows, scorer.score(unit).table), _changes(scorer, task.arm, receipt.facts))
-        answer = replace(receipt, facts={**receipt.facts, FACT: compared})
-        return Published(answer, is_ours=True, digest=receipt.scores_digest)
+        with_comparison = replace(receipt, facts={**receipt.facts, FACT: compared})
+        return Published(with_comparison, is_ours=True, digest=receipt.scores_digest)
 
 
 def _compared_with_itself(scorer: ArmScorer, arm: str, unit: Unit, *, facts: Mapping[str, Any]) -> Compared:
@@ -99,7 +99,7 @@ def _compared_with_itself(scorer: ArmScorer, arm: str, unit: Unit, *, facts: Map
 
 
 def _changes(scorer: ArmScorer, arm: str, facts: Mapping[str, Any]) -> tuple[Change, ...]:
-    """What the scores of an arm's unit are made of and on, then and now."""
+    """Changes since the run in what determines a unit's scores: code, weights, metric scorers and conditions."""
     variant, now = scorer.variant, scorer.conditions()
     artifacts: dict[str, tuple[str | None, str | None]] = {}
     artifacts[f"arms.{arm}.code ({variant.entrypoint})"] = (variant.code_digest, code_digest(variant.entrypoint))

@@ -1,4 +1,4 @@
-"""Verification: a committed run's units scored once more, on the way that they took, and compared bit by bit."""
+"""Verification: scores units of a committed run again, as the run did, and compares them bit for bit."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -31,17 +31,17 @@ from assay.manifests.run import Lineage, Run
 from assay.manifests.verification import Against, ArmVerified, Verification
 
 _HINTS_AT_SHARE = 1 / 3
-_HINTS_FROM_S = 0.01  # below, a pass is too short for its time to tell anything
+_HINTS_FROM_S = 0.01  # seconds: shorter times are too noisy for a hint
 
 
 @dataclass(frozen=True)
 class RunVerification:
-    """What came of verifying a run.
+    """The outcome of verifying a run.
 
     Attributes:
-        entry: The entry of the log that records it.
-        hints: What is odd, and no difference: arms whose second pass was much faster.
-        failed: Arms that could not be scored again, with the reason; nothing is said of them in the log.
+        entry: The log entry that records it.
+        hints: Suspicious observations that are not differences: arms that were much faster the second time.
+        failed: Arms that could not be scored again, with the reason. They are not in the log entry.
     """
 
     entry: LogEntry
@@ -50,7 +50,7 @@ class RunVerification:
 
     @property
     def comparison(self) -> Verification:
-        """How the rows compare, arm by arm."""
+        """The comparison of rows, per arm."""
         assert self.entry.verification is not None
         return self.entry.verification
 
@@ -66,32 +66,32 @@ def verify(
     in_process: bool,
     import_paths: Sequence[str] = (),
 ) -> RunVerification:
-    """Scores rows of a committed run again and appends to the log what came of it. No score is written.
+    """Scores rows of a committed run again and appends the outcome to the log. Writes no scores.
 
-    Neither reuse nor what the ledger holds spares any work. Whole units are scored, since batches make the bits.
+    Nothing is reused. Whole units are scored, because the bits of a score depend on its batch.
 
     Args:
         store: The ledger.
-        run_id: The run.
-        num_rows: At least so many rows of each arm, in units drawn by the digest of the run's record, so that it is
-            always the same ones, and those of a smaller number are among those of a larger; None: all.
-        arm: One arm; None: all that the run has measured.
+        run_id: ID of the run.
+        num_rows: Minimum number of rows to score per arm; None: all. Units are drawn with a seed from the digest of
+            the run's record, so the same run always draws the same units, and a smaller sample is part of a larger one.
+        arm: The arm to score; None: every arm that the run has scored completely.
         against: What to compare with.
-        tolerance: How far numbers may lie apart to be called close.
+        tolerance: Absolute tolerance for calling a difference close.
         in_process: Whether slots live in this process rather than on Ray.
-        import_paths: Where entrypoints may be imported from, beside where the run imported them from.
+        import_paths: More paths to import entrypoints from, after those of the run.
 
     Raises:
         LedgerError: The run is unknown or not committed.
-        InvalidInput: The run has not measured the arm.
-        RunError: No arm could be scored again: nothing is known, and nothing is logged.
-        AssayError: The ledger or the dataset is damaged, or out of reach.
+        InvalidInput: The run has not scored the arm completely.
+        RunError: No arm could be scored again; nothing is logged.
+        AssayError: The ledger or the dataset is damaged or cannot be reached.
     """
     files = reader.committed_files(store, run_id)
     recorded = reader.read_run(store, run_id)
-    # Where the ledger lies now is what counts; and what is spent here is not what the run may spend.
-    today = {"ledger": store.uri, "budget": None}
-    run = recorded.model_copy(update={"experiment": recorded.experiment.model_copy(update=today)})
+    # The ledger may have been moved since, and a verification does not spend the run's budget.
+    current = {"ledger": store.uri, "budget": None}
+    run = recorded.model_copy(update={"experiment": recorded.experiment.model_copy(update=current)})
     rows = reader.read_table(store, files, "arms", ["arm", "status"]).to_pylist()
     arms = _arms_to_score([row["arm"] for row in rows if row["status"] == "complete"], arm, run_id)
     paths = _import_paths(run, import_paths)
@@ -101,20 +101,22 @@ def verify(
     units = batches.units(dataset.num_rows, shard_rows=dataset.shard_rows, batch_size=run.experiment.suite.batch_size)
     drawn = _DrawnUnits(units, _drawn(units, num_rows, digest=recorded.digest()))
     outcome = _rescored(run, arms, drawn, work=RescoreUnit(against), in_process=in_process, import_paths=paths)
-    whole = {name: outcome.receipts[name] for name in arms if len(outcome.receipts[name]) == len(drawn.units)}
-    failed = {name: outcome.failed.get(name, "the control could not be scored") for name in arms if name not in whole}
-    if not whole:
+    complete = {name: outcome.receipts[name] for name in arms if len(outcome.receipts[name]) == len(drawn.units)}
+    failed = {
+        name: outcome.failed.get(name, "the control could not be scored") for name in arms if name not in complete
+    }
+    if not complete:
         reasons = "; ".join(f"arm '{name}': {reason}" for name, reason in failed.items())
-        raise RunError(f"run '{run_id}': nothing could be scored again, so nothing is known: {reasons}")
-    compared = {name: {unit: receipts[unit].facts[FACT] for unit in drawn.units} for name, receipts in whole.items()}
-    of_run = lineage.changes(
+        raise RunError(f"run '{run_id}' was not verified: no arm could be scored again: {reasons}")
+    compared = {name: {unit: receipts[unit].facts[FACT] for unit in drawn.units} for name, receipts in complete.items()}
+    run_changes = lineage.changes(
         _fields(recorded, recorded.lineage), {**_fields(recorded, now), "dataset": dataset.digest()}
     )
-    of_units = (change for by_unit in compared.values() for each in by_unit.values() for change in each.changed)
-    changed = {change.canonical_json(): change for change in (*of_run, *of_units)}  # slots say much the same
+    unit_changes = (change for by_unit in compared.values() for each in by_unit.values() for change in each.changed)
+    changed = {change.canonical_json(): change for change in (*run_changes, *unit_changes)}  # slots repeat each other
     verification = Verification(
         against=against,
-        arms=tuple(_summed(name, by_unit, whole[name]) for name, by_unit in compared.items()),
+        arms=tuple(_summed(name, by_unit, complete[name]) for name, by_unit in compared.items()),
         num_rows_dataset=dataset.num_rows,
         tolerance=tolerance,
         changed=tuple(sorted(changed.values(), key=lambda each: (not each.field.startswith("arms."), each.field))),
@@ -125,7 +127,7 @@ def verify(
 
 
 class _DrawnUnits(Waves):
-    """One wave with the units that were drawn."""
+    """A single wave of the drawn units."""
 
     def __init__(self, units: Sequence[Unit], drawn: Sequence[int]) -> None:
         super().__init__(units)
@@ -145,10 +147,10 @@ def _rescored(
     in_process: bool,
     import_paths: tuple[str, ...],
 ) -> DriveOutcome:
-    """The units that were drawn, of some arms, scored again in slots; those of the others count as done."""
+    """Scores the drawn units of some arms again in slots. Units of the other arms count as done."""
     others = [each.name for each in run.experiment.arms if each.name not in arms]
     done = [UnitReceipt(name, unit, "", 0, 0, "", "", {}) for name in others for unit in drawn.units]
-    # Nobody asks how far a verification is: its progress goes nowhere.
+    # Progress of a verification is not published: it goes to a store in memory.
     reporter = ProgressReporter(
         run,
         num_units=len(drawn.units),
@@ -163,19 +165,22 @@ def _rescored(
 def _arms_to_score(measured: Sequence[str], arm: str | None, run_id: str) -> tuple[str, ...]:
     if arm is not None and arm not in measured:
         raise InvalidInput(
-            "the run has not measured this arm", place=run_id, value=arm, remedy=did_you_mean(arm, list(measured))
+            "the run has no complete scores of this arm",
+            place=run_id,
+            value=arm,
+            remedy=did_you_mean(arm, list(measured)),
         )
     return tuple(measured) if arm is None else (arm,)
 
 
 def _import_paths(run: Run, more: Sequence[str]) -> tuple[str, ...]:
-    """Where the run imported entrypoints from comes first: it is its code that is asked about."""
+    """The run's import paths come first, because its code is what is verified."""
     recorded: Any = run.lineage.circumstance.get("import_paths", [])
     return tuple(dict.fromkeys((*recorded, *more)))
 
 
 def _drawn(units: Sequence[Unit], num_rows: int | None, *, digest: str) -> list[int]:
-    """The units that are scored again, in row order."""
+    """Indices of the units to score again, in row order."""
     if num_rows is None:
         return [unit.index for unit in units]
     order = np.random.default_rng(int(digest.removeprefix("sha256:"), 16)).permutation(len(units)).tolist()
@@ -183,21 +188,21 @@ def _drawn(units: Sequence[Unit], num_rows: int | None, *, digest: str) -> list[
     return sorted(index for index, covered in zip(order, before, strict=True) if covered < num_rows)
 
 
-def _fields(run: Run, found: Lineage) -> dict[str, Any]:
-    """What is compared of a run's lineage.
+def _fields(run: Run, captured: Lineage) -> dict[str, Any]:
+    """The fields of a lineage that are compared.
 
-    Where entrypoints were looked for is the same by making; what was found out about the dataset changes no row of it.
+    Left out are the import paths, which are the same by construction, and dataset findings, which do not change rows.
     """
     circumstance = {
-        name: value for name, value in lineage.plain(found).items() if name not in ("import_paths", LINEAGE_FIELD)
+        name: value for name, value in lineage.plain(captured).items() if name not in ("import_paths", LINEAGE_FIELD)
     }
-    fields = flat({"environment": dict(found.identity), **circumstance, "dataset": run.dataset_digest})
-    fields.pop("source.patch", None)  # only a run keeps it; the digest of what is in it is there
+    fields = flat({"environment": dict(captured.identity), **circumstance, "dataset": run.dataset_digest})
+    fields.pop("source.patch", None)  # only runs keep a patch; the digest of its content is compared
     return fields
 
 
 def _summed(arm: str, compared: Mapping[int, Compared], receipts: Mapping[int, UnitReceipt]) -> ArmVerified:
-    """One arm's units as one."""
+    """Sums the comparisons of one arm's units."""
     differences = [each.difference for each in compared.values()]
     columns: dict[str, float | None] = {}
     for name, distance in (item for each in differences for item in each.columns.items()):
@@ -214,12 +219,12 @@ def _summed(arm: str, compared: Mapping[int, Compared], receipts: Mapping[int, U
 
 
 def _hints(compared: Mapping[str, Mapping[int, Compared]]) -> Iterator[str]:
-    """Arms that were much faster the second time, though the same: they may remember rows, so times mean little."""
+    """Hints at arms that were much faster the second time: they may cache predictions, which distorts their times."""
     for arm, by_unit in compared.items():
         first_s = sum(each.first_s for each in by_unit.values())
         second_s = sum(each.second_s for each in by_unit.values())
         if first_s >= _HINTS_FROM_S and second_s < first_s * _HINTS_AT_SHARE:
             yield (
-                f"arm '{arm}' took {first_s:.3g} s for rows that were new to it and {second_s:.3g} s for the same once "
-                "more: it may remember answers"
+                f"arm '{arm}' took {first_s:.3g} s to predict the rows and {second_s:.3g} s to predict them again: it "
+                "may cache predictions"
             )

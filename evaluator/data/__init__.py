@@ -1,1 +1,1 @@
-"""Rows: read, checked, frozen, read back."""
+"""Rows: read, checked, frozen and read back."""

@@ -1,1 +1,1 @@
-"""The append-only evidence: written by slots and driver, read by everyone."""
+"""The ledger: append-only evidence, written by slots and the driver."""

@@ -1,4 +1,4 @@
-"""Calibrations: small sealed files beside a run, one a seed and number of permutations, never replaced."""
+"""Calibrations of the gate: small sealed files, one per run, seed and number of permutations, never replaced."""
 
 import rfc8785
 
@@ -9,22 +9,22 @@ from assay.manifests.ledger_layout import CALIBRATIONS_PREFIX, calibration_key
 
 
 def find(store: Store, run_id: str, *, seed: int, num_permutations: int) -> Calibration | None:
-    """The calibration that the ledger has; None if it has none.
+    """The calibration in the ledger; None if there is none.
 
     Raises:
-        DamageError: It was changed.
+        DamageError: The file was changed.
     """
     key = calibration_key(run_id, seed, num_permutations)
     if not store.exists(key):
         return None
-    found, problem = read(store, key)
-    if found is None:
+    calibration, problem = read(store, key)
+    if calibration is None:
         raise DamageError(f"{store.uri}: '{key}' {problem}")
-    return found
+    return calibration
 
 
 def keep(store: Store, calibration: Calibration) -> Calibration:
-    """Seals a calibration and stores it, if nobody has; the stored one is the answer."""
+    """Seals a calibration and stores it unless the ledger already has it. Returns the stored one."""
     sealed = calibration.model_copy(update={"seal": calibration.digest()})
     at = {"seed": sealed.seed, "num_permutations": sealed.num_permutations}
     store.put_if_absent(calibration_key(sealed.run_id, **at), rfc8785.dumps(sealed.model_dump(mode="json")))
@@ -39,14 +39,14 @@ def keys(store: Store) -> list[str]:
 
 
 def read(store: Store, key: str) -> tuple[Calibration | None, str]:
-    """A stored calibration, or what is wrong with it."""
+    """A stored calibration, or None and the problem with it."""
     content = store.get(key).to_pybytes()
     try:
-        found = Calibration.model_validate_json(content)
+        calibration = Calibration.model_validate_json(content)
     except ValueError as error:
         return None, f"was changed: {str(error).splitlines()[0]}"
-    if found.digest() != found.seal or rfc8785.dumps(found.model_dump(mode="json")) != content:
-        return None, f"was changed: it is not what its seal says, {found.seal}"
-    if calibration_key(found.run_id, found.seed, found.num_permutations) != key:
-        return None, f"is the calibration of run '{found.run_id}': moved, or a copy"
-    return found, ""
+    if calibration.digest() != calibration.seal or rfc8785.dumps(calibration.model_dump(mode="json")) != content:
+        return None, f"was changed: its content does not match its seal {calibration.seal}"
+    if calibration_key(calibration.run_id, calibration.seed, calibration.num_permutations) != key:
+        return None, f"is the calibration of run '{calibration.run_id}': it was moved or copied"
+    return calibration, ""

@@ -1,4 +1,4 @@
-"""The commit record: which files a committed run has."""
+"""The commit record: lists the files of a committed run."""
 
 from dataclasses import dataclass
 
@@ -19,7 +19,7 @@ COMMIT_SCHEMA = pa.schema(
         ("committed_at", pa.string()),
     ]
 )
-"""The commit record: one row a file. `path` is relative to the ledger's layout folder."""
+"""The columns of the commit record, which has one row per file. `path` is relative to the ledger's layout folder."""
 
 
 @dataclass(frozen=True)
@@ -29,8 +29,8 @@ class LedgerFile:
     Attributes:
         table: The table it belongs to.
         key: Its key in the ledger's store.
-        num_rows: How many rows it has.
-        size_bytes: Its size.
+        num_rows: The number of its rows.
+        size_bytes: Its size in bytes.
         sha256: The digest of its bytes.
     """
 

@@ -1,15 +1,15 @@
-"""A problem of a ledger: one thing in it that is not as recorded."""
+"""A ledger problem: one object that is not as recorded."""
 
 from dataclasses import dataclass
 
 
 @dataclass(frozen=True)
 class LedgerProblem:
-    """One thing that is not as recorded.
+    """One object that is not as recorded.
 
     Attributes:
-        key: Where: the object's key.
-        problem: What is wrong with it.
+        key: The object's key.
+        problem: What is wrong, as a phrase that follows the key: "is missing: ...".
     """
 
     key: str

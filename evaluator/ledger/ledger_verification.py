@@ -1,4 +1,4 @@
-"""The verification of a ledger: everything in it against what was recorded of it; what is wrong is named, never repaired."""
+"""Verification of a ledger: compares all of its content with what was recorded. Problems are listed, never repaired."""
 
 import re
 from collections.abc import Iterator
@@ -28,18 +28,18 @@ _PLACES = re.compile(
     rf"|calibrations/(?P<calibrated>[^/]+)/[^/]+\.json|commits/(?P<committed>[^/]+)\.parquet"
     rf"|data/({'|'.join(get_args(Table))})/run_id=(?P<run>[^/]+)/.+\.parquet)"
 )
-"""Where Assay writes."""
+"""The keys under which Assay writes."""
 
 
 @dataclass(frozen=True)
 class LedgerVerification:
-    """What was looked at, and what is wrong with it.
+    """How much was checked, and every problem.
 
     Attributes:
         num_runs: Opened runs, committed or not.
-        num_files: Files of their tables, read from the first byte to the last.
-        num_entries: Whole entries of the log.
-        log_head: The seal of its newest entry; None if there is none.
+        num_files: Files of the runs' tables, each of which was read completely.
+        num_entries: Intact entries of the log.
+        log_head: The seal of the log's newest intact entry; None if there is none.
         problems: Everything that is not as recorded.
     """
 
@@ -51,16 +51,16 @@ class LedgerVerification:
 
 
 def verify_ledger(store: Store, *, log_head: str | None = None) -> LedgerVerification:
-    """Reads the whole ledger, one file in memory at a time.
+    """Reads the whole ledger, with one file in memory at a time.
 
-    What a commit record names is compared with it byte by byte. Other files are units and tables of arms or drivers
-    that did not finish: units are compared with their own receipts, tables with the digest in their names. Progress
-    and submissions are no evidence. When a run was opened and with which resources, and who committed it when, is
-    vouched for only by entries of the log about it.
+    Every file that a commit record names is compared with the digest in that record. Files in no commit record are
+    units and tables of arms or drivers that did not finish: units are compared with their own receipts, tables with
+    the digest in their names. Progress and submissions are not evidence and are not checked. When a run was opened and
+    with which resources, and who committed it and when, can be checked only if the log has entries about the run.
 
     Args:
         store: The ledger's store.
-        log_head: A seal that somebody kept: the log must still have it.
+        log_head: A seal noted at an earlier verification; the log must still contain it.
     """
     problems = list(_format(store))
     entries: list[LogEntry] = []
@@ -71,14 +71,14 @@ def verify_ledger(store: Store, *, log_head: str | None = None) -> LedgerVerific
             entries.append(link.entry)
     if log_head is not None and log_head not in {entry.seal for entry in entries}:
         problems.append(
-            LedgerProblem(LOG_PREFIX, f"has no entry with the seal {log_head}: it was cut short or replaced")
+            LedgerProblem(LOG_PREFIX, f"has no entry with the seal {log_head}: it was truncated or replaced")
         )
-    problems += _vouched(store, entries)
+    problems += _changed_records(store, entries)
     states = reader.runs(store)
-    orphans = {found.key for found in store.listing(f"{LAYOUT}/commits/")} - {
+    orphans = {stored.key for stored in store.listing(f"{LAYOUT}/commits/")} - {
         commit_key(each.run_id) for each in states
     }
-    problems += [LedgerProblem(key, "is the commit record of a run that has no record") for key in sorted(orphans)]
+    problems += [LedgerProblem(key, "is the commit record of a run that has no run record") for key in sorted(orphans)]
     num_files = 0
     for state in states:
         check = RunCheck(store, state.run_id)
@@ -88,7 +88,7 @@ def verify_ledger(store: Store, *, log_head: str | None = None) -> LedgerVerific
     problems += [
         LedgerProblem(key, problem) for key in calibrations.keys(store) if (problem := calibrations.read(store, key)[1])
     ]
-    problems += _strangers(store, {state.run_id for state in states})
+    problems += _unexpected_objects(store, {state.run_id for state in states})
     head = entries[-1].seal if entries else None
     return LedgerVerification(len(states), num_files, len(entries), head, tuple(problems))
 
@@ -97,15 +97,15 @@ def _format(store: Store) -> Iterator[LedgerProblem]:
     try:
         content = store.get(FORMAT_KEY).to_pybytes()
     except FileNotFoundError:
-        yield LedgerProblem(FORMAT_KEY, "is missing: this is no ledger, or one without its beginning")
+        yield LedgerProblem(FORMAT_KEY, "is missing: this is not a ledger, or the file was deleted")
         return
     if content != FORMAT.encode():
         yield LedgerProblem(FORMAT_KEY, f"was changed: {content[:80]!r}")
 
 
-def _vouched(store: Store, entries: list[LogEntry]) -> Iterator[LedgerProblem]:
-    """The records of runs, as entries of the log remember them; each said once."""
-    wanted = {
+def _changed_records(store: Store, entries: list[LogEntry]) -> Iterator[LedgerProblem]:
+    """The records of runs whose digests are not those in the log's entries. Each is listed once."""
+    expected = {
         (key, digest): entry
         for entry in reversed(entries)
         for key, digest in (
@@ -113,33 +113,33 @@ def _vouched(store: Store, entries: list[LogEntry]) -> Iterator[LedgerProblem]:
             (commit_key(entry.run_id), entry.commit_digest),
         )
     }
-    for (key, digest), entry in wanted.items():
+    for (key, digest), entry in expected.items():
         try:
-            found = fingerprint.sha256_digest(store.get(key))
+            digest_now = fingerprint.sha256_digest(store.get(key))
         except FileNotFoundError:
-            yield LedgerProblem(key, f"is missing: entry {entry.number} of the log speaks of it")
+            yield LedgerProblem(key, f"is missing: entry {entry.number} of the log refers to it")
             continue
-        if found != digest:
-            yield LedgerProblem(key, f"was changed: in entry {entry.number} of the log it is {digest}, now {found}")
+        if digest_now != digest:
+            yield LedgerProblem(key, f"was changed: entry {entry.number} of the log has {digest}, now {digest_now}")
 
 
 def _patches(store: Store) -> Iterator[LedgerProblem]:
-    """Every patch against the digest in its name."""
-    for found in store.listing(PATCH_PREFIX):
-        if patch_key(fingerprint.sha256_digest(store.get(found.key))) != found.key:
-            yield LedgerProblem(found.key, "was changed: its content is not what its name says")
+    """Patches whose content does not match the digest in their names."""
+    for patch in store.listing(PATCH_PREFIX):
+        if patch_key(fingerprint.sha256_digest(store.get(patch.key))) != patch.key:
+            yield LedgerProblem(patch.key, "was changed: its content does not match the digest in its name")
 
 
-def _strangers(store: Store, run_ids: set[str]) -> Iterator[LedgerProblem]:
-    """What lies where nothing of the kind belongs, and runs whose record is gone."""
-    known = set(run_ids)
-    for found in store.listing(f"{LAYOUT}/"):
-        place = _PLACES.fullmatch(found.key)
+def _unexpected_objects(store: Store, run_ids: set[str]) -> Iterator[LedgerProblem]:
+    """Objects under keys that Assay does not use, and objects of runs that have no record."""
+    checked = set(run_ids)
+    for stored in store.listing(f"{LAYOUT}/"):
+        place = _PLACES.fullmatch(stored.key)
         if place is None:
-            yield LedgerProblem(found.key, "is nothing that Assay writes")
+            yield LedgerProblem(stored.key, "was not written by Assay")
             continue
         run_id = place["run"] or place["committed"] or place["calibrated"]
-        if run_id is not None and run_id not in known:
-            known.add(run_id)
-            if not store.exists(run_key(run_id)):  # it may have been opened since
-                yield LedgerProblem(run_key(run_id), f"is missing: '{found.key}' belongs to this run")
+        if run_id is not None and run_id not in checked:
+            checked.add(run_id)
+            if not store.exists(run_key(run_id)):  # the run may have been opened during the verification
+                yield LedgerProblem(run_key(run_id), f"is missing: '{stored.key}' belongs to this run")

@@ -1,4 +1,4 @@
-"""Reading the ledger: committed runs only, and what is stored rather than what was sent."""
+"""Reading the ledger: records of runs, receipts of units, and the tables of committed runs."""
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
@@ -32,8 +32,8 @@ class RunState:
     """One run in a listing.
 
     Attributes:
-        run_id: The run.
-        committed: Whether it is whole.
+        run_id: The run's id.
+        committed: Whether the run is committed and therefore complete.
     """
 
     run_id: str
@@ -42,18 +42,18 @@ class RunState:
 
 @dataclass(frozen=True)
 class OpenedRun:
-    """What the record of an opened run says to other runs.
+    """The part of an opened run's record that other runs need.
 
     Attributes:
-        run_id: The run.
+        run_id: The run's id.
         opened_at: When it was opened: UTC, ISO 8601.
-        keys: Per arm, the digest of all that its units' scores depend on.
-        source: The repository's state, as the driver found it.
-        variant_digests: Per arm, its variant's digest.
-        entrypoints: Per arm, the code that it runs.
-        has_gpus: Whether its slots held GPUs.
-        project: The project that it is paid by; empty if none.
-        supersedes: The run that it repeats in part.
+        keys: For each arm, the digest of everything that the scores of its units depend on.
+        source: The state of the repository that the driver ran in.
+        variant_digests: For each arm, the digest of its variant.
+        entrypoints: For each arm, its entrypoint.
+        has_gpus: Whether its slots had GPUs.
+        project: The project that it is charged to; empty if none.
+        supersedes: The run that it partly repeats; None if there is none.
         repeats: How often every row was scored.
     """
 
@@ -70,18 +70,18 @@ class OpenedRun:
 
 
 def runs(store: Store) -> tuple[RunState, ...]:
-    """Every opened run, by id."""
-    found = [_stem(entry.key) for entry in store.listing(f"{LAYOUT}/runs/")]
+    """Every opened run, sorted by id."""
+    opened = [_stem(entry.key) for entry in store.listing(f"{LAYOUT}/runs/")]
     committed = {_stem(entry.key) for entry in store.listing(f"{LAYOUT}/commits/")}
-    return tuple(RunState(run_id, run_id in committed) for run_id in found)
+    return tuple(RunState(run_id, run_id in committed) for run_id in opened)
 
 
 def read_run(store: Store, run_id: str) -> Run:
     """The record of an opened run.
 
     Raises:
-        LedgerError: There is no such run.
-        DamageError: Its record is not one that this release writes.
+        LedgerError: The run does not exist.
+        DamageError: The record does not have the form that this release writes.
     """
     try:
         return Run.model_validate_json(store.get(run_key(run_id)).to_pybytes())
@@ -89,24 +89,25 @@ def read_run(store: Store, run_id: str) -> Run:
         first = error.errors()[0]
         field = ".".join(map(str, first["loc"]))
         raise DamageError(
-            f"{store.uri}: the record of run '{run_id}' was changed, or is of another release: {field}: {first['msg']}"
+            f"{store.uri}: the record of run '{run_id}' was changed, or was written by another release of Assay: "
+            f"{field}: {first['msg']}"
         ) from None
     except FileNotFoundError:
-        known = [run.run_id for run in runs(store)]
-        hint = did_you_mean(run_id, known) or "it holds no run yet: 'assay run EXPERIMENT' makes one"
-        raise LedgerError(f"{store.uri}: the ledger has no run '{run_id}'; {hint}") from None
+        run_ids = [run.run_id for run in runs(store)]
+        remedy = did_you_mean(run_id, run_ids) or "the ledger is empty: create a run with 'assay run EXPERIMENT'"
+        raise LedgerError(f"{store.uri}: the ledger has no run '{run_id}'; {remedy}") from None
 
 
 def opened_runs(store: Store) -> tuple[OpenedRun, ...]:
-    """What every opened run says to others, the oldest first: one small file a run.
+    """Every opened run, oldest first. Reads one small file per run.
 
-    The rest of a record is not looked at: another release may have written it.
+    Other fields of the records are not validated, because another release may have written them.
     """
-    found = []
+    opened = []
     for entry in store.listing(f"{LAYOUT}/runs/"):
         record = json.loads(store.get(entry.key).to_pybytes())
         experiment = record["experiment"]
-        found.append(
+        opened.append(
             OpenedRun(
                 run_id=record["run_id"],
                 opened_at=record["opened_at"],
@@ -120,11 +121,11 @@ def opened_runs(store: Store) -> tuple[OpenedRun, ...]:
                 repeats=experiment["suite"]["repeats"],
             )
         )
-    return tuple(sorted(found, key=lambda each: (each.opened_at, each.run_id)))
+    return tuple(sorted(opened, key=lambda each: (each.opened_at, each.run_id)))
 
 
 def is_committed(store: Store, run_id: str) -> bool:
-    """Whether the run is whole."""
+    """Whether the run is committed and therefore complete."""
     return store.exists(commit_key(run_id))
 
 
@@ -137,7 +138,7 @@ def committed_files(store: Store, run_id: str) -> tuple[LedgerFile, ...]:
     if not is_committed(store, run_id):
         read_run(store, run_id)
         raise LedgerError(
-            f"{store.uri}: run '{run_id}' is not committed; 'assay run' on its experiment goes on where it stopped"
+            f"{store.uri}: run '{run_id}' is not committed; run 'assay run' on its experiment again to resume it"
         )
     record = pq.read_table(pa.BufferReader(store.get(commit_key(run_id))))
     return tuple(
@@ -153,51 +154,62 @@ def committed_at(store: Store, run_id: str) -> str:
 
 
 def published_units(store: Store, run_id: str) -> tuple[UnitReceipt, ...]:
-    """The receipts of every unit of a run that is in the ledger: what a resumed run need not do again."""
+    """The receipts of all units of a run that are in the ledger. A resumed run does not score these again."""
     share = Sharing()
     return tuple(share(read_receipt(store, entry.key)) for entry in store.listing(table_prefix("scores", run_id)))
 
 
 def read_receipt(store: Store, key: str) -> UnitReceipt:
-    """The receipt of a stored unit, from the file itself."""
+    """The receipt of a stored unit, read from the unit's file."""
     content = store.get(key)
     return _receipt(store, key, content, pq.read_schema(pa.BufferReader(content)), fingerprint.sha256_digest(content))
 
 
 def stored_units(store: Store, run_id: str, arm: str) -> dict[int, str]:
-    """The keys of the published units of one arm, by index: a listing, no file is read."""
+    """The keys of the published units of one arm, by index. This only lists the store; no file is read."""
     listing = store.listing(f"{table_prefix('scores', run_id)}{arm}/")
     return {int(_stem(entry.key).removeprefix("u")): entry.key for entry in listing}
 
 
 def read_unit(store: Store, key: str, *, committed_sha256: str | None) -> tuple[UnitReceipt, pa.Table]:
-    """A stored unit's receipt and its scored rows, without the columns that say which run they belong to.
+    """A stored unit's receipt and its scored rows, without the lineage columns.
 
     Args:
         store: The ledger's store.
         key: The file's key.
-        committed_sha256: The digest in the commit record; None if there is none.
+        committed_sha256: The digest in the commit record; None if the file is in no commit record.
 
     Raises:
-        DamageError: The file is not what was committed, or its rows are not those that its receipt speaks of.
+        DamageError: The file differs from what was committed, or its rows do not match its receipt.
     """
     content = store.get(key)
-    found = fingerprint.sha256_digest(content)
-    if committed_sha256 not in (None, found):
-        raise DamageError(f"{store.uri}: '{key}' was changed: committed as {committed_sha256}, now {found}")
+    digest_now = fingerprint.sha256_digest(content)
+    if committed_sha256 not in (None, digest_now):
+        raise DamageError(f"{store.uri}: '{key}' was changed: committed as {committed_sha256}, now {digest_now}")
     try:
         table = pq.read_table(pa.BufferReader(content))
-        receipt = _receipt(store, key, content, table.schema, found)
+        receipt = _receipt(store, key, content, table.schema, digest_now)
         rows = table.drop_columns(list(LINEAGE_COLUMNS)).replace_schema_metadata(None)
-    except (pa.ArrowException, OSError, ValueError, KeyError, TypeError) as error:  # any byte of it may be wrong
+    except (pa.ArrowException, OSError, ValueError, KeyError, TypeError) as error:  # any byte may be damaged
         raise DamageError(f"{store.uri}: '{key}' cannot be read: {error}") from error
     if fingerprint.rows_digest(rows) != receipt.scores_digest:
-        raise DamageError(f"{store.uri}: the rows of '{key}' are not those of its receipt, {receipt.scores_digest}")
+        raise DamageError(
+            f"{store.uri}: the rows of '{key}' do not match the digest in its receipt, {receipt.scores_digest}"
+        )
     return receipt, rows
 
 
 def read_table(store: Store, files: Sequence[LedgerFile], table: Table, columns: list[str] | None = None) -> pa.Table:
-    """One table of a run, every file checked against its recorded digest. No files: an empty table.
+    """Reads one table of a run and checks every file against its recorded digest.
+
+    Args:
+        store: The ledger's store.
+        files: The files of the run.
+        table: The table to read.
+        columns: The columns to read; None: all.
+
+    Returns:
+        The rows of all its files; an empty table if the run has no file of it.
 
     Raises:
         DamageError: A file is missing or was changed.
@@ -208,26 +220,26 @@ def read_table(store: Store, files: Sequence[LedgerFile], table: Table, columns:
 
 def score_files(files: Sequence[LedgerFile], arm: str) -> tuple[LedgerFile, ...]:
     """The files of one arm's scores, in row order."""
-    found = [file for file in files if file.table == "scores" and file.key.split("/")[-2] == arm]
-    return tuple(sorted(found, key=lambda file: file.key))
+    of_arm = [file for file in files if file.table == "scores" and file.key.split("/")[-2] == arm]
+    return tuple(sorted(of_arm, key=lambda file: file.key))
 
 
 def score_tables(
     store: Store, files: Sequence[LedgerFile], arm: str, columns: list[str] | None = None
 ) -> Iterator[pa.Table]:
-    """One arm's scores unit by unit, in row order, so that nobody has to hold them all."""
+    """Yields one arm's scores unit by unit, in row order, so that only one unit is in memory at a time."""
     for file in score_files(files, arm):
         yield _verified(store, file, columns)
 
 
 def segment_columns(store: Store, files: Sequence[LedgerFile], arm: str) -> list[str]:
-    """The dataset's columns that group the rows of an arm's scores."""
+    """The segment columns in an arm's scores, under their names in the dataset."""
     names = column_names(store, files, arm)
     return [name.removeprefix(SEGMENT_COLUMN_PREFIX) for name in names if name.startswith(SEGMENT_COLUMN_PREFIX)]
 
 
 def column_names(store: Store, files: Sequence[LedgerFile], arm: str) -> list[str]:
-    """The columns of an arm's scores; none if it has no scores."""
+    """The column names of an arm's scores; empty if it has no scores."""
     files = score_files(files, arm)[:1]
     return pq.read_schema(pa.BufferReader(store.get(files[0].key))).names if files else []
 
@@ -235,7 +247,7 @@ def column_names(store: Store, files: Sequence[LedgerFile], arm: str) -> list[st
 def _receipt(store: Store, key: str, content: pa.Buffer, schema: pa.Schema, sha256: str) -> UnitReceipt:
     metadata = schema.metadata or {}
     if RECEIPT_METADATA not in metadata:
-        raise DamageError(f"{store.uri}: '{key}' is not a unit file of Assay's; remove it, then run again")
+        raise DamageError(f"{store.uri}: '{key}' is not a unit file written by Assay; delete it, then run again")
     receipt = json.loads(metadata[RECEIPT_METADATA])
     return UnitReceipt(key=key, size_bytes=len(content), sha256=sha256, **receipt)
 
@@ -245,9 +257,9 @@ def _verified(store: Store, file: LedgerFile, columns: list[str] | None) -> pa.T
         content = store.get(file.key)
     except FileNotFoundError:
         raise DamageError(f"{store.uri}: '{file.key}' is in the commit record but not in the store") from None
-    found = fingerprint.sha256_digest(content)
-    if found != file.sha256:
-        raise DamageError(f"{store.uri}: '{file.key}' was changed: committed as {file.sha256}, now {found}")
+    digest_now = fingerprint.sha256_digest(content)
+    if digest_now != file.sha256:
+        raise DamageError(f"{store.uri}: '{file.key}' was changed: committed as {file.sha256}, now {digest_now}")
     return pq.read_table(pa.BufferReader(content), columns=columns)
 
 

@@ -1,4 +1,4 @@
-"""The receipt of a published unit: what is known of it without reading its rows."""
+"""The receipt of a published unit: facts about the unit that are available without reading its rows."""
 
 import sys
 from dataclasses import dataclass, replace
@@ -7,26 +7,26 @@ from typing import Any
 from assay.evaluator.ledger.commit_record import LedgerFile
 
 RECEIPT_METADATA = b"assay.receipt"
-"""Where a unit file keeps its own receipt, so that a resumed run needs no other state."""
+"""The metadata key under which a unit file holds its own receipt, so that a resumed run needs no other state."""
 
 SLOT_SECONDS = ("load_s", "timing_s", "probe_s", "read_s", "predict_s", "score_s", "write_s")
-"""The parts of a unit's time in its slot, one after the other. The first unit after a load carries what went before."""
+"""The parts of a unit's time in its slot, in order. Loading, timing and probing are charged to the first unit after."""
 _COST_SECONDS = ("load_s", "probe_s", "read_s", "predict_s", "score_s")
 
 
 @dataclass(frozen=True)
 class UnitReceipt:
-    """What is known of one published unit without reading its rows.
+    """The facts about one published unit that are available without reading its rows.
 
     Attributes:
-        arm: The arm.
+        arm: The arm's name.
         unit: The unit's index.
         key: The file's key.
-        num_rows: How many rows it has.
-        size_bytes: Its size.
+        num_rows: The number of its rows.
+        size_bytes: The file's size in bytes.
         sha256: The digest of the file's bytes.
-        scores_digest: The digest of the scored rows, whoever wrote them.
-        facts: Where, when and how fast it was evaluated.
+        scores_digest: The digest of the scored rows, which does not depend on the run or slot that wrote them.
+        facts: Where and under which settings it was evaluated, and how long that took.
     """
 
     arm: str
@@ -40,9 +40,10 @@ class UnitReceipt:
 
     @property
     def slot_s(self) -> float:
-        """Seconds of a slot that its scores have cost: the same whether it was just made, found, or taken over.
+        """Slot-seconds spent on its scores.
 
-        So without its write, which no file can tell, and without timing the arm beside the control.
+        Excludes writing the file, whose duration the file cannot contain, and timing the arm against the control, so
+        that the number is the same for a new unit and for one read back from the ledger.
         """
         return sum(self.facts.get(name, 0.0) for name in _COST_SECONDS)
 
@@ -53,7 +54,7 @@ class UnitReceipt:
 
     @property
     def source_run(self) -> str:
-        """The run that a reused unit was scored by."""
+        """The id of the run that scored a reused unit."""
         return self.facts["reused_from"].partition("run_id=")[2].partition("/")[0]
 
     @property
@@ -63,16 +64,16 @@ class UnitReceipt:
 
 
 class Sharing:
-    """Lets receipts share what they have in common: thousands of units of a slot say the same of it.
+    """Lets receipts share equal facts in memory, since thousands of units of one slot repeat the same facts.
 
-    A unit's receipt takes about 2.2 kB of memory then instead of 6.6, and a driver holds hundreds of thousands of them.
+    It reduces the memory of a receipt from 6.6 kB to about 2.2 kB. A driver holds hundreds of thousands of receipts.
     """
 
     def __init__(self) -> None:
-        self._known: dict[str, dict[str, Any]] = {}
+        self._shared_facts: dict[str, dict[str, Any]] = {}
 
     def __call__(self, receipt: UnitReceipt) -> UnitReceipt:
-        """The same receipt, its names, words and repeated facts shared with those that were seen before."""
+        """An equal receipt whose names, strings and repeated facts are shared with earlier receipts."""
         facts = {sys.intern(name): self._shared(name, value) for name, value in receipt.facts.items()}
         return replace(receipt, arm=sys.intern(receipt.arm), facts=facts)
 
@@ -80,7 +81,7 @@ class Sharing:
         if isinstance(value, str):
             return sys.intern(value)
         if name in ("determinism", "batch_sensitivity"):
-            return self._known.setdefault(repr(value), value)
-        if name in ("score_sums", "repeat_sums"):  # their names repeat, their numbers do not
+            return self._shared_facts.setdefault(repr(value), value)
+        if name in ("score_sums", "repeat_sums"):  # only the names of the metrics repeat
             return {sys.intern(metric): total for metric, total in value.items()}
         return value

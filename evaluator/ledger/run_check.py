@@ -1,4 +1,4 @@
-"""The check of one run of a ledger: its files against what was recorded of them."""
+"""The check of one run of a ledger: compares its files with what was recorded about them."""
 
 import json
 from collections.abc import Iterator, Mapping
@@ -25,22 +25,22 @@ from assay.manifests.ledger_layout import (
 )
 from assay.manifests.run import Run
 
-_UNREADABLE = (pa.ArrowException, OSError, ValueError, KeyError, TypeError)  # any byte may be wrong
+_UNREADABLE = (pa.ArrowException, OSError, ValueError, KeyError, TypeError)  # any byte may be damaged
 
 
 @dataclass(frozen=True)
 class _Arm:
-    """How an arm ended, and how many of its units the driver had receipts of."""
+    """Whether an arm was completed, and for how many of its units the driver had receipts."""
 
     is_complete: bool
     num_units_done: int
 
 
 class RunCheck:
-    """Checks one run: holds the names of its files, and no more of them than one at a time.
+    """Checks one run. It keeps the names of all its files, but only one file at a time in memory.
 
     Attributes:
-        num_files: Files of its tables that were read so far.
+        num_files: Number of the run's table files read so far.
     """
 
     def __init__(self, store: Store, run_id: str) -> None:
@@ -48,11 +48,10 @@ class RunCheck:
         self.num_files = 0
 
     def problems(self) -> Iterator[LedgerProblem]:
-        """Reads every file of the run, and gives what is wrong with it."""
+        """Reads every file of the run and yields each problem."""
         store, run_id = self._store, self._run_id
-        reported_committed = _reported_committed(
-            store, run_id
-        )  # before the commit is looked for: the run may be on its way
+        # Read before the commit record is looked for, because the run may be committed in between.
+        reported_committed = _reported_committed(store, run_id)
         run = None
         try:
             run = Run.model_validate_json(store.get(run_key(run_id)).to_pybytes())
@@ -68,20 +67,20 @@ class RunCheck:
         files: list[LedgerFile] = []
         arms: Mapping[str, _Arm] | None = None
         if reader.is_committed(store, run_id):
-            files, found = _committed(store, run_id, run)
-            yield from found
+            files, record_problems = _committed(store, run_id, run)
+            yield from record_problems
             for file in files:
                 self.num_files += 1
                 yield from _file(store, file)
             arms = _arms(store, files)
         elif reported_committed:
-            yield LedgerProblem(commit_key(run_id), "is missing: the run's driver told that it had committed")
-        named = {file.key for file in files}
+            yield LedgerProblem(commit_key(run_id), "is missing: the run's driver reported that it had committed")
+        committed_keys = {file.key for file in files}
         for table in get_args(Table):
-            for found in store.listing(table_prefix(table, run_id)):
-                if found.key not in named:
+            for stored in store.listing(table_prefix(table, run_id)):
+                if stored.key not in committed_keys:
                     self.num_files += 1
-                    yield from _unnamed(store, found.key, table, run_id, arms)
+                    yield from _uncommitted(store, stored.key, table, run_id, arms)
         for name, arm in (arms or {}).items():
             num_stored = 0 if arm.is_complete else len(reader.stored_units(store, run_id, name))
             if not arm.is_complete and num_stored < arm.num_units_done:
@@ -92,9 +91,9 @@ class RunCheck:
 
 
 def _record(run: Run, run_id: str) -> Iterator[LedgerProblem]:
-    """The digests that a run's record tells, against the manifests in it."""
+    """Compares the digests in a run's record with the manifests in it."""
     experiment = run.experiment
-    recorded_and_made = {
+    recorded_and_computed = {
         "run_id": (run.run_id, run_id),
         "experiment_digest": (run.experiment_digest, experiment.digest()),
         "dataset_digest": (run.dataset_digest, experiment.dataset_digest),
@@ -103,21 +102,25 @@ def _record(run: Run, run_id: str) -> Iterator[LedgerProblem]:
         "policy_digest": (run.policy_digest, experiment.suite.policy.digest()),
         "variant_digests": (dict(run.variant_digests), {arm.name: arm.variant.digest() for arm in experiment.arms}),
     }
-    for field, (recorded, made) in recorded_and_made.items():
-        if recorded != made:
-            yield LedgerProblem(run_key(run_id), f"was changed: {field} is recorded as {recorded}, but it is {made}")
+    for field, (recorded, computed) in recorded_and_computed.items():
+        if recorded != computed:
+            yield LedgerProblem(
+                run_key(run_id), f"was changed: {field} is recorded as {recorded}, but the content gives {computed}"
+            )
 
 
 def _patch(store: Store, run: Run) -> Iterator[LedgerProblem]:
-    """The uncommitted changes that a run was made with, if it kept them."""
-    found = run.lineage.circumstance.get("source")
-    digest = found.get("patch") if isinstance(found, dict) else None
+    """Checks that the patch of the run's uncommitted changes exists, if it had any and kept them."""
+    source = run.lineage.circumstance.get("source")
+    digest = source.get("patch") if isinstance(source, dict) else None
     if digest is not None and not store.exists(patch_key(str(digest))):
-        yield LedgerProblem(patch_key(str(digest)), f"is missing: run '{run.run_id}' was made with it")
+        yield LedgerProblem(
+            patch_key(str(digest)), f"is missing: it holds the uncommitted changes of run '{run.run_id}'"
+        )
 
 
 def _committed(store: Store, run_id: str, run: Run | None) -> tuple[list[LedgerFile], list[LedgerProblem]]:
-    """The files that a commit record names, and what is wrong with the record itself."""
+    """The files that a commit record names, and the problems of the record itself."""
     key = commit_key(run_id)
     try:
         record = pq.read_table(pa.BufferReader(store.get(key)))
@@ -127,17 +130,20 @@ def _committed(store: Store, run_id: str, run: Run | None) -> tuple[list[LedgerF
         return [], [LedgerProblem(key, f"cannot be read: {error}")]
     problems = []
     if runs != {run_id}:
-        problems.append(LedgerProblem(key, f"is the commit record of {', '.join(sorted(map(str, runs)))}"))
+        problems.append(LedgerProblem(key, f"is the commit record of another run: {', '.join(sorted(map(str, runs)))}"))
     if run is not None and digests != {run.digest()}:
-        words = f"does not fit {run_key(run_id)}, one of them was changed: it commits {', '.join(map(str, digests))}"
-        problems.append(LedgerProblem(key, f"{words}, the record is {run.digest()}"))
+        problem = (
+            f"does not match {run_key(run_id)}, so one of them was changed: it commits a run record with the digest "
+            f"{', '.join(map(str, digests))}, but the run record has {run.digest()}"
+        )
+        problems.append(LedgerProblem(key, problem))
     if not record.schema.equals(COMMIT_SCHEMA):
         problems.append(LedgerProblem(key, "was changed: its columns are not those of a commit record"))
     keys = [file.key for file in files]
     if keys != sorted(set(keys)):
-        problems.append(LedgerProblem(key, "was changed: its files are not in order, or named twice"))
+        problems.append(LedgerProblem(key, "was changed: its files are not in order, or are listed twice"))
     problems += [
-        LedgerProblem(key, f"was changed: it names '{file.key}' as a file of table {file.table}")
+        LedgerProblem(key, f"was changed: it lists '{file.key}' as a file of the table {file.table}")
         for file in files
         if file.table not in get_args(Table) or not file.key.startswith(table_prefix(file.table, run_id))
     ]
@@ -145,25 +151,25 @@ def _committed(store: Store, run_id: str, run: Run | None) -> tuple[list[LedgerF
 
 
 def _file(store: Store, file: LedgerFile) -> Iterator[LedgerProblem]:
-    """A file that a commit record names."""
+    """Compares a file with its row in the commit record."""
     try:
         content = store.get(file.key)
     except FileNotFoundError:
-        yield LedgerProblem(file.key, "is missing: it is in the commit record")
+        yield LedgerProblem(file.key, "is missing, but the commit record lists it")
         return
-    found = fingerprint.sha256_digest(content)
-    if found != file.sha256:
-        yield LedgerProblem(file.key, f"was changed: committed as {file.sha256}, now {found}")
+    digest_now = fingerprint.sha256_digest(content)
+    if digest_now != file.sha256:
+        yield LedgerProblem(file.key, f"was changed: committed as {file.sha256}, now {digest_now}")
         return
     if len(content) != file.size_bytes:
-        yield LedgerProblem(file.key, f"has {len(content)} bytes, committed with {file.size_bytes}")
+        yield LedgerProblem(file.key, f"has {len(content)} bytes, but the commit record says {file.size_bytes}")
     num_rows = pq.read_metadata(pa.BufferReader(content)).num_rows
     if num_rows != file.num_rows:
-        yield LedgerProblem(file.key, f"has {num_rows} rows, committed with {file.num_rows}")
+        yield LedgerProblem(file.key, f"has {num_rows} rows, but the commit record says {file.num_rows}")
 
 
 def _arms(store: Store, files: list[LedgerFile]) -> dict[str, _Arm] | None:
-    """How each arm ended; None if that cannot be read, which is a problem of its own."""
+    """The outcome of each arm; None if the table cannot be read, which is reported as a problem of its file."""
     try:
         rows = reader.read_table(store, files, "arms", ["arm", "status", "num_units_done"]).to_pylist()
     except (DamageError, *_UNREADABLE):
@@ -171,34 +177,38 @@ def _arms(store: Store, files: list[LedgerFile]) -> dict[str, _Arm] | None:
     return {row["arm"]: _Arm(row["status"] == "complete", row["num_units_done"]) for row in rows}
 
 
-def _unnamed(
+def _uncommitted(
     store: Store, key: str, table: Table, run_id: str, arms: Mapping[str, _Arm] | None
 ) -> Iterator[LedgerProblem]:
-    """A file that no commit record names: rightly so only if its arm, or the driver that wrote it, did not finish."""
+    """Checks a file in no commit record. It may exist only if its arm, or the driver that wrote it, did not finish."""
     if table != "scores":
         digest = fingerprint.sha256_digest(store.get(key)).removeprefix("sha256:")
         if key != f"{table_prefix(table, run_id)}{digest[:16]}.parquet":
-            yield LedgerProblem(key, "is in no commit record, and its content is not what its name says")
+            yield LedgerProblem(key, "is in no commit record, and its content does not match the digest in its name")
         return
     arm = key.removeprefix(table_prefix(table, run_id)).partition("/")[0]
-    if arms is not None and (arm not in arms or arms[arm].is_complete):
-        yield LedgerProblem(key, f"is in no commit record, though arm '{arm}' was finished or never was in the run")
+    if arms is not None and arm not in arms:
+        yield LedgerProblem(key, f"is in no commit record, and the run has no arm '{arm}'")
+        return
+    if arms is not None and arms[arm].is_complete:
+        yield LedgerProblem(key, f"is in no commit record, although arm '{arm}' is complete")
         return
     try:
         receipt, _ = reader.read_unit(store, key, committed_sha256=None)
-        whose = pq.read_table(pa.BufferReader(store.get(key)), columns=["run_id", "arm"])
+        owner_columns = pq.read_table(pa.BufferReader(store.get(key)), columns=["run_id", "arm"])
     except DamageError as error:
-        yield LedgerProblem(key, f"is in no commit record, and not what its receipt says: {error}")
+        yield LedgerProblem(key, f"is in no commit record, and does not match its receipt: {error}")
         return
-    owners = {(row["run_id"], row["arm"]) for row in whose.to_pylist()}
+    owners = {(row["run_id"], row["arm"]) for row in owner_columns.to_pylist()}
     if unit_key(run_id, receipt.arm, receipt.unit) != key or owners != {(run_id, arm)}:
         yield LedgerProblem(
-            key, f"holds unit {receipt.unit} of {' and '.join(map(str, owners))}: changed, moved, or a copy"
+            key,
+            f"holds unit {receipt.unit} of {' and '.join(map(str, owners))}: it was changed, moved or copied",
         )
 
 
 def _reported_committed(store: Store, run_id: str) -> bool:
-    """Whether the run's progress, which is told after the commit, says so: no evidence, but a witness."""
+    """Whether the run's progress, which the driver updates after the commit, says that the run was committed."""
     try:
         return json.loads(store.get(progress_key(run_id)).to_pybytes()).get("state") == "committed"
     except (FileNotFoundError, ValueError, AttributeError):

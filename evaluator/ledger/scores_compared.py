@@ -1,4 +1,4 @@
-"""Scores compared: two scorings of the same rows, bit by bit."""
+"""Scores compared: compares two scorings of the same rows bit by bit."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -8,7 +8,7 @@ import numpy as np
 import pyarrow as pa
 
 NUM_SHOWN = 5
-"""How many rows that differ are named."""
+"""The maximum number of differing rows whose ids are given."""
 
 
 @dataclass(frozen=True)
@@ -16,10 +16,10 @@ class Difference:
     """How two tables of the same rows differ.
 
     Attributes:
-        num_rows: Rows of which any bit differs.
-        row_ids: The first few of them; their indices if they have no ids.
-        columns: The columns that differ, and the largest distance in each; None where that is no number: labels,
-            texts, NaN against a number, a column that only one of the two has.
+        num_rows: Number of rows in which at least one bit differs.
+        row_ids: The ids of the first few of them, or their indices if the rows have no ids.
+        columns: The largest absolute difference in each column that differs. None if it is not a number: for labels
+            and strings, for NaN compared with a number, and for a column that only one of the tables has.
     """
 
     num_rows: int
@@ -28,10 +28,10 @@ class Difference:
 
 
 def difference(recorded: pa.Table, rescored: pa.Table) -> Difference:
-    """Compares two scorings of one unit. Bits are compared, so that 0.0 is not -0.0 and a NaN equals itself.
+    """Compares two scorings of one unit. It compares bits, so 0.0 differs from -0.0 and a NaN equals itself.
 
     Args:
-        recorded: Rows as `UnitResult.table` has them.
+        recorded: Rows in the form of `UnitResult.table`.
         rescored: The same rows, scored again.
     """
     if recorded.num_rows != rescored.num_rows or recorded.column_names != rescored.column_names:
@@ -59,11 +59,11 @@ def _ids(rows: pa.Table, places: np.ndarray) -> tuple[str, ...]:
 
 
 def _values(column: pa.ChunkedArray) -> np.ndarray:
-    """A column as rows, or as rows x the length of its lists."""
-    whole: Any = column.combine_chunks()
-    if pa.types.is_fixed_size_list(whole.type):
-        return whole.flatten().to_numpy(zero_copy_only=False).reshape(len(whole), whole.type.list_size)
-    return whole.to_numpy(zero_copy_only=False)
+    """A column as an array of shape (rows,) or, for a column of lists, (rows, length)."""
+    array: Any = column.combine_chunks()
+    if pa.types.is_fixed_size_list(array.type):
+        return array.flatten().to_numpy(zero_copy_only=False).reshape(len(array), array.type.list_size)
+    return array.to_numpy(zero_copy_only=False)
 
 
 def _bits(values: np.ndarray) -> np.ndarray:
@@ -71,7 +71,7 @@ def _bits(values: np.ndarray) -> np.ndarray:
 
 
 def _distance(before: np.ndarray, after: np.ndarray) -> float | None:
-    """The largest absolute difference; None where there is none that is a number."""
+    """The largest absolute difference; None if it is not a finite number."""
     if before.dtype.kind != "f":
         return None
     apart = np.where(_bits(before) == _bits(after), 0.0, np.abs(before.astype(np.float64) - after.astype(np.float64)))

@@ -1,4 +1,4 @@
-"""Trace: from a committed run, or from one number of it, back to what it was made from; and what differs between two."""
+"""Trace: follows a committed run, or one of its numbers, back to its sources, and compares the sources of two runs."""
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
@@ -17,22 +17,27 @@ from assay.manifests.run import Run
 from assay.manifests.verification import Change
 
 _OF_UNITS = ("host", "cpu", "device_class")
-# No score hangs on these; what does of the suite stands there by itself.
-_WORDS_ONLY = ("identity.suite_digest", "identity.plan_digest", "identity.policy_digest", "identity.dataset.reference")
+# Scores do not depend on these. The settings of the suite that scores depend on are fields of their own.
+_WITHOUT_EFFECT = (
+    "identity.suite_digest",
+    "identity.plan_digest",
+    "identity.policy_digest",
+    "identity.dataset.reference",
+)
 
 
 @dataclass(frozen=True)
 class NumberChange:
-    """One published number that two runs do not agree on.
+    """One published number that differs between two runs.
 
     Attributes:
-        arm: The arm.
-        metric: The metric.
-        first: Its value in the first run; None if it is not there.
-        second: The same of the second run.
-        same_scores: Whether the rows' scores are nevertheless the same to the last bit.
-        explained_by: The fields of the lineage that differ and that the number hangs on; empty: nothing recorded
-            explains it.
+        arm: The arm's name.
+        metric: The metric's name.
+        first: Its value in the first run; None if the run does not have it.
+        second: Its value in the second run; None if the run does not have it.
+        same_scores: Whether the arm's row scores are nevertheless the same, bit for bit.
+        explained_by: The lineage fields that differ and that the number depends on. Empty: nothing that was recorded
+            explains the difference.
     """
 
     arm: str
@@ -45,11 +50,11 @@ class NumberChange:
 
 @dataclass(frozen=True)
 class Differences:
-    """What differs between two runs.
+    """The differences between two runs.
 
     Attributes:
-        lineage: The fields that differ, identity first, then arms, then circumstances.
-        numbers: The numbers that differ.
+        lineage: The lineage fields that differ: first of the identity, then of the arms, then of the circumstances.
+        numbers: The published numbers that differ.
     """
 
     lineage: tuple[Change, ...]
@@ -60,12 +65,12 @@ def run_lineage(store: Store, run_id: str) -> dict[str, Any]:
     """Everything that a committed run came from, as one document of plain JSON values.
 
     Returns:
-        `identity`: what is the same for every arm, so that only their variants differ. `arms`: each arm's variant, and
-        on what its units were scored. `circumstance`: what was recorded beside it.
+        `identity`: what all arms have in common, and scores depend on. `arms`: each arm's variant, and the hardware on
+        which its units were scored. `circumstance`: what was recorded in addition.
 
     Raises:
         LedgerError: The run is unknown or not committed.
-        DamageError: A file of it was changed.
+        DamageError: A file of the run was changed.
     """
     files = reader.committed_files(store, run_id)
     run = reader.read_run(store, run_id)
@@ -74,9 +79,9 @@ def run_lineage(store: Store, run_id: str) -> dict[str, Any]:
     units = reader.read_table(store, files, "units").to_pylist()
     for name in _OF_UNITS:
         for row in units:
-            found = scored_on.setdefault(row["arm"], {}).setdefault(name, [])
-            if str(row[name]) not in found:
-                found.append(str(row[name]))
+            values = scored_on.setdefault(row["arm"], {}).setdefault(name, [])
+            if str(row[name]) not in values:
+                values.append(str(row[name]))
     return {
         "run_id": run_id,
         "identity": {
@@ -115,36 +120,36 @@ def run_lineage(store: Store, run_id: str) -> dict[str, Any]:
 
 
 def number(store: Store, run_id: str, arm: str, metric: str) -> dict[str, Any]:
-    """One published number, and everything that it was made from, each file checked against its digest.
+    """One published number and everything that it was computed from, with each file checked against its digest.
 
     Raises:
         InvalidInput: The run has no such arm or metric.
         LedgerError: The run is unknown or not committed.
-        DamageError: A file that the number was made from was changed.
+        DamageError: A file that the number was computed from was changed.
     """
     files = reader.committed_files(store, run_id)
     run = reader.read_run(store, run_id)
     rows = reader.read_table(store, files, "metrics").to_pylist()
-    for field, name, known in (
+    for field, name, names in (
         ("arm", arm, {row["arm"] for row in rows}),
         ("metric", metric, {row["metric"] for row in rows}),
     ):
-        if name not in known:
+        if name not in names:
             raise InvalidInput(
-                f"the run has no number of this {field}",
+                f"the run has no number for this {field}",
                 place=run_id,
                 value=name,
-                remedy=did_you_mean(name, sorted(known)),
+                remedy=did_you_mean(name, sorted(names)),
             )
     row = next(each for each in rows if (each["arm"], each["metric"]) == (arm, metric))
     suite = run.experiment.suite
     scores = reader.score_files(files, arm)
-    chosen_on = reader.score_files(files, suite.plan.control) if _is_of_control(run, metric) else []
+    chosen_on = reader.score_files(files, suite.plan.control) if _has_threshold_of_control(run, metric) else []
     for name, of_arm in ((arm, scores), (suite.plan.control, chosen_on)):
-        for _ in reader.score_tables(store, of_arm, name, ["row_index"]):  # read to be checked
+        for _ in reader.score_tables(store, of_arm, name, ["row_index"]):  # reading a file checks its digest
             pass
     sources = {reused_from.partition("run_id=")[2].partition("/")[0] for reused_from in _reused_from(store, files, arm)}
-    found = run_lineage(store, run_id)
+    document = run_lineage(store, run_id)
     return {
         "run_id": run_id,
         **{name: row[name] for name in ("arm", "metric", "measure", "direction", "value", "not_testable", "num_rows")},
@@ -155,17 +160,17 @@ def number(store: Store, run_id: str, arm: str, metric: str) -> dict[str, Any]:
         "taken_over_from": {
             source: reader.read_run(store, source).lineage.circumstance.get("source") for source in sorted(sources)
         },
-        "dataset": {**found["identity"]["dataset"], "shards": _shards(run)},
-        "variant": found["arms"][arm],
-        "source": found["circumstance"]["source"],
+        "dataset": {**document["identity"]["dataset"], "shards": _shards(run)},
+        "variant": document["arms"][arm],
+        "source": document["circumstance"]["source"],
         "plan_digest": run.plan_digest,
         "suite_digest": run.suite_digest,
-        "environment": found["identity"]["environment"],
+        "environment": document["identity"]["environment"],
     }
 
 
 def differences(store: Store, first: str, second: str) -> Differences:
-    """What differs between two committed runs, and which of it a number hangs on.
+    """The differences between two committed runs, and for each number those that can explain it.
 
     Raises:
         LedgerError: A run is unknown or not committed.
@@ -181,12 +186,13 @@ def differences(store: Store, first: str, second: str) -> Differences:
     numbers = [_numbers(store, run_id) for run_id in (first, second)]
     runs = [reader.read_run(store, run_id) for run_id in (first, second)]
     scores = [_scores(store, run_id) for run_id in (first, second)]
-    found = []
+    number_changes = []
     for arm, metric in sorted({*numbers[0], *numbers[1]}):
         values = [each.get((arm, metric)) for each in numbers]
         if values[0] != values[1]:
-            control = next((run.experiment.suite.plan.control for run in runs if _is_of_control(run, metric)), None)
-            found.append(
+            controls = (run.experiment.suite.plan.control for run in runs if _has_threshold_of_control(run, metric))
+            control = next(controls, None)
+            number_changes.append(
                 NumberChange(
                     arm,
                     metric,
@@ -195,27 +201,27 @@ def differences(store: Store, first: str, second: str) -> Differences:
                     explained_by=_explaining(changes, arm, metric, control=control),
                 )
             )
-    return Differences(tuple(changes), tuple(found))
+    return Differences(tuple(changes), tuple(number_changes))
 
 
 def _explaining(changes: Sequence[Change], arm: str, metric: str, *, control: str | None) -> tuple[str, ...]:
-    """The fields among those that differ that a number hangs on: also the control's where that chose its threshold."""
+    """The differing fields that a number depends on; with a control also the control's, which chose the threshold."""
     own = ("identity.", f"arms.{arm}.", *([f"arms.{control}."] if control else []))
     arms = (arm, *([control] if control else []))
-    nothing = (*_WORDS_ONLY, *(f"arms.{name}.{field}" for name in arms for field in ("host", "weights")))
+    without_effect = (*_WITHOUT_EFFECT, *(f"arms.{name}.{field}" for name in arms for field in ("host", "weights")))
     return tuple(
         change.field
         for change in changes
         if change.field.startswith(own)
-        and change.field not in nothing
+        and change.field not in without_effect
         and (not change.field.startswith("identity.metrics.") or change.field.startswith(f"identity.metrics.{metric}."))
     )
 
 
-def _is_of_control(run: Run, metric: str) -> bool:
-    """Whether the control has chosen the metric's threshold."""
-    found = [each for each in run.experiment.suite.metrics if each.name == metric]
-    return any(each.operating_point is not None for each in found)
+def _has_threshold_of_control(run: Run, metric: str) -> bool:
+    """Whether the metric's threshold was chosen on the control."""
+    of_name = [each for each in run.experiment.suite.metrics if each.name == metric]
+    return any(each.operating_point is not None for each in of_name)
 
 
 def _reused_from(store: Store, files: Sequence[LedgerFile], arm: str) -> set[str]:
@@ -224,19 +230,19 @@ def _reused_from(store: Store, files: Sequence[LedgerFile], arm: str) -> set[str
 
 
 def _flags(store: Store, files: Sequence[LedgerFile], arm: str) -> dict[str, Any] | None:
-    """The determinism flags that an arm's first unit was scored under, as they were read back; None if it has none."""
+    """The determinism flags in force when an arm's first unit was scored; None if the arm has no units."""
     scores = reader.score_files(files, arm)
     return reader.read_receipt(store, scores[0].key).facts["determinism"] if scores else None
 
 
 def _shards(run: Run) -> list[dict[str, Any]] | str:
-    """The dataset's shards; in words why they are not known."""
+    """The dataset's shards, or the reason why they are unknown."""
     try:
         dataset, _ = open_dataset(run.experiment.dataset)
     except (DataError, StoreError, OSError) as error:
-        return f"cannot be read now: {error}"
+        return f"the dataset cannot be read now: {error}"
     if dataset.digest() != run.dataset_digest:
-        return f"another dataset lies there now: {dataset.digest()}"
+        return f"another dataset is now at this location: {dataset.digest()}"
     return [shard.model_dump(mode="json", include={"key", "num_rows", "sha256"}) for shard in dataset.shards]
 
 

@@ -1,4 +1,4 @@
-"""The version log: which decisions were acted on, one small file each, every one sealed and chained to the last."""
+"""The version log: decisions, overrides and verifications, one small file per entry, sealed and chained by hashes."""
 
 import datetime as dt
 import json
@@ -25,11 +25,11 @@ _UNSEALED = f"sha256:{'0' * 64}"
 
 @dataclass(frozen=True)
 class Link:
-    """One place in the log.
+    """One position in the log.
 
     Attributes:
-        key: The key that it has or ought to have.
-        entry: The entry, if it can be trusted.
+        key: The key that the entry has or should have.
+        entry: The entry; None if it is missing or was changed.
         problem: What is wrong with it; empty if nothing is.
     """
 
@@ -39,59 +39,59 @@ class Link:
 
 
 def links(store: Store) -> Iterator[Link]:
-    """Every place of the log in order, each checked by itself and against the one before.
+    """Yields every position of the log in order, each checked by itself and against the one before.
 
-    The removal of the newest entries cannot be seen from what is left: only who kept a later seal can tell.
+    Deleting the newest entries cannot be detected from the remaining ones, but only with a seal that was kept elsewhere.
     """
     numbers = []
-    for found in store.listing(LOG_PREFIX):
-        named = re.fullmatch(r"([0-9]{6,})\.json", found.key.removeprefix(LOG_PREFIX))
-        if named is None or log_key(int(named[1])) != found.key:
-            yield Link(found.key, None, "is no entry of the log")
+    for stored in store.listing(LOG_PREFIX):
+        match = re.fullmatch(r"([0-9]{6,})\.json", stored.key.removeprefix(LOG_PREFIX))
+        if match is None or log_key(int(match[1])) != stored.key:
+            yield Link(stored.key, None, "is not an entry of the log")
         else:
-            numbers.append(int(named[1]))
+            numbers.append(int(match[1]))
     expected, before = 1, None
     for number in sorted(numbers):
         is_gap = number != expected
         if is_gap:
-            and_more = f", and so are all before {number}" if number > expected + 1 else ""
-            yield Link(log_key(expected), None, f"is missing{and_more}")
+            also_missing = f", and so are all entries before {number}" if number > expected + 1 else ""
+            yield Link(log_key(expected), None, f"is missing{also_missing}")
         link = _link(store, number)
         if link.entry is not None and not is_gap and (before is not None or number == 1):
             seal = before.seal if before is not None else None
             if link.entry.previous != seal:
-                words = f"follows on {link.entry.previous}, but the entry before it is {seal}: that was replaced"
-                link = Link(link.key, None, words)
+                problem = f"refers to {link.entry.previous}, but the previous entry has {seal}: that entry was replaced"
+                link = Link(link.key, None, problem)
         yield link
         expected, before = number + 1, link.entry
 
 
 def entries(store: Store) -> tuple[LogEntry, ...]:
-    """The log.
+    """All entries of the log.
 
     Raises:
         DamageError: An entry is missing or was changed.
     """
-    found = []
+    intact = []
     for link in links(store):
         if link.entry is None:
             raise DamageError(
-                f"{store.uri}: '{link.key}' {link.problem}; 'assay ledger verify' names all that is wrong"
+                f"{store.uri}: '{link.key}' {link.problem}; run 'assay ledger verify' to list all problems"
             )
-        found.append(link.entry)
-    return tuple(found)
+        intact.append(link.entry)
+    return tuple(intact)
 
 
 def record_decisions(store: Store, run_id: str, decisions: Sequence[Mapping[str, Any]]) -> tuple[LogEntry, ...]:
-    """Appends what the gate decided, each decision about an arm of a run once, however often it is asked.
+    """Appends the gate's decisions. A decision that the log already has for the same run and arm is not repeated.
 
     Args:
         store: The ledger's store.
         run_id: A committed run.
-        decisions: Rows of its decisions: `arm`, `decision`, `reasons`.
+        decisions: Rows of its table of decisions: `arm`, `decision`, `reasons`.
 
     Returns:
-        The entries that are new.
+        The new entries.
 
     Raises:
         LedgerError: The run is unknown or not committed.
@@ -106,30 +106,41 @@ def record_decisions(store: Store, run_id: str, decisions: Sequence[Mapping[str,
 
 
 def override(store: Store, run_id: str, arm: str, decision: Verdict, *, reason: str, by: str) -> LogEntry:
-    """Appends a person's decision about an arm, whatever the gate says.
+    """Appends a person's decision about an arm, which may differ from the gate's.
+
+    Args:
+        store: The ledger's store.
+        run_id: A committed run.
+        arm: The arm's name.
+        decision: The person's decision.
+        reason: Why the person decided so.
+        by: The person's name.
 
     Raises:
-        InvalidInput: There is no reason or no name, or the run decided nothing about this arm.
+        InvalidInput: The reason or the name is empty, or the run has no decision about this arm.
         LedgerError: The run is unknown or not committed.
         DamageError: The log was changed.
     """
     for field, value in (("reason", reason), ("by", by)):
         if not value.strip():
-            raise InvalidInput("an override says why and by whom", field=field, value=value)
+            raise InvalidInput("an override needs a reason and a name", field=field, value=value)
     rows = reader.read_table(store, reader.committed_files(store, run_id), "decisions").to_pylist()
-    of_gate = {row["arm"]: row for row in rows}
-    if arm not in of_gate:
+    gate_decisions = {row["arm"]: row for row in rows}
+    if arm not in gate_decisions:
         raise InvalidInput(
-            "no decision about this arm", place=run_id, value=arm, remedy=did_you_mean(arm, list(of_gate))
+            "the run has no decision about this arm",
+            place=run_id,
+            value=arm,
+            remedy=did_you_mean(arm, list(gate_decisions)),
         )
     fields = {"kind": "override", "arm": arm, "decision": decision, "by": by, "reason": reason}
-    entry = _append(store, {**_evidence(store, run_id), **fields, "reasons": tuple(of_gate[arm]["reasons"])})
+    entry = _append(store, {**_evidence(store, run_id), **fields, "reasons": tuple(gate_decisions[arm]["reasons"])})
     assert entry is not None
     return entry
 
 
 def record_verification(store: Store, run_id: str, verification: Verification) -> LogEntry:
-    """Appends what came of scoring a run's rows again.
+    """Appends the result of scoring a run's rows again.
 
     Raises:
         LedgerError: The run is unknown or not committed.
@@ -143,11 +154,11 @@ def record_verification(store: Store, run_id: str, verification: Verification) -
 
 @dataclass(frozen=True)
 class Repetition:
-    """What came of scoring a run again.
+    """The combined result of the verifications of a run.
 
     Attributes:
-        outcome: `differs` if any word that counts is a difference; `matched` if every arm matched.
-        num_rows: How many rows of each arm that was said of: of the arm with the fewest.
+        outcome: `differs` if any verification that counts found a difference; `matched` if every arm matched.
+        num_rows: The number of rows verified per arm; the smallest such number over the arms.
     """
 
     outcome: Outcome
@@ -155,39 +166,50 @@ class Repetition:
 
 
 def repetition(store: Store, run_id: str) -> Repetition | None:
-    """What is known of whether a run can be repeated.
+    """Whether the run's scores could be repeated, according to the verifications in the log.
 
-    Of each arm and each form of verification the newest word counts; but a difference that was found on some rows is
-    outweighed only by a match on at least as many: smaller samples are parts of larger ones.
+    For each arm and each form of verification the newest result counts. A difference, however, is superseded only by a
+    match on at least as many rows, because smaller samples are parts of larger ones.
 
     Returns:
-        `differs` if any such word is a difference; `matched` if every arm that the run has measured matched what the
-        ledger holds, be it on a sample; None as long as neither is known.
+        `differs` if any result that counts is a difference. `matched` if every complete arm matched what the ledger
+        holds, possibly only on a sample of rows. None if neither is known.
 
     Raises:
         LedgerError: The run is unknown or not committed.
         DamageError: The log, or the table of arms, was changed.
     """
-    found: dict[tuple[Against, str], ArmVerified] = {}
+    results: dict[tuple[Against, str], ArmVerified] = {}
     for entry in entries(store):
         if entry.run_id == run_id and entry.verification is not None:
             for arm in entry.verification.arms:
                 key = (entry.verification.against, arm.arm)
-                before = found.get(key)
+                before = results.get(key)
                 if before is None or arm.num_rows_different or arm.num_rows >= before.num_rows:
-                    found[key] = arm
-    if any(arm.num_rows_different for arm in found.values()):
-        return Repetition("differs", min(arm.num_rows for arm in found.values()))
+                    results[key] = arm
+    if any(arm.num_rows_different for arm in results.values()):
+        return Repetition("differs", min(arm.num_rows for arm in results.values()))
     rows = reader.read_table(store, reader.committed_files(store, run_id), "arms", ["arm", "status"]).to_pylist()
     measured = [row["arm"] for row in rows if row["status"] == "complete"]
-    if not all(("ledger", arm) in found for arm in measured):
+    if not all(("ledger", arm) in results for arm in measured):
         return None
-    return Repetition("matched", min(found["ledger", arm].num_rows for arm in measured))
+    return Repetition("matched", min(results["ledger", arm].num_rows for arm in measured))
 
 
 def _append(store: Store, fields: Mapping[str, Any], *, once: bool = False) -> LogEntry | None:
-    """Takes the next free place: put-if-absent decides between two writers, and who loses reads on. None: it is there."""
-    nothing = {"arm": None, "decision": None, "verification": None, "reasons": (), "reason": None}
+    """Appends an entry at the next free number.
+
+    Of two concurrent writers put-if-absent lets one succeed; the other reads the log again and retries.
+
+    Args:
+        store: The ledger's store.
+        fields: The entry's fields, without its number, time, previous seal and seal.
+        once: Whether to append nothing if the log has an entry of this kind about the same run and arm.
+
+    Returns:
+        The entry; None if nothing was appended.
+    """
+    defaults = {"arm": None, "decision": None, "verification": None, "reasons": (), "reason": None}
     while True:
         log = entries(store)
         if once and (fields["run_id"], fields["arm"], fields["kind"]) in {(e.run_id, e.arm, e.kind) for e in log}:
@@ -197,17 +219,17 @@ def _append(store: Store, fields: Mapping[str, Any], *, once: bool = False) -> L
             previous=log[-1].seal if log else None,
             at=dt.datetime.now(dt.UTC).isoformat(timespec="milliseconds"),
             seal=_UNSEALED,
-            **{**nothing, **fields},
+            **{**defaults, **fields},
         )
         entry = draft.model_copy(update={"seal": draft.digest()})
         content, key = rfc8785.dumps(entry.model_dump(mode="json")), log_key(entry.number)
-        # Refused, the place may still hold ours: the answer to a first attempt was lost.
+        # If the number is taken, the stored entry may be ours: an earlier attempt succeeded and its response was lost.
         if store.put_if_absent(key, content) or store.get(key).to_pybytes() == content:
             return entry
 
 
 def _evidence(store: Store, run_id: str) -> dict[str, Any]:
-    """What an entry vouches for."""
+    """The digests that every entry records about its run."""
     files = reader.committed_files(store, run_id)
     run = reader.read_run(store, run_id)
     return {
@@ -221,7 +243,7 @@ def _evidence(store: Store, run_id: str) -> dict[str, Any]:
 
 
 def _link(store: Store, number: int) -> Link:
-    """One entry, checked by itself. The plain JSON is what is hashed: another release may know other fields."""
+    """One entry, checked by itself. The plain JSON is hashed, because another release may have other fields."""
     key = log_key(number)
     content = store.get(key).to_pybytes()
     try:
@@ -233,7 +255,7 @@ def _link(store: Store, number: int) -> Link:
     except (ValueError, TypeError, KeyError, AttributeError) as error:
         return Link(key, None, f"was changed: {str(error).splitlines()[0]}")
     if not (is_canonical and is_sealed):
-        return Link(key, None, f"was changed: it is not what its seal says, {seal}")
+        return Link(key, None, f"was changed: its content does not match its seal {seal}")
     if entry.number != number:
-        return Link(key, None, f"holds entry {entry.number}: moved, or a copy")
+        return Link(key, None, f"holds entry {entry.number}: it was moved or copied")
     return Link(key, entry)

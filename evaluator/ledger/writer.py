@@ -1,4 +1,4 @@
-"""Writing the ledger: nothing half-written, nothing twice, the commit record last."""
+"""Writing the ledger: every file appears completely and only once, and the commit record is written last."""
 
 import datetime as dt
 import json
@@ -37,34 +37,34 @@ from assay.manifests.run import Run
 
 
 def open_ledger(store: Store) -> None:
-    """Makes a store a ledger, or finds that it is one.
+    """Turns a store into a ledger if it is not one yet.
 
     Raises:
-        StoreError: The store overwrites what is there, and so cannot hold evidence.
+        StoreError: The store overwrites existing objects and therefore cannot hold evidence.
     """
     prove_put_if_absent(store, key=FORMAT_KEY, content=FORMAT.encode())
 
 
 def open_run(store: Store, run: Run) -> Run:
-    """Records the run before its first unit, or finds the record that is already there.
+    """Records a run before its first unit, unless it is already recorded.
 
     Returns:
-        The run as recorded: another driver may have opened it first.
+        The run as recorded, possibly by another driver that opened it first.
 
     Raises:
-        LedgerError: A run of this id exists with another experiment, plan or code.
+        LedgerError: A run with this id exists with another experiment, plan or environment.
     """
     store.put_if_absent(run_key(run.run_id), run.model_dump_json(indent=2).encode())
     recorded = Run.model_validate_json(store.get(run_key(run.run_id)).to_pybytes())
-    for name, found, wanted in (
+    for name, before, now in (
         ("experiment", recorded.experiment_digest, run.experiment_digest),
         ("analysis plan", recorded.plan_digest, run.plan_digest),
-        ("code and packages", dict(recorded.lineage.identity), dict(run.lineage.identity)),
+        ("environment", dict(recorded.lineage.identity), dict(run.lineage.identity)),
     ):
-        if found != wanted:
+        if before != now:
             raise LedgerError(
-                f"{store.uri}: run '{run.run_id}' was opened with another {name}: recorded {found}, now {wanted}; "
-                "nothing recorded can be changed: restore what was recorded, or give the experiment another name"
+                f"{store.uri}: run '{run.run_id}' was opened with another {name}: recorded {before}, now {now}; "
+                "the record cannot be changed: restore what was recorded, or give the experiment another name"
             )
     return recorded
 
@@ -72,19 +72,19 @@ def open_run(store: Store, run: Run) -> Run:
 def publish_unit(
     store: Store, result: UnitResult, *, run: Run, arm: str, unit: int, circumstance: Mapping[str, object]
 ) -> tuple[UnitReceipt, bool]:
-    """Stores one unit's rows as one file, if nobody has yet.
+    """Stores one unit's rows as one file, unless the unit is already stored.
 
     Args:
         store: The ledger's store.
-        result: What was evaluated.
+        result: The evaluated unit.
         run: The opened run.
         arm: The arm's name.
         unit: The unit's index.
-        circumstance: Plain facts about where and how it was evaluated; kept in the file and in the units table.
+        circumstance: Plain facts about where and how it was evaluated; kept in the file and in the table `units`.
 
     Returns:
-        The receipt of what is stored, and whether it is ours. If a rival was first and its rows differ from ours,
-        the receipt's digest differs from `result.digest`: the variant is not deterministic.
+        The receipt of the stored unit, and whether this call stored it. If another slot was first and its rows differ
+        from ours, the receipt's digest differs from `result.digest`: the variant is not deterministic.
     """
     facts = {**circumstance, **asdict(result.timing)}
     if result.repeat_sums:
@@ -93,20 +93,20 @@ def publish_unit(
 
 
 def republish_unit(store: Store, rows: pa.Table, source: UnitReceipt, *, run: Run, arm: str) -> UnitReceipt:
-    """Stores the rows of a unit of another run as those of this one, if nobody has published the unit yet.
+    """Stores the rows of another run's unit as a unit of this run, unless the unit is already stored.
 
-    The receipt says where and on what they were scored and, as `reused_slot_s`, what that had taken; it has no times
-    but its own, for those were spent once.
+    The receipt keeps where and on which hardware the rows were scored and, as `reused_slot_s`, the slot-seconds spent
+    then. It does not repeat the other times, because they were spent only once.
 
     Args:
         store: The ledger's store.
-        rows: What `read_unit` gave.
-        source: The receipt of the unit they come from.
+        rows: The rows that `read_unit` returned.
+        source: The receipt that `read_unit` returned.
         run: The opened run.
         arm: The arm's name in this run.
 
     Returns:
-        The receipt of what is stored.
+        The receipt of the stored unit.
     """
     facts = {name: source.facts[name] for name in _LASTING_FACTS if name in source.facts}
     facts["reused_slot_s"] = source.slot_s
@@ -156,10 +156,10 @@ def _publish(
         table = table.add_column(place, name, pa.DictionaryArray.from_arrays(first, pa.array([value])))
     receipt = {"arm": arm, "unit": unit, "scores_digest": digest, "num_rows": len(table), "facts": facts}
     content = parquet_bytes(_as_stored(table, metadata={RECEIPT_METADATA: json.dumps(receipt).encode()}))
-    if not store.put_if_absent(key, content):  # a rival, or our own retry whose answer was lost: what is stored counts
+    if not store.put_if_absent(key, content):  # stored by another slot, or by our own attempt whose response was lost
         stored = read_receipt(store, key)
         return stored, stored.facts.get("nonce") == facts["nonce"]
-    # Known too late to stand in the file: the units table has it.
+    # Known only after the file was written, so only the table `units` has it.
     written = {"write_s": time.perf_counter() - started, "write_cpu_s": time.process_time() - cpu_started}
     return (
         UnitReceipt(
@@ -177,13 +177,13 @@ def _publish(
 
 
 def _as_stored(table: pa.Table, *, metadata: dict[bytes | str, bytes | str]) -> pa.Table:
-    """The same rows under a schema that says what is never null: half of Parquet's work is to note which rows are."""
+    """The same rows with columns marked as never null, because tracking nulls is half of the time to write Parquet."""
     fields = [field.with_nullable(field.name.startswith(SEGMENT_COLUMN_PREFIX)) for field in table.schema]
     return pa.Table.from_arrays(table.columns, schema=pa.schema(fields, metadata=metadata))
 
 
 def _score_sums(table: pa.Table) -> dict[str, float]:
-    """The sum of each metric's scores: what a race needs of a unit, so that its driver holds no rows."""
+    """The sum of each metric's scores, which is all that a race needs of a unit; its driver keeps no rows."""
     return {
         name.removeprefix(SCORE_COLUMN_PREFIX): float(table[name].to_numpy().sum())
         for name in table.column_names
@@ -192,19 +192,29 @@ def _score_sums(table: pa.Table) -> dict[str, float]:
 
 
 def keep_patch(store: Store, content: bytes) -> str:
-    """Stores uncommitted changes, and gives the digest that they are found by."""
+    """Stores the patch of uncommitted changes and returns the digest that identifies it."""
     digest = fingerprint.sha256_digest(content)
     store.put_if_absent(patch_key(digest), content)
     return digest
 
 
 def write_table(store: Store, table: Table, rows: Sequence[Mapping[str, object]], *, run_id: str) -> LedgerFile | None:
-    """Stores some rows of one of the driver's tables as one file named by its content; nothing for no rows."""
+    """Stores rows of one of the driver's tables as one file that is named by its digest.
+
+    Args:
+        store: The ledger's store.
+        table: The table that the rows belong to.
+        rows: Column values by name. A column that a row lacks is null there.
+        run_id: The run, which becomes the column `run_id`.
+
+    Returns:
+        The stored file; None if there are no rows.
+    """
     if not rows:
         return None
-    names = dict.fromkeys(name for row in rows for name in row)  # Arrow would take those of the first row only
-    whole = [{"run_id": run_id, **{name: row.get(name) for name in names}} for row in rows]
-    content = parquet_bytes(pa.Table.from_pylist(whole))
+    names = dict.fromkeys(name for row in rows for name in row)  # Arrow would use only the names in the first row
+    complete = [{"run_id": run_id, **{name: row.get(name) for name in names}} for row in rows]
+    content = parquet_bytes(pa.Table.from_pylist(complete))
     digest = fingerprint.sha256_digest(content)
     key = f"{table_prefix(table, run_id)}{digest.removeprefix('sha256:')[:16]}.parquet"
     store.put_if_absent(key, content)
@@ -212,10 +222,10 @@ def write_table(store: Store, table: Table, rows: Sequence[Mapping[str, object]]
 
 
 def commit(store: Store, run: Run, files: Sequence[LedgerFile]) -> tuple[LedgerFile, ...]:
-    """Makes the run visible: one record, put if absent, that names every file with its digest.
+    """Commits a run: stores one record, if absent, that lists every file with its digest.
 
     Returns:
-        The files of the committed run: ours, or those of the driver that was first.
+        The files of the committed run: these, or those of another driver that committed it first.
     """
     committer, run_digest = secrets.token_hex(16), run.digest()
     now = dt.datetime.now(dt.UTC).isoformat(timespec="milliseconds")
@@ -240,8 +250,8 @@ def commit(store: Store, run: Run, files: Sequence[LedgerFile]) -> tuple[LedgerF
 def parquet_bytes(table: pa.Table) -> pa.Buffer:
     """The table as one Parquet file in memory.
 
-    Scores hardly compress: bytes of floats are split into streams and whole numbers into differences, which LZ4 then
-    packs as small as dictionaries and zstd do in three times the time.
+    Scores hardly compress. With byte-stream split for floats and delta encoding for integers, LZ4 makes files as small
+    as dictionaries with zstd do, in a third of the time.
     """
     encodings: dict[str, str] = {}
     dictionaries: list[str] = []
@@ -253,7 +263,7 @@ def parquet_bytes(table: pa.Table) -> pa.Buffer:
             encodings[path] = "BYTE_STREAM_SPLIT"
         elif pa.types.is_integer(kind):
             encodings[path] = "DELTA_BINARY_PACKED"
-        elif field.name != "row_id":  # which are all different
+        elif field.name != "row_id":  # ids are all different, so a dictionary would not help
             dictionaries.append(path)
     sink = pa.BufferOutputStream()
     pq.write_table(

@@ -1,1 +1,1 @@
-"""Scores: one number a row, or one number for the whole dataset."""
+"""Metrics: one score per row, or one number for the whole dataset."""

@@ -1,9 +1,9 @@
-"""Corpus metrics: one number for a whole dataset, gathered piece by piece.
+"""Corpus metrics: one number for a whole dataset, accumulated piece by piece.
 
-Sums and means are torchmetrics' in float64. The others are made here from counts and ranks instead, because torchmetrics
-1.9 answers them in float32, and further: its calibration error gives a confidence of exactly 1 a bin of its own beside
-the 15, its AUROC of a missing class is 0, its R2 squares labels before it centres them, and its counts take memory in
-the square of the number of classes.
+Sums and means use torchmetrics in float64. The other metrics are computed here from counts and ranks, because
+torchmetrics 1.9 computes them in float32. In addition, its calibration error puts a confidence of exactly 1 into a
+16th bin, its AUROC of a class without rows is 0, its R2 squares labels before it centres them, and the memory for its
+counts grows with the square of the number of classes.
 """
 
 import math
@@ -22,18 +22,18 @@ from assay.manifests.column import FrozenColumn
 from assay.manifests.metric import Metric
 
 NUM_BINS = 15
-"""Bins of equal width of the calibration error."""
+"""The number of equal-width bins of the calibration error."""
 _PIECE_ROWS = 16_384
-"""torch sums longer arrays in as many parts as it has threads, and the last bits would depend on their number."""
+"""torch splits the sum of a longer array over its threads, so the last bits would depend on the number of threads."""
 
 
 @dataclass(frozen=True)
 class CorpusValue:
-    """One number of a dataset, or why there is none.
+    """The value of a corpus metric, or the reason why it has none.
 
     Attributes:
         value: The number; None if it is not testable.
-        reason: Why it is not testable; empty otherwise.
+        reason: Why it is not testable; empty if it is.
     """
 
     value: float | None
@@ -41,28 +41,28 @@ class CorpusValue:
 
 
 class CorpusMetric:
-    """Gathers rows and then answers. The order and the cut of the pieces belong to the caller."""
+    """Accumulates rows and then computes one number. The caller chooses the pieces and their order."""
 
     def __init__(self, metric: Metric, *, label: FrozenColumn, chosen: CorpusValue | None = None) -> None:
         """Starts without rows.
 
         Args:
-            metric: What is computed; its `row_measure` is None. `accuracy`: the share of rows whose predicted class is
-                the label's. `precision`, `recall`, `f1`: of the second of two classes. `balanced_accuracy`: the mean
-                recall over the classes that occur as label. `macro_f1`: the mean F1 over the classes that occur as
-                label or prediction. `matthews`: Matthews' correlation coefficient. `auroc`, `average_precision`: the
-                area under the ROC curve, or the mean of precision over the steps of recall, of the second of two
-                classes; of more, the mean over the classes, each against the rest.
+            metric: The metric; its `row_measure` is None. `accuracy`: the share of rows whose predicted class is the
+                label. `precision`, `recall`, `f1`: of the second of two classes. `balanced_accuracy`: the mean recall
+                over the classes that occur as a label. `macro_f1`: the mean F1 over the classes that occur as a label
+                or a prediction. `matthews`: the Matthews correlation coefficient. `auroc`, `average_precision`: the
+                area under the ROC curve, and precision averaged over the steps of recall, both of the second of two
+                classes; with more classes the mean over the classes, each against the rest.
                 `calibration_error`: the expected calibration error (l1) of the predicted class's probability over 15
-                bins of equal width, closed above (Guo et al. 2017, On Calibration of Modern Neural Networks).
-                `rmse`, `mae`, `r2`: of the values. `value_per_row`: the mean value of the outcomes. `ndcg`, `mrr`,
-                `hit_rate`: the mean over queries, see `ranking.queries`.
-            label: The label column, which says whether classes have names.
-            chosen: The threshold of a metric with an operating point, or why there is none.
+                bins of equal width, each including its upper edge (Guo et al. 2017, On Calibration of Modern Neural
+                Networks). `rmse`, `mae`, `r2`: of the values. `value_per_row`: the mean value of the outcomes. `ndcg`,
+                `mrr`, `hit_rate`: the mean over queries, see `ranking.queries`.
+            label: The label column, which may name the classes.
+            chosen: The threshold of a metric with an operating point, or the reason why it has none.
         """
         self._threshold = CorpusValue(metric.threshold) if chosen is None else chosen
         self._label = label
-        self._gathered = _gathered(metric, label)
+        self._accumulator = _accumulator(metric, label)
         self._num_rows = 0
 
     def update(
@@ -73,35 +73,37 @@ class CorpusMetric:
         labels: np.ndarray,
         queries: np.ndarray | None = None,
     ) -> None:
-        """Takes in some rows.
+        """Adds rows.
 
         Args:
-            prediction: Shape (rows,), as `Predictions.prediction`.
-            probabilities: Shape (rows, classes), or None where the output has none.
-            labels: Shape (rows,), as they stand in the label column.
-            queries: Shape (rows,): the name of each row's query, or None where there are none.
+            prediction: Shape (rows,), as in `Predictions.prediction`.
+            probabilities: Shape (rows, classes), or None if the output has no probabilities.
+            labels: Shape (rows,), as in the label column.
+            queries: Shape (rows,): the name of each row's query, or None if there are no queries.
 
         Raises:
-            PredictionError: A label is none of the variant's classes.
+            PredictionError: A label is not one of the variant's classes.
         """
         if self._threshold.reason:
             return
         if self._threshold.value is not None:
             assert probabilities is not None, "the suite allows a threshold only for outputs with probabilities"
             prediction = operating_point.predicted(probabilities, threshold=self._threshold.value, label=self._label)
-        self._gathered.update(_Rows(prediction, probabilities, labels, queries))
+        self._accumulator.update(_Rows(prediction, probabilities, labels, queries))
         self._num_rows += len(labels)
 
     def compute(self) -> CorpusValue:
-        """The number over all rows so far."""
+        """The metric over all rows added so far."""
         if self._threshold.reason:
             return CorpusValue(None, self._threshold.reason)
         if not self._num_rows:
             return CorpusValue(None, "there are no rows")
-        found = self._gathered.compute()
-        if isinstance(found, str):
-            return CorpusValue(None, found)
-        return CorpusValue(found) if math.isfinite(found) else CorpusValue(None, f"the sum is {found}: beyond float64")
+        value = self._accumulator.compute()
+        if isinstance(value, str):
+            return CorpusValue(None, value)
+        if not math.isfinite(value):
+            return CorpusValue(None, f"the result is {value}: it is outside the range of float64")
+        return CorpusValue(value)
 
 
 @dataclass(frozen=True)
@@ -112,15 +114,15 @@ class _Rows:
     queries: np.ndarray | None
 
 
-class _Gathered(Protocol):
+class _Accumulator(Protocol):
     def update(self, rows: _Rows) -> None: ...
 
     def compute(self) -> float | str:
-        """The number, or in words why there is none. There is at least one row."""
+        """The value, or the reason why there is none. At least one row has been added."""
         ...
 
 
-def _gathered(metric: Metric, label: FrozenColumn) -> _Gathered:
+def _accumulator(metric: Metric, label: FrozenColumn) -> _Accumulator:
     match metric.measure:
         case "accuracy":
             return _Mean(lambda rows: rows.prediction == rows.labels)
@@ -145,7 +147,7 @@ def _gathered(metric: Metric, label: FrozenColumn) -> _Gathered:
         case "ndcg" | "mrr" | "hit_rate":
             return _Queries(metric)
         case _:
-            raise ValueError(f"metric '{metric.name}' is the mean of its rows' scores")
+            raise ValueError(f"metric '{metric.name}' has row scores: it is their mean, not a corpus metric")
 
 
 class _Mean:
@@ -176,7 +178,7 @@ class _Error:
 
 
 class _Explained:
-    """Keeps labels and squared errors: the spread of labels needs their mean first."""
+    """R2. Keeps all labels and squared errors, because the labels' deviations need their mean first."""
 
     def __init__(self) -> None:
         self._labels: list[np.ndarray] = []
@@ -191,28 +193,28 @@ class _Explained:
         """1 - (squared errors) / (squared deviations of the labels from their mean)."""
         labels = np.concatenate(self._labels)
         if (labels == labels[0]).all():
-            return f"every label is {labels[0]:g}: there is no spread to explain"
+            return f"every label is {labels[0]:g}: there is no variance to explain"
         return 1.0 - float(np.concatenate(self._squares).sum() / np.square(labels - labels.mean()).sum())
 
 
 class _Queries:
-    """Keeps every row: those of one query may come in several pieces."""
+    """Ranking metrics. Keeps every row, because the rows of one query may arrive in several pieces."""
 
     def __init__(self, metric: Metric) -> None:
         self._metric = metric
         self._parts: list[tuple[np.ndarray, ...]] = []
 
     def update(self, rows: _Rows) -> None:
-        assert rows.queries is not None, "an experiment with this measure has a dataset with clusters"
+        assert rows.queries is not None, "the dataset of an experiment with this measure has a cluster column"
         self._parts.append((rows.prediction, rows.labels, rows.queries))
 
     def compute(self) -> float | str:
-        found = ranking.queries(self._metric, *map(np.concatenate, zip(*self._parts, strict=True)))
-        return found if isinstance(found, str) else math.fsum(found.scores_Q) / len(found.scores_Q)
+        queries = ranking.queries(self._metric, *map(np.concatenate, zip(*self._parts, strict=True)))
+        return queries if isinstance(queries, str) else math.fsum(queries.scores_Q) / len(queries.scores_Q)
 
 
 class _ClassCounts:
-    """Hits, labels and predictions of every class."""
+    """Metrics computed from the number of correct predictions, labels and predictions of every class."""
 
     def __init__(self, measure: str, label: FrozenColumn) -> None:
         self._measure = measure
@@ -231,8 +233,8 @@ class _ClassCounts:
         hits, labelled, predicted = self._hits, self._labelled, self._predicted
         both = labelled + predicted
         match self._measure:
-            # fsum: a mean must not depend on the order in which the classes came
-            case "macro_f1":  # F1 = 2 tp / (2 tp + fp + fn), whose denominator is the rows labelled plus predicted so
+            # fsum: the mean must not depend on the order in which the classes first occurred
+            case "macro_f1":  # F1 = 2 tp / (2 tp + fp + fn); the denominator is rows labelled + rows predicted
                 return math.fsum(2 * hits[name] / both[name] for name in both) / len(both)
             case "balanced_accuracy":
                 return math.fsum(hits[name] / labelled[name] for name in labelled) / len(labelled)
@@ -240,30 +242,32 @@ class _ClassCounts:
                 return self._matthews()
         unknown = sorted(set(both) - set(self._classes), key=str)
         if unknown:
-            return f"{self._measure} tells class {self._classes[1]} from {self._classes[0]}; found {unknown[0]}"
+            return (
+                f"{self._measure} needs the two classes {self._classes[0]} and {self._classes[1]}; found {unknown[0]}"
+            )
         positive = self._classes[1]
-        rows, words = {
+        rows, condition = {
             "precision": (predicted[positive], "predicted as"),
             "recall": (labelled[positive], "labelled"),
             "f1": (both[positive] / 2, "labelled or predicted as"),
         }[self._measure]
-        return hits[positive] / rows if rows else f"no row is {words} {positive}"
+        return hits[positive] / rows if rows else f"no row is {condition} {positive}"
 
     @property
     def _classes(self) -> tuple[int | str, ...]:
         return self._label.classes or (0, 1)
 
     def _matthews(self) -> float | str:
-        """For any number of classes (Gorodkin 2004, Comput. Biol. Chem. 28:367), in whole numbers until the end."""
+        """For any number of classes (Gorodkin 2004, Comput. Biol. Chem. 28:367), in integers until the last step."""
         labelled, predicted = self._labelled, self._predicted
         rows = labelled.total()
         covariance = self._hits.total() * rows - sum(predicted[name] * labelled[name] for name in labelled)
-        spread = 1
-        for counts, words in ((labelled, "labelled"), (predicted, "predicted as")):
+        variances = 1
+        for counts, verb in ((labelled, "labelled"), (predicted, "predicted as")):
             if len(counts) == 1:
-                return f"every row is {words} {next(iter(counts))}"
-            spread *= rows**2 - sum(count**2 for count in counts.values())
-        return covariance / math.sqrt(spread)
+                return f"every row is {verb} {next(iter(counts))}"
+            variances *= rows**2 - sum(count**2 for count in counts.values())
+        return covariance / math.sqrt(variances)
 
 
 class _CalibrationError:
@@ -276,22 +280,22 @@ class _CalibrationError:
         probabilities, labels = rows.probabilities, rows.labels
         assert probabilities is not None, "the suite allows this measure only for outputs with probabilities"
         confidence = probabilities.max(axis=1)
-        # Bins (0, 1/15], (1/15, 2/15], ... by their inner edges: a confidence of 1 cannot fall out above.
+        # Bins (0, 1/15], (1/15, 2/15], ... given by their inner edges only, so that a confidence of 1 is in the last bin.
         bins = np.searchsorted(np.linspace(0, 1, NUM_BINS + 1)[1:-1], confidence, side="left")
         self._confidence += np.bincount(bins, weights=confidence, minlength=NUM_BINS)
         self._hits += np.bincount(bins[rows.prediction == labels], minlength=NUM_BINS)
         self._num_rows += len(labels)
 
     def compute(self) -> float | str:
-        """The sum over bins of (rows / all rows) |accuracy - mean confidence|, multiplied out."""
+        """The sum over bins of (rows in the bin / all rows) * |accuracy - mean confidence|, simplified."""
         return float(np.abs(self._hits - self._confidence).sum() / self._num_rows)
 
 
 class _Ranked:
-    """Keeps every probability: what is made of ranks needs them all at once."""
+    """Metrics computed from ranks. Keeps every probability, because ranks need all of them at once."""
 
-    def __init__(self, name: str, measure: "_OfRanks", label: FrozenColumn) -> None:
-        self._what, self._measure, self._label = name, measure, label
+    def __init__(self, title: str, measure: "_RankMeasure", label: FrozenColumn) -> None:
+        self._title, self._measure, self._label = title, measure, label
         self._probabilities: list[np.ndarray] = []
         self._indices: list[np.ndarray] = []
 
@@ -309,27 +313,27 @@ class _Ranked:
         num_classes = probabilities.shape[1]
         counts = np.bincount(indices, minlength=num_classes)
         if np.count_nonzero(counts) < 2:
-            return f"every row is labelled {self._name(int(counts.argmax()))}; {self._what} needs another class"
+            return f"every row is labelled {self._name(int(counts.argmax()))}; {self._title} needs another class"
         if not counts.all():
             missing = [self._name(int(index)) for index in np.flatnonzero(counts == 0)]
             shown = ", ".join(missing[:5]) + ", …" * (len(missing) > 5)
-            return f"no row is labelled {shown}; the mean over the classes needs each of them"
+            return f"no row is labelled {shown}; the mean over the classes needs rows of every class"
         columns = [1] if num_classes == 2 else range(num_classes)
-        found = [self._measure(probabilities[:, column], positive=indices == column) for column in columns]
-        return math.fsum(found) / len(found)
+        values = [self._measure(probabilities[:, column], positive=indices == column) for column in columns]
+        return math.fsum(values) / len(values)
 
     def _name(self, index: int) -> str:
         return self._label.classes[index] if self._label.classes else str(index)
 
 
-class _OfRanks(Protocol):
+class _RankMeasure(Protocol):
     def __call__(self, scores: np.ndarray, *, positive: np.ndarray) -> float: ...
 
 
 def _area(scores: np.ndarray, *, positive: np.ndarray) -> float:
-    """The area under the ROC curve by the Mann-Whitney statistic, ties counted as one half.
+    """The area under the ROC curve from the Mann-Whitney statistic, with ties counted as one half.
 
-    Every term is a whole number or a half, so the sum is exact (Hanley and McNeil 1982, Radiology 143).
+    Every term is an integer or a half, so the sum is exact (Hanley and McNeil 1982, Radiology 143).
     """
     _, place, count = np.unique(scores, return_inverse=True, return_counts=True)
     midranks = np.cumsum(count) - (count - 1) / 2
@@ -340,7 +344,10 @@ def _area(scores: np.ndarray, *, positive: np.ndarray) -> float:
 
 
 def _average_precision(scores: np.ndarray, *, positive: np.ndarray) -> float:
-    """The sum over the thresholds of (recall - recall at the one above) precision, as scikit-learn's, not interpolated."""
+    """The sum over thresholds of (recall - recall at the next higher threshold) * precision.
+
+    Not interpolated; the same as scikit-learn's `average_precision_score`.
+    """
     _, place, count = np.unique(-scores, return_inverse=True, return_counts=True)
     hits = np.bincount(place[positive], minlength=len(count))
     return float((hits * (np.cumsum(hits) / np.cumsum(count))).sum() / hits.sum())

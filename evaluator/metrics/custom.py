@@ -1,4 +1,4 @@
-"""Custom scorers: a user's own function from a batch to one number a row."""
+"""Custom scorers: a user's own function, which computes one number per row of a batch."""
 
 from typing import Any
 
@@ -10,23 +10,23 @@ from assay.evaluator.predictors.predictor import PredictionError
 
 
 def score(scorer: str, predictions: Predictions, labels: np.ndarray, *, batch_size: int) -> np.ndarray:
-    """Calls `function(predictions, probabilities, labels)` with one batch after the other.
+    """Calls `function(predictions, probabilities, labels)` with one batch after another.
 
-    The arrays are read-only views: `predictions` and `labels` of shape (rows,), `probabilities` (rows, classes) or
-    None. What comes back is array-like of shape (rows,), finite.
+    The arguments are read-only views: `predictions` and `labels` have shape (rows,); `probabilities` has shape
+    (rows, classes), or is None. The function returns an array-like object of shape (rows,) with finite numbers.
 
     Args:
         scorer: `module:function`.
-        predictions: What the variant said.
+        predictions: The variant's predictions.
         labels: Shape (rows,).
-        batch_size: Rows a call.
+        batch_size: Rows per call.
 
     Returns:
         float64 of shape (rows,).
 
     Raises:
-        VariantError: There is no such function.
-        PredictionError: It raises, or does not answer one finite number a row.
+        VariantError: The function does not exist.
+        PredictionError: The function raises, or does not return one finite number per row.
     """
     function = resolve_entrypoint(scorer)
     probabilities = predictions.probabilities
@@ -34,10 +34,10 @@ def score(scorer: str, predictions: Predictions, labels: np.ndarray, *, batch_si
     for first in range(0, len(labels), batch_size):
         rows = slice(first, min(first + batch_size, len(labels)))
         place = f"scorer {scorer}, rows {predictions.first_row + rows.start} to {predictions.first_row + rows.stop - 1}"
-        given = [None if each is None else _read_only(each[rows]) for each in (predictions.prediction, probabilities)]
+        outputs = [None if each is None else _read_only(each[rows]) for each in (predictions.prediction, probabilities)]
         try:
-            returned = function(*given, _read_only(labels[rows]))
-        except Exception as error:  # whatever the scorer's own code raises
+            returned = function(*outputs, _read_only(labels[rows]))
+        except Exception as error:  # the scorer's own code may raise anything
             raise PredictionError(f"{place}: {type(error).__name__}: {error}") from error
         scores[rows] = _numbers(returned, rows.stop - rows.start, place)
         bad = np.flatnonzero(~np.isfinite(scores[rows]))
@@ -52,17 +52,22 @@ def score(scorer: str, predictions: Predictions, labels: np.ndarray, *, batch_si
 
 def _numbers(returned: Any, num_rows: int, place: str) -> np.ndarray:
     try:
-        found = np.asarray(returned)
+        scores = np.asarray(returned)
     except (TypeError, ValueError, RuntimeError) as error:
-        raise PredictionError(f"{place}: {type(returned).__name__} is no array: {error}; return an array") from None
-    if found.shape != (num_rows,):
-        raise PredictionError(f"{place}: the scores have shape {found.shape}; allowed: ({num_rows},), one for each row")
-    if found.dtype.kind not in "fiub":
-        raise PredictionError(f"{place}: the scores are {found.dtype}; allowed: real numbers")
-    return found
+        raise PredictionError(
+            f"{place}: the returned {type(returned).__name__} cannot be converted to an array: {error}; "
+            "return an array with one number per row"
+        ) from None
+    if scores.shape != (num_rows,):
+        raise PredictionError(
+            f"{place}: the scores have shape {scores.shape}; allowed: ({num_rows},), one for each row"
+        )
+    if scores.dtype.kind not in "fiub":
+        raise PredictionError(f"{place}: the scores are {scores.dtype}; allowed: real numbers")
+    return scores
 
 
-def _read_only(given: np.ndarray) -> np.ndarray:
-    view = given.view()
+def _read_only(array: np.ndarray) -> np.ndarray:
+    view = array.view()
     view.flags.writeable = False
     return view

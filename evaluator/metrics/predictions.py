@@ -1,4 +1,4 @@
-"""Predictions: a variant's raw output as predictions and probabilities, whatever form it declared.
+"""Predictions: turns a variant's raw output, in any of the declared forms, into predictions and probabilities.
 
 Axes: R rows, C classes.
 """
@@ -14,21 +14,21 @@ from assay.manifests.column import FrozenColumn
 from assay.manifests.variant import Output
 
 SUM_TOLERANCE = 1e-4
-"""How far the probabilities of a row may sum from 1: wide enough for float32 softmax over 10,000 classes."""
+"""How far the sum of a row's probabilities may differ from 1: enough for float32 softmax over 10,000 classes."""
 _ROUNDING = 1e-6
-"""How far one probability may exceed 1: float32 rounding."""
+"""How far a single probability may exceed 1 because of float32 rounding."""
 _CACHED_NUMBERS = 32_768
 _FEW_CLASSES = 32
 
 
 @dataclass(frozen=True)
 class Predictions:
-    """What a variant said of some rows.
+    """A variant's predictions for some rows.
 
     Attributes:
-        prediction: Shape (R,): the class index as int64; the class name (an object array of strings) where the label
+        prediction: Shape (R,): the class index as int64; the class name (an object array of strings) if the label
             column names its classes; or the value as float64.
-        first_row: The dataset's index of the first of these rows, for messages.
+        first_row: The index of the first of these rows in the dataset, for messages.
         num_classes: C; None for `labels` and `values`.
     """
 
@@ -39,30 +39,31 @@ class Predictions:
 
     @cached_property
     def probabilities(self) -> np.ndarray | None:
-        """Shape (R, C), float64, in the order of the classes; made when asked for. None for `labels` and `values`."""
+        """Shape (R, C), float64, in the order of the classes; computed on first use. None for `labels` and `values`."""
         return None if self._made is None else self._made()
 
 
 def predictions_of(raw_RC: np.ndarray, *, output: Output, label: FrozenColumn, first_row: int = 0) -> Predictions:
-    """Brings an answer into its one form.
+    """Turns raw output into predictions.
 
-    Logits become probabilities by softmax, or by the logistic function where there is one number a row, which
-    then stands for the second of two classes. The predicted class is the one with the greatest logit or
-    probability, the first of equals; with one number a row, the second class above a probability of one half.
+    Logits become probabilities by softmax or, if there is one number per row, by the logistic function; that number
+    belongs to the second of two classes. The predicted class is the one with the greatest logit or probability, and
+    the first one among equals. With one number per row it is the second class if its probability exceeds 0.5.
 
     Args:
-        raw_RC: The answer for the real rows alone: cut the padding off first, nothing is known of it.
+        raw_RC: The output for the real rows, without padding.
         output: The variant's declared output.
-        label: The label column, which says whether classes have names.
-        first_row: The dataset's index of the first of these rows.
+        label: The label column, which may name the classes.
+        first_row: The index of the first of these rows in the dataset.
 
     Raises:
-        PredictionError: An entry is not finite, is no probability, or is no class; the first such row is named.
+        PredictionError: An entry is not finite, not a probability or not a class. The message names the first such
+            row.
     """
     classes = label.classes
     if output == "labels":
         return Predictions(_class_labels(raw_RC, first_row, classes), first_row)
-    _refuse_first(~np.isfinite(raw_RC), first_row, raw_RC, f"the {output} must be finite")
+    _raise_for_first(~np.isfinite(raw_RC), first_row, raw_RC, f"the {output} must be finite")
     if output == "values":
         return Predictions(raw_RC.astype(np.float64), first_row)
     if output == "probabilities":
@@ -73,12 +74,12 @@ def predictions_of(raw_RC: np.ndarray, *, output: Output, label: FrozenColumn, f
         index = (raw_RC > (0.0 if output == "logits" else 0.5)).astype(np.int64)
         num_classes = 2
     else:
-        # The greatest logit, not the greatest probability: softmax makes equals of neighbours.
+        # The greatest logit, not the greatest probability: softmax may round different logits to equal probabilities.
         index = raw_RC.argmax(axis=1).astype(np.int64)
         num_classes = raw_RC.shape[1]
     if classes and num_classes != len(classes):
         raise PredictionError(
-            f"the variant answers with {output} for {num_classes} classes, but the label column names "
+            f"the variant returns {output} for {num_classes} classes, but the label column has "
             f"{len(classes)}: {', '.join(classes[:5])}{', …' * (len(classes) > 5)}"
         )
     prediction = np.array(classes, dtype=object)[index] if classes else index
@@ -95,19 +96,19 @@ def _probabilities(raw_RC: np.ndarray, output: Output) -> np.ndarray:
 
 
 def label_index(labels: np.ndarray, *, label: FrozenColumn, num_classes: int, first_row: int = 0) -> np.ndarray:
-    """The column of the probabilities that belongs to each label.
+    """The index of each label's class, which is its column in the probabilities.
 
     Args:
-        labels: Shape (R,): class indices, or class names.
+        labels: Shape (R,): class indices or class names.
         label: The label column.
-        num_classes: The number of columns.
-        first_row: The dataset's index of the first of these rows, for messages.
+        num_classes: The number of classes that the variant predicts.
+        first_row: The index of the first of these rows in the dataset, for messages.
 
     Returns:
         int64 of shape (R,).
 
     Raises:
-        PredictionError: A label is none of the classes.
+        PredictionError: A label is not one of the classes.
     """
     classes = label.classes
     if classes:
@@ -117,12 +118,12 @@ def label_index(labels: np.ndarray, *, label: FrozenColumn, num_classes: int, fi
         index = labels.astype(np.int64)
     else:
         raise PredictionError(
-            f"the labels are {labels.dtype}, but the variant answers with {num_classes} classes; "
-            "a class label is a whole number, or a string with the contract's classes"
+            f"the labels are {labels.dtype}, but the variant predicts {num_classes} classes; a class label must be an "
+            "integer, or a string if the contract lists the label's classes"
         )
-    known = ", ".join(classes[:5]) + ", …" * (len(classes) > 5) if classes else f"0 to {num_classes - 1}"
-    outside = (index < 0) | (index >= num_classes)
-    _refuse_first(outside, first_row, labels, f"the label must be one of the variant's {num_classes} classes ({known})")
+    shown = ", ".join(classes[:5]) + ", …" * (len(classes) > 5) if classes else f"0 to {num_classes - 1}"
+    rule = f"the label must be one of the variant's {num_classes} classes ({shown})"
+    _raise_for_first((index < 0) | (index >= num_classes), first_row, labels, rule)
     return index
 
 
@@ -130,26 +131,27 @@ def _class_labels(raw: np.ndarray, first_row: int, classes: tuple[str, ...]) -> 
     if not classes:
         if raw.dtype.kind not in "iub":
             raise PredictionError(
-                f"row {first_row}: the variant answers with class names ({raw[0]!r}), but the labels are numbers"
+                f"row {first_row}: the variant returns class names ({raw[0]!r}), but the labels are numbers; return "
+                "integers, or list the label's classes in the contract"
             )
         return raw.astype(np.int64)
     names = np.array(classes, dtype=object)
-    known = f"the label must be one of the {len(classes)} classes of the label column"
+    rule = f"the predicted label must be one of the {len(classes)} classes of the label column"
     if raw.dtype.kind in "iub":
-        _refuse_first((raw < 0) | (raw >= len(classes)), first_row, raw, known)
+        _raise_for_first((raw < 0) | (raw >= len(classes)), first_row, raw, rule)
         return names[raw.astype(np.int64)]
-    _refuse_first(np.array([name not in classes for name in raw], dtype=bool), first_row, raw, known)
+    _raise_for_first(np.array([name not in classes for name in raw], dtype=bool), first_row, raw, rule)
     return raw.astype(object)
 
 
 def _check_probabilities(raw: np.ndarray, first_row: int) -> None:
     outside = (raw < 0) | (raw > 1 + (_ROUNDING if raw.ndim == 1 else SUM_TOLERANCE))
-    _refuse_first(
-        outside, first_row, raw, "probabilities lie between 0 and 1; for other numbers declare output: logits"
+    _raise_for_first(
+        outside, first_row, raw, "probabilities must be between 0 and 1; for other numbers declare output: logits"
     )
     if raw.ndim == 2:
         sums = raw.sum(axis=1)
-        _refuse_first(
+        _raise_for_first(
             np.abs(sums - 1) > SUM_TOLERANCE,
             first_row,
             sums,
@@ -157,7 +159,15 @@ def _check_probabilities(raw: np.ndarray, first_row: int) -> None:
         )
 
 
-def _refuse_first(bad: np.ndarray, first_row: int, values: np.ndarray, rule: str) -> None:
+def _raise_for_first(bad: np.ndarray, first_row: int, values: np.ndarray, rule: str) -> None:
+    """Raises a PredictionError that names the first bad row, if there is one.
+
+    Args:
+        bad: Shape (R,) or (R, C): which entries violate the rule.
+        first_row: The index of the first of these rows in the dataset.
+        values: The values, for the message; shape (R,) or (R, C).
+        rule: The rule, for the message.
+    """
     if not bad.any():
         return
     rows = np.flatnonzero(bad.any(axis=1) if bad.ndim == 2 else bad)
@@ -168,10 +178,10 @@ def _refuse_first(bad: np.ndarray, first_row: int, values: np.ndarray, rule: str
 
 
 def _softmax(logits_RC: np.ndarray) -> np.ndarray:
-    """Softmax in float64, in pieces that stay in the cache; what a row gets does not depend on the others.
+    """Softmax in float64, in pieces that fit the CPU's cache. A row's result does not depend on the other rows.
 
-    Few classes are laid out and added up column by column, many rows at once. Not by `sum(axis=1)`: of that layout it
-    adds a lone row in another order than one among many.
+    With few classes the numbers are stored and added column by column, for many rows at once. `sum(axis=1)` would not
+    do: with this memory layout it adds the numbers of a single row in another order than those of one row among many.
     """
     num_rows, num_classes = logits_RC.shape
     are_few = num_classes <= _FEW_CLASSES
@@ -181,13 +191,13 @@ def _softmax(logits_RC: np.ndarray) -> np.ndarray:
         powers = logits_RC[start : start + rows_at_once].astype(np.float64, order="F" if are_few else "C")
         powers -= powers.max(axis=1, keepdims=True)
         np.exp(powers, out=powers)
-        powers /= (_added_up(powers) if are_few else powers.sum(axis=1))[:, None]
+        powers /= (_row_sums(powers) if are_few else powers.sum(axis=1))[:, None]
         probabilities_RC[start : start + rows_at_once] = powers
     return probabilities_RC
 
 
-def _added_up(numbers_RC: np.ndarray) -> np.ndarray:
-    """The sum of each row, from its first number to its last."""
+def _row_sums(numbers_RC: np.ndarray) -> np.ndarray:
+    """The sum of each row, added from the first number to the last."""
     total = numbers_RC[:, 0].copy()
     for column in numbers_RC.T[1:]:
         total += column

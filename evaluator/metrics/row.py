@@ -1,4 +1,4 @@
-"""Row scorers: one number for each row."""
+"""Row scores: the metrics that give one number per row."""
 
 import numpy as np
 
@@ -16,28 +16,30 @@ def score(
 ) -> np.ndarray:
     """Scores each row.
 
-    `correct`: 1 if the predicted class is the label's, else 0. `top_k_accuracy`: 1 if the label's class is among the k
-    likeliest, of equals the last, as scikit-learn's `top_k_accuracy_score`. `log_loss`: -ln of the label's
-    probability, clipped to [eps, 1 - eps] of float64. `brier`: the squared differences of the probabilities from the
-    label's 0s and 1s, summed over the classes; with two classes half of that, which is the squared error of either
-    one. Both as scikit-learn's `log_loss` and `brier_score_loss(scale_by_half="auto")`, whose means these are.
-    `value_per_row`: what the metric's values say of label and prediction. `absolute_error`, `squared_error`: of the
-    value. `absolute_percentage_error`: the absolute error over the label's size, at least eps, as in scikit-learn's
-    `mean_absolute_percentage_error`. `quantile_loss`: as scikit-learn's `mean_pinball_loss`. `custom`: the scorer's.
+    `correct`: 1 if the predicted class is the label, else 0. `top_k_accuracy`: 1 if the label is among the k most
+    probable classes, where of equally probable classes the later ones come first, as in scikit-learn's
+    `top_k_accuracy_score`. `log_loss`: -ln of the label's probability, clipped to [eps, 1 - eps] of float64. `brier`:
+    the squared differences between the probabilities and the one-hot label, summed over the classes; with two classes
+    half of that sum, which is the squared error of either class. The means of `log_loss` and `brier` are scikit-learn's
+    `log_loss` and `brier_score_loss(scale_by_half="auto")`. `value_per_row`: the metric's value for the pair of label
+    and prediction. `absolute_error`, `squared_error`: the error of the predicted value.
+    `absolute_percentage_error`: the absolute error divided by the label's absolute value (at least eps), as in
+    scikit-learn's `mean_absolute_percentage_error`. `quantile_loss`: as in scikit-learn's `mean_pinball_loss`.
+    `custom`: the result of the user's scorer.
 
     Args:
-        metric: What is computed; its `row_measure` is not None.
-        predictions: What the variant said.
-        labels: Shape (rows,): class indices, class names, or values.
-        label: The label column, which says whether classes have names.
-        batch_size: Rows that a custom scorer is given at once.
+        metric: The metric; its `row_measure` is not None.
+        predictions: The variant's predictions.
+        labels: Shape (rows,): class indices, class names or values.
+        label: The label column, which may name the classes.
+        batch_size: Rows per call of a custom scorer.
 
     Returns:
         float64 of shape (rows,).
 
     Raises:
-        PredictionError: A label is none of the variant's classes, or a score is not finite.
-        VariantError: There is no such scorer.
+        PredictionError: A label is not one of the variant's classes, or a score is not finite.
+        VariantError: The custom scorer does not exist.
     """
     measure = metric.row_measure
     match measure:
@@ -73,7 +75,7 @@ def score(
             assert metric.scorer is not None
             scores = custom.score(metric.scorer, predictions, labels, batch_size=batch_size)
         case None:
-            raise ValueError(f"metric '{metric.name}' has no scores of rows")
+            raise ValueError(f"metric '{metric.name}' has no row scores: it is a corpus metric")
     rows = np.flatnonzero(~np.isfinite(scores))
     if rows.size:
         row = rows[0]
@@ -86,9 +88,12 @@ def score(
 
 def _correct(predictions: Predictions, labels: np.ndarray, label: FrozenColumn) -> np.ndarray:
     if predictions.num_classes is not None:
-        _label_index(predictions, labels, label)  # a label that no answer could match is a mistake, not a wrong answer
+        _label_index(predictions, labels, label)  # raises: a label outside the classes is an error, not a wrong answer
     elif labels.dtype.kind not in ("OUT" if label.classes else "iub"):
-        raise PredictionError(f"the labels are {labels.dtype}, the predictions {predictions.prediction.dtype}")
+        raise PredictionError(
+            f"the labels are {labels.dtype}, but the predictions are {predictions.prediction.dtype}; a class label must "
+            "be an integer, or a string if the contract lists the label's classes"
+        )
     return (predictions.prediction == labels).astype(np.float64)
 
 
@@ -101,13 +106,13 @@ def _among_likeliest(predictions: Predictions, labels: np.ndarray, label: Frozen
 
 
 def values_of(values: Values, prediction: np.ndarray, labels: np.ndarray, *, first_row: int = 0) -> np.ndarray:
-    """What the outcome of each row is worth.
+    """The value of each row's outcome, that is, of its pair of label and prediction.
 
     Args:
-        values: Label, then prediction, then value.
-        prediction: Shape (rows,), as `Predictions.prediction`.
+        values: The value by label, then by prediction.
+        prediction: Shape (rows,), as in `Predictions.prediction`.
         labels: Shape (rows,).
-        first_row: The dataset's index of the first of these rows, for messages.
+        first_row: The index of the first of these rows in the dataset, for messages.
 
     Returns:
         float64 of shape (rows,).
@@ -116,22 +121,25 @@ def values_of(values: Values, prediction: np.ndarray, labels: np.ndarray, *, fir
         PredictionError: A label or a prediction has no value.
     """
     names = list(values)
-    worth = np.array([[values[name][other] for other in names] for name in names])
+    value_matrix = np.array([[values[name][other] for other in names] for name in names])
     order = {name: number for number, name in enumerate(names)}
-    places = []
-    for words, given in (("label", labels), ("prediction", prediction)):
-        kinds, kind_R = np.unique(given, return_inverse=True)
-        place_K = np.array([order.get(_text(kind), -1) for kind in kinds.tolist()], dtype=np.int64)
-        places.append(place_K[kind_R])
-        if (places[-1] < 0).any():
-            row = int(np.argmax(places[-1] < 0))
-            known = ", ".join(names[:5]) + ", …" * (len(names) > 5)
-            raise PredictionError(f"row {first_row + row}: the {words} {given[row]} has no value; valued are {known}")
-    return worth[places[0], places[1]]
+    indices = []
+    for title, classes_R in (("label", labels), ("prediction", prediction)):
+        classes_K, class_R = np.unique(classes_R, return_inverse=True)
+        index_K = np.array([order.get(_text(each), -1) for each in classes_K.tolist()], dtype=np.int64)
+        indices.append(index_K[class_R])
+        if (indices[-1] < 0).any():
+            row = int(np.argmax(indices[-1] < 0))
+            shown = ", ".join(names[:5]) + ", …" * (len(names) > 5)
+            raise PredictionError(
+                f"row {first_row + row}: the metric's 'values' have no entry for the {title} {classes_R[row]}; "
+                f"entries: {shown}"
+            )
+    return value_matrix[indices[0], indices[1]]
 
 
-def _text(kind: object) -> str:
-    return kind if isinstance(kind, str) else str(int(kind))  # pyright: ignore[reportArgumentType]
+def _text(name: object) -> str:
+    return name if isinstance(name, str) else str(int(name))  # pyright: ignore[reportArgumentType]
 
 
 def _log_loss(predictions: Predictions, labels: np.ndarray, label: FrozenColumn) -> np.ndarray:
@@ -149,7 +157,7 @@ def _brier(predictions: Predictions, labels: np.ndarray, label: FrozenColumn) ->
 
 
 def _of_label(predictions: Predictions, labels: np.ndarray, label: FrozenColumn) -> tuple[np.ndarray, np.ndarray]:
-    """The probabilities, and the column of each row's label in them."""
+    """The probabilities, and the index of each row's label in them."""
     probabilities = predictions.probabilities
     assert probabilities is not None, "the suite allows this measure only for outputs with probabilities"
     return probabilities, _label_index(predictions, labels, label)
@@ -162,5 +170,5 @@ def _label_index(predictions: Predictions, labels: np.ndarray, label: FrozenColu
 
 def _error(predictions: Predictions, labels: np.ndarray) -> np.ndarray:
     if labels.dtype.kind not in "biuf":
-        raise PredictionError(f"the labels are {labels.dtype}, but the variant answers with values")
+        raise PredictionError(f"the labels are {labels.dtype}, but the variant returns numbers (output: values)")
     return predictions.prediction - labels.astype(np.float64)

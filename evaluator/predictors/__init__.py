@@ -1,4 +1,4 @@
-"""Loaded variants: what turns a batch into predictions."""
+"""Predictors: loaded variants, which turn batches of rows into predictions."""
 
 from assay.evaluator.predictors.device import device_class, peak_memory_bytes, pick_device, reset_peak_memory
 from assay.evaluator.predictors.entrypoint import code_digest, resolve_entrypoint

@@ -1,4 +1,4 @@
-"""Batching: a unit's rows, as they lie in the shards, cut into the batches that its variant is given."""
+"""Batching: splits a unit's rows, as they are chunked in the shards, into the batches that a variant receives."""
 
 from collections.abc import Iterable, Iterator
 
@@ -8,22 +8,22 @@ from assay.evaluator.batches import Unit, padded
 from assay.evaluator.predictors.predictor import Batch
 
 Chunk = dict[str, np.ndarray]
-"""The features of some consecutive rows, by name."""
+"""The features of consecutive rows, by name."""
 
 
 def batches_of(chunks: Iterable[Chunk], *, unit: Unit) -> Iterator[Batch]:
-    """The unit's batches, each of full size; how its rows are chunked leaves no trace.
+    """Yields the unit's batches, each padded to full size. The batches do not depend on how the rows are chunked.
 
-    Shards are written in small chunks, so that nearly every batch is a view of one. Joining them all first would
-    cost more than a small variant's own work.
+    Shards are written in small chunks, so nearly every batch is a view of one chunk. Joining all chunks first would
+    cost more than the forward pass of a small variant.
 
     Args:
-        chunks: The unit's rows in their order; taken one by one.
-        unit: Says how they are batched.
+        chunks: The unit's rows in order; consumed one chunk at a time.
+        unit: Determines the batches.
     """
     left = iter(chunks)
     chunk: Chunk = {}
-    first = end = 0  # the rows of the chunk that are in no batch yet
+    first = end = 0  # the range of the chunk's rows that are not in a batch yet
     for span in unit.batches():
         num_rows = span.stop - span.start
         parts: list[Chunk] = []

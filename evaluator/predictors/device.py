@@ -1,10 +1,10 @@
-"""Device: where a torch variant runs."""
+"""Device: the hardware that a torch variant runs on."""
 
 import torch
 
 
 def pick_device() -> torch.device:
-    """The best device that is there: CUDA, then Apple's MPS, then the CPU."""
+    """The first available device of: CUDA, Apple's MPS, the CPU."""
     if torch.cuda.is_available():
         return torch.device("cuda")
     if torch.backends.mps.is_available():
@@ -13,12 +13,12 @@ def pick_device() -> torch.device:
 
 
 def device_class(device: torch.device) -> str:
-    """What has to be equal for two devices to give the same bits: the GPU's model, or the device's type."""
+    """The name that two devices must share to give the same bits: the model of a CUDA GPU, or else the device type."""
     return torch.cuda.get_device_name(device) if device.type == "cuda" else device.type
 
 
 def empty_cache(device: torch.device) -> None:
-    """Hands cached memory back, so that the next variant finds the device empty."""
+    """Returns torch's cached memory to the device, so that all of it is free for the next variant."""
     if device.type == "cuda":
         torch.cuda.empty_cache()
     elif device.type == "mps":
@@ -26,11 +26,14 @@ def empty_cache(device: torch.device) -> None:
 
 
 def reset_peak_memory(device: torch.device) -> None:
-    """From here on `peak_memory_bytes` counts."""
+    """Restarts the measurement that `peak_memory_bytes` reads."""
     if device.type == "cuda":
         torch.cuda.reset_peak_memory_stats(device)
 
 
 def peak_memory_bytes(device: torch.device) -> int | None:
-    """The most bytes that tensors have taken of a GPU at once; None elsewhere, where nothing tells a variant's from ours."""
+    """The peak number of bytes that tensors have occupied on a CUDA GPU since the last reset.
+
+    None on other devices, where the variant's memory cannot be told from Assay's own.
+    """
     return torch.cuda.max_memory_allocated(device) if device.type == "cuda" else None

@@ -1,4 +1,4 @@
-"""Device transfer: how batches travel to a device, through a module, and back."""
+"""Device transfer: copies batches to a device, runs a module on them, and copies the outputs back."""
 
 import time
 from collections import deque
@@ -12,22 +12,22 @@ import torch
 from assay.evaluator.predictors.predictor import Batch, PredictionError
 
 _NUM_IN_FLIGHT = 3
-"""Batches on a GPU at once: one arrives, one is computed, one leaves. More would only take memory."""
+"""Batches on a GPU at the same time: one is copied in, one is computed, one is copied out. More would only use memory."""
 
 _deterministic: Any = torch.utils.deterministic  # a module with a property that type checkers do not see
 
 Forward = Callable[[list[torch.Tensor]], torch.Tensor]
 
 
-class Passed(NamedTuple):
-    """A batch that has been through.
+class ForwardedBatch(NamedTuple):
+    """A batch after the forward pass.
 
     Attributes:
         batch: The batch.
-        returned: What the module returned, in this process's memory; valid until the next batch is taken.
-        time_s: Seconds since the batch before it was through.
-        copy_s: Seconds of copying its inputs: into this process's memory, and to the device.
-        forward_s: Seconds of the module's own work; on a CPU and on devices without streams with the copy back.
+        returned: What the module returned, in host memory; valid until the next batch is requested.
+        time_s: Seconds since the previous batch was finished.
+        copy_s: Seconds of copying its inputs, first into host memory owned by this batch and then to the device.
+        forward_s: Seconds of the module's own computation; except with CUDA it includes copying the output back.
     """
 
     batch: Batch
@@ -37,36 +37,36 @@ class Passed(NamedTuple):
     forward_s: float
 
 
-class Lane(Protocol):
-    """The way of batches through one device."""
+class DeviceTransfer(Protocol):
+    """Moves batches through one device."""
 
-    def passed(
+    def forwarded(
         self, batches: Iterable[Batch], *, inputs: tuple[str, ...], forward: Forward, dtype: torch.dtype | None = None
-    ) -> Iterator[Passed]:
-        """Sends batches through, in their order.
+    ) -> Iterator[ForwardedBatch]:
+        """Yields each batch with the module's output, in order.
 
         Args:
-            batches: Taken one by one.
-            inputs: The features that are sent, in the order of the module's arguments.
-            forward: The module; given tensors that are its own to write to.
-            dtype: What they are of; None: what the features are of.
+            batches: The batches; consumed one at a time.
+            inputs: The features to pass on, in the order of the module's arguments.
+            forward: Runs the module. It receives tensors that it may modify in place.
+            dtype: The dtype of these tensors; None: that of each feature.
 
         Raises:
-            PredictionError: A feature is unknown, or is no number.
+            PredictionError: A feature does not exist or is not numeric.
         """
         ...
 
 
-class DirectLane:
-    """One batch after the other: for the CPU, and for devices without streams of their own."""
+class DirectTransfer:
+    """Processes one batch after another: for the CPU, and for devices other than CUDA."""
 
     def __init__(self, device: torch.device) -> None:
         self._device = device
 
-    def passed(
+    def forwarded(
         self, batches: Iterable[Batch], *, inputs: tuple[str, ...], forward: Forward, dtype: torch.dtype | None = None
-    ) -> Iterator[Passed]:
-        """See `Lane.passed`."""
+    ) -> Iterator[ForwardedBatch]:
+        """See `DeviceTransfer.forwarded`."""
         ended = time.perf_counter()
         for batch in batches:
             began = time.perf_counter()
@@ -74,38 +74,38 @@ class DirectLane:
             copied = time.perf_counter()
             returned = forward(tensors).cpu()
             before, ended = ended, time.perf_counter()
-            del tensors  # their memory is warm for the next batch
-            yield Passed(batch, returned, ended - before, copied - began, ended - copied)
+            del tensors  # lets the next batch use the same memory, which is in the CPU's cache
+            yield ForwardedBatch(batch, returned, ended - before, copied - began, ended - copied)
 
 
-class CudaLane:
-    """Copying in beside computing, and nobody waits for a batch before the next ones are on their way.
+class CudaTransfer:
+    """Overlaps copying and computation, and sends batches to the GPU before earlier ones are finished.
 
-    Batch i + 1 is copied from page-locked memory on a stream of its own while batch i is computed; the answers of
-    batch i are copied back behind it. This process waits only for the batch that is `_NUM_IN_FLIGHT` behind the one
-    it sent last, which bounds the memory on both sides.
+    Batch i + 1 is copied from page-locked memory on a separate stream while batch i is computed. The output of batch i
+    is copied back on the computing stream. At most `_NUM_IN_FLIGHT` batches are in flight: the process then waits for
+    the oldest one, which bounds memory use on both host and device.
     """
 
     def __init__(self, device: torch.device) -> None:
         self._device = device
         self._copying = torch.cuda.Stream(device)
 
-    def passed(
+    def forwarded(
         self, batches: Iterable[Batch], *, inputs: tuple[str, ...], forward: Forward, dtype: torch.dtype | None = None
-    ) -> Iterator[Passed]:
-        """See `Lane.passed`."""
+    ) -> Iterator[ForwardedBatch]:
+        """See `DeviceTransfer.forwarded`."""
         in_flight: deque[_InFlight] = deque()
         computing = torch.cuda.current_stream(self._device)
-        last = _mark(computing)
+        last = _recorded_event(computing)
         for batch in batches:
             in_flight.append(self._sent(batch, inputs, dtype, forward, computing))
             if len(in_flight) == _NUM_IN_FLIGHT:
                 oldest = in_flight.popleft()
-                yield oldest.landed(since=last)
+                yield oldest.finished(since=last)
                 last = oldest.done
-        for left in in_flight:
-            yield left.landed(since=last)
-            last = left.done
+        for remaining in in_flight:
+            yield remaining.finished(since=last)
+            last = remaining.done
 
     def _sent(
         self,
@@ -118,75 +118,75 @@ class CudaLane:
         began = time.perf_counter()
         staged = _staged(batch, inputs, dtype, pinned=True)
         staged_s = time.perf_counter() - began
-        sending = _mark(self._copying)
+        copy_start = _recorded_event(self._copying)
         with torch.cuda.stream(self._copying):
             tensors = [tensor.to(self._device, non_blocking=True) for tensor in staged]
-        sent = _mark(self._copying)
-        computing.wait_event(sent)
+        copy_end = _recorded_event(self._copying)
+        computing.wait_event(copy_end)
         for tensor in tensors:
-            # Made on one stream, used on another: not to be reused before both are done.
+            # Allocated on one stream and used on another: its memory must not be reused before both are done.
             tensor.record_stream(computing)
-        begun = _mark(computing)
-        answered = forward(tensors)
-        computed = _mark(computing)
-        # To the CPU without waiting: torch takes page-locked memory for it, which no one else gets meanwhile.
-        returned = answered.to("cpu", non_blocking=True)
-        return _InFlight(batch, returned, staged_s, sending, sent, begun, computed, _mark(computing))
+        forward_start = _recorded_event(computing)
+        output = forward(tensors)
+        forward_end = _recorded_event(computing)
+        # Does not block: torch allocates page-locked memory for the copy and does not reuse it before the copy is done.
+        returned = output.to("cpu", non_blocking=True)
+        done = _recorded_event(computing)
+        return _InFlight(batch, returned, staged_s, copy_start, copy_end, forward_start, forward_end, done)
 
 
 class _InFlight(NamedTuple):
-    """A batch on its way, and the marks that its device reaches one after the other."""
+    """A batch that was sent to the GPU, and the events that the GPU reaches one after another."""
 
     batch: Batch
     returned: torch.Tensor
     staged_s: float
-    sending: torch.cuda.Event
-    sent: torch.cuda.Event
-    begun: torch.cuda.Event
-    computed: torch.cuda.Event
+    copy_start: torch.cuda.Event
+    copy_end: torch.cuda.Event
+    forward_start: torch.cuda.Event
+    forward_end: torch.cuda.Event
     done: torch.cuda.Event
 
-    def landed(self, *, since: torch.cuda.Event) -> Passed:
-        """Waits for this batch; those behind it go on."""
+    def finished(self, *, since: torch.cuda.Event) -> ForwardedBatch:
+        """Waits for this batch. Later batches continue in the meantime."""
         self.done.synchronize()
-        copy_s = self.staged_s + _seconds(self.sending, self.sent)
-        return Passed(
-            self.batch, self.returned, _seconds(since, self.done), copy_s, _seconds(self.begun, self.computed)
-        )
+        copy_s = self.staged_s + _seconds(self.copy_start, self.copy_end)
+        forward_s = _seconds(self.forward_start, self.forward_end)
+        return ForwardedBatch(self.batch, self.returned, _seconds(since, self.done), copy_s, forward_s)
 
 
 def _seconds(start: torch.cuda.Event, end: torch.cuda.Event) -> float:
     return start.elapsed_time(end) / 1000
 
 
-def _mark(stream: torch.cuda.Stream) -> torch.cuda.Event:
-    event = torch.cuda.Event(enable_timing=True, blocking=True)  # waiting sleeps, and leaves the core to others
+def _recorded_event(stream: torch.cuda.Stream) -> torch.cuda.Event:
+    event = torch.cuda.Event(enable_timing=True, blocking=True)  # waiting for it sleeps instead of spinning
     event.record(stream)
     return event
 
 
 def _staged(batch: Batch, inputs: tuple[str, ...], dtype: torch.dtype | None, *, pinned: bool) -> list[torch.Tensor]:
-    """One copy of each feature as a tensor in this process's memory.
+    """Copies each feature into a new tensor in host memory.
 
-    A copy even on the CPU: the arrays are views of a shard that other arms read, often mapped read-only, and a module
-    may work in place. A new one for each batch: a module may keep what it was given, and the allocator hands the
-    memory of the batch before out again if it did not.
+    It is a copy even on the CPU, because the arrays are views of a shard that other arms read (often mapped
+    read-only) and a module may work in place. It is a new tensor for each batch, because a module may keep its inputs;
+    if it does not, the allocator reuses the memory of the previous batch.
     """
     tensors = []
     for name, column in zip(inputs, batch.columns(inputs), strict=True):
         if column.dtype.kind not in "biuf":
             raise PredictionError(
-                f"feature '{name}' holds {'strings' if column.dtype == object else column.dtype}, which no tensor can; "
-                "name the numeric features in the variant's inputs, or write 'predictor: callable'"
+                f"feature '{name}' holds {'strings' if column.dtype == object else column.dtype}, which cannot be put "
+                "into a tensor; list only numeric features in the variant's inputs, or use 'predictor: callable'"
             )
-        tensor = _unfilled(column.shape, dtype or _torch_dtype(column.dtype), pinned=pinned)
+        tensor = _uninitialised(column.shape, dtype or _torch_dtype(column.dtype), pinned=pinned)
         np.copyto(tensor.numpy(), column)
         tensors.append(tensor)
     return tensors
 
 
-def _unfilled(shape: tuple[int, ...], dtype: torch.dtype, *, pinned: bool) -> torch.Tensor:
-    """Memory that is written to next. Under deterministic algorithms torch would write NaN into it before."""
+def _uninitialised(shape: tuple[int, ...], dtype: torch.dtype, *, pinned: bool) -> torch.Tensor:
+    """A tensor that the caller overwrites. Under deterministic algorithms torch would fill it with NaN first."""
     fills = _deterministic.fill_uninitialized_memory
     _deterministic.fill_uninitialized_memory = False
     try:
@@ -197,5 +197,5 @@ def _unfilled(shape: tuple[int, ...], dtype: torch.dtype, *, pinned: bool) -> to
 
 @cache
 def _torch_dtype(dtype: np.dtype) -> torch.dtype:
-    # torch.from_numpy is the table of which dtype is which; of rows themselves it would warn that they are read-only.
+    # torch.from_numpy knows the mapping of dtypes. Called with the rows themselves it would warn that they are read-only.
     return torch.from_numpy(np.empty(0, dtype)).dtype

@@ -1,4 +1,4 @@
-"""Entrypoint: the named function that a variant's code starts from."""
+"""Entrypoint: finds, imports and digests the function that a variant names as `module:function`."""
 
 import importlib
 import importlib.util
@@ -17,10 +17,10 @@ from assay.manifests.errors import InvalidInput, did_you_mean
 
 
 def resolve_entrypoint(entrypoint: str) -> Callable[..., Any]:
-    """Imports the module of `module:function` and gives the function.
+    """Imports the module of `module:function` and returns the function.
 
     Raises:
-        VariantError: There is no such module or function, or importing the module fails.
+        VariantError: The module or function does not exist, or importing the module fails.
     """
     module_name, _, function_name = entrypoint.partition(":")
     _refuse_bare_name(entrypoint, module_name)
@@ -29,15 +29,15 @@ def resolve_entrypoint(entrypoint: str) -> Callable[..., Any]:
     except ModuleNotFoundError as error:
         if error.name is None or not f"{module_name}.".startswith(f"{error.name}."):
             raise VariantError(
-                f"module '{module_name}' needs '{error.name}', which is not installed",
+                f"module '{module_name}' imports '{error.name}', which is not installed",
                 field="entrypoint",
                 value=entrypoint,
-                remedy=f"install '{error.name}' wherever slots run",
+                remedy=f"install '{error.name}' on every machine that runs slots",
             ) from error
         raise _no_module(entrypoint, module_name) from None
-    except Exception as error:  # whatever the module's own code raises
+    except Exception as error:  # the module's own code may raise anything
         raise VariantError(
-            f"module '{module_name}' fails on import: {type(error).__name__}: {error}",
+            f"module '{module_name}' cannot be imported: {type(error).__name__}: {error}",
             field="entrypoint",
             value=entrypoint,
         ) from error
@@ -54,22 +54,23 @@ def resolve_entrypoint(entrypoint: str) -> Callable[..., Any]:
 
 
 def code_digest(entrypoint: str) -> str:
-    """The sha256 of the source file of an entrypoint's module, which is found but not run.
+    """The sha256 of the source file of an entrypoint's module. The module itself is not imported.
 
-    It covers that one file. What the file imports is covered by the commit and the packages of a run's lineage.
+    The digest covers only that file. What the file imports is covered by the commit and the package versions that a
+    run's lineage records.
 
     Raises:
-        VariantError: There is no such module, or it has no file.
+        VariantError: The module does not exist or has no source file.
     """
     module_name = entrypoint.partition(":")[0]
     _refuse_bare_name(entrypoint, module_name)
     origin = _origin(entrypoint, module_name)
     if origin is None or not Path(origin).is_file():
         raise VariantError(
-            f"module '{module_name}' has no source file, so its code cannot be told by a digest",
+            f"module '{module_name}' has no source file, so its code has no digest",
             field="entrypoint",
             value=entrypoint,
-            remedy="put the function into a module of its own",
+            remedy="move the function into a .py file",
         )
     return sha256_digest(Path(origin).read_bytes())
 
@@ -77,14 +78,20 @@ def code_digest(entrypoint: str) -> str:
 def check_parameters(
     function: Callable[..., Any], parameters: Mapping[str, Any], *, entrypoint: str, num_leading: int = 0
 ) -> None:
-    """Checks that a function can be called with these keyword arguments after its leading positional ones.
+    """Checks that a function can be called with these keyword arguments.
+
+    Args:
+        function: The imported entrypoint.
+        parameters: The keyword arguments.
+        entrypoint: The function's name in messages, as `module:function`.
+        num_leading: The number of positional arguments that come first.
 
     Raises:
         VariantError: A parameter is unknown or missing.
     """
     try:
         signature = inspect.signature(function)
-    except (TypeError, ValueError):  # some functions written in C tell nothing about themselves
+    except (TypeError, ValueError):  # some functions written in C have no signature
         return
     try:
         signature.bind(*[None] * num_leading, **parameters)
@@ -92,7 +99,7 @@ def check_parameters(
         known = list(signature.parameters)[num_leading:]
         unknown = [name for name in parameters if name not in known]
         raise VariantError(
-            f"'{entrypoint}' cannot be called so: {error}",
+            f"'{entrypoint}' cannot be called with these arguments: {error}",
             field="parameters",
             value=dict(parameters),
             bound=f"{entrypoint.partition(':')[2]}{signature}",
@@ -101,10 +108,10 @@ def check_parameters(
 
 
 def add_import_paths(folders: Iterable[str]) -> None:
-    """Lets entrypoints be imported from these folders; they come before what is installed.
+    """Puts folders at the front of `sys.path`, so that entrypoints in them take precedence over installed packages.
 
     Raises:
-        InvalidInput: A folder has a module `assay` of its own.
+        InvalidInput: A folder contains its own module `assay`.
     """
     new = [folder for folder in folders if folder not in sys.path]
     for folder in new:
@@ -113,18 +120,18 @@ def add_import_paths(folders: Iterable[str]) -> None:
 
 
 def check_import_path(folder: str) -> None:
-    """Checks that the installed Assay is imported even if this folder comes first on the path, as it does on Ray.
+    """Checks that the installed Assay is imported even if this folder is first on `sys.path`, as it is on Ray.
 
     Raises:
-        InvalidInput: The folder has a module or package `assay` of its own.
+        InvalidInput: The folder contains its own module or package `assay`.
     """
-    found = PathFinder.find_spec("assay", [folder])
-    if found is None or found.origin is None:  # a folder without __init__.py hides nothing
+    spec = PathFinder.find_spec("assay", [folder])
+    if spec is None or spec.origin is None:  # a folder without __init__.py does not shadow the package
         return
-    if str(Path(found.origin).resolve().parent) != _location("assay"):
+    if str(Path(spec.origin).resolve().parent) != _location("assay"):
         raise InvalidInput(
             "on Ray this would be imported instead of the installed package assay",
-            place=str(found.origin),
+            place=str(spec.origin),
             remedy="rename it, or keep the experiment and its code in another folder",
         )
 
@@ -142,17 +149,17 @@ def _origin(entrypoint: str, module_name: str) -> str | None:
 
 
 def _refuse_bare_name(entrypoint: str, module_name: str) -> None:
-    """Refuses one of Assay's own modules without `assay.` before its name, unless the user has a module of that name.
+    """Raises if the name is that of an Assay module without the prefix `assay.`, unless the user has such a module.
 
-    A checkout of Assay in the working folder is no such module: its folders can be imported under their bare names,
-    and each would then be loaded twice.
+    A checkout of Assay in the working folder does not count as the user's module. Its folders can be imported without
+    the prefix, but each module would then be loaded twice.
     """
     if _location(f"assay.{module_name}") is None:
         return
     first = module_name.partition(".")[0]
     if _location(module_name) is None or _location(first) == _location(f"assay.{first}"):
         raise VariantError(
-            f"there is no module '{module_name}'",
+            f"module '{module_name}' does not exist",
             field="entrypoint",
             value=entrypoint,
             remedy=f"did you mean 'assay.{entrypoint}'?",
@@ -160,11 +167,11 @@ def _refuse_bare_name(entrypoint: str, module_name: str) -> None:
 
 
 def _location(module_name: str) -> str | None:
-    """The file of a module or the folder of a package, links followed; None where there is none. Imports nothing."""
+    """The file of a module or the folder of a package, with links resolved; None if there is none. Imports nothing."""
     first, *others = module_name.split(".")
     try:
         spec = importlib.util.find_spec(first)
-    except ValueError:  # it runs as a script
+    except ValueError:  # the module runs as a script and has no spec
         return None
     name = first
     for part in others:
@@ -179,7 +186,7 @@ def _location(module_name: str) -> str | None:
 
 
 def _no_module(entrypoint: str, module_name: str) -> VariantError:
-    """The error that names the first part of a dotted name that is not there, and its nearest neighbour."""
+    """The error that names the first missing part of a dotted module name and the most similar existing name."""
     missing, known = module_name, [module.name for module in pkgutil.iter_modules()]
     parts = module_name.split(".")
     for length in range(1, len(parts) + 1):
@@ -191,11 +198,11 @@ def _no_module(entrypoint: str, module_name: str) -> VariantError:
             break
     near = did_you_mean(missing, known)
     return VariantError(
-        f"there is no module '{missing}'",
+        f"module '{missing}' does not exist",
         field="entrypoint",
         value=entrypoint,
-        # A list of everything that is installed would help nobody.
+        # did_you_mean may list all known names, but a list of every installed module would not help.
         remedy=near
         if near.startswith("did you mean")
-        else "put the module beside the experiment's file, or install its package",
+        else "put the module in the folder of the experiment's file, or install its package",
     )

@@ -1,4 +1,4 @@
-"""Load: a variant becomes a predictor."""
+"""Load: turns a variant into a predictor."""
 
 import pyarrow as pa
 import torch
@@ -13,14 +13,14 @@ from assay.manifests.variant import Variant
 def load(variant: Variant, *, inputs: tuple[str, ...], weights: pa.Buffer | None, device: torch.device) -> Predictor:
     """Loads a variant on a device.
 
-    Set the determinism flags and the seeds first: an entrypoint without weights draws its numbers from torch's
-    global generator.
+    Set the determinism flags and the seeds first: a torch entrypoint without weights initialises its parameters from
+    torch's global generator.
 
     Args:
-        variant: What to load.
-        inputs: The feature columns that it is given, in the order of its arguments.
-        weights: The bytes of its weights file, digest already checked; None if it has none.
-        device: Where a torch variant runs; a callable one chooses for itself.
+        variant: The variant's manifest.
+        inputs: The feature columns that it receives, in the order of its arguments.
+        weights: The bytes of its weights file, whose digest has been checked; None if it has none.
+        device: Where a torch variant runs. A callable variant chooses its own device.
 
     Raises:
         VariantError: The entrypoint or the weights cannot be used.

@@ -1,4 +1,4 @@
-"""Predictor: the one thing a loaded variant can do, the batches it is given, and what comes back."""
+"""Predictor: the protocol of a loaded variant, its input (`Batch`) and its output (`RawOutput`)."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -10,7 +10,7 @@ from assay.manifests.errors import AssayError, did_you_mean
 
 
 class PredictionError(AssayError):
-    """A variant failed on a batch, or answered with something that its declared output does not allow."""
+    """A variant failed on a batch, or returned something that its declared output does not allow."""
 
 
 class Batch(NamedTuple):
@@ -18,8 +18,8 @@ class Batch(NamedTuple):
 
     Attributes:
         features: The feature columns by name, each of shape (batch_size, *shape); strings as object arrays. They may
-            be views of memory that other arms read too: nobody writes to them.
-        num_rows: How many rows are real; those behind them are padding, there only so that every batch has one size.
+            be views of memory that other arms also read, so they must not be written to.
+        num_rows: The number of real rows. The rows after them are padding, so that all batches have the same size.
     """
 
     features: Mapping[str, np.ndarray]
@@ -27,14 +27,14 @@ class Batch(NamedTuple):
 
     @property
     def size(self) -> int:
-        """The number of rows with padding."""
+        """The number of rows, including padding."""
         return len(next(iter(self.features.values())))
 
     def columns(self, names: tuple[str, ...]) -> list[np.ndarray]:
-        """The features of these names, in this order.
+        """The features with these names, in this order.
 
         Raises:
-            PredictionError: There is no feature of that name.
+            PredictionError: A feature does not exist.
         """
         for name in names:
             if name not in self.features:
@@ -47,14 +47,15 @@ class Batch(NamedTuple):
 
 @dataclass(frozen=True)
 class RawOutput:
-    """What a variant said of the rows of some batches.
+    """A variant's output for the rows of some batches.
 
     Attributes:
-        raw: Shape (rows, ...), in the form of the variant's declared output: the real rows alone, no padding.
-        batch_times_s: How long each batch took, from the end of the one before it: on a device that works beside this
-            process, as that device's own clock has it.
-        copy_s: Seconds of copying inputs to where the variant computes, over all batches.
-        forward_s: Seconds of the variant's own computing, over all batches; a GPU computes one while it copies another.
+        raw: Shape (rows, ...), in the standard form of the variant's declared output; without padding.
+        batch_times_s: Seconds per batch, each measured from the end of the previous batch. On a CUDA device they are
+            measured by the device's own clock.
+        copy_s: Seconds spent copying inputs to the device, over all batches.
+        forward_s: Seconds of the variant's own computation, over all batches. A GPU computes one batch while it copies
+            another, so this may overlap with `copy_s`.
     """
 
     raw: np.ndarray
@@ -64,25 +65,25 @@ class RawOutput:
 
 
 class Predictor(Protocol):
-    """A variant, loaded on a device and ready to be asked."""
+    """A variant that is loaded on a device and ready to predict."""
 
     num_parameters: int | None
-    """Numbers that its module holds as parameters; None where nobody can count them."""
+    """The number of parameters of its module; None for a callable variant, whose parameters cannot be counted."""
 
     def predict(self, batches: Iterable[Batch]) -> RawOutput:
-        """Answers for the rows of a run of batches, such as a unit's, in their order.
+        """Predicts the rows of a sequence of batches, such as a unit's, in order.
 
-        Batches are taken one by one, and at most a few ahead of the one that is being computed: a run may be longer
-        than memory is.
+        Batches are consumed one at a time, at most a few ahead of the one that is being computed, so the sequence may
+        be larger than memory.
 
         Args:
-            batches: At least one.
+            batches: At least one batch.
 
         Raises:
-            PredictionError: The variant failed, or its answer has the wrong shape or type.
+            PredictionError: The variant failed, or its output has the wrong shape or type.
         """
         ...
 
     def release(self) -> None:
-        """Frees the device. The predictor is not asked again."""
+        """Frees the device. The predictor must not be used afterwards."""
         ...

@@ -1,4 +1,4 @@
-"""Torch variants: an entrypoint builds a module, a file fills it, batches go through it."""
+"""Torch variants: the entrypoint builds a module, a weights file fills it, and batches are passed through it."""
 
 from collections.abc import Callable, Iterable
 from typing import Any
@@ -11,7 +11,7 @@ from assay.evaluator.errors import VariantError
 from assay.evaluator.predictors import device_transfer
 from assay.evaluator.predictors.device import empty_cache
 from assay.evaluator.predictors.entrypoint import check_parameters
-from assay.evaluator.predictors.output import Collected, answer
+from assay.evaluator.predictors.output import CollectedOutput, checked_output
 from assay.evaluator.predictors.predictor import Batch, PredictionError, RawOutput
 from assay.evaluator.predictors.weights import fill, tensors_by_name
 from assay.manifests.variant import Output, Variant
@@ -20,7 +20,7 @@ _DTYPES = {"as_frozen": None, "float32": torch.float32, "float32_rounded": torch
 
 
 class TorchPredictor:
-    """A `torch.nn.Module` in eval mode on one device, given its inputs as positional tensors."""
+    """A `torch.nn.Module` in eval mode on one device. It receives its inputs as positional tensors."""
 
     def __init__(
         self,
@@ -34,7 +34,7 @@ class TorchPredictor:
         """Builds the module, fills it and moves it to the device.
 
         Raises:
-            VariantError: The entrypoint fails, gives no module, or the weights do not fit it.
+            VariantError: The entrypoint fails or does not return a module, or the weights do not fit the module.
         """
         module = _build(variant, function)
         if weights is not None:
@@ -43,8 +43,8 @@ class TorchPredictor:
         self.num_parameters: int | None = sum(parameter.numel() for parameter in module.parameters())
         self._module: nn.Module | None = module.to(device).eval().requires_grad_(requires_grad=False)
         self._inputs, self._device = inputs, device
-        self._lane: device_transfer.Lane = (
-            device_transfer.CudaLane(device) if device.type == "cuda" else device_transfer.DirectLane(device)
+        self._transfer: device_transfer.DeviceTransfer = (
+            device_transfer.CudaTransfer(device) if device.type == "cuda" else device_transfer.DirectTransfer(device)
         )
         self._entrypoint = variant.entrypoint
         self._output: Output = variant.output
@@ -54,26 +54,30 @@ class TorchPredictor:
         """Runs the module in inference mode; see `Predictor.predict`.
 
         Raises:
-            PredictionError: The module failed, or its answer has the wrong shape or type.
-            torch.OutOfMemoryError: The device is full; left as it is, because another slot may have more room.
+            PredictionError: The module failed, or its output has the wrong shape or type.
+            torch.OutOfMemoryError: The device is full. Not converted to a PredictionError, because another slot may
+                have more memory.
         """
-        assert self._module is not None, "a released predictor is not asked again"
-        collected, times_s = Collected(variant=self._entrypoint), []
+        assert self._module is not None, "the predictor has been released"
+        collected, times_s = CollectedOutput(variant=self._entrypoint), []
         copy_s = forward_s = 0.0
         with torch.inference_mode():
-            lane = self._lane.passed(batches, inputs=self._inputs, forward=self._forward, dtype=self._input_dtype)
-            for passed in lane:
-                found = answer(
-                    passed.returned.numpy(), output=self._output, num_rows=passed.batch.size, variant=self._entrypoint
+            forwarded_batches = self._transfer.forwarded(
+                batches, inputs=self._inputs, forward=self._forward, dtype=self._input_dtype
+            )
+            for forwarded in forwarded_batches:
+                batch = forwarded.batch
+                output = checked_output(
+                    forwarded.returned.numpy(), output=self._output, num_rows=batch.size, variant=self._entrypoint
                 )
-                collected.add(found[: passed.batch.num_rows])
-                times_s.append(passed.time_s)
-                copy_s += passed.copy_s
-                forward_s += passed.forward_s
+                collected.add(output[: batch.num_rows])
+                times_s.append(forwarded.time_s)
+                copy_s += forwarded.copy_s
+                forward_s += forwarded.forward_s
         return RawOutput(collected.joined(), tuple(times_s), copy_s=copy_s, forward_s=forward_s)
 
     def release(self) -> None:
-        """Drops the module and hands its memory back."""
+        """Drops the module and returns its memory to the device."""
         self._module = None
         empty_cache(self._device)
 
@@ -83,18 +87,20 @@ class TorchPredictor:
             returned = self._module(*tensors)
         except torch.OutOfMemoryError:
             raise
-        except Exception as error:  # whatever the module's own code raises
-            given = ", ".join(
+        except Exception as error:  # the module's own code may raise anything
+            arguments = ", ".join(
                 f"{name} {str(tensor.dtype).removeprefix('torch.')} {tuple(tensor.shape)}"
                 for name, tensor in zip(self._inputs, tensors, strict=True)
             )
-            raise PredictionError(f"{self._entrypoint} failed on {given}: {type(error).__name__}: {error}") from error
+            raise PredictionError(
+                f"{self._entrypoint} failed on {arguments}: {type(error).__name__}: {error}"
+            ) from error
         if not isinstance(returned, torch.Tensor):
             raise PredictionError(
-                f"{self._entrypoint}: the module answered with {type(returned).__name__}; "
-                f"allowed: one tensor that holds the {self._output}"
+                f"{self._entrypoint}: the module returned {type(returned).__name__}; "
+                f"allowed: one tensor with the {self._output}"
             )
-        # NumPy has no bfloat16; float32 holds every one.
+        # NumPy has no bfloat16; float32 represents all of its values.
         return returned.detach().float() if returned.dtype == torch.bfloat16 else returned.detach()
 
 
@@ -102,7 +108,7 @@ def _build(variant: Variant, function: Callable[..., Any]) -> nn.Module:
     check_parameters(function, variant.parameters, entrypoint=variant.entrypoint)
     try:
         module = function(**variant.parameters)
-    except Exception as error:  # whatever the variant's own code raises
+    except Exception as error:  # the variant's own code may raise anything
         raise VariantError(
             f"the entrypoint failed: {type(error).__name__}: {error}",
             field="entrypoint",
@@ -110,10 +116,10 @@ def _build(variant: Variant, function: Callable[..., Any]) -> nn.Module:
         ) from error
     if not isinstance(module, nn.Module):
         raise VariantError(
-            f"the entrypoint gave {type(module).__name__}",
+            f"the entrypoint returned {type(module).__name__}",
             field="entrypoint",
             value=variant.entrypoint,
             bound="a torch.nn.Module",
-            remedy="for a function over batches write 'predictor: callable'",
+            remedy="for a function that takes batches use 'predictor: callable'",
         )
     return module

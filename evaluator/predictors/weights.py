@@ -1,4 +1,4 @@
-"""Weights: a file's tensors by name, read without running anything that the file might hold."""
+"""Weights: reads a file's tensors by name without executing any code that the file may contain."""
 
 import io
 import re
@@ -25,10 +25,10 @@ def read_weights(variant: Variant, *, patient: bool = False) -> pa.Buffer | None
 
     Args:
         variant: The variant.
-        patient: Whether the file's store waits through an outage.
+        patient: Whether to retry for up to two minutes if the file's store is unavailable.
 
     Raises:
-        VariantError: There is no such file.
+        VariantError: The file does not exist.
     """
     if variant.weights is None:
         return None
@@ -39,24 +39,33 @@ def read_weights_file(location: str, *, store_at: Callable[[str], Store]) -> pa.
     """The bytes of a weights file.
 
     Args:
-        location: Its path or URI.
-        store_at: Opens the store of a URI.
+        location: The file's path or URI.
+        store_at: Opens the store at a URI.
 
     Raises:
-        VariantError: There is no such file.
+        VariantError: The file does not exist.
     """
     uri, key = split_uri(location)
     try:
         return store_at(uri).get(key)
     except FileNotFoundError:
-        raise VariantError("there is no such file", place=location, field="weights") from None
+        raise VariantError(
+            "the file does not exist",
+            place=location,
+            field="weights",
+            remedy="weights are a path or a URI, relative to the manifest that names them",
+        ) from None
 
 
 def tensors_by_name(content: pa.Buffer, *, file: str) -> dict[str, torch.Tensor]:
-    """Reads a weights file's bytes; the end of the name says which form they have.
+    """Reads the tensors of a weights file; the extension of its name gives the format.
+
+    Args:
+        content: The file's bytes.
+        file: The file's path or URI.
 
     Raises:
-        VariantError: The bytes are not what the name says, or hold more than tensors by name.
+        VariantError: The bytes are not in the format that the extension names, or contain anything but named tensors.
     """
     if file.endswith(".safetensors"):
         try:
@@ -64,46 +73,53 @@ def tensors_by_name(content: pa.Buffer, *, file: str) -> dict[str, torch.Tensor]
         except (SafetensorError, KeyError) as error:
             raise VariantError(f"not a safetensors file: {error}", place=file, field="weights") from None
     try:
-        found: Any = torch.load(io.BytesIO(content), map_location="cpu", weights_only=True)
-    except Exception as error:  # pickle's errors, zip's, and torch's own
-        # torch's words for this propose to run the pickle; only the name of what it found is of use.
-        named = re.search(r"Unsupported global: GLOBAL (\S+)", str(error))
+        loaded: Any = torch.load(io.BytesIO(content), map_location="cpu", weights_only=True)
+    except Exception as error:  # torch.load raises errors of pickle, of zip and its own
+        # torch's message suggests unpickling the file; only the name of the unsupported object is useful.
+        match = re.search(r"Unsupported global: GLOBAL (\S+)", str(error))
         raise VariantError(
-            "not a file of plain tensors",
+            "the file does not hold plain tensors",
             place=file,
             field="weights",
-            value=f"the object {named[1]}" if named else type(error).__name__,
-            remedy="save module.state_dict(), best as .safetensors; pickled objects are never run",
+            value=f"the object {match[1]}" if match else type(error).__name__,
+            remedy="save module.state_dict(), preferably as .safetensors; pickled objects are never executed",
         ) from error
-    if not isinstance(found, Mapping) or not all(isinstance(value, torch.Tensor) for value in found.values()):
-        nested = isinstance(found, Mapping) and "state_dict" in found
+    if not isinstance(loaded, Mapping) or not all(isinstance(value, torch.Tensor) for value in loaded.values()):
+        nested = isinstance(loaded, Mapping) and "state_dict" in loaded
         raise VariantError(
-            "the file holds more than tensors by name",
+            "the file holds more than named tensors",
             place=file,
             field="weights",
-            value=sorted(map(str, found)) if isinstance(found, Mapping) else type(found).__name__,
-            remedy=f"save {'its state_dict entry' if nested else 'module.state_dict()'} alone",
+            value=sorted(map(str, loaded)) if isinstance(loaded, Mapping) else type(loaded).__name__,
+            remedy=f"save only {'its state_dict entry' if nested else 'module.state_dict()'}",
         )
-    return dict(found)
+    return dict(loaded)
 
 
 def fill(module: nn.Module, weights: Mapping[str, torch.Tensor], *, file: str) -> None:
-    """Copies weights into a module. Every name and shape must match, and no number may become a whole number.
+    """Copies weights into a module.
+
+    Every name and shape must match. Floating-point tensors must stay floating-point, and integer tensors integer.
+
+    Args:
+        module: The module to fill.
+        weights: Its tensors by name.
+        file: The file's path or URI, for messages.
 
     Raises:
-        VariantError: Something is missing, unexpected, or of another shape or kind.
+        VariantError: A tensor is missing or unexpected, or its shape or kind differs.
     """
     wanted = module.state_dict()
     missing = sorted(wanted.keys() - weights.keys())
     unexpected = sorted(weights.keys() - wanted.keys())
-    others = [
-        f"{name} is {_form(weights[name])}, wanted {_form(wanted[name])}"
+    mismatches = [
+        f"{name} is {_form(weights[name])}, expected {_form(wanted[name])}"
         for name in sorted(wanted.keys() & weights.keys())
         if _differs(weights[name], wanted[name])
     ]
     problems = [
-        f"{len(names)} {word}: {', '.join(names[:_SHOWN])}{', …' * (len(names) > _SHOWN)}"
-        for word, names in (("missing", missing), ("unexpected", unexpected), ("of another form", others))
+        f"{len(names)} {adjective}: {', '.join(names[:_SHOWN])}{', …' * (len(names) > _SHOWN)}"
+        for adjective, names in (("missing", missing), ("unexpected", unexpected), ("mismatched", mismatches))
         if names
     ]
     if problems:
@@ -116,12 +132,12 @@ def fill(module: nn.Module, weights: Mapping[str, torch.Tensor], *, file: str) -
         )
     try:
         module.load_state_dict(weights)
-    except RuntimeError as error:  # a module may load its extra state in its own way
+    except RuntimeError as error:  # a module may load extra state with code of its own
         raise VariantError(f"the weights do not fit the module: {error}", place=file, field="weights") from error
 
 
 def _differs(given: torch.Tensor, wanted: Any) -> bool:
-    if not isinstance(wanted, torch.Tensor):  # extra state of a module, in a form of its own
+    if not isinstance(wanted, torch.Tensor):  # extra state of a module, which may be any object
         return False
     return given.shape != wanted.shape or given.is_floating_point() != wanted.is_floating_point()
 

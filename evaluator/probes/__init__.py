@@ -1,1 +1,1 @@
-"""What is measured on a loaded variant beside its scores: batch-size sensitivity and latency."""
+"""Measurements on a loaded variant in addition to its scores: batch-size sensitivity and latency."""

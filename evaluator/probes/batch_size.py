@@ -1,4 +1,4 @@
-"""Batch-size sensitivity: how far a variant's scores depend on the batch size, measured on a few rows before its first unit."""
+"""Batch-size sensitivity: how much a variant's scores depend on the batch size, measured before its first unit."""
 
 from dataclasses import dataclass, replace
 
@@ -15,27 +15,30 @@ from assay.manifests import Suite, Variant
 from assay.manifests.ledger_layout import SCORE_COLUMN_PREFIX
 
 NUM_BATCHES = 4
-"""Whole batches that are probed, evenly spaced over the first unit; the last of them may be padded."""
+"""Batches to probe, evenly spaced over the first unit. The last of them may be padded."""
 ROWS_PER_BATCH = 16
-"""Rows of each of them that are also scored alone."""
+"""Rows of each probed batch that are also scored with batch size 1."""
 
 
 @dataclass(frozen=True)
 class BatchSizeSensitivity:
     """What changes when rows are scored one by one instead of in their batches.
 
-    Where the suite scores rows several times, both ways are scored as often, and row scores are means as in a run; a
-    variant that draws random numbers may draw others alone: its floor then holds that noise, too, and repeats lower it.
+    If the suite has several repeats, rows are scored that often in both ways, and row scores are means over the
+    repeats, as in a run. A variant that draws random numbers may draw different ones with batch size 1: its noise
+    floor then includes that noise, which more repeats lower.
 
     Attributes:
-        num_rows: Rows that were scored both ways.
-        num_flips: Rows with another prediction in the first repeat.
-        max_abs_difference: The largest difference of a number in the variant's raw answer in the first repeat.
-        noise_floor: How far the batch size moves the primary metric on these rows, in its units: the mean absolute
-            difference of its row scores; of a corpus metric the share of flipped rows, at its threshold if that is
-            fixed, or the mean difference of values or probabilities that it is made of; of a ranking the share of
-            pairs of rows that change places; of R2 the mean difference of squared errors over the labels' variance.
-            None where rows cannot be scored alone.
+        num_rows: Rows that were scored in both ways.
+        num_flips: Rows whose predictions differ, in the first repeat.
+        max_abs_difference: The largest absolute difference of any number in the variant's raw output, in the first
+            repeat. For output that is not floating-point: 1 if any prediction differs, else 0.
+        noise_floor: How much the batch size changes the primary metric on these rows, in the metric's units. For a
+            metric with row scores: their mean absolute difference. For a corpus metric: the share of flipped
+            predictions (at the metric's threshold if that is fixed), or the mean absolute difference of the values or
+            probabilities that it is computed from. For a ranking: the share of pairs of rows that change order. For
+            R2: the mean absolute difference of squared errors divided by the labels' variance. None if rows cannot be
+            scored with batch size 1.
         reason: Why they cannot; empty if they can.
     """
 
@@ -46,61 +49,61 @@ class BatchSizeSensitivity:
     reason: str = ""
 
     def exceeds(self, tolerance: float) -> bool:
-        """Whether the batch size matters more than is tolerated."""
+        """Whether the noise floor exceeds the tolerance."""
         return self.floor > tolerance
 
     @property
     def floor(self) -> float:
-        """The noise floor, infinite where nothing bounds it."""
+        """The noise floor; infinite if it is unknown."""
         return float("inf") if self.noise_floor is None else self.noise_floor
 
     def description(self, suite: Suite) -> str:
-        """What is wrong where it exceeds the suite's tolerance, in words."""
+        """The message for a sensitivity that exceeds the suite's tolerance."""
         return self.reason or (
-            f"alone, {self.num_flips} of {self.num_rows} rows are predicted otherwise than in batches of "
-            f"{suite.batch_size}, and {suite.primary.name} moves by {self.noise_floor:.4g}, more than the tolerance of "
-            f"{suite.batch_sensitivity_tolerance:g}"
+            f"{self.num_flips} of {self.num_rows} predictions differ between batch size 1 and {suite.batch_size}; "
+            f"{suite.primary.name} changes by {self.noise_floor:.4g} (tolerance {suite.batch_sensitivity_tolerance:g})"
         )
 
 
 def probe(
     unit: Unit, *, predictor: Predictor, variant: Variant, suite: Suite, reader: ShardReader
 ) -> BatchSizeSensitivity:
-    """Scores some rows of a unit in their batches and alone.
+    """Scores some rows of a unit both in their batches and with batch size 1.
 
     Args:
-        unit: The dataset's first unit: every slot on every host probes the same rows.
+        unit: The dataset's first unit, so that every slot on every host probes the same rows.
         predictor: The loaded variant.
-        variant: Says what its output is.
-        suite: Batch size, seed, repeats and primary metric.
+        variant: Declares the output.
+        suite: Sets the batch size, the seed, the repeats and the primary metric.
         reader: Reads the rows.
 
     Raises:
-        PredictionError: The variant fails on whole batches.
+        PredictionError: The variant fails on batches of the suite's size. A failure with batch size 1 is not raised:
+            it becomes the result's `reason`.
     """
     spans = list(unit.batches())
     chosen = [spans[index] for index in np.unique(np.linspace(0, len(spans) - 1, NUM_BATCHES).round().astype(int))]
     repeats_P = range(suite.repeats)
-    together: list[list[np.ndarray]] = [[] for _ in repeats_P]
-    alone: list[list[np.ndarray]] = [[] for _ in repeats_P]
+    batched: list[list[np.ndarray]] = [[] for _ in repeats_P]
+    single: list[list[np.ndarray]] = [[] for _ in repeats_P]
     rows: list[pa.Table] = []
     try:
         for span in chosen:
             batch = replace(unit, first_row=unit.first_row + span.start, num_rows=span.stop - span.start)
-            given = reader.rows(batch.first_row, batch.num_rows)
+            batch_rows = reader.rows(batch.first_row, batch.num_rows)
             picked = np.unique(np.linspace(0, batch.num_rows - 1, ROWS_PER_BATCH).round().astype(int))
-            rows.append(given.take(picked))
-            single = replace(batch, num_rows=len(picked), batch_size=1)
+            rows.append(batch_rows.take(picked))
+            one_by_one = replace(batch, num_rows=len(picked), batch_size=1)
             for number in repeats_P:
                 seed = suite.seed + number
-                together[number].append(_raw(given, batch, predictor, variant, reader, seed=seed)[picked])
+                batched[number].append(_raw(batch_rows, batch, predictor, variant, reader, seed=seed)[picked])
                 try:
-                    alone[number].append(_raw(rows[-1], single, predictor, variant, reader, seed=seed))
+                    single[number].append(_raw(rows[-1], one_by_one, predictor, variant, reader, seed=seed))
                 except PredictionError as error:
-                    return BatchSizeSensitivity(0, 0, None, None, f"a row cannot be scored alone: {error}")
+                    return BatchSizeSensitivity(0, 0, None, None, f"rows cannot be scored with batch size 1: {error}")
     finally:
         determinism.seed_all(suite.seed)
-    return _compared(pa.concat_tables(rows), _joined(together), _joined(alone), variant, suite, reader)
+    return _compared(pa.concat_tables(rows), _joined(batched), _joined(single), variant, suite, reader)
 
 
 def _joined(spans_P: list[list[np.ndarray]]) -> list[np.ndarray]:
@@ -117,8 +120,8 @@ def _raw(
 
 def _compared(
     rows: pa.Table,
-    together_P: list[np.ndarray],
-    alone_P: list[np.ndarray],
+    batched_P: list[np.ndarray],
+    single_P: list[np.ndarray],
     variant: Variant,
     suite: Suite,
     reader: ShardReader,
@@ -127,12 +130,12 @@ def _compared(
         repeats.averaged(
             [scored(rows, raw, variant=variant, suite=suite, dataset=reader.dataset, first_row=0) for raw in raw_P]
         )
-        for raw_P in (together_P, alone_P)
+        for raw_P in (batched_P, single_P)
     ]
-    together, alone = together_P[0], alone_P[0]
+    batched, single = batched_P[0], single_P[0]
     flips_R = np.not_equal(*(table["prediction"].to_numpy() for table in tables))
-    differs = together.dtype.kind == "f"
-    largest = float(np.abs(together - alone).max()) if differs else float(flips_R.any())
+    is_float = batched.dtype.kind == "f"
+    largest = float(np.abs(batched - single).max()) if is_float else float(flips_R.any())
     return BatchSizeSensitivity(len(rows), int(flips_R.sum()), largest, _noise_floor(tables, flips_R, suite))
 
 
@@ -146,7 +149,7 @@ def _noise_floor(tables: list[pa.Table], flips_R: np.ndarray, suite: Suite) -> f
     if primary.threshold is not None:
         first, second = (list_columns.matrix(table["probabilities"])[:, -1] >= primary.threshold for table in tables)
         return float((first != second).mean())
-    if primary.operating_point is not None:  # not known before the control has scored every row
+    if primary.operating_point is not None:  # its threshold is unknown until the control has scored every row
         span = 1.0
         if primary.values is not None:
             worth = [value for row in primary.values.values() for value in row.values()]
@@ -160,9 +163,9 @@ def _noise_floor(tables: list[pa.Table], flips_R: np.ndarray, suite: Suite) -> f
         case "r2":
             labels = tables[0]["label"].to_numpy()
             first, second = ((table["prediction"].to_numpy() - labels) ** 2 for table in tables)
-            moved = float(np.abs(first - second).mean())
-            spread = float(labels.var())
-            return moved / spread if spread else float("inf") if moved else 0.0
+            change = float(np.abs(first - second).mean())
+            variance = float(labels.var())
+            return change / variance if variance else float("inf") if change else 0.0
         case "auroc" | "average_precision" | "calibration_error":
             return float(_difference(tables, "probabilities").mean())
         case _:
@@ -170,7 +173,7 @@ def _noise_floor(tables: list[pa.Table], flips_R: np.ndarray, suite: Suite) -> f
 
 
 def _difference(tables: list[pa.Table], name: str) -> np.ndarray:
-    """How far each row's number is moved, the farthest of several."""
+    """The absolute difference between the two tables in each row; the largest one where a row has several numbers."""
     first, second = (_numbers(table[name]) for table in tables)
     return np.abs(first - second).reshape(len(first), -1).max(axis=1)
 

@@ -1,4 +1,4 @@
-"""Latency: how long a variant takes for a batch beside the control, both timed in turn in one process."""
+"""Latency: how long a variant takes per batch compared with the control, timed alternately in one process."""
 
 import time
 from collections.abc import Callable, Sequence
@@ -14,18 +14,18 @@ from assay.evaluator.predictors.predictor import Batch, Predictor
 from assay.manifests import Suite, Variant
 
 _MOST_BATCHES = 16
-"""Different batches that are timed, over and over: all of them stay in memory, so that reading takes no time."""
+"""Number of different batches, which are timed over and over. They stay in memory, so no time is spent reading."""
 _NUM_WARM_UP = 3
 
 
 @dataclass(frozen=True)
 class PairedTimes:
-    """Seconds of the same batches in control and arm, in the order in which they were timed.
+    """Times of the control and of an arm on the same batches, in the order in which the batches were timed.
 
     Attributes:
-        control_s: Of the control.
-        arm_s: Of the arm.
-        reason: Why there are none; empty if there are.
+        control_s: The control's seconds per batch.
+        arm_s: The arm's seconds per batch.
+        reason: Why there are no times; empty if there are.
     """
 
     control_s: tuple[float, ...] = ()
@@ -42,22 +42,22 @@ def time_in_turn(
     suite: Suite,
     reader: ShardReader,
 ) -> PairedTimes:
-    """Times both variants on the same batches, one after the other, the one that goes first changing every time.
+    """Times both variants on the same batches in alternating order: each goes first on every second batch.
 
-    What a host does beside it drifts; in neighbouring batches it is the same for both. A batch is timed from the rows
-    in memory to the answers in memory, copies to the device included. It leaves no trace in scores: seeds are set anew
-    for every unit.
+    Other load on the host drifts over time, but it is nearly equal for two calls in immediate succession. A batch is
+    timed from rows in memory to outputs in memory, including copies to and from the device. Timing does not affect
+    scores, because the seeds are set again before every unit.
 
     Args:
-        unit: The dataset's first unit: every slot times the same rows.
-        arm: The arm, loaded.
-        control: The control, loaded beside it.
-        num_batches: Batches of each.
-        suite: Says the seed.
+        unit: The dataset's first unit, so that every slot times the same rows.
+        arm: The loaded arm and its manifest.
+        control: The control and its manifest, loaded in the same process.
+        num_batches: The number of batches to time for each variant.
+        suite: Sets the seed.
         reader: Reads the rows.
 
     Raises:
-        PredictionError: One of them fails on a batch.
+        PredictionError: One of the variants fails on a batch.
     """
     pair = [(predictor, _batches(unit, variant, reader)) for predictor, variant in (control, arm)]
     for predictor, batches in pair:

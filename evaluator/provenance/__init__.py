@@ -1,1 +1,1 @@
-"""Where a run came from: environment, repository, lineage."""
+"""Provenance: the environment, repository and lineage that a run came from."""

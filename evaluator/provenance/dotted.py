@@ -1,11 +1,11 @@
-"""Dotted names: nested mappings written as flat ones."""
+"""Dotted names: flattens nested mappings."""
 
 from collections.abc import Iterator, Mapping
 from typing import Any
 
 
 def flat(values: Mapping[str, Any]) -> dict[str, Any]:
-    """Nested mappings as one, by dotted names; lists stay whole."""
+    """Flattens nested mappings into one with dotted names. Lists are kept as they are."""
     return dict(_leaves(values, ""))
 
 

@@ -1,4 +1,4 @@
-"""Environment: the software that numbers depend on, and the machine that they were made on."""
+"""Environment: the software that numbers depend on, and the machine on which they were computed."""
 
 import hashlib
 import os
@@ -28,16 +28,17 @@ _THREAD_VARIABLES = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS
 
 @dataclass(frozen=True)
 class Environment:
-    """What a process found around it. Never the environment variables as a whole: there are secrets among them.
+    """The environment of a process. It never includes all environment variables, because some of them are secrets.
 
     Attributes:
         identity: What must be equal for numbers to be comparable: `python` (major and minor version) and the version
-            of each package that scores pass through, None where it is not installed as a package. torch's names its
-            build too, such as `2.13.0+cpu`.
-        circumstance: What is recorded beside it: `host`, `os`, `machine`, `python_build`, `cpu`, `num_cpus`, `gpus` (the
-            machine's, seen or not), `cuda_visible_devices`, `cuda`, `cudnn`, `nccl`, `gpu_driver`, `torch_commit`,
-            `kernel`, `container_image` (if `ASSAY_CONTAINER_IMAGE` tells it), the thread settings, and
-            `packages_digest` over all installed packages.
+            of each package that scores pass through; None if it is not installed as a package. torch's version
+            includes its build, such as `2.13.0+cpu`.
+        circumstance: What is recorded in addition: `host`, `os`, `machine`, `python_build`, `cpu`, `num_cpus`, `gpus`
+            (all of the machine's, visible to the process or not), `cuda_visible_devices`, `cuda`, `cudnn`, `nccl`,
+            `gpu_driver`, `torch_commit`, `kernel`, `container_image` (from the environment variable
+            `ASSAY_CONTAINER_IMAGE`), the thread settings, `num_packages`, and `packages_digest` over all installed
+            packages.
         packages: The version of every installed package.
     """
 
@@ -52,7 +53,7 @@ class Environment:
 
 
 def capture() -> Environment:
-    """Looks around."""
+    """Captures the environment of this process."""
     packages = _packages()
     identity = {"python": ".".join(platform.python_version_tuple()[:2])}
     identity |= {name: packages.get(name) for name in _IDENTITY_PACKAGES}
@@ -83,11 +84,11 @@ def capture() -> Environment:
 
 
 def _packages() -> dict[str, str]:
-    """The version of every installed package by its normal name; the first on the path is the one that is imported."""
-    found: dict[str, str] = {}
+    """The version of every installed package by its normalised name. The first one on the path takes precedence."""
+    packages: dict[str, str] = {}
     for folder in reversed(sys.path):
-        found |= _packages_in(folder, _changed_ns(folder))
-    return found
+        packages |= _packages_in(folder, _changed_ns(folder))
+    return packages
 
 
 def _changed_ns(folder: str) -> int:
@@ -96,19 +97,19 @@ def _changed_ns(folder: str) -> int:
     return 0
 
 
-@lru_cache  # to read hundreds of small files takes a quarter of a second, and each run and each slot asks
+@lru_cache  # reading hundreds of small files takes a quarter of a second, and each run and each slot needs them
 def _packages_in(folder: str, _changed_ns: int) -> Mapping[str, str]:
-    """Those of one folder of the path.
+    """The packages of one folder on the path.
 
-    pip changes that folder with every package that it installs, upgrades or removes; what is rewritten within a
-    package's own folder is not seen again by this process.
+    pip modifies that folder with every package that it installs, upgrades or removes, so a new modification time
+    invalidates the cache. Changes within a package's own folder are not noticed by this process.
     """
-    found: dict[str, str] = {}
+    packages: dict[str, str] = {}
     for distribution in metadata.distributions(path=[folder]):
-        told = distribution.metadata
-        if told["Name"]:  # what a broken uninstall leaves behind has none
-            found.setdefault(told["Name"].lower().replace("_", "-").replace(".", "-"), told["Version"])
-    return MappingProxyType(found)
+        fields = distribution.metadata
+        if fields["Name"]:  # the remains of a broken uninstall have no name
+            packages.setdefault(fields["Name"].lower().replace("_", "-").replace(".", "-"), fields["Version"])
+    return MappingProxyType(packages)
 
 
 def _cpu_model() -> str:
@@ -128,7 +129,7 @@ def _nccl_version() -> str | None:
 
 
 def _gpu_models() -> str | None:
-    """The models of the machine's GPUs, from the kernel's own files: to ask torch would take memory on each of them."""
+    """The models of the machine's GPUs, from the driver's files: asking torch would allocate memory on each GPU."""
     models = [
         line.partition(":")[2].strip()
         for file in sorted(_NVIDIA.glob("gpus/*/information"))

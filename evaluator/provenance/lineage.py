@@ -1,4 +1,4 @@
-"""Lineage: where a run came from, captured before its first unit and compared with what is found later."""
+"""Lineage: where a run came from. It is captured before the run's first unit and can be compared later."""
 
 import getpass
 import json
@@ -14,51 +14,52 @@ from assay.manifests.environment_variables import SUBMITTER_VARIABLE
 from assay.manifests.run import Lineage
 from assay.manifests.verification import Change
 
-_SAID_BETTER = ("num_packages", "packages_digest", "num_threads", "num_interop_threads")  # by packages, and by slots
+_REDUNDANT = ("num_packages", "packages_digest", "num_threads", "num_interop_threads")
+"""Facts that the list of packages and the flags of the slots give in more detail."""
 
 
 def captured(experiment: Experiment, *, import_paths: Sequence[str], executor: str | None = None) -> Lineage:
-    """What is found now, around this process and in the folder that it works in.
+    """Captures the environment of this process and the repository of its working folder.
 
     Args:
-        experiment: Whose ledger and dataset are no part of the source.
-        import_paths: Where entrypoints may be imported from.
-        executor: Where slots live; None if that is not known yet.
+        experiment: The experiment; the folders of its ledger and its dataset are not part of the source.
+        import_paths: The folders from which entrypoints are imported.
+        executor: Where the slots run; None if that is not known yet.
     """
-    found = environment.capture()
+    environment_now = environment.capture()
     circumstance = {
-        **found.circumstance,
-        "packages": dict(found.packages),
+        **environment_now.circumstance,
+        "packages": dict(environment_now.packages),
         "source": asdict(repository.capture(without=stores_of(experiment))),
         "import_paths": list(import_paths),
         "executor": executor,
         "submitted_by": os.environ.get(SUBMITTER_VARIABLE) or _user(),
     }
-    return Lineage(identity=dict(found.identity), circumstance=json.loads(json.dumps(circumstance)))
+    return Lineage(identity=dict(environment_now.identity), circumstance=json.loads(json.dumps(circumstance)))
 
 
 def stores_of(experiment: Experiment) -> list[str]:
-    """The folders that a run reads its dataset from and writes to, if they are folders."""
+    """The stores of an experiment's ledger and dataset that are folders."""
     stores = (experiment.ledger, experiment.dataset.rpartition("/")[0])
     return [each for each in stores if each and "://" not in each]
 
 
 def check_clean(lineage: Lineage) -> None:
-    """Checks that code came from a repository without uncommitted changes.
+    """Checks that the code came from a repository without uncommitted changes.
 
     Raises:
-        SourceError: It did not, or nobody can tell.
+        SourceError: There are uncommitted changes, or the repository's state is unknown.
     """
-    found: Any = lineage.circumstance["source"]
-    if found["is_dirty"] is not False:
+    source: Any = lineage.circumstance["source"]
+    if source["is_dirty"] is not False:
         raise SourceError(
-            f"require_clean: {found['problem'] or 'there are uncommitted changes'} (commit {found['commit']}); "
-            "commit or stash what 'git status' shows, or take 'require_clean' out of the experiment"
+            f"require_clean: {source['problem'] or 'there are uncommitted changes'} (commit {source['commit']}); "
+            "commit or stash what 'git status' shows, or remove 'require_clean' from the experiment"
         )
 
 
 def changes(recorded: Mapping[str, Any], now: Mapping[str, Any]) -> tuple[Change, ...]:
-    """The fields that differ between two flat mappings, in the order of the names. A field that one lacks is null there."""
+    """The fields that differ between two flat mappings, sorted by name. A missing field counts as null."""
     return tuple(
         Change(field=name, recorded=recorded.get(name), now=now.get(name))
         for name in sorted({*recorded, *now})
@@ -67,15 +68,15 @@ def changes(recorded: Mapping[str, Any], now: Mapping[str, Any]) -> tuple[Change
 
 
 def plain(lineage: Lineage) -> dict[str, Any]:
-    """A lineage's circumstances with everything once: a digest of packages says less than the packages do."""
-    found: dict[str, Any] = {name: value for name, value in lineage.circumstance.items() if name not in _SAID_BETTER}
-    found["packages"] = {name: version for name, version in found["packages"].items() if name not in lineage.identity}
-    return found
+    """A lineage's circumstances without redundant facts and without the packages that its identity includes."""
+    facts: dict[str, Any] = {name: value for name, value in lineage.circumstance.items() if name not in _REDUNDANT}
+    facts["packages"] = {name: version for name, version in facts["packages"].items() if name not in lineage.identity}
+    return facts
 
 
 def _user() -> str | None:
-    """The user's name, where this process has one."""
+    """The name of the user who runs this process; None if the user has no name."""
     try:
         return getpass.getuser()
-    except (KeyError, OSError):  # a container's user often has none
+    except (KeyError, OSError):  # the user of a container often has no name
         return None

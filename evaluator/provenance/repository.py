@@ -1,4 +1,4 @@
-"""Repository: the state of the source tree that a run's code came from."""
+"""Repository: the state of the git working copy that a run's code came from."""
 
 import hashlib
 import os
@@ -15,14 +15,14 @@ from assay.evaluator.errors import SourceError
 
 @dataclass(frozen=True)
 class RepositoryState:
-    """What git says of a working folder. Where it cannot say, the fields are None and `problem` has the reason.
+    """The state of a working copy according to git. Unknown fields are None, and `problem` gives the reason.
 
     Attributes:
         commit: The commit's hash.
-        branch: The branch's name; None in a detached state.
-        is_dirty: Whether files differ from the commit, new files included, ignored ones not.
-        diff_digest: `sha256:<hex>` over the difference; None where there is none.
-        problem: Why something is not known; empty if all is.
+        branch: The branch's name; None if HEAD is detached.
+        is_dirty: Whether files differ from the commit. New files count; ignored files do not.
+        diff_digest: `sha256:<hex>` of the difference; None if there is none.
+        problem: Why a field is unknown; empty if all are known.
     """
 
     commit: str | None
@@ -35,12 +35,12 @@ class RepositoryState:
 def capture(
     folder: str | Path = ".", *, without: Sequence[str | Path] = (), timeout_s: float = 10.0
 ) -> RepositoryState:
-    """Asks git about the repository around a folder and leaves it untouched.
+    """Reads the state of the repository around a folder without changing anything in it.
 
     Args:
         folder: Any folder of the working copy.
-        without: Folders of which nothing is looked at, in the working copy or not: those that runs write to.
-        timeout_s: Seconds for all questions together: a large new file takes long to digest.
+        without: Folders to leave out, such as those that runs write to. They need not be in the working copy.
+        timeout_s: Seconds for all git commands and digests together. Digesting a large new file can take long.
     """
     git = _Git(folder, deadline=time.monotonic() + timeout_s)
     commit = branch = is_dirty = diff_digest = None
@@ -52,9 +52,9 @@ def capture(
         branch = next(iter(git.lines("branch", "--show-current")), None)
         with tempfile.TemporaryDirectory() as aside:
             git.use_index_copy(aside)
-            looked_at = _all_but(without, top)
-            difference = git.bytes(*_DIFF, *looked_at)
-            new_files = git.bytes("ls-files", "--others", "--exclude-standard", "-z", *looked_at)
+            pathspecs = _all_but(without, top)
+            difference = git.bytes(*_DIFF, *pathspecs)
+            new_files = git.bytes("ls-files", "--others", "--exclude-standard", "-z", *pathspecs)
         is_dirty = bool(difference or new_files)
         diff_digest = _digest(difference, new_files, top=top, deadline=git.deadline) if is_dirty else None
     except (subprocess.TimeoutExpired, _OutOfTime):
@@ -62,39 +62,43 @@ def capture(
     except OSError as error:
         problem = f"git cannot be started: {error}"
     except subprocess.CalledProcessError as error:
-        said = error.stderr.decode(errors="replace").strip().splitlines()
-        problem = said[0] if said else f"git answered {error.returncode}"
+        stderr = error.stderr.decode(errors="replace").strip().splitlines()
+        problem = stderr[0] if stderr else f"git ended with exit code {error.returncode}"
     return RepositoryState(commit, branch, is_dirty, diff_digest, problem)
 
 
 def patch(folder: str | Path = ".", *, without: Sequence[str | Path] = (), timeout_s: float = 10.0) -> bytes:
-    """What `git apply` makes the working copy of its commit with; new files are in it, ignored ones are not.
+    """The patch with which `git apply` turns a checkout of the commit into the working copy.
+
+    New files are included; ignored files are not.
 
     Args:
-        folder: Any folder of the working copy, which is left untouched.
-        without: As for `capture`.
-        timeout_s: Seconds for all of it.
+        folder: Any folder of the working copy, which is not changed.
+        without: Folders to leave out, as for `capture`.
+        timeout_s: Seconds for all git commands together.
 
     Raises:
-        SourceError: Git cannot tell it in time.
+        SourceError: A git command fails or takes too long.
     """
     git = _Git(folder, deadline=time.monotonic() + timeout_s)
     try:
         top = git.lines("rev-parse", "--show-toplevel")[0]
-        git, looked_at = _Git(top, deadline=git.deadline), _all_but(without, top)
+        git, pathspecs = _Git(top, deadline=git.deadline), _all_but(without, top)
         with tempfile.TemporaryDirectory() as aside:
             git.use_index_copy(aside)
             git.use_objects_aside(aside)
-            git.bytes("add", "--intent-to-add", "--all", *looked_at)
-            return git.bytes(*_DIFF, *looked_at)
+            git.bytes("add", "--intent-to-add", "--all", *pathspecs)
+            return git.bytes(*_DIFF, *pathspecs)
     except (subprocess.SubprocessError, OSError) as error:
-        said = getattr(error, "stderr", None)
-        words = said.decode(errors="replace").strip().splitlines()[0] if said else str(error)
-        raise SourceError(f"{Path(folder).absolute()}: its uncommitted changes cannot be kept: {words}") from error
+        stderr = getattr(error, "stderr", None)
+        reason = stderr.decode(errors="replace").strip().splitlines()[0] if stderr else str(error)
+        raise SourceError(
+            f"{Path(folder).absolute()}: the patch of the uncommitted changes cannot be made: {reason}"
+        ) from error
 
 
 _OPTIONS = ("git", "--no-pager", "-c", "core.fsmonitor=false", "-c", "core.quotePath=false")
-# Each word overrules a setting that would change the difference's text from one user to the next, or run a program.
+# Each option overrides a user's setting that would change the text of the difference or run another program.
 _DIFF = (
     *("diff", "HEAD", "--binary", "--full-index", "--no-color", "--no-ext-diff", "--no-textconv", "--no-renames"),
     *("--diff-algorithm=myers", "--src-prefix=a/", "--dst-prefix=b/", "--submodule=short", "--unified=3"),
@@ -103,33 +107,34 @@ _PIECE_BYTES = 1 << 20
 
 
 class _Git:
-    """Git in one folder, with one deadline for all that is asked."""
+    """Runs git in one folder, with one deadline for all commands."""
 
     def __init__(self, folder: str | Path, *, deadline: float) -> None:
         self._folder, self.deadline = folder, deadline
-        # A hook's GIT_DIR and GIT_INDEX_FILE would point elsewhere.
+        # When Assay is run by a git hook, GIT_DIR and GIT_INDEX_FILE may point to another repository.
         self._environ = {name: value for name, value in os.environ.items() if not name.startswith("GIT_")}
         self._environ |= {"GIT_TERMINAL_PROMPT": "0", "LC_ALL": "C"}
 
     def use_index_copy(self, folder: str) -> None:
-        """Makes git read a copy of its index: `git diff` writes a refreshed one, whatever GIT_OPTIONAL_LOCKS says."""
+        """Makes git use a copy of its index, because `git diff` refreshes the index even with GIT_OPTIONAL_LOCKS=0."""
         index = Path(self._folder, self.lines("rev-parse", "--git-path", "index")[0])
-        if index.is_file():  # there is none before the first `git add`
-            self._environ["GIT_INDEX_FILE"] = shutil.copy2(index, folder)  # its time too: git tells racy files by it
+        if index.is_file():  # it does not exist before the first `git add`
+            # copy2 keeps the modification time, by which git recognises files that may have changed since.
+            self._environ["GIT_INDEX_FILE"] = shutil.copy2(index, folder)
 
     def use_objects_aside(self, folder: str) -> None:
-        """Makes git write objects there: even the empty one that stands for a new file."""
+        """Makes git write objects into this folder, including the empty object that represents a new file."""
         self._environ["GIT_ALTERNATE_OBJECT_DIRECTORIES"] = str(
             Path(self._folder, self.lines("rev-parse", "--git-path", "objects")[0]).absolute()
         )
         self._environ["GIT_OBJECT_DIRECTORY"] = folder
 
-    def bytes(self, *arguments: str, given: bytes = b"") -> bytes:
-        return subprocess.run(  # noqa: S603  # fixed words, no shell
+    def bytes(self, *arguments: str) -> bytes:
+        return subprocess.run(  # noqa: S603  # fixed arguments, no shell
             [*_OPTIONS, *arguments],
             cwd=self._folder,
             env=self._environ,
-            input=given,
+            input=b"",
             capture_output=True,
             check=True,
             timeout=max(self.deadline - time.monotonic(), 0.001),
@@ -140,14 +145,14 @@ class _Git:
 
 
 def _all_but(without: Sequence[str | Path], top: str) -> list[str]:
-    """The whole working copy but some folders, as git's arguments."""
-    inside = [Path(each).resolve() for each in without]
-    names = [each.relative_to(Path(top).resolve()) for each in inside if each.is_relative_to(Path(top).resolve())]
+    """The pathspecs of the whole working copy without some folders."""
+    excluded = [Path(each).resolve() for each in without]
+    names = [each.relative_to(Path(top).resolve()) for each in excluded if each.is_relative_to(Path(top).resolve())]
     return ["--", ".", *(f":(exclude,top,literal){name.as_posix()}" for name in names)]
 
 
 def _digest(difference: bytes, new_files: bytes, *, top: str, deadline: float) -> str:
-    """Over the tracked files' difference, then name and content of each new file in the order of their names."""
+    """Digests the difference of tracked files, then the name and content of each new file, sorted by name."""
     digest = hashlib.sha256(difference)
     for name in sorted(name for name in new_files.split(b"\0") if name):
         digest.update(b"\0" + name + b"\0" + _content_digest(Path(top) / os.fsdecode(name), deadline=deadline))
@@ -155,7 +160,7 @@ def _digest(difference: bytes, new_files: bytes, *, top: str, deadline: float) -
 
 
 def _content_digest(path: Path, *, deadline: float) -> bytes:
-    """The sha256 of a file, or of where a link points; nothing for a repository within, or a file that cannot be read."""
+    """The sha256 of a file, or of a link's target path; empty for a nested repository or an unreadable file."""
     digest = hashlib.sha256()
     try:
         if path.is_symlink():

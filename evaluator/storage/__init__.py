@@ -1,4 +1,4 @@
-"""Stores: where bytes lie. `open_store(uri)` gives one."""
+"""Stores: where objects are kept. `open_store(uri)` opens one."""
 
 from assay.evaluator.storage.store import Store, StoredObject, prove_put_if_absent
 from assay.evaluator.storage.uri import open_store, split_uri

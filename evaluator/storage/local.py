@@ -1,4 +1,4 @@
-"""A folder as a store: write aside, fsync, link into place."""
+"""A folder as a store: files are written to a temporary name, synced, and linked to their final name."""
 
 import os
 import secrets
@@ -14,28 +14,28 @@ _ASIDE = ".tmp"
 
 
 class LocalStore:
-    """Objects are files below one folder; half-written ones lie in `.tmp` and are never listed."""
+    """Objects are files below one folder. Incomplete files are in `.tmp` and are never listed."""
 
     def __init__(self, folder: str | Path) -> None:
         self._folder = Path(folder).absolute()
         nearest = next(path for path in (self._folder, *self._folder.parents) if os.path.lexists(path))
-        if os.path.isfile(nearest):  # noqa: PTH113  # Path.is_file raises where it may not look
-            raise StoreError(f"{nearest}: this is a file; a store is a folder")
+        if os.path.isfile(nearest):  # noqa: PTH113  # Path.is_file raises without permission
+            raise StoreError(f"{nearest}: this is a file, but a store must be a folder; choose another path")
         self.uri = str(self._folder)
 
     def get(self, key: str) -> pa.Buffer:
-        """The file, mapped into memory."""
+        """The file's bytes, mapped into memory."""
         path = self.path(key)
         if path.is_dir():
             raise FileNotFoundError(key)
         return mapped(path)
 
     def path(self, key: str) -> Path:
-        """Where the object's file lies, if there is one."""
+        """The path of the object's file, whether or not it exists."""
         return self._folder / key
 
     def put_if_absent(self, key: str, content: bytes | pa.Buffer) -> bool:
-        """Links a complete, synced file to its final name: the link is what fails if the name is taken."""
+        """Links a complete, synced file to its final name. Linking fails if the name is taken."""
         final = self._folder / key
         aside = self._write_aside(content)
         try:
@@ -45,7 +45,8 @@ class LocalStore:
             return False
         except OSError as error:
             raise StoreError(
-                f"{final}: cannot be linked into place ({error.strerror}); the folder must lie on a file system with hard links"
+                f"{final}: the file cannot be linked to this name: {error.strerror}; "
+                "use a folder on a file system that supports hard links"
             ) from error
         finally:
             aside.unlink()
@@ -62,18 +63,18 @@ class LocalStore:
     def listing(self, prefix: str) -> Iterator[StoredObject]:
         """Every file below the prefix's folder whose key starts with the prefix."""
         top = self._folder / prefix.rpartition("/")[0]
-        found = []
+        objects = []
         for folder, folders, files in os.walk(top):
             folders[:] = [name for name in folders if name != _ASIDE]
             for name in files:
                 path = Path(folder, name)
                 key = path.relative_to(self._folder).as_posix()
                 if key.startswith(prefix):
-                    found.append(StoredObject(key, path.stat().st_size))
-        yield from sorted(found, key=lambda entry: entry.key)
+                    objects.append(StoredObject(key, path.stat().st_size))
+        yield from sorted(objects, key=lambda entry: entry.key)
 
     def exists(self, key: str) -> bool:
-        """Whether the file is there."""
+        """Whether the file exists."""
         return (self._folder / key).is_file()
 
     def _write_aside(self, content: bytes | pa.Buffer) -> Path:
@@ -86,13 +87,13 @@ class LocalStore:
                 file.flush()
                 os.fsync(file.fileno())
         except OSError as error:
-            path.unlink(missing_ok=True)  # a part of it would keep a full disk full
-            raise StoreError(f"{folder}: cannot be written: {error.strerror}") from error
+            path.unlink(missing_ok=True)  # an incomplete file would keep a full disk full
+            raise StoreError(f"{folder}: cannot write to this folder: {error.strerror}") from error
         return path
 
 
 def mapped(path: Path) -> pa.Buffer:
-    """A file's bytes, mapped into memory: they stay readable after the file is unlinked."""
+    """A file's bytes, mapped into memory. They stay readable after the file is unlinked."""
     if path.stat().st_size == 0:  # an empty file cannot be mapped
         return pa.py_buffer(b"")
     with pa.memory_map(str(path)) as file:

@@ -1,4 +1,4 @@
-"""A store in this process's memory: the working fake beside the real ones."""
+"""A store in this process's memory: a working fake, for tests."""
 
 from collections.abc import Iterator
 from threading import Lock
@@ -10,7 +10,7 @@ from assay.evaluator.storage.store import StoredObject
 
 
 class MemoryStore:
-    """Objects in a dictionary, gone with the process."""
+    """Objects in a dictionary, lost when the process ends."""
 
     _named: ClassVar[dict[str, "MemoryStore"]] = {}
 
@@ -21,7 +21,7 @@ class MemoryStore:
 
     @classmethod
     def named(cls, name: str) -> "Self | MemoryStore":
-        """The store of that name, the same one each time."""
+        """The store with this name; the same store for every call."""
         return cls._named.setdefault(name, cls(name))
 
     def get(self, key: str) -> pa.Buffer:
@@ -31,7 +31,7 @@ class MemoryStore:
         return pa.py_buffer(self._objects[key])
 
     def put_if_absent(self, key: str, content: bytes | pa.Buffer) -> bool:
-        """Stores a copy under a free key."""
+        """Stores a copy if the key is free."""
         with self._lock:
             if key in self._objects:
                 return False
@@ -39,7 +39,7 @@ class MemoryStore:
             return True
 
     def replace(self, key: str, content: bytes) -> None:
-        """Stores a copy under any key."""
+        """Stores a copy, whether or not the key is taken."""
         self._objects[key] = content
 
     def listing(self, prefix: str) -> Iterator[StoredObject]:

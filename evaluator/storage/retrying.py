@@ -1,4 +1,4 @@
-"""A store that waits through the outages of another one."""
+"""A store that retries while another store is unavailable."""
 
 from collections.abc import Iterator
 
@@ -8,47 +8,47 @@ from tenacity import Retrying, retry_if_exception_type, stop_after_delay, wait_r
 from assay.evaluator.errors import OutageError
 from assay.evaluator.storage.store import Store, StoredObject
 
-_PATIENCE_S = 120
-_LONGEST_PAUSE_S = 5
+_TOTAL_S = 120
+_MAX_PAUSE_S = 5
 
 
-class PatientStore:
-    """Tries again for two minutes whatever fails because the store behind it is away or in trouble.
+class RetryingStore:
+    """Retries every operation for up to two minutes if it fails because the wrapped store has an outage.
 
-    What was tried may have been done, and only its answer lost: `put_if_absent` may then answer False about an object
-    of our own, as it may without this.
+    A failed attempt may have succeeded on the server, with only its response lost. `put_if_absent` may then return
+    False because of our own object; this can also happen without retries.
     """
 
     def __init__(self, store: Store) -> None:
-        """Stands before a store."""
+        """Wraps a store."""
         self._store = store
         self.uri = store.uri
 
     def get(self, key: str) -> pa.Buffer:
         """The object's bytes."""
-        return _again()(self._store.get, key)
+        return _retrying()(self._store.get, key)
 
     def put_if_absent(self, key: str, content: bytes | pa.Buffer) -> bool:
         """Stores a new object."""
-        return _again()(self._store.put_if_absent, key, content)
+        return _retrying()(self._store.put_if_absent, key, content)
 
     def replace(self, key: str, content: bytes) -> None:
         """Stores an object that may change."""
-        return _again()(self._store.replace, key, content)
+        return _retrying()(self._store.replace, key, content)
 
     def listing(self, prefix: str) -> Iterator[StoredObject]:
-        """The whole listing, which begins anew if it breaks off."""
-        return iter(_again()(lambda: list(self._store.listing(prefix))))
+        """The whole listing; it starts from the beginning again if it is interrupted."""
+        return iter(_retrying()(lambda: list(self._store.listing(prefix))))
 
     def exists(self, key: str) -> bool:
-        """Whether there is an object of that key."""
-        return _again()(self._store.exists, key)
+        """Whether the key has an object."""
+        return _retrying()(self._store.exists, key)
 
 
-def _again() -> Retrying:
+def _retrying() -> Retrying:
     return Retrying(
         retry=retry_if_exception_type(OutageError),
-        wait=wait_random_exponential(multiplier=0.5, max=_LONGEST_PAUSE_S),
-        stop=stop_after_delay(_PATIENCE_S),
+        wait=wait_random_exponential(multiplier=0.5, max=_MAX_PAUSE_S),
+        stop=stop_after_delay(_TOTAL_S),
         reraise=True,
     )

@@ -36,9 +36,9 @@ _TROUBLE = frozenset({"RequestTimeout", "RequestTimeoutException", "PriorRequest
 class S3Store:
     """Objects below one prefix of a bucket. Credentials, region and endpoint come from boto3's usual chain.
 
-    A GET is one request for the whole object, without the transfer manager, which costs three times the CPU. Digests
-    are checked by those who recorded them, so responses are not hashed a second time here; uploads carry a checksum
-    that the server verifies.
+    A GET is one request for the whole object, because boto3's transfer manager takes three times the CPU. Responses are
+    not hashed here, because the callers check the digests that they have recorded. Uploads carry a checksum that the
+    server verifies.
     """
 
     def __init__(self, bucket: str, prefix: str) -> None:
@@ -49,13 +49,13 @@ class S3Store:
 
     @classmethod
     def at(cls, rest: str) -> "S3Store":
-        """The store of what stands behind `s3://`."""
+        """The store at `bucket/prefix`, the part of a URI after `s3://`."""
         bucket, _, prefix = rest.partition("/")
         return cls(bucket, prefix)
 
     def get(self, key: str) -> pa.Buffer:
-        """The object, in one request; in another one if the answer breaks off, which boto3 does not mend."""
-        with self._explained("read", key):
+        """The object, in one request. If the response breaks off, the request is repeated, which boto3 does not do."""
+        with self._translated_errors("read", key):
             for _ in range(_MAX_BROKEN_ANSWERS - 1):
                 with suppress(ResponseStreamingError, IncompleteReadError, ReadTimeoutError):
                     return pa.py_buffer(self._client.get_object(**self._object(key))["Body"].read())
@@ -64,13 +64,13 @@ class S3Store:
     def put_if_absent(self, key: str, content: bytes | pa.Buffer) -> bool:
         """A conditional PUT, in parts if the object is large.
 
-        False may also mean that our own earlier try was stored and its answer lost on the way: whoever must know
-        compares what is stored.
+        False may also mean that an earlier attempt of our own was stored and its response was lost. A caller that needs
+        to know must compare the stored object.
         """
         view = memoryview(content)
         for _ in range(_MAX_CONFLICTS):
             try:
-                with self._explained("written", key):
+                with self._translated_errors("written", key):
                     if view.nbytes > _PART_BYTES:
                         self._put_in_parts(key, view)
                     else:
@@ -82,16 +82,19 @@ class S3Store:
             except _ConflictError:
                 continue
             return True
-        raise StoreError(f"{self.uri}: '{key}' cannot be written: other writers of the same key kept interfering")
+        raise StoreError(
+            f"{self.uri}: '{key}' cannot be written: {_MAX_CONFLICTS} attempts conflicted with other writers of the "
+            "same key; try again"
+        )
 
     def replace(self, key: str, content: bytes) -> None:
-        """A plain PUT."""
-        with self._explained("written", key):
+        """An unconditional PUT."""
+        with self._translated_errors("written", key):
             self._client.put_object(**self._object(key), Body=content, ChecksumAlgorithm="CRC32")
 
     def listing(self, prefix: str) -> Iterator[StoredObject]:
-        """Every page of the listing, which S3 gives in the order of keys."""
-        with self._explained("listed", prefix):
+        """Every page of the listing, which S3 returns in the order of the keys."""
+        with self._translated_errors("listed", prefix):
             pages = self._client.get_paginator("list_objects_v2")
             for page in pages.paginate(Bucket=self._bucket, Prefix=self._prefix + prefix):
                 for entry in page.get("Contents", []):
@@ -100,7 +103,7 @@ class S3Store:
     def exists(self, key: str) -> bool:
         """Whether a HEAD request finds it."""
         try:
-            with self._explained("read", key):
+            with self._translated_errors("read", key):
                 self._client.head_object(**self._object(key))
         except FileNotFoundError:
             return False
@@ -110,15 +113,15 @@ class S3Store:
         return {"Bucket": self._bucket, "Key": self._prefix + key}
 
     def _put_in_parts(self, key: str, view: memoryview) -> None:
-        """Uploads parts at once; only the completion makes the object appear, and it carries the condition."""
+        """Uploads parts in parallel. Completing the upload makes the object visible, and carries the condition."""
         upload = self._client.create_multipart_upload(**self._object(key), ChecksumAlgorithm="CRC32")["UploadId"]
 
         def send(number: int) -> dict[str, Any]:
             part = view[number * _PART_BYTES : (number + 1) * _PART_BYTES].tobytes()
-            answer = self._client.upload_part(
+            response = self._client.upload_part(
                 **self._object(key), UploadId=upload, PartNumber=number + 1, Body=part, ChecksumAlgorithm="CRC32"
             )
-            return {"ETag": answer["ETag"], "PartNumber": number + 1, "ChecksumCRC32": answer.get("ChecksumCRC32")}
+            return {"ETag": response["ETag"], "PartNumber": number + 1, "ChecksumCRC32": response.get("ChecksumCRC32")}
 
         try:
             with ThreadPoolExecutor(_NUM_UPLOADS_AT_ONCE) as pool:
@@ -132,8 +135,13 @@ class S3Store:
             raise
 
     @contextmanager
-    def _explained(self, what: str, key: str) -> Iterator[None]:
-        """Turns the client's errors into ours."""
+    def _translated_errors(self, action: str, key: str) -> Iterator[None]:
+        """Turns the client's errors into Assay's.
+
+        Args:
+            action: What is attempted, as a participle for the message: "read", "written" or "listed".
+            key: The object's key.
+        """
         try:
             yield
         except ClientError as error:
@@ -146,27 +154,27 @@ class S3Store:
                 raise _ConflictError from None
             status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
             kind = OutageError if status >= 500 or status == 429 or code in _TROUBLE else StoreError
-            raise kind(f"{self.uri}: '{key}' cannot be {what}: {error}") from error
+            raise kind(f"{self.uri}: '{key}' cannot be {action}: {error}") from error
         except (ConnectionError, HTTPClientError, IncompleteReadError) as error:
-            raise OutageError(f"{self.uri}: '{key}' cannot be {what}: {error}") from error
+            raise OutageError(f"{self.uri}: '{key}' cannot be {action}: {error}") from error
         except BotoCoreError as error:
-            raise StoreError(f"{self.uri}: '{key}' cannot be {what}: {error}") from error
+            raise StoreError(f"{self.uri}: '{key}' cannot be {action}: {error}") from error
 
 
 class _TakenError(Exception):
-    """The key has an object already."""
+    """The key already has an object."""
 
 
 class _ConflictError(Exception):
-    """Another upload of the same key is under way; the answer is to try again."""
+    """Another upload of the same key is in progress; retry."""
 
 
-_making = threading.Lock()
+_client_lock = threading.Lock()
 
 
 def _client() -> Any:
-    """A client of its own for each store: boto3's default session is not safe to share while it is set up."""
-    with _making:
+    """Creates a client. Each store has its own, because boto3's default session is not thread-safe while set up."""
+    with _client_lock:
         session = boto3.Session()
         own_endpoint = session.client("s3").meta.endpoint_url
         style = {} if own_endpoint.endswith("amazonaws.com") else {"addressing_style": "path"}

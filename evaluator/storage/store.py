@@ -15,7 +15,7 @@ class StoredObject:
 
     Attributes:
         key: The object's key, relative to the store, with `/` between its parts.
-        size_bytes: Its size.
+        size_bytes: The object's size in bytes.
     """
 
     key: str
@@ -23,29 +23,29 @@ class StoredObject:
 
 
 class Store(Protocol):
-    """Where datasets, weights and the ledger lie. Keys are relative, their parts divided by `/`.
+    """Holds datasets, weights or a ledger. Keys are relative to the store, with `/` between their parts.
 
-    An object appears whole or not at all, and never changes once it is there; `replace` is the one exception, for
-    small objects that only inform.
+    An object appears completely or not at all, and never changes afterwards. The only exception is `replace`, for
+    small objects that are informational and not evidence.
     """
 
     uri: str
-    """What `open_store` takes to reach the same objects."""
+    """The URI with which `open_store` opens the same store."""
 
     def get(self, key: str) -> pa.Buffer:
         """The object's bytes.
 
         Raises:
-            FileNotFoundError: There is no such object.
+            FileNotFoundError: The object does not exist.
         """
         ...
 
     def put_if_absent(self, key: str, content: bytes | pa.Buffer) -> bool:
-        """Stores a new object, durably. False, and nothing changed, if the key is taken."""
+        """Stores a new object durably and returns True. If the key is taken, changes nothing and returns False."""
         ...
 
     def replace(self, key: str, content: bytes) -> None:
-        """Stores an object that may change, such as a progress report: the last one wins."""
+        """Stores an object that may change, such as a progress report. The last write wins."""
         ...
 
     def listing(self, prefix: str) -> Iterator[StoredObject]:
@@ -53,24 +53,24 @@ class Store(Protocol):
         ...
 
     def exists(self, key: str) -> bool:
-        """Whether there is an object of that key."""
+        """Whether the key has an object."""
         ...
 
 
 def prove_put_if_absent(store: Store, *, key: str, content: bytes) -> None:
-    """Makes the store show that it never overwrites: some S3 servers ignore the condition and answer 200.
+    """Checks that the store never overwrites an object. Some S3 servers ignore the condition and respond with 200.
 
     Args:
-        store: The store to prove.
-        key: An object that has to be there anyway; it is put twice.
-        content: What that object holds.
+        store: The store to check.
+        key: The key of an object that the store needs anyway; it is put twice.
+        content: The object's content.
 
     Raises:
-        StoreError: The second put was accepted.
+        StoreError: The store accepted the second put.
     """
     store.put_if_absent(key, content)
     if store.put_if_absent(key, content):
         raise StoreError(
-            f"{store.uri}: the store accepted a second object under the key '{key}', so it cannot keep a ledger; "
-            "use a server that honours If-None-Match on put"
+            f"{store.uri}: the store overwrote the object with the key '{key}', so it cannot hold a ledger; "
+            "use a server that honours If-None-Match on PUT"
         )

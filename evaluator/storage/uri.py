@@ -1,4 +1,4 @@
-"""Stores by URI: which kind of store a URI means, and where in it an object lies."""
+"""URIs of stores: opens the store that a URI names, and splits an object's URI into store and key."""
 
 from assay.evaluator.storage.store import Store
 from assay.manifests.errors import InvalidInput
@@ -8,12 +8,12 @@ def open_store(uri: str, *, patient: bool = False) -> Store:
     """Opens a store: a path, `file://...`, `s3://bucket/prefix` or `memory://name`.
 
     Args:
-        uri: Where it is.
-        patient: Whether to wait through outages of up to two minutes, as a run does. Who waits at a prompt would
-            rather hear of it.
+        uri: The store's path or URI.
+        patient: Whether to retry for up to two minutes during an outage, as runs do. Interactive commands do not, so
+            that the user sees the error at once. Affects only S3.
 
     Raises:
-        InvalidInput: No store has that scheme.
+        InvalidInput: The URI's scheme is unknown.
     """
     scheme, separator, rest = uri.partition("://")
     if not separator or scheme == "file":
@@ -25,11 +25,13 @@ def open_store(uri: str, *, patient: bool = False) -> Store:
 
         return MemoryStore.named(rest)
     if scheme == "s3":
-        from assay.evaluator.storage.retrying import PatientStore
+        from assay.evaluator.storage.retrying import RetryingStore
         from assay.evaluator.storage.s3 import S3Store
 
-        return PatientStore(S3Store.at(rest)) if patient else S3Store.at(rest)
-    raise InvalidInput("no store has this scheme", place=uri, value=scheme, bound="a path, file://, s3://, memory://")
+        return RetryingStore(S3Store.at(rest)) if patient else S3Store.at(rest)
+    raise InvalidInput(
+        "unknown scheme of a store's URI", place=uri, value=scheme, bound="a path, file://, s3://, memory://"
+    )
 
 
 def split_uri(uri: str) -> tuple[str, str]:

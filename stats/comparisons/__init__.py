@@ -1,1 +1,1 @@
-"""Pairwise comparisons of arms: tests, bootstrap, randomisation, equivalence, the best arm's correction."""
+"""Pairwise comparisons of arms: tests, bootstrap, randomisation, equivalence, and the selection-corrected best arm."""

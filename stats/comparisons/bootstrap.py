@@ -1,8 +1,8 @@
-"""The paired bootstrap: a metric of all arms in the same replicates of the rows, and comparisons made from them.
+"""The paired bootstrap: a metric of all arms on the same replicates of the rows, and comparisons from these.
 
-Axes: R rows, A arms, S sums that a metric is made of, B replicates, P pairs (arm, reference).
-Rows are taken in blocks of their given order, so give them in the canonical order: then the same rows give the same
-bits. Keys of clusters instead of rows resample whole clusters.
+Axes: R rows, A arms, S sums that a metric is a function of, B replicates, P pairs (arm, reference).
+Rows are processed in blocks of their given order; in the canonical order, the same rows give the same bits. Keys of
+clusters instead of rows resample whole clusters.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -20,10 +20,10 @@ from assay.stats.moments.moments import Floats
 from assay.stats.results.comparison import Comparison
 
 SumsMetric = Callable[[Floats], Floats]
-"""From sums over rows (... x A x S) to the metric (... x A)."""
+"""Maps sums over rows (... x A x S) to the metric (... x A)."""
 
 MAX_SHARE_UNDEFINED = 0.01
-"""Replicates in which a metric is undefined, such as recall without a positive row; beyond this nothing is said."""
+"""Largest share of replicates with an undefined metric, such as recall without a positive row; more is untestable."""
 
 _BLOCK_NUM_ROWS = 4096
 _BLOCK_NUM_REPLICATES = 512
@@ -31,12 +31,12 @@ _BLOCK_NUM_REPLICATES = 512
 
 @dataclass(frozen=True, eq=False)
 class Replicates:
-    """A metric of all arms, and what it is in replicates of the rows.
+    """A metric of all arms, on the rows and on bootstrap replicates of them.
 
     Attributes:
-        estimate_A: The metric on the rows as they are.
-        replicates_BA: The metric in each replicate; the same replicate resamples all arms together.
-        num_undefined: Replicates left out because the metric is undefined for some arm.
+        estimate_A: The metric on the rows.
+        replicates_BA: The metric on each replicate; a replicate resamples all arms together.
+        num_undefined: Number of replicates left out because the metric is undefined for some arm.
     """
 
     estimate_A: Floats
@@ -45,7 +45,7 @@ class Replicates:
 
     @classmethod
     def of(cls, estimate_A: Floats, replicates_BA: Floats) -> "Replicates":
-        """Leaves out replicates in which the metric of an arm is undefined (NaN)."""
+        """Builds replicates without those in which the metric of an arm is undefined (NaN)."""
         defined_B = np.isfinite(replicates_BA).all(axis=1)
         return cls(estimate_A, replicates_BA[defined_B], int((~defined_B).sum()))
 
@@ -59,9 +59,9 @@ class Replicates:
         """Why nothing can be inferred, or None."""
         total = len(self.replicates_BA) + self.num_undefined
         if not np.isfinite(self.estimate_A).all():
-            return "the metric is undefined on the rows as they are"
+            return "the metric is undefined on these rows"
         if self.num_undefined > MAX_SHARE_UNDEFINED * total:
-            return f"the metric is undefined in {self.num_undefined} of {total} replicates: too few rows of one kind"
+            return f"the metric is undefined in {self.num_undefined} of {total} replicates: too few rows of some class"
         return None
 
 
@@ -70,14 +70,17 @@ def bootstrap_sums(
 ) -> Replicates:
     """Paired bootstrap of a metric that is a function of sums over rows: F1, BLEU, word error rate, ratios.
 
-    Koehn 2004 (EMNLP); Berg-Kirkpatrick, Burkett & Klein 2012 (EMNLP). Rows weigh Poisson(1) each (bootstrap_weights).
+    Koehn 2004 (EMNLP); Berg-Kirkpatrick, Burkett & Klein 2012 (EMNLP). Rows have Poisson(1) weights (bootstrap_weights).
 
     Args:
-        statistics_RAS: What each row adds to each arm's sums.
-        metric: The metric of sums; must accept leading axes, and answer NaN where it is undefined.
+        statistics_RAS: The contribution of each row to each arm's sums.
+        metric: The metric as a function of sums; must accept leading axes and return NaN where it is undefined.
         keys_R: Keys of the rows, or of their clusters.
-        num_replicates: Replicates; 10,000 give a p-value of 0.05 within 0.004.
-        seed: Another seed, another set of replicates.
+        num_replicates: Number of replicates; 10,000 give a p-value of 0.05 within 0.004.
+        seed: Seed of the replicates.
+
+    Raises:
+        SamplesError: The number of keys differs from the number of rows.
     """
     num_rows, num_arms, num_sums = statistics_RAS.shape
     check_keys(keys_R, num_rows)
@@ -103,9 +106,9 @@ def comparisons(
 ) -> tuple[Comparison, ...]:
     """All comparisons of a family from one set of replicates, with simultaneous intervals.
 
-    The largest |theta* - theta| / se over the family is compared with its replicates (single-step; Romano & Wolf
-    2005, Econometrica 73:1237): the interval is theta -+ its 1 - alpha quantile times se, the adjusted p-value the
-    share of replicates that are at least as large as |theta| / se, plus one in numerator and denominator.
+    Single-step max-T (Romano & Wolf 2005, Econometrica 73:1237) from the largest |theta* - theta| / se over the family
+    in each replicate: the interval is theta -+ its 1 - alpha quantile times se, the adjusted p-value the share of
+    replicates that are at least as large as |theta| / se, plus one in numerator and denominator.
 
     Args:
         replicates: The metric and its replicates.
@@ -113,7 +116,10 @@ def comparisons(
         control: Name of the control.
         family: `dunnett` or `tukey`.
         alpha: Family-wise error rate, two-sided.
-        method: What the method is called in the answer.
+        method: Name of the method in the result.
+
+    Raises:
+        InvalidInput: The control is not an arm, or there are fewer than two arms.
     """
     pairs = pairs_named(arms, control=control, family=family)
     if reason := replicates.unusable:
@@ -129,7 +135,7 @@ def comparisons(
         )
     arm_P, reference_P = np.array(pairs, dtype=np.intp).T
     estimate_P = replicates.estimate_A[arm_P] - replicates.estimate_A[reference_P]
-    # theta* - theta pair by pair: for equal arms exactly 0 in every replicate
+    # theta* - theta for each pair: exactly 0 in every replicate if the arms are equal
     deviation_BP = (replicates.replicates_BA[:, arm_P] - replicates.replicates_BA[:, reference_P]) - estimate_P
     std_error_P = deviation_BP.std(axis=0, ddof=1)
     rounding = 1e-14 * float(np.abs(replicates.replicates_BA).max())
@@ -148,14 +154,14 @@ def comparisons(
 
 @dataclass(frozen=True, eq=False)
 class PairEstimates:
-    """Differences between arms on the rows as they are, before anything is resampled.
+    """Differences between arms on the original rows.
 
     Attributes:
         names: Arm and reference of each pair.
         estimate_P: Differences.
-        std_error_P: Their standard errors; exactly 0 where one does not vary.
-        rounding: A difference without variance that is no larger than this is none.
-        rows_vary_P: Whether the difference varies over rows, whatever the totals of clusters do.
+        std_error_P: Their standard errors; exactly 0 for a difference that does not vary.
+        rounding: A difference without variance counts as 0 if it is no larger than this.
+        rows_vary_P: Whether the difference varies over rows, even if no cluster total does.
     """
 
     names: Sequence[tuple[str, str]]
@@ -168,29 +174,29 @@ class PairEstimates:
 def simulated_max_t(
     pairs: PairEstimates, null_BP: Floats, *, critical: float, method: str, exact: bool = False
 ) -> tuple[Comparison, ...]:
-    """Single-step max-T comparisons from |t| as it is in replicates of the null.
+    """Single-step max-T comparisons from replicates of |t| under the null.
 
     Args:
         pairs: Differences and their standard errors.
-        null_BP: |t| of each pair in each replicate; 0 where it does not vary.
-        critical: Half of an interval in standard errors.
-        method: What the method is called in the answer.
-        exact: Whether the replicates are all that there are.
+        null_BP: |t| of each pair in each replicate; 0 for a difference that does not vary.
+        critical: Half the width of an interval in standard errors.
+        method: Name of the method in the result.
+        exact: Whether the replicates enumerate the whole null distribution.
     """
     largest_B = null_BP.max(axis=1)
-    found = []
+    results = []
     for index, pair in enumerate(pairs.names):
         estimate, std_error = float(pairs.estimate_P[index]), float(pairs.std_error_P[index])
         if std_error == 0:
-            vary = pairs.rows_vary_P is not None and bool(pairs.rows_vary_P[index])
-            found.append(
+            rows_vary = pairs.rows_vary_P is not None and bool(pairs.rows_vary_P[index])
+            results.append(
                 degenerate.without_variance(
-                    *pair, estimate, rounding=pairs.rounding, df=None, method=method, rows_vary=vary
+                    *pair, estimate, rounding=pairs.rounding, df=None, method=method, rows_vary=rows_vary
                 )
             )
             continue
         statistic = estimate / std_error
-        found.append(
+        results.append(
             Comparison(
                 arm=pair[0],
                 reference=pair[1],
@@ -205,11 +211,11 @@ def simulated_max_t(
                 method=method,
             )
         )
-    return tuple(found)
+    return tuple(results)
 
 
 def blocks(num_rows: int, num_replicates: int) -> Iterator[tuple[int, int, slice]]:
-    """First replicate, number of replicates and rows of each block. Blocks depend on the numbers alone."""
+    """First replicate, number of replicates and rows of each block. Blocks depend only on the two numbers."""
     for start in range(0, num_rows, _BLOCK_NUM_ROWS):
         for first in range(0, num_replicates, _BLOCK_NUM_REPLICATES):
             count = min(_BLOCK_NUM_REPLICATES, num_replicates - first)
@@ -217,13 +223,16 @@ def blocks(num_rows: int, num_replicates: int) -> Iterator[tuple[int, int, slice
 
 
 def share_beyond(null_B: Floats, statistic: float, *, exact: bool = False) -> float:
-    """Share of replicates at least as large; what was observed is one of them (Phipson & Smyth 2010)."""
+    """Share of replicates at least as large as |statistic|; the observed value counts as one (Phipson & Smyth 2010).
+
+    With `exact`, the replicates already include the observed value.
+    """
     beyond = int((null_B >= abs(statistic) * (1 - 1e-9)).sum())
     return beyond / len(null_B) if exact else (1 + beyond) / (1 + len(null_B))
 
 
 def upper_quantile(values_B: Floats, alpha: float) -> float:
-    """The value that a share of at most alpha of the replicates exceeds."""
+    """The value that at most a share alpha of the replicates exceeds."""
     return float(np.quantile(values_B, 1 - alpha, method="higher"))
 
 
@@ -235,4 +244,6 @@ def difference(estimate_A: Floats, pair: Pair) -> float:
 def check_keys(keys_R: Keys, num_rows: int) -> None:
     """Raises SamplesError unless every row has a key."""
     if len(keys_R) != num_rows:
-        raise SamplesError("keys and rows differ in number", field="keys_R", value=len(keys_R), bound=f"{num_rows}")
+        raise SamplesError(
+            "the number of keys differs from the number of rows", field="keys_R", value=len(keys_R), bound=f"{num_rows}"
+        )

@@ -1,4 +1,4 @@
-"""Compact letter display: arms that share a letter are not told apart."""
+"""Compact letter display: arms that share a letter are not significantly different."""
 
 from collections.abc import Sequence
 from string import ascii_lowercase
@@ -7,23 +7,23 @@ from assay.stats.results.comparison import Comparison
 
 
 def letters_of(comparisons: Sequence[Comparison], *, arms: Sequence[str], alpha: float) -> tuple[tuple[str, str], ...]:
-    """Letters for all pairs, by insertion and absorption (Piepho 2004, J. Comput. Graph. Stat. 13:456).
+    """The letters of all pairs, by insertion and absorption (Piepho 2004, J. Comput. Graph. Stat. 13:456).
 
     Args:
         comparisons: All pairs of the arms.
-        arms: The arms, best first: the best ones get `a`.
-        alpha: A pair is told apart if its adjusted p-value is at most this.
+        arms: The arms, best first; the best get `a`.
+        alpha: A pair differs significantly if its adjusted p-value is at most this.
 
     Returns:
-        Arm and letters, in the order of `arms`.
+        Each arm and its letters, in the order of `arms`.
     """
-    apart = {
-        frozenset((found.arm, found.reference))
-        for found in comparisons
-        if found.p_adjusted is not None and found.p_adjusted <= alpha
+    different = {
+        frozenset((comparison.arm, comparison.reference))
+        for comparison in comparisons
+        if comparison.p_adjusted is not None and comparison.p_adjusted <= alpha
     }
     groups: list[frozenset[str]] = [frozenset(arms)]
-    for pair in sorted(apart, key=sorted):
+    for pair in sorted(different, key=sorted):
         first, second = sorted(pair)
         split: list[frozenset[str]] = []
         for group in groups:
@@ -39,6 +39,6 @@ def letters_of(comparisons: Sequence[Comparison], *, arms: Sequence[str], alpha:
 
 
 def _letter(index: int) -> str:
-    """Letters from a to z, then from a1 to z1, and so on."""
-    turn, place = divmod(index, len(ascii_lowercase))
-    return ascii_lowercase[place] + (str(turn) if turn else "")
+    """The letters a to z, then a1 to z1, and so on."""
+    round_number, place = divmod(index, len(ascii_lowercase))
+    return ascii_lowercase[place] + (str(round_number) if round_number else "")

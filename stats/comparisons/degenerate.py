@@ -1,4 +1,4 @@
-"""Comparisons without a test: arms that agree on every row, differences that do not vary, and what is untestable."""
+"""Comparisons without a test: identical arms, constant differences, and everything else that is untestable."""
 
 from dataclasses import replace
 
@@ -18,20 +18,20 @@ def without_variance(
     method: str,
     rows_vary: bool = False,
 ) -> Comparison:
-    """The answer where a difference has no variance: identical if it is 0 on every row, else untestable.
+    """The result for a difference without variance: identical if it is 0 on every row, else untestable.
 
     Args:
         arm: The arm.
         reference: Its reference.
         estimate: The difference.
-        rounding: What still counts as 0.
-        df: Degrees of freedom, if any.
-        method: The method that was to be used.
-        rows_vary: Whether the difference varies over rows, and only the totals of clusters do not.
+        rounding: The largest |difference| that counts as 0.
+        df: Degrees of freedom, or None.
+        method: The method that would have been used.
+        rows_vary: Whether the difference varies over rows and only the cluster totals do not.
     """
     if not rows_vary and abs(estimate) <= rounding:
         return identical(arm, reference, df=df, method=method)
-    constant = f"the arms differ by {estimate:g} everywhere: without variation there is no test"
+    constant = f"the arms differ by {estimate:g} on every row: there is no variation to test against"
     reason = CONSTANT_TOTALS if rows_vary else constant
     return replace(
         untestable(arm, reference, method=method, reason=reason, estimate=estimate),
@@ -42,7 +42,7 @@ def without_variance(
 
 
 def untestable(arm: str, reference: str, *, method: str, reason: str, estimate: float | None = None) -> Comparison:
-    """A comparison that has an estimate at most (none where it is no finite number), and why."""
+    """A comparison that cannot be tested, with the reason, and the estimate if that is finite."""
     return Comparison(
         arm=arm,
         reference=reference,
@@ -60,7 +60,7 @@ def untestable(arm: str, reference: str, *, method: str, reason: str, estimate: 
 
 
 def identical(arm: str, reference: str, *, df: float | None, method: str) -> Comparison:
-    """The answer for arms that agree on every row."""
+    """The result for arms that agree on every row."""
     return Comparison(
         arm=arm,
         reference=reference,

@@ -1,4 +1,4 @@
-"""A family of comparisons: its pairs of arms, its record, and Holm's adjustment of its p-values.
+"""A family of comparisons: its pairs of arms, and Holm's adjustment of its p-values.
 
 A pair is (index of the arm, index of its reference); differences are arm minus reference.
 """
@@ -17,8 +17,8 @@ class Family:
     """Comparisons that share one error rate.
 
     Attributes:
-        comparisons: One for each pair.
-        critical: What |t| must exceed for an adjusted p-value below alpha.
+        comparisons: One per pair.
+        critical: The value that |t| must exceed for an adjusted p-value below alpha.
     """
 
     comparisons: tuple[Comparison, ...]
@@ -26,31 +26,31 @@ class Family:
 
 
 def pairs_of(num_arms: int, *, control: int, family: str) -> tuple[Pair, ...]:
-    """The pairs of a family: `dunnett` every variant against the control, `tukey` all pairs, the control first."""
+    """The pairs of a family. `dunnett`: every variant against the control. `tukey`: all pairs, the control's first."""
     order = [control, *(index for index in range(num_arms) if index != control)]
     num_references = 1 if family == "dunnett" else num_arms - 1
     return tuple((order[j], order[i]) for i in range(num_references) for j in range(i + 1, num_arms))
 
 
 def pairs_named(arms: Sequence[str], *, control: str, family: str) -> tuple[Pair, ...]:
-    """The pairs of a family, by the control's name.
+    """The pairs of a family, given the control's name.
 
     Raises:
-        InvalidInput: The control is no arm, or there is nothing to compare.
+        InvalidInput: The control is not an arm, or there are fewer than two arms.
     """
     if control not in arms:
         raise InvalidInput(
-            "the control is no arm", field="control", value=control, remedy=did_you_mean(control, list(arms))
+            "the control is not an arm", field="control", value=control, remedy=did_you_mean(control, list(arms))
         )
     if len(arms) < 2:
-        raise InvalidInput("one arm has nothing to be compared with", field="arms", value=len(arms), bound="2 or more")
+        raise InvalidInput("a comparison needs at least two arms", field="arms", value=len(arms), bound="2 or more")
     return pairs_of(len(arms), control=list(arms).index(control), family=family)
 
 
-def holm(alone: Sequence[Comparison], method: str) -> tuple[Comparison, ...]:
-    """The comparisons with p-values adjusted over those that have one, in any order of the family."""
-    adjusted = multiplicity.adjust([comparison.p_value for comparison in alone], method="holm")
+def holm(comparisons: Sequence[Comparison], method: str) -> tuple[Comparison, ...]:
+    """The comparisons with Holm-adjusted p-values; comparisons without a p-value are not counted."""
+    adjusted = multiplicity.adjust([comparison.p_value for comparison in comparisons], method="holm")
     return tuple(
         replace(comparison, p_adjusted=p_adjusted, method=method)
-        for comparison, p_adjusted in zip(alone, adjusted, strict=True)
+        for comparison, p_adjusted in zip(comparisons, adjusted, strict=True)
     )

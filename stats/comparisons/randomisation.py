@@ -1,7 +1,7 @@
-"""A test by chance alone: sign flips of the differences of rows.
+"""Randomisation tests: sign flips of the rows' differences.
 
-Axes: R rows, A arms, B flips, P pairs (arm, reference), X values of a row.
-Keys of clusters instead of rows flip whole clusters.
+Axes: R rows, A arms, B flips, P pairs (arm, reference), X values of a row. Keys of clusters instead of rows flip whole
+clusters.
 """
 
 from collections.abc import Sequence
@@ -29,13 +29,13 @@ def sign_flip_max_t(
     num_replicates: int = 9_999,
     seed: int = 0,
 ) -> tuple[Comparison, ...]:
-    """Sign-flip max-T: for few rows or heavy tails, where t is no t.
+    """Sign-flip max-T, for few rows or heavy tails, where the t distribution does not hold.
 
-    Under the null the differences of a row are as likely with all their signs turned (Fisher 1935; Winkler et al.
-    2014, NeuroImage 92:381). A flip turns a whole row, so it keeps how comparisons depend on each other; the largest
-    |t| of the family in each flip gives the adjusted p-values (Westfall & Young 1993, single-step). With few rows all
-    2^n flips are made and the p-values are exact. Intervals take their critical value from flips of the differences
-    about their means.
+    Under the null the differences of a row are equally likely with all their signs reversed (Fisher 1935; Winkler et
+    al. 2014, NeuroImage 92:381). A flip reverses a whole row and so preserves the dependence between comparisons; the
+    largest |t| of the family in each flip gives the adjusted p-values (Westfall & Young 1993, single-step). With few
+    rows all 2^n flips are enumerated and the p-values are exact. The critical value of the intervals comes from flips
+    of the differences centred on their means.
 
     Args:
         scores_RA: Rows x arms, finite.
@@ -44,8 +44,12 @@ def sign_flip_max_t(
         family: `dunnett` or `tukey`.
         alpha: Family-wise error rate, two-sided.
         keys_R: Keys of the rows, or of their clusters.
-        num_replicates: Random flips where there are too many to make all.
-        seed: Another seed, another set of flips.
+        num_replicates: Number of random flips, if there are too many to enumerate.
+        seed: Seed of the random flips.
+
+    Raises:
+        InvalidInput: The control is not an arm, or there are fewer than two arms.
+        SamplesError: The number of keys differs from the number of rows.
     """
     pairs = pairs_named(arms, control=control, family=family)
     num_rows = len(scores_RA)
@@ -59,7 +63,7 @@ def sign_flip_max_t(
                 arms[i],
                 arms[j],
                 method=method,
-                reason="one row, or one cluster, has no signs to flip",
+                reason="a sign-flip test needs at least two rows or clusters",
                 estimate=float((totals_RA[:, i] - totals_RA[:, j]).sum() / num_rows),
             )
             for i, j in pairs
@@ -89,7 +93,7 @@ def sign_flip_max_t(
 
 
 def _by_key(scores_RA: Floats, keys_R: Keys, *, control: int) -> tuple[Keys, Floats, Floats]:
-    """Differences from the control, added up over rows with the same key, and how many rows those are."""
+    """The distinct keys, the differences from the control summed over each key's rows, and the number of these rows."""
     differences_RA = scores_RA - scores_RA[:, control : control + 1]
     different, place_R, counts = np.unique(keys_R, return_inverse=True, return_counts=True)
     if len(different) == len(keys_R):
@@ -112,7 +116,7 @@ def _flipped(
     """|t| of the differences and of the centred differences in every flip, B x P each."""
     both_RP = np.concatenate([differences_RP, centred_RP], axis=1)
     num_blocks = len(keys_R)
-    if exact:  # the first row keeps its sign: turning all of them changes no |t|
+    if exact:  # the first row keeps its sign, because reversing all signs changes no |t|
         patterns = np.arange(2 ** (num_blocks - 1))
         sums_BP = np.empty((len(patterns), both_RP.shape[1]))
         for start in range(0, len(patterns), _BLOCK_NUM_REPLICATES):
@@ -129,7 +133,7 @@ def _flipped(
 
 
 def _signed_sums(values_RX: Floats, keys_R: Keys, *, num_replicates: int, seed: int) -> Floats:
-    """Sums over rows, every row's values with the sign of its key in each replicate."""
+    """Sums over rows of their values, each with the sign of the row's key in the replicate."""
     sums_BX = np.zeros((num_replicates, values_RX.shape[1]))
     for first, count, rows in bootstrap.blocks(len(keys_R), num_replicates):
         signs_BR = signs(keys_R[rows], first=first, num_replicates=count, seed=seed)
@@ -138,6 +142,6 @@ def _signed_sums(values_RX: Floats, keys_R: Keys, *, num_replicates: int, seed: 
 
 
 def _std_error(sums_P: Floats, squares_P: Floats, num_blocks: int, num_rows: int) -> Floats:
-    """Standard error of a mean over rows from block totals: their sum of squares does not change with their signs."""
+    """Standard error of a mean over rows from block totals, whose sum of squares does not depend on their signs."""
     spread_P = np.maximum(squares_P - sums_P**2 / num_blocks, 0.0)
     return np.sqrt(spread_P * num_blocks / (num_blocks - 1)) / num_rows

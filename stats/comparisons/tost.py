@@ -1,4 +1,4 @@
-"""Equivalence by two one-sided tests (TOST): is a difference smaller than a margin, both ways?"""
+"""Equivalence by two one-sided tests (TOST): whether a difference lies within a margin on both sides."""
 
 import math
 from dataclasses import dataclass
@@ -12,7 +12,7 @@ from assay.manifests.errors import InvalidInput
 class Equivalence:
     """Two one-sided tests of one difference (Schuirmann 1987, J. Pharmacokinet. Biopharm. 15:657).
 
-    The arms are equivalent where both p-values are at most the level of each test.
+    The arms are equivalent if both p-values are at most the level of each test.
 
     Attributes:
         p_above: One-sided p-value that the difference is above minus the margin: the arm is not worse.
@@ -24,23 +24,23 @@ class Equivalence:
 
 
 def tost_paired(estimate: float, std_error: float, df: float, *, margin: float) -> Equivalence:
-    """Equivalence of two arms on the same rows, from their mean difference.
+    """Tests two paired arms for equivalence, from their mean difference.
 
     Args:
         estimate: The mean difference.
-        std_error: Its standard error; cluster-robust where rows have clusters. 0 for a constant difference.
+        std_error: Its standard error; cluster-robust if rows have clusters, 0 for a constant difference.
         df: Its degrees of freedom.
-        margin: The difference that would matter, above 0.
+        margin: The smallest difference that would matter, above 0.
 
     Raises:
-        InvalidInput: The margin is not above 0, or the standard error is none.
+        InvalidInput: The margin is not above 0, or the standard error or the estimate is not a valid number.
     """
     if not (margin > 0 and math.isfinite(margin)):
-        raise InvalidInput("no difference is smaller than this margin", field="margin", value=margin, bound="above 0")
+        raise InvalidInput("the equivalence margin must be positive", field="margin", value=margin, bound="above 0")
     if not (std_error >= 0 and math.isfinite(std_error) and math.isfinite(estimate)):
-        raise InvalidInput("not a standard error", field="std_error", value=std_error, bound="0 or more, finite")
+        raise InvalidInput("not a valid standard error", field="std_error", value=std_error, bound="0 or more, finite")
     if std_error == 0:
-        # What does not vary is known: it lies within the margin or it does not.
+        # A difference that does not vary is known exactly.
         return Equivalence(p_above=float(estimate <= -margin), p_below=float(estimate >= margin))
     return Equivalence(
         p_above=float(stats.t.sf((estimate + margin) / std_error, df)),

@@ -1,6 +1,6 @@
-"""Comparisons of arms that have rows of their own: Tukey HSD, Games-Howell, Dunnett, Welch t with Holm.
+"""Comparisons of unpaired arms: Tukey HSD, Games-Howell, Dunnett, Welch t with Holm.
 
-Axes: A arms, P pairs (index of the arm, index of its reference); differences are arm minus reference. All intervals
+Axes: A arms, P pairs (index of the arm, index of its reference). Differences are arm minus reference. All intervals
 are simultaneous over the family.
 """
 
@@ -43,14 +43,18 @@ class _Arms:
 def tukey_hsd(
     groups: Sequence[ArrayLike], names: Sequence[str], *, control: str, alpha: float, family: str = "tukey"
 ) -> tuple[Comparison, ...]:
-    """Tukey's HSD with Kramer's standard errors (1956): variances taken to be equal, all pairs.
+    """Tukey's HSD with Kramer's standard errors (1956): all pairs; assumes equal variances.
 
     Args:
-        groups: Scores of every arm, each of its own rows, finite, at least two rows.
+        groups: Scores of each arm on its own rows: finite, at least two rows.
         names: Names of the arms.
-        control: Name of the control, which comes first as a reference.
+        control: Name of the control, whose pairs come first.
         alpha: Family-wise error rate, two-sided.
-        family: `tukey`, or `dunnett` to be shown the control's pairs only (p-values stay those of all pairs).
+        family: `tukey`, or `dunnett` to return the control's pairs only (p-values remain adjusted for all pairs).
+
+    Raises:
+        InvalidInput: The control is not an arm, or there are fewer than two arms.
+        SamplesError: An arm has fewer than two rows, or a score is not finite.
     """
     arms = _arms(groups, names)
     pairs = pairs_named(arms.names, control=control, family=family)
@@ -64,7 +68,7 @@ def games_howell(
 ) -> tuple[Comparison, ...]:
     """Games & Howell (1976, J. Educ. Stat. 1:113): all pairs, each with its own variances and Welch's df.
 
-    The arguments are those of `tukey_hsd`.
+    Arguments and errors as in `tukey_hsd`.
     """
     arms = _arms(groups, names)
     pairs = pairs_named(arms.names, control=control, family=family)
@@ -75,12 +79,12 @@ def games_howell(
 def dunnett(
     groups: Sequence[ArrayLike], names: Sequence[str], *, control: str, alpha: float, family: str = "dunnett"
 ) -> tuple[Comparison, ...]:
-    """Dunnett's test (1955, JASA 50:1096): variances taken to be equal, every variant against the control.
+    """Dunnett's test (1955, JASA 50:1096): every variant against the control; assumes equal variances.
 
-    The arguments are those of `tukey_hsd`. Nothing is simulated: the same scores give the same bits.
+    Arguments and errors as in `tukey_hsd`. Nothing is simulated: the same scores give the same bits.
 
     Raises:
-        InvalidInput: All pairs were asked for.
+        InvalidInput: The family is not `dunnett`.
     """
     if family != "dunnett":
         raise InvalidInput(
@@ -108,23 +112,25 @@ def dunnett(
 def welch_t_holm(
     groups: Sequence[ArrayLike], names: Sequence[str], *, control: str, alpha: float, family: str = "dunnett"
 ) -> tuple[Comparison, ...]:
-    """Welch's t for each pair, p-values by Holm, intervals by Bonferroni.
+    """Welch's t per pair, with p-values by Holm and intervals by Bonferroni.
 
-    Holm's procedure has no two-sided simultaneous intervals of its own; Bonferroni's are simultaneous and never
-    contradict it the dangerous way: an interval without 0 implies an adjusted p-value below alpha. The other way
-    round Holm may reject where the interval still holds 0. One pair alone is Welch's t-test and its own interval.
+    Holm's procedure has no two-sided simultaneous intervals. Bonferroni's are simultaneous and never contradict it in
+    the dangerous direction: an interval that excludes 0 implies an adjusted p-value below alpha. Conversely, Holm may
+    reject although the interval still contains 0. A single pair gets Welch's t-test with its own interval.
 
-    The arguments are those of `tukey_hsd`.
+    Arguments and errors as in `tukey_hsd`.
     """
     arms = _arms(groups, names)
     pairs = pairs_named(arms.names, control=control, family=family)
     variance_P, df_P = _welch(arms, pairs)
     method = "welch_t" if len(pairs) == 1 else "welch_t_holm"
-    alone = []
+    comparisons = []
     for pair, variance, df in zip(pairs, variance_P.tolist(), df_P.tolist(), strict=True):
         critical = float(stats.t.isf(alpha / 2 / len(pairs), df))
-        alone.append(_comparison(arms, pair, variance, df=df, p_adjusted=_lone(df), critical=critical, method=method))
-    return holm(alone, method)
+        comparisons.append(
+            _comparison(arms, pair, variance, df=df, p_adjusted=_unadjusted(df), critical=critical, method=method)
+        )
+    return holm(comparisons, method)
 
 
 def _studentized(
@@ -172,12 +178,12 @@ def _comparison(
 
 
 def _welch(arms: _Arms, pairs: Sequence[Pair]) -> tuple[Floats, Floats]:
-    """Variance of each difference, and Satterthwaite's degrees of freedom."""
+    """Variances of the differences, and Satterthwaite's degrees of freedom."""
     share_A = arms.variance_A / arms.num_rows_A
     variance_P = np.array([share_A[i] + share_A[j] for i, j in pairs])
     df_P = np.ones(len(pairs))
     for index, (i, j) in enumerate(pairs):
-        if variance_P[index] > 0:  # in units of the variance, whose square may be too small for a float64
+        if variance_P[index] > 0:  # in units of the variance, whose square may underflow
             part_2 = share_A[[i, j]] / variance_P[index]
             df_P[index] = 1 / (part_2**2 / (arms.num_rows_A[[i, j]] - 1)).sum()
     return variance_P, df_P
@@ -186,7 +192,7 @@ def _welch(arms: _Arms, pairs: Sequence[Pair]) -> tuple[Floats, Floats]:
 def _arms(groups: Sequence[ArrayLike], names: Sequence[str]) -> _Arms:
     if len(groups) != len(names) or len(groups) < 2:
         raise InvalidInput(
-            "a comparison needs at least two arms, each with a name",
+            "a comparison needs at least two arms, and one name per arm",
             field="arms",
             value=f"{len(groups)} groups, {len(names)} names",
         )
@@ -194,7 +200,7 @@ def _arms(groups: Sequence[ArrayLike], names: Sequence[str]) -> _Arms:
     for values, name in zip(arrays, names, strict=True):
         if len(values) < 2:
             raise SamplesError(
-                "an arm has too few rows to measure variation with",
+                "an arm has too few rows to estimate its variance",
                 place=f"arm '{name}'",
                 value=len(values),
                 bound="at least 2 rows",
@@ -203,13 +209,13 @@ def _arms(groups: Sequence[ArrayLike], names: Sequence[str]) -> _Arms:
     base = moments[0].shift_Y[0]
     return _Arms(
         names=tuple(names),
-        num_rows_A=np.array([found.num_rows for found in moments], dtype=np.float64),
-        # relative to one common shift: differences of means keep their digits whatever all scores have in common
-        offset_A=np.array([(found.shift_Y[0] - base) + found.offset_Y[0] for found in moments]),
-        variance_A=np.array([found.covariance_AA[0, 0] for found in moments]),
-        rounding=max(found.rounding for found in moments),
+        num_rows_A=np.array([arm.num_rows for arm in moments], dtype=np.float64),
+        # relative to one common shift, so differences of means lose no precision to an offset that all scores share
+        offset_A=np.array([(arm.shift_Y[0] - base) + arm.offset_Y[0] for arm in moments]),
+        variance_A=np.array([arm.covariance_AA[0, 0] for arm in moments]),
+        rounding=max(arm.rounding for arm in moments),
     )
 
 
-def _lone(df: float) -> Callable[[float], float]:
+def _unadjusted(df: float) -> Callable[[float], float]:
     return lambda statistic: float(2 * special.stdtr(df, -abs(statistic)))

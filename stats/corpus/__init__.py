@@ -1,1 +1,1 @@
-"""Corpus metrics as scores of rows: AUROC, F1 and others that are one number for the whole dataset."""
+"""Corpus metrics (AUROC, F1, ...: one number for the whole dataset), turned into one pseudo-value per row."""

@@ -1,4 +1,4 @@
-"""AUROC as scores of rows: DeLong's structural components.
+"""AUROC as row scores: DeLong's structural components.
 
 Axes: R rows, A arms, M rows with label 1, N rows with label 0.
 """
@@ -11,20 +11,20 @@ from assay.stats.moments.moments import Floats
 
 
 def pseudo_values(scores_RA: Floats, positive_R: NDArray[np.bool_]) -> Floats:
-    """For each row a number whose mean is the AUROC, and whose covariance over n is DeLong's covariance.
+    """One number per row whose mean is the AUROC and whose covariance over n is DeLong's covariance.
 
-    A row with label 1 is placed among those with label 0, and the other way about (DeLong, DeLong & Clarke-Pearson
-    1988, Biometrics 44:837), by midranks in O(n log n) (Sun & Xu 2014, IEEE SPL 21:1389). `S10 / M + S01 / N` is the
+    The component of a row is its placement among the rows with the other label (DeLong, DeLong & Clarke-Pearson 1988,
+    Biometrics 44:837), from midranks in O(n log n) (Sun & Xu 2014, IEEE SPL 21:1389). `S10 / M + S01 / N` is the
     variance of the mean of `AUROC + c (component - AUROC)` with `c = sqrt(n (n - 1) / (M (M - 1)))`, likewise with N.
-    Added up within clusters, which may hold rows of both labels, they give Obuchowski's covariance (1997, Biometrics
-    53:567) but for its factors of order 1 / G.
+    Summed within clusters, which may contain rows of both labels, they give Obuchowski's covariance (1997, Biometrics
+    53:567) except for its factors of order 1 / G.
 
     Args:
         scores_RA: Scores, larger for label 1; finite.
         positive_R: Whether the label is 1.
 
     Returns:
-        R x A; NaN where there are not two rows of each label.
+        R x A; NaN if either label has fewer than two rows.
     """
     positive_MA, negative_NA = scores_RA[positive_R], scores_RA[~positive_R]
     num_rows, num_positive, num_negative = len(scores_RA), len(positive_MA), len(negative_NA)

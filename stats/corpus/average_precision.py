@@ -1,6 +1,6 @@
-"""Average precision as scores of rows: the jackknife's pseudo-values, from cumulative sums over the thresholds.
+"""Average precision as row scores: jackknife pseudo-values, from cumulative sums over the thresholds.
 
-Axes: R rows, A arms, T thresholds: the distinct scores of an arm, the highest first.
+Axes: R rows, A arms, T thresholds: the distinct scores of an arm, highest first.
 """
 
 import numpy as np
@@ -10,18 +10,19 @@ from assay.stats.moments.moments import Floats
 
 
 def pseudo_values(scores_RA: Floats, positive_R: NDArray[np.bool_]) -> Floats:
-    """For each row a number whose mean is the average precision, and whose covariance over n is the jackknife's.
+    """One number per row whose mean is the average precision and whose covariance over n is the jackknife's.
 
-    Average precision is `sum_T h_T H_T / N_T / H`: h rows with label 1 at a threshold, H_T of them and N_T of all rows
-    at it or above (not interpolated, as in scikit-learn). Without one row nothing changes above its threshold, and
-    from there on one comes off N_T, and off H_T if its label is 1: so all n are made of four cumulative sums.
+    Average precision is `sum_T h_T H_T / N_T / H`, where h_T rows with label 1 are at threshold T, H_T of them and N_T
+    of all rows at or above it (not interpolated, as in scikit-learn). Removing a row changes nothing above its
+    threshold; from there on N_T decreases by one, and so does H_T if its label is 1. All n leave-one-out values
+    therefore follow from four cumulative sums.
 
     Args:
         scores_RA: Scores, larger for label 1; finite.
         positive_R: Whether the label is 1.
 
     Returns:
-        R x A; NaN where there are not two rows with label 1.
+        R x A; NaN if fewer than two rows have label 1.
     """
     num_rows, num_positive = len(positive_R), int(positive_R.sum())
     if num_positive < 2:
@@ -31,7 +32,7 @@ def pseudo_values(scores_RA: Floats, positive_R: NDArray[np.bool_]) -> Floats:
         _, place_R, count_T = np.unique(-scores_R, return_inverse=True, return_counts=True)
         hits_T = np.bincount(place_R[positive_R], minlength=len(count_T)).astype(np.float64)
         above_T, rows_T = np.cumsum(hits_T), np.cumsum(count_T).astype(np.float64)
-        fewer_T = np.maximum(rows_T - 1, 1)  # no row left: nor any hit
+        fewer_T = np.maximum(rows_T - 1, 1)  # with no row left there is no hit either
         terms_T = hits_T * above_T / rows_T
         before_T = np.cumsum(terms_T) - terms_T
         without_negative_T = before_T + _from_here(hits_T * above_T / fewer_T)

@@ -1,4 +1,4 @@
-"""The expected calibration error: how far confidence lies from the share of hits.
+"""The expected calibration error: the gap between confidence and accuracy.
 
 Axes: R rows, A arms, K bins.
 """
@@ -22,9 +22,10 @@ class Confidences:
     """Confidence in the predicted class, for the expected calibration error over bins of equal width.
 
     Attributes:
-        num_bins: Bins, closed above.
-        hits_RA: Whether the predicted class is the true one.
-        confidences_RA: Its probability.
+        num_bins: Number of bins; a bin includes its upper edge.
+        hits_RA: Whether the predicted class is the label.
+        confidences_RA: The probability of the predicted class.
+        bounded: The error lies between 0 and 1.
     """
 
     num_bins: int
@@ -32,12 +33,12 @@ class Confidences:
     confidences_RA: Floats
     bounded: bool = True
 
-    def taken(self, rows_R: NDArray[Any]) -> "Confidences":
-        """Only some rows."""
+    def subset(self, rows_R: NDArray[Any]) -> "Confidences":
+        """The statistic of some rows only."""
         return Confidences(self.num_bins, self.hits_RA[rows_R], self.confidences_RA[rows_R])
 
     def pseudo_values(self) -> Floats:
-        """The sum over bins of |hits - confidence| without a row changes in that row's bin alone."""
+        """Jackknife pseudo-values: removing a row changes |hits - confidence| in that row's bin only."""
         scores_RA = np.empty(self.confidences_RA.shape)
         num_rows, num_arms = self.confidences_RA.shape
         for arm in range(num_arms):
@@ -50,7 +51,7 @@ class Confidences:
         return scores_RA
 
     def replicates(self, clusters_R: NDArray[np.int64] | None, keys_R: Keys) -> Replicates | None:  # noqa: ARG002
-        """Weighs the rows' gaps: a bin's sum of gaps is all that the metric is made of."""
+        """Bootstraps the rows' gaps: the metric is a function of their sums per bin."""
         num_rows, num_arms = self.confidences_RA.shape
         if num_rows * num_arms * self.num_bins > MOST_COUNTS:
             return None

@@ -1,4 +1,4 @@
-"""Metrics that count hits of predicted classes: precision, recall, F1, balanced accuracy, macro F1, Matthews.
+"""Metrics of predicted classes: precision, recall, F1, balanced accuracy, macro F1, Matthews.
 
 Axes: R rows, A arms, K classes, S sums of one arm (joint_table), C combinations of label and prediction.
 """
@@ -31,13 +31,13 @@ CLASS_METRICS: dict[str, ClassMetric] = {
 
 @dataclass(frozen=True, eq=False)
 class Classes:
-    """Predicted classes, for metrics that count hits.
+    """Predicted classes, for metrics that are functions of class counts.
 
     Attributes:
         metric: One of `CLASS_METRICS`.
-        classes: Names or numbers of the classes, the positive one last.
-        labels_R: The number of each row's class, int32.
-        predictions_RA: The number of each arm's class of each row.
+        classes: Names or numbers of the classes, the positive class last.
+        labels_R: The class index of each row's label, int32.
+        predictions_RA: The class index of each arm's prediction, int32.
     """
 
     metric: str
@@ -47,15 +47,15 @@ class Classes:
 
     @property
     def bounded(self) -> bool:
-        """All but Matthews' coefficient lie between 0 and 1."""
+        """Whether the metric lies between 0 and 1: all but Matthews' coefficient do."""
         return self.metric != "matthews"
 
-    def taken(self, rows_R: NDArray[Any]) -> "Classes":
-        """Only some rows."""
+    def subset(self, rows_R: NDArray[Any]) -> "Classes":
+        """The statistic of some rows only."""
         return Classes(self.metric, self.classes, self.labels_R[rows_R], self.predictions_RA[rows_R])
 
     def pseudo_values(self) -> Floats:
-        """From the metric without a row of each kind that there is: rows with one label and one prediction are equal."""
+        """Jackknife pseudo-values; rows with the same label and prediction are interchangeable."""
         num_classes = len(self.classes)
         scores_RA = np.empty(self.predictions_RA.shape)
         for arm, predictions_R in enumerate(self.predictions_RA.T):
@@ -68,7 +68,7 @@ class Classes:
         return scores_RA
 
     def replicates(self, clusters_R: NDArray[np.int64] | None, keys_R: Keys) -> Replicates | None:
-        """Multinomial counts of the joint table; with clusters, weights of the clusters."""
+        """Bootstraps the counts of the joint table (multinomial); with clusters, whole clusters."""
         arms = tuple(map(str, range(self.predictions_RA.shape[1])))
         numbers = range(len(self.classes))
         if clusters_R is None:

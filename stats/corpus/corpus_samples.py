@@ -1,11 +1,11 @@
-"""Corpus metrics as scores of rows: numbers of all rows together, such as AUROC or F1, go the way of all means.
+"""Corpus metrics as row scores: metrics of all rows together, such as AUROC or F1, are analysed like means.
 
 Axes: R rows, A arms.
 
-Every row gets its jackknife pseudo-value (jackknife). So the omnibus test, the family with its intervals, clusters (by
-adding up within them), segments, guardrails and power are those of any score, and the same bits come from any number
-of workers. For AUROC the pseudo-values are DeLong's components, scaled so that the covariance is DeLong's to the last
-factor. Each family of metrics is a file beside this one.
+Every row gets its jackknife pseudo-value (jackknife.py). The omnibus test, the family with its intervals, clusters
+(summed within), segments, guardrails and power then work as for any score, and any number of workers gives the same
+bits. For AUROC the pseudo-values are DeLong's components, scaled so that the covariance is exactly DeLong's. Each
+family of metrics has its own file in this folder.
 """
 
 from collections.abc import Sequence
@@ -21,47 +21,47 @@ from assay.stats.moments.moments import Floats
 from assay.stats.samples.samples import Samples, renumbered
 
 NUM_REPLICATES = 4_000
-"""Replicates of the bootstrap that checks a corpus metric."""
+"""Number of replicates of the bootstrap that checks a corpus metric."""
 MOST_COUNTS = 40_000_000
-"""Cells of the joint table x replicates: beyond this a bootstrap takes longer than it tells."""
+"""Largest size of a bootstrap (such as cells of the joint table x replicates); larger ones are skipped as too slow."""
 
 
 class CorpusStatistic(Protocol):
-    """One metric of all rows together: what the arms predicted for the same rows, and what the metric makes of it."""
+    """A metric of all rows together, with the arms' predictions on the same rows."""
 
     @property
     def bounded(self) -> bool:
         """Whether the metric lies between 0 and 1."""
         ...
 
-    def taken(self, rows_R: NDArray[Any]) -> "CorpusStatistic":
-        """Only some rows, by mask or by ascending index."""
+    def subset(self, rows_R: NDArray[Any]) -> "CorpusStatistic":
+        """The statistic of some rows only, by mask or by ascending index."""
         ...
 
     def pseudo_values(self) -> Floats:
-        """R x A, with the metric as mean; NaN for an arm whose metric is undefined on these rows or without one."""
+        """R x A, with the metric as mean; NaN if an arm's metric is undefined on these rows or without one of them."""
         ...
 
     def replicates(self, clusters_R: NDArray[np.int64] | None, keys_R: Keys) -> Replicates | None:
-        """A paired bootstrap of all arms, as a second look; None where there is none, or it would take too long."""
+        """A paired bootstrap of all arms as a second method; None if there is none or it would take too long."""
         ...
 
 
 @dataclass(frozen=True, eq=False)
 class CorpusSamples(Samples):
-    """Samples whose scores are pseudo-values; taking some rows computes them again from what the arms predicted for those.
+    """Samples whose scores are pseudo-values; a subset of rows recomputes them from the predictions on those rows.
 
     Attributes:
-        statistic: The metric, with what the arms predicted for the rows.
+        statistic: The metric, with the arms' predictions.
     """
 
     statistic: CorpusStatistic | None = None
 
-    def taken(self, rows_R: NDArray[Any]) -> Samples:
-        """Only some rows, by mask or by ascending index."""
+    def subset(self, rows_R: NDArray[Any]) -> Samples:
+        """The samples of some rows only, by mask or by ascending index."""
         assert self.statistic is not None
         return corpus_samples(
-            self.statistic.taken(rows_R),
+            self.statistic.subset(rows_R),
             arms=self.arms,
             row_ids=self.row_ids[rows_R],
             segments_R=None if self.segments_R is None else self.segments_R[rows_R],
@@ -77,18 +77,18 @@ def corpus_samples(
     segments_R: NDArray[Any] | None = None,
     clusters_R: NDArray[np.int64] | None = None,
 ) -> CorpusSamples:
-    """Samples of a corpus metric.
+    """Builds samples of a corpus metric.
 
     Args:
-        statistic: The metric, with what the arms predicted for the rows.
+        statistic: The metric, with the arms' predictions.
         arms: Names of the arms.
         row_ids: Ids of the rows, ascending.
-        segments_R: The segment of each row.
-        clusters_R: Number of the row's cluster.
+        segments_R: The segment of each row, or None.
+        clusters_R: The number of each row's cluster, or None.
     """
     scores_RA = statistic.pseudo_values() if len(row_ids) else np.empty((0, len(arms)))
     undefined = [arm for arm, scores_R in zip(arms, scores_RA.T, strict=True) if not np.isfinite(scores_R).all()]
-    named = ", ".join(f"'{arm}'" for arm in undefined[:3]) + ", …" * (len(undefined) > 3)
+    names = ", ".join(f"'{arm}'" for arm in undefined[:3]) + ", …" * (len(undefined) > 3)
     return CorpusSamples(
         arms=tuple(arms),
         kept_RA=np.full(scores_RA.shape, np.nan) if undefined else scores_RA,
@@ -96,7 +96,7 @@ def corpus_samples(
         segments_R=segments_R,
         clusters_R=clusters_R,
         corpus="bounded" if statistic.bounded else "unbounded",
-        undefined=f"the metric of {named} is undefined on these rows, or without one of them: too few rows of a class"
+        undefined=f"the metric of {names} is undefined on these rows, or without one of them: too few rows of a class"
         if undefined
         else None,
         statistic=statistic,

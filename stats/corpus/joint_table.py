@@ -1,11 +1,11 @@
-"""The joint table of labels and all arms' predictions: precision, recall, F1 and their kin, bootstrapped.
+"""The joint table of labels and all arms' predictions, which gives precision, recall, F1 and similar metrics.
 
-Axes: R rows, A arms, K classes, C distinct rows of the table, S sums of one arm (3 K + 1: hits, predictions and
-labels of every class, and rows), B replicates.
+Axes: R rows, A arms, K classes, C distinct combinations of label and predictions, S sums of one arm (3 K + 1: hits,
+predictions and labels of each class, and rows), B replicates.
 
-Everything that is computed from predicted classes is a function of how many rows have each combination of label and
-predictions. Resampling rows with replacement makes those counts multinomial, so 10,000 replicates of five arms on a
-million rows take as long as on a hundred.
+Every metric of predicted classes is a function of how many rows have each combination of label and predictions. If
+rows are resampled with replacement, these counts are multinomial, so 10,000 replicates of five arms on a million rows
+take as long as on a hundred.
 """
 
 from collections.abc import Callable, Sequence
@@ -20,7 +20,7 @@ from assay.stats.errors import SamplesError
 from assay.stats.moments.moments import Floats
 
 ClassMetric = Callable[[Floats], Floats]
-"""From sums (... x S) to the metric (...); NaN where it is undefined."""
+"""Maps sums (... x S) to the metric (...); NaN where it is undefined."""
 
 _BLOCK_NUM_COUNTS = 4_000_000
 
@@ -33,7 +33,7 @@ class JointTable:
         arms: Names of the arms.
         classes: The classes, the axis K.
         cells_CX: Distinct combinations of class numbers in ascending order: the label, then each arm's prediction.
-        counts_C: Rows with each.
+        counts_C: Number of rows with each combination.
     """
 
     arms: tuple[str, ...]
@@ -43,7 +43,7 @@ class JointTable:
 
     def __add__(self, other: "JointTable") -> "JointTable":
         if (self.arms, self.classes) != (other.arms, other.classes):
-            raise ValueError(f"tables of other arms or classes: {self.arms} and {other.arms}")
+            raise ValueError(f"cannot add tables of different arms or classes: {self.arms} and {other.arms}")
         cells_CX, place = np.unique(np.concatenate([self.cells_CX, other.cells_CX]), axis=0, return_inverse=True)
         counts_C = np.zeros(len(cells_CX), dtype=np.int64)
         np.add.at(counts_C, place.reshape(-1), np.concatenate([self.counts_C, other.counts_C]))
@@ -51,28 +51,28 @@ class JointTable:
 
     @property
     def num_rows(self) -> int:
-        """Rows that were counted."""
+        """The number of rows in the table."""
         return int(self.counts_C.sum())
 
     def sums_CAS(self) -> Floats:
-        """What one row of each combination adds to each arm's sums."""
+        """The contribution of one row of each combination to each arm's sums."""
         one_hot = np.eye(len(self.classes))
         return sums_of(one_hot[self.cells_CX[:, 0]][:, None], one_hot[self.cells_CX[:, 1:]])
 
     def estimates(self, metric: ClassMetric) -> Floats:
-        """The metric of every arm."""
+        """The metric of each arm."""
         with np.errstate(all="ignore"):
             return metric(np.einsum("c,cas->as", self.counts_C.astype(np.float64), self.sums_CAS()))
 
     def bootstrap(self, metric: ClassMetric, *, num_replicates: int = 10_000, seed: int = 0) -> Replicates:
         """Paired bootstrap of all arms together: multinomial counts of the table's cells.
 
-        The draws are a function of the table and the seed (counter-based Philox), whoever computes them.
+        The draws depend only on the table and the seed (counter-based Philox generator).
 
         Args:
-            metric: The metric of sums.
-            num_replicates: Replicates.
-            seed: Another seed, another set of replicates.
+            metric: The metric as a function of sums.
+            num_replicates: Number of replicates.
+            seed: Seed of the replicates.
         """
         sums_CAS = self.sums_CAS()
         flat_CS = sums_CAS.reshape(len(sums_CAS), -1)
@@ -82,7 +82,7 @@ class JointTable:
         generator = np.random.Generator(np.random.Philox(key=seed))
         for first in range(0, num_replicates, block):
             counts_BC = generator.multinomial(self.num_rows, share_C, size=min(block, num_replicates - first))
-            # whole numbers below 2**53: the product is exact in any order of addition
+            # integers below 2**53: the product is exact in any order of addition
             sums_BS[first : first + len(counts_BC)] = counts_BC.astype(np.float64) @ flat_CS
         with np.errstate(all="ignore"):
             replicates_BA = metric(sums_BS.reshape(num_replicates, *sums_CAS.shape[1:]))
@@ -92,29 +92,29 @@ class JointTable:
 def joint_table(
     labels_R: ArrayLike, predictions_RA: ArrayLike, *, arms: Sequence[str], classes: Sequence[Any]
 ) -> JointTable:
-    """Counts rows.
+    """Counts rows by combination of label and predictions.
 
     Args:
-        labels_R: The true class of each row.
-        predictions_RA: Each arm's class of each row.
+        labels_R: The label of each row.
+        predictions_RA: Each arm's predicted class of each row.
         arms: Names of the arms.
-        classes: All classes there can be, in the order that metrics number them: for two, the positive one last.
+        classes: All possible classes, in the order in which metrics number them; of two classes, the positive one last.
 
     Raises:
-        SamplesError: There is no row, or a label or prediction is none of the classes.
+        SamplesError: There are no rows, or a label or prediction is not one of the classes.
     """
     all_RX = np.column_stack([np.asarray(labels_R), np.asarray(predictions_RA)])
     if not len(all_RX):
         raise SamplesError("there are no rows to count", field="row")
-    known = np.asarray(classes)
-    order = np.argsort(known)
-    place_RX = np.searchsorted(known[order], all_RX).clip(max=len(known) - 1)
+    classes_K = np.asarray(classes)
+    order = np.argsort(classes_K)
+    place_RX = np.searchsorted(classes_K[order], all_RX).clip(max=len(classes_K) - 1)
     codes_RX = order[place_RX].astype(np.int32)
-    unknown_RX = known[codes_RX] != all_RX
+    unknown_RX = classes_K[codes_RX] != all_RX
     if unknown_RX.any():
         row, column = np.argwhere(unknown_RX)[0]
         raise SamplesError(
-            "a label or prediction is none of the classes",
+            "a label or prediction is not one of the classes",
             place=f"row {row} (counted from 0), {'label' if column == 0 else arms[column - 1]}",
             value=str(all_RX[row, column]),
             bound=", ".join(map(str, classes)),
@@ -124,47 +124,47 @@ def joint_table(
 
 
 def sums_of(label: Floats, predicted: Floats) -> Floats:
-    """What rows add to the sums S.
+    """The contributions of rows to the sums S.
 
     Args:
-        label: 1 at the row's class, else 0; ... x K, or such that it spreads to the shape of `predicted`.
-        predicted: 1 at the predicted class, else 0; ... x K.
+        label: One-hot label, ... x K; broadcast to the shape of `predicted`.
+        predicted: One-hot predicted class, ... x K.
     """
     label = np.broadcast_to(label, predicted.shape)
     return np.concatenate([predicted * label, predicted, label, np.ones((*predicted.shape[:-1], 1))], axis=-1)
 
 
 def precision(sums: Floats) -> Floats:
-    """Of the rows predicted as the last class, the share that is; undefined without any."""
+    """The share of rows predicted as the last class that belong to it; undefined if no row is predicted so."""
     hits, predicted, _, _ = _parts(sums)
     return hits[..., -1] / predicted[..., -1]
 
 
 def recall(sums: Floats) -> Floats:
-    """Of the rows of the last class, the share that is predicted so; undefined without any."""
+    """The share of rows of the last class that are predicted so; undefined if there are none."""
     hits, _, actual, _ = _parts(sums)
     return hits[..., -1] / actual[..., -1]
 
 
 def f1(sums: Floats) -> Floats:
-    """`2 tp / (2 tp + fp + fn)` of the last class; undefined where there is neither a row nor a prediction of it."""
+    """`2 tp / (2 tp + fp + fn)` of the last class; undefined if it has neither a row nor a prediction."""
     hits, predicted, actual, _ = _parts(sums)
     return 2 * hits[..., -1] / (predicted[..., -1] + actual[..., -1])
 
 
 def balanced_accuracy(sums: Floats) -> Floats:
-    """Mean recall of the classes that have a row, as in scikit-learn."""
+    """Mean recall over the classes that have a row, as in scikit-learn."""
     hits, _, actual, _ = _parts(sums)
-    there = actual > 0
-    return np.where(there, hits / np.where(there, actual, 1.0), 0.0).sum(axis=-1) / there.sum(axis=-1)
+    present = actual > 0
+    return np.where(present, hits / np.where(present, actual, 1.0), 0.0).sum(axis=-1) / present.sum(axis=-1)
 
 
 def macro_f1(sums: Floats) -> Floats:
-    """Mean F1 of the classes that have a row or a prediction, as in scikit-learn."""
+    """Mean F1 over the classes that have a row or a prediction, as in scikit-learn."""
     hits, predicted, actual, _ = _parts(sums)
     either = predicted + actual
-    there = either > 0
-    return np.where(there, 2 * hits / np.where(there, either, 1.0), 0.0).sum(axis=-1) / there.sum(axis=-1)
+    present = either > 0
+    return np.where(present, 2 * hits / np.where(present, either, 1.0), 0.0).sum(axis=-1) / present.sum(axis=-1)
 
 
 def matthews(sums: Floats) -> Floats:

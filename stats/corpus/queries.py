@@ -1,4 +1,4 @@
-"""Metrics of rankings, query by query: their mean, every query weighing the same.
+"""Ranking metrics per query: their mean, with equal weight for every query.
 
 Axes: R rows, A arms, Q queries.
 """
@@ -17,26 +17,26 @@ from assay.stats.samples.samples import renumbered
 
 @dataclass(frozen=True, eq=False)
 class QueryScores:
-    """Scores of queries, each of which is a cluster of rows: their mean, every query weighing the same.
+    """Scores of queries, each a cluster of rows; their mean has equal weight for every query.
 
     Attributes:
-        scores_RA: The score of the row's query, the same for each row of it.
-        query_R: The number of the row's query.
+        scores_RA: The score of each row's query, the same for all rows of a query.
+        query_R: The number of each row's query.
+        bounded: The metric lies between 0 and 1.
     """
 
     scores_RA: Floats
     query_R: NDArray[np.int64]
     bounded: bool = True
 
-    def taken(self, rows_R: NDArray[Any]) -> "QueryScores":
-        """Only some rows; a query that has one of them keeps its whole score."""
+    def subset(self, rows_R: NDArray[Any]) -> "QueryScores":
+        """The statistic of some rows only; a query with at least one of them keeps its score."""
         return QueryScores(self.scores_RA[rows_R], renumbered(self.query_R[rows_R]))
 
     def pseudo_values(self) -> Floats:
-        """Each query's deviation from the mean, shared out among its rows: `m + (R / (Q R_q)) (s_q - m)`.
+        """Each query's deviation from the mean, divided among its rows: `m + (R / (Q R_q)) (s_q - m)`.
 
-        Added up within queries, as clusters are, these have the mean over queries as mean, and the covariance over
-        queries as covariance, to the last factor.
+        Summed within queries, as clusters are, these have exactly the mean and the covariance over queries.
         """
         num_rows = len(self.query_R)
         num_rows_Q = np.bincount(self.query_R)
@@ -45,5 +45,5 @@ class QueryScores:
         return mean_A + num_rows * share_R[:, None] * (self.scores_RA - mean_A)
 
     def replicates(self, clusters_R: NDArray[np.int64] | None, keys_R: Keys) -> Replicates | None:  # noqa: ARG002
-        """None: it is a mean of independent scores."""
+        """None: the metric is a mean of independent scores, which needs no second method."""
         return None

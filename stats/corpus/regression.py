@@ -1,4 +1,4 @@
-"""Metrics of predicted values: the root mean square error and R2.
+"""Regression metrics: the root mean square error and R2.
 
 Axes: R rows, A arms.
 """
@@ -20,21 +20,22 @@ from assay.stats.moments.moments import Floats
 
 @dataclass(frozen=True, eq=False)
 class SquaredErrors:
-    """Errors of predicted values, for their root mean square.
+    """Errors of predicted values, for the root mean square error.
 
     Attributes:
-        errors_RA: Predicted minus true value.
+        errors_RA: Predicted value minus label.
+        bounded: False: the metric does not lie between 0 and 1.
     """
 
     errors_RA: Floats
     bounded: bool = False
 
-    def taken(self, rows_R: NDArray[Any]) -> "SquaredErrors":
-        """Only some rows."""
+    def subset(self, rows_R: NDArray[Any]) -> "SquaredErrors":
+        """The statistic of some rows only."""
         return SquaredErrors(self.errors_RA[rows_R])
 
     def pseudo_values(self) -> Floats:
-        """From the sum of squares without each row."""
+        """Jackknife pseudo-values, from the sum of squares without each row."""
         num_rows = len(self.errors_RA)
         square_RA = self.errors_RA**2
         total_A = square_RA.sum(axis=0)
@@ -43,7 +44,7 @@ class SquaredErrors:
         return jackknife.pseudo_values(np.sqrt(total_A / num_rows), without_RA, np.ones((num_rows, 1), dtype=np.int64))
 
     def replicates(self, clusters_R: NDArray[np.int64] | None, keys_R: Keys) -> Replicates | None:  # noqa: ARG002
-        """Weighs the rows' squares."""
+        """Bootstraps the rows' squared errors."""
         if self.errors_RA.size * 2 > MOST_COUNTS:
             return None
         sums_RAS = np.stack([self.errors_RA**2, np.ones_like(self.errors_RA)], axis=2)
@@ -53,23 +54,24 @@ class SquaredErrors:
 
 @dataclass(frozen=True, eq=False)
 class ExplainedVariance:
-    """Errors of predicted values and the labels, for the share of the labels' variance that is explained: R2.
+    """Errors of predicted values and labels, for the explained share of the labels' variance (R2).
 
     Attributes:
-        errors_RA: Predicted minus true value.
-        labels_R: The true value.
+        errors_RA: Predicted value minus label.
+        labels_R: The label.
+        bounded: False: R2 can be negative.
     """
 
     errors_RA: Floats
     labels_R: Floats
     bounded: bool = False
 
-    def taken(self, rows_R: NDArray[Any]) -> "ExplainedVariance":
-        """Only some rows."""
+    def subset(self, rows_R: NDArray[Any]) -> "ExplainedVariance":
+        """The statistic of some rows only."""
         return ExplainedVariance(self.errors_RA[rows_R], self.labels_R[rows_R])
 
     def pseudo_values(self) -> Floats:
-        """From both sums of squares without each row; NaN where the labels, all or all but one, are equal."""
+        """Jackknife pseudo-values, from both sums of squares; NaN if all labels, or all but one, are equal."""
         num_rows = len(self.labels_R)
         if len(np.unique(self.labels_R)) < 2 or np.unique(self.labels_R, return_counts=True)[1].max() >= num_rows - 1:
             return np.full(self.errors_RA.shape, np.nan)
@@ -77,13 +79,13 @@ class ExplainedVariance:
         total_A = square_RA.sum(axis=0)
         deviation_R = self.labels_R - self.labels_R.mean()
         spread = (deviation_R**2).sum()
-        # the mean without a row is another one: Welford's update, backwards
+        # removing a row changes the mean: Welford's update in reverse
         without_R = spread - deviation_R**2 * num_rows / (num_rows - 1)
         without_RA = 1.0 - (total_A - square_RA) / without_R[:, None]
         return jackknife.pseudo_values(1.0 - total_A / spread, without_RA, np.ones((num_rows, 1), dtype=np.int64))
 
     def replicates(self, clusters_R: NDArray[np.int64] | None, keys_R: Keys) -> Replicates | None:  # noqa: ARG002
-        """Weighs the rows' squares and their labels' deviations from the mean of all."""
+        """Bootstraps the rows' squared errors and their labels' deviations from the overall mean."""
         if self.errors_RA.size * 4 > MOST_COUNTS:
             return None
         deviation_RA = np.broadcast_to((self.labels_R - self.labels_R.mean())[:, None], self.errors_RA.shape)

@@ -1,1 +1,1 @@
-"""One design's analysis from samples to a family of comparisons: paired, unpaired, margins, segments."""
+"""From samples to results by design (paired, unpaired): omnibus test, family of comparisons, margins, segments."""

@@ -1,7 +1,7 @@
-"""Margins on the primary metric: whether an arm is not worse than the control, or equivalent to it.
+"""Margins on the primary metric: non-inferiority and equivalence of an arm to the control.
 
-Non-inferiority is read off the arm's interval in the family, so that it holds for all arms together. Equivalence is
-TOST (Schuirmann 1987, J. Pharmacokinet. Biopharm. 15:657), for the arm alone.
+Non-inferiority is decided by the arm's interval within the family, so it holds for all arms simultaneously.
+Equivalence is decided by TOST (Schuirmann 1987, J. Pharmacokinet. Biopharm. 15:657) per arm, without adjustment.
 """
 
 from scipy import stats
@@ -15,14 +15,14 @@ from assay.stats.results.comparison import Comparison, Margin
 
 
 def margin_of(comparison: Comparison, arms: ArmMeans, plan: Plan, *, is_binary: bool, num_comparisons: int) -> Margin:
-    """An arm against the control, held against the arm's margin in the plan.
+    """Checks an arm's comparison with the control against the arm's margin in the plan.
 
     Args:
-        comparison: The arm against the control, within its family.
-        arms: What was measured.
+        comparison: The comparison with the control, within its family.
+        arms: Means of the arms.
         plan: The plan: margins, direction, alpha.
-        is_binary: Whether rows score 0 or 1.
-        num_comparisons: Comparisons in the family.
+        is_binary: Whether scores are 0 or 1.
+        num_comparisons: Number of comparisons in the family.
     """
     margin = plan.margins[comparison.arm]
     if is_binary and comparison.degenerate == "identical":
@@ -48,7 +48,7 @@ def margin_of(comparison: Comparison, arms: ArmMeans, plan: Plan, *, is_binary: 
 def _one_sided(
     comparison: Comparison, arms: ArmMeans, plan: Plan, *, margin: float, is_binary: bool
 ) -> tuple[float | None, float | None]:
-    """P-values against "worse by the margin or more" and against "better by the margin or more"."""
+    """P-values of the hypotheses "worse by the margin or more" and "better by the margin or more"."""
     sign = 1 if plan.direction == "higher" else -1
     moments = arms.moments
     if is_binary and arms.num_clusters is None and moments is not None and moments.discordant_AA is not None:
@@ -64,7 +64,7 @@ def _one_sided(
         return None, None
     df = arms.df if comparison.df is None else comparison.df
     gain = sign * comparison.estimate
-    if margin == 0:  # nothing is smaller than no difference: there is only "not worse"
+    if margin == 0:  # no difference is smaller than 0, so only non-inferiority can be tested
         return float(stats.t.sf(gain / comparison.std_error, df)), None
     tests = tost.tost_paired(gain, comparison.std_error, df, margin=margin)
     return tests.p_above, tests.p_below

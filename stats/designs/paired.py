@@ -1,4 +1,4 @@
-"""The paired design: arms on the same rows, their omnibus test and their family of comparisons, as the plan says.
+"""The paired design (all arms score the same rows): arm means, omnibus test and comparisons, as the plan says.
 
 Axes: R rows, A arms.
 """
@@ -23,10 +23,10 @@ from assay.stats.samples.samples import Samples
 
 
 def measured_arms(samples: Samples, *, control: int) -> ArmMeans:
-    """Means and their covariance from complete scores; cluster-robust (CR1) where rows come in clusters.
+    """Means and their covariance from complete scores; cluster-robust (CR1) if rows have clusters.
 
     Args:
-        samples: At least two rows, no score missing.
+        samples: At least two rows, no missing scores.
         control: Index of the control.
 
     Raises:
@@ -60,9 +60,9 @@ _OMNIBUS_BY_SCALE = {"binary": "cochran_q", "ordinal": "friedman"}
 
 
 def omnibus_test(arms: ArmMeans, scores_RA: Scores, plan: Plan, *, is_binary: bool) -> OmnibusTest:
-    """The plan's omnibus test; `auto` is Cochran's Q for 0 or 1, Friedman for grades, else RM-ANOVA.
+    """The plan's omnibus test; `auto` is Cochran's Q for 0/1 scores, Friedman for ordinal scores, else RM-ANOVA.
 
-    With clusters it is the Wald test on cluster totals, whatever the scale.
+    With clusters it is the Wald test on cluster totals, on any scale.
 
     Raises:
         SamplesError: The plan names a test that does not fit the scores.
@@ -95,7 +95,7 @@ def omnibus_test(arms: ArmMeans, scores_RA: Scores, plan: Plan, *, is_binary: bo
             return repeated_measures.cochran_q(scores_RA)
         case _:
             raise SamplesError(
-                "this test is for arms with rows of their own; on shared rows it throws the power away",
+                "this test is for unpaired arms; on paired rows it wastes power",
                 field="omnibus",
                 value=test,
                 bound="auto, rm_anova, hotelling, friedman, cochran_q",
@@ -106,13 +106,13 @@ def cluster_omnibus_test(arms: ArmMeans, plan: Plan) -> OmnibusTest:
     """The Wald test on cluster totals, in either design.
 
     Raises:
-        SamplesError: The plan names a test of independent rows.
+        SamplesError: The plan names a test that assumes independent rows.
     """
     assert arms.num_clusters is not None
     assert arms.rows_vary_AA is not None
     if plan.omnibus != "auto":
         raise SamplesError(
-            "this test takes rows to be independent, but the plan names clusters",
+            "this test assumes independent rows, but the plan names a cluster column",
             field="omnibus",
             value=plan.omnibus,
             bound="auto (a Wald test on cluster totals)",
@@ -128,17 +128,19 @@ def cluster_omnibus_test(arms: ArmMeans, plan: Plan) -> OmnibusTest:
 
 
 def family(arms: ArmMeans, plan: Plan, pairs: tuple[Pair, ...], *, is_binary: bool) -> Family:
-    """The plan's comparisons; `auto` is max-T, or McNemar's mid-p with Holm where discordant rows are few.
+    """The plan's comparisons.
+
+    `auto` is max-T; for 0/1 scores of a single pair, or if a pair has few discordant rows, McNemar's mid-p with Holm.
 
     Raises:
         SamplesError: The plan names a method that does not fit the scores.
     """
     moments = arms.moments
     assert moments is not None
-    may_count = is_binary and arms.num_clusters is None
+    can_use_mcnemar = is_binary and arms.num_clusters is None
     match plan.posthoc:
         case "mcnemar_holm":
-            if not may_count:
+            if not can_use_mcnemar:
                 raise SamplesError(
                     "McNemar's test needs independent rows with scores of 0 or 1",
                     field="posthoc",
@@ -148,22 +150,22 @@ def family(arms: ArmMeans, plan: Plan, pairs: tuple[Pair, ...], *, is_binary: bo
             return paired_tests.mcnemar_holm(moments, pairs=pairs, alpha=plan.alpha)
         case "t_holm":
             return paired_tests.t_holm(arms, pairs=pairs, alpha=plan.alpha)
-        case "auto" if may_count and (len(pairs) == 1 or paired_tests.needs_counting(moments, pairs)):
+        case "auto" if can_use_mcnemar and (len(pairs) == 1 or paired_tests.needs_counting(moments, pairs)):
             return paired_tests.mcnemar_holm(moments, pairs=pairs, alpha=plan.alpha)
         case "auto" | "max_t":
             lone = "paired_t" if arms.num_clusters is None else "paired_t_cr1"
             return paired_tests.max_t(arms, pairs=pairs, alpha=plan.alpha, lone_method=lone)
         case _:
             raise SamplesError(
-                "this method is for arms with rows of their own",
+                "this method is for unpaired arms",
                 field="posthoc",
                 value=plan.posthoc,
                 bound="auto, max_t, mcnemar_holm, t_holm",
             )
 
 
-def alone(arms: ArmMeans, pair: Pair, *, alpha: float, is_binary: bool) -> Comparison:
-    """One comparison with an interval of its own: McNemar and Tango for rows of 0 or 1, else the paired t."""
+def single_comparison(arms: ArmMeans, pair: Pair, *, alpha: float, is_binary: bool) -> Comparison:
+    """One comparison outside a family: McNemar with Tango's interval for independent 0/1 rows, else the paired t."""
     if is_binary and arms.num_clusters is None and arms.moments is not None:
         return paired_tests.mcnemar_holm(arms.moments, pairs=[pair], alpha=alpha).comparisons[0]
     lone = "paired_t" if arms.num_clusters is None else "paired_t_cr1"
@@ -171,7 +173,7 @@ def alone(arms: ArmMeans, pair: Pair, *, alpha: float, is_binary: bool) -> Compa
 
 
 def with_score_interval(comparison: Comparison, arms: ArmMeans, pair: Pair, *, alpha: float) -> Comparison:
-    """The comparison of 0/1 arms with Tango's interval, which is no point where no row is discordant."""
+    """The comparison of 0/1 arms with Tango's interval, which is not a point even if no row is discordant."""
     if arms.moments is None or arms.num_clusters is not None or arms.moments.discordant_AA is None:
         return comparison
     discordant_AA = arms.moments.discordant_AA
@@ -181,7 +183,7 @@ def with_score_interval(comparison: Comparison, arms: ArmMeans, pair: Pair, *, a
 
 
 def gains(comparison: Comparison, direction: str) -> tuple[float, float] | None:
-    """The interval as gains: its less and its more favourable end; None without an interval."""
+    """The interval as gains: its less favourable and its more favourable end; None without an interval."""
     if comparison.ci_low is None or comparison.ci_high is None:
         return None
     low, high = comparison.ci_low, comparison.ci_high

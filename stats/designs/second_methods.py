@@ -1,4 +1,4 @@
-"""Second methods beside the one that decides, where its assumptions are thin."""
+"""Second methods that check the deciding one where its assumptions are doubtful."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -19,11 +19,11 @@ from assay.stats.results.comparison import Comparison, SecondMethod, SecondMetho
 from assay.stats.samples.samples import Samples
 
 FEW_ROWS = 30
-"""Below this many rows, means may be far from normal."""
+"""With fewer rows, means may be far from normal."""
 HEAVY_SHARE = 0.1
-"""From this share of the sum of squares in a single row, the mean hangs on that row."""
+"""If a single row has more than this share of the sum of squares, the mean depends on that row."""
 MOST_ROWS_FLIPPED = 5_000
-"""Above this many rows, sign flips cost more than they tell."""
+"""With more rows, sign flips are not worth their cost."""
 _NUM_FLIPS = 4_999
 
 
@@ -36,35 +36,37 @@ def second_methods_of(
     pairs: Sequence[Pair],
     is_binary: bool,
 ) -> tuple[SecondMethod, ...]:
-    """The second methods that the scores ask for.
+    """The second methods that the scores call for.
 
     Args:
         family: The comparisons that decide.
-        arms: What was measured, on the same rows.
+        arms: Means of the arms, on the same rows.
         samples: The complete scores.
         plan: The plan.
         pairs: The family's pairs, in the order of `family`.
-        is_binary: Whether rows score 0 or 1.
+        is_binary: Whether scores are 0 or 1.
     """
     if isinstance(samples, CorpusSamples):
-        again = _bootstrap(samples, plan)
-        return () if again is None else (_check(again, family, plan, reason="one number of all rows together"),)
-    found: list[SecondMethod] = []
+        bootstrapped = _bootstrap(samples, plan)
+        if bootstrapped is None:
+            return ()
+        return (_check(bootstrapped, family, plan, reason="the metric is one number for all rows together"),)
+    methods: list[SecondMethod] = []
     independent = arms.num_clusters is None
     if is_binary and independent and family[0].method in ("max_t", "t_holm", "paired_t") and arms.moments is not None:
         exact = paired_tests.mcnemar_holm(arms.moments, pairs=pairs, alpha=plan.alpha).comparisons
-        found.append(_check(exact, family, plan, reason="scores are 0 or 1"))
+        methods.append(_check(exact, family, plan, reason="scores are 0 or 1"))
     if plan.scale == "ordinal" and independent:
         ranks = _wilcoxon(arms, samples.scores_RA, pairs)
-        found.append(_check(ranks, family, plan, reason="grades have no fixed distance"))
-    reason = None if is_binary and independent else _thin(arms, samples, pairs)
+        methods.append(_check(ranks, family, plan, reason="distances between ordinal scores are arbitrary"))
+    reason = None if is_binary and independent else _doubt(arms, samples, pairs)
     if reason is not None and samples.num_rows <= MOST_ROWS_FLIPPED:
-        found.append(_check(_sign_flips(samples, plan), family, plan, reason=reason))
-    return tuple(found)
+        methods.append(_check(_sign_flips(samples, plan), family, plan, reason=reason))
+    return tuple(methods)
 
 
 def heaviest_share(samples: Samples, pair: Pair) -> float:
-    """The largest share of one row in the sum of squared deviations of a pair's differences; 0 without any."""
+    """The largest share of one row in the sum of squared deviations of a pair's differences; 0 if they do not vary."""
     difference_R = samples.scores_R(pair[0]) - samples.scores_R(pair[1])
     difference_R = difference_R - difference_R.mean()
     square_R = difference_R**2
@@ -72,8 +74,8 @@ def heaviest_share(samples: Samples, pair: Pair) -> float:
     return float(square_R.max()) / total if total > 0 else 0.0
 
 
-def _thin(arms: ArmMeans, samples: Samples, pairs: Sequence[Pair]) -> str | None:
-    """Why a t distribution may not hold, or None."""
+def _doubt(arms: ArmMeans, samples: Samples, pairs: Sequence[Pair]) -> str | None:
+    """Why the t distribution may not hold, or None."""
     if arms.num_clusters is not None:
         few = arms.num_clusters < FEW_CLUSTERS
         return f"{arms.num_clusters} clusters, fewer than {FEW_CLUSTERS}" if few else None
@@ -109,16 +111,19 @@ def _bootstrap(samples: CorpusSamples, plan: Plan) -> Sequence[Comparison] | Non
 
 def _check(second: Sequence[Comparison], family: Sequence[Comparison], plan: Plan, *, reason: str) -> SecondMethod:
     agrees = all(
-        (mine.p_adjusted <= plan.alpha) == (theirs.p_adjusted <= plan.alpha)
-        for mine, theirs in zip(family, second, strict=True)
-        if mine.p_adjusted is not None and theirs.p_adjusted is not None
+        (deciding.p_adjusted <= plan.alpha) == (checking.p_adjusted <= plan.alpha)
+        for deciding, checking in zip(family, second, strict=True)
+        if deciding.p_adjusted is not None and checking.p_adjusted is not None
     )
-    pairs = tuple(SecondMethodPair(found.arm, found.reference, found.p_value, found.p_adjusted) for found in second)
+    pairs = tuple(
+        SecondMethodPair(comparison.arm, comparison.reference, comparison.p_value, comparison.p_adjusted)
+        for comparison in second
+    )
     return SecondMethod(second[0].method, reason, pairs, agrees)
 
 
 def _wilcoxon(arms: ArmMeans, scores_RA: Floats, pairs: Sequence[Pair]) -> list[Comparison]:
-    """Wilcoxon's signed ranks with Pratt's zeros, Holm over the family."""
+    """Wilcoxon's signed-rank test with Pratt's treatment of zeros, Holm over the family."""
     p_values = []
     for arm, reference in pairs:
         difference_R = scores_RA[:, arm] - scores_RA[:, reference]
@@ -136,7 +141,7 @@ def _as_comparisons(
     p_adjusted: Sequence[float | None],
     method: str,
 ) -> list[Comparison]:
-    """Comparisons that are only p-values."""
+    """Comparisons that consist of p-values only."""
     return [
         replace(
             degenerate.untestable(arms.arms[arm], arms.arms[reference], method=method, reason=""),

@@ -1,4 +1,4 @@
-"""Segments: whether differences between arms depend on the segment, then each segment by itself. Exploratory always.
+"""Segments: whether differences between arms depend on the segment, and each segment by itself; always exploratory.
 
 Axes: R rows, A arms, D arms without the control, S segments.
 """
@@ -20,9 +20,9 @@ from assay.stats.results.comparison import Comparison, OmnibusTest, Segment
 from assay.stats.samples.samples import Samples
 
 MIN_ROWS = 30
-"""A segment with fewer rows (of its smallest arm) is shown without comparisons."""
+"""A segment with fewer rows (in its smallest arm) is shown without comparisons."""
 MAX_SEGMENTS = 1000
-"""A column with more distinct values is not a segment but an id."""
+"""A column with more distinct values is an id rather than a segment."""
 
 Compare = Callable[[ArmMeans, Samples, Pair], Comparison]
 
@@ -43,14 +43,17 @@ def segments_of(
     measure: Callable[[Samples], ArmMeans],
     compare: Compare,
 ) -> BySegment:
-    """Compares arms segment by segment, p-values by Benjamini-Hochberg over all of them.
+    """Compares arms within each segment, with Benjamini-Hochberg p-values over all segments and pairs.
 
     Args:
         samples: Complete scores with `segments_R`.
-        names: All segments, also those that the rule for missing scores has emptied.
+        names: All segments, including those left without rows by the rule for missing scores.
         pairs: The plan's family.
-        measure: Means of the arms within some rows.
-        compare: One comparison with an interval of its own.
+        measure: Computes the arms' means on a subset of rows.
+        compare: Makes one comparison with its own interval.
+
+    Raises:
+        SamplesError: There are more than `MAX_SEGMENTS` segments.
     """
     assert samples.segments_R is not None
     if len(names) > MAX_SEGMENTS:
@@ -61,22 +64,24 @@ def segments_of(
             bound=f"at most {MAX_SEGMENTS} segments",
             remedy="name a column that groups rows",
         )
-    found: list[Segment] = []
+    segments: list[Segment] = []
     usable: list[ArmMeans] = []
     own_RA = samples.kept_RA.copy()
     for name in names:
-        inside = samples.taken(samples.segments_R == name)
-        own_RA[samples.segments_R == name] = inside.kept_RA  # of a corpus metric: the segment's own pseudo-values
+        inside = samples.subset(samples.segments_R == name)
+        own_RA[samples.segments_R == name] = inside.kept_RA  # for a corpus metric: the segment's own pseudo-values
         num_rows, reason = _size(inside)
         if reason is not None:
-            found.append(Segment(name, num_rows, (), reason))
+            segments.append(Segment(name, num_rows, (), reason))
             continue
         arms = measure(inside)
         usable.append(arms)
-        found.append(Segment(name, num_rows, tuple(compare(arms, inside, pair) for pair in pairs)))
+        segments.append(Segment(name, num_rows, tuple(compare(arms, inside, pair) for pair in pairs)))
     samples = replace(samples, kept_RA=own_RA)
-    interaction = _interaction(samples, usable, [s.segment for s in found if s.not_testable is None]) if pairs else None
-    return BySegment(interaction, _adjusted(found))
+    interaction = (
+        _interaction(samples, usable, [s.segment for s in segments if s.not_testable is None]) if pairs else None
+    )
+    return BySegment(interaction, _adjusted(segments))
 
 
 def _size(inside: Samples) -> tuple[int, str | None]:
@@ -93,8 +98,8 @@ def _size(inside: Samples) -> tuple[int, str | None]:
     return inside.num_rows, None
 
 
-def _adjusted(found: Sequence[Segment]) -> tuple[Segment, ...]:
-    p_values = [comparison.p_value for segment in found for comparison in segment.comparisons]
+def _adjusted(segments: Sequence[Segment]) -> tuple[Segment, ...]:
+    p_values = [comparison.p_value for segment in segments for comparison in segment.comparisons]
     adjusted = iter(multiplicity.adjust(p_values, method="bh"))
     return tuple(
         replace(
@@ -104,7 +109,7 @@ def _adjusted(found: Sequence[Segment]) -> tuple[Segment, ...]:
                 for comparison in segment.comparisons
             ),
         )
-        for segment in found
+        for segment in segments
     )
 
 
@@ -113,13 +118,13 @@ def _untestable(reason: str) -> OmnibusTest:
 
 
 def _interaction(samples: Samples, usable: Sequence[ArmMeans], names: Sequence[str]) -> OmnibusTest:
-    """Whether the vector of mean differences is the same in all segments.
+    """Tests whether the vector of mean differences is the same in all segments.
 
-    Segments have covariances of their own, so this is the Welch-James test (Johansen 1980, Biometrika 67:85), which
-    with one difference is Welch's. With clusters that cross segments it is a Wald test on cluster totals.
+    Each segment has its own covariance, so this is the Welch-James test (Johansen 1980, Biometrika 67:85), which for
+    one difference is Welch's test. With clusters, which may cross segments, it is a Wald test on cluster totals.
     """
     if len(usable) < 2:
-        return _untestable(f"{len(usable)} of the segments is large enough; an interaction needs two")
+        return _untestable(f"an interaction needs two segments that are large enough; there is {len(usable)}")
     others = [index for index in range(len(samples.arms)) if index != usable[0].control]
     covariance_SDD = np.stack([arms.relative_covariance_AA[np.ix_(others, others)] for arms in usable])
     variance_SD = np.diagonal(covariance_SDD, axis1=1, axis2=2)
@@ -129,7 +134,7 @@ def _interaction(samples: Samples, usable: Sequence[ArmMeans], names: Sequence[s
     if not len(varying):
         return _untestable("the arms do not differ in any segment")
     if any(_is_singular(covariance_DD) for covariance_DD in covariance_SDD):
-        return _untestable("in some segment arms do not vary against each other")
+        return _untestable("in some segment, differences between arms do not vary independently of each other")
     if samples.clusters_R is not None:
         return _cluster_wald(samples, usable[0].control, [others[index] for index in varying], names)
     return _welch_james(mean_SD, covariance_SDD, np.array([arms.df for arms in usable]))
@@ -143,7 +148,7 @@ def _is_singular(covariance_DD: Floats) -> bool:
 
 
 def _welch_james(mean_SD: Floats, covariance_SDD: Floats, df_S: Floats) -> OmnibusTest:
-    # In units of the largest standard error of each difference, so that no inverse leaves the range of float64.
+    # In units of the largest standard error of each difference, so that inverses stay within the range of float64.
     scale_D = np.sqrt(np.diagonal(covariance_SDD, axis1=1, axis2=2).max(axis=0))
     mean_SD, covariance_SDD = mean_SD / scale_D, covariance_SDD / np.outer(scale_D, scale_D)
     weight_SDD = np.linalg.inv(covariance_SDD)
@@ -168,13 +173,13 @@ def _welch_james(mean_SD: Floats, covariance_SDD: Floats, df_S: Floats) -> Omnib
 
 
 def _cluster_wald(samples: Samples, control: int, arms: Sequence[int], names: Sequence[str]) -> OmnibusTest:
-    """F = W (G - q) / (q (G - 1)) with W from the CR1 covariance of all segments' means together."""
+    """F-test with F = W (G - q) / (q (G - 1)) and W from the CR1 covariance of all segments' means together."""
     assert samples.segments_R is not None
     assert samples.clusters_R is not None
     num_clusters = int(samples.clusters_R.max()) + 1
     difference_RD = samples.scores_RA[:, arms] - samples.scores_RA[:, [control]]
     if np.isnan(difference_RD).any():
-        return _untestable("clusters of unpaired arms")
+        return _untestable("interactions with clusters are only available for paired arms")
     means: list[Floats] = []
     totals = []
     for name in names:

@@ -1,4 +1,4 @@
-"""The unpaired design: arms on rows of their own, their omnibus test and their family, as the plan says.
+"""The unpaired design (each arm scores its own rows): arm means, omnibus test and comparisons, as the plan says.
 
 Axes: R rows, A arms, G clusters.
 """
@@ -26,14 +26,14 @@ Groups = tuple[Floats, ...]
 
 
 def groups_of(samples: Samples) -> Groups:
-    """Every arm's scores in ascending order: rows carry no order that could show."""
+    """Each arm's scores in ascending order, so that results do not depend on the order of rows."""
     return tuple(np.sort(column[~np.isnan(column)]) for column in samples.scores_RA.T)
 
 
 def measured_arms(samples: Samples, *, control: int) -> ArmMeans:
-    """Means of the arms and their covariance; CR1 over the clusters of all arms together where rows have clusters.
+    """Means of the arms and their covariance; CR1 over the clusters of all arms together if rows have clusters.
 
-    `df` is that of the clusters; without them the smallest arm's, while comparisons have their own (Welch).
+    With clusters `df` is clusters - 1; without, it is that of the smallest arm, and comparisons use their own (Welch).
 
     Raises:
         SamplesError: There are too few clusters, or an arm has fewer than two scores.
@@ -42,8 +42,9 @@ def measured_arms(samples: Samples, *, control: int) -> ArmMeans:
     for arm, group in zip(samples.arms, groups, strict=True):
         if len(group) < 2:
             raise SamplesError(
-                f"arm '{arm}' has {len(group)} score",
+                f"arm '{arm}' has too few scores",
                 field="arm",
+                value=len(group),
                 bound="at least two scores in every arm",
                 remedy="score more rows, or leave the arm out",
             )
@@ -60,7 +61,7 @@ def measured_arms(samples: Samples, *, control: int) -> ArmMeans:
         df = num_clusters - 1
         totals_AG = _cluster_totals(samples, mean_A, num_clusters=num_clusters)
         variance_A = (totals_AG**2).sum(axis=1) * (num_clusters / df)
-        # Differences first: of arms that have all but the same totals, their covariances would leave only rounding.
+        # Differences first: if arms have nearly the same totals, their covariances would cancel to rounding error.
         away_AG = totals_AG - totals_AG[control]
         away_AG[np.abs(away_AG).max(axis=1) <= rounding] = 0.0
         rows_vary_AA = np.array([[_differ(one, other, rounding) for one in groups] for other in groups])
@@ -81,7 +82,9 @@ def measured_arms(samples: Samples, *, control: int) -> ArmMeans:
 
 
 def omnibus_test(samples: Samples, arms: ArmMeans, plan: Plan, *, is_binary: bool) -> OmnibusTest:
-    """The plan's omnibus test; `auto` is chi-square for 0 or 1, Kruskal-Wallis for grades, else Welch's ANOVA.
+    """The plan's omnibus test; `auto` is chi-square for 0/1, Kruskal-Wallis for ordinal scores, else Welch's ANOVA.
+
+    With clusters it is the Wald test on cluster totals, on any scale.
 
     Raises:
         SamplesError: The plan names a test that does not fit the scores.
@@ -109,7 +112,7 @@ def omnibus_test(samples: Samples, arms: ArmMeans, plan: Plan, *, is_binary: boo
             return independent_groups.chi_square(groups)
         case _:
             raise SamplesError(
-                "this test needs every arm on the same rows",
+                "this test needs paired arms: all on the same rows",
                 field="omnibus",
                 value=test,
                 bound="auto, welch, oneway, kruskal, chi_square",
@@ -121,8 +124,9 @@ def family(
 ) -> tuple[Comparison, ...]:
     """The plan's comparisons.
 
-    `auto` is Newcombe's interval with the score test and Holm for 0 or 1; for means Games-Howell (all pairs) or
-    Welch's t with Holm (against the control), which need no equal variances; with clusters max-T on CR1.
+    `auto` is, for 0/1 scores, the score test with Holm and Newcombe's intervals; for means, Games-Howell (all pairs of
+    three or more arms) or Welch's t with Holm, neither of which assumes equal variances; with clusters, max-T with the
+    CR1 covariance.
 
     Raises:
         SamplesError: The plan names a method that does not fit the scores or the family.
@@ -130,7 +134,7 @@ def family(
     if samples.clusters_R is not None:
         if plan.posthoc != "auto":
             raise SamplesError(
-                "this method takes rows to be independent, but the plan names clusters",
+                "this method assumes independent rows, but the plan names a cluster column",
                 field="posthoc",
                 value=plan.posthoc,
                 bound="auto (max-T with cluster-robust errors)",
@@ -144,7 +148,7 @@ def family(
         method = "games_howell" if plan.family == "tukey" and len(groups) > 2 else "t_holm"
     if method not in _POSTHOC:
         raise SamplesError(
-            "this method needs every arm on the same rows",
+            "this method needs paired arms: all on the same rows",
             field="posthoc",
             value=method,
             bound=", ".join(("auto", *_POSTHOC)),
@@ -160,8 +164,8 @@ _POSTHOC = {
 }
 
 
-def alone(samples: Samples, arms: ArmMeans, pair: Pair, *, alpha: float, is_binary: bool) -> Comparison:
-    """One comparison with an interval of its own: score test and Newcombe for rows of 0 or 1, else Welch's t."""
+def single_comparison(samples: Samples, arms: ArmMeans, pair: Pair, *, alpha: float, is_binary: bool) -> Comparison:
+    """One comparison outside a family: score test and Newcombe's interval for 0/1 scores, else Welch's t."""
     if samples.clusters_R is not None:
         return _by_cluster(arms, [pair], alpha=alpha)[0]
     groups = groups_of(samples)
@@ -179,9 +183,9 @@ def _by_cluster(arms: ArmMeans, pairs: Sequence[Pair], *, alpha: float) -> tuple
 def _proportions(groups: Groups, arms: ArmMeans, pairs: Sequence[Pair], *, alpha: float) -> tuple[Comparison, ...]:
     """The score test of two proportions (Pearson's chi-square without correction) with Holm, and Newcombe's intervals.
 
-    Intervals are at the Bonferroni level, so that they cover together.
+    Intervals are at the Bonferroni level, so they are simultaneous.
     """
-    found = []
+    comparisons = []
     for arm, reference in pairs:
         ones, ones_reference = int(groups[arm].sum()), int(groups[reference].sum())
         num_rows, num_rows_reference = len(groups[arm]), len(groups[reference])
@@ -198,7 +202,7 @@ def _proportions(groups: Groups, arms: ArmMeans, pairs: Sequence[Pair], *, alpha
         )
         p_value = 1.0 if z is None else float(2 * stats.norm.sf(abs(z)))
         variance = arms.mean_covariance_AA[arm, arm] + arms.mean_covariance_AA[reference, reference]
-        found.append(
+        comparisons.append(
             Comparison(
                 arm=arms.arms[arm],
                 reference=arms.arms[reference],
@@ -213,18 +217,18 @@ def _proportions(groups: Groups, arms: ArmMeans, pairs: Sequence[Pair], *, alpha
                 method="score_newcombe",
             )
         )
-    return holm(found, "score_newcombe" if len(pairs) == 1 else "score_newcombe_holm")
+    return holm(comparisons, "score_newcombe" if len(pairs) == 1 else "score_newcombe_holm")
 
 
 def _differ(one: Floats, other: Floats, rounding: float) -> bool:
-    """Whether two arms' ascending scores are other than one another moved."""
+    """Whether two arms' ascending scores differ by more than a constant shift."""
     if len(one) != len(other):
         return bool(np.ptp(one) > 0 or np.ptp(other) > 0)
     return bool(np.ptp(one - other) > rounding)
 
 
 def _cluster_totals(samples: Samples, mean_A: Floats, *, num_clusters: int) -> Floats:
-    """What each cluster adds to the deviation of each arm's mean: CR1 is G / (G - 1) times their sum of products."""
+    """Each cluster's share of each arm's deviation from its mean; CR1 is G / (G - 1) times their cross-products."""
     assert samples.clusters_R is not None
     totals_AG = np.empty((len(samples.arms), num_clusters))
     for index, mean in enumerate(mean_A):

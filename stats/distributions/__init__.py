@@ -1,1 +1,1 @@
-"""Distributions that tests read p-values and critical values from: max-T, Dunnett's, Tukey's, proportions."""
+"""Null distributions that give p-values and critical values: max-T, Dunnett's, Tukey's; tests of proportions."""

@@ -1,15 +1,15 @@
-"""Distribution of the largest |t| of several arms against one control that is shared (Dunnett's).
+"""Dunnett's distribution: the largest |t| of several arms against one shared control.
 
-Axes: V variants with different loadings, Z nodes of the shared normal, S nodes of the shared standard error.
+Axes: V distinct loadings, Z nodes of the shared normal, S nodes of the shared standard error.
 
-With `corr(t_i, t_j) = l_i l_j` the rectangle of the multivariate t is two integrals, whatever the number of variants
+With `corr(t_i, t_j) = l_i l_j` the rectangle of the multivariate t is a double integral for any number of variants
 (Dunnett 1955, JASA 50:1096; Dunnett & Sobel 1955, Biometrika 42:258):
 
     P(max |T| > c) = E_s E_z[ 1 - prod_i (1 - a_i) ],
     a_i = Phi(-(c s - l_i z) / sqrt(1 - l_i^2)) + Phi(-(c s + l_i z) / sqrt(1 - l_i^2))
 
 with z standard normal and s = sqrt(chi2_df / df). `scipy.stats.dunnett` integrates the same rectangle by quasi-Monte
-Carlo, which takes 39 s for 50 variants and answers a little differently for every seed.
+Carlo, which takes 39 s for 50 variants and gives slightly different results for every seed.
 """
 
 import math
@@ -24,10 +24,10 @@ from scipy import optimize, special, stats
 Floats = NDArray[np.float64]
 
 NORMAL_REACH = 9.0
-"""Beyond this a normal variable has probability 2e-19."""
+"""A standard normal variable exceeds this in absolute value with probability 2e-19."""
 _LARGE_DF = 20
 TINY_P = 1e-12
-"""Adjusted p-values below this are beyond the reach of the nodes; there a bound is as good as exact."""
+"""Unadjusted p-values below this are beyond the precision of the nodes; there the bound is as good as exact."""
 
 
 @dataclass(frozen=True)
@@ -35,7 +35,7 @@ class DunnettDistribution:
     """The null distribution of the largest |t| of variants against a shared control.
 
     Attributes:
-        loadings: `l_i` of every variant, in [0, 1): for group sizes `sqrt(n_i / (n_i + n_control))`.
+        loadings: `l_i` of each variant, in [0, 1); for group sizes, `sqrt(n_i / (n_i + n_control))`.
         df: Degrees of freedom of the shared standard error; inf for a normal limit.
     """
 
@@ -44,36 +44,38 @@ class DunnettDistribution:
 
     @classmethod
     def of_sizes(cls, num_rows: Sequence[int], *, num_rows_control: int, df: float) -> "DunnettDistribution":
-        """For variants with rows of their own, all with the same variance."""
+        """The distribution for unpaired arms with equal variances."""
         return cls(tuple(float(np.sqrt(n / (n + num_rows_control))) for n in num_rows), df)
 
     @classmethod
     def of_correlation(cls, correlation: float, *, num_variants: int, df: float) -> "DunnettDistribution":
-        """For equally correlated comparisons: 0.5 where arms are equally noisy and equally correlated."""
+        """The distribution for equally correlated comparisons; 0.5 if arms are equally noisy and equally correlated."""
         return cls((float(np.sqrt(correlation)),) * num_variants, df)
 
     def p_adjusted(self, statistic: float) -> float:
         """P(max |T| >= |statistic|). It lies between the unadjusted p-value and the Sidak bound."""
         c = abs(statistic)
-        lone = float(2 * stats.t.sf(c, self.df))
-        if len(self.loadings) == 1 or lone >= 1:
-            return lone
-        sidak = float(-np.expm1(len(self.loadings) * np.log1p(-lone)))
-        if lone < TINY_P:
+        unadjusted = float(2 * stats.t.sf(c, self.df))
+        if len(self.loadings) == 1 or unadjusted >= 1:
+            return unadjusted
+        sidak = float(-np.expm1(len(self.loadings) * np.log1p(-unadjusted)))
+        if unadjusted < TINY_P:
             return sidak
-        return min(max(self._exceeds(c), lone), sidak)
+        return min(max(self._exceeds(c), unadjusted), sidak)
 
     def critical(self, alpha: float) -> float:
         """The value that the largest |T| exceeds with probability alpha."""
-        lone = float(stats.t.isf(alpha / 2, self.df))
+        unadjusted = float(stats.t.isf(alpha / 2, self.df))
         if len(self.loadings) == 1:
-            return lone
+            return unadjusted
         bonferroni = float(stats.t.isf(alpha / 2 / len(self.loadings), self.df))
-        return float(optimize.brentq(lambda c: self.p_adjusted(c) - alpha, lone, bonferroni, xtol=1e-12, rtol=1e-12))
+        return float(
+            optimize.brentq(lambda c: self.p_adjusted(c) - alpha, unadjusted, bonferroni, xtol=1e-12, rtol=1e-12)
+        )
 
     @cached_property
     def _shared_normal(self) -> tuple[Floats, Floats]:
-        # Loadings near 1 make steps of width sqrt(1 - l^2) in z: more nodes for them.
+        # Loadings near 1 give steps of width sqrt(1 - l^2) in z and need more nodes.
         sharpest = float(np.sqrt(1 - max(self.loadings) ** 2))
         num_nodes = int(np.clip(128 * 0.5 / max(sharpest, 1e-3), 128, 4096))
         z_Z, weight_Z = legendre(num_nodes, -NORMAL_REACH, NORMAL_REACH)
@@ -96,10 +98,10 @@ class DunnettDistribution:
 
 @lru_cache(maxsize=64)
 def shared_error(df: float) -> tuple[Floats, Floats]:
-    """Nodes and weights of `sqrt(chi2_df / df)`: the error that all standard errors of a family share.
+    """Nodes and weights of `sqrt(chi2_df / df)`, the estimation error that all standard errors of a family share.
 
     Args:
-        df: Its degrees of freedom; inf for an error that is known.
+        df: Degrees of freedom; inf if the standard error is known.
     """
     if np.isinf(df):
         return np.ones(1), np.ones(1)

@@ -1,6 +1,6 @@
-"""Distribution of the largest |t| of a family of comparisons that share arms: adjusted p-values and critical values.
+"""The max-T distribution: the largest |t| of a family of comparisons that share arms.
 
-Axes: A arms, P pairs, Q the rank of the differences, U directions.
+Axes: A arms, P pairs, Q dimensions (the rank of the differences), U directions.
 
 With T = Z / sqrt(chi2_df / df) and Z = L u r (u uniform on the sphere in Q dimensions, r^2 ~ chi2_Q independent of
 u), the largest |T| is r / sqrt(chi2_df / df) times m(u), the largest |contrast| of L u. r^2 / Q over chi2_df / df is
@@ -8,9 +8,10 @@ F(Q, df), so that
 
     P(max |T| > c) = E_u[ P(F(Q, df) > c^2 / (Q m(u)^2)) ]
 
-and only the direction is simulated, the radius is exact (Deak 1980, Numer. Math. 35:249; Genz & Bretz 2009, Lecture
-Notes in Statistics 195, section 4.1). Directions are one scrambled Sobol set with a fixed seed: the same family gives
-the same bits. All work is in arm space, so a singular correlation matrix, as all pairs have, is no special case.
+so only the direction is simulated; the radius is exact (Deak 1980, Numer. Math. 35:249; Genz & Bretz 2009, Lecture
+Notes in Statistics 195, section 4.1). The directions are a scrambled Sobol set with a fixed seed, so the same family
+gives the same bits. All work is in arm space, so a singular correlation matrix (as all pairs have) needs no special
+treatment.
 """
 
 from collections.abc import Sequence
@@ -24,7 +25,7 @@ from scipy.stats import qmc
 
 Floats = NDArray[np.float64]
 Pair = tuple[int, int]
-"""Indices of an arm and of its reference."""
+"""Indices of an arm and its reference."""
 
 _SEED = 20_080_615
 _NUM_NODES = 1024
@@ -34,7 +35,7 @@ _ROUNDING = 64 * float(np.finfo(np.float64).eps)
 
 
 def pair_variances(covariance_AA: Floats, pairs: Sequence[Pair]) -> Floats:
-    """Variances of `x_i - x_j` for every pair (i, j): exactly 0 where what is left is rounding."""
+    """Variances of `x_i - x_j` for every pair (i, j); exactly 0 where the remainder is rounding error."""
     arm_P, reference_P = np.array(pairs, dtype=np.intp).reshape(-1, 2).T
     variance_A = np.diag(covariance_AA)
     variance_P = variance_A[arm_P] + variance_A[reference_P] - 2 * covariance_AA[arm_P, reference_P]
@@ -47,11 +48,11 @@ class MaxT:
     """The null distribution of the largest |t| over a family.
 
     Attributes:
-        num_pairs: Comparisons in the family that vary.
-        rank: Dimensions Q that they span.
+        num_pairs: Number of comparisons in the family with a variance above 0.
+        rank: The number of dimensions Q that they span.
         df: Degrees of freedom of the standard errors; inf for a normal limit.
-        nodes: Values of m(u), summed up in nodes.
-        weights: The share of directions at each node.
+        nodes: Values of m(u), binned.
+        weights: The share of directions in each bin.
     """
 
     num_pairs: int
@@ -63,24 +64,24 @@ class MaxT:
     def p_adjusted(self, statistic: float) -> float:
         """P(max |T| >= |statistic|), the single-step adjusted p-value.
 
-        It lies between the unadjusted p-value and the Sidak bound (Sidak 1967, JASA 62:626), which also hold the
-        estimate far out in the tail, where few directions count.
+        It lies between the unadjusted p-value and the Sidak bound (Sidak 1967, JASA 62:626). The estimate is clipped to
+        these bounds, which matters far out in the tail, where few directions contribute.
         """
-        lone = float(2 * stats.t.sf(abs(statistic), self.df))
+        unadjusted = float(2 * stats.t.sf(abs(statistic), self.df))
         if self.num_pairs == 1:
-            return lone
-        sidak = float(-np.expm1(self.num_pairs * np.log1p(-lone))) if lone < 1 else 1.0
-        return min(max(self._exceeds(abs(statistic)), lone), sidak)
+            return unadjusted
+        sidak = float(-np.expm1(self.num_pairs * np.log1p(-unadjusted))) if unadjusted < 1 else 1.0
+        return min(max(self._exceeds(abs(statistic)), unadjusted), sidak)
 
     def critical(self, alpha: float) -> float:
         """The value that the largest |T| exceeds with probability alpha."""
-        lone = float(stats.t.isf(alpha / 2, self.df))
+        unadjusted = float(stats.t.isf(alpha / 2, self.df))
         if self.num_pairs == 1:
-            return lone
+            return unadjusted
         bonferroni = float(stats.t.isf(alpha / 2 / self.num_pairs, self.df))
-        if self.p_adjusted(lone) <= alpha:
-            return lone
-        return float(optimize.brentq(lambda c: self.p_adjusted(c) - alpha, lone, bonferroni, xtol=1e-10))
+        if self.p_adjusted(unadjusted) <= alpha:
+            return unadjusted
+        return float(optimize.brentq(lambda c: self.p_adjusted(c) - alpha, unadjusted, bonferroni, xtol=1e-10))
 
     def _exceeds(self, c: float) -> float:
         if c == 0.0:
@@ -98,7 +99,7 @@ def max_t_of(covariance_AA: Floats, pairs: Sequence[Pair], *, df: float) -> MaxT
 
     Args:
         covariance_AA: Covariance of the arms' means, or of their differences from any one arm, up to a factor.
-        pairs: The comparisons. Those without variance take no part.
+        pairs: The comparisons. Those without variance are left out.
         df: Degrees of freedom of the standard errors.
     """
     variance_P = pair_variances(covariance_AA, pairs)
@@ -117,15 +118,15 @@ def max_t_of(covariance_AA: Floats, pairs: Sequence[Pair], *, df: float) -> MaxT
             for arms_AU in (np.einsum("aq,qu->au", factor_AQ, chunk_QU) for chunk_QU in _directions(rank))
         ]
     )
-    nodes, weights = _summed_up(largest_U)
+    nodes, weights = _binned(largest_U)
     return MaxT(len(varying), rank, df, nodes, weights)
 
 
 @lru_cache(maxsize=2)
 def _directions(rank: int) -> tuple[Floats, ...]:
-    """Points on the sphere, in chunks: few enough for memory, many enough for a critical value within 0.002.
+    """Points on the sphere, in chunks: few enough for memory, enough for critical values accurate to 0.002.
 
-    The points of a rank are always the same: the last are kept for the next family (at most 40 MB each).
+    The points depend on the rank only; the two most recent sets are cached (at most 40 MB each).
     """
     log2_num = next((log2 for log2, largest in ((16, 4), (18, 10), (17, 24), (16, 64)) if rank <= largest), 14)
     points_UQ = qmc.Sobol(rank, scramble=True, rng=np.random.default_rng(_SEED)).random_base2(log2_num)
@@ -133,14 +134,14 @@ def _directions(rank: int) -> tuple[Floats, ...]:
     normal_UQ = special.ndtri(np.clip(points_UQ, 1e-16, 1 - 1e-16))
     normal_UQ /= np.sqrt((normal_UQ**2).sum(axis=1, keepdims=True))
     chunks = np.split(normal_UQ, range(_CHUNK_NUM_DIRECTIONS, len(normal_UQ), _CHUNK_NUM_DIRECTIONS))
-    turned = tuple(np.ascontiguousarray(chunk_UQ.T) for chunk_UQ in chunks)
-    for chunk_QU in turned:
+    transposed = tuple(np.ascontiguousarray(chunk_UQ.T) for chunk_UQ in chunks)
+    for chunk_QU in transposed:
         chunk_QU.flags.writeable = False
-    return turned
+    return transposed
 
 
-def _summed_up(largest_U: Floats) -> tuple[Floats, Floats]:
-    """Equal bins of m(u), each at its mean: the tail is smooth in m, so the error is of second order in the width."""
+def _binned(largest_U: Floats) -> tuple[Floats, Floats]:
+    """Equal bins of m(u), each at its mean; the tail is smooth in m, so the error is of second order in the width."""
     low, high = float(largest_U.min()), float(largest_U.max())
     if high - low < 1e-12:
         return np.array([high]), np.ones(1)
@@ -152,10 +153,10 @@ def _summed_up(largest_U: Floats) -> tuple[Floats, Floats]:
 
 
 def _factor(covariance_AA: Floats, pairs: Sequence[Pair]) -> Floats:
-    """L with L L' = covariance of the arms that take part, relative to the first of them; A x Q.
+    """L with L L' = covariance of the compared arms, relative to the first pair's reference; A x Q.
 
-    Cholesky with diagonal pivots (Higham 1990), in plain sums: the rank is found on the way, and no threaded library
-    decides the order of addition.
+    Cholesky decomposition with diagonal pivoting (Higham 1990), which yields the rank, in plain sums: no threaded
+    library determines the order of addition.
     """
     taking_part = sorted({arm for pair in pairs for arm in pair})
     base = pairs[0][1]
@@ -168,7 +169,7 @@ def _factor(covariance_AA: Floats, pairs: Sequence[Pair]) -> Floats:
     rest_AA = np.where(np.outer(usable_A, usable_A), relative_AA / np.outer(safe_A, safe_A), 0.0)
     columns: list[Floats] = []
     while len(columns) < int(usable_A.sum()):
-        # The first of those that are as large: rounding must not choose between equals.
+        # The first of the (nearly) largest, so that rounding does not choose between equals.
         pivot = int(np.argmax(np.diag(rest_AA) >= (1 - 1e-6) * np.diag(rest_AA).max()))
         if rest_AA[pivot, pivot] <= _RANK_TOLERANCE:
             break

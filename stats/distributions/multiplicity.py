@@ -1,4 +1,4 @@
-"""Adjustment of p-values for having made several tests."""
+"""Adjustment of p-values for multiple testing."""
 
 import math
 from collections.abc import Sequence
@@ -17,9 +17,9 @@ Method = Literal["holm", "bh", "by", "bonferroni", "hommel", "hochberg"]
 def adjust(p_values: Sequence[float | None], *, method: Method) -> tuple[float | None, ...]:
     """Adjusted p-values, in the order given.
 
-    A test that was not made (None or NaN) is no member of the family: it is left out of the count and answers None,
-    as R's `p.adjust` does. statsmodels' `multipletests` would count it; it also collects garbage on every call, which
-    takes 30 ms and more, so only Hommel's procedure is left to it.
+    A test that was not performed (None or NaN) is not a member of the family: it is not counted and its result is
+    None, as in R's `p.adjust`. statsmodels' `multipletests` would count it, and collects garbage on every call, which
+    takes 30 ms or more, so it is used for Hommel's procedure only.
 
     Args:
         p_values: Unadjusted p-values in [0, 1].
@@ -28,19 +28,19 @@ def adjust(p_values: Sequence[float | None], *, method: Method) -> tuple[float |
             discovery rate.
 
     Raises:
-        InvalidInput: A value is no p-value, or there is no such method.
+        InvalidInput: A value is not a p-value, or the method is unknown.
     """
     if method not in get_args(Method):
         raise InvalidInput(
-            "no such adjustment", field="method", value=method, remedy=did_you_mean(method, list(get_args(Method)))
+            "unknown adjustment", field="method", value=method, remedy=did_you_mean(method, list(get_args(Method)))
         )
-    made = [p for p in p_values if p is not None and not math.isnan(p)]
-    outside = [p for p in made if not 0 <= p <= 1]
+    performed = [p for p in p_values if p is not None and not math.isnan(p)]
+    outside = [p for p in performed if not 0 <= p <= 1]
     if outside:
         raise InvalidInput("not a p-value", field="p_values", value=outside[0], bound="0 to 1")
-    if not made:
+    if not performed:
         return (None,) * len(p_values)
-    adjusted = iter(_adjusted(np.array(made), method).tolist())
+    adjusted = iter(_adjusted(np.array(performed), method).tolist())
     return tuple(None if p is None or math.isnan(p) else next(adjusted) for p in p_values)
 
 

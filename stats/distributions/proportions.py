@@ -1,7 +1,7 @@
-"""Two proportions: tests and intervals of their difference, for the same rows and for different rows.
+"""Two proportions: tests and intervals of their difference, paired and unpaired.
 
-For the same rows `b` counts those on which only the first arm scores 1, `c` those on which only the second does; the
-difference is always first minus second, `(b - c) / num_rows` when paired.
+For paired rows, `b` counts those on which only the first arm scores 1, `c` those on which only the second does. The
+difference is always first minus second, so `(b - c) / num_rows` if paired.
 """
 
 import math
@@ -17,11 +17,11 @@ from assay.stats.distributions.error_rate import check_alpha
 
 @dataclass(frozen=True)
 class NonInferiority:
-    """A one-sided test that a difference is larger than minus the margin.
+    """A one-sided test of whether a difference is larger than minus the margin.
 
     Attributes:
         statistic: The score z.
-        p_value: One-sided; small means that the first arm is not worse by the margin.
+        p_value: One-sided p-value; small means that the first arm is not worse by the margin or more.
     """
 
     statistic: float
@@ -31,8 +31,11 @@ class NonInferiority:
 def mcnemar_midp(b: int, c: int) -> float:
     """Two-sided mid-p value of McNemar's test; 1 without discordant rows.
 
-    Fagerland, Lydersen & Laake 2013, BMC Medical Research Methodology 13:91, equation 8: of the two-sided exact
-    p-value half the probability of what was observed is taken away on each side.
+    Fagerland, Lydersen & Laake 2013, BMC Medical Research Methodology 13:91, equation 8: the two-sided exact p-value
+    minus half the probability of the observed table on each side.
+
+    Raises:
+        InvalidInput: A count is negative.
     """
     _check_counts(b, c, None)
     if b == c:
@@ -44,8 +47,11 @@ def mcnemar_midp(b: int, c: int) -> float:
 def tango_interval(b: int, c: int, *, num_rows: int, alpha: float) -> tuple[float, float]:
     """Score interval of the paired difference of proportions at level 1 - alpha.
 
-    Tango 1998, Statistics in Medicine 17:891. Without discordant rows it is not [0, 0] but as wide as
-    `num_rows` agreeing rows allow, `z^2 / (num_rows + z^2)` to both sides.
+    Tango 1998, Statistics in Medicine 17:891. Without discordant rows it is not [0, 0]: it extends
+    `z^2 / (num_rows + z^2)` to both sides, as `num_rows` concordant rows allow.
+
+    Raises:
+        InvalidInput: Counts contradict each other, or alpha is not between 0 and 1.
     """
     _check_counts(b, c, num_rows)
     check_alpha(alpha)
@@ -61,8 +67,8 @@ def tango_interval(b: int, c: int, *, num_rows: int, alpha: float) -> tuple[floa
 
 
 def tango_z(b: int, c: int, *, num_rows: int, difference: float) -> float:
-    """Tango's score statistic of the hypothesis that the true difference is `difference`; falls as it grows."""
-    if difference < 0:  # mirrored, for there the root below is a difference of equal numbers
+    """Tango's score statistic for the hypothesis that the true difference is `difference`, in which it decreases."""
+    if difference < 0:  # mirrored, because here the root below would cancel
         return -tango_z(c, b, num_rows=num_rows, difference=-difference)
     n, d = num_rows, difference
     residual = b - c - n * d
@@ -77,13 +83,16 @@ def tango_z(b: int, c: int, *, num_rows: int, difference: float) -> float:
 
 
 def tango_noninferiority(b: int, c: int, *, num_rows: int, margin: float) -> NonInferiority:
-    """Score test that the first arm is not worse than the second by `margin` (Tango 1998, section 2).
+    """Score test of whether the first arm is not worse than the second by `margin` (Tango 1998, section 2).
 
     Args:
         b: Rows on which only the first arm scores 1.
         c: Rows on which only the second arm scores 1.
-        num_rows: All rows.
+        num_rows: Number of rows.
         margin: The margin, in [0, 1).
+
+    Raises:
+        InvalidInput: Counts contradict each other, or the margin is out of range.
     """
     _check_counts(b, c, num_rows)
     _check_margin(margin)
@@ -94,9 +103,12 @@ def tango_noninferiority(b: int, c: int, *, num_rows: int, margin: float) -> Non
 def newcombe_interval(
     successes: int, num_rows: int, *, successes_reference: int, num_rows_reference: int, alpha: float
 ) -> tuple[float, float]:
-    """Interval of the difference of two independent proportions from their two Wilson intervals.
+    """Interval of the difference of two independent proportions, from their Wilson intervals.
 
     Newcombe 1998, Statistics in Medicine 17:873, method 10.
+
+    Raises:
+        InvalidInput: There are more successes than rows, or alpha is not between 0 and 1.
     """
     _check_successes(successes, num_rows)
     _check_successes(successes_reference, num_rows_reference)
@@ -108,7 +120,7 @@ def newcombe_interval(
 
 
 def _crossing(excess: Callable[[float], float], estimate: float, side: int) -> float:
-    """Where a falling function is 0 between the estimate and the end of [-1, 1] on one side."""
+    """The zero of a decreasing function between the estimate and the end of [-1, 1] on one side."""
     end = float(side)
     if estimate == end:
         return end
@@ -127,10 +139,12 @@ def _check_counts(b: int, c: int, num_rows: int | None) -> None:
 def _check_successes(successes: int, num_rows: int) -> None:
     if num_rows < 1 or not 0 <= successes <= num_rows:
         raise InvalidInput(
-            "not a count of successes", field="successes", value=successes, bound=f"0 to num_rows = {num_rows}"
+            "not a valid count of successes", field="successes", value=successes, bound=f"0 to num_rows = {num_rows}"
         )
 
 
 def _check_margin(margin: float) -> None:
     if not 0 <= margin < 1:
-        raise InvalidInput("not a margin of proportions", field="margin", value=margin, bound="0 or more, below 1")
+        raise InvalidInput(
+            "not a valid margin for proportions", field="margin", value=margin, bound="0 or more, below 1"
+        )

@@ -211,7 +211,7 @@ def _measured(guardrail: MetricCheck, groups: Groups, *, primary: Samples) -> _G
     not_judged: list[str] = []
     problem = ""
     for name in np.unique(names_R).tolist():
-        inside = samples.taken(names_R == name)
+        inside = samples.subset(names_R == name)
         why = too_small(inside, groups.minimum_rows)
         if why:
             not_judged.append(f"{name} ({why})")

@@ -117,7 +117,7 @@ def compared(
 
     def alone(arm: str, alpha: float) -> Comparison:
         pair = (samples.index(arm), control)
-        comparison = paired.alone(measured, pair, alpha=alpha, is_binary=is_binary)
+        comparison = paired.single_comparison(measured, pair, alpha=alpha, is_binary=is_binary)
         if is_binary:
             # Agreement counts only by the number of rows: no discordant row among 5 is weak evidence.
             comparison = paired.with_score_interval(comparison, measured, pair, alpha=alpha)

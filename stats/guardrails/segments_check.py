@@ -47,7 +47,7 @@ class SegmentsCheck:
                 remedy="set it to the column that defines segments",
             )
         samples = on_rows_of(self.metric, primary)
-        inside = {name: samples.taken(primary.segments_R == name) for name in np.unique(primary.segments_R).tolist()}
+        inside = {name: samples.subset(primary.segments_R == name) for name in np.unique(primary.segments_R).tolist()}
         skipped = {name: why for name, part in inside.items() if (why := too_small(part, self.minimum_rows))}
         judged = [name for name in inside if name not in skipped]
         alphas = (plan.alpha, plan.alpha / max(len(judged), 1))

@@ -1,1 +1,1 @@
-"""Sums over rows from which means, variances and resampling replicates are made."""
+"""Sums over rows, from which means, covariances and resampling replicates are computed."""

@@ -1,4 +1,4 @@
-"""Means of arms, and how they vary together: what comparisons of means are made from, whatever the design.
+"""Means of arms and their covariance, the input to comparisons of means in either design.
 
 Axes: A arms.
 """
@@ -14,21 +14,21 @@ from assay.stats.moments.moments import Floats, Moments
 
 @dataclass(frozen=True, eq=False)
 class ArmMeans:
-    """Means of arms, and how they vary together, whatever the design.
+    """Means of arms and their covariance, in either design.
 
     Attributes:
         arms: Names of the arms.
         control: Index of the control.
-        num_rows_A: Rows of each arm: the same ones, or its own.
-        mean_A: Means of the arms' differences from the control (0 for the control).
+        num_rows_A: Rows of each arm; paired arms share them.
+        mean_A: Mean differences of the arms from the control (0 for the control).
         mean_covariance_AA: Covariance of those means.
         df: Degrees of freedom of that covariance.
         arm_mean_A: Mean scores of the arms.
         arm_std_error_A: Their standard errors.
-        rounding: Differences that are nothing but rounding.
+        rounding: A difference no larger than this is rounding error.
         moments: Moments of the rows; None for unpaired arms.
-        num_clusters: Clusters, if there are any.
-        rows_vary_AA: With clusters: whether two arms' difference varies over rows, whatever clusters' totals do.
+        num_clusters: Number of clusters; None without clusters.
+        rows_vary_AA: With clusters: whether the difference of two arms varies over rows, even if no cluster total does.
         corpus: As in `Samples`.
     """
 
@@ -54,7 +54,7 @@ class ArmMeans:
 
 
 def of_rows(moments: Moments, *, corpus: Literal["bounded", "unbounded"] | None = None) -> ArmMeans:
-    """The means of arms on the same independent rows.
+    """The means of paired arms on independent rows.
 
     Args:
         moments: Moments of the rows.

@@ -1,7 +1,7 @@
-"""Random weights and signs of rows that depend on the row's id and the replicate only: no generator, no order, no worker.
+"""Random row weights and signs: functions of row id, replicate and seed, not of row order or the worker.
 
-Axes: R rows, B replicates. Rows with the same key get the same weight in every replicate: the ids of clusters instead
-of rows make a bootstrap of clusters.
+Axes: R rows, B replicates. Rows with the same key get the same weight in every replicate, so keys of clusters instead
+of rows give a cluster bootstrap.
 
 A 64-bit counter-based hash (the mixing function of SplitMix64: Steele, Lea & Flood 2014, OOPSLA; counter-based
 generators: Salmon et al. 2011, SC) of key and replicate gives four weights or 64 signs.
@@ -19,8 +19,8 @@ _GOLDEN = np.uint64(0x9E3779B97F4A7C15)
 _WEIGHTS_PER_HASH = 4
 _SIGNS_PER_HASH = 64
 
-# How many of 65,536 equally likely values give the weight 0, 1, 2, ...: Poisson(1) with whole numbers, chosen so that
-# the mean and the variance are 1 exactly and the third central moment is 1 within 4e-5.
+# How many of 65,536 equally likely values give the weight 0, 1, 2, ...: integer counts that approximate Poisson(1) with
+# mean and variance exactly 1 and a third central moment of 1 within 4e-5.
 _POISSON_COUNTS = (24119, 24076, 12094, 4002, 1005, 201, 33, 5, 1)
 _POISSON_WEIGHTS = np.repeat(np.arange(9, dtype=np.uint8), _POISSON_COUNTS)
 
@@ -29,8 +29,8 @@ def row_keys(row_ids: Sequence[object] | NDArray[np.generic]) -> Keys:
     """A 64-bit key for each row (or cluster) id.
 
     Args:
-        row_ids: Ids. Whole numbers are mixed as such, everything else by BLAKE2b of its text, so that `7` and `"7"`
-            are two ids.
+        row_ids: Ids. Integers are hashed as integers, everything else by BLAKE2b of its text, so that `7` and `"7"` are
+            different ids.
     """
     ids = np.asarray(row_ids)
     if np.issubdtype(ids.dtype, np.integer):
@@ -40,27 +40,27 @@ def row_keys(row_ids: Sequence[object] | NDArray[np.generic]) -> Keys:
 
 
 def poisson_weights(keys_R: Keys, *, first: int, num_replicates: int, seed: int = 0) -> NDArray[np.uint8]:
-    """Poisson(1) weights, B x R: how often each replicate takes each row (Chamandy et al. 2012; Hanley & MacGibbon 2006).
+    """Poisson(1) weights, B x R: how often a replicate takes a row (Chamandy et al. 2012; Hanley & MacGibbon 2006).
 
-    The number of rows in a replicate is itself random, which matters to no metric that is a ratio; in return no row
-    has to know of any other.
+    The number of rows in a replicate is random too, which does not matter for a metric that is a ratio; in return,
+    each row's weight is independent of all other rows.
 
     Args:
         keys_R: Keys of the rows.
         first: Number of the first replicate; a multiple of 4.
-        num_replicates: How many; replicate b is the same whichever are asked for with it.
-        seed: Another seed, another set of replicates.
+        num_replicates: Number of replicates. Replicate number b is the same whatever `first` and this number are.
+        seed: Seed of the replicates.
     """
     assert first % _WEIGHTS_PER_HASH == 0
     hashes = _hashes(keys_R, first // _WEIGHTS_PER_HASH, -(-num_replicates // _WEIGHTS_PER_HASH), seed)
-    # Bytes of the hash in little-endian order on every machine: the lane is part of the replicate's definition.
+    # The lane is part of a replicate's definition, so hashes are read in little-endian order on every machine.
     lanes = hashes.astype("<u8", copy=False).view("<u2").reshape(len(hashes), len(keys_R), _WEIGHTS_PER_HASH)
     weights = _POISSON_WEIGHTS[lanes.transpose(0, 2, 1).reshape(-1, len(keys_R))]
     return weights[:num_replicates]
 
 
 def signs(keys_R: Keys, *, first: int, num_replicates: int, seed: int = 0) -> NDArray[np.int8]:
-    """Signs -1 or 1 with equal chance, B x R. The arguments are those of `poisson_weights`; `first` a multiple of 64."""
+    """Signs -1 or 1 with equal probability, B x R. Arguments as in `poisson_weights`; `first` is a multiple of 64."""
     assert first % _SIGNS_PER_HASH == 0
     hashes = _hashes(keys_R, first // _SIGNS_PER_HASH, -(-num_replicates // _SIGNS_PER_HASH), ~seed)
     lanes = hashes.astype("<u8", copy=False).view(np.uint8).reshape(len(hashes), len(keys_R), 8)

@@ -1,4 +1,4 @@
-"""Moments of rows that come in clusters: the cluster-robust covariance of the mean, kind CR1.
+"""Moments of rows in clusters: the cluster-robust covariance of the mean (CR1).
 
 Axes as in moments.py; G clusters.
 """
@@ -13,25 +13,25 @@ from assay.stats.errors import SamplesError
 from assay.stats.moments.moments import Floats, Moments, moments_of
 
 MIN_CLUSTERS = 5
-"""Fewer clusters than this tell too little about how clusters vary: no null distribution is near enough."""
+"""With fewer clusters, variation between clusters cannot be estimated: no null distribution is accurate enough."""
 FEW_CLUSTERS = 30
-"""Below this many, cluster-robust errors are still unreliable."""
-CONSTANT_TOTALS = "rows vary, but the totals of their clusters do not: there is no variation to test with"
-"""Why nothing can be tested where +1 and -1 stand in every cluster: such rows are not identical."""
+"""With fewer clusters, cluster-robust standard errors are unreliable."""
+CONSTANT_TOTALS = "scores vary over rows, but cluster totals do not: there is no variation to test against"
+"""Why arms are untestable if, for example, every cluster contains one +1 and one -1: such rows are not identical."""
 
 
 @dataclass(frozen=True, eq=False)
 class ClusterMoments:
-    """Means of rows x arms, and sums of products of cluster totals of deviations from them.
+    """Means of rows x arms, and cross-products of the clusters' total deviations from them.
 
     The covariance of the mean is `G / (G - 1) * sum_g(T_g T_g') / n^2`, where `T_g` is the sum of the deviations
     over the rows of cluster g (CR1; Liang & Zeger 1986, Biometrika 73:13; Bell & McCaffrey 2002).
 
     Attributes:
-        rows: Moments of the rows, clusters aside.
-        num_clusters: Clusters G.
+        rows: Moments of the rows, ignoring clusters.
+        num_clusters: Number of clusters G.
         meat_YY: Sum over clusters of the products of totals of deviations.
-        sizes_G: Rows of every cluster.
+        sizes_G: Number of rows in each cluster.
     """
 
     rows: Moments
@@ -43,7 +43,7 @@ class ClusterMoments:
     def mean_covariance_YY(self) -> Floats:
         """CR1 covariance of the means of the control and of the differences from it."""
         factor = self.num_clusters / max(self.num_clusters - 1, 1)
-        # Totals that differ by no more than the rounding of the scores in them do not vary at all.
+        # Totals that differ by no more than the rounding error of their scores do not vary.
         rounding_Y = 8 * np.finfo(np.float64).eps * self.rows.scale_Y * self.sizes_G.max()
         constant_Y = np.sqrt(np.diag(self.meat_YY) / self.num_clusters) <= rounding_Y
         kept_YY = self.meat_YY.copy()
@@ -76,8 +76,8 @@ def cluster_moments_of(
     """Moments of rows in clusters.
 
     Args:
-        scores_RA: Rows x arms in their global order, finite.
-        clusters_R: Number of the row's cluster, 0 to G - 1, every number used.
+        scores_RA: Rows x arms in the global order of rows, finite.
+        clusters_R: The number of each row's cluster, 0 to G - 1 without gaps.
         arms: Names of the columns.
         control: Index of the control.
     """
@@ -87,7 +87,7 @@ def cluster_moments_of(
     totals_YG = np.empty((len(arms), len(sizes_G)))
     others = [index for index in range(len(arms)) if index != control]
     control_R = scores_RA[:, control]
-    # bincount adds in row order: the same bits for the same global order of rows.
+    # bincount adds in row order, so the same global order of rows gives the same bits.
     totals_YG[0] = np.bincount(clusters_R, weights=control_R - mean_Y[0], minlength=len(sizes_G))
     for column, index in enumerate(others, start=1):
         difference_R = (scores_RA[:, index] - control_R) - mean_Y[column]
@@ -100,12 +100,12 @@ def cluster_moments_of(
 
 
 def refuse_few_clusters(num_clusters: int) -> None:
-    """Raises SamplesError below `MIN_CLUSTERS` clusters."""
+    """Raises SamplesError if there are fewer than `MIN_CLUSTERS` clusters."""
     if num_clusters < MIN_CLUSTERS:
         raise SamplesError(
-            f"the rows come in only {num_clusters} clusters",
+            f"too few clusters: {num_clusters}",
             field="columns.cluster",
             value=num_clusters,
             bound=f"at least {MIN_CLUSTERS} clusters",
-            remedy="collect rows from more clusters: how clusters vary cannot be told from so few",
+            remedy="collect rows from more clusters: variation between clusters cannot be estimated from so few",
         )

@@ -1,8 +1,8 @@
-"""Moments of scores on the same rows, which can be added: everything the primary path needs, without the rows.
+"""Additive moments of paired scores: everything that comparisons of means need, without keeping the rows.
 
 Axes: R rows, A arms in the order of `arms`, D the arms without the control, Y the columns (control, differences of
 the other arms from the control). Per row, `x_control = y_0` and `x_arm = y_0 + y_arm`, so means and covariances of
-arms follow from those of Y, and differences keep their digits whatever all arms have in common.
+arms follow from those of Y, and differences keep full precision even if all arms share a large offset.
 """
 
 from collections.abc import Sequence
@@ -17,26 +17,26 @@ Floats = NDArray[np.float64]
 Scores = NDArray[np.float64 | np.bool_]
 
 BLOCK_NUM_ROWS = 8192
-"""Rows are reduced in blocks of the global row order, so that how they were divided into units never shows."""
+"""Rows are reduced in blocks of the global row order, so results do not depend on how rows were divided into units."""
 
 
 @dataclass(frozen=True, eq=False)
 class Moments:
     """Counts, means and co-moments of rows x arms.
 
-    Addition is the pairwise update of Chan, Golub & LeVeque (1983, Am. Stat. 37:242), with values shifted by the
-    first row's. It is associative up to rounding; `RowBlocks` adds in one fixed order, so that totals are the same
-    to the last bit.
+    Addition is the pairwise update of Chan, Golub & LeVeque (1983, Am. Stat. 37:242), with values shifted by those of
+    the first row. It is associative up to rounding; `RowBlocks` adds in one fixed order, so totals are identical to
+    the last bit.
 
     Attributes:
         arms: Names of the arms, the axis A.
         control: Index of the control in `arms`.
-        num_rows: Rows.
-        shift_Y: What was subtracted from the columns Y before they were averaged.
+        num_rows: Number of rows.
+        shift_Y: The values subtracted from the columns Y before averaging.
         offset_Y: Means of the shifted columns.
         comoments_YY: Sums of products of deviations from the means.
-        scale_Y: The largest absolute score that entered each column: bounds the rounding errors in it.
-        ones_AA: Rows on which both arms score 1 (the diagonal: the arm alone), int64; None unless all scores are 0 or 1.
+        scale_Y: The largest absolute score that entered each column; it bounds the column's rounding errors.
+        ones_AA: Rows on which both arms score 1 (diagonal: on which the arm does), int64; None unless all are 0 or 1.
     """
 
     arms: tuple[str, ...]
@@ -50,7 +50,7 @@ class Moments:
 
     def __add__(self, other: "Moments") -> "Moments":
         if (self.arms, self.control) != (other.arms, other.control):
-            raise ValueError(f"moments of other arms: {self.arms} and {other.arms}")
+            raise ValueError(f"cannot add moments of different arms: {self.arms} and {other.arms}")
         num_rows = self.num_rows + other.num_rows
         step_Y = (other.shift_Y - self.shift_Y) + (other.offset_Y - self.offset_Y)
         weight = self.num_rows * (other.num_rows / num_rows)
@@ -108,7 +108,7 @@ class Moments:
 
     @property
     def rounding(self) -> float:
-        """The largest difference of two means that rounding of equal scores can make."""
+        """The largest difference of two means that rounding can produce if the scores are equal."""
         return 8 * float(np.finfo(np.float64).eps) * float(self.scale_Y.max())
 
     @property
@@ -118,10 +118,10 @@ class Moments:
 
 
 def _without_rounding(comoments_YY: Floats, scale_Y: Floats, num_rows: int) -> Floats:
-    """The co-moments, with columns that vary by no more than rounding errors set to 0.
+    """The co-moments, with 0 for columns that vary by no more than rounding errors.
 
-    A difference of two float64 scores below `scale` is off by at most `scale * eps`; where the standard deviation
-    is below four times that, what varies is the rounding of a constant.
+    The difference of two float64 scores below `scale` has an error of at most `scale * eps`; if the standard deviation
+    is below four times that, the variation is the rounding of a constant.
     """
     spread_Y = np.sqrt(np.diag(comoments_YY) / max(num_rows, 1))
     constant_Y = spread_Y <= 4 * np.finfo(np.float64).eps * scale_Y
@@ -144,16 +144,16 @@ def moments_of(scores_RA: Scores, *, arms: Sequence[str], control: int) -> Momen
 
 @dataclass(frozen=True, eq=False)
 class RowBlocks:
-    """Moments of any part of the rows, by block of the global row order; parts add up to the same bits.
+    """Moments of a part of the rows, by block of the global row order; parts add up to the same bits in any division.
 
-    A block that a part holds whole is reduced to its moments. The pieces of a block that several parts share are
-    kept as rows until all are there.
+    A block that lies completely within a part is reduced to its moments. Pieces of a block that several parts share
+    are kept as rows until the block is complete.
 
     Attributes:
         arms: Names of the arms.
         control: Index of the control.
-        whole: Moments of reduced blocks, by block number.
-        pieces: Rows of unfinished blocks, by the number of their first row.
+        whole: Moments of complete blocks, by block number.
+        pieces: Rows of incomplete blocks, by the number of their first row.
     """
 
     arms: tuple[str, ...]
@@ -163,10 +163,10 @@ class RowBlocks:
 
     def __add__(self, other: "RowBlocks") -> "RowBlocks":
         if (self.arms, self.control) != (other.arms, other.control):
-            raise ValueError(f"blocks of other arms: {self.arms} and {other.arms}")
+            raise ValueError(f"cannot add blocks of different arms: {self.arms} and {other.arms}")
         shared = set(self.whole) & set(other.whole) | set(self.pieces) & set(other.pieces)
         if shared:
-            raise ValueError(f"the same rows twice: block or row {min(shared)}")
+            raise ValueError(f"cannot add the same rows twice: block or row {min(shared)}")
         whole = {**self.whole, **other.whole}
         pieces = {**self.pieces, **other.pieces}
         for number in sorted({first // BLOCK_NUM_ROWS for first in pieces}):
@@ -177,7 +177,7 @@ class RowBlocks:
         return RowBlocks(self.arms, self.control, MappingProxyType(whole), MappingProxyType(pieces))
 
     def total(self) -> Moments:
-        """Moments of all rows: blocks are added in a binary tree over their order."""
+        """Moments of all rows; blocks are added in a binary tree in their order."""
         blocks = dict(self.whole)
         for number in sorted({first // BLOCK_NUM_ROWS for first in self.pieces}):
             firsts = sorted(first for first in self.pieces if first // BLOCK_NUM_ROWS == number)
@@ -185,7 +185,7 @@ class RowBlocks:
             blocks[number] = _block_moments(rows_RA, self.arms, self.control)
         level = [blocks[number] for number in sorted(blocks)]
         if not level:
-            raise ValueError("moments of no rows")
+            raise ValueError("no rows to compute moments of")
         while len(level) > 1:
             pairs = [level[i] + level[i + 1] for i in range(0, len(level) - 1, 2)]
             level = pairs + level[2 * len(pairs) :]
@@ -193,11 +193,11 @@ class RowBlocks:
 
 
 def blocks_of(scores_RA: Scores, *, first_row: int, arms: Sequence[str], control: int) -> RowBlocks:
-    """The blocks of a part of the rows.
+    """Reduces a part of the rows to blocks.
 
     Args:
-        scores_RA: Rows x arms, in the global order.
-        first_row: The number of the part's first row in the global order.
+        scores_RA: Rows x arms, in the global order of rows.
+        first_row: The position of the part's first row in the global order.
         arms: Names of the columns.
         control: Index of the control.
     """
@@ -218,7 +218,7 @@ def blocks_of(scores_RA: Scores, *, first_row: int, arms: Sequence[str], control
 
 
 def _block_moments(scores_RA: Scores, arms: tuple[str, ...], control: int) -> Moments:
-    """Two passes over one block. Sums run along contiguous memory: NumPy adds those pairwise, and on one thread."""
+    """Two passes over one block. Sums run along contiguous memory, which NumPy adds pairwise and on one thread."""
     scores_AR = np.ascontiguousarray(scores_RA.T, dtype=np.float64)
     columns_YR = np.concatenate([scores_AR[control : control + 1], np.delete(scores_AR, control, axis=0)])
     scale_Y = np.abs(columns_YR).max(axis=1)
@@ -234,7 +234,7 @@ def _block_moments(scores_RA: Scores, arms: tuple[str, ...], control: int) -> Mo
         comoments_YY[i, i:] = (columns_YR[i] * columns_YR[i:]).sum(axis=1)
         comoments_YY[i:, i] = comoments_YY[i, i:]
     is_binary = bool(((scores_AR == 0) | (scores_AR == 1)).all())
-    # Counts below 2**53 are exact in any order of addition, so a matrix product is safe here.
+    # Counts below 2**53 are exact in any order of addition, so a matrix product gives the same bits everywhere.
     ones_AA = (scores_AR @ scores_AR.T).astype(np.int64) if is_binary else None
     return Moments(
         arms=arms,

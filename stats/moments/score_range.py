@@ -1,4 +1,4 @@
-"""Scores that a test can take: finite numbers, or 0 and 1; anything else is refused with its place."""
+"""Checks that scores are finite, or that they are 0 or 1; errors name the place."""
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -8,12 +8,12 @@ from assay.stats.moments.moments import Floats
 
 
 def finite(values: ArrayLike, *, what: str = "score", place: str = "") -> Floats:
-    """The values as float64: one NaN would make every answer NaN, or worse, p = 1.
+    """The values as float64, all finite: one NaN would make every result NaN or, worse, p = 1.
 
     Args:
-        values: One value for each row, or rows x arms.
-        what: What they are called.
-        place: Whose they are, such as an arm.
+        values: One value per row, or rows x arms.
+        what: What the values are called in messages.
+        place: Where they come from, such as an arm.
 
     Raises:
         SamplesError: A value is NaN or infinite.
@@ -26,27 +26,27 @@ def finite(values: ArrayLike, *, what: str = "score", place: str = "") -> Floats
     shown = ", ".join(str(int(row)) for row in bad_R[:5])
     rows = f"rows {shown}{', ...' if len(bad_R) > 5 else ''} (counted from 0)"
     raise SamplesError(
-        f"{len(bad_R)} rows have a {what} that is no finite number",
+        f"{len(bad_R)} rows have a {what} that is not finite",
         place=f"{place}, {rows}" if place else rows,
         field=what,
         value=float(array[~good][0]),
         bound="a finite number",
-        remedy="say in the plan what a missing score means (missing: worst or listwise)",
+        remedy="for missing scores, set 'missing: worst' or 'missing: listwise' in the plan",
     )
 
 
 def other_than_01(values: Floats) -> NDArray[np.bool_]:
-    """Which values are neither 0 nor 1; a missing score, NaN, is not one of them."""
+    """Which values are neither 0 nor 1; NaN (missing) does not count."""
     return ~((values == 0) | (values == 1) | np.isnan(values))
 
 
 def refuse_other_than_01(values: Floats, *, message: str, place: str = "") -> None:
-    """Refuses values that are neither 0 nor 1.
+    """Raises SamplesError if a value is neither 0 nor 1.
 
     Args:
-        values: One value for each row, or rows x arms.
-        message: What the error says.
-        place: Where the values come from; without it the error names the row.
+        values: One value per row, or rows x arms.
+        message: The problem that the error states.
+        place: Where the values come from; if empty, the error names the row.
 
     Raises:
         SamplesError: A value is neither 0 nor 1.
@@ -60,5 +60,5 @@ def refuse_other_than_01(values: Floats, *, message: str, place: str = "") -> No
             field="score",
             value=float(values[first]),
             bound="0 or 1",
-            remedy="set scale: continuous in the plan",
+            remedy="set 'scale: continuous' in the plan",
         )

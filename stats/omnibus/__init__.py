@@ -1,1 +1,1 @@
-"""Tests of no difference among all arms."""
+"""Omnibus tests: whether there is any difference among all arms."""

@@ -1,7 +1,6 @@
-"""Tests of no difference among arms with rows of their own: one-way ANOVA, Welch, Kruskal-Wallis, chi-square.
+"""Omnibus tests of unpaired arms: one-way ANOVA, Welch, Kruskal-Wallis, chi-square.
 
-Axes: A arms (k of them). Every test answers with an OmnibusTest that says so where it could not be made; none answers
-p = 1 for lack of an answer.
+Axes: A arms (k of them). A test that cannot be performed returns an OmnibusTest with `not_testable` set, never p = 1.
 """
 
 from collections.abc import Sequence
@@ -19,18 +18,22 @@ from assay.stats.results.comparison import OmnibusTest
 
 
 def oneway(groups: Sequence[ArrayLike]) -> OmnibusTest:
-    """Classical one-way ANOVA of different rows in each arm, equal variances assumed."""
+    """Classical one-way ANOVA of unpaired arms; assumes equal variances.
+
+    Raises:
+        SamplesError: An arm has no rows, or a score is not finite.
+    """
     return oneway_of(_group_moments(groups, "oneway"))
 
 
 def oneway_of(moments: Sequence[Moments]) -> OmnibusTest:
-    """The same from the moments of each arm's own rows (each of one arm), however they were merged.
+    """One-way ANOVA from the moments of each arm's rows (one Moments per arm), however these were merged.
 
-    Sums of squares are of shifted values: with a common 1e12 as in NIST's SmLs07 all digits that float64 holds count.
+    Sums of squares use shifted values, so a common offset of 1e12, as in NIST's SmLs07, loses no further digits.
     """
     groups = _Groups.of(moments)
-    if unable := groups.unable("oneway", min_num_rows=1):
-        return unable
+    if untestable := groups.untestable("oneway", min_num_rows=1):
+        return untestable
     within = float(groups.comoment_A.sum())
     if within == 0:
         return groups.without_variation("oneway")
@@ -48,22 +51,26 @@ def oneway_of(moments: Sequence[Moments]) -> OmnibusTest:
 
 
 def welch(groups: Sequence[ArrayLike]) -> OmnibusTest:
-    """Welch's one-way ANOVA of different rows in each arm, variances free (Welch 1951, Biometrika 38:330)."""
+    """Welch's one-way ANOVA of unpaired arms with unequal variances (Welch 1951, Biometrika 38:330).
+
+    Raises:
+        SamplesError: An arm has no rows, or a score is not finite.
+    """
     moments = _group_moments(groups, "welch")
-    found = _Groups.of(moments)
-    if unable := found.unable("welch", min_num_rows=2):
-        return unable
-    if not found.comoment_A.any():
-        return found.without_variation("welch")
-    if (found.comoment_A == 0).any():
+    arms = _Groups.of(moments)
+    if untestable := arms.untestable("welch", min_num_rows=2):
+        return untestable
+    if not arms.comoment_A.any():
+        return arms.without_variation("welch")
+    if (arms.comoment_A == 0).any():
         return omnibus_result.untestable(
-            "welch", "an arm has the same score on all its rows: its weight would be infinite"
+            "welch", "an arm has the same score on all its rows, so its weight would be infinite"
         )
     num_arms = len(groups)
-    std_error_A = np.sqrt(found.comoment_A / (found.num_rows_A - 1) / found.num_rows_A)
-    weight_A = (std_error_A.min() / std_error_A) ** 2  # only ratios of weights count, and these stay in range
-    between = float(((found.deviations(weight_A) / std_error_A) ** 2).sum()) / (num_arms - 1)
-    lack = float(((1 - weight_A / weight_A.sum()) ** 2 / (found.num_rows_A - 1)).sum())
+    std_error_A = np.sqrt(arms.comoment_A / (arms.num_rows_A - 1) / arms.num_rows_A)
+    weight_A = (std_error_A.min() / std_error_A) ** 2  # only ratios of weights matter, and these stay in range
+    between = float(((arms.deviations(weight_A) / std_error_A) ** 2).sum()) / (num_arms - 1)
+    lack = float(((1 - weight_A / weight_A.sum()) ** 2 / (arms.num_rows_A - 1)).sum())
     f_value = between / (1 + 2 * (num_arms - 2) * lack / (num_arms**2 - 1))
     df_num, df_den = num_arms - 1, (num_arms**2 - 1) / (3 * lack)
     return OmnibusTest(
@@ -76,12 +83,16 @@ def welch(groups: Sequence[ArrayLike]) -> OmnibusTest:
 
 
 def kruskal(groups: Sequence[ArrayLike]) -> OmnibusTest:
-    """Kruskal-Wallis test on ranks of different rows in each arm, corrected for ties."""
+    """Kruskal-Wallis rank test of unpaired arms, corrected for ties.
+
+    Raises:
+        SamplesError: A score is not finite.
+    """
     arrays = _arrays(groups)
-    if unable := omnibus_result.too_few(
+    if untestable := omnibus_result.too_few(
         "kruskal", num_arms=len(arrays), num_rows=min(map(len, arrays)), min_num_rows=1
     ):
-        return unable
+        return untestable
     first = arrays[0][0]
     if all((values == first).all() for values in arrays):
         return omnibus_result.identical("kruskal", df_num=len(arrays) - 1)
@@ -90,32 +101,32 @@ def kruskal(groups: Sequence[ArrayLike]) -> OmnibusTest:
 
 
 def chi_square(groups: Sequence[ArrayLike]) -> OmnibusTest:
-    """Pearson's chi-square test, without continuity correction, that all arms have the same share of ones.
+    """Pearson's chi-square test of equal shares of ones in all arms, without continuity correction.
 
     Raises:
         SamplesError: A score is neither 0 nor 1.
     """
     arrays = _arrays(groups)
     for values in arrays:
-        refuse_other_than_01(values, message="chi_square is for scores of 0 and 1")
-    if unable := omnibus_result.too_few(
+        refuse_other_than_01(values, message="the chi-square test needs scores of 0 or 1")
+    if untestable := omnibus_result.too_few(
         "chi_square", num_arms=len(arrays), num_rows=min(map(len, arrays)), min_num_rows=1
     ):
-        return unable
+        return untestable
     ones_A = np.array([int(values.sum()) for values in arrays])
     table = np.array([ones_A, [len(values) for values in arrays] - ones_A])
     if (table.sum(axis=1) == 0).any():
         return omnibus_result.identical("chi_square", df_num=len(arrays) - 1)
-    found = stats.chi2_contingency(table, correction=False)
-    expected = float(found.expected_freq.min())
+    result = stats.chi2_contingency(table, correction=False)
+    expected = float(result.expected_freq.min())
     return omnibus_result.chi_square_result(
-        "chi_square", float(found.statistic), len(arrays) - 1, {"smallest_expected": expected}
+        "chi_square", float(result.statistic), len(arrays) - 1, {"smallest_expected": expected}
     )
 
 
 @dataclass(frozen=True, eq=False)
 class _Groups:
-    """Sizes, shifted means and sums of squared deviations of the arms' own rows."""
+    """Row counts, shifted means and sums of squared deviations of unpaired arms."""
 
     num_rows_A: Floats
     offset_A: Floats
@@ -125,10 +136,10 @@ class _Groups:
     def of(cls, moments: Sequence[Moments]) -> "_Groups":
         base = moments[0].shift_Y[0] if moments else 0.0
         return cls(
-            num_rows_A=np.array([found.num_rows for found in moments], dtype=np.float64),
-            offset_A=np.array([(found.shift_Y[0] - base) + found.offset_Y[0] for found in moments]),
-            # covariance_AA holds exact zeros where what is left is rounding
-            comoment_A=np.array([found.covariance_AA[0, 0] * max(found.num_rows - 1, 1) for found in moments]),
+            num_rows_A=np.array([arm.num_rows for arm in moments], dtype=np.float64),
+            offset_A=np.array([(arm.shift_Y[0] - base) + arm.offset_Y[0] for arm in moments]),
+            # covariance_AA is exactly 0 where the remainder is rounding error
+            comoment_A=np.array([arm.covariance_AA[0, 0] * max(arm.num_rows - 1, 1) for arm in moments]),
         )
 
     @property
@@ -138,14 +149,14 @@ class _Groups:
     def deviations(self, weight_A: Floats) -> Floats:
         return self.offset_A - float((weight_A * self.offset_A).sum()) / float(weight_A.sum())
 
-    def unable(self, test: str, *, min_num_rows: int) -> OmnibusTest | None:
+    def untestable(self, test: str, *, min_num_rows: int) -> OmnibusTest | None:
         smallest = int(self.num_rows_A.min()) if len(self.num_rows_A) else 0
-        unable = omnibus_result.too_few(
+        result = omnibus_result.too_few(
             test, num_arms=len(self.num_rows_A), num_rows=smallest, min_num_rows=min_num_rows
         )
-        if unable is None and self.num_rows <= len(self.num_rows_A):
-            return omnibus_result.untestable(test, "no arm has two rows: there is nothing to measure variation with")
-        return unable
+        if result is None and self.num_rows <= len(self.num_rows_A):
+            return omnibus_result.untestable(test, "no arm has two rows, so variation cannot be estimated")
+        return result
 
     def without_variation(self, test: str) -> OmnibusTest:
         if (self.offset_A == self.offset_A[0]).all():
@@ -156,7 +167,7 @@ class _Groups:
 def _group_moments(groups: Sequence[ArrayLike], test: str) -> list[Moments]:
     arrays = _arrays(groups)
     if any(len(values) == 0 for values in arrays):
-        raise SamplesError("an arm has no rows", field="score", remedy=f"leave it out of {test}")
+        raise SamplesError("an arm has no rows", field="score", remedy=f"leave the arm out of {test}")
     return [moments_of(values[:, None], arms=("arm",), control=0) for values in arrays]
 
 

@@ -1,4 +1,4 @@
-"""Results that several omnibus tests share: a chi-square with its p-value, identical arms, or why there is no p-value."""
+"""Results shared by the omnibus tests: a chi-square with its p-value, identical arms, or why there is no p-value."""
 
 import numpy as np
 from scipy import stats
@@ -8,7 +8,7 @@ from assay.stats.results.comparison import OmnibusTest
 
 
 def chi_square_result(test: str, statistic: float, df: int, details: dict[str, float]) -> OmnibusTest:
-    """A statistic that is a chi-square with `df` degrees of freedom where arms do not differ."""
+    """The result for a statistic that is chi-square with `df` degrees of freedom if arms do not differ."""
     return OmnibusTest(
         test=test,
         statistic=statistic,
@@ -20,16 +20,16 @@ def chi_square_result(test: str, statistic: float, df: int, details: dict[str, f
 
 
 def too_few(test: str, *, num_arms: int, num_rows: int, min_num_rows: int = 2) -> OmnibusTest | None:
-    """Why there are too few arms, or rows in the smallest arm, to be tested; None if there are enough."""
+    """The untestable result if there are too few arms, or too few rows in the smallest arm; else None."""
     if num_arms < 2:
-        return untestable(test, "one arm alone has nothing to differ from")
+        return untestable(test, "a test of no difference needs at least two arms")
     if num_rows < min_num_rows:
-        return untestable(test, f"{num_rows} rows in an arm: {min_num_rows} or more are needed")
+        return untestable(test, f"{num_rows} rows in an arm; at least {min_num_rows} are needed")
     return None
 
 
 def without_variation(test: str, mean_D: Floats, covariance_DD: Floats, rounding: float) -> OmnibusTest | None:
-    """The result where no difference from the control varies; None where one does."""
+    """The result if no difference from the control varies; None if one does."""
     if np.diag(covariance_DD).any():
         return None
     has_difference = bool((np.abs(mean_D) > rounding).any())
@@ -37,12 +37,12 @@ def without_variation(test: str, mean_D: Floats, covariance_DD: Floats, rounding
 
 
 def untestable(test: str, reason: str) -> OmnibusTest:
-    """An omnibus test that could not be made, and why."""
+    """The result of an omnibus test that could not be performed, with the reason."""
     return OmnibusTest(test=test, statistic=None, df_num=None, df_den=None, p_value=None, not_testable=reason)
 
 
 def identical(test: str, *, df_num: float) -> OmnibusTest:
-    """No difference was observed on any row: that is an answer, not the lack of one."""
+    """The result if arms agree on every row: p = 1 is a valid result here, not a missing one."""
     return OmnibusTest(
         test=test,
         statistic=0.0,
@@ -55,7 +55,7 @@ def identical(test: str, *, df_num: float) -> OmnibusTest:
 
 
 def constant_difference(test: str) -> OmnibusTest:
-    """Arms that differ by the same amount on every row."""
+    """The result for arms that differ by the same amount on every row."""
     return OmnibusTest(
         test=test,
         statistic=None,
@@ -63,5 +63,5 @@ def constant_difference(test: str) -> OmnibusTest:
         df_den=None,
         p_value=None,
         degenerate="constant_difference",
-        not_testable="arms differ by the same amount on every row: there is no variation to test with",
+        not_testable="arms differ by the same amount on every row: there is no variation to test against",
     )

@@ -1,7 +1,7 @@
-"""Tests of no difference among arms on the same rows: repeated-measures ANOVA, Hotelling, Friedman, Cochran's Q.
+"""Omnibus tests of paired arms: repeated-measures ANOVA, Hotelling, Friedman, Cochran's Q.
 
-Axes: R rows, A arms (k of them), D differences from the control (k - 1). Every test answers with an OmnibusTest that
-says so where it could not be made; none answers p = 1 for lack of an answer.
+Axes: R rows, A arms (k of them), D differences from the control (k - 1). A test that cannot be performed returns an
+OmnibusTest with `not_testable` set, never p = 1.
 """
 
 import numpy as np
@@ -17,18 +17,18 @@ _CHUNK_NUM_ROWS = 65_536
 
 
 def rm_anova(moments: Moments) -> OmnibusTest:
-    """One-way repeated-measures ANOVA, rows as blocks, with the Greenhouse-Geisser correction always.
+    """One-way repeated-measures ANOVA with rows as blocks, always with the Greenhouse-Geisser correction.
 
     With S the double-centred covariance of the arms: F = n sum_j (m_j - m)^2 / tr(S), which is MS_arm / MS_error, on
     k - 1 and (k - 1)(n - 1) degrees of freedom. Epsilon is tr(S)^2 / ((k - 1) sum_ij S_ij^2) (Box 1954, Ann. Math.
     Stat. 25:484; Greenhouse & Geisser 1959, Psychometrika 24:95); `epsilon_hf` follows Huynh & Feldt 1976 (J. Educ.
     Stat. 1:69), at most 1; Mauchly's W has the p-value of Anderson's two-term expansion, as R's `mauchly.test`.
 
-    Differences from the control have the same S as the arms, and lose no digits to what arms have in common.
+    Differences from the control have the same S as the arms, and lose no precision to an offset that arms share.
     """
     num_arms, num_rows = moments.num_arms, moments.num_rows
-    if unable := omnibus_result.too_few("rm_anova", num_arms=num_arms, num_rows=num_rows):
-        return unable
+    if untestable := omnibus_result.too_few("rm_anova", num_arms=num_arms, num_rows=num_rows):
+        return untestable
     if constant := omnibus_result.without_variation(
         "rm_anova", moments.mean_D, moments.covariance_DD, moments.rounding
     ):
@@ -39,7 +39,7 @@ def rm_anova(moments: Moments) -> OmnibusTest:
     effect = num_rows * float(((mean_A - mean_A.mean()) ** 2).sum())
     df_num, df_den = num_arms - 1, (num_arms - 1) * (num_rows - 1)
     f_value = effect / trace
-    # in units of the trace, so that no square leaves the range of float64
+    # in units of the trace, so that squares stay within the range of float64
     epsilon = min(1.0, 1 / (df_num * float(((centred_AA / trace) ** 2).sum())))
     details = {
         "df_num_gg": epsilon * df_num,
@@ -61,13 +61,13 @@ def rm_anova(moments: Moments) -> OmnibusTest:
 
 
 def hotelling(moments: Moments) -> OmnibusTest:
-    """Hotelling's T^2 that all differences from the control are 0: no assumption of sphericity.
+    """Hotelling's T^2 test that all differences from the control are 0; does not assume sphericity.
 
     T^2 = n m' S^- m on q dimensions, F = T^2 (n - q) / ((n - 1) q) on q and n - q degrees of freedom (Hotelling 1931;
-    Anderson 2003, section 5.2). q is the rank of S: identical arms, or arms at a ceiling, take no dimension.
+    Anderson 2003, section 5.2). q is the rank of S: identical arms, or arms at a ceiling, add no dimension.
     """
-    if unable := omnibus_result.too_few("hotelling", num_arms=moments.num_arms, num_rows=moments.num_rows):
-        return unable
+    if untestable := omnibus_result.too_few("hotelling", num_arms=moments.num_arms, num_rows=moments.num_rows):
+        return untestable
     if constant := omnibus_result.without_variation(
         "hotelling", moments.mean_D, moments.covariance_DD, moments.rounding
     ):
@@ -79,13 +79,16 @@ def hotelling(moments: Moments) -> OmnibusTest:
 def friedman(scores_RA: ArrayLike) -> OmnibusTest:
     """Friedman's test on ranks within rows, corrected for ties (Conover 1999, section 5.8, eq. 1).
 
-    Ranks are multiples of one half, so their sums are exact and no division of the rows shows. Iman & Davenport's F
-    (1980) and Kendall's W are in the details.
+    Ranks are multiples of one half, so their sums are exact and do not depend on how rows are chunked. Iman &
+    Davenport's F (1980) and Kendall's W are in the details.
+
+    Raises:
+        SamplesError: A score is not finite.
     """
     scores_RA = finite(scores_RA)
     num_rows, num_arms = scores_RA.shape
-    if unable := omnibus_result.too_few("friedman", num_arms=num_arms, num_rows=num_rows, min_num_rows=1):
-        return unable
+    if untestable := omnibus_result.too_few("friedman", num_arms=num_arms, num_rows=num_rows, min_num_rows=1):
+        return untestable
     rank_sums_A = np.zeros(num_arms)
     squares = 0.0
     for start in range(0, num_rows, _CHUNK_NUM_ROWS):
@@ -108,7 +111,7 @@ def friedman(scores_RA: ArrayLike) -> OmnibusTest:
 
 
 def cochran_q(scores_RA: ArrayLike) -> OmnibusTest:
-    """Cochran's Q test that all arms have the same share of ones (Cochran 1950, Biometrika 37:256).
+    """Cochran's Q test of equal shares of ones in all arms (Cochran 1950, Biometrika 37:256).
 
     Raises:
         SamplesError: A score is neither 0 nor 1.
@@ -116,10 +119,10 @@ def cochran_q(scores_RA: ArrayLike) -> OmnibusTest:
     scores_RA = np.asarray(scores_RA)
     if scores_RA.dtype != np.bool_:
         scores_RA = finite(scores_RA)
-        refuse_other_than_01(scores_RA, message="cochran_q is for scores of 0 and 1")
+        refuse_other_than_01(scores_RA, message="Cochran's Q needs scores of 0 or 1")
     num_rows, num_arms = scores_RA.shape
-    if unable := omnibus_result.too_few("cochran_q", num_arms=num_arms, num_rows=num_rows, min_num_rows=1):
-        return unable
+    if untestable := omnibus_result.too_few("cochran_q", num_arms=num_arms, num_rows=num_rows, min_num_rows=1):
+        return untestable
     column_A = scores_RA.sum(axis=0)
     row_R = scores_RA.sum(axis=1)
     total = float(column_A.sum())

@@ -1,4 +1,4 @@
-"""Whether differences between arms all vary alike, and what it does to F when they do not."""
+"""Sphericity: whether all differences between arms have the same variance, and corrections of F if not."""
 
 import math
 
@@ -11,13 +11,13 @@ _RANK_TOLERANCE = 1e-10
 
 
 def double_centred(covariance_AA: Floats) -> Floats:
-    """The covariance of deviations from the row's mean: row and column means taken out."""
+    """The covariance of deviations from the row's mean: row and column means are subtracted."""
     row_A = covariance_AA.mean(axis=1)
     return covariance_AA - row_A[:, None] - row_A[None, :] + row_A.mean()
 
 
 def huynh_feldt(epsilon: float, f_value: float, *, num_arms: int, num_rows: int) -> dict[str, float]:
-    """Huynh & Feldt's epsilon (1976, J. Educ. Stat. 1:69), at most 1, and the p-value with it."""
+    """Huynh & Feldt's epsilon (1976, J. Educ. Stat. 1:69), at most 1, and the p-value corrected by it."""
     df_num, df_den = num_arms - 1, (num_arms - 1) * (num_rows - 1)
     below = df_num * (num_rows - 1 - df_num * epsilon)
     raw = (num_rows * df_num * epsilon - 2) / below if below > 0 else 1.0
@@ -27,10 +27,10 @@ def huynh_feldt(epsilon: float, f_value: float, *, num_arms: int, num_rows: int)
 
 
 def mauchly(centred_AA: Floats, *, num_rows: int) -> dict[str, float]:
-    """Mauchly's W and its p-value; nothing where it cannot be had (two arms, few rows, singular covariance).
+    """Mauchly's W and its p-value; empty if undefined (two arms, few rows, singular covariance).
 
-    The p-value is Anderson's two-term expansion (2003, section 10.7.4). R's `mauchly.test` has the number of arms k
-    where the second term has k - 1, which moves its p-value by up to a percent; W is the same.
+    The p-value is Anderson's two-term expansion (2003, section 10.7.4). R's `mauchly.test` uses the number of arms k
+    where the second term has k - 1, which changes its p-value by up to one percent; W is the same.
     """
     size = len(centred_AA) - 1
     df = num_rows - 1

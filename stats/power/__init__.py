@@ -1,1 +1,1 @@
-"""How many rows resolve a difference, and which difference the rows at hand could resolve."""
+"""Power analysis: rows needed to detect an effect, and the minimum effect that given rows can detect."""

@@ -1,11 +1,11 @@
-"""The design effect: how much more variance clusters make (Kish 1965)."""
+"""The design effect: the factor by which clusters inflate the variance (Kish 1965)."""
 
 
 def design_effect_of(cluster_size: float | None, icc: float | None) -> float:
-    """The factor `1 + (m - 1) icc` on the variance; 1 without clusters.
+    """The variance inflation factor `1 + (m - 1) icc`; 1 without clusters.
 
     Args:
-        cluster_size: Rows in a cluster m, or None.
+        cluster_size: Rows per cluster m, or None.
         icc: Intraclass correlation, or None.
     """
     if cluster_size is None or icc is None:

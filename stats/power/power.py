@@ -1,7 +1,7 @@
-"""How many rows resolve a difference, what difference so many rows resolve: asked before a GPU is rented.
+"""Power analysis: rows needed to detect an effect, the effect that given rows can detect, or the power of both.
 
-Two of rows, effect and power are given, the third is answered. `answer` takes a question; `from_pilot` takes what it
-needs from scores that exist.
+Of rows, effect and power, two are given and the third is computed. `answer` takes a question; `from_pilot` estimates
+the variation from existing scores.
 """
 
 import math
@@ -24,20 +24,20 @@ _MOST_EXACT_ROWS = 1_000_000
 
 @dataclass(frozen=True)
 class PowerAnswer:
-    """Rows, effect and power that belong together.
+    """A consistent set of rows, effect and power.
 
     Attributes:
-        rows: Whole rows; in each arm, where arms have rows of their own.
-        rows_exact: The same as a real number, before it was rounded up.
-        rows_total: Rows to be scored in all arms together.
+        rows: Number of rows, rounded up; per arm, if unpaired.
+        rows_exact: The same before rounding up.
+        rows_total: Rows to score in all arms together.
         effect: The true difference between two arms, in units of the score; its size, without a sign.
-        power: The probability to find it.
+        power: The probability of detecting the effect.
         alpha: The error rate of the whole family, two-sided.
-        critical: What the statistic of a comparison must exceed.
-        arms: Arms.
-        method: What was computed.
-        assumptions: What it takes for granted, in words.
-        clusters: Clusters that the rows come in, or None.
+        critical: The value that the test statistic must exceed.
+        arms: Number of arms.
+        method: The test and its power formula.
+        assumptions: The assumptions made, as text.
+        clusters: Number of clusters, or None.
     """
 
     rows: int
@@ -76,10 +76,10 @@ class _Solver(Protocol):
 
 
 def answer(question: Question) -> PowerAnswer:
-    """Rows for an effect, or the effect for a number of rows, or the power if both are given.
+    """Computes rows for an effect, the effect for a number of rows, or the power if both are given.
 
     Raises:
-        InvalidInput: Something is missing, out of bounds, or does not go together.
+        InvalidInput: A value is missing or out of bounds, or two values contradict each other.
     """
     question = question.checked()
     if question.omnibus is not None:
@@ -90,21 +90,21 @@ def answer(question: Question) -> PowerAnswer:
 def from_pilot(
     samples: Samples, plan: Plan, *, effect: float | None = None, rows: float | None = None, power: float = 0.8
 ) -> PowerAnswer:
-    """The same, with variation, discordance and clusters taken from pilot scores and words from the plan.
+    """As `answer`, with variation, discordance and clusters estimated from pilot scores, and the rest from the plan.
 
-    The comparison that needs most rows decides. Rows without a score in one of its arms are left out of a comparison,
-    with their number among the assumptions. With neither effect nor rows the answer is what the pilot's own rows
-    could have seen.
+    The comparison that needs the most rows decides. Rows without a score in one of its arms are left out of a
+    comparison; the assumptions give their number. With neither effect nor rows, the result is the minimum detectable
+    effect of the pilot's own rows.
 
     Args:
         samples: The pilot's scores.
         plan: Design, scale, control, family and alpha.
-        effect: The true difference to be found, in units of the score.
-        rows: Rows to be scored.
-        power: The probability to find the effect.
+        effect: The true difference to detect, in units of the score.
+        rows: Number of rows to score.
+        power: The probability of detecting the effect.
 
     Raises:
-        InvalidInput: No pair of arms varies, or there are too few rows.
+        InvalidInput: No difference between arms varies, or there are too few rows.
     """
     hardest = pilot.hardest_comparison(samples, plan)
     if effect is None and rows is None:
@@ -125,8 +125,8 @@ def from_pilot(
         cluster_size=hardest.cluster_size,
         icc=hardest.icc,
     )
-    found = answer(question)
-    return replace(found, assumptions=(*found.assumptions, *hardest.notes))
+    result = answer(question)
+    return replace(result, assumptions=(*result.assumptions, *hardest.notes))
 
 
 def _means(question: Question) -> PowerAnswer:
@@ -142,11 +142,13 @@ def _means(question: Question) -> PowerAnswer:
         both_tails=question.strict,
     )
     test = "paired t-test" if question.paired else "two-sample t-test"
-    said = [
+    assumptions = [
         f"standard deviation {'of the differences ' if question.paired else 'within each arm '}{design.sd:g}",
-        "differences are near enough to normal that t holds",
+        "mean differences are close enough to normal for a t-test",
     ]
-    return _answered(question, design, method=f"{test}, noncentral t", assumptions=said, critical_at=design.critical_at)
+    return _answered(
+        question, design, method=f"{test}, noncentral t", assumptions=assumptions, critical_at=design.critical_at
+    )
 
 
 def _proportions(question: Question) -> PowerAnswer:
@@ -155,18 +157,18 @@ def _proportions(question: Question) -> PowerAnswer:
         rate = needed("rate_control", question.rate_control, "the control's share of ones")
         if question.effect is not None and not 0 <= rate + question.effect <= 1:
             raise InvalidInput(
-                "the variant's share of ones would lie outside 0 to 1",
+                "the variant's share of ones would be outside 0 to 1",
                 field="effect",
                 value=question.effect,
                 bound=f"{-rate:g} to {1 - rate:g}",
             )
         two = TwoProportions(critical, rate, design_effect=question.design_effect)
-        said = [f"the control's share of ones is {rate:g}"]
-        return _answered(question, two, method="two proportions, normal approximation", assumptions=said)
-    discordant, said = question.discordant, []
+        assumptions = [f"the control's share of ones is {rate:g}"]
+        return _answered(question, two, method="two proportions, normal approximation", assumptions=assumptions)
+    discordant, assumptions = question.discordant, []
     if discordant is None and question.rate_control is not None and question.correlation is not None:
-        said.append(
-            f"the control's share of ones is {question.rate_control:g}, arms correlate by {question.correlation:g}"
+        assumptions.append(
+            f"the control's share of ones is {question.rate_control:g}; arms have correlation {question.correlation:g}"
         )
         if question.effect is not None:
             discordant = discordant_of(
@@ -174,13 +176,13 @@ def _proportions(question: Question) -> PowerAnswer:
             )
     elif discordant is None:
         raise InvalidInput(
-            "a paired comparison of proportions needs to know on how many rows the arms differ",
+            "a paired comparison of proportions needs the share of rows on which the arms differ",
             field="discordant",
             remedy="give --discordant, or --rate-control, --rate-variant and --correlation, or a pilot",
         )
     if question.effect is not None and discordant is not None and abs(question.effect) > discordant:
         raise InvalidInput(
-            "the difference cannot be larger than the share of rows that differ",
+            "the effect cannot be larger than the share of rows on which the arms differ",
             field="effect",
             value=question.effect,
             bound=f"at most discordant = {discordant:g}",
@@ -192,20 +194,20 @@ def _proportions(question: Question) -> PowerAnswer:
         correlation=question.correlation,
         design_effect=question.design_effect,
     )
-    found = _answered(question, paired, method="McNemar, Connor 1987", assumptions=said)
-    share = paired.discordant_at(found.effect)
+    result = _answered(question, paired, method="McNemar, Connor 1987", assumptions=assumptions)
+    share = paired.discordant_at(result.effect)
     notes = [f"arms differ on {share:.4g} of the rows"]
-    if found.rows <= _MOST_EXACT_ROWS and question.design_effect == 1:
+    if result.rows <= _MOST_EXACT_ROWS and question.design_effect == 1:
         alpha = math.erfc(critical / math.sqrt(2))  # two-sided level of one comparison
-        exact = midp_power(found.rows, discordant=share, effect=found.effect, alpha=alpha)
-        notes.append(f"exact power of the mid-p test on {found.rows} rows: {exact:.4f}")
-    return replace(found, assumptions=(*found.assumptions, *notes))
+        exact = midp_power(result.rows, discordant=share, effect=result.effect, alpha=alpha)
+        notes.append(f"exact power of the mid-p test on {result.rows} rows: {exact:.4f}")
+    return replace(result, assumptions=(*result.assumptions, *notes))
 
 
 def _omnibus(question: Question, test: str) -> PowerAnswer:
     sd = question.sd_of_comparison
-    # Largest difference d, the rest half-way: the means' variance is d^2 / (2 k); with 2 (1 - rho) sd^2 the variance
-    # of a difference, k f^2 / (1 - rho) = (d / sd_difference)^2.
+    # With largest difference d and all other arms half-way, the means' variance is d^2 / (2 k). The variance of a
+    # difference is 2 (1 - rho) sd^2, so k f^2 / (1 - rho) = (d / sd_difference)^2.
     scale = sd * math.sqrt(question.arms * (1 if question.paired else 2))
     design = AnovaDesign(
         question.arms,
@@ -214,17 +216,17 @@ def _omnibus(question: Question, test: str) -> PowerAnswer:
         epsilon=question.epsilon,
         design_effect=question.design_effect,
     )
-    said = [
-        "the effect is the largest difference between two arms, all others half-way between them",
+    assumptions = [
+        "the effect is the largest difference between two arms; all other arms are half-way between them",
         f"standard deviation {'of the differences ' if question.paired else 'within each arm '}{sd:g}",
     ]
     if question.paired:
-        said.append(f"sphericity epsilon {question.epsilon:g}")
+        assumptions.append(f"sphericity epsilon {question.epsilon:g}")
     return _answered(
         question,
         ScaledAnova(design, scale),
         method=f"{test}, noncentral F",
-        assumptions=said,
+        assumptions=assumptions,
         critical_at=design.critical_at,
         adjusted=False,
     )
@@ -248,12 +250,14 @@ def _answered(
     else:
         power = solver.power(rows, effect)
     whole = math.ceil(rows - 1e-9 * rows)
-    said = [*question.common_assumptions(adjusted=adjusted), *assumptions]
+    all_assumptions = [*question.common_assumptions(adjusted=adjusted), *assumptions]
     clusters = None
     if question.cluster_size is not None:
         clusters = math.ceil(whole / question.cluster_size - 1e-9)
         if clusters < FEW_CLUSTERS:
-            said.append(f"{clusters} clusters are few: cluster-robust errors are unreliable below {FEW_CLUSTERS}")
+            all_assumptions.append(
+                f"{clusters} clusters are few: cluster-robust errors are unreliable below {FEW_CLUSTERS}"
+            )
     return PowerAnswer(
         rows=whole,
         rows_exact=float(rows),
@@ -264,6 +268,6 @@ def _answered(
         critical=critical_at(rows) if critical_at else question.normal_critical(),
         arms=question.arms,
         method=method,
-        assumptions=tuple(said),
+        assumptions=tuple(all_assumptions),
         clusters=clusters,
     )

@@ -1,4 +1,4 @@
-"""Power of comparisons of proportions, on the same rows (McNemar) and on different rows."""
+"""Power of comparisons of proportions, paired (McNemar) and unpaired."""
 
 import math
 from collections.abc import Callable
@@ -16,15 +16,15 @@ class PairedProportions:
     """Two arms with scores of 0 or 1 on the same rows.
 
     Power is Connor's (1987, Biometrics 43:207): `Phi((|d| sqrt(n) - z sqrt(p)) / sqrt(p - d^2))` with p the share of
-    discordant rows and d the difference. It takes the number of discordant rows to be known, as Miettinen (1968,
-    Biometrics 24:339) does not; `midp_power` is exact.
+    discordant rows and d the difference. Unlike Miettinen (1968, Biometrics 24:339), it treats the number of discordant
+    rows as known; `midp_power` is exact.
 
     Attributes:
-        discordant: Share of rows on which the arms differ; or None, then it follows from rate and correlation.
-        rate: The control's share of ones, where `discordant` is None.
-        correlation: Correlation of the two arms' scores over rows, where `discordant` is None.
-        critical: What |z| must exceed.
-        design_effect: How much more variance clusters make.
+        critical: The value that |z| must exceed.
+        discordant: Share of rows on which the arms differ; None derives it from rate and correlation.
+        rate: The control's share of ones, if `discordant` is None.
+        correlation: Correlation of the two arms' scores over rows, if `discordant` is None.
+        design_effect: The factor by which clusters inflate the variance.
     """
 
     critical: float
@@ -34,7 +34,7 @@ class PairedProportions:
     design_effect: float = 1.0
 
     def discordant_at(self, effect: float) -> float:
-        """Share of discordant rows at a true difference."""
+        """The share of discordant rows, given the true difference."""
         if self.discordant is not None:
             return self.discordant
         assert self.rate is not None
@@ -46,16 +46,16 @@ class PairedProportions:
         share = self.discordant_at(effect)
         spread = share - effect**2
         gap = abs(effect) * math.sqrt(rows / self.design_effect) - self.critical * math.sqrt(share)
-        if spread <= 0:  # all rows discordant one way: nothing is random
+        if spread <= 0:  # all rows are discordant in one direction: nothing is random
             return 1.0 if gap > 0 else 0.0
         return float(stats.norm.cdf(gap / math.sqrt(spread)))
 
     def rows_for(self, effect: float, *, power: float) -> float:
-        """Rows, as a real number, for a true difference."""
+        """Rows, as a real number, that detect a true difference with this probability."""
         return smallest_rows(lambda rows: self.power(rows, effect) - power, fewest=1.0, effect=effect)
 
     def effect_for(self, rows: float, *, power: float) -> float:
-        """The true difference, as a gain, that is found on so many rows."""
+        """The true difference, as a gain, that this many rows detect with this probability."""
         most = self._largest_effect()
         return _solved(lambda effect: self.power(rows, effect) - power, most, rows=rows)
 
@@ -64,13 +64,13 @@ class PairedProportions:
             return self.discordant
         assert self.rate is not None
         assert self.correlation is not None
-        # Not every correlation can be had at every pair of rates: the largest that this one allows.
+        # Not every correlation is possible at every pair of rates: take the largest gain that this one allows.
         gains = np.linspace(0, 1 - self.rate, 20_001)[1:-1]
         low, high = _correlation_bounds(self.rate, self.rate + gains)
         possible = gains[(low <= self.correlation) & (self.correlation <= high)]
         if not len(possible):
             raise InvalidInput(
-                "no gain is possible at this rate and correlation",
+                "no gain is possible with this rate and correlation",
                 field="correlation",
                 value=self.correlation,
                 remedy="give the share of discordant rows instead",
@@ -80,15 +80,15 @@ class PairedProportions:
 
 @dataclass(frozen=True)
 class TwoProportions:
-    """Two arms with rows of their own, the same number in each.
+    """Two unpaired arms with scores of 0 or 1 and the same number of rows.
 
     Power is that of R's `power.prop.test`: `Phi((sqrt(n) |d| - z sqrt(2 p q)) / sqrt(p1 q1 + p2 q2))`, p the mean of
     both shares (Fleiss, Levin & Paik 2003, section 4.1).
 
     Attributes:
-        critical: What |z| must exceed.
+        critical: The value that |z| must exceed.
         rate: The control's share of ones.
-        design_effect: How much more variance clusters make.
+        design_effect: The factor by which clusters inflate the variance.
     """
 
     critical: float
@@ -107,24 +107,29 @@ class TwoProportions:
         return float(stats.norm.cdf(gap / math.sqrt(spread)))
 
     def rows_for(self, effect: float, *, power: float) -> float:
-        """Rows in each arm, as a real number, for a true difference."""
+        """Rows per arm, as a real number, that detect a true difference with this probability."""
         return smallest_rows(lambda rows: self.power(rows, effect) - power, fewest=1.0, effect=effect)
 
     def effect_for(self, rows: float, *, power: float) -> float:
-        """The true difference, as a gain, that is found on so many rows in each arm."""
+        """The true difference, as a gain, that this many rows per arm detect with this probability."""
         return _solved(lambda effect: self.power(rows, effect) - power, 1.0 - self.rate, rows=rows)
 
 
 def discordant_of(rate_control: float, rate_variant: float, *, correlation: float) -> float:
-    """Share of rows on which two arms differ: `p + q - 2 (p q + r sqrt(p (1 - p) q (1 - q)))`.
+    """The share of rows on which two arms differ: `p + q - 2 (p q + r sqrt(p (1 - p) q (1 - q)))`.
+
+    Args:
+        rate_control: The control's share of ones p.
+        rate_variant: The variant's share of ones q.
+        correlation: Correlation r of the two arms' scores over rows.
 
     Raises:
-        InvalidInput: Two arms with these rates cannot correlate that much.
+        InvalidInput: Two arms with these rates cannot have this correlation.
     """
     low, high = (float(bound) for bound in _correlation_bounds(rate_control, np.array(rate_variant)))
     if not low - 1e-12 <= correlation <= high + 1e-12:
         raise InvalidInput(
-            f"two arms with rates {rate_control:g} and {rate_variant:g} cannot correlate like this",
+            f"two arms with rates {rate_control:g} and {rate_variant:g} cannot have this correlation",
             field="correlation",
             value=correlation,
             bound=f"{low:.4f} to {high:.4f}",
@@ -135,10 +140,10 @@ def discordant_of(rate_control: float, rate_variant: float, *, correlation: floa
 
 
 def midp_power(num_rows: int, *, discordant: float, effect: float, alpha: float) -> float:
-    """Exact power of McNemar's mid-p test: summed over every number of discordant rows.
+    """Exact power of McNemar's mid-p test, summed over the possible numbers of discordant rows.
 
     Args:
-        num_rows: Rows.
+        num_rows: Number of rows.
         discordant: Share of rows on which the arms differ.
         effect: The true difference, at most `discordant`.
         alpha: Error rate of the comparison, two-sided.
@@ -147,18 +152,18 @@ def midp_power(num_rows: int, *, discordant: float, effect: float, alpha: float)
     first = max(1, math.floor(num_rows * discordant - spread))
     last = min(num_rows, math.ceil(num_rows * discordant + spread))
     numbers_M = np.arange(first, last + 1)
-    # The largest smaller count that is still significant: mid-p = 2 P(X <= c) - P(X = c), which grows with c.
+    # The largest value of the smaller count that is significant: mid-p = 2 P(X <= c) - P(X = c), which increases in c.
     count_M = stats.binom.ppf(alpha / 2, numbers_M, 0.5) + 1
     for _ in range(3):
         midp_M = 2 * stats.binom.cdf(count_M, numbers_M, 0.5) - stats.binom.pmf(count_M, numbers_M, 0.5)
         count_M = np.where((midp_M >= alpha) | (2 * count_M >= numbers_M), count_M - 1, count_M)
     for_arm = min(1.0, (discordant + abs(effect)) / (2 * discordant))
-    found_M = stats.binom.sf(numbers_M - count_M - 1, numbers_M, for_arm)
-    return float((stats.binom.pmf(numbers_M, num_rows, discordant) * found_M).sum())
+    significant_M = stats.binom.sf(numbers_M - count_M - 1, numbers_M, for_arm)
+    return float((stats.binom.pmf(numbers_M, num_rows, discordant) * significant_M).sum())
 
 
 def _correlation_bounds(rate: float, other: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """The correlations that two 0/1 variables with these means can have (Frechet's bounds)."""
+    """The lowest and highest correlations that 0/1 variables with these means can have (Frechet's bounds)."""
     with np.errstate(divide="ignore", invalid="ignore"):
         spread = np.sqrt(rate * (1 - rate) * other * (1 - other))
         low = (np.maximum(0.0, rate + other - 1) - rate * other) / spread
@@ -169,7 +174,7 @@ def _correlation_bounds(rate: float, other: np.ndarray) -> tuple[np.ndarray, np.
 def _solved(excess: Callable[[float], float], most: float, *, rows: float) -> float:
     if excess(most) < 0:
         raise InvalidInput(
-            "no possible effect is found on so few rows",
+            "no possible effect can be detected with so few rows",
             field="rows",
             value=rows,
             bound=f"effects up to {most:g} at this power",

@@ -1,1 +1,1 @@
-"""Scores of every arm on identical rows, from the ledger or from tables made elsewhere."""
+"""Scores of all arms, from the ledger or from tables made elsewhere, and the rule for missing ones."""

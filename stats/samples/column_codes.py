@@ -1,4 +1,4 @@
-"""Columns of a table as numbers: codes of arms, row ids, segments and clusters that sort as their values do, and scores.
+"""Encodes a table's columns as numbers: scores, and codes of arms, row ids, segments and clusters in sorted order.
 
 Axes: N lines of a table.
 """
@@ -22,14 +22,14 @@ Column = pa.Array | pa.ChunkedArray | ArrayLike
 
 @dataclass(frozen=True)
 class Coded:
-    """Values as numbers of their sorted names."""
+    """Values encoded as indices into their sorted distinct names; -1 for null."""
 
     codes: NDArray[np.int64]
     names: NDArray[Any]
 
 
 def _array(column: Column) -> Any:
-    """The column as one Arrow array (whose stubs know neither dictionaries nor chunks of them: hence Any)."""
+    """The column as one Arrow array; Any, because pyarrow's stubs do not cover dictionary arrays or their chunks."""
     if isinstance(column, pa.ChunkedArray):
         whole = column.unify_dictionaries() if pa.types.is_dictionary(column.type) else column
         return whole.combine_chunks()
@@ -37,7 +37,7 @@ def _array(column: Column) -> Any:
 
 
 def _coded(column: Column) -> Coded:
-    """Numbers of the sorted distinct values; -1 for null."""
+    """Indices into the sorted distinct values; -1 for null."""
     array = _array(column)
     if not pa.types.is_dictionary(array.type):
         array = array.dictionary_encode()
@@ -48,50 +48,50 @@ def _coded(column: Column) -> Coded:
     indices = array.indices.fill_null(-1).to_numpy(zero_copy_only=False)
     codes = np.where(indices < 0, -1, rank[indices]) if len(rank) else np.full(len(array), -1)
     names = values.take(pa.array(order)).to_numpy(zero_copy_only=False)
-    if len(names) > 1 and (names[1:] == names[:-1]).any():  # a dictionary may hold a value twice
+    if len(names) > 1 and (names[1:] == names[:-1]).any():  # a dictionary may contain the same value twice
         return _coded(array.cast(values.type))
     return Coded(codes=codes.astype(np.int64, copy=False), names=names)
 
 
 def check_arms(arms: Sequence[str]) -> None:
-    """Raises SamplesError where there is no arm, or one stands there twice."""
+    """Raises SamplesError if there are no arms, or one is listed twice."""
     if not arms:
-        raise SamplesError("there is no arm", field="arm", remedy="name at least the control")
-    twice = sorted({name for name in arms if list(arms).count(name) > 1})
-    if twice:
-        raise SamplesError("an arm stands there twice", field="arm", value=twice[0], remedy="name each arm once")
+        raise SamplesError("the scores have no arms", field="arm", remedy="name at least the control")
+    duplicates = sorted({name for name in arms if list(arms).count(name) > 1})
+    if duplicates:
+        raise SamplesError("an arm is listed twice", field="arm", value=duplicates[0], remedy="list each arm once")
 
 
 def arm_codes(arm: Column, order: Sequence[str] | None) -> tuple[tuple[str, ...], NDArray[np.int16]]:
-    """The names of the arms, in the order that is wanted or sorted, and the number of each line's arm.
+    """The names of the arms, in the order of `order` or sorted, and the index of each line's arm.
 
     Raises:
-        SamplesError: A line names no arm, or one that is not in `order`.
+        SamplesError: A line has no arm, or one that is not in `order`.
     """
     coded = _coded(arm)
     if (coded.codes < 0).any():
         line = int(np.flatnonzero(coded.codes < 0)[0])
-        raise SamplesError("a line names no arm", place=f"line {line + 1} of the scores", field="arm")
-    found = tuple(str(name) for name in coded.names)
-    names = found if order is None else tuple(order)
+        raise SamplesError("a line has no arm", place=f"line {line + 1} of the scores", field="arm")
+    present = tuple(str(name) for name in coded.names)
+    names = present if order is None else tuple(order)
     check_arms(names)
-    unknown = [name for name in found if name not in names]
+    unknown = [name for name in present if name not in names]
     if unknown:
         raise SamplesError(
-            "scores of an arm that was not asked for",
+            "the scores contain an unexpected arm",
             field="arm",
             value=unknown[0],
             remedy=did_you_mean(unknown[0], list(names)),
         )
-    to = np.array([names.index(name) for name in found], dtype=np.int16)
-    return names, to[coded.codes]
+    index_of = np.array([names.index(name) for name in present], dtype=np.int16)
+    return names, index_of[coded.codes]
 
 
 def scores_of(column: Column, field: str) -> NDArray[np.float64]:
     """Scores as float64; null is NaN.
 
     Raises:
-        SamplesError: The column holds no numbers.
+        SamplesError: The column is not numeric.
     """
     array = _array(column)
     if pa.types.is_boolean(array.type):
@@ -104,7 +104,11 @@ def scores_of(column: Column, field: str) -> NDArray[np.float64]:
 
 
 def row_ids_of(column: Column) -> tuple[NDArray[np.int64], NDArray[Any] | None]:
-    """Row ids as numbers that sort as the ids do, and the ids that belong to them where they are not numbers."""
+    """Row ids as numbers in the same sort order, and the ids that the numbers index; None if the ids are integers.
+
+    Raises:
+        SamplesError: A row has no id.
+    """
     array = _array(column)
     if array.null_count:
         line = int(np.flatnonzero(array.is_null().to_numpy(zero_copy_only=False))[0])
@@ -116,7 +120,7 @@ def row_ids_of(column: Column) -> tuple[NDArray[np.int64], NDArray[Any] | None]:
 
 
 def segments_of(column: Column) -> Coded:
-    """Segments as text; lines that name none are a segment of their own."""
+    """Segments as text; lines without a segment form a segment of their own."""
     array = _array(column)
     if pa.types.is_dictionary(array.type):
         array = array.cast(array.type.value_type)
@@ -127,18 +131,18 @@ def segments_of(column: Column) -> Coded:
 
 
 def clusters_of(column: Column) -> Coded:
-    """Clusters by number.
+    """Clusters as numbers.
 
     Raises:
-        SamplesError: A line names none.
+        SamplesError: A line has no cluster.
     """
     coded = _coded(column)
     if (coded.codes < 0).any():
         line = int(np.flatnonzero(coded.codes < 0)[0])
         raise SamplesError(
-            "a row names no cluster",
+            "a row has no cluster",
             place=f"line {line + 1} of the scores",
             field="cluster",
-            remedy="give rows that belong to no cluster a cluster of their own",
+            remedy="give each row that belongs to no cluster its own cluster",
         )
     return Coded(codes=coded.codes, names=np.arange(len(coded.names)))

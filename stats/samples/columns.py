@@ -1,4 +1,4 @@
-"""Samples from columns: a long table has a line for each score, a wide one a column for each arm.
+"""Samples from columns: a long table has one line per score, a wide table one column per arm.
 
 Axes: R rows, A arms, N lines of a long table.
 """
@@ -24,17 +24,17 @@ def from_wide(
     segment: Column | None = None,
     cluster: Column | None = None,
 ) -> Samples:
-    """Samples from a table with a column for each arm.
+    """Builds samples from a table with one column per arm.
 
     Args:
-        arms: Names of the arms, in the order they are to be shown.
-        row_id: Ids of the rows. Ids that stand there twice are repeats if every id stands there equally often.
-        scores_RA: Rows x arms, or a sequence of one column for each arm. Null and NaN are missing.
+        arms: Names of the arms, in display order.
+        row_id: Ids of the rows. Duplicate ids are repeats if every id occurs equally often.
+        scores_RA: Rows x arms, or a sequence of one column per arm. Null and NaN are missing.
         segment: Segment of each row.
         cluster: Cluster of each row.
 
     Raises:
-        SamplesError: Arms or rows stand there twice, ids or clusters are null, or a score is infinite or out of range.
+        SamplesError: Arms or rows are duplicated, ids or clusters are null, or a score is infinite or out of range.
     """
     column_codes.check_arms(arms)
     if isinstance(scores_RA, np.ndarray):
@@ -69,7 +69,7 @@ def from_long(
     order: Sequence[str] | None = None,
     paired: bool = True,
 ) -> Samples:
-    """Samples from a table with a line for each score.
+    """Builds samples from a table with one line per score.
 
     Args:
         arm: Arm of each line. A dictionary-encoded Arrow array is the cheapest form.
@@ -77,12 +77,12 @@ def from_long(
         score: Score of each line. Null and NaN are missing.
         segment: Segment of each line's row.
         cluster: Cluster of each line's row.
-        order: Names of the arms in the order they are to be shown; None sorts them.
-        paired: Whether a row is the same row in every arm. If not, ids only tell repeats from rows.
+        order: Names of the arms in display order; None sorts them.
+        paired: Whether a row id means the same row in every arm. If not, ids only distinguish repeats from rows.
 
     Raises:
-        SamplesError: A row stands there twice for one arm (unless every one stands there equally often: then they
-            are repeats, and averaged), has two segments or clusters, or a score is infinite or out of range.
+        SamplesError: A row occurs more often than others in one arm (rows that all occur equally often are repeats
+            and are averaged), a row has two segments or clusters, or a score is infinite or out of range.
     """
     names, arm_N = column_codes.arm_codes(arm, order)
     score_N = column_codes.scores_of(score, "score")
@@ -93,35 +93,35 @@ def from_long(
     ids_N, dictionary = column_codes.row_ids_of(row_id)
     lines = [np.flatnonzero(arm_N == index) for index in range(len(names))]
     rows = [_rows_of(ids_N[at], dictionary, arm=name) for name, at in zip(names, lines, strict=True)]
-    repeats = {found[2] for found in rows if len(found[0])}
+    repeats = {count for own, _, count in rows if len(own)}
     if not paired:
         return _without_shared_ids(names, lines, rows, score_N, segment_N, cluster_N)
     if len(repeats) > 1:
         few = min(range(len(rows)), key=lambda index: rows[index][2])
         many = max(range(len(rows)), key=lambda index: rows[index][2])
         raise SamplesError(
-            f"arm '{names[many]}' has {rows[many][2]} scores for each row, arm '{names[few]}' has {rows[few][2]}",
+            f"arm '{names[many]}' has {rows[many][2]} scores per row, arm '{names[few]}' has {rows[few][2]}",
             field="row_id",
-            remedy="give every arm the same number of repeats for each row",
+            remedy="score every row equally often in every arm",
         )
     universe = rows[0][0]
-    if any(not np.array_equal(found[0], universe) for found in rows[1:]):
-        universe = np.unique(np.concatenate([found[0] for found in rows]))
+    if any(not np.array_equal(own, universe) for own, _, _ in rows[1:]):
+        universe = np.unique(np.concatenate([own for own, _, _ in rows]))
     scores_RA = np.full((len(universe), len(names)), np.nan)
     segments_R = _Attribute("segment", segment_N, len(universe))
     clusters_R = _Attribute("cluster", cluster_N, len(universe))
-    shown = _named(universe, dictionary)
+    ids = _named(universe, dictionary)
     for index, (at, (own, place, count)) in enumerate(zip(lines, rows, strict=True)):
         to = slice(None) if len(own) == len(universe) else np.searchsorted(universe, own)
         scores_RA[to, index] = _averaged(score_N[at], place, len(own), count)
         row_N = place if isinstance(to, slice) else to[place]
-        segments_R.put(row_N, at, shown)
-        clusters_R.put(row_N, at, shown)
-    refuse_out_of_range(scores_RA, names, shown)
+        segments_R.put(row_N, at, ids)
+        clusters_R.put(row_N, at, ids)
+    refuse_out_of_range(scores_RA, names, ids)
     return Samples(
         arms=names,
         kept_RA=scores_RA,
-        row_ids=shown,
+        row_ids=ids,
         segments_R=segments_R.values(),
         clusters_R=_cluster_numbers(clusters_R.values()),
         num_repeats=max(repeats, default=1),
@@ -129,31 +129,31 @@ def from_long(
 
 
 def of_arms(scores: Mapping[str, ArrayLike], **columns: Column | None) -> Samples:
-    """Samples from one array of scores for each arm, all in the same order of rows, numbered from 0."""
+    """Builds samples from one array of scores per arm, all in the same order of rows; row ids count from 0."""
     arrays = [np.asarray(values, dtype=np.float64) for values in scores.values()]
     return from_wide(tuple(scores), np.arange(len(arrays[0])), arrays, **columns)
 
 
 class _Attribute:
-    """A value of the row that every line of the row must agree on."""
+    """A value of the row on which all lines of the row must agree."""
 
     def __init__(self, field: str, value_N: "Coded | None", num_rows: int) -> None:
         self._field, self._value_N = field, value_N
         self._code_R = np.full(num_rows, -1, dtype=np.int64)
 
-    def put(self, row_N: NDArray[np.int64], lines: NDArray[np.int64], shown: NDArray[Any]) -> None:
+    def put(self, row_N: NDArray[np.int64], lines: NDArray[np.int64], ids: NDArray[Any]) -> None:
         if self._value_N is None:
             return
         code_N = self._value_N.codes[lines]
         before_N = self._code_R[row_N]
         self._code_R[row_N] = code_N
-        # The second look catches two values for one row within the same arm.
+        # The second condition catches two values for one row within the same arm.
         clash_N = ((before_N >= 0) & (before_N != code_N)) | (self._code_R[row_N] != code_N)
         if clash_N.any():
             row = row_N[np.flatnonzero(clash_N)[0]]
             raise SamplesError(
                 f"a row has two different values of '{self._field}'",
-                place=f"row {shown[row]}",
+                place=f"row {ids[row]}",
                 field=self._field,
                 remedy=f"give each row one {self._field}",
             )
@@ -176,10 +176,10 @@ def _named(universe: NDArray[np.int64], dictionary: NDArray[Any] | None) -> NDAr
 def _rows_of(
     ids: NDArray[np.int64], dictionary: NDArray[Any] | None, *, arm: str | None
 ) -> tuple[NDArray[np.int64], NDArray[np.int64], int]:
-    """The distinct ids in order, the place of each line among them, and how often every one of them stands there.
+    """The distinct ids in order, the index of each line's id among them, and how often each id occurs.
 
     Raises:
-        SamplesError: Some stand there more often than others.
+        SamplesError: Some ids occur more often than others.
     """
     if len(ids) < 2 or (ids[1:] > ids[:-1]).all():
         return ids, np.arange(len(ids)), 1
@@ -188,10 +188,10 @@ def _rows_of(
     if (counts != repeats).any():
         row = _named(universe, dictionary)[int(np.argmax(counts))]
         raise SamplesError(
-            f"the row stands there {repeats} times, others {int(counts.min())} times",
+            f"the row occurs {repeats} times, other rows {int(counts.min())} times",
             place=f"row {row}" if arm is None else f"arm '{arm}', row {row}",
             field="row_id",
-            remedy="remove the duplicates; repeats are averaged if every row has the same number of them",
+            remedy="remove the duplicates; repeats are averaged only if every row has the same number of them",
         )
     return universe, place.astype(np.int64), repeats
 
@@ -199,7 +199,7 @@ def _rows_of(
 def _averaged(
     scores: NDArray[np.float64], place: NDArray[np.int64], num_rows: int, repeats: int
 ) -> NDArray[np.float64]:
-    """Mean of each row's repeats, added in ascending order so that the order of lines never shows."""
+    """Mean of each row's repeats, summed in ascending order so that the order of lines does not matter."""
     if repeats == 1:
         averaged = np.empty(num_rows)
         averaged[place] = scores
@@ -227,7 +227,7 @@ def _without_shared_ids(
     segment_N: Coded | None,
     cluster_N: Coded | None,
 ) -> Samples:
-    """Unpaired scores with ids: repeats of a row are averaged, then the ids have done their work."""
+    """Unpaired scores with ids: repeats of a row are averaged, then the ids are dropped."""
     counts = [len(own) for own, _, _ in rows]
     scores = [
         _averaged(score_N[at], place, len(own), times) for at, (own, place, times) in zip(lines, rows, strict=True)
@@ -240,8 +240,10 @@ def _without_shared_ids(
             attribute.put(place, at, own)
             codes.append(attribute.codes())
         coded.append(None if value_N is None else Coded(np.concatenate(codes), value_N.names))
-    made = _without_ids(names, np.repeat(np.arange(len(names), dtype=np.int16), counts), np.concatenate(scores), *coded)
-    return replace(made, num_repeats=max(times for _, _, times in rows))
+    samples = _without_ids(
+        names, np.repeat(np.arange(len(names), dtype=np.int16), counts), np.concatenate(scores), *coded
+    )
+    return replace(samples, num_repeats=max(times for _, _, times in rows))
 
 
 def _without_ids(
@@ -251,7 +253,7 @@ def _without_ids(
     segment_N: Coded | None,
     cluster_N: Coded | None,
 ) -> Samples:
-    """Unpaired scores. Their order carries no meaning, so they are sorted: equal scores, equal bits."""
+    """Unpaired scores. Their order means nothing, so they are sorted: the same scores give the same bits."""
     if segment_N is not None or cluster_N is not None:
         keys = [np.nan_to_num(score_N, nan=np.inf), arm_N]
         keys += [coded.codes for coded in (segment_N, cluster_N) if coded is not None]
@@ -259,7 +261,7 @@ def _without_ids(
         scores_RA = np.full((len(order), len(names)), np.nan)
         scores_RA[np.arange(len(order)), arm_N[order]] = score_N[order]
         missing = np.bincount(arm_N[np.isnan(score_N)], minlength=len(names))
-        made = Samples(
+        samples = Samples(
             arms=names,
             kept_RA=scores_RA,
             row_ids=np.arange(len(order)),
@@ -272,11 +274,11 @@ def _without_ids(
         scores_RA = np.full((max(map(len, columns)), len(names)), np.nan)
         for index, column in enumerate(columns):
             scores_RA[: len(column), index] = column
-        made = Samples(
+        samples = Samples(
             arms=names,
             kept_RA=scores_RA,
             row_ids=np.arange(len(scores_RA)),
             num_missing_A=np.array([np.isnan(column).sum() for column in columns], dtype=np.int64),
         )
-    refuse_out_of_range(made.scores_RA, names, made.row_ids)
-    return made
+    refuse_out_of_range(samples.scores_RA, names, samples.row_ids)
+    return samples

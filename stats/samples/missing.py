@@ -1,4 +1,4 @@
-"""Rows without a score in some arm: the plan's rule, how arms differ in it, and how much it could matter.
+"""Missing scores: applies the plan's rule, and reports how arms differ in them and how much they could matter.
 
 Axes: R rows, A arms.
 """
@@ -20,16 +20,17 @@ _NUM_NAMED = 5
 
 @dataclass(frozen=True, eq=False)
 class Complete:
-    """Samples without a missing score, and what was missing before (None: nothing)."""
+    """Samples without missing scores, and a record of what was missing (None: nothing was)."""
 
     samples: Samples
     missingness: Missingness | None
 
 
 def completed(samples: Samples, *, rule: MissingRule, direction: Direction, scale: str, control: str) -> Complete:
-    """Applies the rule for missing scores to scores on the same rows.
+    """Applies the rule for missing scores to paired scores.
 
-    `worst` takes 0 or 1 on a binary scale and else the worst score that any arm has on any row.
+    `worst` replaces a missing score by the worse of 0 and 1 on a binary scale, else by the worst score of any arm on
+    any row.
 
     Args:
         samples: Paired scores.
@@ -39,7 +40,7 @@ def completed(samples: Samples, *, rule: MissingRule, direction: Direction, scal
         control: The control's name.
 
     Raises:
-        SamplesError: Scores are missing and the rule is `refuse`, an arm has none at all, or no row is left.
+        SamplesError: Scores are missing and the rule is `refuse`, an arm has no scores at all, or no row is left.
     """
     if samples.are_bits:
         return Complete(samples, None)
@@ -68,13 +69,14 @@ def completed(samples: Samples, *, rule: MissingRule, direction: Direction, scal
             value=rule,
             remedy="check that all arms scored the same rows",
         )
-    return Complete(samples.taken(~any_R), missingness)
+    return Complete(samples.subset(~any_R), missingness)
 
 
 def completed_unpaired(samples: Samples, *, rule: MissingRule, direction: Direction, scale: str) -> Complete:
-    """Applies the rule for missing scores to arms with rows of their own.
+    """Applies the rule for missing scores to unpaired scores.
 
-    The arguments and errors are those of `completed`; `listwise` leaves the line out of its own arm.
+    Arguments and errors are those of `completed`; `listwise` removes the line from its own arm only. `worst` cannot
+    be combined with segments or clusters (SamplesError).
     """
     _refuse_empty_arms(samples)
     num_missing_A = samples.num_missing_A
@@ -86,7 +88,7 @@ def completed_unpaired(samples: Samples, *, rule: MissingRule, direction: Direct
             f"{int(num_missing_A[index])} lines of arm '{samples.arms[index]}' have no score",
             field="missing",
             value=rule,
-            remedy="score them, or let the plan say what a missing score counts as: 'missing: worst' or 'listwise'",
+            remedy="score them, or set 'missing: worst' or 'missing: listwise' in the plan",
         )
     low, high = _extremes(samples, scale)
     worst = low if direction == "higher" else high
@@ -105,7 +107,7 @@ def completed_unpaired(samples: Samples, *, rule: MissingRule, direction: Direct
         return Complete(samples, missingness)
     if samples.segments_R is not None or samples.clusters_R is not None:
         raise SamplesError(
-            "the worst score cannot stand in for missing ones in an unpaired design with segments or clusters",
+            "missing scores cannot be replaced by the worst score in an unpaired design with segments or clusters",
             field="missing",
             value=rule,
             bound="refuse, listwise",
@@ -117,8 +119,8 @@ def completed_unpaired(samples: Samples, *, rule: MissingRule, direction: Direct
     scores_RA = np.full((max(map(len, columns)), len(columns)), np.nan)
     for index, column in enumerate(columns):
         scores_RA[: len(column), index] = column
-    made = replace(samples, kept_RA=scores_RA, row_ids=np.arange(len(scores_RA)), num_missing_A=None)
-    return Complete(made, missingness)
+    filled = replace(samples, kept_RA=scores_RA, row_ids=np.arange(len(scores_RA)), num_missing_A=None)
+    return Complete(filled, missingness)
 
 
 def _extremes(samples: Samples, scale: str) -> tuple[float, float]:
@@ -133,7 +135,7 @@ def _refuse_empty_arms(samples: Samples) -> None:
         raise SamplesError(
             f"arm '{samples.arms[int(np.argmax(empty_A))]}' has no score at all",
             field="arm",
-            remedy="an arm that could not be measured is left out of the scores and said to have failed",
+            remedy="remove an arm that could not be measured from the scores, and report it as failed",
         )
 
 
@@ -147,7 +149,7 @@ def _refusal(samples: Samples, missing_RA: NDArray[np.bool_]) -> SamplesError:
         f"arm '{samples.arms[index]}' has no score for {len(rows)} of {samples.num_rows} rows: {named}{others}",
         field="missing",
         value="refuse",
-        remedy="score these rows, or let the plan say what a missing score counts as: 'missing: worst' or 'listwise'",
+        remedy="score these rows, or set 'missing: worst' or 'missing: listwise' in the plan",
     )
 
 
@@ -162,20 +164,20 @@ def _by_arm(
         only_control = int((missing_RA[:, control] & ~missing_RA[:, index]).sum())
         raw.append(1.0 if only_arm + only_control == 0 else proportions.mcnemar_midp(only_arm, only_control))
     p_values = dict(zip(others, multiplicity.adjust(raw, method="holm"), strict=True)) if others else {}
-    found = []
+    arms = []
     for index, arm in enumerate(samples.arms):
         low = high = None
         if index != control:
             low, high = (
                 float(
                     np.mean(
-                        np.where(missing_RA[:, index], own, scores_RA[:, index])
-                        - np.where(missing_RA[:, control], its, scores_RA[:, control])
+                        np.where(missing_RA[:, index], fill, scores_RA[:, index])
+                        - np.where(missing_RA[:, control], fill_control, scores_RA[:, control])
                     )
                 )
-                for own, its in ((least, most), (most, least))
+                for fill, fill_control in ((least, most), (most, least))
             )
         num_missing = int(missing_RA[:, index].sum())
         rate = num_missing / samples.num_rows
-        found.append(ArmMissingness(arm, num_missing, rate, p_values.get(index), low, high))
-    return tuple(found)
+        arms.append(ArmMissingness(arm, num_missing, rate, p_values.get(index), low, high))
+    return tuple(arms)

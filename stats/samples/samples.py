@@ -1,4 +1,4 @@
-"""Samples: scores of every arm, rows x arms in one canonical order of rows, or an error that names the rows.
+"""Samples: scores of all arms, rows x arms, with rows in one canonical order.
 
 Axes: R rows, A arms.
 """
@@ -15,29 +15,30 @@ from assay.stats.errors import SamplesError
 from assay.stats.moments.moments import Floats, Scores
 
 NO_SEGMENT = "(none)"
-"""The segment of rows that name none, unless a segment is called so: see `segment_names`."""
+"""The segment of rows without one, unless the data use this name: see `segment_names`."""
 SMALLEST = 1e-140
-"""The largest |score| may be no smaller: differences in its 14th digit have squares that float64 holds in full."""
+"""Lower bound on the largest |score|: below it, squared differences in the 14th digit lose precision in float64."""
 LARGEST = 1e150
-"""Nor larger than this: squares can still be added up over 1e8 rows."""
+"""Upper bound on the largest |score|: up to it, squares can be summed over 1e8 rows without overflow."""
 
 
 @dataclass(frozen=True, eq=False)
 class Samples:
-    """Scores on rows x arms. Rows are in the order of their ids, whatever order they came in.
+    """Scores, rows x arms. Rows are sorted by id, whatever their order in the input.
 
     Attributes:
         arms: Names of the arms, the axis A.
-        kept_RA: The scores as they are kept: bool where each is known to be 0 or 1, an eighth of the memory; else
-            float64, NaN where an arm has no score for a row. Unpaired without row ids: every arm's scores from the
-            top of its column, NaN below; a row then means nothing.
+        kept_RA: The scores as stored: bool if all are known to be 0 or 1 (an eighth of the memory), else float64 with
+            NaN where an arm has no score for a row. Unpaired without row ids: each arm's scores fill its column from
+            the top, NaN below, and a row has no meaning.
         row_ids: Ids of the rows, int64 or str, ascending and unique.
         segments_R: The segment of each row as text, or None.
-        clusters_R: Number of the row's cluster, 0 to G - 1, or None.
-        num_repeats: Scores that were averaged into each entry.
+        clusters_R: The number of each row's cluster, 0 to G - 1, or None.
+        num_repeats: How many scores were averaged into each entry.
         num_missing_A: Unpaired without row ids: lines without a score, by arm (they have no row here). Else None.
-        corpus: Scores are pseudo-values of a corpus metric that is `bounded` by 0 and 1, or not. Else None.
-        undefined: Why there is no mean on these rows, or None; scores then mean nothing.
+        corpus: Set if the scores are pseudo-values of a corpus metric: `bounded` if it lies between 0 and 1, else
+            `unbounded`. None for ordinary scores.
+        undefined: Why the mean is undefined on these rows (the scores then mean nothing), or None.
     """
 
     arms: tuple[str, ...]
@@ -52,16 +53,18 @@ class Samples:
 
     def __post_init__(self) -> None:
         if self.kept_RA.ndim != 2 or self.kept_RA.shape != (len(self.row_ids), len(self.arms)):
-            raise ValueError(f"scores are {self.kept_RA.shape}, not {len(self.row_ids)} rows x {len(self.arms)} arms")
+            raise ValueError(
+                f"scores have shape {self.kept_RA.shape}, not {len(self.row_ids)} rows x {len(self.arms)} arms"
+            )
 
     @property
     def num_rows(self) -> int:
-        """Rows, with or without missing scores."""
+        """The number of rows, including those with missing scores."""
         return self.kept_RA.shape[0]
 
     @property
     def scores_RA(self) -> Floats:
-        """The scores as float64: a copy where they are kept as bool."""
+        """The scores as float64; a copy if they are stored as bool."""
         return self.kept_RA.astype(np.float64, copy=False)
 
     def scores_R(self, index: int) -> Floats:
@@ -70,23 +73,23 @@ class Samples:
 
     @property
     def are_bits(self) -> bool:
-        """Whether every score is known to be 0 or 1, and so to be there."""
+        """Whether all scores are stored as bool: each is 0 or 1, and none is missing."""
         return self.kept_RA.dtype == np.bool_
 
     def index(self, arm: str) -> int:
-        """The column of an arm.
+        """The column index of an arm.
 
         Raises:
             SamplesError: There is no such arm.
         """
         if arm not in self.arms:
             raise SamplesError(
-                "no such arm among the scores", field="arm", value=arm, remedy=did_you_mean(arm, list(self.arms))
+                "the scores have no such arm", field="arm", value=arm, remedy=did_you_mean(arm, list(self.arms))
             )
         return self.arms.index(arm)
 
-    def taken(self, rows_R: NDArray[Any]) -> "Samples":
-        """Only some rows, by mask or by ascending index."""
+    def subset(self, rows_R: NDArray[Any]) -> "Samples":
+        """The samples of some rows only, by mask or by ascending index."""
         return replace(
             self,
             kept_RA=self.kept_RA[rows_R],
@@ -99,7 +102,7 @@ class Samples:
 def segment_names(values_R: NDArray[Any]) -> NDArray[Any]:
     """The segment of each row as text.
 
-    Rows that name none are a segment of their own: `(none)`, in more brackets where a segment is called that.
+    Rows without a segment form a segment of their own: `(none)`, or `((none))` if the data use that name, and so on.
     """
     values = values_R.tolist()
     names = {value: str(value) for value in values if value is not None}
@@ -108,7 +111,7 @@ def segment_names(values_R: NDArray[Any]) -> NDArray[Any]:
 
 
 def free_segment_name(names: Collection[str | None]) -> str:
-    """What to call the segment of rows that name none, beside segments of these names."""
+    """A name for the segment of rows without one that is not among these names."""
     name = NO_SEGMENT
     while name in names:
         name = f"({name})"
@@ -116,13 +119,13 @@ def free_segment_name(names: Collection[str | None]) -> str:
 
 
 def renumbered(clusters_R: NDArray[np.int64]) -> NDArray[np.int64]:
-    """Cluster numbers 0 to G - 1 with none unused, in the same order."""
+    """Cluster numbers 0 to G - 1 without gaps, in the same order."""
     return np.unique(clusters_R, return_inverse=True)[1].astype(np.int64)
 
 
 def refuse_out_of_range(scores_RA: Scores, arms: tuple[str, ...], row_ids: NDArray[Any]) -> None:
-    """Raises SamplesError where the largest |score| is infinite, or its square no sound float64, naming the first."""
-    # Without a copy: the scores may be the largest thing in memory.
+    """Raises SamplesError if the largest |score| is outside [SMALLEST, LARGEST] and not 0; names where it occurs."""
+    # No copy here: the scores may be the largest array in memory.
     largest = max(
         float(np.fmax.reduce(scores_RA, axis=None, initial=0.0)),
         -float(np.fmin.reduce(scores_RA, axis=None, initial=0.0)),
@@ -139,13 +142,13 @@ def refuse_out_of_range(scores_RA: Scores, arms: tuple[str, ...], row_ids: NDArr
             field="score",
             value=value,
             bound="a finite number",
-            remedy="a mean of infinite scores is none; bound the score, or leave it empty to count it as missing",
+            remedy="infinite scores have no mean; bound the score, or leave it empty so that it counts as missing",
         )
     raise SamplesError(
-        "squares of such scores leave float64, and variances are made of them",
+        "squares of such scores are outside the range of float64, and variances need them",
         place=place,
         field="score",
         value=value,
         bound=f"a largest |score| from {SMALLEST:g} to {LARGEST:g}, or 0",
-        remedy="rescale the scores: in another unit every p-value is the same",
+        remedy="rescale the scores: p-values do not depend on the unit",
     )

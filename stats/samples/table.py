@@ -1,4 +1,4 @@
-"""Tables of scores made elsewhere: csv or parquet, long or wide, as the plan's columns say."""
+"""Reads tables of scores made elsewhere: csv or parquet, long or wide, as the plan's `columns` describe them."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -24,14 +24,14 @@ def read_scores(path: str | Path, plan: Plan) -> Samples:
 
     Args:
         path: A csv or tsv (also gzipped) or parquet file.
-        plan: Which column says what, which design, and what a score may be.
+        plan: The plan: its columns, design, scale and rule for missing scores.
 
     Returns:
-        The samples; arms in the order of a wide table's columns, by name from a long one.
+        The samples. Arms are in the order of a wide table's columns; those of a long table are sorted by name.
 
     Raises:
-        SamplesError: The file cannot be read, or is not a table that the plan can be carried out on. The message
-            names file, column, line and value.
+        SamplesError: The file cannot be read, or the plan cannot be applied to it. The message names file, column,
+            line and value.
     """
     place = str(path)
     columns = plan.columns
@@ -59,14 +59,14 @@ def read_scores(path: str | Path, plan: Plan) -> Samples:
         ) from None
     if samples.num_rows < 2:
         raise SamplesError(
-            "the table has one row for each arm", place=place, bound="at least two", remedy="one row shows no variation"
+            "the table has only one row per arm", place=place, bound="at least two", remedy="one row shows no variation"
         )
     return samples
 
 
 def _read(place: str) -> pa.Table:
     if not Path(place).is_file():
-        raise SamplesError("there is no such file", place=place)
+        raise SamplesError("file not found", place=place)
     lowered = place.lower()
     try:
         if lowered.endswith(_CSV):
@@ -74,7 +74,7 @@ def _read(place: str) -> pa.Table:
             return csv.read_csv(
                 place,
                 parse_options=csv.ParseOptions(delimiter=delimiter),
-                # An id or a segment may be called NA or null: only an empty cell is none.
+                # An id or a segment may be named NA or null, so only an empty cell counts as missing.
                 convert_options=csv.ConvertOptions(null_values=[""], strings_can_be_null=True),
             )
         if lowered.endswith(_PARQUET):
@@ -83,21 +83,23 @@ def _read(place: str) -> pa.Table:
         kind = "csv" if lowered.endswith(_CSV) else "parquet"
         raise SamplesError(f"not a {kind} table: {str(error).splitlines()[0]}", place=place) from None
     raise SamplesError(
-        "a table of scores is csv or parquet, by the ending of its name",
+        "unknown file extension for a table of scores",
         place=place,
         bound=", ".join((*_CSV, *_PARQUET)),
     )
 
 
 def _check_columns(table: pa.Table, named: Sequence[str], place: str, *, is_wide: bool) -> None:
-    twice = sorted({name for name in table.column_names if table.column_names.count(name) > 1})
-    if twice:
-        raise SamplesError("two columns have the same name", place=place, field=twice[0], remedy="rename one of them")
+    duplicates = sorted({name for name in table.column_names if table.column_names.count(name) > 1})
+    if duplicates:
+        raise SamplesError(
+            "two columns have the same name", place=place, field=duplicates[0], remedy="rename one of them"
+        )
     for name in named:
         if name not in table.column_names:
             remedy = did_you_mean(name, table.column_names)
             if not is_wide and name == named[0]:
-                remedy += "; for a table with a column for each arm, give the plan 'columns: {arms: \"*\"}'"
+                remedy += "; if the table has one column per arm, set 'columns: {arms: \"*\"}' in the plan"
             raise SamplesError(
                 "the table has no such column", place=place, field="columns", value=name, remedy=remedy.lstrip("; ")
             )
@@ -143,7 +145,7 @@ def _wide(table: pa.Table, plan: Plan, place: str) -> Samples:
 
 
 def _wide_unpaired(table: pa.Table, plan: Plan, place: str, scores: dict[str, pa.ChunkedArray]) -> Samples:
-    """A column for each arm, with rows of its own: columns may differ in length, so an empty cell is no row."""
+    """One column per arm, unpaired: columns may differ in length, so an empty cell is not a row."""
     present = {arm: pc.is_valid(pc.if_else(pc.is_nan(score), None, score)) for arm, score in scores.items()}
     lines = {arm: score.filter(present[arm]) for arm, score in scores.items()}
     for arm, score in lines.items():
@@ -169,7 +171,7 @@ def _wide_unpaired(table: pa.Table, plan: Plan, place: str, scores: dict[str, pa
 
 
 def _numbers(column: pa.ChunkedArray, name: str, place: str) -> pa.ChunkedArray:
-    """The column as float64. Text is taken if all of it is numbers, such as ` 0.5`."""
+    """The column as float64. Text is accepted if every value is a number, such as ` 0.5`."""
     kind = column.type
     if pa.types.is_dictionary(kind):
         column, kind = column.cast(kind.value_type), kind.value_type
@@ -184,13 +186,13 @@ def _numbers(column: pa.ChunkedArray, name: str, place: str) -> pa.ChunkedArray:
         place=place,
         field=name,
         value=str(kind),
-        bound="numbers, or true and false",
-        remedy="name the columns that are scores, or the others as row, segment or cluster",
+        bound="numbers or booleans",
+        remedy="name the column that holds scores, or name this one as row, segment or cluster",
     )
 
 
 def _parsed(column: pa.ChunkedArray, name: str, place: str) -> pa.ChunkedArray:
-    """Text as numbers; what people write where there is no score is missing."""
+    """Parses text as numbers; the usual placeholders for a missing score (NA, null, -, ...) become null."""
     trimmed = pc.utf8_trim_whitespace(column)
     texts = pc.if_else(pc.is_in(trimmed, value_set=pa.array(_NO_SCORE, trimmed.type)), None, trimmed)
     try:
@@ -202,8 +204,8 @@ def _parsed(column: pa.ChunkedArray, name: str, place: str) -> pa.ChunkedArray:
             place=f"{place}: data line {line}",
             field=name,
             value=text,
-            bound="a number, or nothing for a missing score",
-            remedy="a column that is no arm can be named as row, segment or cluster, or left out of columns.arms",
+            bound="a number, or an empty cell for a missing score",
+            remedy="if this column is not an arm, name it as row, segment or cluster, or leave it out of columns.arms",
         ) from None
 
 
@@ -216,7 +218,7 @@ def _is_number(text: str | None) -> bool:
 
 
 def _check_scores(score: pa.ChunkedArray, name: str, plan: Plan, place: str, *, row: pa.ChunkedArray | None) -> None:
-    """Refuses what the plan does not allow, naming the first rows and lines of the file where it stands."""
+    """Raises SamplesError for scores that the plan does not allow; names the first rows and lines of the file."""
     values = score.to_numpy()
     if plan.missing == "refuse" and np.isnan(values).any():
         lines = np.flatnonzero(np.isnan(values))
@@ -225,8 +227,8 @@ def _check_scores(score: pa.ChunkedArray, name: str, plan: Plan, place: str, *, 
             f"{len(lines)} of {len(values)} scores are missing or not a number: {named}",
             place=place,
             field=name,
-            bound="a number in every line, as the plan says 'missing: refuse'",
-            remedy="score these rows, or let the plan say what a missing score counts as: 'missing: worst' or 'listwise'",
+            bound="a number in every line, because the plan says 'missing: refuse'",
+            remedy="score these rows, or set 'missing: worst' or 'missing: listwise' in the plan",
         )
     if plan.scale == "binary":
         other = np.flatnonzero(~((values == 0) | (values == 1) | np.isnan(values)))
@@ -236,8 +238,8 @@ def _check_scores(score: pa.ChunkedArray, name: str, plan: Plan, place: str, *, 
                 place=f"{place}: {_line(int(other[0]), row)}",
                 field=name,
                 value=float(values[other[0]]),
-                bound="0 or 1 on the scale 'binary'",
-                remedy="use 'scale: continuous' for scores in between",
+                bound="0 or 1, because the plan says 'scale: binary'",
+                remedy="set 'scale: continuous' in the plan if scores lie between 0 and 1",
             )
 
 

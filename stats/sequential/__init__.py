@@ -1,1 +1,1 @@
-"""Decisions that are made while scores still arrive."""
+"""Sequential decisions: made while scores are still arriving."""

@@ -1,10 +1,10 @@
-"""Bets against an arm of a race: what its gambler stakes, unit after unit, and how large the fortune has grown.
+"""Tests an arm of a race by betting against it: the gambler's stake on each unit, and the resulting fortune.
 
-The stakes are those of Waudby-Smith & Ramdas (2024, Estimating means of bounded random variables by betting, J. R.
-Stat. Soc. B 86:1; its aGRAPA), the expectation of the next unit given those drawn is that of their 2020 paper
-(Confidence sequences for sampling without replacement, NeurIPS 33).
+The stakes follow aGRAPA in Waudby-Smith & Ramdas (2024, Estimating means of bounded random variables by betting, J. R.
+Stat. Soc. B 86:1); the expectation of the next unit given those drawn follows their 2020 paper (Confidence sequences
+for sampling without replacement, NeurIPS 33).
 
-Axes: U units in the order in which they were drawn, A arms.
+Axes: U units in the order drawn, A arms.
 """
 
 from dataclasses import dataclass
@@ -15,23 +15,23 @@ from numpy.typing import NDArray
 Floats = NDArray[np.float64]
 
 _BEYOND_SEEN = 2.0
-"""Without bounds, a unit is taken to be at most this many times as far off as any unit seen before it."""
+"""Without score bounds, a unit's lead is assumed to be at most this many times the largest |lead| before it."""
 _HALVINGS = 14
 _ROUNDING = 1e-9
 
 
 @dataclass(frozen=True)
 class Duels:
-    """Every arm that is still in the race against whoever led before each unit.
+    """Each remaining arm against the arm that led before each unit.
 
     Attributes:
-        lead_UA: By how much the leader's sum of the unit exceeds the arm's.
-        before_UA: The same, of all units before it together.
-        worst_UA: How far the arm's sum of a unit can exceed the leader's.
-        stake_UA: What the gambler stakes on a lead of one, as a share of the fortune, for the margin.
-        rows_U: Rows in each unit.
-        left_U: Units that were left when it was drawn, itself included.
-        unit_rows: Rows of a full unit.
+        lead_UA: By how much the leader's sum over the unit exceeds the arm's.
+        before_UA: The same, summed over all units before it.
+        worst_UA: The most by which the arm's sum over a unit can exceed the leader's.
+        stake_UA: The gambler's stake per unit of lead, as a share of the fortune, for the margin.
+        rows_U: Number of rows in each unit.
+        left_U: Number of units left when it was drawn, including itself.
+        unit_rows: Number of rows in a full unit.
     """
 
     lead_UA: Floats
@@ -43,9 +43,9 @@ class Duels:
     unit_rows: int
 
     def fortune(self, shortfall_A: Floats) -> Floats:
-        """The largest fortune so far, of 1 at first, in a bet against "no rival is better by more than this".
+        """The largest fortune so far, starting from 1, in a bet against "no rival is better by more than this".
 
-        It falls as the shortfall grows (for known bounds exactly), so that the refuted ones are an interval.
+        It decreases in the shortfall (exactly so with known bounds), so the refuted shortfalls form an interval.
         """
         rows_before_U = np.cumsum(self.rows_U) - self.rows_U
         expected_UA = (shortfall_A * rows_before_U[:, None] - self.before_UA) / self.left_U[:, None]
@@ -53,8 +53,8 @@ class Duels:
         with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
             stake_UA = np.where(room_UA > 0, np.minimum(self.stake_UA, 1 / room_UA), 0)
             growth_UA = 1 + stake_UA * (self.lead_UA - shortfall_A * self.rows_U[:, None] - expected_UA)
-            growth_UA = np.maximum(growth_UA, 0)  # rounding, or a unit worse than thought possible
-            refuted_UA = room_UA < -_ROUNDING * self.worst_UA  # even if all units left are as bad as can be
+            growth_UA = np.maximum(growth_UA, 0)  # rounding, or a unit worse than assumed possible
+            refuted_UA = room_UA < -_ROUNDING * self.worst_UA  # even if all remaining units are as bad as possible
             growth_UA = np.where(refuted_UA, np.inf, growth_UA)
             return np.fmax.reduce(np.cumprod(growth_UA, axis=0), axis=0, initial=1.0)  # 0 times inf is NaN
 
@@ -69,10 +69,21 @@ def duels_of(
     margin: float,
     span: float | None,
 ) -> Duels:
-    """Leaders and stakes; those of a unit know only the units before it.
+    """Leaders and stakes for each unit, which depend only on the units before it.
 
-    The stake is the sum of the leads so far over the sum of their squares, each lead less what is expected of the next
-    unit if the leader is better by the margin only. One more square, of half the worst lead, keeps first stakes small.
+    The stake is the sum of the leads so far over the sum of their squares, where each lead is reduced by the next
+    unit's expectation if the leader is better by exactly the margin. One more square, of half the worst lead, keeps the
+    first stakes small.
+
+    Args:
+        better_UA: Sums of the scores over each unit, larger is better; NaN from the unit on at which an arm was
+            eliminated.
+        rows_U: Number of rows in each unit.
+        running_A: Which arms are still in the race.
+        num_units: Number of units of the whole dataset.
+        unit_rows: Number of rows in a full unit.
+        margin: The difference from the best that is tolerated, in units of the score.
+        span: The largest minus the least possible score of a row; None without bounds.
     """
     num_seen_U = np.arange(len(rows_U), dtype=np.float64)[:, None]
     left_U = num_units - num_seen_U
@@ -115,5 +126,5 @@ def shortfall_low(duels: Duels, eliminated_A: NDArray[np.bool_], *, margin: floa
 
 
 def _before(values_UA: Floats) -> Floats:
-    """Sums over all units before each."""
+    """Sums over all units before each unit."""
     return np.vstack([np.zeros_like(values_UA[:1]), np.cumsum(values_UA[:-1], axis=0)])

@@ -1,18 +1,19 @@
-"""Races: which arms are surely not the best after the first units of a dataset, taken in random order.
+"""Races: eliminates arms that cannot be the best, after the first units of a dataset in random order.
 
-An arm is eliminated by one test of one hypothesis: "no rival is better by more than the margin, on the whole dataset".
-The arm's gambler stakes, unit after unit, on whoever led before that unit. Where the hypothesis holds, the expected
-fortune never grows, so that it ever grows (1 / alpha)-fold with probability alpha at most (Ville's inequality), at
-whatever unit one looks. Only the truly best arm can be eliminated wrongly, and it has one gambler: however many arms
-race, alpha is not divided.
+An arm is eliminated by one test of one hypothesis: "no rival is better by more than the margin on the whole dataset".
+On each unit, the arm's gambler bets on the arm that led before that unit. If the hypothesis is true, the expected
+fortune never grows, so the probability that it ever reaches 1 / alpha times its start is at most alpha (Ville's
+inequality), at whatever units one looks. Only the truly best arm can be eliminated wrongly, and it faces one gambler,
+so alpha is not divided, however many arms race.
 
-Sources: Waudby-Smith & Ramdas (2020, Confidence sequences for sampling without replacement, NeurIPS 33), for the
+Sources: Waudby-Smith & Ramdas (2020, Confidence sequences for sampling without replacement, NeurIPS 33) for the
 expectation of the next unit given those drawn; Waudby-Smith & Ramdas (2024, Estimating means of bounded random
-variables by betting, J. R. Stat. Soc. B 86:1), for the stakes (its aGRAPA).
+variables by betting, J. R. Stat. Soc. B 86:1) for the stakes (aGRAPA).
 
-Only additions, multiplications and divisions, each in the order of the units: a longer race begins with the same bits.
+The arithmetic is additions, multiplications and divisions in the order of the units, so a longer race starts with the
+same bits.
 
-Axes: U units in the order in which they were drawn, A arms.
+Axes: U units in the order drawn, A arms.
 """
 
 import math
@@ -34,16 +35,16 @@ _ROUNDING = 1e-9
 
 @dataclass(frozen=True)
 class RacedArm:
-    """One arm that is still in the race.
+    """An arm that is still in the race.
 
     Attributes:
         arm: Its name.
         mean: Its mean score over the rows so far.
-        shortfall: How much better the leader's mean is, in units of the score, above 0 in either direction.
-        shortfall_low: The arm is worse than the best of its rivals on the whole dataset by at least this, with
-            confidence 1 - alpha at all looks together, for this arm; 0 says nothing.
-        p_value: Against "no rival is better by more than the margin"; valid at all looks together, for this arm.
-        eliminated: Whether it is at most alpha: the arm can be eliminated.
+        shortfall: How much better the leader's mean is, in units of the score; 0 or more in either direction.
+        shortfall_low: Lower confidence bound on how much worse the arm is than the best of its rivals on the whole
+            dataset, at confidence 1 - alpha simultaneously over all looks, for this arm; 0 is uninformative.
+        p_value: Of "no rival is better by more than the margin"; valid simultaneously at all looks, for this arm.
+        eliminated: Whether the p-value is at most alpha, so that the arm can be eliminated.
     """
 
     arm: str
@@ -56,13 +57,13 @@ class RacedArm:
 
 @dataclass(frozen=True)
 class RaceLook:
-    """A race after some of its units.
+    """The state of a race after some of its units.
 
     Attributes:
-        num_units: Units so far.
-        leader: The arm with the best mean so far; of equals, the first by name.
-        guarantee: `exact`: the best arm is eliminated with probability alpha at most, whatever the scores.
-            `approximate`: so far as no unit is much farther off than those before it, for scores without bounds.
+        num_units: Number of units so far.
+        leader: The arm with the best mean so far; of ties, the first by name.
+        guarantee: `exact`: the best arm is eliminated with probability at most alpha, whatever the scores.
+            `approximate` (scores without bounds): this holds only if no unit is much more extreme than those before it.
         arms: The arms still in the race, in the order given.
     """
 
@@ -73,24 +74,24 @@ class RaceLook:
 
 
 def waves(num_units: int, *, first: int, growth: float) -> tuple[int, ...]:
-    """After how many units a race is looked at: the first wave, then so many times as many (one more at least), at last all.
+    """The numbers of units after which a race has a look: the first wave, then geometric growth, finally all units.
 
-    A look costs every arm a reload, and no error: the guarantee holds at every unit.
+    Each look adds at least one unit. Looks cost every arm a reload but no error: the guarantee holds at every unit.
 
     Args:
-        num_units: Units of the dataset.
-        first: Units of the first wave.
-        growth: How many times as many units are done at each further look.
+        num_units: Number of units of the dataset.
+        first: Number of units in the first wave.
+        growth: The factor by which the number of finished units grows from look to look.
 
     Raises:
-        InvalidInput: There is no unit or no first wave, or the waves do not grow.
+        InvalidInput: There are no units, the first wave is empty, or growth is below 1.
     """
     if num_units < 1 or first < 1 or not 1 <= growth < math.inf:
         raise InvalidInput(
-            "no schedule of waves",
+            "not a valid schedule of waves",
             field="waves",
             value=(num_units, first, growth),
-            bound="at least one unit and a first wave of one, growth of 1 or more",
+            bound="at least one unit, a first wave of at least one unit, and growth of 1 or more",
         )
     looks = [min(first, num_units)]
     while looks[-1] < num_units:
@@ -100,12 +101,12 @@ def waves(num_units: int, *, first: int, growth: float) -> tuple[int, ...]:
 
 @dataclass(frozen=True)
 class RacedDataset:
-    """How large the whole dataset is.
+    """The size of the whole dataset.
 
     Attributes:
-        num_units: Its units.
-        num_rows: Its rows.
-        unit_rows: Rows of a full unit; none has more.
+        num_units: Number of units.
+        num_rows: Number of rows.
+        unit_rows: Number of rows in a full unit; no unit has more.
     """
 
     num_units: int
@@ -120,8 +121,8 @@ class RaceRules:
     Attributes:
         direction: Which direction of the score is better.
         margin: An arm is eliminated if it is worse by more than this, in units of the score; 0 or more.
-        alpha: The probability with which the best arm may be eliminated.
-        bounds: The least and the largest score of a row, if there are such.
+        alpha: The largest acceptable probability of eliminating the best arm.
+        bounds: The least and the largest possible score of a row; None if unbounded.
     """
 
     direction: Literal["higher", "lower"]
@@ -133,37 +134,37 @@ class RaceRules:
 def race(
     sums_UA: ArrayLike, *, rows_U: ArrayLike, arms: Sequence[str], dataset: RacedDataset, rules: RaceRules
 ) -> RaceLook:
-    """Who leads, and who is eliminated, after the first units of a random order of all units.
+    """Determines the leader and the eliminated arms after the first units of a random order of all units.
 
-    The arm that is truly best on the whole dataset is ever eliminated with probability alpha at most, over all
-    looks and arms. Rows inside a unit may be anything, as in sorted data: only the order of the units is random.
+    The probability that the arm that is truly best on the whole dataset is ever eliminated is at most alpha, over all
+    looks and arms. Rows within a unit may be arbitrary, as in sorted data: only the order of the units is random.
 
-    With bounds, dropping an arm means that no completion of the dataset in which it is best is plausible: the fewer
-    the units, and the smaller the difference beside the range, the more of them it takes. Without bounds, a unit is
-    taken to be at most twice as far off as any before it; a rare group of rows that no unit has shown yet can then
-    cost the best arm its place.
+    With bounds, eliminating an arm means that no completion of the dataset in which it is best is plausible; this takes
+    more units the fewer there are in total and the smaller the difference is relative to the range. Without bounds, a
+    unit's lead is assumed to be at most twice as large as any before it; a rare group of rows that no unit has shown
+    yet can then eliminate the best arm.
 
     Args:
-        sums_UA: Sums of the scores of each unit's rows, by arm, in the order in which the units were drawn. Arms are
-            all that started; NaN from the unit on at which an arm was eliminated.
-        rows_U: Rows in each of these units.
+        sums_UA: Sums of the scores of each unit's rows, by arm, in the order in which the units were drawn, for all
+            arms that started; NaN from the unit on at which an arm was eliminated.
+        rows_U: Number of rows in each of these units.
         arms: Names of the arms.
         dataset: The whole dataset.
         rules: When an arm is eliminated.
 
     Returns:
-        All arms still in the race. With all units seen, differences are known exactly.
+        All arms still in the race. After all units, differences are known exactly.
 
     Raises:
-        InvalidInput: Margin or alpha are none, or the numbers of units and rows contradict each other.
-        SamplesError: A sum is missing amid an arm's sums, is no finite number or outside the bounds, or no arm is left.
+        InvalidInput: Margin or alpha is out of range, or the numbers of units and rows contradict each other.
+        SamplesError: A sum is missing before others of its arm, not finite, or outside the bounds; or no arm is left.
     """
     rows = np.asarray(rows_U, dtype=np.float64)
     sums = np.asarray(sums_UA, dtype=np.float64)
     _check_rules(rules)
     _check_rows(rows, dataset)
     _check_sums(sums, rows, arms=arms, bounds=rules.bounds)
-    order = np.argsort(np.asarray(arms))  # of equal leaders the first by name is taken, in whatever order the arms come
+    order = np.argsort(np.asarray(arms))  # ties go to the first arm by name, whatever the order of the arms
     better = (sums if rules.direction == "higher" else -sums)[:, order]
     running = np.isfinite(better[-1])
     total_A = better[:, running].sum(axis=0)
@@ -182,7 +183,7 @@ def race(
         )
         p_value_A = 1 / duels.fortune(np.full(len(total_A), rules.margin))
         low_A = betting.shortfall_low(duels, p_value_A <= rules.alpha, margin=rules.margin, alpha=rules.alpha)
-    found = {
+    raced = {
         int(arm): RacedArm(
             arm=arms[int(arm)],
             mean=float(sums[:, arm].sum() / rows.sum()),
@@ -197,15 +198,17 @@ def race(
         num_units=len(rows),
         leader=arms[int(order[running][np.argmax(total_A)])],
         guarantee="approximate" if rules.bounds is None else "exact",
-        arms=tuple(found[arm] for arm in sorted(found)),
+        arms=tuple(raced[arm] for arm in sorted(raced)),
     )
 
 
 def _check_rules(rules: RaceRules) -> None:
     if not 0 < rules.alpha < 1:
-        raise InvalidInput("not a probability of error", field="alpha", value=rules.alpha, bound="above 0, below 1")
+        raise InvalidInput("alpha must be a probability", field="alpha", value=rules.alpha, bound="above 0, below 1")
     if not 0 <= rules.margin < math.inf:
-        raise InvalidInput("not a margin", field="margin", value=rules.margin, bound="0 or more, in units of the score")
+        raise InvalidInput(
+            "not a valid margin", field="margin", value=rules.margin, bound="0 or more, in units of the score"
+        )
 
 
 def _check_rows(rows_U: Floats, dataset: RacedDataset) -> None:
@@ -213,30 +216,39 @@ def _check_rows(rows_U: Floats, dataset: RacedDataset) -> None:
     num_left, rows_left = num_units - len(rows_U), num_rows - rows_U.sum()
     if not len(rows_U) or num_left < 0 or rows_left < num_left or rows_left > num_left * unit_rows:
         raise InvalidInput(
-            f"{len(rows_U)} units of {rows_U.sum():.0f} rows are no part of the dataset",
+            f"{len(rows_U)} units with {rows_U.sum():.0f} rows cannot be a part of the dataset",
             field="rows_U",
             value=rows_left,
-            bound=f"rows left for {num_left} units of 1 to {unit_rows} rows",
+            bound=f"as many rows left as {num_left} units of 1 to {unit_rows} rows can have",
             remedy=f"the dataset has {num_rows} rows in {num_units} units",
         )
     if (rows_U < 1).any() or (rows_U > unit_rows).any():
-        raise InvalidInput("not the rows of a unit", field="rows_U", value=list(rows_U), bound=f"1 to {unit_rows}")
+        raise InvalidInput(
+            "not a valid number of rows of a unit", field="rows_U", value=list(rows_U), bound=f"1 to {unit_rows}"
+        )
 
 
 def _check_sums(sums_UA: Floats, rows_U: Floats, *, arms: Sequence[str], bounds: tuple[float, float] | None) -> None:
     if sums_UA.shape != (len(rows_U), len(arms)):
         raise SamplesError(
-            "sums are not units x arms", field="sums_UA", value=sums_UA.shape, bound=f"{len(rows_U)} x {len(arms)}"
+            "sums do not have the shape units x arms",
+            field="sums_UA",
+            value=sums_UA.shape,
+            bound=f"{len(rows_U)} x {len(arms)}",
         )
-    gone_UA = np.isnan(sums_UA)
+    missing_UA = np.isnan(sums_UA)
     for bad_UA, problem, bound in (
         (
-            gone_UA[:-1] & ~gone_UA[1:],
-            "a sum is missing before others of its arm",
-            "none missing until an arm is eliminated",
+            missing_UA[:-1] & ~missing_UA[1:],
+            "a sum is missing before other sums of its arm",
+            "no missing sums before an arm is eliminated",
         ),
-        (np.isinf(sums_UA), "a sum is no finite number", "a finite number"),
-        (_outside(sums_UA, rows_U, bounds), "a sum is outside what its rows can score", f"rows score {bounds}"),
+        (np.isinf(sums_UA), "a sum is not finite", "a finite number"),
+        (
+            _outside(sums_UA, rows_U, bounds),
+            "a sum is outside the range of its rows' scores",
+            f"scores within {bounds}",
+        ),
     ):
         if bad_UA.any():
             unit, arm = np.argwhere(bad_UA)[0]
@@ -244,8 +256,10 @@ def _check_sums(sums_UA: Floats, rows_U: Floats, *, arms: Sequence[str], bounds:
             raise SamplesError(
                 problem, place=f"unit {unit} in drawn order, arm '{arms[arm]}'", value=value, bound=bound
             )
-    if gone_UA[-1].all():
-        raise SamplesError("no arm is left in the race", field="sums_UA", bound="an arm with a sum of the last unit")
+    if missing_UA[-1].all():
+        raise SamplesError(
+            "no arm is left in the race", field="sums_UA", bound="at least one arm with a sum of the last unit"
+        )
 
 
 def _outside(sums_UA: Floats, rows_U: Floats, bounds: tuple[float, float] | None) -> NDArray[np.bool_]:

@@ -1,4 +1,4 @@
-"""A forecast says what a run would take, from earlier runs or a few batches here, and writes nothing."""
+"""A forecast predicts time and cost from earlier runs, or from a few batches timed here, and writes nothing."""
 
 import json
 from pathlib import Path
@@ -39,8 +39,8 @@ def test_what_no_run_knows_is_probed_here_and_nothing_is_written(tmp_path):
     assert files(tmp_path) == before
     control, fast, broken = found.arms
     assert (control.num_units, control.num_rows, control.num_units_reused) == (NUM_UNITS, 200, 0)
-    assert control.source == "32 rows probed in this process on cpu"
-    assert 25 * DELAY_S < control.slot_s < 150 * DELAY_S  # 25 batches, and those of the probe of the batch size
+    assert control.source == "32 rows timed in this process on cpu"
+    assert 25 * DELAY_S < control.slot_s < 150 * DELAY_S  # 25 batches, and the probe of the batch size
     assert fast.slot_s < control.slot_s / 2
     assert control.price == pytest.approx(control.slot_s * 2 * 36 / 3600)
     assert "cannot take this batch" in broken.problem
@@ -56,10 +56,10 @@ def test_what_earlier_runs_know_or_have_scored_is_not_probed(tmp_path):
     found = forecast(ready, in_process=True)
     assert [(arm.num_units_reused, arm.num_units) for arm in found.arms] == [(7, 0), (7, 0), (0, 7)]
     assert found.arms[2].source.startswith(f"run {first.run.run_id} on cpu")
-    anew = forecast(ready, in_process=True, reuses=False)
-    assert anew.arms[0].source == f"run {first.run.run_id} on cpu"
-    assert [arm.num_units for arm in anew.arms] == [NUM_UNITS] * 3
-    assert anew.arms[0].slot_s > 25 * DELAY_S
+    without_reuse = forecast(ready, in_process=True, reuses=False)
+    assert without_reuse.arms[0].source == f"run {first.run.run_id} on cpu"
+    assert [arm.num_units for arm in without_reuse.arms] == [NUM_UNITS] * 3
+    assert without_reuse.arms[0].slot_s > 25 * DELAY_S
     run(tmp_path, arms=arms)
     assert forecast(prepared(tmp_path, arms=arms), in_process=True).slot_hours == 0
 
@@ -81,7 +81,7 @@ def test_waves_and_wall_time_follow_from_the_slots_there_may_be(tmp_path):
 def test_it_says_what_the_budget_will_not_bear(tmp_path, price, exceeds, warns):
     ready = prepared(tmp_path, prices={"cpu_hour": 1.0}, budget={"price": price})
     found = forecast(ready, in_process=True)
-    assert found.exceeds.startswith("the budget is spent: budget.price") == exceeds
+    assert found.exceeds.startswith("budget exhausted: budget.price") == exceeds
     assert bool(found.warnings) == warns
     assert Budget(price=price).warn_at == 0.8
     assert Prices().cpu_hour == 0
@@ -99,6 +99,6 @@ def test_the_verb_answers_in_both_forms(tmp_path, as_json):
         assert [arm["arm"] for arm in json.loads(found.stdout)["arms"]] == list(ARMS)
     else:
         text = " ".join(found.stdout.split())
-        assert "the run would not end: the budget is spent: budget.slot_hours is 1e-09" in text
+        assert "the run would not finish: budget exhausted: budget.slot_hours is 1e-09" in text
         assert "a few batches on this machine and device" in text
-        assert "not in these numbers" in text
+        assert "these totals lack the arms that could not be timed" in text

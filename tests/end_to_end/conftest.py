@@ -1,4 +1,4 @@
-"""The command line as a test calls it."""
+"""The command line for tests."""
 
 import sys
 from collections.abc import Callable
@@ -19,7 +19,7 @@ class Answer:
 
 @pytest.fixture
 def assay(monkeypatch, capsys, tmp_path) -> Callable[..., Answer]:
-    """The console script's own function, in this process: starting Python for each case would take minutes."""
+    """Calls the console script's function in this process, because starting Python for every call would take minutes."""
 
     def call(*arguments: str, folder: Path = tmp_path) -> Answer:
         monkeypatch.chdir(folder)

@@ -1,4 +1,4 @@
-"""The control once more: what it differs from itself is noise, and no smaller improvement is promoted."""
+"""The A/A arm: how much the control differs from itself is noise, and no smaller improvement is promoted."""
 
 import sys
 
@@ -32,7 +32,7 @@ def wrong(share):
     return Wrong(share)
 
 def drifting():
-    # What it answers depends on when it was loaded; no seed can help.
+    # The predictions depend on when it was loaded, which no seed can fix.
     now = time.monotonic()
     is_first = now - _FIRST.setdefault("at_s", now) < 0.05
     time.sleep(0.06)
@@ -49,7 +49,7 @@ def variant(function: str, **parameters) -> dict:
 def run(folder, arms, **fields) -> dict:
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "variants_that_drift.py").write_text(CODE)
-    sys.modules.pop("variants_that_drift", None)  # what it remembers of an earlier run
+    sys.modules.pop("variants_that_drift", None)  # it keeps state from an earlier run
     ready = pipeline.prepare(str(builders.write_experiment(folder, arms=arms, **fields)))
     pipeline.run(ready, in_process=True, on_progress=lambda arm, units: None)
     return document(ready.store, ready.run.run_id)
@@ -63,7 +63,7 @@ def of(report: dict, arm: str) -> tuple[dict, dict]:
 def test_an_improvement_below_what_the_control_differs_from_itself_is_held(tmp_path):
     arms = {"control": variant("drifting"), "better": variant("wrong", share=0.25)}
     comparison, decision = of(run(tmp_path / "alone", arms), "better")
-    assert (comparison["ci_low"] > 0, decision["decision"]) == (True, "promote")  # nothing else speaks against it
+    assert (comparison["ci_low"] > 0, decision["decision"]) == (True, "promote")  # there is no other reason to hold it
 
     report = run(tmp_path / "twice", arms, aa=True)
     again, decision = of(report, "control-again")
@@ -87,7 +87,7 @@ def test_a_control_without_noise_holds_nobody_and_is_no_candidate(assay, tmp_pat
     assert (report["gate"], report["winner"]["arm"]) == ("promote", "better")
 
     worse = {"control": builders.ARMS["control"], "worse": builders.variant(flip_every=2)}
-    assert run(tmp_path / "worse", worse, aa=True)["gate"] == "reject"  # the only candidate is
+    assert run(tmp_path / "worse", worse, aa=True)["gate"] == "reject"  # because the only candidate is rejected
     answer = assay("gate", "experiment.yaml", folder=tmp_path / "worse")
     assert (answer.returncode, "scored a second time" in answer.stdout) == (4, True)
 
@@ -136,7 +136,7 @@ def test_it_comes_behind_a_sweep_and_only_once(tmp_path):
     expanded = read_experiment(str(path)).expanded()
     names = [arm.name for arm in expanded.arms]
     assert (names[0], len(names), names[-1]) == ("control", 4, "control-again")
-    assert expanded.expanded() == expanded  # as a run records it
+    assert expanded.expanded() == expanded  # a run records the expanded experiment
     without = builders.write_experiment(tmp_path, arms={"control": builders.variant()}, sweep=sweep)
     assert read_experiment(str(without)).expanded().digest() != expanded.digest()
 
@@ -161,6 +161,6 @@ def test_where_it_failed_nobody_knows_the_noise_and_nothing_is_promoted(tmp_path
     assert decisions["better"]["decision"] == decisions["control-again"]["decision"] == "hold"
     assert "it is unknown, because the A/A arm 'control-again' has no score" in decisions["better"]["reasons"][0]
     assert (
-        "it could not be measured: unit 0: cannot be loaded: MemoryError: gone"
+        "it could not be measured: unit 0: the variant cannot be loaded: MemoryError: gone"
         in decisions["control-again"]["reasons"][0]
     )

@@ -1,4 +1,4 @@
-"""`assay analyze` on tables made elsewhere and on recorded runs; the README's example is one of them."""
+"""`assay analyze` on tables made elsewhere, such as the example in stats/README.md, and on recorded runs."""
 
 import json
 import re
@@ -9,17 +9,17 @@ import yaml
 
 from tests import builders
 
-README = (Path(__file__).parents[2] / "README.md").read_text()
+README = (Path(__file__).parents[2] / "stats" / "README.md").read_text()
 
 
 @pytest.fixture
 def example(tmp_path) -> Path:
-    """The README's table and plan as files."""
+    """A folder with the README's table and plan as files."""
     section = README[README.index("## Scores made elsewhere") :]
     for language, name in (("csv", "scores.csv"), ("yaml", "plan.yaml")):
-        found = re.search(rf"```{language}\n(.*?)```", section, re.DOTALL)
-        assert found
-        (tmp_path / name).write_text(found[1])
+        block = re.search(rf"```{language} {name}\n(.*?)```", section, re.DOTALL)
+        assert block
+        (tmp_path / name).write_text(block[1])
     return tmp_path
 
 

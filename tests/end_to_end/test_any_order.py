@@ -1,4 +1,4 @@
-"""Any batch size, any shards, any slots, any order of completion, any failures: the same batches, the same scores."""
+"""Whatever the shards, slots, order of completion and failures: the same batch size gives the same scores."""
 
 import itertools
 import random
@@ -26,7 +26,7 @@ NUM_ROWS = 90
 
 
 class UnrulyExecutor:
-    """Several slots in this process that end in any order; some die with what they did already published."""
+    """Several slots in this process that finish in random order; some die, before or after they publish."""
 
     depth = 2
 
@@ -58,17 +58,17 @@ class UnrulyExecutor:
             return [self._ready.pop()]
         slot, task, upcoming = self._in_hand.pop(self._random.randrange(len(self._in_hand)))
         fate = self._random.random()
-        if fate < 0.1:  # dies before it began
+        if fate < 0.1:  # the slot dies before it begins
             return self._lost(slot, task)
         result = self._slots[slot].perform(task, upcoming)
-        if fate < 0.2:  # dies after it published: the unit is tried again, and found
+        if fate < 0.2:  # the slot dies after it has published: the retry finds the published unit
             self._slots[slot].close()
             self._slots[slot] = self._make(slot)
             return self._lost(slot, task)
         return [TaskOutcome(slot, task, result)]
 
     def _lost(self, slot, task):
-        """With a slot goes all that it had in hand; it is restarted at once."""
+        """The slot loses all its units in flight and is restarted at once."""
         others = [other for each, other, _ in self._in_hand if each == slot]
         self._in_hand = [each for each in self._in_hand if each[0] != slot]
         self._ready.append(Ready(slot, ""))

@@ -1,4 +1,4 @@
-"""Bad input, each kind through the command line: one clear message, the right exit code, nothing half-written."""
+"""Bad input of each kind, through the command line: one clear message, the right exit code, no partial results."""
 
 import json
 from pathlib import Path

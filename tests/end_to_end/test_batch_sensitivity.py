@@ -1,4 +1,4 @@
-"""A variant whose answers depend on the rows beside: told, held, failed, or scored row by row, as the suite says."""
+"""A batch-size-sensitive variant is reported and held, fails, or is scored row by row, as the suite says."""
 
 import io
 
@@ -45,7 +45,7 @@ def test_an_improvement_below_the_noise_floor_is_held(tmp_path):
     assert [(event["kind"], event["arm"]) for event in report["events"]] == [("batch_sensitivity", "mixing")]
     printed = io.StringIO()
     verdict.show(report, Console(file=printed, width=200))
-    assert "mixing depends on the batch size" in printed.getvalue()
+    assert "mixing is sensitive to the batch size" in printed.getvalue()
 
 
 def test_it_fails_where_the_suite_says_so(tmp_path):
@@ -62,7 +62,7 @@ def test_rows_are_scored_one_by_one_where_the_suite_says_so(tmp_path):
     row, _ = of(report, "mixing")
     assert row["batch_size"] == 1
     labels = [each["y"] for each in builders.rows(200)]
-    assert row["metrics"]["accuracy"] == pytest.approx(1 - sum(labels) / 200)  # alone, no row is above its own mean
+    assert row["metrics"]["accuracy"] == pytest.approx(1 - sum(labels) / 200)  # a single row is never above its mean
     for arm in ("control", "better"):
         assert of(report, arm)[0]["scores_digest"] == of(batches, arm)[0]["scores_digest"]
         assert of(report, arm)[0]["batch_size"] == 8

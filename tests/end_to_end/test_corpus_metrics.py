@@ -1,4 +1,4 @@
-"""A corpus metric as primary metric and as guardrail: the number in `metrics` is the mean that the analysis compares."""
+"""Corpus metrics as primary metric and as guardrail: the analysis compares the values in the table `metrics`."""
 
 import json
 
@@ -50,7 +50,7 @@ def test_any_measure_can_be_primary(tmp_path, measure):
     assert {arm["arm"]: arm["mean"] for arm in analysis["arms"]} == pytest.approx(values(report, measure), rel=1e-12)
     decisions = {row["arm"]: row["decision"] for row in report["decisions"]}
     assert decisions["again"] == "hold"
-    if measure != "calibration_error":  # an arm that is sure of 0.9 and always right is badly calibrated
+    if measure != "calibration_error":  # an arm that predicts 0.9 and is always right is badly calibrated
         assert (decisions["better"], decisions["worse"]) == ("promote", "reject")
     else:
         assert decisions["better"] != "promote"
@@ -120,7 +120,7 @@ def test_named_classes_keep_their_order_and_regressions_their_errors(tmp_path):
     found = report("y", "labels", {"control": {"cut": 0.4}, "a": {"cut": 0.6}}, "precision", "higher")
     assert (
         values(found, "precision")["a"] == 1.0
-    )  # of the last class, bad: with a cut of 0.6 all that are called so are
+    )  # of the last class, bad: with a cut of 0.6, all rows predicted as bad are bad
     assert {arm["arm"]: arm["mean"] for arm in found["analysis"]["arms"]} == pytest.approx(values(found, "precision"))
     found = report("z", "values", {"control": {"slope": 1.2}, "a": {"slope": 1.1}}, "rmse", "lower")
     assert {arm["arm"]: arm["mean"] for arm in found["analysis"]["arms"]} == pytest.approx(values(found, "rmse"))

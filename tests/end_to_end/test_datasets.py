@@ -1,4 +1,4 @@
-"""The verbs of `assay dataset`, through the command line: what is there, what is in it, and whether it is whole."""
+"""The verbs of `assay dataset`, through the command line: list, show, verify, withdraw."""
 
 import json
 from pathlib import Path
@@ -64,7 +64,7 @@ def test_ls_lists_what_is_whole_and_names_what_is_damaged(assay, dataset, tmp_pa
 def test_an_empty_store_is_said_to_be_empty(assay):
     answer = assay("dataset", "ls", "nowhere")
     assert (answer.returncode, answer.stdout) == (0, "")
-    assert "holds no dataset" in answer.stderr
+    assert "has no datasets" in answer.stderr
     assert json.loads(assay("dataset", "ls", "nowhere", "--json").stdout) == []
 
 
@@ -79,14 +79,14 @@ def test_show_tells_meaning_rules_sources_and_findings(assay, tmp_path):
     assay("dataset", "withdraw", "datasets/small@v1", "--reason", "wrong [labels]")
     found = json.loads(assay("dataset", "show", "datasets/small@v1", "--json").stdout)
     x = found["columns"][1]
-    assert (x["unit"], x["description"], x["rules"]) == ("m", "how far", ["at least 0", "at most 1 (warns only)"])
-    assert "sound: x >= 0 (warns only)" in found["rules"]
+    assert (x["unit"], x["description"], x["rules"]) == ("m", "how far", ["at least 0", "at most 1 (warning only)"])
+    assert "sound: x >= 0 (warning only)" in found["rules"]
     assert found["sources"][0]["num_rows"] == 200
     assert [each["reason"] for each in found["findings"]] == ["wrong [labels]"]
     told = assay("dataset", "show", "datasets/small@v1").stdout
     for words in ("Rows of a test.", "how far", "sound: x >= 0", "rows.jsonl", "wrong [labels]", "withdrawn on"):
         assert words in told
-    assert told.count("wrong [labels]") == 2  # above, and among the findings
+    assert told.count("wrong [labels]") == 2  # at the top, and among the findings
     train = tmp_path / "train.jsonl"
     train.write_bytes(source.read_bytes())
     assay("dataset", "leakage", "datasets/small@v1", "--training", "train.jsonl")
@@ -96,7 +96,7 @@ def test_show_tells_meaning_rules_sources_and_findings(assay, tmp_path):
 def test_verify_finds_nothing_wrong_with_what_was_frozen(assay, dataset):
     answer = assay("dataset", "verify", "datasets/small@v1")
     assert answer.returncode == 0, answer.stderr
-    assert "7 shards, 200 rows: all as frozen" in answer.stdout
+    assert "7 shards, 200 rows: intact" in answer.stdout
 
 
 def test_verify_names_every_damaged_shard(assay, dataset, tmp_path):
@@ -142,7 +142,7 @@ def test_verify_compares_the_sha256_too(assay, dataset, tmp_path):
     edited_manifest(tmp_path, shards=[{**shards[0], "sha256": f"sha256:{'0' * 64}"}, *shards[1:]])
     answer = assay("dataset", "verify", "datasets/small@v1")
     assert answer.returncode == 1
-    assert "shard 0 of small@v1 has not the sha256" in answer.stderr
+    assert "shard 0 of small@v1 does not have the sha256" in answer.stderr
 
 
 def test_a_withdrawn_version_stays_and_says_so_at_every_door(assay, dataset, tmp_path):
@@ -168,7 +168,7 @@ def test_freezing_again_under_an_edited_contract_says_that_the_old_one_stands(as
         (tmp_path / "contract.yaml").write_text(yaml.safe_dump({**builders.CONTRACT, "description": description}))
         frozen = assay("freeze", "rows.jsonl", "--contract", "contract.yaml", "--as", "small@v1")
         assert frozen.returncode == 0
-        assert ("small@v1 keeps the contract that it was frozen with" in frozen.stderr) == is_told
+        assert ("small@v1 already exists and keeps the contract that it was frozen with" in frozen.stderr) == is_told
 
 
 def test_withdrawing_again_for_the_same_reason_changes_nothing(assay, dataset, tmp_path):
@@ -190,7 +190,7 @@ def test_withdrawing_again_for_the_same_reason_changes_nothing(assay, dataset, t
 def test_a_withdrawal_without_a_reason_is_refused(assay, dataset, tmp_path, reason):
     answer = assay("dataset", "withdraw", "datasets/small@v1", "--reason", reason)
     assert answer.returncode == 2
-    assert "a withdrawal has a reason" in answer.stderr
+    assert "a withdrawal needs a short reason" in answer.stderr
     assert not (tmp_path / "datasets" / "findings").exists()
 
 
@@ -198,8 +198,8 @@ def test_a_run_takes_a_dataset_by_digest_and_says_its_name(assay, dataset, tmp_p
     path = builders.write_experiment(tmp_path, dataset=f"datasets/small@{dataset.digest()[:19]}")
     answer = assay("run", str(path), "--in-process", "--dry-run")
     assert answer.returncode == 0, answer.stderr
-    assert f"the dataset is small@v1, {dataset.digest()}" in answer.stderr
-    assert "the dataset is" not in assay("run", str(builders.write_experiment(tmp_path)), "--dry-run").stderr
+    assert f"dataset: small@v1, {dataset.digest()}" in answer.stderr
+    assert "dataset: " not in assay("run", str(builders.write_experiment(tmp_path)), "--dry-run").stderr
 
 
 def test_an_unknown_digest_is_invalid_input_that_lists_what_is_there(assay, dataset, tmp_path):
@@ -218,7 +218,7 @@ def test_weights_are_refused_rather_than_ignored(assay, tmp_path):
     assert assay("freeze", "rows.jsonl", "--contract", "contract.yaml", "--as", "small@v1").returncode == 0
     answer = assay("run", str(builders.write_experiment(tmp_path)), "--in-process")
     assert answer.returncode == 2
-    assert "small@v1: w: the rows have weights, and every estimate counts each row once" in answer.stderr
+    assert "small@v1: w: row weights are not supported: every estimate counts each row once" in answer.stderr
     assert not (tmp_path / "ledger").exists()
 
 
@@ -236,7 +236,7 @@ def test_freezing_a_sample_says_of_how_many(assay, tmp_path):
     source = builders.write_rows(tmp_path)
     answer = assay("freeze", str(source), "--contract", "contract.yaml", "--as", "few@v1")
     assert answer.returncode == 0, answer.stderr
-    assert "50 rows in 1 shards, a sample of 200" in answer.stderr
+    assert "50 rows in 1 shard, a sample of 200" in answer.stderr
     found = json.loads(assay("dataset", "show", "datasets/few@v1", "--json").stdout)
     assert found["parent"]["num_rows"] == 200
     assert "a sample of 50 of 200 rows within y, group, seed 4" in assay("dataset", "show", "datasets/few@v1").stdout

@@ -1,7 +1,8 @@
-"""The demo, as a newcomer runs it: on Ray, with a verdict; the same numbers without Ray; nothing done twice."""
+"""The demo as a newcomer runs it: a verdict on Ray, the same numbers without Ray, and no work done twice."""
 
 import json
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -24,6 +25,21 @@ def demo(folder: Path) -> dict:
     return json.loads(answer.stdout)
 
 
+def check_readme(report: dict) -> None:
+    """Compares the table in the README with a report. The last digit may differ from one kind of processor to another."""
+    text = (Path(__file__).parents[2] / "README.md").read_text()
+    rows = {line.split()[0]: line.split() for line in text.splitlines() if re.match(r"     [a-z0-9-]+ +0\.", line)}
+    metrics = {arm["arm"]: arm["metrics"]["accuracy"] for arm in report["arms"]}
+    assert list(rows) == list(metrics)
+    for arm, (_, accuracy, *_) in rows.items():
+        assert float(accuracy) == pytest.approx(metrics[arm], abs=0.002)
+    decisions = {row["arm"]: row["decision"] for row in report["decisions"]}
+    for each in report["analysis"]["comparisons"]:
+        numbers = [float(number) for number in re.findall(r"[-+][\d.]+", " ".join(rows[each["arm"]][2:5]))]
+        assert numbers == pytest.approx([each["estimate"], each["ci_low"], each["ci_high"]], abs=0.002)
+        assert rows[each["arm"]][-1] == decisions[each["arm"]]
+
+
 @pytest.mark.ray
 def test_the_demo_ends_with_the_verdict_and_the_same_digest_on_ray_and_in_process(tmp_path, assay):
     report = demo(tmp_path / "ray")
@@ -35,6 +51,7 @@ def test_the_demo_ends_with_the_verdict_and_the_same_digest_on_ray_and_in_proces
     }
     again = next(row for row in report["analysis"]["comparisons"] if row["arm"] == "baseline-again")
     assert (again["estimate"], again["ci_low"], again["ci_high"], again["p_adjusted"]) == (0, 0, 0, 1)
+    check_readme(report)
     alone = json.loads(assay("demo", "--folder", "alone", "--in-process", "--json").stdout)
     assert alone["scores_digest"] == report["scores_digest"]
     assert alone["analysis"] == report["analysis"]

@@ -1,4 +1,4 @@
-"""A real full disk: the run ends with a clear error, leaves no part of anything behind, and goes on once there is room."""
+"""On a disk that is really full, a run ends with a clear error and no partial files, and later resumes."""
 
 import json
 import subprocess
@@ -36,7 +36,7 @@ def digest_of(prepared: pipeline.Prepared) -> str:
 
 
 def fill_and_make_room(folder: Path) -> None:
-    """Prints what a run on a disk of 100 kB says, what is left aside, and what the same run with more room ends with."""
+    """Runs on a disk of 100 kB, then again with more space; prints the error, leftover files, digest and problems."""
     disk = folder / "disk"
     disk.mkdir()
     subprocess.run(["mount", "-t", "tmpfs", "-o", "size=100k", "small", disk], check=True)

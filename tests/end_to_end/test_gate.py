@@ -1,4 +1,4 @@
-"""The gate from the command line: what it says beside its word, and what the ledger has learned since the run."""
+"""The gate from the command line: its evidence, and what the ledger recorded after the run."""
 
 import json
 
@@ -66,13 +66,16 @@ def test_another_policy_says_that_it_is_another_and_promotes_nothing(assay, tmp_
     found = gate(assay, tmp_path, "--policy", "policy.yaml", code=3)
     assert found["policy"]["recorded"] is False
     assert (decided(found)["better"], decided(found)["worse"], found["winner"]) == ("hold", "reject", None)
-    assert "ANOTHER policy" in assay("gate", "experiment.yaml", "--policy", "policy.yaml", folder=tmp_path).stdout
+    assert (
+        "a policy OTHER than the recorded one"
+        in assay("gate", "experiment.yaml", "--policy", "policy.yaml", folder=tmp_path).stdout
+    )
     refused = assay("gate", "experiment.yaml", "--policy", "policy.yaml", "--record", folder=tmp_path)
     assert (refused.returncode, "--record" in refused.stderr) == (2, True)
     path.write_text(yaml.safe_dump({"kind": "Policy", "version": 1, "tie_breakers": ["logloss"]}))
     refused = assay("gate", "experiment.yaml", "--policy", "policy.yaml", folder=tmp_path)
     assert (refused.returncode, "did you mean 'log_loss'?" in refused.stderr) == (2, True)
-    path.write_text(yaml.safe_dump({"kind": "Policy", "version": 1}))  # by its digest it is the recorded one
+    path.write_text(yaml.safe_dump({"kind": "Policy", "version": 1}))  # it has the digest of the recorded one
     assert gate(assay, tmp_path, "--policy", "policy.yaml", code=0)["policy"]["recorded"] is True
 
 

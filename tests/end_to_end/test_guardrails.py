@@ -1,4 +1,4 @@
-"""Planted variants that are better on average and break a guardrail: rejected, held or told, as the plan says."""
+"""Variants that are better on average but breach a guardrail are rejected, held or reported, as the plan says."""
 
 import io
 
@@ -15,7 +15,7 @@ from tests import builders
 CODE = '''
 
 def favouring(features, *, spared=0.0, flip_every=0):
-    """Right on every row but those with x below a bound, where every second row is wrong."""
+    """Right on all rows except those with x below `spared`, of which about half are wrong."""
     x = features["x"]
     certain = np.where(x > 0.5, 0.9, 0.1)
     return np.where((x < spared) & (np.round(x * 1e6).astype(np.int64) % 2 == 0), 1 - certain, certain)
@@ -25,7 +25,7 @@ ASKED = []
 
 
 def late(features):
-    """Fails once, when it is asked for the first time."""
+    """Fails on its first call only."""
     ASKED.append(1)
     if len(ASKED) == 1:
         raise OSError("still busy")
@@ -34,7 +34,7 @@ def late(features):
 
 
 def run(folder, guardrails, *, arms, num_rows=400, write=None, **suite):
-    """The report of arms under a plan with these guardrails, on rows whose column `group` says where x lies."""
+    """Runs arms under a plan with these guardrails; returns the report and the prepared run."""
     plan = {**builders.SUITE["plan"], "guardrails": guardrails, **suite.pop("plan", {})}
     experiment = builders.write_experiment(
         folder, arms=arms, suite={**builders.SUITE, "plan": plan, **suite}, **(write or {}), num_rows=num_rows
@@ -59,7 +59,7 @@ def of(report, arm, name):
 
 @pytest.fixture
 def by_x(monkeypatch):
-    """Rows in three groups by x: `low` below 0.15, `some` of 5 rows, `high`."""
+    """Rows in three groups: `few` (the first 5 rows), `low` (x below 0.15) and `high` (the others)."""
     made = builders.rows
 
     def rows(num_rows, *, seed=7):
@@ -98,7 +98,7 @@ def test_better_on_average_but_worse_in_a_segment_is_rejected_naming_it(tmp_path
 def test_better_but_over_the_latency_ratio_is_rejected(tmp_path):
     rules = [
         {"kind": "latency", "quantity": name, "max_ratio": most, "num_batches": 100}
-        for name, most in (("batch_p50", 3.0), ("row_mean", 30.0))  # a mean shows every pause of a busy host
+        for name, most in (("batch_p50", 3.0), ("row_mean", 30.0))  # a mean includes every pause of a busy host
     ]
     arms = {
         "control": builders.variant(flip_every=5, delay_s=0.003),
@@ -118,8 +118,8 @@ def test_better_but_over_the_latency_ratio_is_rejected(tmp_path):
     rows = reader.read_table(prepared.store, files, "latency").to_pylist()
     assert {arm: sum(row["arm"] == arm for row in rows) for arm in arms} == {"control": 0, "slow": 100, "better": 100}
     plain, _ = run(tmp_path / "plain", [], arms=arms, num_rows=200)
-    assert plain["scores_digest"] == report["scores_digest"]  # time leaves no trace in scores
-    # Another plan on the same run finds the times in the ledger.
+    assert plain["scores_digest"] == report["scores_digest"]  # timing does not change scores
+    # Analysing the run again finds the times in the ledger.
     again = analysis.reanalysed(prepared.store, prepared.run.run_id, prepared.run.experiment.suite.plan)
     assert again.to_json()["guardrails"] == report["analysis"]["guardrails"]
 
@@ -142,7 +142,7 @@ def test_a_variant_that_cannot_be_timed_is_held_with_the_reason(tmp_path):
     assert of(report, "better", "batch_p50")["verdict"] == "not_testable"
     decided = decision(report, "better")
     assert decided["decision"] == "hold"
-    assert "could not be timed in turn: PredictionError" in decided["reasons"][1]
+    assert "could not be timed together: PredictionError" in decided["reasons"][1]
 
 
 def test_a_gap_between_groups_that_grows_is_rejected(tmp_path, by_x):
@@ -169,11 +169,11 @@ def test_the_four_fifths_rule_holds_every_arm_by_itself(tmp_path, by_x):
     assert (far["verdict"], far["where"]) == ("breach", "low and high")
     assert (
         0.2 < far["comparison"]["estimate"] < 0.5
-    )  # two thirds of the rows below 0.15 lie below 0.1, none of the others
+    )  # two thirds of the rows with x below 0.15 have x below 0.1, and none of the others
     assert "of low and high" in decision(report, "far")["reasons"][1]
     assert decision(report, "far")["decision"] == "reject"
     assert even["verdict"] in ("non_inferior", "undecided")
-    # Of a group in which nothing is selected a bootstrap tells nothing.
+    # A bootstrap says nothing about a group in which no row is selected.
     seldom, _ = run(tmp_path, [rule], arms={"control": builders.variant(cut=0.9), "seldom": builders.variant(cut=0.5)})
     assert of(seldom, "seldom", "selection of 1 by group")["verdict"] == "not_testable"
     assert decision(seldom, "seldom")["decision"] == "hold"

@@ -1,5 +1,4 @@
-"""kill -9 the driver at any moment: resumed, the run has the digest of an undisturbed one, and nothing published is
-done again."""
+"""After SIGKILL of the driver, the resumed run has the undisturbed digest and repeats no published unit."""
 
 import os
 import signal
@@ -40,7 +39,7 @@ def kill_when(process: AssayProcess, reached, *, within_s: float = 60) -> None:
 
 @pytest.fixture(scope="module")
 def expected(tmp_path_factory) -> str:
-    """The scores digest of a run that nothing disturbs."""
+    """The scores digest of an undisturbed run."""
     folder = tmp_path_factory.mktemp("undisturbed")
     prepared = pipeline.prepare(str(builders.write_experiment(folder, arms=slow_arms(folder / "calm.log"))))
     pipeline.run(prepared, in_process=True, on_progress=lambda arm, units: None)

@@ -1,4 +1,4 @@
-"""What was found out about a dataset answers the gate: nobody looked, looked and fine, a leak, a withdrawn version."""
+"""Findings about a dataset decide the gate: no search, a search without leaks, a leak, a withdrawn version."""
 
 import json
 from pathlib import Path
@@ -21,12 +21,12 @@ LOCATION = "datasets/small@v1"
 
 @pytest.fixture
 def folder(tmp_path, monkeypatch) -> Path:
-    """An experiment whose policy requires a search for leaks, and two files that variants may have learned from."""
+    """A folder with an experiment whose policy requires a leak search, and two training sets, one leaking."""
     policy = {"kind": "Policy", "version": 1, "require": ["leakage"]}
     builders.write_experiment(tmp_path, suite={**builders.SUITE, "policy": policy})
     ours, others = builders.rows(200), builders.rows(300, seed=8)
     for number, row in enumerate(others):
-        row["key"], row["x"] = f"other-{number}", row["x"] + 3e-7  # ours have six digits
+        row["key"], row["x"] = f"other-{number}", row["x"] + 3e-7  # ours have six decimal places
     for name, rows in (("fine", others), ("leaking", [*others, ours[17]])):
         (tmp_path / f"{name}.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
     monkeypatch.chdir(tmp_path)
@@ -77,7 +77,7 @@ def test_the_gate_holds_until_somebody_looked_and_again_when_a_leak_is_found(fol
     assert held["decision"] == "hold"
     words = "1 of 200 rows are in a training set (the first: row 17, leaking.jsonl:301)"
     assert any(words in reason for reason in held["reasons"])
-    command("dataset", "leakage", LOCATION, "--training", "fine.jsonl")  # says nothing of the other training set
+    command("dataset", "leakage", LOCATION, "--training", "fine.jsonl")  # does not cover the other training set
     assert gate(code=3)["decision"] == "hold"
 
 
@@ -103,7 +103,7 @@ def test_what_was_known_is_in_the_lineage_and_answers_when_the_dataset_is_gone(f
     (folder / "datasets").rename(folder / "elsewhere")
     decision = json.loads(command("gate", prepared.run.run_id, "--json", "--arm", "better"))["decisions"][0]
     assert decision["decision"] == "promote"
-    assert "as known when the run was opened" in decision["questions"][0]["evidence"]
+    assert "findings as of the run's opening" in decision["questions"][0]["evidence"]
 
 
 def test_a_new_finding_makes_no_other_run(folder):

@@ -1,4 +1,4 @@
-"""From the command line: decisions are logged when asked to be, and a ledger is verified with an exit code."""
+"""The ledger from the command line: decisions are logged on request, and verification has an exit code."""
 
 import json
 
@@ -13,7 +13,7 @@ from tests import builders
 
 @pytest.fixture
 def run_id(tmp_path, monkeypatch) -> str:
-    """A committed run of the ledger in the folder one works in."""
+    """A committed run in the ledger of the current folder."""
     prepared = pipeline.prepare(str(builders.write_experiment(tmp_path)))
     pipeline.run(prepared, in_process=True, on_progress=lambda arm, units: None)
     monkeypatch.chdir(tmp_path)
@@ -52,10 +52,10 @@ def test_verify_answers_with_an_exit_code_and_names_what_is_wrong(run_id, tmp_pa
     assay("gate", run_id, "--record")
     fine = assay("ledger", "verify")
     assert fine.exit_code == 0
-    assert fine.stdout.startswith("1 runs, ")
-    assert "files, 3 log entries: all as recorded" in fine.stdout
+    assert fine.stdout.startswith("1 run, ")
+    assert "files, 3 log entries: no problems found" in fine.stdout
     head = json.loads(assay("ledger", "verify", "--json").stdout)["log_head"]
-    assert f"the log ends with {head}" in fine.stdout
+    assert f"log head: {head}" in fine.stdout
     path = next((tmp_path / "ledger/v1/data/decisions").rglob("*.parquet"))
     path.write_bytes(path.read_bytes().replace(b"worse", b"wurst"))
     (tmp_path / "ledger/v1/log/000003.json").unlink()

@@ -1,4 +1,4 @@
-"""Where numbers come from: dirty trees, confounded arms, and the way back from a number to its bytes."""
+"""Where numbers come from: dirty trees, confounded arms, and tracing a number back to its files."""
 
 import json
 import os
@@ -31,7 +31,7 @@ def git(folder: Path, *arguments: str) -> None:
 
 @pytest.fixture
 def repository(tmp_path, monkeypatch) -> Path:
-    """A clean repository, in which one works."""
+    """A clean repository, which is the working directory."""
     folder = tmp_path / "repository"
     folder.mkdir()
     (folder / "code.py").write_text("x = 1\n")
@@ -69,7 +69,7 @@ def test_a_folder_of_which_nobody_can_tell_is_refused(tmp_path, monkeypatch):
 
 def test_a_run_that_was_opened_on_a_dirty_tree_does_not_become_clean(repository, tmp_path):
     (repository / "code.py").write_text("x = 2\n")
-    arms = {"control": builders.variant("raises", above=0.5)}  # opens the run, and cannot finish it
+    arms = {"control": builders.variant("raises", above=0.5)}  # opens the run but cannot finish it
     with pytest.raises(Exception, match="could not be measured"):
         committed(tmp_path / "run", arms=arms)
     git(repository, "commit", "--quiet", "--all", "--message=second")
@@ -101,7 +101,10 @@ def test_a_patch_that_was_kept_makes_the_same_tree_and_is_vouched_for(repository
     assert [problem.key for problem in verify_ledger(store).problems] == [kept.key]
     path.unlink()
     (problem,) = verify_ledger(store).problems
-    assert (problem.key, problem.problem) == (kept.key, f"is missing: run '{run.run_id}' was made with it")
+    assert (problem.key, problem.problem) == (
+        kept.key,
+        f"is missing: it holds the uncommitted changes of run '{run.run_id}'",
+    )
 
 
 def test_no_patch_is_kept_unless_it_is_asked_for(repository, tmp_path):
@@ -128,7 +131,7 @@ def test_an_arm_that_was_scored_under_other_flags_is_named_as_confounded(tmp_pat
     run = committed(tmp_path, arms={"control": builders.variant(), "same": builders.variant(cut=0.4), "more": threads})
     found = document(open_store(run.experiment.ledger), run.run_id)
     assert found["confounded"] == {
-        "more": "7 of 7 units were scored under another identity: determinism.num_threads 2 instead of 1"
+        "more": "7 of 7 units were scored under other conditions than the control's: determinism.num_threads 2 instead of 1"
     }
     shown = assay("report", run.run_id, "--ledger", run.experiment.ledger)
     assert "confounded: more against control" in " ".join(shown.stdout.split())
@@ -136,7 +139,7 @@ def test_an_arm_that_was_scored_under_other_flags_is_named_as_confounded(tmp_pat
 
 @pytest.fixture(scope="module")
 def two(tmp_path_factory) -> tuple[Path, Run, Run]:
-    """A run, and one with another cut of one arm and another batch size; `again` is the same in scores."""
+    """A folder with two runs in one ledger; in the second, the arm `better` has a different cut."""
     folder = tmp_path_factory.mktemp("two")
     first = committed(folder)
     arms = {**builders.ARMS, "better": builders.variant(cut=0.6)}

@@ -1,4 +1,4 @@
-"""Operating points, values, own scorers and rankings through a whole run: decided on, recorded, refused in words."""
+"""Operating points, outcome values, custom scorers and rankings in complete runs: decisions, records, errors."""
 
 import json
 import sys
@@ -126,7 +126,7 @@ def test_value_at_an_operating_point_decides_and_its_threshold_is_recorded(place
         assert {name: found[arm, name]["value"] for name in expected} == pytest.approx(expected, rel=1e-9)
         (estimate,) = (row for row in report["analysis"]["arms"] if row["arm"] == arm)
         assert estimate["mean"] == pytest.approx(expected["value"], rel=1e-9)
-    # blunt ranks the rows nearly without fault, but few of its probabilities reach the control's threshold
+    # blunt ranks the rows almost perfectly, but few of its probabilities reach the control's threshold
     assert found["blunt", "ap"]["value"] > found["control", "ap"]["value"]
     decisions = {row["arm"]: row["decision"] for row in report["decisions"]}
     assert decisions == {"better": "promote", "blunt": "hold"}
@@ -230,8 +230,14 @@ def test_a_ranking_needs_queries(place, more, words):
     ("metric", "words"),
     [
         ({"measure": "custom", "scorer": "own_code:certainly", "direction": "higher"}, "did you mean 'certainty'"),
-        ({"measure": "custom", "scorer": "nowhere:f", "direction": "higher"}, "metric 'm': scorer: there is no module"),
-        ({"measure": "custom", "scorer": "own_code:ranks", "direction": "higher"}, "cannot be called so"),
+        (
+            {"measure": "custom", "scorer": "nowhere:f", "direction": "higher"},
+            "metric 'm': scorer: module 'nowhere' does not exist",
+        ),
+        (
+            {"measure": "custom", "scorer": "own_code:ranks", "direction": "higher"},
+            "cannot be called with these arguments",
+        ),
         (
             {
                 "measure": "custom",
@@ -239,11 +245,11 @@ def test_a_ranking_needs_queries(place, more, words):
                 "direction": "higher",
                 "scorer_digest": "sha256:" + "0" * 64,
             },
-            "the scorer's code differs from what was pinned",
+            "the scorer's code does not have the pinned digest",
         ),
         (
             {"measure": "value_per_row", "values": {"no": {"no": 1, "yes": 0}, "yes": {"no": 0, "yes": 1}}},
-            "value every",
+            "must give values for exactly the classes of the label 'y'",
         ),
         ({"measure": "ndcg", "k": 3}, "from which metric 'm' .ndcg. cannot be computed"),
     ],
@@ -261,13 +267,13 @@ def test_an_operating_point_that_the_control_cannot_reach_is_not_testable(place)
         direction="lower",
         margins={"f1": 0.1},
     )
-    arms = {"control": builders.variant(flip_every=5), "better": builders.variant()}  # its 0.9 is wrong at times
+    arms = {"control": builders.variant(flip_every=5), "better": builders.variant()}  # the control is wrong at 0.9
     store, run_id = run(builders.write_experiment(place, arms=arms, suite=planned))
     rows = reader.read_table(store, reader.committed_files(store, run_id), "metrics").to_pylist()
     for row in rows:
         if row["metric"] == "f1":
             assert (row["value"], row["threshold"]) == (None, None)
-            assert "at no threshold has the control" in row["not_testable"]
+            assert "the control has a false positive rate above 0 at every threshold" in row["not_testable"]
     report = document(store, run_id)
     assert [row["decision"] for row in report["decisions"]] == ["hold"]
-    assert "at no threshold has the control" in json.dumps(report["analysis"]["guardrails"])
+    assert "above 0 at every threshold" in json.dumps(report["analysis"]["guardrails"])

@@ -1,4 +1,4 @@
-"""Rows without a value in nullable columns: variants get NaN and None, and a segment of their own holds them."""
+"""Rows with nulls in nullable columns: variants get NaN and None, and a null segment value is its own segment."""
 
 import pytest
 
@@ -9,7 +9,7 @@ from tests import builders
 CODE = '''
 
 def noticing(features):
-    """Right exactly where it is told that a value is missing as it should be."""
+    """Right on rows where `narrow` and `note` are missing together, as they should be."""
     x, narrow, note = features["x"], features["narrow"], features["note"]
     assert narrow.dtype == np.float32
     odd = np.array([text is None for text in note])

@@ -1,4 +1,4 @@
-"""A race eliminates arms that are clearly worse, keeps what they scored, and measures the others as if there were none."""
+"""A race eliminates arms that are clearly worse, keeps their scores, and scores the others as a run without a race."""
 
 import pytest
 from rich.console import Console
@@ -53,7 +53,7 @@ def test_arms_that_are_clearly_beaten_are_dropped_early_and_rejected(raced):
     assert arms["bad-0"]["num_units_done"] < NUM_UNITS
     decisions = {row["arm"]: row for row in report["decisions"]}
     assert decisions["bad-0"]["decision"] == "reject"
-    assert "eliminated in the race after" in decisions["bad-0"]["reasons"][0]
+    assert "eliminated from the race after" in decisions["bad-0"]["reasons"][0]
     assert decisions["best"]["decision"] == "promote"
     assert "arm_eliminated" in {event["kind"] for event in report["events"]}
 
@@ -124,7 +124,7 @@ def test_units_go_in_a_seeded_order_and_a_resumed_race_drops_the_same(tmp_path, 
 
     def die(arm: str, units: int) -> None:
         seen.append(arm)
-        if len(seen) == 100:  # amid the second wave
+        if len(seen) == 100:  # during the second wave
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):

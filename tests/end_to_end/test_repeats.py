@@ -1,4 +1,4 @@
-"""Variants that draw random numbers: rows are scored several times, and how far passes lie apart is kept and shown."""
+"""Variants that draw random numbers: rows are scored several times, and the spread of the repeats is kept and shown."""
 
 import io
 import statistics
@@ -38,7 +38,7 @@ def dropping():
     return Dropping()
 """
 WRONG = 0.2
-"""The share of rows that either variant answers wrongly, row by row and pass by pass by chance."""
+"""The probability that a row is wrong, independently for each row and repeat; the same for both variants."""
 NUM_ROWS = 200
 NOISY = {**builders.variant(), "entrypoint": "variants_with_noise:noisy"}
 DROPPING = {**NOISY, "predictor": "torch", "entrypoint": "variants_with_noise:dropping", "output": "logits"}
@@ -120,7 +120,7 @@ def test_each_pass_is_what_a_run_of_its_own_seed_gives(repeated, tmp_path, arm):
 
 @pytest.mark.parametrize("arm", ["noisy", "dropping"])
 def test_the_spread_and_the_noise_that_is_left_are_those_of_independent_passes(tmp_path, arm):
-    """Rows are Bernoulli: a pass's accuracy has the variance w (1 - w) / n, a row's mean over k passes w (1 - w) / k."""
+    """Rows are Bernoulli(w): a repeat's accuracy has variance w (1 - w) / n, a row's mean of k repeats w (1 - w) / k."""
     arms = {"control": ARMS["control"], arm: ARMS[arm]}
     variance = WRONG * (1 - WRONG)
     left = {}
@@ -128,7 +128,7 @@ def test_the_spread_and_the_noise_that_is_left_are_those_of_independent_passes(t
         ready = prepared(tmp_path / str(repeats), arms=arms, repeats=repeats)
         report = run(ready)
         left[repeats] = float(np.var(row_scores(ready, arm) - (1 - WRONG)))
-        assert left[repeats] == pytest.approx(variance / repeats, rel=0.4)  # of 200 rows: three standard errors
+        assert left[repeats] == pytest.approx(variance / repeats, rel=0.4)  # three standard errors for 200 rows
     assert left[16] < left[1] / 8
     low, high = stats.chi2.ppf([1e-4, 1 - 1e-4], df=15) / 15 * variance / NUM_ROWS
     assert low < arm_of(report, arm)["repeat_std"]["accuracy"] ** 2 < high
@@ -142,7 +142,7 @@ def test_the_spread_is_shown_and_averages_are_compared_as_numbers(repeated):
     assert any("so they were compared as continuous scores" in words for words in analysis["warnings"])
     printed = io.StringIO()
     verdict.show(report, Console(file=printed, width=80))
-    _, _, table = printed.getvalue().partition("std. deviation of 4 passes")
+    _, _, table = printed.getvalue().partition("std. deviation over 4 repeats")
     assert f"{arm_of(report, 'noisy')['repeat_std']['accuracy']:.4g}" in table
 
 

@@ -1,4 +1,4 @@
-"""In this process or on Ray, with one replica or several, whole or resumed: the same scores digest."""
+"""In this process or on Ray, with one replica or several, in one go or again: the same scores digest."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""A run that is told to stop commits what is whole, says what is missing, and goes on when it is asked again."""
+"""A stopped run commits the complete arms, says what is missing, and resumes when it is run again."""
 
 import os
 import signal
@@ -25,7 +25,7 @@ NUM_UNITS = 7
 
 
 def delayed(delay_s: float) -> dict[str, dict]:
-    """The arms, each of which sleeps so long for every batch."""
+    """The arms, each of which sleeps `delay_s` seconds per batch."""
     return {
         name: {**each, "parameters": {**each["parameters"], "delay_s": delay_s}} for name, each in builders.ARMS.items()
     }
@@ -45,7 +45,7 @@ def told(prepared) -> Progress:
 
 
 def terminated(folder: Path, *, after_units: int) -> subprocess.CompletedProcess:
-    """`assay run` in a process of its own, sent SIGTERM once the ledger has so many units."""
+    """Runs `assay run` in its own process and sends it SIGTERM once the ledger has `after_units` units."""
     process = AssayProcess("run", "experiment.yaml", "--in-process", "--json", folder=folder)
     deadline = time.monotonic() + 120
     while len(list(folder.glob("ledger/v1/data/scores/*/*/*.parquet"))) < after_units:
@@ -64,7 +64,7 @@ def test_sigterm_commits_the_arms_that_are_whole_and_the_next_run_does_the_other
     ended = terminated(tmp_path / "stopped", after_units=2 * NUM_UNITS + 1)
     assert ended.returncode == 1
     assert "was stopped: SIGTERM" in ended.stderr
-    assert "run the same again" in ended.stderr
+    assert "run the same command again" in ended.stderr
     report = document(first.store, first.run.run_id)
     status = {arm["arm"]: arm["status"] for arm in report["arms"]}
     assert status["control"] == status["better"] == "complete"
@@ -83,7 +83,7 @@ def test_sigterm_before_a_variant_is_whole_commits_nothing_and_the_next_run_goes
     experiment = builders.write_experiment(tmp_path, arms=delayed(0.02))
     ended = terminated(tmp_path, after_units=2)
     assert ended.returncode == 1
-    assert "before a variant could be compared: SIGTERM" in ended.stderr
+    assert "before any variant could be compared: SIGTERM" in ended.stderr
     prepared = pipeline.prepare(str(experiment))
     assert not reader.is_committed(prepared.store, prepared.run.run_id)
     report = run(experiment)
@@ -98,13 +98,13 @@ def test_a_spent_budget_stops_the_run_and_a_larger_one_goes_on(tmp_path, monkeyp
         tmp_path, arms=delayed(0.02), budget={"price": 0.5}, prices={"cpu_hour": 3600.0}
     )
     prepared = pipeline.prepare(str(experiment))
-    with pytest.raises(StoppedError, match=r"the budget is spent: budget.price is 0.5"):
+    with pytest.raises(StoppedError, match=r"budget exhausted: budget.price is 0.5"):
         pipeline.run(prepared, in_process=True, on_progress=lambda arm, units: None)
     spent = told(prepared).spent
     assert spent.price >= 0.5
-    assert spent.price == pytest.approx(spent.cpu_s)  # one a second
+    assert spent.price == pytest.approx(spent.cpu_s)  # the price is 1 per second
     num_records = len(list((tmp_path / "ledger/v1/runs").iterdir()))
-    with pytest.raises(StoppedError, match=r"nothing was begun: the budget is spent.*a larger budget"):
+    with pytest.raises(StoppedError, match=r"nothing was started: budget exhausted: .*raise the budget"):
         pipeline.run(pipeline.prepare(str(experiment)), in_process=True, on_progress=lambda arm, units: None)
     assert len(list((tmp_path / "ledger/v1/runs").iterdir())) == num_records
     builders.write_experiment(tmp_path, arms=delayed(0.02), budget={"price": 100.0}, prices={"cpu_hour": 3600.0})
@@ -132,13 +132,13 @@ def test_a_driver_that_comes_second_does_not_take_a_commit_with_fewer_arms_for_i
     commit = writer.commit
 
     def second(store, run, files):
-        if not reader.is_committed(store, run.run_id):  # what the other driver had: an arm was stopped
+        if not reader.is_committed(store, run.run_id):  # the other driver's commit, in which an arm was stopped
             arms = [{"arm": arm, "status": "stopped" if arm == "again" else "complete"} for arm in builders.ARMS]
             commit(store, run, [writer.write_table(store, "arms", arms, run_id=run.run_id)])
         return commit(store, run, files)
 
     monkeypatch.setattr(writer, "commit", second)
-    with pytest.raises(RunError, match="another driver was first"):
+    with pytest.raises(RunError, match="another driver committed it first, with fewer arms"):
         pipeline.run(prepared, in_process=True, on_progress=lambda arm, units: None)
 
 
@@ -151,4 +151,4 @@ def test_ctrl_c_is_answered_in_words(tmp_path, monkeypatch, capsys):
     with pytest.raises(SystemExit) as caught:
         main.main()
     assert caught.value.code == 130
-    assert "interrupted; what was published stays" in capsys.readouterr().err
+    assert "interrupted; published units are kept" in capsys.readouterr().err

@@ -1,4 +1,4 @@
-"""A sweep of checkpoints: one damaged file costs its arm, the other arms are compared, and reuse knows the rest."""
+"""A sweep of checkpoints: a damaged file fails only its own arm, and a growing folder reuses the checkpoints it had."""
 
 from pathlib import Path
 
@@ -42,7 +42,7 @@ BASE = {
 
 
 def write_sweep(folder: Path, *, steps: range, **sweep) -> Path:
-    """Checkpoints whose threshold comes nearer to the right one, 0.5, with every step."""
+    """Writes a sweep of checkpoints whose threshold approaches the right one, 0.5, with every step."""
     plan = {**builders.SUITE["plan"], "control": "step-1"}
     path = builders.write_experiment(folder, suite={**builders.SUITE, "plan": plan})
     (folder / "threshold_model.py").write_text(MODEL)

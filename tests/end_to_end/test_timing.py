@@ -1,4 +1,4 @@
-"""`assay report --timing`: where the time of a run went."""
+"""`assay report --timing`: where the time of a run was spent."""
 
 import json
 
@@ -15,7 +15,7 @@ NUM_BATCHES = 25
 
 @pytest.fixture
 def experiment(tmp_path) -> str:
-    """A run in which one arm sleeps and two arms of an earlier run were taken over."""
+    """A run in which one arm sleeps and two arms are reused from an earlier run."""
     names = ("control", "better")
     arms = {name: builders.ARMS[name] for name in names}
     slow = {**arms, "slow": builders.variant(delay_s=DELAY_S)}
@@ -26,9 +26,9 @@ def experiment(tmp_path) -> str:
 
 
 def answer(*options: str) -> str:
-    found = CliRunner().invoke(main.app, ["report", *options])
-    assert found.exit_code == 0, found.output
-    return found.stdout
+    outcome = CliRunner().invoke(main.app, ["report", *options])
+    assert outcome.exit_code == 0, outcome.output
+    return outcome.stdout
 
 
 def test_time_is_told_per_arm_and_per_slot_and_none_twice(experiment):
@@ -44,13 +44,13 @@ def test_time_is_told_per_arm_and_per_slot_and_none_twice(experiment):
     assert (arms["better"]["num_units"], arms["better"]["busy_s"], arms["better"]["predict_s"]) == (0, 0, None)
     (slot,) = timing["slots"]
     assert slot["busy_s"] == arms["slow"]["busy_s"]
-    assert 0.5 < slot["busy"] <= 1.01  # one slot that did nothing but this
+    assert 0.5 < slot["busy"] <= 1.01  # the only slot did nothing else
     assert slot["busy_s"] / slot["span_s"] == slot["busy"]
     assert slot["bytes_fetched"] > 0
 
 
 def test_time_in_the_terminal_names_arms_slots_and_the_reused(experiment):
-    words = answer(experiment, "--timing")
-    assert "seconds per arm" in words
-    assert "in-process" in words
-    assert "7 of 7" in words
+    text = answer(experiment, "--timing")
+    assert "seconds per arm" in text
+    assert "in-process" in text
+    assert "7 of 7" in text

@@ -1,4 +1,4 @@
-"""A committed run is scored again: it matches to the last bit, or what differs and what has changed is named."""
+"""A committed run is scored again: it matches bit for bit, or the differences and the changes are named."""
 
 import hashlib
 import json
@@ -23,7 +23,7 @@ from assay.manifests import InvalidInput
 from assay.manifests.run import Run
 from tests import builders
 
-# A module of its own for each test that changes code: Python keeps what it has imported.
+# Each test that changes code uses a separate module, because Python caches imports.
 LINEAR = """
 import torch
 
@@ -39,7 +39,7 @@ def committed(folder: Path, **more) -> Run:
 
 
 def linear_arms(folder: Path) -> dict[str, dict]:
-    """Two logistic regressions of x with weights of their own."""
+    """Two logistic regressions of x with different weights."""
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "linear_under_test.py").write_text(LINEAR)
     arms = {}
@@ -63,8 +63,8 @@ def run(tmp_path_factory) -> Run:
     return committed(tmp_path_factory.mktemp("verified"))
 
 
-def verify(run: Run, **asked) -> verification.RunVerification:
-    return verification.verify(open_store(run.experiment.ledger), run.run_id, in_process=True, **asked)
+def verify(run: Run, **options) -> verification.RunVerification:
+    return verification.verify(open_store(run.experiment.ledger), run.run_id, in_process=True, **options)
 
 
 def scored_files(run: Run) -> dict[str, str]:
@@ -136,7 +136,7 @@ def test_one_weight_changed_by_a_thousandth_differs_and_names_the_artifact(tmp_p
     assert by_arm["control"].num_rows_different == 0
     steeper = by_arm["steeper"]
     assert 0 < steeper.num_rows_different <= 200
-    # The logit of class 1 moves by x / 1000 with x < 1, and a probability by at most a quarter of that.
+    # The logit of class 1 changes by x / 1000 with x < 1, and its probability by at most a quarter of that.
     assert 0 < steeper.columns["probabilities"] <= 2.5e-4
     assert len(steeper.row_ids) == 5
     assert all(row_id.startswith("row-") for row_id in steeper.row_ids)
@@ -181,12 +181,12 @@ STATEFUL = '''
         return np.where(features["x"] > 0.5, 0.9, 0.1)
 
     def drifting(features, calls=[0]):
-        """Answers otherwise from call to call."""
+        """Predictions differ from call to call."""
         calls[0] += 1
         return np.where(features["x"] > 0.5, 0.9, 0.1) - 1e-9 * calls[0]
 
     def remembering(features):
-        """Answers the same, but looks up what it has seen."""
+        """Predictions are the same, but those of batches it has seen are cached."""
         key = features["x"].tobytes()
         if key not in SEEN:
             time.sleep(0.005)
@@ -205,7 +205,7 @@ def test_the_same_rows_twice_catches_what_changes_with_use_and_hints_at_what_rem
     run = committed(tmp_path, arms=arms)
     import stateful_under_test
 
-    stateful_under_test.SEEN.clear()  # as in a process of its own
+    stateful_under_test.SEEN.clear()  # as in a separate process
     found = verify(run, against="itself")
     by_arm = {arm.arm: arm for arm in found.comparison.arms}
     assert by_arm["control"].num_rows_different == 0
@@ -224,9 +224,9 @@ def test_an_arm_that_cannot_be_scored_again_is_unknown_rather_than_different(tmp
     found = verify(run)
     assert [arm.arm for arm in found.comparison.arms] == ["control"]
     assert found.comparison.outcome == "matched"
-    assert "there is no such file" in found.failed["steeper"]
+    assert "the file does not exist" in found.failed["steeper"]
     assert version_log.repetition(store, run.run_id) is None
-    with pytest.raises(RunError, match="nothing is known"):
+    with pytest.raises(RunError, match="was not verified: no arm could be scored again: arm 'steeper': "):
         verify(run, arm="steeper")
     assert len(version_log.entries(store)) == 1
 
@@ -241,8 +241,8 @@ def test_the_command_answers_with_an_exit_code_and_words(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     fine = CliRunner().invoke(main.app, ["verify", run.run_id, "--rows", "199", "--in-process"])
     assert fine.exit_code == 0, fine.output
-    assert "  control: 200 of 200 rows, the same to the last bit" in fine.stdout
-    assert fine.stdout.endswith(f"matched: run {run.run_id}, entry 1 of the log\n")
+    assert "  control: 200 of 200 rows, bit-identical" in fine.stdout
+    assert fine.stdout.endswith(f"matched: run {run.run_id}, log entry 1\n")
     path = tmp_path / "steeper.safetensors"
     weights = safetensors.torch.load_file(path)
     weights["1.bias"] += 1e-3 * torch.tensor([0.0, 1.0]).double()
@@ -254,14 +254,14 @@ def test_the_command_answers_with_an_exit_code_and_words(tmp_path, monkeypatch):
     assert f"  arms.steeper.weights ({path}): sha256:" in changed.stdout
     answer = CliRunner().invoke(main.app, ["verify", run.run_id, "--in-process", "--json"])
     assert answer.exit_code == 1
-    told = json.loads(answer.stdout)
-    assert (told["outcome"], told["entry"]["number"]) == ("differs", 3)
+    fields = json.loads(answer.stdout)
+    assert (fields["outcome"], fields["entry"]["number"]) == ("differs", 3)
     lines = CliRunner().invoke(main.app, ["ledger", "log"]).stdout.splitlines()
     assert "matched (against ledger): control 0 of 200 rows differ, steeper 0 of 200 rows differ" in lines[0]
 
 
 def test_the_newest_word_on_enough_rows_counts(run):
-    """The rule of `verification`, on entries that were written for it."""
+    """The rule of `version_log.repetition`, on entries written for this test."""
     found = verify(run).comparison
     store = open_store(f"memory://words-{run.run_id}")
     for entry in open_store(run.experiment.ledger).listing("v1/"):
@@ -270,8 +270,10 @@ def test_the_newest_word_on_enough_rows_counts(run):
 
     def say(num_rows: int, *, differ: int, against: str = "ledger", arms=("control", "better", "worse", "again")):
         update = {"num_rows": num_rows, "num_rows_different": differ}
-        told = tuple(arm.model_copy(update=update) for arm in found.arms if arm.arm in arms)
-        version_log.record_verification(store, run.run_id, found.model_copy(update={"arms": told, "against": against}))
+        compared = tuple(arm.model_copy(update=update) for arm in found.arms if arm.arm in arms)
+        version_log.record_verification(
+            store, run.run_id, found.model_copy(update={"arms": compared, "against": against})
+        )
         repeated = version_log.repetition(store, run.run_id)
         return repeated and repeated.outcome
 
@@ -279,8 +281,8 @@ def test_the_newest_word_on_enough_rows_counts(run):
     assert say(200, differ=0, arms=("control", "better")) is None
     assert say(200, differ=0, arms=("worse", "again")) == "matched"
     assert say(64, differ=1, arms=("worse",)) == "differs"
-    assert say(32, differ=0) == "differs"  # fewer rows than the difference was found on
-    assert say(64, differ=0, against="itself") == "differs"  # another question
+    assert say(32, differ=0) == "differs"  # fewer rows than those with the difference
+    assert say(64, differ=0, against="itself") == "differs"  # does not compare with the ledger
     assert say(64, differ=0) == "matched"
     assert say(32, differ=2, against="itself", arms=("better",)) == "differs"
     assert say(200, differ=0) == "differs"

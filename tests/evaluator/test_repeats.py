@@ -1,4 +1,4 @@
-"""Passes over the same rows become one score a row."""
+"""Repeats over the same rows become one score per row."""
 
 from fractions import Fraction
 

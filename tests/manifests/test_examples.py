@@ -61,8 +61,8 @@ def test_the_examples_speak_of_the_same_columns():
 
 
 def test_the_readmes_suite_is_one():
-    readme = (FOLDER.parents[1] / "README.md").read_text()
-    section = readme[readme.index("## From numbers to a decision") :]
-    suite = parse(section.split("```yaml")[1].split("```")[0], file="README.md")
+    readme = (FOLDER.parents[1] / "stats" / "README.md").read_text()
+    section = readme[readme.index("## A suite with guardrails and a policy") :]
+    suite = parse(section.split("```yaml")[1].split("```")[0], file="stats/README.md")
     assert isinstance(suite, Suite)
     assert {rule.kind for rule in suite.plan.guardrails} >= {"segments", "latency", "group_gap"}

@@ -1,4 +1,4 @@
-"""The wheel holds one package, `assay`, with everything that it reads; the source distribution builds the same wheel."""
+"""The wheel contains one package, `assay`, with all its files; the source distribution builds the same wheel."""
 
 import subprocess
 import sys
@@ -13,7 +13,7 @@ FOLDERS = ("cluster", "evaluator", "manifests", "stats")
 
 
 def build(folder: Path, target: str, *, to: Path) -> Path:
-    """The distribution that hatchling builds from a folder."""
+    """Builds a distribution from a folder with hatchling and returns its path."""
     command = [sys.executable, "-m", "hatchling", "build", "--target", target, "--directory", to]
     subprocess.run(command, cwd=folder, check=True, capture_output=True, timeout=60)
     (built,) = to.iterdir()
@@ -21,7 +21,7 @@ def build(folder: Path, target: str, *, to: Path) -> Path:
 
 
 def contents(wheel: Path) -> dict[str, bytes]:
-    """Its files by name."""
+    """The contents of a wheel's files, by name."""
     with zipfile.ZipFile(wheel) as archive:
         return {name: archive.read(name) for name in archive.namelist()}
 
@@ -36,7 +36,7 @@ def test_the_wheel_holds_every_file_of_the_four_folders_in_one_package(wheel):
     here = [path.relative_to(ROOT).as_posix() for path in files if path.suffix != ".pyc"]
     package = {name for name in wheel if ".dist-info/" not in name}
     assert package == {"assay/__init__.py", *(f"assay/{name}" for name in here)}
-    # What is no module is read, too: the demo, the examples, the deployment files, the schema of an analysis.
+    # Other files than modules are needed, too: the demo, the examples, the deployment files, the schema of an analysis.
     assert {PurePosixPath(name).suffix for name in package} >= {".py", ".yaml", ".json", ".safetensors"}
     assert wheel["assay/__init__.py"] == (ROOT / ".package/assay/__init__.py").read_bytes()
     assert all(wheel[f"assay/{name}"] == (ROOT / name).read_bytes() for name in here)

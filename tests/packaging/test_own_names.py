@@ -1,4 +1,4 @@
-"""A user's project may have modules `cluster`, `stats`, `manifests` and `evaluator` of its own."""
+"""A user's project may have its own modules named `cluster`, `stats`, `manifests` and `evaluator`."""
 
 import json
 from pathlib import Path
@@ -10,7 +10,7 @@ from tests.forked import AssayProcess
 
 
 def answer(folder: Path, *arguments: str, **variables: str) -> dict:
-    """What the command line answers in a folder, in a process of its own: names are looked up from there."""
+    """The JSON that a command prints, run in its own process in a folder, so that modules are imported from there."""
     ended = AssayProcess(*arguments, "--json", folder=folder, variables=variables).wait()
     assert ended.returncode == 0, ended.stderr
     return json.loads(ended.stdout)
@@ -18,7 +18,7 @@ def answer(folder: Path, *arguments: str, **variables: str) -> dict:
 
 @pytest.fixture
 def project(tmp_path) -> Path:
-    """An experiment beside modules whose names are those of Assay's folders."""
+    """An experiment in a folder with modules that have the same names as Assay's folders."""
     arms = {"control": builders.own_variant(flip_every=5), "better": builders.own_variant()}
     builders.write_experiment(tmp_path, arms=arms, resources={"max_slots": 1})
     (tmp_path / "variants_under_test.py").unlink()

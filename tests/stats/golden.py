@@ -1,4 +1,4 @@
-"""Outside numbers: the files in tests/golden, each with the source beside its values, and NIST's sets."""
+"""Reference values: the files in tests/golden, each with its source, and NIST's data sets."""
 
 import json
 from pathlib import Path
@@ -10,7 +10,7 @@ _FOLDER = Path(__file__).parent.parent / "golden"
 
 
 def golden(name):
-    """One file of numbers made elsewhere; `source` in it says where."""
+    """One file of reference values; its `source` says where they come from."""
     return json.loads((_FOLDER / f"{name}.json").read_text())
 
 

@@ -1,4 +1,4 @@
-"""Plans and samples that several tests of analyses share."""
+"""Plans and samples shared by tests of analyses."""
 
 import numpy as np
 
@@ -12,7 +12,7 @@ NON_INFERIORITY = Policy(kind="Policy", version=1, promote_on="non_inferiority")
 
 
 def plan(*, columns=None, **changes):
-    """A plan with control `control`, changed as asked."""
+    """A plan with control `control` and these changes."""
     return Plan(kind="Plan", version=1, control="control", columns=PlanColumns(**columns or {}), **changes)
 
 
@@ -29,7 +29,7 @@ def samples_of(scores_RA, **columns):
 
 
 def correlated(num_rows, gains, *, seed=0, shared=1.0):
-    """Scores of arms that share each row's difficulty, moved by their gains."""
+    """Scores of arms that share each row's difficulty, shifted by their gains."""
     rng = np.random.default_rng(seed)
     return shared * rng.normal(size=(num_rows, 1)) + rng.normal(size=(num_rows, len(gains))) + np.asarray(gains)
 

@@ -1,4 +1,4 @@
-"""Analyses: the decision tree as the plan walks it, what does not fit, and the same bits for the same scores."""
+"""Analyses: the methods that a plan chooses, plans that do not fit, and the same bits for the same scores."""
 
 import json
 from dataclasses import replace
@@ -62,14 +62,14 @@ def test_the_plan_chooses_the_methods(scores, changes, clusters, omnibus, method
 @pytest.mark.parametrize(
     ("changes", "words"),
     [
-        ({"omnibus": "welch"}, "on shared rows it throws the power away"),
+        ({"omnibus": "welch"}, "on paired rows it wastes power"),
         ({"omnibus": "cochran_q"}, "Cochran's Q needs scores of 0 or 1"),
-        ({"posthoc": "tukey_hsd"}, "for arms with rows of their own"),
+        ({"posthoc": "tukey_hsd"}, "for unpaired arms"),
         ({"posthoc": "mcnemar_holm"}, "McNemar's test needs independent rows with scores of 0 or 1"),
         ({"scale": "binary"}, "400 scores|scores of 'score' are neither 0 nor 1"),
         ({"control": "contrl"}, "did you mean 'control'"),
-        ({"columns": {"cluster": "page"}}, "names the cluster column 'page', but the scores come without"),
-        ({"columns": {"segment": "lang"}}, "names the segment column 'lang', but the scores come without"),
+        ({"columns": {"cluster": "page"}}, "names the cluster column 'page', but the scores have no clusters"),
+        ({"columns": {"segment": "lang"}}, "names the segment column 'lang', but the scores have no segments"),
     ],
 )
 def test_what_does_not_fit_is_refused(changes, words):
@@ -80,7 +80,7 @@ def test_what_does_not_fit_is_refused(changes, words):
 
 def test_few_clusters_are_refused_and_under_thirty_warned():
     scores = correlated(400, [0, 0.1])
-    with pytest.raises(SamplesError, match=r"only 4 clusters.*at least 5"):
+    with pytest.raises(SamplesError, match=r"too few clusters: 4.*at least 5"):
         analysis.analyze(samples_of(scores, cluster=np.arange(400) % 4), plan(columns={"cluster": "c"}))
     found = analysis.analyze(samples_of(scores, cluster=np.arange(400) % 29), plan(columns={"cluster": "c"}))
     assert any("29 clusters, fewer than 30" in warning for warning in found.warnings)
@@ -108,7 +108,7 @@ def test_clusters_whose_totals_do_not_vary_are_no_test_although_rows_differ(move
     assert (found.omnibus.degenerate, found.omnibus.p_value) == (None, None)
     assert [check.pairs[0].p_adjusted for check in found.checks] == [None] * len(found.checks)
     assert {each.what for each in found.not_testable} == {"omnibus", "comparison", "guardrail"}
-    assert all("rows vary, but the totals of their clusters do not" in each.reason for each in found.not_testable)
+    assert all("vary over rows, but cluster totals do not" in each.reason for each in found.not_testable)
     assert not any("every row" in warning for warning in found.warnings)
 
 
@@ -183,7 +183,7 @@ def test_the_estimate_of_the_winner_is_corrected_towards_the_others():
 
 
 def test_the_interval_of_the_winner_is_at_the_alpha_of_the_plan():
-    """Far ahead of all others it is one normal interval, but for the tenth of alpha that the projection takes."""
+    """Far ahead of all others, it is a normal interval except for the tenth of alpha spent on the projection."""
     scores = correlated(400, [0.0, 0.0, 5.0])
     for alpha in (0.01, 0.05, 0.2):
         found = analysis.analyze(samples_of(scores), plan(alpha=alpha))
@@ -222,7 +222,7 @@ def test_the_mde_is_found_with_its_power():
 
 @pytest.mark.parametrize("discordant", [0.004, 0.02, 0.1])
 def test_the_mde_of_rows_of_0_and_1_counts_the_rows_that_make_the_difference(discordant):
-    """By McNemar's own power: what one row in a few hundred could hide is not found by the spread of the others."""
+    """Against McNemar's own power: the spread of observed differences understates what unseen discordant rows add."""
     num_rows, rng = 1000, np.random.default_rng(5)
     few = round(discordant * num_rows / 2)
     control, arm = np.zeros(num_rows), np.zeros(num_rows)
@@ -333,10 +333,10 @@ def test_infinite_scores_are_refused_by_row():
 def test_scores_whose_squares_leave_float64_are_refused_wherever_they_come_in(unit):
     scores, guard = (replace(samples_of([[1.0, 1.0]] * 40), kept_RA=correlated(40, [0, 0.1])) for _ in range(2))
     beyond = replace(scores, kept_RA=scores.scores_RA * unit)
-    with pytest.raises(SamplesError, match=r"leave float64.*rescale"):
+    with pytest.raises(SamplesError, match=r"outside the range of float64.*rescale"):
         analysis.analyze(beyond, plan())
     guardrail = MetricCheck("g", "higher", "continuous", unit, beyond)
-    with pytest.raises(SamplesError, match=r"leave float64.*rescale"):
+    with pytest.raises(SamplesError, match=r"outside the range of float64.*rescale"):
         analysis.analyze(guard, plan(), guardrails=(guardrail,))
 
 

@@ -1,4 +1,4 @@
-"""Any plan on any scores: an answer in finite numbers, or a refusal in our words."""
+"""Any plan on any scores: a result of finite numbers, or an error of ours."""
 
 import json
 
@@ -28,7 +28,7 @@ VALUES = {
 
 @st.composite
 def questions(draw):
-    """Samples and a plan, degenerate more often than not."""
+    """Samples and a plan, more often degenerate than not."""
     scale = draw(st.sampled_from(sorted(VALUES)))
     num_rows, num_arms = draw(st.sampled_from([1, 2, 3, 8, 31, 70])), draw(st.integers(1, 4))
     seed = draw(st.integers(0, 1000))
@@ -56,7 +56,7 @@ def questions(draw):
         else:
             long = {name: None if values is None else np.tile(values, num_arms) for name, values in grouping.items()}
             samples = from_long(np.repeat(arms, num_rows), None, scores.T.ravel(), order=arms, **long)
-    except SamplesError:  # all scores so small that no variance is made of them: another test's question
+    except SamplesError:  # all scores too small for a variance: covered by another test
         reject()
     planned = plan(
         design=design,
@@ -77,7 +77,7 @@ def questions(draw):
 
 
 def answered(samples, planned, guardrails):
-    """What was found, or the words of a refusal."""
+    """The result, or the message of an error."""
     try:
         return analysis.analyze(samples, planned, guardrails=guardrails)
     except InvalidInput as refusal:

@@ -1,4 +1,4 @@
-"""Scores of 0 and 1 that are kept as bool: an eighth of the memory, the same answers to the last bit."""
+"""Scores of 0 and 1 stored as bool: an eighth of the memory, the same results to the last bit."""
 
 import tracemalloc
 from dataclasses import replace
@@ -15,7 +15,7 @@ CLUSTERS, SEGMENTS = np.repeat(np.arange(40), NUM_ROWS // 40), np.resize(["x", "
 
 
 def both(*, num_rows=NUM_ROWS, chances=(0.5, 0.6, 0.7), **columns):
-    """The same samples twice: as numbers, and as bool."""
+    """The same samples as float64 and as bool."""
     numbers = samples_of(np.random.default_rng(0).random((num_rows, len(chances))) < chances, **columns)
     return numbers, replace(numbers, kept_RA=numbers.scores_RA == 1)
 

@@ -1,4 +1,4 @@
-"""The path that decides: paired samples, one family, simultaneous intervals, a gate."""
+"""The primary path: paired samples, one family, simultaneous intervals, the gate."""
 
 from dataclasses import replace
 from functools import reduce
@@ -108,8 +108,8 @@ def test_family_wise_error_is_held_where_no_arm_differs():
         (0.5, 0.0, "promote"),
         (-0.5, 0.0, "reject"),
         (0.0, 0.0, "hold"),
-        (0.5, 3.0, "reject"),  # better, but a guardrail is broken
-        (0.5, 0.5, "hold"),  # better, but the guardrail's interval reaches over its margin
+        (0.5, 3.0, "reject"),  # better, but a guardrail is breached
+        (0.5, 0.5, "hold"),  # better, but the guardrail's interval extends beyond its margin
     ],
 )
 def test_the_gate_decides_by_intervals(gain, guard_loss, expected):

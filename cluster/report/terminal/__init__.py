@@ -1,1 +1,1 @@
-"""What is shown in the terminal, one file for each thing that is shown."""
+"""Terminal output, one module per kind of result."""

@@ -1,4 +1,4 @@
-"""An analysis in the terminal: estimates, comparisons, and what could not be tested."""
+"""Prints an analysis in the terminal: estimates, comparisons, and what could not be tested."""
 
 from typing import Any
 
@@ -9,7 +9,12 @@ from assay.cluster.report.terminal import formatting
 
 
 def show(analysis: dict[str, Any], console: Console) -> None:
-    """Prints one analysis: estimates, omnibus, comparisons, what could not be tested."""
+    """Prints estimates, the omnibus test, comparisons, the minimum detectable effect, and what could not be tested.
+
+    Args:
+        analysis: `Analysis.to_json()`.
+        console: Where to print.
+    """
     confidence = 100 * (1 - analysis["alpha"])
     arms = formatting.table(f"{analysis['metric']}: {analysis['num_rows']:,} rows, {analysis['design']}")
     for name in ("arm", "mean", "std. error", f"{confidence:g} % interval"):
@@ -42,12 +47,11 @@ def show(analysis: dict[str, Any], console: Console) -> None:
     console.print(compared)
     if analysis["power"]["mde"] is not None:
         console.print(
-            f"smallest difference that these rows resolve with power {analysis['power']['power']:g}: "
-            f"{analysis['power']['mde']:.4g}"
+            f"minimum detectable effect at power {analysis['power']['power']:g}: {analysis['power']['mde']:.4g}"
         )
     for reason in analysis["not_testable"]:
         console.print(Text(f"not testable: {reason['what']} {reason['name']}: {reason['reason']}", style="yellow"))
     for warning in analysis["warnings"]:
         console.print(Text(f"warning: {warning}", style="yellow"))
-    mark = "  EXPLORATORY: not the recorded plan, promotes nothing" if analysis["exploratory"] else ""
+    mark = "  EXPLORATORY: not the recorded plan, so it cannot promote" if analysis["exploratory"] else ""
     console.print(Text(f"plan {analysis['plan_digest']}{mark}", style="dim"))

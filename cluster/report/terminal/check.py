@@ -1,4 +1,4 @@
-"""A check of rows against a contract, as a table in the terminal."""
+"""The report of a check of rows against a contract, in the terminal."""
 
 from rich.console import Console
 from rich.markup import escape
@@ -8,30 +8,30 @@ from assay.cluster.report.terminal import formatting
 from assay.manifests.check_report import CheckReport, RuleReport
 
 _MOST_SHOWN = 3
-"""Offenders shown of a rule; the JSON has a few more."""
+"""Violations shown of each rule; the JSON has a few more."""
 
 
 def show(report: CheckReport, console: Console) -> None:
-    """Prints the rules that no row breaks in a few words, a row for each of the others, and what it comes to."""
-    held = [rule for rule in report.rules if not rule.num_rows_broken and not rule.is_broken]
-    for column, rules in _by_column(held).items():
-        console.print(Text(f"held {f'by {column}' if column else 'by all rows'}: {', '.join(rules)}"), soft_wrap=True)
-    broken = [rule for rule in report.rules if rule not in held]
+    """Prints the rules that all rows pass, a table of the others with the first violations, and a summary."""
+    passed = [rule for rule in report.rules if not rule.num_rows_broken and not rule.is_broken]
+    for column, rules in _by_column(passed).items():
+        console.print(Text(f"{f'{column} passes' if column else 'all rows pass'}: {', '.join(rules)}"), soft_wrap=True)
+    broken = [rule for rule in report.rules if rule not in passed]
     if broken:
         _show_table(broken, console)
     for rule in broken:
         if rule.is_broken:
             _show_broken(rule, console)
     for change in report.changes:
-        console.print(Text(f"changed on the way in: {change}"))
+        console.print(Text(f"changed while reading: {change}"))
     console.print(Text(summary(report), style="red" if report.broken else ""))
 
 
 def _by_column(rules: list[RuleReport]) -> dict[str, list[str]]:
-    found: dict[str, list[str]] = {}
+    by_column: dict[str, list[str]] = {}
     for rule in rules:
-        found.setdefault(rule.column, []).append(rule.rule)
-    return found
+        by_column.setdefault(rule.column, []).append(rule.rule)
+    return by_column
 
 
 def _show_table(rules: list[RuleReport], console: Console) -> None:
@@ -41,34 +41,35 @@ def _show_table(rules: list[RuleReport], console: Console) -> None:
     for rule in rules:
         style = {"error": "red", "warn": "yellow"}[rule.severity] if rule.is_broken else ""
         counts = (f"{rule.num_rows_checked:,}", _broken(rule))
-        words = (rule.rule, rule.column, rule.severity, rule.bound)
-        table.add_row(*map(escape, words), *counts, style=style)
+        texts = (rule.rule, rule.column, rule.severity, rule.bound)
+        table.add_row(*map(escape, texts), *counts, style=style)
     console.print(table)
 
 
 def summary(report: CheckReport) -> str:
-    """One line: rows, rules, how many of them are broken, and whether the rows may be frozen."""
-    rows = f"{report.num_rows:,} rows" + ("" if report.is_complete else " and then given up")
-    warned = sum(rule.is_broken and rule.severity == "warn" for rule in report.rules)
-    warnings = f", {warned} {'warns' if warned == 1 else 'warn'}" if warned else ""
-    held = f"{len(report.rules)} rules{warnings}"
+    """One line: rows, rules, how many of them are violated, and whether the rows may be frozen."""
+    rows = f"{report.num_rows:,} rows" + ("" if report.is_complete else " (stopped early)")
+    num_warnings = sum(rule.is_broken and rule.severity == "warn" for rule in report.rules)
+    warnings = f", {num_warnings} {'warning' if num_warnings == 1 else 'warnings'}" if num_warnings else ""
+    rules = f"{len(report.rules)} rules{warnings}"
     if report.broken:
-        return f"{rows}, {held}, {len(report.broken)} broken: these rows cannot be frozen"
-    return f"{rows}, {held}: nothing refuses these rows"
+        return f"{rows}, {rules}, {len(report.broken)} violated: these rows cannot be frozen"
+    return f"{rows}, {rules}: these rows can be frozen"
 
 
 def warning_lines(report: CheckReport) -> list[str]:
-    """A line for each rule that is broken and only warns: what, how often, and where first."""
+    """A line for each violated rule that only warns: which rule, how many rows, and the first place."""
     return [broken_rule_line(rule) for rule in report.rules if rule.is_broken and rule.severity == "warn"]
 
 
 def broken_rule_line(rule: RuleReport) -> str:
-    """A broken rule in one line."""
+    """A violated rule in one line."""
     where = f" ({rule.column})" if rule.column else ""
-    count = f", {rule.num_rows_broken:,} rows" if rule.num_rows_broken else ""
-    found = f", found {rule.found}" if rule.found else ""
+    unit = "row" if rule.num_rows_broken == 1 else "rows"
+    count = f", violated by {rule.num_rows_broken:,} {unit}" if rule.num_rows_broken else ""
+    observed = f", found {rule.observed}" if rule.observed else ""
     first = f"; first at {rule.offenders[0].place}" if rule.offenders else ""
-    return f"{rule.rule}{where}: allowed {rule.bound}{found}{count}{first}"
+    return f"{rule.rule}{where}: allowed {rule.bound}{observed}{count}{first}"
 
 
 def _broken(rule: RuleReport) -> str:
@@ -77,8 +78,8 @@ def _broken(rule: RuleReport) -> str:
 
 def _show_broken(rule: RuleReport, console: Console) -> None:
     name = f"{rule.rule} ({rule.column})" if rule.column else rule.rule
-    word, style = ("broken", "red") if rule.severity == "error" else ("warning", "yellow")
-    console.print(Text(f"{word}: {name}" + (f": found {rule.found}" if rule.found else ""), style=style))
+    prefix, style = ("violated", "red") if rule.severity == "error" else ("warning", "yellow")
+    console.print(Text(f"{prefix}: {name}" + (f": found {rule.observed}" if rule.observed else ""), style=style))
     for offender in rule.offenders[:_MOST_SHOWN]:
         note = f"; {offender.note}" if offender.note else ""
         console.print(Text(f"  {offender.place}{f': {offender.value}' * bool(offender.value)}{note}"), soft_wrap=True)

@@ -1,4 +1,4 @@
-"""Datasets in the terminal: a store's, one a line, or one with all that is known of it."""
+"""Datasets in the terminal: the list of a store, one per line, or one dataset in detail."""
 
 from typing import Any
 
@@ -9,11 +9,11 @@ from rich.table import Table
 from assay.cluster.report.terminal import formatting
 
 _SHORT = len("sha256:") + 12
-"""As much of a digest as a reference needs."""
+"""The length of a digest that is enough for a reference."""
 
 
 def show_list(rows: list[dict[str, Any]], console: Console) -> None:
-    """Prints a line for each dataset."""
+    """Prints one line per dataset."""
     table = _table("dataset", "rows", "bytes", "digest", "frozen", "warnings", "", right=("rows", "bytes", "warnings"))
     for row in rows:
         table.add_row(
@@ -29,11 +29,12 @@ def show_list(rows: list[dict[str, Any]], console: Console) -> None:
 
 
 def show(dataset: dict[str, Any], console: Console) -> None:
-    """Prints all that is known of one dataset."""
+    """Prints one dataset in detail."""
     console.print(f"[bold]{escape(dataset['reference'])}[/]  {dataset['digest']}", soft_wrap=True)
     if dataset["withdrawn"]:
         console.print(f"[red]{escape(withdrawal_sentence(dataset))}[/]", soft_wrap=True)
-    size = f"{dataset['num_rows']:,} rows in {dataset['num_shards']:,} shards, {dataset['size_bytes']:,} bytes"
+    shards = "1 shard" if dataset["num_shards"] == 1 else f"{dataset['num_shards']:,} shards"
+    size = f"{dataset['num_rows']:,} rows in {shards}, {dataset['size_bytes']:,} bytes"
     console.print(f"{size}, frozen {dataset['frozen_at']}", soft_wrap=True)
     if dataset["description"]:
         console.print(escape(dataset["description"].strip()))
@@ -45,15 +46,15 @@ def show(dataset: dict[str, Any], console: Console) -> None:
     _list(console, "rules of rows", dataset["rules"])
     broken = [rule for rule in dataset["check"]["rules"] if rule["is_broken"]]
     _list(console, "warnings of the check", [_warning(rule) for rule in broken] or ["none"])
-    _list(console, "changed on the way in", dataset["check"]["changes"] or ["nothing"])
+    _list(console, "changed while reading", dataset["check"]["changes"] or ["nothing"])
     sources = [f"{each['name']}  {each['num_rows']:,} rows  {each['sha256']}" for each in dataset["sources"]]
     _list(console, "sources", sources)
     findings = [f"{each['found_at']}  {each['words']}" for each in dataset["findings"]]
-    _list(console, "found out since", findings or ["nothing"])
+    _list(console, "findings", findings or ["none"])
 
 
 def withdrawal_sentence(dataset: dict[str, Any]) -> str:
-    """That a dataset was withdrawn, by whom and why, as a sentence."""
+    """One sentence: that a dataset was withdrawn, when, by whom and why."""
     each = dataset["withdrawn"]
     by = f" by {each['found_by']}" if each["found_by"] else ""
     return f"{dataset['reference']} was withdrawn on {each['found_at']}{by}: {each['reason']}"
@@ -93,9 +94,9 @@ def _sampled(parent: dict[str, Any]) -> str:
 
 def _warning(rule: dict[str, Any]) -> str:
     where = f"{rule['column']}: " if rule["column"] else ""
-    found = f", found {rule['found']}" if rule["found"] else ""
+    observed = f", found {rule['observed']}" if rule["observed"] else ""
     rows = f"{rule['num_rows_broken']:,} of {rule['num_rows_checked']:,} rows"
-    return f"{where}{rule['rule']}: {rows}{found}; allowed: {rule['bound']}"
+    return f"{where}{rule['rule']}: {rows}{observed}; allowed: {rule['bound']}"
 
 
 def _list(console: Console, title: str, lines: list[str]) -> None:

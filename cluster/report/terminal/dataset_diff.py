@@ -27,11 +27,11 @@ def show(diff: DatasetDiff, console: Console) -> None:
         console.print(escape(line), soft_wrap=True)
     if diff.drift.columns:
         console.print(_drift_table(diff.drift.columns))
-        console.print("nulls: how much the part of the rows without a value moved", style="dim")
+        console.print("nulls: the change of the fraction of rows that are null", style="dim")
         for column in diff.drift.columns:
             if column.has_drifted:
                 chance = ", ".join(f"{_SHORT[each.name]} {each.chance:.2g}" for each in column.statistics)
-                line = f"{column.column}: {column.words}; chance alone stays under {chance}"
+                line = f"{column.column}: {column.words}; by chance alone at most {chance}"
                 console.print(Text(line, style="red"), soft_wrap=True)
     console.print(Text(summary(diff.drift), style="green" if diff.drift.is_fine else "red"), soft_wrap=True)
 
@@ -46,7 +46,7 @@ def summary(drift: DriftReport) -> str:
 
 def _contract_lines(diff: DatasetDiff) -> list[str]:
     if not diff.contract:
-        return ["contract: the same"]
+        return ["contract: unchanged"]
     return [
         f"contract: {f'{each.column}: ' * bool(each.column)}{each.field}: {each.earlier or '-'} -> {each.later or '-'}"
         for each in diff.contract
@@ -54,19 +54,19 @@ def _contract_lines(diff: DatasetDiff) -> list[str]:
 
 
 def _row_lines(rows: RowsDiff) -> list[str]:
-    how = "by id" if rows.matched_by == "id" else "by what they hold, since they have no ids"
-    lines = [f"rows: {rows.num_earlier:,} -> {rows.num_later:,}, matched {how}"]
-    for word, number, names in (
+    key = "by id" if rows.matched_by == "id" else "by content, because they have no ids"
+    lines = [f"rows: {rows.num_earlier:,} -> {rows.num_later:,}, matched {key}"]
+    for kind, number, names in (
         ("added", rows.num_added, rows.added),
         ("removed", rows.num_removed, rows.removed),
         ("changed", rows.num_changed, rows.changed),
     ):
-        lines.append(f"  {number:,} {word}{_named(names, number)}")
+        lines.append(f"  {number:,} {kind}{_named(names, number)}")
     columns = [f"{each.column} in {each.num_rows:,}" for each in rows.changed_columns]
     if columns:
         lines.append(f"    {', '.join(columns)}")
     if rows.num_relabelled is None:
-        lines.append("  labels are of different types, so they are not compared")
+        lines.append("  labels have different types and are not compared")
     else:
         names = tuple(f"{each.row}: {each.earlier} -> {each.later}" for each in rows.relabelled)
         lines.append(f"  {rows.num_relabelled:,} relabelled{_named(names, rows.num_relabelled)}")

@@ -1,4 +1,4 @@
-"""A forecast in the terminal."""
+"""The forecast of a run in the terminal."""
 
 from typing import Any
 
@@ -7,15 +7,17 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from assay.cluster.report.terminal import formatting
+
 
 def show(forecast: dict[str, Any], console: Console) -> None:
-    """Prints what a run would take, arm by arm and in all, and on what that rests."""
+    """Prints the forecast per arm and in total, where its numbers come from, and warnings about the budget."""
     if forecast["committed"]:
-        console.print(f"run {forecast['run_id']} is complete in the ledger: there is nothing to evaluate")
+        console.print(f"run {forecast['run_id']} is already committed; there is nothing to evaluate")
         return
     priced = forecast["price"] > 0
     table = Table(
-        title=f"estimate of run {forecast['run_id']}",
+        title=f"forecast of run {forecast['run_id']}",
         title_justify="left",
         box=box.SIMPLE_HEAD,
         collapse_padding=True,
@@ -37,27 +39,29 @@ def show(forecast: dict[str, Any], console: Console) -> None:
             Text(arm["problem"], style="yellow") if arm["problem"] else arm["source"],
         )
     console.print(table)
-    slots = f"{forecast['num_slots']} slots in {forecast['num_waves']} waves"
+    slots = (
+        f"{formatting.counted(forecast['num_slots'], 'slot')} in {formatting.counted(forecast['num_waves'], 'wave')}"
+    )
     if not forecast["slots_known"]:
-        slots += " (if the cluster has room for them all: resources.max_slots is not given)"
+        slots += " (if the cluster has room for all of them; resources.max_slots is not set)"
     totals = f"{forecast['slot_hours']:.3g} slot-hours, {forecast['gpu_hours']:.3g} GPU-hours"
     if priced:
         totals += f", price {forecast['price']:,.4g}"
-    console.print(f"{forecast['num_units']} units of each arm; {slots}")
+    console.print(f"{formatting.counted(forecast['num_units'], 'unit')} per arm; {slots}")
     console.print(
-        f"about {'at most ' if forecast['in_a_race'] else ''}{totals}, {forecast['wall_s']:,.3g} s of wall time"
+        f"{'at most ' if forecast['in_a_race'] else ''}about {totals}, {forecast['wall_s']:,.3g} s of wall time"
     )
-    if any("probed in this process" in arm["source"] for arm in forecast["arms"]):
+    if any("timed in this process" in arm["source"] for arm in forecast["arms"]):
         console.print(
             Text(
-                "probed: a few batches on this machine and device, nothing written; where slots run it may take another time",
+                "timed: a few batches on this machine and device, nothing written; times on the slots' machines may differ",
                 "dim",
             )
         )
     if not forecast["is_complete"]:
-        console.print(Text("warning: arms that could not be probed are not in these numbers", style="yellow"))
+        console.print(Text("warning: these totals lack the arms that could not be timed", style="yellow"))
     if forecast["exceeds"]:
-        console.print(Text(f"warning: the run would not end: {forecast['exceeds']}", style="bold red"))
+        console.print(Text(f"warning: the run would not finish: {forecast['exceeds']}", style="bold red"))
     else:
-        for words in forecast["warnings"]:
-            console.print(Text(f"warning: in the end {words}", style="yellow"))
+        for warning in forecast["warnings"]:
+            console.print(Text(f"warning: at the end of the run: {warning}", style="yellow"))

@@ -1,4 +1,4 @@
-"""The gate's answer in the terminal, and the error rates that a calibration found."""
+"""The gate's decisions and a calibration's error rates in the terminal."""
 
 from typing import Any
 
@@ -10,43 +10,44 @@ from assay.manifests.calibration import Calibration
 
 
 def text(answer: dict[str, Any]) -> str:
-    """The answer for a terminal or a log of CI."""
+    """The gate's answer as plain text, for a terminal or a CI log."""
     lines = [f"{answer['gate']}: run {answer['run_id']}", policy_sentence(answer)]
     if answer["winner"] is not None:
         lines.append(f"winner: {answer['winner']['arm']}: {answer['winner']['won_by']}")
     for row in answer["decisions"]:
         lines.append(f"{row['arm']}: {row['decision']}")
-        lines += [f"  {each['question']:<16}{_word(each):<10}{each['evidence']}" for each in row["questions"]]
+        lines += [f"  {each['question']:<16}{_answer(each):<10}{each['evidence']}" for each in row["questions"]]
         lines.append(f"  {'next':<16}{row['next_step']}")
-    lines.append("in brackets: does not count, for the policy does not ask for it")
+    lines.append("[brackets]: shown for information, not required by the policy")
     return "\n".join(lines)
 
 
 def policy_sentence(answer: dict[str, Any]) -> str:
-    """Which policy decided, and what follows if it is not the recorded one."""
+    """Which policy decided, and that a policy other than the recorded one cannot promote."""
     digest = answer["policy"]["digest"]
     if answer["policy"]["recorded"]:
         return f"decided by the recorded policy {digest}"
-    return f"decided by ANOTHER policy than the recorded one, so nothing can be promoted: {digest}"
+    return f"decided by a policy OTHER than the recorded one, so nothing can be promoted: {digest}"
 
 
 def calibration_table(calibration: Calibration) -> RenderableType:
-    """The gate's error rates, a row an effect."""
+    """The gate's error rates, one row per planted effect."""
     columns = ("promote", "hold", "reject", "held_by_guardrails", "false_promote", "false_reject")
     table = formatting.table()
     for name in ("effect", *columns):
         table.add_column(name.replace("_", " "), justify="right")
     for row in calibration.rates:
-        size = "none" if row.multiple is None else f"{row.effect:+.4g} ({row.multiple:+g} sde)"
+        size = "none" if row.multiple is None else f"{row.effect:+.4g} ({row.multiple:+g} MDE)"
         table.add_row(size, *(f"{100 * getattr(row, name):.1f} %" for name in columns))
     legend = (
         f"{calibration.num_permutations} permutations (seed {calibration.seed}) of the labels of "
-        f"{len(calibration.arms)} arms within rows; effects planted in '{calibration.planted}', in smallest detectable "
-        f"effects (sde) beyond what the policy wants (harm: from no difference). none: any arm; false: any arm that is "
-        f"no better, or not worse. The plan's alpha is {calibration.alpha:g}. The benchmark alone decides."
+        f"{len(calibration.arms)} arms within rows; effects planted in '{calibration.planted}', in minimum detectable "
+        "effects (MDE) beyond what the policy requires (harm: below no difference). none: no effect planted, any arm "
+        "counts; false: any arm that is promoted though no better, or rejected though not worse. The plan's alpha is "
+        f"{calibration.alpha:g}. Only the benchmark decides."
     )
     return Group(table, Text(legend), Text(f"run {calibration.run_id}  seal {calibration.seal}", style="dim"))
 
 
-def _word(question: dict[str, Any]) -> str:
+def _answer(question: dict[str, Any]) -> str:
     return question["answer"] if question["counts"] else f"[{question['answer']}]"

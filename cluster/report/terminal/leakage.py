@@ -1,4 +1,4 @@
-"""Leaks that were looked for in a dataset, as a table in the terminal."""
+"""The result of a search for leaks, as a table in the terminal."""
 
 from rich import box
 from rich.console import Console
@@ -9,20 +9,19 @@ from assay.manifests.leakage import Leakage, Overlap
 
 _NUM_SHOWN = 3
 _KINDS = {
-    "exact": "the same features",
-    "normalised": "the same but for case and white space",
+    "exact": "identical features",
+    "normalised": "identical up to case and white space",
     "near": "near duplicates",
-    "ids": "the same id",
+    "ids": "same id",
     "time": "too old",
 }
 
 
 def show(leakage: Leakage, console: Console) -> None:
-    """Prints how many rows are in training sets, each way of looking a row, and features that tell the label."""
+    """Prints a table with a row for each kind of overlap with the training sets, and for each predictive feature."""
     rows = sum(each.num_rows for each in leakage.training)
-    title = (
-        f"{leakage.reference}: {leakage.num_rows:,} rows against {len(leakage.training)} training sets, {rows:,} rows"
-    )
+    sets = "1 training set" if len(leakage.training) == 1 else f"{len(leakage.training)} training sets"
+    title = f"{leakage.reference}: {leakage.num_rows:,} rows against {sets}, {rows:,} rows"
     table = Table(title=title, box=box.SIMPLE, title_justify="left")
     table.add_column("what")
     table.add_column("rows", justify="right")
@@ -35,9 +34,9 @@ def show(leakage: Leakage, console: Console) -> None:
         table.add_row(_KINDS[overlap.kind], Text(shown, style=style), bound, "\n".join(_pairs(overlap)))
     for each in leakage.single_features:
         style = "bold red" if leakage.is_telling(each) else ""
-        what = f"feature '{each.feature}' alone tells the label by {each.how}"
-        shown = f"of {each.accuracy:.1%}"
-        table.add_row(what, Text(shown, style=style), "", f"the commonest label: of {each.commonest:.1%}")
+        name = f"feature '{each.feature}' alone predicts the label by {each.how}"
+        accuracy = f"of {each.accuracy:.1%}"
+        table.add_row(name, Text(accuracy, style=style), "", f"the most frequent label: of {each.commonest:.1%}")
     console.print(table)
 
 
@@ -50,5 +49,5 @@ def _pairs(overlap: Overlap) -> list[str]:
         value = "" if pair.value is None else f", {overlap.measure} {pair.value:.3g}"
         lines.append(f"{name} -> {pair.place}{value}" if pair.place else name)
     if overlap.num_training_rows:
-        lines.append(f"and {overlap.num_training_rows:,} training rows are not older than the cut-off")
+        lines.append(f"and {overlap.num_training_rows:,} training rows that are not older than the cut-off")
     return lines

@@ -1,4 +1,4 @@
-"""What arms predicted of which label, in the terminal: confusion matrices and histograms."""
+"""Confusion matrices and score histograms in the terminal."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -13,13 +13,13 @@ _MOST_CLASSES = 12
 _MOST_MISTAKES = 20
 
 Cells = Mapping[tuple[str | None, str | None], int]
-"""Rows by label and prediction, the fullest first."""
+"""Number of rows by label and prediction, the largest first."""
 
 
 def show(outcomes: Document, console: Console) -> None:
-    """Prints each arm's confusion matrix, of many classes its fullest wrong cells, and its histogram.
+    """Prints each arm's confusion matrix, or with many classes its most frequent mistakes, and its histogram.
 
-    Titles are lines of their own: a table folds its title to the width of its columns.
+    Titles are printed separately, because a table wraps its title to the width of its columns.
     """
     for arm in outcomes["arms"]:
         cells = {(row["label"], row["prediction"]): row["num_rows"] for row in arm["confusions"]}

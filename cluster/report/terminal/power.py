@@ -1,4 +1,4 @@
-"""A power analysis in the terminal: rows for an effect, or the effect that rows resolve."""
+"""Prints a power analysis in the terminal."""
 
 from typing import Any
 
@@ -7,10 +7,15 @@ from rich.text import Text
 
 
 def show(answer: dict[str, Any], console: Console) -> None:
-    """Prints how many rows an effect needs, or which effect some rows resolve, and on what that rests."""
+    """Prints rows, effect and power, then the method and its assumptions.
+
+    Args:
+        answer: `PowerAnswer.to_json()`.
+        console: Where to print.
+    """
     rows, effect = answer["rows"], answer["effect"]
     console.print(
-        f"{'–' if rows is None else f'{rows:,}'} rows resolve a difference of "
+        f"{'–' if rows is None else f'{rows:,}'} rows detect a difference of "
         f"{'–' if effect is None else f'{effect:.6g}'} with power {answer['power']:g} at alpha {answer['alpha']:g}"
     )
     console.print(Text(answer["method"], style="dim"))

@@ -1,4 +1,4 @@
-"""Where the time of a run went, in the terminal: per arm and per slot."""
+"""Where the time of a run went, per arm and per slot, in the terminal."""
 
 from typing import Any
 
@@ -9,11 +9,11 @@ from assay.cluster.report.terminal import formatting
 
 
 def show(timing: dict[str, Any], console: Console) -> None:
-    """Prints where the time went: a row an arm, a row a slot."""
+    """Prints two tables of seconds: one row per arm, and one row per slot."""
     steps = ("load", "fetch", "wait", "copy", "forward", "score", "write")
     for group, last in (("arm", "reused"), ("slot", "busy")):
         table = formatting.table(f"seconds per {group}")
-        table.padding = 0  # twelve columns on 80; what divides them leaves one space
+        table.padding = 0  # twelve columns must fit into 80 characters; the separator leaves one space
         table.add_column(group, overflow="fold")
         for name in ("rows", "MB in", *steps, "rows/s", last):
             table.add_column(name, justify="right", no_wrap=True)
@@ -29,10 +29,9 @@ def show(timing: dict[str, Any], console: Console) -> None:
             )
         console.print(table)
     legend = (
-        "fetch: shards read beside the work; wait: for rows that were not there yet, decoding included; copy: inputs "
-        "into tensors and to the device, on a GPU beside the work; forward: the variant's own work; reused: units taken "
-        "over from another run, which has their times; busy: the share of its wall time, from its first unit to its "
-        "last, that a slot worked"
+        "fetch: reading shards, in the background; wait: waiting for rows, decoding included; copy: inputs into tensors "
+        "and to the device, in the background on a GPU; forward: the variant's own work; reused: units scored by another "
+        "run, which has their times; busy: share of the time from a slot's first unit to its last in which it worked"
     )
     console.print(Text(legend, style="dim"))
     console.print(Text(f"run {timing['run_id']}  ledger {timing['ledger']}", style="dim"))

@@ -1,4 +1,4 @@
-"""A run's verdict as a table in the terminal: every arm beside the control, why, and what it cost."""
+"""A run's verdict in the terminal: every arm against the control, the reasons, and the costs."""
 
 import json
 from typing import Any
@@ -16,12 +16,12 @@ _STYLES = {"promote": "bold green", "hold": "yellow", "reject": "bold red", "con
 
 
 def show(report: Document, console: Console) -> None:
-    """Prints the verdict table, the reasons, and where the evidence lies."""
+    """Prints the verdict with its reasons, and where the evidence is."""
     console.print(verdict(report))
 
 
 def verdict(report: Document) -> RenderableType:
-    """The verdict table with its reasons, and a table of the other metrics; both fit 80 columns."""
+    """The verdict table with its reasons, notes, other metrics and costs. Tables fit into 80 columns."""
     digests = Text(
         f"run {report['run_id']}  scores {report['scores_digest'][:19]}…  plan {report['plan_digest'][:19]}… "
         f"(recorded before the first unit)\nledger {report['ledger']}",
@@ -29,12 +29,12 @@ def verdict(report: Document) -> RenderableType:
     )
     return Group(
         _verdict_table(report),
-        Text("* simultaneous: all of them hold together with this confidence", style="dim"),
+        Text("* simultaneous: all intervals cover their true values with this confidence", style="dim"),
         Text(),
         _reasons(report),
         *_notes(report),
         *_other_metrics(report),
-        *_spread(report),
+        *_repeat_table(report),
         *_cost_table(report),
         *_winner_note(report),
         *_best_note(report),
@@ -45,7 +45,7 @@ def verdict(report: Document) -> RenderableType:
 
 
 def _shown_arms(report: Document) -> list[dict[str, Any]]:
-    """All arms but those that a race has eliminated."""
+    """All arms except those that a race eliminated."""
     return [arm for arm in report["arms"] if arm["status"] != "eliminated"]
 
 
@@ -69,7 +69,7 @@ def _verdict_table(report: Document) -> Table:
 
 
 def _other_metrics(report: Document) -> list[RenderableType]:
-    """A table of every metric but the primary one, if there are others."""
+    """A table of all metrics except the primary one, if there are any."""
     names = [name for name in report["directions"] if name != report["primary"]]
     if not names:
         return []
@@ -87,32 +87,32 @@ def _reasons(report: Document) -> Table:
     table = Table.grid(padding=(0, 1))
     for row in report["decisions"]:
         if row["arm"] in shown:
-            why = "; ".join(row["reasons"]) + (f". Next: {row['next_step']}" if row["next_step"] else "")
-            table.add_row(Text(row["decision"], style=_STYLES[row["decision"]]), row["arm"], why)
+            reasons = "; ".join(row["reasons"]) + (f". Next: {row['next_step']}" if row["next_step"] else "")
+            table.add_row(Text(row["decision"], style=_STYLES[row["decision"]]), row["arm"], reasons)
     return table
 
 
 def _notes(report: Document) -> list[Text]:
-    """Lines on the analysis, the dataset and the batch size, warnings among them."""
+    """Notes and warnings about the analysis, the dataset and the batch size."""
     notes = [Text(f"warning: {warning}", style="yellow") for warning in report["analysis"]["warnings"]]
     if report["dataset"]["withdrawn"]:
         notes.insert(0, Text(f"warning: the dataset was {report['dataset']['withdrawn']}", style="bold yellow"))
     notes += [
-        Text(f"confounded: {arm} against {report['control']}: {why}", style="yellow")
-        for arm, why in report["confounded"].items()
+        Text(f"confounded: {arm} against {report['control']}: {reason}", style="yellow")
+        for arm, reason in report["confounded"].items()
     ]
     notes += [
-        Text(f"{name}: the second class is predicted from a probability of {at:.6g} on, in every arm")
-        for name, at in report["thresholds"].items()
+        Text(f"{name}: every arm predicts the second class if its probability is at least {threshold:.6g}")
+        for name, threshold in report["thresholds"].items()
     ]
     return [*notes, *dataset_notes(report["dataset"]), *_batch_size_notes(report)]
 
 
-def _spread(report: Document) -> list[RenderableType]:
-    """How far one pass over the rows is from another, if there were several: the spread of the means is less."""
+def _repeat_table(report: Document) -> list[RenderableType]:
+    """The standard deviation of each metric over repeats, if there were several. That of their mean is smaller."""
     if report["repeats"] == 1:
         return []
-    table = formatting.table(f"std. deviation of {report['repeats']} passes")
+    table = formatting.table(f"std. deviation over {report['repeats']} repeats")
     table.add_column("arm", overflow="fold")
     for name in report["directions"]:
         table.add_column(name, justify="right", overflow="fold")
@@ -123,10 +123,10 @@ def _spread(report: Document) -> list[RenderableType]:
 
 
 def _cost_table(report: Document) -> list[RenderableType]:
-    """What each arm cost beside the control, and what the slots cost in all."""
+    """What each arm cost compared with the control, and the total cost of the run's slots."""
     cost = report["cost"]
     priced = cost["unit"] == "price"
-    table = formatting.table("cost" if priced else "cost in slot-seconds: the experiment gives no prices")
+    table = formatting.table("cost" if priced else "cost in slot-seconds (the experiment has no prices)")
     table.add_column("arm", overflow="fold")
     for name in ("price" if priced else "slot-s", "of control's", "points better", "per point"):
         table.add_column(name, justify="right")
@@ -142,14 +142,14 @@ def _cost_table(report: Document) -> list[RenderableType]:
             formatting.amount(row["cost_per_point"]),
         )
     spent = cost["spent"]
-    in_all = f"the run's slots in all, idle ones too: {formatting.amount(spent['slot_s'])} s"
+    total = f"total slot time of the run, idle time included: {formatting.amount(spent['slot_s'])} s"
     if spent["gpu_s"]:
-        in_all += f", {formatting.amount(spent['gpu_s'])} GPU-s"
+        total += f", {formatting.amount(spent['gpu_s'])} GPU-s"
     if priced:
-        in_all += f", price {formatting.amount(spent['price'])}"
+        total += f", price {formatting.amount(spent['price'])}"
     if report["reused"]["num_units"]:
-        in_all += "; arms that were taken over show what they had cost in the run that scored them"
-    notes = [Text(in_all, style="dim")]
+        total += "; reused arms show their cost in the run that scored them"
+    notes = [Text(total, style="dim")]
     notes += [
         Text(f"warning: {event['message']}", style="yellow") for event in report["events"] if event["kind"] == "budget"
     ]
@@ -157,57 +157,54 @@ def _cost_table(report: Document) -> list[RenderableType]:
 
 
 def _race_note(report: Document) -> list[Text]:
-    """How many arms the race has eliminated; each with its reason is in the JSON."""
+    """How many arms the race eliminated. The reasons are in the JSON."""
     race = report["race"]
     if race is None:
         return []
     return [
         Text(
             f"race: {race['num_eliminated']} of {len(report['arms'])} arms eliminated, {race['num_units_saved']} of "
-            f"{race['num_units']} units saved; why each: assay report {report['run_id']} --ledger {report['ledger']} --json"
+            f"{race['num_units']} units saved; reasons: assay report {report['run_id']} --ledger {report['ledger']} --json"
         )
     ]
 
 
 def dataset_notes(dataset: Document) -> list[Text]:
-    """What the rows are, how many rules they were held to, and a warning for each that they break all the same."""
+    """The dataset's description, how many contract rules its rows pass, and a warning for each violated rule."""
     check = dataset["check"]
     notes = [Text(f"rows: {dataset['description']}")] if dataset["description"] else []
-    held = check["num_rules"] - len(check["warnings"])
-    notes.append(Text(f"the rows hold {held} of the {check['num_rules']} rules of their contract"))
+    num_passed = check["num_rules"] - len(check["warnings"])
+    notes.append(Text(f"the rows pass {num_passed} of {check['num_rules']} rules of their contract"))
     rules = [RuleReport.model_validate_json(json.dumps(rule)) for rule in check["warnings"]]
-    notes += [Text(f"warning: the rows break {broken_rule_line(rule)}", style="yellow") for rule in rules]
+    notes += [Text(f"warning: contract rule {broken_rule_line(rule)}", style="yellow") for rule in rules]
     notes += [Text(f"changed when the rows were frozen: {change}") for change in check["changes"]]
     return notes
 
 
 def _batch_size_notes(report: Document) -> list[Text]:
-    """How far the arms' scores depend on the batch size, and a warning for each that does too far."""
+    """The batch-size sensitivity of all arms, and a warning for each arm that exceeds the tolerance."""
     notes = []
-    primary, measured = (
-        report["primary"],
-        [arm["batch_sensitivity"] for arm in report["arms"] if arm["batch_sensitivity"] is not None],
-    )
+    primary, tolerance = report["primary"], report["batch_sensitivity_tolerance"]
+    measured = [arm["batch_sensitivity"] for arm in report["arms"] if arm["batch_sensitivity"] is not None]
     floors = [sensitivity["noise_floor"] for sensitivity in measured if sensitivity["noise_floor"] is not None]
     if floors:
         num_rows = max(sensitivity["rows"] for sensitivity in measured)
         flips = f"{sum(sensitivity['flips'] for sensitivity in measured)} predictions flip"
         notes.append(
-            Text(f"{num_rows} rows of each arm scored alone: {primary} moves by {max(floors):.2g} at most, {flips}")
+            Text(
+                f"{num_rows} rows of each arm scored at batch size 1: {primary} changes by at most {max(floors):.2g}, {flips}"
+            )
         )
     for arm in report["arms"]:
         sensitivity = arm["batch_sensitivity"]
-        if sensitivity is None or (
-            sensitivity["noise_floor"] is not None
-            and sensitivity["noise_floor"] <= report["batch_sensitivity_tolerance"]
-        ):
+        if sensitivity is None or (sensitivity["noise_floor"] is not None and sensitivity["noise_floor"] <= tolerance):
             continue
         scored = "; its rows were scored one by one" if arm["batch_size"] == 1 else ""
-        found = sensitivity["reason"] or (
-            f"{sensitivity['flips']} of {sensitivity['rows']} predictions flip when rows are scored alone, {primary} moves by "
-            f"{sensitivity['noise_floor']:.4g}"
+        reason = sensitivity["reason"] or (
+            f"{sensitivity['flips']} of {sensitivity['rows']} predictions flip at batch size 1, {primary} changes by "
+            f"{sensitivity['noise_floor']:.4g} (tolerance {tolerance:g})"
         )
-        notes.append(Text(f"warning: {arm['arm']} depends on the batch size: {found}{scored}", style="yellow"))
+        notes.append(Text(f"warning: {arm['arm']} is sensitive to the batch size: {reason}{scored}", style="yellow"))
     return notes
 
 
@@ -217,27 +214,27 @@ def _winner_note(report: Document) -> list[Text]:
 
 
 def _best_note(report: Document) -> list[Text]:
-    """The best variant's estimate after it was picked as the best, if that takes anything off."""
+    """The best variant's estimate, corrected for selection bias, if the analysis has a correction."""
     best = report["analysis"]["best"]
     if best is None or best["estimate_corrected"] is None:
         return []
     interval = formatting.interval(best["ci_low_corrected"], best["ci_high_corrected"], sign="+")
     return [
         Text(
-            f"best: {best['arm']} {best['estimate']:+.4f}; corrected for having been picked as the best "
+            f"best: {best['arm']} {best['estimate']:+.4f}; corrected for selection bias "
             f"{best['estimate_corrected']:+.4f} {interval}"
         )
     ]
 
 
 def _reuse_note(report: Document) -> list[Text]:
-    """One line on what was not evaluated here, if anything was not."""
+    """How many arms were reused from other runs, if any."""
     reused = report["reused"]
     if not reused["num_units"]:
         return []
-    part = f", {reused['num_arms_in_part']} in part," if reused["num_arms_in_part"] else ""
+    partial = f" and parts of {reused['num_arms_in_part']} more" if reused["num_arms_in_part"] else ""
     runs = f"run{'s' if len(reused['runs']) > 1 else ''} {', '.join(reused['runs'])}"
-    return [Text(f"{reused['num_arms']} of {len(report['arms'])} arms{part} reused from {runs}")]
+    return [Text(f"{reused['num_arms']} of {len(report['arms'])} arms{partial} reused from {runs}")]
 
 
 def _titled(report: Document, metric: str) -> str:

@@ -1,4 +1,4 @@
-"""Check: rows held to a contract, chunk by chunk. `Check(contract)` takes chunks and finishes with a report."""
+"""Check: checks rows against a contract. `Check(contract)` takes chunks and finishes with a report."""
 
 from assay.evaluator.data.check.check import Check
 from assay.evaluator.data.check.files import check_files

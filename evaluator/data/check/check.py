@@ -1,4 +1,4 @@
-"""Check: every rule of a contract, tried on chunks in row order."""
+"""Check: every rule of a contract, applied to chunks in row order."""
 
 import datetime as dt
 
@@ -17,22 +17,22 @@ from assay.manifests.contract import Contract
 
 
 class Check:
-    """Follows chunks in row order; `finish` refuses them all if they break a rule of severity `error`.
+    """Checks chunks in row order; `finish` refuses them all if they violate a rule of severity `error`.
 
-    Memory does not grow with the rows: what has to be known of all of them waits in temporary files.
+    Memory does not grow with the rows: what must be known about all of them is kept in temporary files.
     """
 
     def __init__(self, contract: Contract, *, now: dt.datetime | None = None) -> None:
-        """Makes the rules.
+        """Compiles the rules.
 
         Args:
             contract: What rows must satisfy.
-            now: What freshness is counted from; None: the clock.
+            now: The time from which freshness is measured; None: the current time.
 
         Raises:
             DataError: A pattern or an invariant of the contract cannot be used.
         """
-        self._readable = Tally("readable", bound="rows and cells that can be read as what the contract says")
+        self._readable = Tally("readable", bound="rows and cells of the columns and types in the contract")
         self._columns = {column.name: ColumnRules(column) for column in contract.columns if column.role != "ignored"}
         self._keys = KeyRules(contract)
         self._table = table_rules(contract, now=now or dt.datetime.now(dt.UTC))
@@ -42,14 +42,14 @@ class Check:
 
     @property
     def has_passed(self) -> bool:
-        """Whether no row refuses the rows so far. What all rows together show is found only at the end."""
+        """Whether no row violates a rule so far. Rules about all rows together are only decided at the end."""
         return not self._named
 
     def take(self, chunk: Chunk) -> None:
-        """Looks at the next chunk.
+        """Checks the next chunk.
 
         Raises:
-            ContractBroken: More than `MAX_COUNTED` offenders have been found.
+            ContractBroken: More than `MAX_COUNTED` violations have been found.
             OSError: A temporary file cannot be written.
         """
         num_rows = chunk.table.num_rows
@@ -57,27 +57,30 @@ class Check:
         refused: dict[str, set[int]] = {}
         for offence in chunk.offences:
             refused.setdefault(offence.column, set()).add(offence.number)
-        found = sorted(chunk.offences, key=_number)
-        self._readable.add(num_checked=num_rows, num_broken=len(found), offences=found)
+        offences = sorted(chunk.offences, key=_number)
+        self._readable.add(num_checked=num_rows, num_broken=len(offences), offences=offences)
         for name, rules in self._columns.items():
             (array,) = chunk.table[name].chunks  # a chunk's table is made of arrays
             is_readable = _is_readable(refused.get(name), chunk.origin, num_rows)
-            found += rules.take(array, origin=chunk.origin, is_readable=is_readable)
+            offences += rules.take(array, origin=chunk.origin, is_readable=is_readable)
         is_readable = _is_readable(set().union(*refused.values()), chunk.origin, num_rows)
-        found += self._invariants.take(chunk, is_readable=is_readable)
+        offences += self._invariants.take(chunk, is_readable=is_readable)
         self._keys.take(chunk, is_readable=is_readable)
         for rule in self._table:
             rule.take(chunk.table)
-        self._named += sorted(found, key=_number)[: NUM_NAMED - len(self._named)]  # a line's columns keep their order
+        self._named += sorted(offences, key=_number)[
+            : NUM_NAMED - len(self._named)
+        ]  # a line's columns keep their order
         num_offences = sum(tally.num_broken for tally in self._broken() if not tally.max_fraction)
         if num_offences > MAX_COUNTED:
             raise ContractBroken(self._named, num_offences=num_offences, report=self._report(is_complete=False))
 
     def finish(self) -> CheckReport:
-        """Looks for what only all rows together show, and gives the answer.
+        """Decides the rules about all rows together, and returns the report.
 
         Raises:
-            ContractBroken: A rule of severity `error` is broken; the first few offenders are named, all are counted.
+            ContractBroken: A rule of severity `error` is violated; the first few violations are listed, all are
+                counted.
             OSError: A temporary file cannot be read.
         """
         self._keys.finish()
@@ -102,18 +105,18 @@ class Check:
         return [tally for tally in self._tallies if tally.severity == "error" and tally.is_broken]
 
     def _late_offences(self) -> list[Offence]:
-        """What is said of the rules that are judged at the end."""
-        said: list[Offence] = []
+        """The violations of the rules that are decided at the end."""
+        late: list[Offence] = []
         for tally in self._broken():
             offences = [each for each in tally.offences if not any(each is other for other in self._named)]
-            found = tally.report().found
-            if found:  # of all rows together: the first offender is only an example
+            observed = tally.report().observed
+            if observed:  # the rule is about all rows together: the first offender is only an example
                 place = offences[0].place if offences else ""
-                problem = f"the rule '{tally.rule}' is broken"
-                said += [Offence(0, place, tally.column, problem, found, tally.bound), *offences[1:]]
+                problem = f"the rule '{tally.rule}' is violated"
+                late += [Offence(0, place, tally.column, problem, observed, tally.bound), *offences[1:]]
             else:
-                said += offences
-        return said
+                late += offences
+        return late
 
     def _report(self, *, is_complete: bool) -> CheckReport:
         return CheckReport(
@@ -129,7 +132,7 @@ def _number(offence: Offence) -> int:
 
 
 def _is_readable(refused: set[int] | None, origin: Origin, num_rows: int) -> npt.NDArray[np.bool_] | None:
-    """Which rows are not among some numbers, shape (rows,); None: all."""
+    """A mask of the rows whose numbers are not in `refused`, shape (rows,); None: all rows."""
     if not refused:
         return None
     steps = np.arange(num_rows) if origin.steps is None else origin.steps

@@ -1,4 +1,4 @@
-"""Column rules: what a contract says of the values of one column, tried on whole Arrow arrays."""
+"""Column rules: a contract's rules about the values of one column, applied to whole Arrow arrays."""
 
 import math
 from collections.abc import Callable, Sequence
@@ -21,19 +21,19 @@ from assay.manifests.contract_column import Column
 from assay.manifests.errors import did_you_mean
 
 Mask = Any
-"""An Arrow array of bools, one a row, true where a row breaks a rule. Null is false."""
+"""An Arrow array of bools, one per row, true where a row violates a rule. Null counts as false."""
 
 
 @dataclass(frozen=True)
 class _Rule:
-    """A rule, the rows that break it, and what is said of each of them.
+    """A rule, which rows violate it, and how each violation is described.
 
     Attributes:
         tally: Its counts.
-        broken: Gives the rows of an array that break it.
-        problem: What is wrong with a value.
-        remedy: What to do about a value.
-        tries_nulls: Whether it is about rows without a value.
+        broken: Returns the mask of the rows of an array that violate it.
+        problem: Describes what is wrong with a value.
+        remedy: Says what to do about a value.
+        tries_nulls: Whether it applies to null rows.
     """
 
     tally: Tally
@@ -44,13 +44,13 @@ class _Rule:
 
 
 class ColumnRules:
-    """The rules of one column that look at one row at a time; unique values are the business of `repeats`."""
+    """The rules of one column that look at one row at a time; uniqueness is checked in `key_rules`."""
 
     def __init__(self, column: Column) -> None:
-        """Makes the rules.
+        """Compiles the rules.
 
         Raises:
-            DataError: The column's pattern is no regular expression.
+            DataError: The column's pattern is not a valid regular expression.
         """
         self._column = column
         self._rules = [*_of_presence(column), *_of_numbers(column), *_of_sets(column), *_of_texts(column)]
@@ -61,17 +61,17 @@ class ColumnRules:
         return [rule.tally for rule in self._rules]
 
     def take(self, array: pa.Array, *, origin: Origin, is_readable: npt.NDArray[np.bool_] | None) -> list[Offence]:
-        """Looks at the next rows.
+        """Checks the next rows.
 
         Args:
             array: The column's values.
-            origin: Where the rows stand.
-            is_readable: Which cells could be read, shape (rows,); None: all. The others hold something arbitrary.
+            origin: The position of the rows in their file.
+            is_readable: Which cells could be read, shape (rows,); None: all. The others hold arbitrary values.
 
         Returns:
-            The first few offences of every rule that no row may break and that refuses rows.
+            The first few offences of every rule of severity `error` that no row may violate.
         """
-        found: list[Offence] = []
+        offences: list[Offence] = []
         readable = None if is_readable is None else pa.array(is_readable)
         num_present = len(array) - array.null_count
         for rule in self._rules:
@@ -83,8 +83,8 @@ class ColumnRules:
             named = self._offences(rule, array, mask, origin) if num_broken else []
             rule.tally.add(num_checked=num_checked, num_broken=num_broken, offences=named)
             if rule.tally.severity == "error" and rule.tally.rule != "null_fraction":
-                found += named
-        return found
+                offences += named
+        return offences
 
     def _offences(self, rule: _Rule, array: pa.Array, mask: Mask, origin: Origin) -> list[Offence]:
         rows = np.flatnonzero(mask.fill_null(False).to_numpy(zero_copy_only=False))[:NUM_NAMED]
@@ -105,7 +105,7 @@ class ColumnRules:
 
 
 def _culprit(values: Sequence[Any], rule: _Rule, column: FrozenColumn) -> Any:
-    """The first element of a tensor that breaks a rule."""
+    """The first element of a tensor that violates a rule."""
     elements = pa.array(values, SCALARS[column.type])
     one = _scalar_rule(rule)(elements).fill_null(False).to_numpy(zero_copy_only=False)
     return elements[int(np.flatnonzero(one)[0])].as_py()
@@ -118,7 +118,7 @@ def _scalar_rule(rule: _Rule) -> Callable[[Any], Mask]:
 
 @dataclass(frozen=True)
 class _OnElements:
-    """Tries a rule on the elements of a tensor: a row breaks it where any of its elements does."""
+    """Applies a rule to the elements of a tensor: a row violates it if any of its elements does."""
 
     on_elements: Callable[[Any], Mask]
     size: int
@@ -127,7 +127,7 @@ class _OnElements:
         elements = self.on_elements(array.storage.flatten()).fill_null(False).to_numpy(zero_copy_only=False)
         if not elements.any():
             return pa.array(np.zeros(len(array), bool))
-        # Flattening leaves out what lies under a null tensor, so rows are counted among those that are there.
+        # Flattening skips null tensors, so the results are mapped back to the rows that have a tensor.
         present = np.flatnonzero(array.is_valid().to_numpy(zero_copy_only=False))
         rows = np.zeros(len(array), bool)
         rows[present[elements.reshape(-1, self.size).any(axis=1)]] = True
@@ -148,12 +148,12 @@ def _of_presence(column: Column) -> list[_Rule]:
 
     if not column.nullable:
         tally = _tally(column, "null", _allowed(column))
-        return [_Rule(tally, is_null, lambda _: "no value", tries_nulls=True)]
+        return [_Rule(tally, is_null, lambda _: "missing value", tries_nulls=True)]
     if column.max_null_fraction is None:
         return []
-    tally = _tally(column, "null_fraction", f"at most {column.max_null_fraction:.3g} of the rows without a value")
+    tally = _tally(column, "null_fraction", f"null in at most {column.max_null_fraction:.3g} of the rows")
     tally.max_fraction = column.max_null_fraction
-    return [_Rule(tally, is_null, lambda _: "no value", tries_nulls=True)]
+    return [_Rule(tally, is_null, lambda _: "missing value", tries_nulls=True)]
 
 
 def _of_numbers(column: Column) -> list[_Rule]:
@@ -162,7 +162,7 @@ def _of_numbers(column: Column) -> list[_Rule]:
         tally = _tally(column, "finite", f"finite numbers of type {column.type}")
         rules.append(_Rule(tally, _on(column, lambda array: pc.invert(pc.is_finite(array))), _not_finite))
     if column.role == "weight":
-        tally = _tally(column, "weight", "numbers that are not negative")
+        tally = _tally(column, "weight", "non-negative numbers")
         rules.append(_Rule(tally, lambda array: pc.less(array, pa.scalar(0.0)), lambda _: "a negative weight"))
     if column.minimum is not None:
         low, tally = (
@@ -180,11 +180,11 @@ def _of_numbers(column: Column) -> list[_Rule]:
 
 
 def _not_finite(value: float) -> str:
-    return "NaN, which is no value" if math.isnan(value) else "infinity, or past the range of the type"
+    return "NaN is not allowed" if math.isnan(value) else "infinity, or outside the range of the type"
 
 
 def _limit(bound: float, column: Column, rounded: Callable[[float], int]) -> Any:
-    """The bound as what values are compared with: 0.1 in float32 is not above a maximum of 0.1."""
+    """The bound in the type that values are compared in: 0.1 as float32 does not exceed a maximum of 0.1."""
     if column.type == "float32":
         with np.errstate(over="ignore"):
             return pa.scalar(float(np.float32(bound)), pa.float32())
@@ -196,24 +196,24 @@ def _limit(bound: float, column: Column, rounded: Callable[[float], int]) -> Any
 def _of_sets(column: Column) -> list[_Rule]:
     rules: list[_Rule] = []
     if column.classes:
-        known = pa.array(column.classes, pa.string())
+        classes = pa.array(column.classes, pa.string())
         rules.append(
             _Rule(
                 _tally(column, "classes", _allowed(column)),
-                lambda array: pc.and_(pc.invert(pc.is_in(array, value_set=known)), array.is_valid()),
+                lambda array: pc.and_(pc.invert(pc.is_in(array, value_set=classes)), array.is_valid()),
                 lambda _: "not one of the label's classes",
                 remedy=lambda value: did_you_mean(value, list(column.classes)),
             )
         )
     if column.allowed_values:
         values = _value_set(column)
-        words = [str(value) for value in column.allowed_values]
+        texts = [str(value) for value in column.allowed_values]
         rules.append(
             _Rule(
-                _tally(column, "allowed_values", _listed(words)),
+                _tally(column, "allowed_values", _listed(texts)),
                 lambda array: pc.and_(pc.invert(pc.is_in(array.cast(values.type), value_set=values)), array.is_valid()),
                 lambda _: "not one of the allowed values",
-                remedy=lambda value: did_you_mean(value, words) if column.type == "string" else "",
+                remedy=lambda value: did_you_mean(value, texts) if column.type == "string" else "",
             )
         )
     return rules
@@ -222,9 +222,9 @@ def _of_sets(column: Column) -> list[_Rule]:
 def _value_set(column: Column) -> pa.Array:
     if column.type in ("string", "bool"):
         return pa.array(column.allowed_values, SCALARS[column.type])
-    # No value of a column is past int64, so none can be equal to what is.
-    held = [value for value in column.allowed_values if isinstance(value, int) and -(2**63) <= value < 2**63]
-    return pa.array(held, pa.int64())
+    # Values of a column fit int64, so an allowed value outside its range can never match.
+    matchable = [value for value in column.allowed_values if isinstance(value, int) and -(2**63) <= value < 2**63]
+    return pa.array(matchable, pa.int64())
 
 
 def _of_texts(column: Column) -> list[_Rule]:
@@ -234,7 +234,7 @@ def _of_texts(column: Column) -> list[_Rule]:
         whole = rf"\A(?:{column.pattern})\z"
         rules.append(
             _Rule(
-                _tally(column, "pattern", f"texts that {column.pattern} matches as a whole"),
+                _tally(column, "pattern", f"text that fully matches {column.pattern}"),
                 lambda array: pc.invert(pc.match_substring_regex(array, whole)),
                 lambda _: "does not match the pattern",
             )
@@ -264,10 +264,10 @@ def _require_pattern(pattern: str, name: str) -> None:
     except pa.ArrowInvalid as error:
         problem = str(error).rpartition("Invalid regular expression: ")[2]
         raise DataError(
-            f"the contract's pattern is no regular expression that RE2 knows ({problem})",
+            f"the contract's pattern is not a valid RE2 regular expression ({problem})",
             field=f"{name}.pattern",
             value=pattern,
-            remedy="RE2 has neither lookaround nor references back",
+            remedy="RE2 supports neither lookaround nor backreferences",
         ) from None
 
 
@@ -275,6 +275,6 @@ def _allowed(column: FrozenColumn) -> str:
     return _listed(column.classes) if column.classes else f"values of type {column.type}"
 
 
-def _listed(words: Sequence[str]) -> str:
-    shown = ", ".join(words[:20])
-    return f"{shown}, …" if len(words) > 20 else shown
+def _listed(texts: Sequence[str]) -> str:
+    shown = ", ".join(texts[:20])
+    return f"{shown}, …" if len(texts) > 20 else shown

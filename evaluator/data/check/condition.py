@@ -1,8 +1,8 @@
-"""Condition: the SQL of an invariant, taken apart by DuckDB itself and let through only as one plain expression.
+"""Condition: the SQL of an invariant, parsed by DuckDB and accepted only if it is a single plain expression.
 
-What is let through is written anew from its parts, so comments, quotes and brackets of the original reach nothing.
-Functions and types are those listed here: none reads a file, a setting, a clock or a random number, and none makes
-values that are much longer than those it is given. Whatever is not known is refused.
+An accepted condition is rewritten from its parse tree, so comments, quotes and brackets of the original have no effect.
+Only the functions and types listed here are allowed: none reads a file, a setting, a clock or a random number, and none
+produces values much longer than its arguments. Everything else is refused.
 """
 
 import json
@@ -158,7 +158,7 @@ _OPERATORS = frozenset(f"OPERATOR_{name}" for name in ("NOT", "IS_NULL", "IS_NOT
 
 @dataclass(frozen=True)
 class Condition:
-    """An invariant that may be asked.
+    """An invariant that may be evaluated.
 
     Attributes:
         invariant: The invariant.
@@ -172,28 +172,29 @@ class Condition:
 
 
 def condition(invariant: Invariant, *, columns: tuple[Column, ...], connection: duckdb.DuckDBPyConnection) -> Condition:
-    """Takes an invariant apart and writes it anew.
+    """Parses an invariant and rewrites it from its parse tree.
 
     Args:
-        invariant: What a person wrote.
+        invariant: The invariant as written in the contract.
         columns: The contract's columns.
-        connection: A locked connection: it parses, and runs nothing of what it is given.
+        connection: A locked connection; it parses the SQL and executes none of it.
 
     Raises:
-        DataError: It is no single expression over plain columns of the contract, or calls what is not listed.
+        DataError: It is not a single expression over plain columns of the contract, or uses a function or type that
+            is not listed.
     """
     try:
         return _condition(invariant, columns, connection)
     except RecursionError:
-        raise _refused(invariant, "this is nested too deeply") from None
+        raise _refused(invariant, "the condition is nested too deeply") from None
 
 
 def _condition(invariant: Invariant, columns: tuple[Column, ...], connection: duckdb.DuckDBPyConnection) -> Condition:
-    # The line break ends a comment in the text; a bracket that closes ours leaves one too many behind.
+    # The line break ends a trailing comment; SQL that closes our bracket leaves an unmatched one and cannot be parsed.
     tree = _parsed(invariant, f"SELECT (\n{invariant.sql}\n)", connection)
     statements = tree["statements"]
     if len(statements) != 1 or not _is_bare_select(statements[0]["node"]):
-        raise _refused(invariant, "this is more than one condition")
+        raise _refused(invariant, "this is not a single condition")
     (root,) = statements[0]["node"]["select_list"]
     places = {column.name: at for at, column in enumerate(columns)}
     named: set[str] = set()
@@ -215,10 +216,10 @@ def _parsed(invariant: Invariant, sql: str, connection: duckdb.DuckDBPyConnectio
     try:
         ((written,),) = connection.execute("SELECT json_serialize_sql(?)", [sql]).fetchall()
     except duckdb.Error as error:
-        raise _refused(invariant, f"this cannot be read as a condition ({_first_line(error)})") from None
+        raise _refused(invariant, f"this cannot be parsed as a condition ({_first_line(error)})") from None
     tree = json.loads(written)
     if tree["error"]:
-        raise _refused(invariant, f"this cannot be read as a condition ({tree.get('error_message', '')})")
+        raise _refused(invariant, f"this cannot be parsed as a condition ({tree.get('error_message', '')})")
     return tree
 
 
@@ -235,7 +236,7 @@ def _is_bare_select(node: dict[str, Any]) -> bool:
 
 
 def _nodes(tree: Any) -> Iterator[dict[str, Any]]:
-    """Every object of the tree, from the top."""
+    """Every object of the tree, parents first."""
     if isinstance(tree, dict):
         yield tree
         for value in list(tree.values()):
@@ -246,11 +247,11 @@ def _nodes(tree: Any) -> Iterator[dict[str, Any]]:
 
 
 def _require_known(node: dict[str, Any], invariant: Invariant) -> None:
-    """Refuses a part that is not on the lists."""
+    """Refuses a node whose kind, function or type is not listed."""
     kind = node.get("class")
     if kind is None:
         if str(node.get("type", "")).endswith("_NODE"):
-            raise _refused(invariant, "a query inside a condition")
+            raise _refused(invariant, "a condition cannot contain a query")
         return
     if kind == "FUNCTION":
         name = node["function_name"].lower()
@@ -266,19 +267,19 @@ def _require_known(node: dict[str, Any], invariant: Invariant) -> None:
         if name not in TYPES or node.get("schema") or node.get("catalog"):
             raise _refused(invariant, f"values may not be cast to {name}", did_you_mean(name, sorted(TYPES)))
     elif kind not in _CLASSES or (kind == "OPERATOR" and node["type"] not in _OPERATORS):
-        what = {"SUBQUERY": "a query", "WINDOW": "a window over rows", "STAR": "*", "PARAMETER": "a parameter"}
-        words = what.get(kind, str(node["type"] if kind == "OPERATOR" else kind).lower())
-        raise _refused(invariant, f"{words} inside a condition")
+        names = {"SUBQUERY": "a query", "WINDOW": "a window over rows", "STAR": "*", "PARAMETER": "a parameter"}
+        name = names.get(kind, str(node["type"] if kind == "OPERATOR" else kind).lower())
+        raise _refused(invariant, f"a condition cannot contain {name}")
 
 
 def _column(node: dict[str, Any], invariant: Invariant, columns: tuple[Column, ...]) -> str:
     name = ".".join(node["column_names"])
-    known = [column.name for column in columns if column.role != "ignored"]
-    if len(node["column_names"]) != 1 or name not in known:
-        near = did_you_mean(name, known)
-        raise _refused(invariant, f"the contract has no column '{name}' that is read", near)
+    names = [column.name for column in columns if column.role != "ignored"]
+    if len(node["column_names"]) != 1 or name not in names:
+        near = did_you_mean(name, names)
+        raise _refused(invariant, f"the contract has no column '{name}', or ignores it", near)
     if next(column for column in columns if column.name == name).shape:
-        raise _refused(invariant, f"'{name}' is a tensor; conditions are about plain values")
+        raise _refused(invariant, f"'{name}' is a tensor; a condition can only use plain values")
     return name
 
 

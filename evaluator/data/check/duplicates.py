@@ -1,8 +1,8 @@
-"""Duplicates: which keys stand in more than one row, found in bounded memory however many rows there are.
+"""Duplicates: which keys occur in more than one row, found in bounded memory however many rows there are.
 
-Digests are kept in memory up to a bound and then divided by their first bits into parts of one temporary file; in the
-end the parts are sorted one by one. Where one key stands in very many rows, what is kept of them is a count and the
-first few, each time that memory is emptied.
+Digests are kept in memory up to a bound and then partitioned by their first bits into one temporary file; at the end
+the parts are sorted one by one. Each time memory is flushed, a key that occurs in very many rows is reduced to its
+first few rows and a count.
 """
 
 import tempfile
@@ -14,12 +14,12 @@ import numpy as np
 import numpy.typing as npt
 
 NUM_KEPT = 6
-"""Rows that are kept of a key that stands in more: one to be named as the first, the rest as its duplicates."""
+"""Rows kept for a key that occurs more often: one is reported as the first, the others as its duplicates."""
 _NUM_PARTS = 256
 _WORDS = 5
 
 Records = npt.NDArray[np.uint64]
-"""Shape (n, 5): two words of a key's digest, a word of what the rows of one key may differ in, row, count."""
+"""Shape (n, 5): two words of the key's digest, the variant (in which rows of one key may differ), row, count."""
 _HIGH, _LOW, _VARIANT, _ROW, _COUNT = range(_WORDS)
 
 
@@ -28,8 +28,8 @@ class Duplicate:
     """A row that repeats the key of an earlier one.
 
     Attributes:
-        row: The row, counted over all files.
-        first_row: The first row with its key; where variants are told apart, with its key and variant.
+        row: The row number, counted over all files.
+        first_row: The first row with the same key; of a duplicate, with the same key and variant.
     """
 
     row: int
@@ -38,13 +38,13 @@ class Duplicate:
 
 @dataclass(frozen=True)
 class Duplicates:
-    """What the keys of all rows show.
+    """The repeated keys among all rows.
 
     Attributes:
-        num_duplicates: Rows whose key and variant are those of an earlier row.
+        num_duplicates: Rows whose key and variant equal those of an earlier row.
         duplicates: The first few of these.
-        num_conflicts: Rows whose key is that of an earlier row and whose variant is not that of the first such row.
-        conflicts: The first few of these, with the first row of the key.
+        num_conflicts: Rows whose key equals that of an earlier row and whose variant differs from the first such row's.
+        conflicts: The first few of these, each with the first row of its key.
     """
 
     num_duplicates: int
@@ -54,13 +54,13 @@ class Duplicates:
 
 
 class DuplicateFinder:
-    """Takes the digests of keys in row order and finds those that stand in several rows."""
+    """Takes the digests of keys in row order and finds those that occur in several rows."""
 
     def __init__(self, *, room_bytes: int) -> None:
         """Starts with no rows.
 
         Args:
-            room_bytes: How much may wait in memory. Closing a part takes some more, of the size of a part.
+            room_bytes: Bytes of digests that may be kept in memory. Sorting a part takes more: about the part's size.
         """
         self._room_bytes = room_bytes
         self._waiting: list[Records] = []
@@ -75,12 +75,12 @@ class DuplicateFinder:
         *,
         variants: npt.NDArray[np.uint64] | None = None,
     ) -> None:
-        """Takes the next rows.
+        """Adds the next rows.
 
         Args:
-            digest: Two words of each row's key, each of shape (n,).
+            digest: Two words of the digest of each row's key, each of shape (n,).
             rows: The rows' numbers over all files, ascending, shape (n,).
-            variants: What rows of one key may differ in, shape (n,); None: nothing.
+            variants: The variant of each row, in which rows of one key may differ, shape (n,); None: there are none.
 
         Raises:
             OSError: The temporary file cannot be written.
@@ -96,7 +96,7 @@ class DuplicateFinder:
             self._spill()
 
     def finish(self) -> Duplicates:
-        """Finds the duplicates among all rows taken.
+        """Finds the duplicates among all rows added.
 
         Raises:
             OSError: The temporary file cannot be read.
@@ -108,30 +108,30 @@ class DuplicateFinder:
             candidates = _candidates(records)
             if not len(candidates):
                 continue
-            found = _duplicates(candidates)
-            num_duplicates += found.num_duplicates
-            num_conflicts += found.num_conflicts
-            duplicates = _first_few([*duplicates, *found.duplicates])
-            conflicts = _first_few([*conflicts, *found.conflicts])
+            repeats = _duplicates(candidates)
+            num_duplicates += repeats.num_duplicates
+            num_conflicts += repeats.num_conflicts
+            duplicates = _first_few([*duplicates, *repeats.duplicates])
+            conflicts = _first_few([*conflicts, *repeats.conflicts])
         if self._file is not None:
             self._file.close()
         return Duplicates(num_duplicates, tuple(duplicates), num_conflicts, tuple(conflicts))
 
     def _spill(self) -> None:
-        """Empties memory into the file, ordered by part."""
+        """Moves the records in memory to the file, ordered by part."""
         records = _compressed(np.concatenate(self._waiting))
         self._waiting, self._waiting_bytes = [], 0
         part = _part(records)
         order = np.argsort(part, kind="stable")
         if self._file is None:
-            self._file = tempfile.TemporaryFile(prefix="assay-check-")  # noqa: SIM115  # lives as long as this does
+            self._file = tempfile.TemporaryFile(prefix="assay-check-")  # noqa: SIM115  # closed by finish()
         start = self._file.tell()
         self._file.write(records[order].tobytes())
         sizes = np.bincount(part, minlength=_NUM_PARTS) * (_WORDS * 8)
         self._spilled.append(start + np.concatenate([[0], np.cumsum(sizes)]))
 
     def _parts(self) -> Iterator[Records]:
-        """All records, so that those of one key come together."""
+        """All records, in parts that keep the records of one key together."""
         if self._file is None:
             if self._waiting:
                 yield np.concatenate(self._waiting)
@@ -153,17 +153,17 @@ def _part(records: Records) -> npt.NDArray[np.uint8]:
 
 
 def _candidates(records: Records) -> Records:
-    """The records of which half a digest stands in several, ordered by digest, variant and row."""
+    """The records whose first digest word occurs more than once, ordered by digest, variant and row."""
     sorted_high = np.sort(records[:, _HIGH])
-    again = np.unique(sorted_high[1:][sorted_high[1:] == sorted_high[:-1]])
-    if not again.size:
+    repeated = np.unique(sorted_high[1:][sorted_high[1:] == sorted_high[:-1]])
+    if not repeated.size:
         return records[:0]
-    found = records[np.isin(records[:, _HIGH], again)]
-    return found[np.lexsort(tuple(found[:, word] for word in (_ROW, _VARIANT, _LOW, _HIGH)))]
+    candidates = records[np.isin(records[:, _HIGH], repeated)]
+    return candidates[np.lexsort(tuple(candidates[:, word] for word in (_ROW, _VARIANT, _LOW, _HIGH)))]
 
 
 def _starts(records: Records, words: tuple[int, ...]) -> npt.NDArray[np.int64]:
-    """Where in ordered records some of the words change, shape (groups,)."""
+    """The indices of ordered records at which any of the given words changes, shape (groups,)."""
     differs = np.zeros(len(records), bool)
     differs[:1] = True
     for word in words:
@@ -172,7 +172,7 @@ def _starts(records: Records, words: tuple[int, ...]) -> npt.NDArray[np.int64]:
 
 
 def _compressed(records: Records) -> Records:
-    """The records with no more than a few for each key and variant: the last of these counts for the rest."""
+    """The records, at most `NUM_KEPT` for each key and variant; the last one kept also counts those left out."""
     candidates = _candidates(records)
     if not len(candidates):
         return records
@@ -184,12 +184,12 @@ def _compressed(records: Records) -> Records:
     candidates[starts[many] + NUM_KEPT - 1, _COUNT] += counts[many] - np.add.reduceat(
         np.where(place < NUM_KEPT, candidates[:, _COUNT], 0), starts
     )[many].astype(np.uint64)
-    alone = records[~np.isin(records[:, _HIGH], candidates[:, _HIGH])]
-    return np.concatenate([alone, candidates[place < NUM_KEPT]])
+    unrepeated = records[~np.isin(records[:, _HIGH], candidates[:, _HIGH])]
+    return np.concatenate([unrepeated, candidates[place < NUM_KEPT]])
 
 
 def _duplicates(candidates: Records) -> Duplicates:
-    """What ordered candidates show."""
+    """The duplicates and conflicts among ordered candidates."""
     keys, variants = _starts(candidates, (_HIGH, _LOW)), _starts(candidates, (_HIGH, _LOW, _VARIANT))
     sizes = np.diff([*variants, len(candidates)])
     first_of_variant = candidates[variants, _ROW]

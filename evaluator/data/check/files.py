@@ -1,4 +1,4 @@
-"""Check files: files of rows held to a contract, with nothing frozen."""
+"""Check files: checks files of rows against a contract, without freezing them."""
 
 import tempfile
 from collections.abc import Callable, Sequence
@@ -17,15 +17,15 @@ from assay.manifests.contract import Contract
 def check_files(
     sources: Sequence[str | Path], *, contract: Contract, on_bytes: Callable[[int], None] = lambda _: None
 ) -> CheckReport:
-    """Reads files as a stream and tries every rule of a contract on their rows.
+    """Streams files and applies every rule of a contract to their rows.
 
     Args:
         sources: Files in any of the formats of `ingest`, in order.
         contract: What rows must satisfy.
-        on_bytes: Told after each chunk about how many bytes of all files have been read; for a bar.
+        on_bytes: Called after each chunk with the approximate number of bytes read of all files; for a progress bar.
 
     Returns:
-        What came of every rule, whether or not any is broken.
+        The outcome of every rule, whether or not any is violated.
 
     Raises:
         DataError: A source cannot be read, or the contract cannot be used.
@@ -40,8 +40,8 @@ def check_files(
     try:
         check, before = Check(contract), 0
         for path in paths:
-            told = partial(_after, before, on_bytes)
-            for chunk in read_chunks(path, contract=contract, changes=changes, on_bytes=told):
+            on_file_bytes = partial(_after, before, on_bytes)
+            for chunk in read_chunks(path, contract=contract, changes=changes, on_bytes=on_file_bytes):
                 check.take(chunk)
             before += path.stat().st_size
         report = check.finish()
@@ -49,8 +49,8 @@ def check_files(
         report = broken.report
     except OSError as error:
         raise StoreError(
-            f"{tempfile.gettempdir()}: what is known of the rows cannot be kept there ({error.strerror or error}); "
-            "set TMPDIR to a folder that has room"
+            f"{tempfile.gettempdir()}: cannot write the temporary files of the check ({error.strerror or error}); "
+            "set TMPDIR to a folder with enough space"
         ) from error
     return report.model_copy(update={"changes": changes.descriptions()})
 

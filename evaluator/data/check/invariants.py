@@ -1,4 +1,4 @@
-"""Invariants: conditions across the columns of a row, asked of DuckDB where it can reach nothing but the rows."""
+"""Invariants: conditions across the columns of a row, evaluated by a DuckDB that can access nothing but the rows."""
 
 from typing import Any
 
@@ -17,10 +17,10 @@ from assay.manifests.errors import shortened
 
 
 class Invariants:
-    """The invariants of a contract. They are proven to be conditions before a row is read."""
+    """The invariants of a contract, validated before any row is read."""
 
     def __init__(self, contract: Contract) -> None:
-        """Takes them apart.
+        """Validates the invariants.
 
         Raises:
             DataError: One is not a single condition over the contract's columns, or its types do not fit.
@@ -46,69 +46,71 @@ class Invariants:
             self._require_bool(each, empty)
 
     def take(self, chunk: Chunk, *, is_readable: npt.NDArray[np.bool_] | None) -> list[Offence]:
-        """Looks at the next rows.
+        """Checks the next rows.
 
         Args:
             chunk: The rows.
             is_readable: Which of them could be read in full, shape (rows,); None: all.
 
         Returns:
-            The first few offences of every invariant that refuses rows.
+            The first few offences of every invariant of severity `error`.
         """
         num_rows = chunk.table.num_rows
         if not self._conditions or not num_rows:
             return []
         rows = self._rows(chunk.table)
-        # Null does not break a condition, so only what fails is null: TRY turns an error on a value into null.
-        asked = ", ".join(f"TRY(COALESCE({each.sql}, true)) AS k{at}" for at, each in enumerate(self._conditions))
-        answers = self._ask(asked, rows)
-        found: list[Offence] = []
+        # A condition that is null is not violated, and TRY turns an error on a value into null: null means an error.
+        expressions = ", ".join(f"TRY(COALESCE({each.sql}, true)) AS k{at}" for at, each in enumerate(self._conditions))
+        results = self._evaluate(expressions, rows)
+        offences: list[Offence] = []
         num_checked = num_rows if is_readable is None else int(is_readable.sum())
         for at, (each, tally) in enumerate(zip(self._conditions, self.tallies, strict=True)):
-            answer: Any = answers[f"k{at}"]
-            holds = answer.fill_null(False).to_numpy()
+            result: Any = results[f"k{at}"]
+            holds = result.fill_null(False).to_numpy()
             broken = ~holds if is_readable is None else ~holds & is_readable
             named = [self._offence(int(row), each, chunk, rows) for row in np.flatnonzero(broken)[:NUM_NAMED]]
             tally.add(num_checked=num_checked, num_broken=int(broken.sum()), offences=named)
-            found += named if tally.severity == "error" else []
-        return found
+            offences += named if tally.severity == "error" else []
+        return offences
 
     def _rows(self, table: pa.Table) -> pa.Table:
-        arrays: dict[str, Any] = {"#": pa.array(np.zeros(table.num_rows, bool))}  # a condition may name no column
+        arrays: dict[str, Any] = {
+            "#": pa.array(np.zeros(table.num_rows, bool))
+        }  # rows for conditions that name no column
         for at, column in self._used:
             arrays[f"c{at}"] = table[column.name].cast(_plain_type(arrow_type(column)))
         return pa.table(arrays)
 
-    def _ask(self, expressions: str, rows: pa.Table) -> pa.Table:
+    def _evaluate(self, expressions: str, rows: pa.Table) -> pa.Table:
         self._connection.register("chunk", rows)
         try:
-            return self._connection.sql(f"SELECT {expressions} FROM chunk").to_arrow_table()  # noqa: S608  # of listed parts
+            return self._connection.sql(f"SELECT {expressions} FROM chunk").to_arrow_table()  # noqa: S608  # validated
         finally:
             self._connection.unregister("chunk")
 
     def _offence(self, row: int, each: Condition, chunk: Chunk, rows: pa.Table) -> Offence:
         number = chunk.origin.number(row)
         values = ", ".join(f"{name} = {_shown(chunk.table[name][row].as_py())}" for name in each.columns)
-        problem = f"the invariant '{each.invariant.name}' is broken"
+        problem = f"the invariant '{each.invariant.name}' is violated"
         try:
-            self._ask(each.sql, rows.slice(row, 1))
+            self._evaluate(each.sql, rows.slice(row, 1))
             remedy = ""
         except duckdb.Error as error:
-            remedy = f"it cannot be told: {first_line(error)}"
+            remedy = f"its evaluation failed: {first_line(error)}"
         bound = shortened(" ".join(each.invariant.sql.split()), limit=200)
         return Offence(number, chunk.origin.place(number), "", problem, values, bound, remedy)
 
     def _require_bool(self, each: Condition, empty: pa.Table) -> None:
         try:
-            found = self._ask(each.sql, empty).schema.types[0]
+            result_type = self._evaluate(each.sql, empty).schema.types[0]
         except duckdb.Error as error:
             raise _refused(each, f"its types do not fit ({first_line(error)})") from None
-        if found != pa.bool_():
-            raise _refused(each, f"this is no condition: it gives values of type {found}")
+        if result_type != pa.bool_():
+            raise _refused(each, f"this is not a condition: its values are of type {result_type}, not bool")
 
 
 def locked_connection() -> duckdb.DuckDBPyConnection:
-    """A database in memory that reads no file, loads nothing and whose settings stay as they are."""
+    """An in-memory database that reads no files, loads no extensions and whose settings cannot be changed."""
     connection = duckdb.connect(
         ":memory:",
         config={
@@ -121,18 +123,18 @@ def locked_connection() -> duckdb.DuckDBPyConnection:
         },
     )
     connection.execute("SET enable_external_access = false")
-    connection.execute("SET python_enable_replacements = false")  # a name is never one of our variables
+    connection.execute("SET python_enable_replacements = false")  # names never refer to Python variables
     connection.execute("SET lock_configuration = true")
     return connection
 
 
 def first_line(error: Exception) -> str:
-    """The first line of what DuckDB says, without the name of its kind of error."""
+    """The first line of DuckDB's message, without the kind of error."""
     return str(error).splitlines()[0].partition(": ")[2] or str(error)
 
 
 def _plain_type(kind: pa.DataType) -> pa.DataType:
-    """The type as conditions see it: a timestamp is in UTC and has no zone, so that no setting moves it."""
+    """The type as conditions see it: timestamps are UTC without a zone, so that no time zone setting affects them."""
     return pa.timestamp("us") if pa.types.is_timestamp(kind) else kind
 
 

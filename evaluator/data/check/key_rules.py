@@ -1,4 +1,4 @@
-"""Key rules: what may stand only once: ids, unique columns, columns together, features with their label."""
+"""Key rules: what may occur only once: ids, unique columns, combinations of columns, features with their label."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -10,7 +10,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from assay.evaluator.data.check.duplicates import Duplicate, DuplicateFinder
-from assay.evaluator.data.check.key_digests import KeyDigests, Words, together
+from assay.evaluator.data.check.key_digests import KeyDigests, Words, combined
 from assay.evaluator.data.check.row_log import RowLog
 from assay.evaluator.data.check.tally import Tally
 from assay.evaluator.data.ingest import Chunk, Offence
@@ -19,20 +19,20 @@ from assay.manifests.contract_column import Column
 
 _Kind = Literal["duplicates", "conflicts"]
 _ROOM_BYTES = 160 << 20
-"""What all keys together may keep in memory."""
+"""Memory for the digests of all keys together."""
 
 
 @dataclass
 class _Key:
-    """Some columns whose values together make a key.
+    """Columns whose values together form a key.
 
     Attributes:
         columns: Their names.
-        tallies: By what they count: `duplicates` alone, or `duplicates` and `conflicts` where rows may differ in a variant.
-        problems: What is said of each.
-        skips_nulls: Whether a row without a value in one of them has no key.
-        variant: The column that rows of one key may differ in; empty: none.
-        named: The column that offences are said to be of; empty: the whole row.
+        tallies: `duplicates`, and `conflicts` where rows of one key may differ in a variant.
+        problems: The message for each.
+        skips_nulls: Whether a row with a null in one of the columns has no key.
+        variant: The column in which rows of one key may differ; empty: none.
+        named: The column that offences are attributed to; empty: the whole row.
         index: The digests so far.
     """
 
@@ -46,14 +46,14 @@ class _Key:
 
 
 class KeyRules:
-    """The rules about repeated values. They are judged in the end, from digests that are kept of every row."""
+    """The rules about repeated values. They are decided at the end, from digests that are kept of every row."""
 
     def __init__(self, contract: Contract) -> None:
         """Starts with no rows."""
         self._keys = [*_unique_columns(contract), *_unique_together(contract), _features(contract)]
         for key in self._keys:
             key.index = DuplicateFinder(room_bytes=_ROOM_BYTES // len(self._keys))
-        self._label = _only(contract.columns, "label")
+        self._label = _first_of_role(contract.columns, "label")
         used = {name for key in self._keys for name in key.columns}
         if not self._label.classes:
             used.add(self._label.name)
@@ -73,7 +73,7 @@ class KeyRules:
         return [tally for key in self._keys if not key.named for tally in key.tallies.values()]
 
     def take(self, chunk: Chunk, *, is_readable: npt.NDArray[np.bool_] | None) -> None:
-        """Takes the next rows.
+        """Checks the next rows.
 
         Args:
             chunk: The rows.
@@ -100,27 +100,27 @@ class KeyRules:
                 columns = [(first[keep], second[keep]) for first, second in columns]
                 variants = None if variants is None else variants[keep]
             kept = rows if keep is None else rows[keep]
-            key.index.add(together(columns), kept, variants=variants)
+            key.index.add(combined(columns), kept, variants=variants)
             for tally in key.tallies.values():
                 tally.add(num_checked=len(kept))
         self._log.add(chunk)
 
     def finish(self) -> None:
-        """Judges.
+        """Decides the rules.
 
         Raises:
             OSError: A temporary file cannot be read.
         """
         for key in self._keys:
-            found = key.index.finish()
+            repeats = key.index.finish()
             for kind, tally in key.tallies.items():
-                count = found.num_duplicates if kind == "duplicates" else found.num_conflicts
-                named = found.duplicates if kind == "duplicates" else found.conflicts
+                count = repeats.num_duplicates if kind == "duplicates" else repeats.num_conflicts
+                named = repeats.duplicates if kind == "duplicates" else repeats.conflicts
                 offences = [self._offence(each, key, kind) for each in named]
                 tally.add(num_checked=0, num_broken=count, offences=offences)
 
     def _labels(self, table: pa.Table, words: dict[str, tuple[Words, Words]]) -> Words:
-        """A word that tells labels apart for sure: the place among the classes, or a number's own bits, mixed."""
+        """A word that is certain to differ between labels: the index of the class, or a number's own bits, mixed."""
         if not self._label.classes:
             return words[self._label.name][0]
         (array,) = table[self._label.name].chunks
@@ -129,7 +129,7 @@ class KeyRules:
 
     def _offence(self, duplicate: Duplicate, key: _Key, kind: _Kind) -> Offence:
         number, place = self._log.number_and_place(duplicate.row)
-        where = f"it stands first at {self._log.number_and_place(duplicate.first_row)[1]}"
+        where = f"first occurrence: {self._log.number_and_place(duplicate.first_row)[1]}"
         bound = ""
         if kind == "conflicts":
             value: object = self._log.value(duplicate.row, key.variant)
@@ -150,7 +150,7 @@ def _unique_columns(contract: Contract) -> list[_Key]:
     for column in contract.columns:
         if column.role == "id" or column.unique:
             severity: Severity = "warn" if "unique" in column.warn else "error"
-            tally = Tally("unique", column=column.name, severity=severity, bound="every value stands once")
+            tally = Tally("unique", column=column.name, severity=severity, bound="each value at most once")
             problem = "the id is not unique" if column.role == "id" else "the value is not unique"
             keys.append(_key((column.name,), tally, problem, named=column.name))
     return keys
@@ -164,23 +164,27 @@ def _unique_together(contract: Contract) -> list[_Key]:
     return [
         _key(
             each.columns,
-            Tally("unique_together", severity=each.severity, bound=f"{', '.join(each.columns)} stand together once"),
-            "these values stand together in an earlier row",
+            Tally(
+                "unique_together",
+                severity=each.severity,
+                bound=f"each combination of {', '.join(each.columns)} at most once",
+            ),
+            "this combination of values occurs in an earlier row",
         )
         for each in contract.unique_together
     ]
 
 
 def _features(contract: Contract) -> _Key:
-    label = _only(contract.columns, "label")
+    label = _first_of_role(contract.columns, "label")
     features = tuple(column.name for column in contract.columns if column.role == "feature")
     tallies: dict[_Kind, Tally] = {
         "duplicates": _limited("duplicates", contract.duplicates),
         "conflicts": _limited("label_conflicts", contract.label_conflicts),
     }
     problems: dict[_Kind, str] = {
-        "duplicates": "the features and the label are those of an earlier row",
-        "conflicts": "the features are those of an earlier row that has another label",
+        "duplicates": "the features and the label repeat those of an earlier row",
+        "conflicts": "the features repeat those of an earlier row with another label",
     }
     return _Key(features, tallies, problems, skips_nulls=False, variant=label.name)
 
@@ -190,5 +194,5 @@ def _limited(rule: str, limit: DuplicateLimit) -> Tally:
     return Tally(rule, severity=limit.severity, bound=bound, max_fraction=limit.max_fraction)
 
 
-def _only(columns: Sequence[Column], role: str) -> Column:
+def _first_of_role(columns: Sequence[Column], role: str) -> Column:
     return next(column for column in columns if column.role == role)

@@ -1,4 +1,4 @@
-"""Refusal: the broken rules of a contract as one message, the first offender in front, all counted."""
+"""Refusal: the violations of a contract as one message: the first few are listed, all are counted."""
 
 from collections.abc import Sequence
 
@@ -8,23 +8,23 @@ from assay.evaluator.errors import DataError
 from assay.manifests.check_report import CheckReport
 
 MAX_COUNTED = 10_000
-"""After so many offenders reading stops: the rows are not what the contract is about."""
+"""Reading stops after this many violations: the rows are not those that the contract describes."""
 
 
 class ContractBroken(DataError):
-    """Rows break rules of severity `error`.
+    """Rows violate rules of severity `error`.
 
     Attributes:
-        report: What came of every rule.
+        report: The outcome of every rule.
     """
 
     def __init__(self, offences: Sequence[Offence], *, num_offences: int, report: CheckReport) -> None:
-        """Puts the message together.
+        """Composes the message.
 
         Args:
-            offences: The first few offenders, at least one, in the order in which they were found.
-            num_offences: How many there are; past `MAX_COUNTED` nobody has counted to the end.
-            report: What came of every rule.
+            offences: The first few violations, at least one, in the order in which they were found.
+            num_offences: How many there are; above `MAX_COUNTED`, not all have been counted.
+            report: The outcome of every rule.
         """
         self.report = report
         first, *others = offences[:NUM_NAMED]
@@ -33,7 +33,7 @@ class ContractBroken(DataError):
             listed = "".join(f"\n  {offence.error()}" for offence in others)
             rest = "" if num_offences == len(others) + 1 else ", among them"
             more = "more than " * (num_offences > MAX_COUNTED)
-            total = f"{more}{min(num_offences, MAX_COUNTED):,} offenders in all{rest}{':' * bool(listed)}{listed}"
+            total = f"{more}{min(num_offences, MAX_COUNTED):,} violations in total{rest}{':' * bool(listed)}{listed}"
             remedy = f"{remedy}; {total}" if remedy else total
         super().__init__(
             first.problem, place=first.place, field=first.column, value=first.value, bound=first.bound, remedy=remedy

@@ -1,4 +1,4 @@
-"""Row log: where each row stands and what its keys are, kept in a temporary file for the few that get named."""
+"""Row log: the place and the keys of every row, kept in a temporary file so that the few offenders can be named."""
 
 import tempfile
 from collections.abc import Sequence
@@ -13,7 +13,7 @@ _NUMBER = "#number"
 
 
 class RowLog:
-    """Takes chunks in row order; gives back place and values of any row of theirs."""
+    """Takes chunks in row order; returns the place and the values of any of their rows."""
 
     def __init__(self, columns: Sequence[str]) -> None:
         """Starts with no rows.
@@ -22,16 +22,16 @@ class RowLog:
             columns: The plain columns whose values are kept.
         """
         self._columns = list(dict.fromkeys(columns))
-        self._file = tempfile.TemporaryFile(prefix="assay-check-")  # noqa: SIM115  # lives as long as this does
+        self._file = tempfile.TemporaryFile(prefix="assay-check-")  # noqa: SIM115  # needed as long as this object
         self._writer: pa.RecordBatchFileWriter | None = None
         self._reader: pa.RecordBatchFileReader | None = None
         self._origins: list[Origin] = []
         self._starts: list[int] = []
         self.num_rows = 0
-        """Rows taken."""
+        """Rows added."""
 
     def add(self, chunk: Chunk) -> None:
-        """Takes the next chunk.
+        """Adds the next chunk.
 
         Raises:
             OSError: The temporary file cannot be written.
@@ -51,13 +51,13 @@ class RowLog:
         self.num_rows += table.num_rows
 
     def number_and_place(self, row: int) -> tuple[int, str]:
-        """The line or row number of a row in its file, and its place in words."""
+        """The line or row number of a row in its file, and its place as text, such as `digits.csv:12`."""
         at, within = self._find(row)
         number = self._batch(at)[_NUMBER][within].as_py()
         return number, self._origins[at].place(number)
 
     def value(self, row: int, column: str) -> Any:
-        """What stands in a row."""
+        """The value of a column in a row."""
         at, within = self._find(row)
         return self._batch(at)[column][within].as_py()
 

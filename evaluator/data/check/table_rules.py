@@ -1,4 +1,4 @@
-"""Table rules: what a contract says of all rows together: how many, how balanced, how fresh."""
+"""Table rules: a contract's rules about all rows together: row count, class balance, freshness."""
 
 import datetime as dt
 from typing import Any
@@ -10,11 +10,11 @@ from assay.evaluator.data.check.tally import Tally
 from assay.manifests.contract import ClassBalance, Contract, Freshness, RowCount
 
 _MAX_CLASSES = 10_000
-"""A label of more values than this is not balanced but continuous."""
+"""A label with more values than this is continuous and has no class balance."""
 
 
 class RowCountRule:
-    """How many rows there must be."""
+    """How many rows there may be."""
 
     def __init__(self, rule: RowCount, *, name: str = "rows") -> None:
         most = "" if rule.maximum is None else f", at most {rule.maximum:,}"
@@ -26,14 +26,14 @@ class RowCountRule:
         self.tally.add(num_checked=table.num_rows)
 
     def finish(self) -> None:
-        """Judges."""
+        """Decides the rule."""
         count, most = self.tally.num_checked, self._rule.maximum
         is_broken = count < self._rule.minimum or (most is not None and count > most)
-        self.tally.judge(found=f"{count:,}", is_broken=is_broken)
+        self.tally.judge(observed=f"{count:,}", is_broken=is_broken)
 
 
 class ClassBalanceRule:
-    """How often each class of the label must come."""
+    """How often each class of the label may occur."""
 
     def __init__(self, rule: ClassBalance, contract: Contract) -> None:
         label = next(column for column in contract.columns if column.role == "label")
@@ -46,21 +46,21 @@ class ClassBalanceRule:
             parts.append(f"at most {rule.max_fraction:g} of the rows")
         self._rule, self._label = rule, label.name
         self._counts: dict[Any, int] = dict.fromkeys(label.classes, 0)
-        bound = f"of each class {' and '.join(parts) or 'any number of rows'}"
+        bound = f"for each class {' and '.join(parts) or 'any number of rows'}"
         self.tally = Tally("class_balance", column=label.name, severity=rule.severity, bound=bound)
 
     def take(self, table: pa.Table) -> None:
         """Counts the next rows by class."""
-        found = pc.value_counts(table[self._label].drop_null())
+        counted = pc.value_counts(table[self._label].drop_null())
         self.tally.add(num_checked=table.num_rows)
         if len(self._counts) <= _MAX_CLASSES:
-            for value, count in zip(*(found.field(name).to_pylist() for name in ("values", "counts")), strict=True):
+            for value, count in zip(*(counted.field(name).to_pylist() for name in ("values", "counts")), strict=True):
                 self._counts[value] = self._counts.get(value, 0) + count
 
     def finish(self) -> None:
-        """Judges."""
+        """Decides the rule."""
         if len(self._counts) > _MAX_CLASSES:
-            self.tally.judge(found=f"more than {_MAX_CLASSES:,} classes", is_broken=True)
+            self.tally.judge(observed=f"more than {_MAX_CLASSES:,} classes", is_broken=True)
             return
         num_rows = sum(self._counts.values())
         least = max(self._rule.min_rows, self._rule.min_fraction * num_rows)
@@ -71,7 +71,7 @@ class ClassBalanceRule:
             if not least <= count <= most
         ]
         shown = ", ".join(wrong[:10]) + ", …" * (len(wrong) > 10)
-        self.tally.judge(found=shown or f"{len(self._counts)} classes", is_broken=bool(wrong))
+        self.tally.judge(observed=shown or f"{len(self._counts)} classes", is_broken=bool(wrong))
 
 
 class FreshnessRule:
@@ -85,7 +85,7 @@ class FreshnessRule:
         self.tally = Tally("freshness", column=column.name, severity=rule.severity, bound=bound)
 
     def take(self, table: pa.Table) -> None:
-        """Looks for newer rows."""
+        """Updates the newest timestamp."""
         self.tally.add(num_checked=table.num_rows)
         times: Any = table[self._name].cast(pa.timestamp("us", "UTC"))
         newest: dt.datetime | None = pc.max(times).as_py()
@@ -93,13 +93,13 @@ class FreshnessRule:
             self._newest = newest
 
     def finish(self) -> None:
-        """Judges."""
+        """Decides the rule."""
         if self._newest is None:
-            self.tally.judge(found="no row with a time", is_broken=True)
+            self.tally.judge(observed="no row has a timestamp", is_broken=True)
             return
         age = (self._now - self._newest) / dt.timedelta(days=1)
-        found = f"{self._newest.isoformat()}, {age:.4g} days old"
-        self.tally.judge(found=found, is_broken=age > self._rule.max_age_days)
+        observed = f"{self._newest.isoformat()}, {age:.4g} days old"
+        self.tally.judge(observed=observed, is_broken=age > self._rule.max_age_days)
 
 
 TableRule = RowCountRule | ClassBalanceRule | FreshnessRule
@@ -108,7 +108,7 @@ TableRule = RowCountRule | ClassBalanceRule | FreshnessRule
 def table_rules(contract: Contract, *, now: dt.datetime) -> list[TableRule]:
     """The rules that the contract has, in its order."""
     rules: list[TableRule] = [RowCountRule(contract.rows)]
-    if contract.sample is not None:  # as many rows as are to be kept of them
+    if contract.sample is not None:  # there must be enough rows to draw the sample from
         rules.append(RowCountRule(RowCount(minimum=contract.sample.rows), name="sample"))
     if contract.class_balance is not None:
         rules.append(ClassBalanceRule(contract.class_balance, contract))

@@ -1,4 +1,4 @@
-"""Findings: what was found out about a frozen dataset after it was frozen, kept beside it and never replaced."""
+"""Findings: results about a frozen dataset (drift, leakage, withdrawal), stored with it and never replaced."""
 
 import rfc8785
 from pydantic import TypeAdapter, ValidationError
@@ -11,7 +11,7 @@ _FINDING: TypeAdapter[Finding] = TypeAdapter(Finding)
 
 
 def keep(store: Store, finding: Finding) -> str:
-    """Stores a finding beside its dataset; the same finding is stored once.
+    """Stores a finding with its dataset; the same finding is stored once.
 
     Returns:
         Its digest.
@@ -23,15 +23,15 @@ def keep(store: Store, finding: Finding) -> str:
 
 
 def findings_of(store: Store, reference: str, *, rows_digest: str | None = None) -> list[Finding]:
-    """What was found out about `name@version`, ordered by when it was.
+    """The findings about `name@version`, ordered by time.
 
     Args:
         store: The dataset's store.
         reference: `name@version`.
-        rows_digest: The rows that are meant: of others that the version once stood for, nothing is told. None: of all.
+        rows_digest: Returns only the findings about these rows; None: all findings under this name and version.
 
     Raises:
-        DamageError: A finding was changed.
+        DamageError: The stored bytes of a finding were changed.
     """
     findings: list[Finding] = []
     for entry in store.listing(_prefix(reference)):
@@ -42,14 +42,14 @@ def findings_of(store: Store, reference: str, *, rows_digest: str | None = None)
             raise DamageError(f"{store.uri}: '{entry.key}' was changed: {error.errors()[0]['msg']}") from None
         name = entry.key.rpartition("-")[2].removesuffix(".json")
         if finding.digest() != f"sha256:{name}" or finding.reference != reference:
-            raise DamageError(f"{store.uri}: '{entry.key}' was changed: it is not what its name says")
+            raise DamageError(f"{store.uri}: '{entry.key}' was changed: its content does not match its name")
         if rows_digest in (None, finding.rows_digest):
             findings.append(finding)
     return sorted(findings, key=lambda finding: (finding.found_at, finding.digest()))
 
 
 def withdrawal_of(store: Store, reference: str, *, rows_digest: str | None = None) -> Withdrawal | None:
-    """The withdrawal of `name@version`, the first if there are several; None if nobody withdrew it.
+    """The withdrawal of `name@version`, the first if there are several; None if it was not withdrawn.
 
     Args:
         store: The dataset's store.
@@ -57,10 +57,10 @@ def withdrawal_of(store: Store, reference: str, *, rows_digest: str | None = Non
         rows_digest: As for `findings_of`.
 
     Raises:
-        DamageError: A finding was changed.
+        DamageError: The stored bytes of a finding were changed.
     """
-    known = findings_of(store, reference, rows_digest=rows_digest)
-    return next((finding for finding in known if isinstance(finding, Withdrawal)), None)
+    findings = findings_of(store, reference, rows_digest=rows_digest)
+    return next((finding for finding in findings if isinstance(finding, Withdrawal)), None)
 
 
 def _prefix(reference: str) -> str:

@@ -1,4 +1,4 @@
-"""Freeze: files of rows become content-addressed shards and one manifest `name@version` that never moves."""
+"""Freeze: stores files of rows as content-addressed shards and one immutable manifest, `name@version`."""
 
 import datetime as dt
 import hashlib
@@ -37,31 +37,31 @@ def freeze(
     store: Store,
     shard_rows: int | None = None,
 ) -> Dataset:
-    """Checks all rows, then stores them, or the sample of them that the contract asks for, then names them.
+    """Checks all rows, stores them, or the sample of them that the contract defines, and then the manifest.
 
-    The global order of the rows is the order of the files, then of the rows in each. Nothing reaches the store
-    before every row has passed; the manifest is put last, so that a dataset is there whole or not at all. Freezing
-    the same rows again under a used name changes nothing.
+    The global order of the rows is the order of the files, then of the rows in each. Nothing is written to the store
+    before every row has passed; the manifest is written last, so a dataset is either complete or absent. Freezing
+    the same rows again under the same name changes nothing.
 
     Args:
         sources: Files in any of the formats of `ingest`, in order.
-        contract: What the rows must be.
+        contract: The columns, and the rules for the rows.
         reference: `name@version`.
-        store: Where the dataset goes.
-        shard_rows: Rows of every shard but the last; None asks for shards of about 64 MiB.
+        store: The store that the dataset is written to.
+        shard_rows: Rows in every shard but the last; None: shards of about 64 MiB.
 
     Returns:
         The dataset, as it is stored.
 
     Raises:
-        DataError: A source cannot be read, a row breaks the contract, or the reference names other rows already.
-        StoreError: The store, or the folder for temporary files, cannot be written.
+        DataError: A source cannot be read, a row violates the contract, or the reference already names other rows.
+        StoreError: The store or the folder for temporary files cannot be written.
     """
     _require_arguments(sources, reference, shard_rows)
     paths = [Path(source) for source in sources]
     for path in paths:
         require_source(path)
-    with _room_for_staging() as folder:
+    with _staging_folder() as folder:
         profiler = Profiler(contract.frozen_columns)
         staging = _staging(folder, contract, shard_rows, on_frozen=profiler.take)
         read, check = _stage(paths, contract, staging)
@@ -91,32 +91,32 @@ def _require_arguments(sources: Sequence[str | Path], reference: str, shard_rows
         TypeAdapter(Reference).validate_python(reference)
     except ValidationError:
         raise DataError(
-            "not a name and a version",
+            "not a valid name and version",
             place=reference,
-            bound="name@version, each of letters, digits, '_', '.' and '-'",
-            remedy="write it like digits@v1",
+            bound="name@version, each made of letters, digits, '_', '.' and '-'",
+            remedy="for example digits@v1",
         ) from None
     if not sources:
         raise DataError("there is nothing to freeze", remedy="name at least one file")
     if shard_rows is not None and shard_rows < 1:
         raise DataError(
-            "a shard has rows",
+            "a shard needs at least one row",
             field="shard_rows",
             value=shard_rows,
-            bound=f"at least 1; a multiple of {ROUND_ROWS} suits every common batch size",
+            bound=f"at least 1; a multiple of {ROUND_ROWS} fits all common batch sizes",
         )
 
 
 @contextmanager
-def _room_for_staging() -> Iterator[Path]:
-    """A folder for shards that wait until every row has passed; gone afterwards, with what is in it."""
+def _staging_folder() -> Iterator[Path]:
+    """A temporary folder for shards until every row has passed; removed afterwards."""
     try:
         with tempfile.TemporaryDirectory(prefix="assay-freeze-") as folder:
             yield Path(folder)
     except OSError as error:
         raise StoreError(
-            f"{tempfile.gettempdir()}: rows cannot be kept there until all have passed ({error.strerror or error}); "
-            "they need as much room as the shards: set TMPDIR to a folder that has it"
+            f"{tempfile.gettempdir()}: cannot write the shards there before they are stored ({error.strerror or error}); "
+            "set TMPDIR to a folder with enough space for the whole dataset"
         ) from error
 
 
@@ -133,7 +133,7 @@ def _staging(
 def _stage(
     paths: Sequence[Path], contract: Contract, staging: Staging | SampledStaging
 ) -> tuple[list[Source], CheckReport]:
-    """Reads, checks and stages every row; says what each file gave, and what the check found."""
+    """Reads, checks and stages every row; returns what each file contained, and the check's report."""
     check, changes = Check(contract), Changes()
     read: list[Source] = []
     with behind(staging.add) as stage:
@@ -151,13 +151,13 @@ def _stage(
 
 @contextmanager
 def _file_digest(path: Path) -> Iterator[Future[str]]:
-    """The sha256 of a file, made in a thread beside the reading; given up when the reading ends early."""
-    is_given_up = Event()
+    """The sha256 of a file, computed in a thread while the file is read; cancelled if reading ends early."""
+    is_cancelled = Event()
 
     def digest() -> str:
         sha = hashlib.sha256()
         with path.open("rb") as file:
-            while not is_given_up.is_set() and (piece := file.read(1 << 22)):
+            while not is_cancelled.is_set() and (piece := file.read(1 << 22)):
                 sha.update(piece)
         return f"sha256:{sha.hexdigest()}"
 
@@ -165,16 +165,16 @@ def _file_digest(path: Path) -> Iterator[Future[str]]:
         try:
             yield pool.submit(digest)
         finally:
-            is_given_up.set()
+            is_cancelled.set()
 
 
 @contextmanager
 def _unchanged(path: Path) -> Iterator[None]:
-    """Refuses a file that somebody writes to while it is read: digest and rows would be of two files."""
+    """Refuses a file that changes while it is read: digest and rows would not belong together."""
 
     def state() -> tuple[int, int, int]:
-        found = path.stat()
-        return found.st_ino, found.st_size, found.st_mtime_ns
+        stat = path.stat()
+        return stat.st_ino, stat.st_size, stat.st_mtime_ns
 
     before = state()
     yield
@@ -190,7 +190,7 @@ def _published(dataset: Dataset, staged: Sequence[StagedShard], store: Store) ->
     content = dataset.model_dump_json(indent=2).encode()
     if store.put_if_absent(manifest_key(dataset.reference), content):
         return dataset
-    # Somebody else froze under this name in the meantime: theirs stands, if it holds the same rows.
+    # Another process froze under this name in the meantime: its dataset stands, if it has the same rows.
     stored = stored_dataset(store, dataset.reference, wanted=dataset)
     assert stored is not None
     return stored

@@ -1,4 +1,4 @@
-"""References: `name@version` to the manifest that is stored under it, and never to another."""
+"""References: finds the one manifest that is stored under a `name@version`."""
 
 import re
 
@@ -9,11 +9,11 @@ from assay.evaluator.storage import Store
 from assay.manifests.dataset import Dataset
 
 _DIGEST_START = re.compile(r"sha256:[0-9a-f]{12,64}")
-"""A dataset's digest, or so much of its beginning that nobody meets another by chance."""
+"""A dataset's digest, or a prefix that is long enough to be unique."""
 
 
 def manifest_key(reference: str) -> str:
-    """Where the manifest of `name@version` lies in a store."""
+    """The key of the manifest of `name@version` in a store."""
     name, _, version = reference.partition("@")
     return f"refs/{name}/{version}.json"
 
@@ -26,38 +26,38 @@ def references(store: Store, *, name: str | None = None) -> list[str]:
 
 
 def dataset_of_digest(store: Store, name: str, digest: str) -> Dataset:
-    """The version of a name that has a digest. Where several have it, their rows are the same: the first in order.
+    """The version of a name that has a digest. Of several, which then have the same rows, the first in order.
 
     Args:
-        store: Where to look.
+        store: The dataset store.
         name: The dataset's name.
-        digest: Its digest, or at least 12 of the digits that it begins with.
+        digest: Its digest, or a prefix of at least 12 digits.
 
     Raises:
-        DataError: No version has such a digest, or several with different ones do.
+        DataError: No version has this digest, or versions with different digests match the prefix.
         DamageError: A manifest is damaged.
     """
     place = f"{store.uri}/{name}@{digest}"
     if not _DIGEST_START.fullmatch(digest):
         raise DataError(
-            "not a digest",
+            "not a valid digest",
             place=place,
-            bound="sha256: and from 12 to 64 of its hexadecimal digits, in lower case",
-            remedy="'assay dataset ls' lists them",
+            bound="sha256: followed by 12 to 64 hexadecimal digits in lower case",
+            remedy="'assay dataset ls' lists the digests",
         )
-    known = {reference: stored_dataset(store, reference) for reference in references(store, name=name)}
-    digests = {reference: dataset.digest() for reference, dataset in known.items() if dataset is not None}
-    matching = [reference for reference, found in digests.items() if found.startswith(digest)]
+    datasets = {reference: stored_dataset(store, reference) for reference in references(store, name=name)}
+    digests = {reference: dataset.digest() for reference, dataset in datasets.items() if dataset is not None}
+    matching = [reference for reference, whole in digests.items() if whole.startswith(digest)]
     if len({digests[reference] for reference in matching}) != 1:
         listed = {reference: digests[reference] for reference in matching} or digests
-        there = ", ".join(f"{reference} {found}" for reference, found in listed.items())
+        candidates = ", ".join(f"{reference} {whole}" for reference, whole in listed.items())
         raise DataError(
-            "several versions have digests that begin so" if matching else "no version has this digest",
+            "several versions have digests that begin like this" if matching else "no version has this digest",
             place=place,
-            bound=there or f"nothing: the store has no dataset of the name {name}",
-            remedy="give more of its digits" if matching else "",
+            bound=candidates,
+            remedy="give more digits" if matching else "" if candidates else f"the store has no dataset named {name}",
         )
-    dataset = known[matching[0]]
+    dataset = datasets[matching[0]]
     assert dataset is not None
     return dataset
 
@@ -66,13 +66,13 @@ def stored_dataset(store: Store, reference: str, *, wanted: Dataset | None = Non
     """The manifest that is stored under `name@version`, or None if there is none.
 
     Args:
-        store: Where to look.
+        store: The dataset store.
         reference: `name@version`.
-        wanted: What the manifest must stand for: these rows in these columns. How they are cut into shards, and
-            which files they came from, may differ.
+        wanted: The dataset that the manifest must agree with in rows and columns. Shards and source files may differ.
+            None: any.
 
     Raises:
-        DataError: The name stands for other rows, or for other roles of the columns.
+        DataError: The stored dataset has other rows, or the same rows in columns of other roles or types.
         DamageError: The manifest is damaged.
     """
     key = manifest_key(reference)
@@ -88,17 +88,17 @@ def stored_dataset(store: Store, reference: str, *, wanted: Dataset | None = Non
         ) from None
     if wanted is None or (stored.rows_digest, stored.columns) == (wanted.rows_digest, wanted.columns):
         return stored
-    remedy = "a version never moves: freeze under a new version"
+    remedy = "a version cannot be overwritten: freeze under a new version"
     if stored.rows_digest != wanted.rows_digest:
         raise DataError(
-            "the version holds other rows",
+            "the version already exists with other rows",
             place=f"{store.uri}/{reference}",
             value=f"rows {wanted.rows_digest} ({wanted.num_rows:,})",
             bound=f"rows {stored.rows_digest} ({stored.num_rows:,})",
             remedy=remedy,
         )
     raise DataError(
-        "the version holds the same rows under another contract",
+        "the version already exists with the same rows under another contract",
         place=f"{store.uri}/{reference}",
         value=f"columns {wanted.digest()}",
         bound=f"columns {stored.digest()}",

@@ -1,11 +1,12 @@
-"""Sampling: which of the rows are frozen. The same rows in the same order with the same seed give the same ones.
+"""Sampling: which of the rows are frozen. The same rows in the same order and the same seed give the same sample.
 
 Axes: R rows, H strata.
 
-Every row has a key, a 64-bit hash of its number and the seed (SplitMix64), which no two rows share. Of each stratum the rows with the smallest keys are kept: a simple random sample of it without
-replacement, whatever the chunks, files and shards. How many of each is told by the largest remainders.
+Every row has a key, a 64-bit hash of its number and the seed (SplitMix64); no two rows share a key. Of each stratum the
+rows with the smallest keys are kept: a simple random sample without replacement, whatever the chunks, files and shards.
+The size of each stratum's sample follows the method of largest remainders.
 
-Memory does not grow with the rows: they, and the numbers of their strata, wait on disk until all have been counted.
+Memory does not grow with the rows: they and the numbers of their strata are kept on disk until all have been counted.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -24,7 +25,7 @@ from assay.manifests.contract import RowSample
 from assay.manifests.dataset import Parent
 
 MOST_STRATA = 10_000
-"""More of them, and rows are told apart rather than grouped."""
+"""The maximum number of strata: with more, stratification would identify rows rather than group them."""
 _BLOCK_ROWS = 1 << 20
 
 Keys = npt.NDArray[np.uint64]
@@ -32,7 +33,7 @@ Floats = npt.NDArray[np.float64]
 
 
 class SampledStaging:
-    """Stages the rows of a sample: all rows come, and when they have, those that are kept are written."""
+    """Stages the rows of a sample: takes all rows, and writes those that are kept at the end."""
 
     def __init__(
         self,
@@ -46,11 +47,11 @@ class SampledStaging:
         """Starts with no rows.
 
         Args:
-            folder: An empty folder, with room for all rows and the sample.
+            folder: An empty folder, with space for all rows and the sample.
             columns: The columns of the rows.
-            shard_rows: Rows of each shard; None asks for shards of the usual size.
+            shard_rows: Rows in each shard; None: shards of the default size.
             sample: Which rows are kept.
-            on_kept: Called with those that are, in their order.
+            on_kept: Called with the kept rows, in their order.
         """
         for name in ("all", "kept"):
             (folder / name).mkdir()
@@ -60,7 +61,7 @@ class SampledStaging:
 
     @property
     def shard_rows(self) -> int:
-        """Rows of every shard but the last; known once the sample has been written."""
+        """Rows in every shard but the last; known once the sample has been written."""
         return self._kept.shard_rows
 
     @property
@@ -79,7 +80,7 @@ class SampledStaging:
         return Parent(num_rows=self._all.num_rows, rows_digest=self._all.rows_digest, sample=self._sample)
 
     def add(self, rows: pa.Table) -> None:
-        """Takes the next rows, any number of them.
+        """Adds the next rows, any number of them.
 
         Raises:
             DataError: They fall into too many strata.
@@ -91,8 +92,8 @@ class SampledStaging:
             file.write(self._strata.codes(rows).tobytes())
 
     def finish(self) -> tuple[StagedShard, ...]:
-        """Chooses the rows, at most as many as there are, writes them in their order, and gives their shards."""
-        assert self._sample.rows <= self._all.num_rows, "the check refuses fewer rows than are to be kept"
+        """Chooses the rows, writes them in their order, and returns their shards."""
+        assert self._sample.rows <= self._all.num_rows, "the check refuses fewer rows than the sample keeps"
         counts_H = np.array(self._strata.counts, dtype=np.int64)
         wanted_H = np.array(allocation(self._strata.counts, self._sample.rows), dtype=np.int64)
         last_H = _last_keys(self._codes, counts_H, wanted_H, seed=self._sample.seed)
@@ -109,30 +110,30 @@ class SampledStaging:
 
 
 def allocation(counts: Sequence[int], num_rows: int) -> list[int]:
-    """How many rows each stratum gives: its part rounded down, and one more for the largest remainders.
+    """The sample size of each stratum: its share rounded down, plus one for the largest remainders.
 
-    Of equal remainders the stratum that comes first in the rows goes first. The numbers are whole all the way.
+    Of equal remainders, the stratum that occurs first in the rows takes precedence. All arithmetic is on integers.
 
     Args:
-        counts: Rows of each stratum, in the order in which the strata first come.
-        num_rows: Rows of the sample, at most as many as there are.
+        counts: Rows of each stratum, in the order of first occurrence.
+        num_rows: Rows of the sample, at most the sum of `counts`.
     """
     total = sum(counts)
     parts = [divmod(num_rows * count, total) for count in counts]
-    given = [whole for whole, _ in parts]
+    sizes = [whole for whole, _ in parts]
     by_remainder = sorted(range(len(counts)), key=lambda stratum: (-parts[stratum][1], stratum))
-    for stratum in by_remainder[: num_rows - sum(given)]:
-        given[stratum] += 1
-    return given
+    for stratum in by_remainder[: num_rows - sum(sizes)]:
+        sizes[stratum] += 1
+    return sizes
 
 
 def row_keys(first_row: int, num_rows: int, *, seed: int) -> Keys:
-    """The keys of some consecutive rows: all different, and as good as random.
+    """The keys of consecutive rows: all different, and pseudorandom.
 
     Args:
-        first_row: The number of the first.
-        num_rows: How many.
-        seed: Another seed, other keys.
+        first_row: The number of the first row.
+        num_rows: How many rows.
+        seed: The seed of the keys.
     """
     start = mixed(np.array([seed & 0xFFFFFFFFFFFFFFFF], dtype=np.uint64))
     counters_R = np.arange(first_row + 1, first_row + num_rows + 1, dtype=np.uint64)
@@ -140,7 +141,7 @@ def row_keys(first_row: int, num_rows: int, *, seed: int) -> Keys:
 
 
 class _Strata:
-    """Numbers the combinations of some columns' values, in the order in which they first come; null is a value."""
+    """Numbers the combinations of some columns' values in the order of first occurrence; null is a value."""
 
     def __init__(self, columns: tuple[str, ...]) -> None:
         self._columns = columns
@@ -152,13 +153,13 @@ class _Strata:
         """The number of each row's stratum."""
         local_R = np.zeros(rows.num_rows, dtype=np.int64)
         columns: list[npt.NDArray[np.int64]] = []
-        for name, known in zip(self._columns, self._values, strict=True):
+        for name, numbers in zip(self._columns, self._values, strict=True):
             array: Any = rows[name].combine_chunks()
             encoded = array.dictionary_encode(null_encoding="encode")
             index_R = encoded.indices.to_numpy(zero_copy_only=False).astype(np.int64)
             values = encoded.dictionary.to_pylist()
-            columns.append(np.array([known.setdefault(value, len(known)) for value in values])[index_R])
-            # Numbered anew after each column: products of many columns' sizes would leave int64.
+            columns.append(np.array([numbers.setdefault(value, len(numbers)) for value in values])[index_R])
+            # Renumbered after each column: the product of many columns' sizes could overflow int64.
             local_R = np.unique(local_R * len(values) + index_R, return_inverse=True)[1]
         _, first, place_R, counts = np.unique(local_R, return_index=True, return_inverse=True, return_counts=True)
         number = np.empty(len(first), dtype=np.int64)
@@ -174,16 +175,16 @@ class _Strata:
                 field="sample.stratify",
                 value=", ".join(self._columns),
                 bound=f"at most {MOST_STRATA:,} combinations of values",
-                remedy="stratify by columns of few values",
+                remedy="stratify by columns with few distinct values",
             )
         return number[place_R].astype(np.uint16)
 
 
 def _last_keys(path: Path, counts_H: npt.NDArray[np.int64], wanted_H: npt.NDArray[np.int64], *, seed: int) -> Keys:
-    """The greatest key that is kept of each stratum: its `wanted_H`-th smallest.
+    """The largest key that is kept of each stratum: its `wanted_H`-th smallest.
 
-    Keys are spread evenly, so that it is known beforehand about where that one lies. Only keys near that place are
-    sorted, those below are counted; where it does not lie there, more are sorted.
+    Keys are uniformly distributed, so the position of that key is known approximately. Only the keys in an interval
+    around it are sorted, and those below are counted; if the key is not in the interval, a wider one is tried.
     """
     share_H = wanted_H / counts_H
     width_H = 6 * np.sqrt(share_H * (1 - share_H) / counts_H) + 10 / counts_H
@@ -200,12 +201,12 @@ def _last_keys(path: Path, counts_H: npt.NDArray[np.int64], wanted_H: npt.NDArra
 def _near(
     path: Path, low_H: Floats, high_H: Floats, *, seed: int
 ) -> tuple[npt.NDArray[np.int64], Keys, npt.NDArray[np.uint16]]:
-    """How many keys of each stratum lie below some places, and the keys from there to other places, with their strata.
+    """The number of keys of each stratum below an interval, and the keys in the interval with their strata.
 
     Args:
-        path: The file of the rows' strata.
-        low_H: The places, as parts of the whole range of keys.
-        high_H: The other places.
+        path: The file with the stratum of each row.
+        low_H: The lower end of each stratum's interval, as a fraction of the range of keys.
+        high_H: The upper end.
         seed: The seed of the keys.
     """
     below_H = np.zeros(len(low_H), dtype=np.int64)

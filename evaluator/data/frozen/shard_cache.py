@@ -1,4 +1,4 @@
-"""ShardCache: the shards of one host, each fetched once, verified once a run and mapped by every process there."""
+"""ShardCache: the shards on one host, each fetched once, verified once per run and mapped by every process."""
 
 import contextlib
 import fcntl
@@ -21,42 +21,42 @@ from assay.evaluator.storage.local import LocalStore, mapped
 from assay.manifests.dataset import Dataset, Shard
 
 _UNUSED_S = 86_400.0
-"""What nobody used for so long is removed."""
+"""Files that no process used for this long are removed."""
 _TIDIED_EVERY_S = 3_600.0
-"""Looking for it takes a second where many runs have left their markers, and every slot opens the cache."""
+"""How often unused files are searched for: a search takes a second after many runs, and every slot opens the cache."""
 _LEFT_FREE_BYTES = 1 << 30
-"""The disk is never filled further than this: the ledger may lie on it."""
+"""Free disk space that is never used: the ledger may be on the same disk."""
 _BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
 
 
 class ShardCache(ShardReader):
     """A reader that shares the bytes of shards with every process of its user on this host.
 
-    An object of a local store is mapped where it lies; what comes from elsewhere, or is compressed, is kept in a
-    folder as a plain Arrow file:
+    An object of a local store is mapped in place; objects from other stores, and compressed ones, are kept in a folder
+    as uncompressed Arrow files:
 
-        shards/DIGEST.CONTENT.arrow   the shard's digest, and that of the file, which differs if it was compressed
-        shards/DIGEST.*.tmp           half-written
-        locks/DIGEST                  held by whoever fetches, verifies or removes the shard; freed with its process
-        verified/RUN/DIGEST.STATE     in this run, the file in this state had the bytes that were frozen
-        places/RUN.*                  how far a live process has come
-        tidied                        when what nobody used was last removed
+        shards/DIGEST.CONTENT.arrow   the shard's digest, and the file's, which differs if the shard was compressed
+        shards/DIGEST.*.tmp           partially written
+        locks/DIGEST                  held while a process fetches, verifies or removes the shard; freed if it dies
+        verified/RUN/DIGEST.STATE     in this run, the file in this state had the frozen bytes
+        places/RUN.*                  the progress of a live process
+        tidied                        when unused files were last removed
 
-    A file is trusted only under its marker in `verified`, which a change of the file, another run or a restart of the
-    machine makes void. Nothing else depends on the locks: without them a shard would be fetched twice, never wrong.
+    A file is trusted only with its marker in `verified`, which becomes invalid if the file changes, in another run, or
+    when the machine restarts. Correctness does not depend on the locks: without them a shard might be fetched twice.
     """
 
     def __init__(
         self, dataset: Dataset, store: Store, *, run_id: str, bound_bytes: int, folder: Path | None = None
     ) -> None:
-        """Opens the folder, and removes what has not been used for a day, if nobody has within the hour.
+        """Opens the folder, and removes files unused for a day, unless that was done within the last hour.
 
         Args:
-            dataset: Whose shards.
-            store: Where they lie.
+            dataset: The dataset whose shards are read.
+            store: The store of the shards.
             run_id: The run that they are read for.
-            bound_bytes: The most that the folder may hold.
-            folder: Where the host's copies lie; None: in this user's part of the folder for temporary files.
+            bound_bytes: The maximum size of the folder.
+            folder: The folder of the host's copies; None: this user's folder for temporary files.
         """
         super().__init__(dataset, store)
         self._index = {_digest(shard): shard.index for shard in dataset.shards}
@@ -64,30 +64,30 @@ class ShardCache(ShardReader):
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="prefetch")
         self._place: BinaryIO | None = None
         self.problem = ""
-        """Why shards are read straight from the store; empty while they are shared."""
+        """Why shards are read directly from the store; empty while the cache works."""
         try:
             self._folder = _private(folder or _private(Path(tempfile.gettempdir(), f"assay-{os.getuid()}")) / "shards")
             for name in ("shards", "locks", "places"):
                 (self._folder / name).mkdir(exist_ok=True)
             _remove_unused(self._folder)
             self._place = (self._folder / "places" / f"{run_id}.{secrets.token_hex(8)}").open("xb", buffering=0)
-            fcntl.flock(self._place, fcntl.LOCK_EX)  # for as long as this process lives
+            fcntl.flock(self._place, fcntl.LOCK_EX)  # held while this process lives
             self._move_to(-1)
         except OSError as error:
             self.problem = str(error)
 
     def rows(self, first_row: int, num_rows: int) -> pa.Table:
-        """Some rows in the frozen order; where they lie tells the others which shards this process needs next."""
+        """Some rows in the frozen order; records the progress, from which others know which shards are needed next."""
         self._move_to(self.shards(first_row, num_rows)[-1].index)
         return super().rows(first_row, num_rows)
 
     def prefetch(self, first_row: int, num_rows: int) -> None:
-        """Brings the shards of some rows to this host in a thread of its own. Whoever needs the rows meets its errors."""
+        """Fetches the shards of some rows to this host in a background thread; its errors reach whoever reads the rows."""
         for shard in self.shards(first_row, num_rows):
             self._thread.submit(self._fetch_ahead, shard)
 
     def close(self) -> None:
-        """Leaves the others: from now on this process counts for nothing when room is made."""
+        """Closes the cache: the progress of this process no longer counts when space is freed."""
         self._thread.shutdown(wait=False, cancel_futures=True)
         place, self._place = self._place, None
         if place is not None:
@@ -98,7 +98,7 @@ class ShardCache(ShardReader):
         """The bytes of a shard, verified, from this host's copy if there is one.
 
         Raises:
-            DamageError: The store's are missing, or are not those that were frozen.
+            DamageError: The shard is missing from the store, or its bytes are not those that were frozen.
         """
         if self._place is None:
             return super().fetch(shard)
@@ -110,20 +110,20 @@ class ShardCache(ShardReader):
             return super().fetch(shard)
 
     def _fetch_ahead(self, shard: Shard) -> None:
-        if not self.problem:  # what cannot be kept would be fetched twice
+        if not self.problem:  # without a working cache the shard would be fetched twice
             self.fetch(shard)
 
     def _copy(self, shard: Shard) -> pa.Buffer | None:
-        """The bytes that this host has already, if they are the right ones."""
+        """The bytes that this host already has, if they are correct."""
         started = time.perf_counter()
         if self._is_verified(shard, self._object(shard)):
             return self.store.get(shard.key)
         for path in (self._folder / "shards").glob(f"{_digest(shard)}.*.arrow"):
             buffer = mapped(path)
             if not self._is_verified(shard, path):
-                found = fingerprint.blake3_digest(buffer)
+                digest = fingerprint.blake3_digest(buffer)
                 self.count(Reads(fetch_s=time.perf_counter() - started))
-                if found.removeprefix("blake3:") != path.name.split(".")[1]:
+                if digest.removeprefix("blake3:") != path.name.split(".")[1]:
                     path.unlink()
                     continue
                 self._mark_verified(shard, path)
@@ -132,7 +132,7 @@ class ShardCache(ShardReader):
         return None
 
     def _fetched(self, shard: Shard) -> pa.Buffer:
-        """The bytes from the store, kept for the others; just the bytes if there is no room for them."""
+        """The bytes from the store, kept in the folder if there is space."""
         buffer = super().fetch(shard)
         started = time.perf_counter()
         plain = _uncompressed(buffer)
@@ -152,13 +152,13 @@ class ShardCache(ShardReader):
     def _keep(self, shard: Shard, content: pa.Buffer, name: str) -> Path:
         digest = _digest(shard)
         for left in (self._folder / "shards").glob(f"{digest}.*.tmp"):
-            left.unlink()  # by a process that died: whoever lives and writes it would hold its lock
+            left.unlink()  # left by a process that died: a live one would hold the lock
         aside = self._folder / "shards" / f"{digest}.{secrets.token_hex(8)}.tmp"
         try:
             with _locked(self._folder / "room"):
                 self._make_room(content.size)
                 with aside.open("xb") as file:
-                    file.truncate(content.size)  # counted from now on
+                    file.truncate(content.size)  # reserves the space
             with aside.open("r+b") as file:
                 file.write(memoryview(content))
             return aside.rename(aside.with_name(f"{digest}.{name}.arrow"))
@@ -167,10 +167,10 @@ class ShardCache(ShardReader):
             raise
 
     def _make_room(self, size_bytes: int) -> None:
-        """Removes what is needed latest, and no more than is needed: the arms take the shards in turn, again and again.
+        """Removes the shards that are needed last, until there is enough space: arms read the shards cyclically.
 
         Raises:
-            OSError: There is not enough room.
+            OSError: There is not enough space.
         """
         places = self._places()
         num_shards = len(self.dataset.shards)
@@ -183,7 +183,7 @@ class ShardCache(ShardReader):
 
         files = []
         for file in os.scandir(self._folder / "shards"):
-            with contextlib.suppress(FileNotFoundError):  # renamed into place meanwhile; the stat is kept for later
+            with contextlib.suppress(FileNotFoundError):  # renamed in the meantime; the stat is cached
                 file.stat()
                 files.append(file)
         held_bytes = sum(file.stat().st_size for file in files)
@@ -199,8 +199,8 @@ class ShardCache(ShardReader):
                 too_many -= file.stat().st_size
         if too_many > 0:
             raise OSError(
-                f"{self._folder}: no room for a shard of {size_bytes:,} bytes: {too_many:,} bytes more are needed "
-                f"within resources.shard_cache_bytes ({self._bound_bytes:,}) and what the disk has free"
+                f"{self._folder}: not enough space for a shard of {size_bytes:,} bytes: {too_many:,} more bytes are "
+                f"needed within resources.shard_cache_bytes ({self._bound_bytes:,}) and the free disk space"
             )
 
     def _move_to(self, index: int) -> None:
@@ -208,15 +208,15 @@ class ShardCache(ShardReader):
             os.pwrite(self._place.fileno(), b"%8d" % index, 0)
 
     def _places(self) -> list[int]:
-        """How far each live process of this run has come; those of dead ones are removed."""
-        found = []
+        """The progress of each live process of this run; the files of dead processes are removed."""
+        places = []
         for path in (self._folder / "places").glob(f"{self._run_id}.*"):
             try:
                 with _locked(path, wait=False):
                     path.unlink()
             except BlockingIOError:
-                found.append(int(path.read_bytes() or b"-1"))
-        return found or [-1]
+                places.append(int(path.read_bytes() or b"-1"))
+        return places or [-1]
 
     def _lock(self, digest: str) -> Path:
         return self._folder / "locks" / digest
@@ -225,9 +225,9 @@ class ShardCache(ShardReader):
         return self.store.path(shard.key) if isinstance(self.store, LocalStore) else None
 
     def _marker(self, shard: Shard, path: Path) -> Path:
-        found = path.stat()
-        boot = _BOOT_ID.read_text() if _BOOT_ID.exists() else ""  # written pages may be lost with the machine
-        state = f"{path} {found.st_dev} {found.st_ino} {found.st_size} {found.st_mtime_ns} {boot}"
+        stat = path.stat()
+        boot = _BOOT_ID.read_text() if _BOOT_ID.exists() else ""  # a crash of the machine may lose written pages
+        state = f"{path} {stat.st_dev} {stat.st_ino} {stat.st_size} {stat.st_mtime_ns} {boot}"
         name = fingerprint.blake3_digest(state.encode()).removeprefix("blake3:")[:16]
         return self._folder / "verified" / self._run_id / f"{_digest(shard)}.{name}"
 
@@ -245,15 +245,15 @@ def _digest(shard: Shard) -> str:
 
 
 def _private(folder: Path) -> Path:
-    """The folder, made if it is not there, and nobody else's: others could exchange what is in it.
+    """The folder, created if needed; it must be private, because other users could replace its files.
 
     Raises:
-        PermissionError: It is somebody else's, or others may enter it.
+        PermissionError: It belongs to another user, or other users can access it.
     """
     folder.mkdir(mode=0o700, exist_ok=True)
-    found = folder.lstat()
-    if found.st_uid != os.getuid() or found.st_mode & 0o077:  # a link is open to everybody
-        raise PermissionError(f"{folder}: not a folder that this user alone can enter (mode 700)")
+    stat = folder.lstat()
+    if stat.st_uid != os.getuid() or stat.st_mode & 0o077:  # a symbolic link has mode 777
+        raise PermissionError(f"{folder}: not a folder that only this user can access (mode 700)")
     return folder
 
 
@@ -265,12 +265,12 @@ def _remove_unused(folder: Path) -> None:
     before = now - _UNUSED_S
     for parent, folders, files in os.walk(folder):
         for path in (Path(parent, name) for name in files):
-            with contextlib.suppress(FileNotFoundError):  # another process tidies up at the same time
-                found = path.lstat()
-                if max(found.st_mtime, found.st_atime) < before:
+            with contextlib.suppress(FileNotFoundError):  # another process removes files at the same time
+                stat = path.lstat()
+                if max(stat.st_mtime, stat.st_atime) < before:
                     path.unlink()
         for path in (Path(parent, name) for name in folders if Path(parent).name == "verified"):
-            with contextlib.suppress(OSError):  # one that is not empty is in use
+            with contextlib.suppress(OSError):  # a folder that is not empty is in use
                 if path.lstat().st_mtime < before:
                     path.rmdir()
     tidied.touch()
@@ -281,18 +281,18 @@ def _locked(path: Path, *, wait: bool = True) -> Iterator[None]:
     """Holds a file's lock.
 
     Raises:
-        BlockingIOError: Somebody else holds it, and it is not to be waited for.
+        BlockingIOError: Another process holds it, and `wait` is False.
     """
     with path.open("ab") as file:
         fcntl.flock(file, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
         try:
             yield
         finally:
-            fcntl.flock(file, fcntl.LOCK_UN)  # closing is not enough where a variant's code has forked
+            fcntl.flock(file, fcntl.LOCK_UN)  # closing is not enough if a variant's code has forked
 
 
 def _uncompressed(buffer: pa.Buffer) -> pa.Buffer:
-    """The same rows as an Arrow file that is read without a copy; the same bytes if they are one already."""
+    """The same rows as an Arrow file that can be read without a copy; the same bytes if they already are one."""
     reader = pa.ipc.open_file(pa.BufferReader(buffer))
     end = buffer.address + buffer.size
     views = (view for column in reader.get_batch(0).columns for view in column.buffers() if view is not None)

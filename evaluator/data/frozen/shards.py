@@ -1,4 +1,4 @@
-"""Shards: frozen rows read back, every byte verified, nothing copied that need not be."""
+"""Shards: reads frozen rows back, verifies every byte, and copies only where necessary."""
 
 import time
 from collections.abc import Callable, Iterable
@@ -23,24 +23,24 @@ def open_dataset(location: str, *, patient: bool = False) -> tuple[Dataset, Stor
     """Opens a frozen dataset by `STORE/name@version` or `STORE/name@sha256:...`.
 
     Args:
-        location: Where it is. A digest may be cut to 12 of its digits or more.
-        patient: Whether its store waits through an outage.
+        location: The dataset. A digest may be shortened to its first 12 digits or more.
+        patient: Whether its store retries through an outage.
 
     Returns:
-        Its manifest, and the store that has its shards.
+        Its manifest, and the store of its shards.
 
     Raises:
-        DataError: There is no such dataset, or no such version; those that are there are named.
+        DataError: There is no such dataset or version; the error names those that exist.
         DamageError: The manifest is damaged.
     """
     uri, reference = split_uri(location)
     name, at, version = reference.partition("@")
     if not (name and at and version):
         raise DataError(
-            "not the place of a dataset",
+            "not the location of a dataset",
             place=location,
             bound="STORE/name@version or STORE/name@sha256:...",
-            remedy=f"write it like {uri}/{name or 'digits'}@v1",
+            remedy=f"for example {uri}/{name or 'digits'}@v1",
         )
     store = open_store(uri, patient=patient)
     if ":" in version:
@@ -48,7 +48,7 @@ def open_dataset(location: str, *, patient: bool = False) -> tuple[Dataset, Stor
     dataset = stored_dataset(store, reference)
     if dataset is not None:
         return dataset, store
-    versions = [found.partition("@")[2] for found in references(store, name=name)]
+    versions = [stored.partition("@")[2] for stored in references(store, name=name)]
     if versions:
         raise DataError(
             "the dataset has no such version",
@@ -62,7 +62,7 @@ def open_dataset(location: str, *, patient: bool = False) -> tuple[Dataset, Stor
         place=location,
         value=reference,
         remedy=did_you_mean(reference, references(store))
-        or "the store holds no dataset: freeze one, or correct the path of the store",
+        or "the store has no datasets: freeze one, or correct the path of the store",
     )
 
 
@@ -73,7 +73,7 @@ class Reads:
     Attributes:
         shards_fetched: Shards whose bytes were read from the store and verified.
         bytes_fetched: Their bytes.
-        fetch_s: Seconds spent on that, and on keeping what was fetched.
+        fetch_s: Seconds spent on fetching, verifying and caching.
     """
 
     shards_fetched: int = 0
@@ -89,61 +89,61 @@ class Reads:
 
 
 class ShardReader:
-    """Reads rows of a dataset by their global index; keeps the shard it fetched last."""
+    """Reads rows of a dataset by their global index; keeps the last fetched shard."""
 
     def __init__(self, dataset: Dataset, store: Store) -> None:
         self.dataset = dataset
         self.store = store
         self._last: tuple[int, pa.Table] | None = None
         self.waited_s = 0.0
-        """Seconds that the last call of `rows` waited for the bytes of shards."""
+        """Seconds that the last call of `rows` waited for shards."""
         self._reads, self._counting = Reads(), Lock()
 
     def fetch(self, shard: Shard) -> pa.Buffer:
         """The bytes of a shard, verified.
 
         Raises:
-            DamageError: They are missing, or are not those that were frozen.
+            DamageError: They are missing, or are not the bytes that were frozen.
         """
         started = time.perf_counter()
         place = f"{self.store.uri}/{shard.key}: shard {shard.index} of {self.dataset.reference}"
-        remedy = "restore the object from a copy, or freeze the same rows into a new store"
+        remedy = "restore the object from a copy, or freeze the same rows in a new store"
         try:
             buffer = self.store.get(shard.key)
         except FileNotFoundError:
             raise DamageError(
                 f"{place} is missing; expected {shard.size_bytes:,} bytes, {shard.blake3}; {remedy}"
             ) from None
-        found = fingerprint.blake3_digest(buffer)
-        if (buffer.size, found) != (shard.size_bytes, shard.blake3):
+        digest = fingerprint.blake3_digest(buffer)
+        if (buffer.size, digest) != (shard.size_bytes, shard.blake3):
             raise DamageError(
                 f"{place} is damaged; expected {shard.size_bytes:,} bytes, {shard.blake3}; "
-                f"found {buffer.size:,} bytes, {found}; {remedy}"
+                f"found {buffer.size:,} bytes, {digest}; {remedy}"
             )
         self.count(Reads(1, buffer.size, fetch_s=time.perf_counter() - started))
         return buffer
 
     def count(self, reads: Reads) -> None:
-        """Adds to what `reads` gives."""
+        """Adds to the counts that `reads` returns."""
         with self._counting:
             self._reads += reads
 
     def reads(self) -> Reads:
-        """What was read since this was asked last."""
+        """What was read since the last call."""
         with self._counting:
-            found, self._reads = self._reads, Reads()
-        return found
+            reads, self._reads = self._reads, Reads()
+        return reads
 
     def table(self, buffer: pa.Buffer) -> pa.Table:
-        """The rows of a shard's bytes; what is not compressed is not copied."""
+        """The rows of a shard's bytes; uncompressed data is not copied."""
         return pa.ipc.open_file(pa.BufferReader(buffer)).read_all()
 
     def rows(self, first_row: int, num_rows: int) -> pa.Table:
-        """Some rows in the frozen order, from as many shards as they lie in.
+        """Some rows in the frozen order, from all shards that contain them.
 
         Args:
-            first_row: The global index of the first.
-            num_rows: How many.
+            first_row: The global index of the first row.
+            num_rows: How many rows.
 
         Raises:
             DataError: The dataset has no such rows.
@@ -159,7 +159,7 @@ class ShardReader:
         return pa.concat_tables(parts)
 
     def shards(self, first_row: int, num_rows: int) -> tuple[Shard, ...]:
-        """The shards that some rows lie in.
+        """The shards that contain some rows.
 
         Raises:
             DataError: The dataset has no such rows.
@@ -177,7 +177,7 @@ class ShardReader:
 
     def _shard_table(self, shard: Shard) -> pa.Table:
         if self._last is None or self._last[0] != shard.index:
-            self._last = None  # lets the old one go before the new one comes
+            self._last = None  # frees the old shard before fetching the new one
             started = time.perf_counter()
             buffer = self.fetch(shard)
             self.waited_s += time.perf_counter() - started
@@ -186,15 +186,15 @@ class ShardReader:
 
 
 def columns_as_numpy(table: pa.Table, columns: Iterable[FrozenColumn]) -> dict[str, np.ndarray]:
-    """The columns of a table as arrays, read-only views where Arrow's memory allows it.
+    """The columns of a table as arrays; read-only views where Arrow's memory layout allows it.
 
     Args:
         table: Some columns of the dataset, shape (rows,).
-        columns: The dataset's columns; those that the table has not are left out.
+        columns: The dataset's columns; those that the table lacks are left out.
 
     Returns:
-        By name: tensors as (rows, *shape), numbers and bools as (rows,), texts as (rows,) of `str` objects. Where a
-        row has no value: NaN in its column's own float type, None among texts.
+        By name: tensors of shape (rows, *shape), numbers and bools of shape (rows,), texts as `str` objects of shape
+        (rows,). A null is NaN in the column's own float type, or None among texts.
     """
     return {
         column.name: _as_numpy(table[column.name], column) for column in columns if column.name in table.column_names
@@ -209,15 +209,15 @@ def _as_numpy(values: pa.ChunkedArray, column: FrozenColumn) -> np.ndarray:
 
 
 def verify(dataset: Dataset, store: Store, *, on_shard: Callable[[], None] = lambda: None) -> None:
-    """Reads every shard again, and compares bytes, schema, order and rows with what the manifest says.
+    """Reads every shard again, and compares bytes, schema, order and rows with the manifest.
 
     Args:
         dataset: Its manifest.
-        store: Where its shards are.
+        store: The store of its shards.
         on_shard: Called after each shard.
 
     Raises:
-        DamageError: Something is not as it was frozen; every shard that is damaged is named.
+        DamageError: Something differs from what was frozen; every damaged shard is named.
     """
     reader = ShardReader(dataset, store)
     schema = arrow_schema(dataset.columns)
@@ -236,7 +236,7 @@ def verify(dataset: Dataset, store: Store, *, on_shard: Callable[[], None] = lam
     expected = (dataset.num_rows, dataset.schema_digest, dataset.rows_digest)
     if (first_row, fingerprint.schema_digest(schema), digest.digest()) != expected:
         raise DamageError(
-            f"{store.uri}: the shards of {dataset.reference} are whole, but not the rows of its manifest; "
+            f"{store.uri}: the shards of {dataset.reference} are intact, but do not contain the rows of its manifest; "
             f"expected {dataset.num_rows} rows, {dataset.rows_digest}; found {first_row} rows, {digest.digest()}"
         )
     misfits = _misfits(dataset)
@@ -247,30 +247,30 @@ def verify(dataset: Dataset, store: Store, *, on_shard: Callable[[], None] = lam
 
 
 def _verified(reader: ShardReader, shard: Shard, *, index: int, first_row: int, schema: pa.Schema) -> pa.Table:
-    """The rows of a shard that is what the manifest says in every respect."""
+    """The rows of a shard, after comparing it with the manifest in every respect."""
     buffer = reader.fetch(shard)
     place = f"{reader.store.uri}/{shard.key}: shard {shard.index} of {reader.dataset.reference}"
     if fingerprint.sha256_digest(buffer) != shard.sha256:
-        raise DamageError(f"{place} has not the sha256 of the manifest: {shard.sha256}")
+        raise DamageError(f"{place} does not have the sha256 in the manifest, {shard.sha256}")
     table = reader.table(buffer)
-    found = (index, first_row, table.num_rows)
-    if found != (shard.index, shard.first_row, shard.num_rows) or not table.schema.equals(schema):
+    position = (index, first_row, table.num_rows)
+    if position != (shard.index, shard.first_row, shard.num_rows) or not table.schema.equals(schema):
         raise DamageError(
-            f"{place} does not belong there; "
-            f"expected {shard.num_rows} rows from row {shard.first_row} on, found {table.num_rows} from {first_row} on"
+            f"{place} is not the shard that belongs there; "
+            f"expected {shard.num_rows} rows from row {shard.first_row}, found {table.num_rows} rows from row {first_row}"
         )
     return table
 
 
 def _misfits(dataset: Dataset) -> list[str]:
-    """Where the manifest's own numbers do not fit each other, in words."""
-    given = dataset.num_rows if dataset.parent is None else dataset.parent.num_rows
+    """Descriptions of the numbers in the manifest that contradict each other."""
+    num_checked = dataset.num_rows if dataset.parent is None else dataset.parent.num_rows
     pairs = (
-        ("rows of its sources", sum(source.num_rows for source in dataset.sources), given),
-        ("rows that were checked", dataset.check.num_rows, given),
+        ("rows of its sources", sum(source.num_rows for source in dataset.sources), num_checked),
+        ("rows that were checked", dataset.check.num_rows, num_checked),
         ("rows of the sample", dataset.num_rows, dataset.parent.sample.rows if dataset.parent else dataset.num_rows),
         ("rows of the profile", dataset.profile.num_rows if dataset.profile else dataset.num_rows, dataset.num_rows),
         ("rows of a shard", {shard.num_rows for shard in dataset.shards[:-1]} or {dataset.shard_rows}, {dataset.shard_rows}),
         ("columns", [column.name for column in dataset.columns], [each.name for each in dataset.contract.frozen_columns]),
     )  # fmt: skip
-    return [f"{what}: {found}, expected {expected}" for what, found, expected in pairs if found != expected]
+    return [f"{name}: {actual}, expected {expected}" for name, actual, expected in pairs if actual != expected]

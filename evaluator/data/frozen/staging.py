@@ -1,4 +1,4 @@
-"""Staging: checked rows written as shard files in a folder of their own, before any of them goes to a store."""
+"""Staging: writes checked rows as shard files to a temporary folder, before any of them is stored."""
 
 import hashlib
 from collections.abc import Callable, Iterator
@@ -18,16 +18,16 @@ from assay.manifests.column import FrozenColumn
 from assay.manifests.dataset import Shard
 
 ROUND_ROWS = 1024
-"""What the rows of a shard and of its record batches are a multiple of: common batch sizes never straddle."""
+"""Shards and record batches have a multiple of this many rows, so that common batch sizes do not cross their ends."""
 SHARD_BYTES = 1 << 26
-"""What a shard holds at most, uncompressed: large enough for one read at full speed, small enough to hold many."""
+"""The maximum size of a shard, uncompressed: large enough to read at full speed, small enough to keep many."""
 CHUNK_BYTES = 1 << 23
-"""What a record batch holds at most, uncompressed: many batches of a suite, so that cutting them costs nothing."""
+"""The maximum size of a record batch, uncompressed: many batches of a suite, so that slicing them is cheap."""
 
 
 @dataclass(frozen=True)
 class StagedShard:
-    """A complete shard file that waits to be put into a store.
+    """A complete shard file that has not been stored yet.
 
     Attributes:
         path: The file.
@@ -39,7 +39,7 @@ class StagedShard:
 
 
 class Staging:
-    """Writes rows into shard files. Equal rows give equal files, in whatever pieces they come."""
+    """Writes rows to shard files. Equal rows give equal files, in whatever pieces they are added."""
 
     def __init__(
         self,
@@ -54,18 +54,18 @@ class Staging:
         Args:
             folder: An empty folder.
             columns: The columns of the rows.
-            shard_rows: Rows of each shard; None asks for shards of about `SHARD_BYTES`.
+            shard_rows: Rows in each shard; None: shards of about `SHARD_BYTES`.
             on_rows: Called with all rows, in their order.
         """
         self._folder, self._columns, self._on_rows = folder, columns, on_rows
         self._schema = arrow_schema(columns)
         self._digest = RowsDigest(self._schema)
         self._shard_rows = shard_rows
-        self._chunk_rows = ROUND_ROWS  # until the first rows tell how long one is
+        self._chunk_rows = ROUND_ROWS  # until the first rows show the size of a row
         self._waiting: list[pa.Table] = []
         self._num_waiting = 0
         self.num_rows = 0
-        """Rows so far."""
+        """Rows added so far."""
         self._file: pa.OSFile | None = None
         self._writer: pa.RecordBatchFileWriter | None = None
         self._rows_in_shard = 0
@@ -73,7 +73,7 @@ class Staging:
 
     @property
     def shard_rows(self) -> int:
-        """Rows of every shard but the last; known once rows have been staged."""
+        """Rows in every shard but the last; known once rows have been staged."""
         assert self._shard_rows is not None
         return self._shard_rows
 
@@ -84,10 +84,10 @@ class Staging:
 
     @property
     def parent(self) -> None:
-        """The rows that these are a sample of: they are none."""
+        """The rows that these are a sample of: always None, since they are not a sample."""
 
     def add(self, rows: pa.Table) -> None:
-        """Takes the next rows, any number of them."""
+        """Adds the next rows, any number of them."""
         self._digest.update(rows)
         self._on_rows(rows)
         self.num_rows += rows.num_rows
@@ -97,7 +97,7 @@ class Staging:
             self._write_chunks(is_last=False)
 
     def finish(self) -> tuple[StagedShard, ...]:
-        """Writes what is left and gives all shards, in row order."""
+        """Writes the remaining rows and returns all shards, in row order."""
         if self._num_waiting:
             self._write_chunks(is_last=True)
         if self._writer is not None:
@@ -105,14 +105,14 @@ class Staging:
         return tuple(self._staged)
 
     def _write_chunks(self, *, is_last: bool) -> None:
-        """Writes what is waiting, but for rows that more rows will make a whole chunk of."""
+        """Writes the waiting rows as complete chunks; the rest waits for more rows, unless `is_last`."""
         table = pa.concat_tables(self._waiting)
         if self.num_rows == self._num_waiting:
             head = table.slice(0, ROUND_ROWS)
             self._chunk_rows = rows_within(CHUNK_BYTES, head, columns=self._columns)
             self._shard_rows = self._shard_rows or rows_within(SHARD_BYTES, head, columns=self._columns)
         while table.num_rows:
-            # Chunks are counted from the start of their shard, so that the pieces in which rows came do not show.
+            # Chunks are counted from the start of their shard, so that files do not depend on the pieces rows were added in.
             num_rows = min(self._chunk_rows, self.shard_rows - self._rows_in_shard)
             if table.num_rows < num_rows and not is_last:
                 break
@@ -144,17 +144,17 @@ class Staging:
         return self._folder / f"{len(self._staged):06d}.arrow"
 
     def _options(self) -> pa.ipc.IpcWriteOptions:
-        """Numbers are read from the file as they lie; texts are worth compressing."""
+        """Numbers are mapped from the file without a copy; texts are worth compressing."""
         has_text = any(column.type == "string" and column.role == "feature" for column in self._columns)
         return pa.ipc.IpcWriteOptions(compression="zstd" if has_text else None, use_threads=False)
 
 
 def rows_within(num_bytes: int, head: pa.Table, *, columns: tuple[FrozenColumn, ...]) -> int:
-    """As many rows as take about some bytes: a multiple of `ROUND_ROWS`, at least one.
+    """The number of rows that fit a size: a multiple of `ROUND_ROWS`, at least `ROUND_ROWS`.
 
     Args:
-        num_bytes: The most that they may take, uncompressed.
-        head: The first `ROUND_ROWS` rows: the length of texts is taken from them.
+        num_bytes: The maximum size, uncompressed.
+        head: The first `ROUND_ROWS` rows, from which the length of texts is estimated.
         columns: The columns of the rows.
     """
     row_bytes = 0
@@ -168,10 +168,10 @@ def rows_within(num_bytes: int, head: pa.Table, *, columns: tuple[FrozenColumn, 
 
 
 def normalised(rows: pa.Table) -> pa.RecordBatch:
-    """The rows as one record batch whose buffers hold nothing else: equal rows are written as equal bytes."""
+    """The rows as one record batch whose buffers contain nothing else: equal rows are written as equal bytes."""
     (batch,) = rows.combine_chunks().to_batches()
-    # Slices keep the buffers that they were cut from, and with them an offset; taking the rows makes new ones.
-    # The writer does not: it pads a text's bytes with those of the next row, and keeps what lies under a null.
+    # Slices keep the buffers that they were cut from, with an offset; taking the rows creates new buffers.
+    # The writer does not: it would pad text with the bytes of the next row, and keep the values under nulls.
     return batch.take(np.arange(batch.num_rows))
 
 

@@ -1,4 +1,4 @@
-"""Infer: a first contract, guessed from files of rows, for a person to edit."""
+"""Infer: drafts a contract from files of rows, for a person to review."""
 
 from assay.evaluator.data.infer.draft import infer
 

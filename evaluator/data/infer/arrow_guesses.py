@@ -1,4 +1,4 @@
-"""Guesses from Parquet and Arrow files: their schema, and the shape of tensors in the first rows."""
+"""Guesses from Parquet and Arrow files: from their schema, and the shapes of tensors from the first rows."""
 
 from contextlib import nullcontext
 from pathlib import Path
@@ -15,7 +15,7 @@ from assay.evaluator.errors import DataError
 
 
 def guesses_of_arrow(path: Path, kind: str) -> dict[str, Guess]:
-    """The columns of a Parquet or Arrow file, and what each seems to be.
+    """The columns of a Parquet or Arrow file, with a guess for each.
 
     Args:
         path: The file.
@@ -60,13 +60,13 @@ def _of_field(kind: Any, head: Any) -> Guess:
     while pa.types.is_list(kind) or pa.types.is_large_list(kind) or pa.types.is_fixed_size_list(kind):
         lengths = [] if values is None else pc.unique(pc.list_value_length(values)).to_pylist()
         if values is None or len(lengths) != 1 or not lengths[0]:
-            return Guess("", note="lists of different lengths, or of none")
+            return Guess("", note="lists of different lengths, or empty lists")
         shape.append(lengths[0])
         values, kind = values.flatten(), kind.value_type
     guess = _scalar(kind, is_element=is_tensor)
     if not guess or (shape and guess in ("string", "date", "timestamp")):
-        return Guess("", note=f"no contract has values of type {kind}")
-    return Guess(guess, tuple(shape), note="no row has a value" if pa.types.is_null(kind) else "")
+        return Guess("", note=f"a contract has no type for {kind}")
+    return Guess(guess, tuple(shape), note="missing in every row" if pa.types.is_null(kind) else "")
 
 
 def _scalar(kind: Any, *, is_element: bool) -> str:

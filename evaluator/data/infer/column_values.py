@@ -1,4 +1,4 @@
-"""Column values: what the values of one column are like, learnt while they stream by, for rules to be guessed from."""
+"""Column values: statistics of the values of one column, from which rules are guessed."""
 
 import re
 from typing import Any
@@ -16,7 +16,7 @@ _LONGEST_CODE = 40
 
 
 class ColumnValues:
-    """Follows the values of a column. Of one whose values may all differ it keeps 8 bytes a row, until two are equal."""
+    """Collects statistics of a streamed column; keeps 8 bytes per row as long as all values may be distinct."""
 
     def __init__(self, column: Column) -> None:
         self._column = column
@@ -36,27 +36,27 @@ class ColumnValues:
             values = values.storage.flatten()
         elif len(values):
             self.distinct.take(values)
-            self._look_for_repeats(values)
+            self._update_repeats(values)
         if self._column.type.startswith("float") and len(values):
             is_finite: Any = pc.is_finite(values)
             self.num_infinite += len(values) - is_finite.true_count
             values = values.filter(is_finite)
         if len(values) and is_number(self._column.type):
-            self._look_for_ends(values)
+            self._update_range(values)
         if self._forms is not None and len(values):
-            self._look_for_forms(values)
+            self._update_forms(values)
 
     @property
     def is_unique(self) -> bool:
-        """Whether every row has a value, and no two the same."""
+        """Whether no row is null and all values are distinct."""
         if not self._hashes or self.num_nulls:
             return False
-        every = np.concatenate(self._hashes)
-        return len(np.unique(every)) == len(every)
+        all_hashes = np.concatenate(self._hashes)
+        return len(np.unique(all_hashes)) == len(all_hashes)
 
     @property
     def pattern(self) -> str | None:
-        """The regular expression of texts that all have one form with digits in it, such as AB-1234; else None."""
+        """A regular expression if all texts have the same form and it contains digits, such as AB-1234; else None."""
         if not self._forms or len(self._forms) != 1:
             return None
         (form,) = self._forms
@@ -65,23 +65,23 @@ class ColumnValues:
         runs = [match.group() for match in re.finditer(r"(.)\1*", form)]
         return "".join(f"{_CLASSES.get(run[0], re.escape(run[0]))}{f'{{{len(run)}}}' * (len(run) > 1)}" for run in runs)
 
-    def _look_for_repeats(self, values: Any) -> None:
+    def _update_repeats(self, values: Any) -> None:
         if self._hashes is None:
             return
-        found = hashes(values)
-        self._hashes = [*self._hashes, found] if len(np.unique(found)) == len(found) else None
+        new = hashes(values)
+        self._hashes = [*self._hashes, new] if len(np.unique(new)) == len(new) else None
 
-    def _look_for_ends(self, values: Any) -> None:
+    def _update_range(self, values: Any) -> None:
         ends: Any = pc.min_max(values).as_py()
         self.minimum = ends["min"] if self.minimum is None else min(self.minimum, ends["min"])
         self.maximum = ends["max"] if self.maximum is None else max(self.maximum, ends["max"])
 
-    def _look_for_forms(self, values: Any) -> None:
+    def _update_forms(self, values: Any) -> None:
         if pc.max(pc.utf8_length(values)).as_py() > _LONGEST_CODE:
             self._forms = None
             return
-        for written, stands_for in _FORMS:
-            values = pc.replace_substring_regex(values, written, stands_for)
+        for pattern, replacement in _FORMS:
+            values = pc.replace_substring_regex(values, pattern, replacement)
         assert self._forms is not None
         self._forms |= set(pc.unique(values).slice(0, 2).to_pylist())
         if len(self._forms) > 1:

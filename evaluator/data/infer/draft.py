@@ -1,4 +1,4 @@
-"""Draft: a first contract, inferred from files of rows."""
+"""Draft: infers the draft of a contract from files of rows."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -28,100 +28,101 @@ def infer(
     id_column: str | None = None,
     encoding: str = "utf-8",
 ) -> str:
-    """The YAML text of a contract that the rows keep, but for what its comments say they cannot.
+    """The YAML text of a contract that the rows pass, except where its comments say that they do not.
 
-    Every row is read twice, in bounded memory, but for 8 bytes a row of each column whose values may all differ.
+    Every row is read twice. Memory is bounded, except for 8 bytes per row of each column whose values may all be distinct.
 
     Args:
-        sources: Files in any of the formats of `ingest`, of the same columns.
-        label: The label's column; None takes the one that is called so.
-        id_column: The id's column; None takes one whose values all differ, and that is called so or stands first.
-        encoding: How text files are encoded.
+        sources: Files in any of the formats of `ingest`, with the same columns.
+        label: The label column; None: a column named label, target, y, class or outcome.
+        id_column: The id column; None: a column of distinct values that is named like an id or comes first.
+        encoding: The encoding of text files.
 
     Raises:
-        DataError: A file cannot be read, there is no label or no feature, or no such encoding.
+        DataError: A file cannot be read, there is no label or no feature, or the encoding is not supported.
     """
-    known = _known(encoding)
+    checked_encoding = _supported(encoding)
     paths = [Path(source) for source in sources]
     if not paths:
-        raise DataError("there is nothing to infer from", remedy="name at least one file")
-    guessed = guesses(paths, known)
+        raise DataError("no files to infer a contract from", remedy="name at least one file")
+    guessed = guesses(paths, checked_encoding)
     label = _label(label, guessed)
     if id_column is not None and id_column not in guessed:
         raise _unknown(id_column, guessed, "--id")
-    guessed, seen = _seen(paths, guessed, label, known)
+    guessed, seen = _seen(paths, guessed, label, checked_encoding)
     entries = entries_of(guessed, seen, label, id_column)
     num_rows = next(iter(seen.values())).num_rows
-    return yaml_text(entries, num_rows=num_rows, names=[path.name for path in paths], encoding=known)
+    return yaml_text(entries, num_rows=num_rows, names=[path.name for path in paths], encoding=checked_encoding)
 
 
-def _known(encoding: str) -> Encoding:
-    for known in get_args(Encoding):
-        if known == encoding:
-            return known
-    raise DataError("no such encoding", field="--encoding", value=encoding, bound=", ".join(get_args(Encoding)))
+def _supported(encoding: str) -> Encoding:
+    for supported in get_args(Encoding):
+        if supported == encoding:
+            return supported
+    raise DataError("unsupported encoding", field="--encoding", value=encoding, bound=", ".join(get_args(Encoding)))
 
 
-def _label(given: str | None, guessed: dict[str, Guess]) -> str:
-    if given is not None:
-        if given not in guessed:
-            raise _unknown(given, guessed, "--label")
-        return given
-    for wanted in _LABELS:
+def _label(label: str | None, guessed: dict[str, Guess]) -> str:
+    if label is not None:
+        if label not in guessed:
+            raise _unknown(label, guessed, "--label")
+        return label
+    for usual_name in _LABELS:
         for name in guessed:
-            if name.lower() == wanted:
+            if name.lower() == usual_name:
                 return name
     raise DataError(
-        "no column is called like a label",
+        f"no column is named {', '.join(_LABELS[:-1])} or {_LABELS[-1]}",
         field="--label",
         bound=", ".join(guessed),
-        remedy="say which one it is: --label NAME",
+        remedy="choose the label with --label NAME",
     )
 
 
 def _unknown(name: str, guessed: dict[str, Guess], option: str) -> DataError:
-    return DataError("there is no such column", field=option, value=name, remedy=did_you_mean(name, list(guessed)))
+    return DataError("no such column", field=option, value=name, remedy=did_you_mean(name, list(guessed)))
 
 
 def _seen(
     paths: Sequence[Path], guessed: dict[str, Guess], label: str, encoding: Encoding
 ) -> tuple[dict[str, Guess], dict[str, ColumnValues]]:
-    """Reads all rows as they would be frozen; a column that cannot be read as guessed becomes text, or is ignored."""
+    """Reads all rows as they would be frozen; a column that cannot be read as guessed becomes text or is ignored."""
     while True:
         contract = _reading(guessed, label, encoding)
         seen = {column.name: ColumnValues(column) for column in contract.columns if column.role != "ignored"}
-        wrong: dict[str, str] = {}
+        misfits: dict[str, str] = {}
         for path in paths:
             for chunk in read_chunks(path, contract=contract):
-                # What is wrong with a column that is left out already is wrong with the row.
+                # An offence in a column that is already ignored concerns the whole row.
                 require_readable([each for each in chunk.offences if each.column not in seen])
                 for each in chunk.offences:
-                    wrong.setdefault(each.column, f"{each.place}: {each.problem}: {shortened(each.value)}")
-                for name in seen if not wrong else ():
+                    misfits.setdefault(each.column, f"{each.place} ({each.problem}: {shortened(each.value)})")
+                for name in seen if not misfits else ():
                     for array in chunk.table[name].chunks:
                         seen[name].take(array)
-        if not wrong:
+        if not misfits:
             return guessed, seen
         is_text = all(map(is_delimited, paths))
-        for name, why in wrong.items():
+        for name, reason in misfits.items():
             becomes_text = is_text and guessed[name].type != "string"
-            guessed = guessed | {name: Guess("string" if becomes_text else "", note=f"not {guessed[name].type}, {why}")}
+            note = f"not {guessed[name].type} because of {reason}"
+            guessed = guessed | {name: Guess("string" if becomes_text else "", note=note)}
 
 
 def _reading(guessed: dict[str, Guess], label: str, encoding: Encoding) -> Contract:
-    """A contract to read by: types as guessed. Readers ask for no roles, so it need not be one that could be kept."""
+    """A contract with the guessed types, for the readers. They ignore roles, so it need not be a valid contract."""
     guess = guessed[label]
     if not guess.type or guess.shape or guess.type in ("date", "timestamp"):
         raise DataError(
-            "the label has no values that a label can have",
+            "this column cannot be the label",
             field=label,
             value=guess.note or guess.type,
-            remedy="say which column it is: --label NAME",
+            remedy="choose the label with --label NAME",
         )
     if all(not each.type or each.type in ("date", "timestamp") for name, each in guessed.items() if name != label):
         others = [f"{name}: {each.note or each.type}" for name, each in guessed.items() if name != label]
-        named = [*others[:_MAX_NAMED], *["and more"] * (len(others) > _MAX_NAMED)]
-        raise DataError("; ".join(["there is no column beside the label that could be a feature", *named]), field=label)
+        named = [*others[:_MAX_NAMED], *["…"] * (len(others) > _MAX_NAMED)]
+        raise DataError("; ".join(["no column other than the label can be a feature", *named]), field=label)
     columns = tuple(
         Column(
             name=name,

@@ -1,4 +1,4 @@
-"""Entries of a drafted contract: the role and the rules of each column, from its type and its values."""
+"""Entries of a draft contract: the role and the rules of each column, from its type and its values."""
 
 import re
 from dataclasses import dataclass, field
@@ -16,7 +16,7 @@ _EXACT_FLOAT = 2**53
 
 @dataclass
 class DraftEntry:
-    """What the contract will say of a column: fields in order, comments that stand above, rules to be uncommented."""
+    """The draft of a column: its fields in order, comments above it, and rules that are commented out."""
 
     fields: dict[str, Any]
     comments: list[str] = field(default_factory=list)
@@ -26,16 +26,16 @@ class DraftEntry:
 def entries_of(
     guessed: dict[str, Guess], seen: dict[str, ColumnValues], label: str, id_column: str | None
 ) -> dict[str, DraftEntry]:
-    """What the contract will say of each column.
+    """The draft of each column.
 
     Args:
-        guessed: What each column seems to be.
-        seen: What its values are like; only of columns that have a type.
-        label: The label's column.
-        id_column: The id's column; None takes one whose values all differ, and that is called so or stands first.
+        guessed: The guess for each column.
+        seen: Statistics of the values of each column that has a type.
+        label: The label column.
+        id_column: The id column; None: a column of distinct values that is named like an id or comes first.
 
     Raises:
-        DataError: The label or the id cannot be one, or no column can be a feature.
+        DataError: The label or id column is unsuitable, or no column can be a feature.
     """
     id_column = id_column or _id(guessed, seen, label)
     if id_column == label:
@@ -44,7 +44,7 @@ def entries_of(
     has_timestamp = False
     for name, guess in guessed.items():
         if not guess.type:
-            entries[name] = DraftEntry({"name": name, "role": "ignored"}, [f"left out: {guess.note}"])
+            entries[name] = DraftEntry({"name": name, "role": "ignored"}, [f"ignored: {guess.note}"])
             continue
         if name == label:
             entry = _of_label(name, guess, seen[name])
@@ -63,10 +63,10 @@ def entries_of(
 
 
 def _id(guessed: dict[str, Guess], seen: dict[str, ColumnValues], label: str) -> str | None:
-    """A column whose values all differ: one that is called so, else the first of all columns."""
+    """A column of distinct values: one that is named like an id, else the first of all columns."""
     named = [name for name in guessed if _ID.search(name)]
     values = [name for name, guess in guessed.items() if name != label and guess.type not in ("", "date", "timestamp")]
-    first = list(guessed)[: len(values) > 1]  # the only column that could be a feature is no id
+    first = list(guessed)[: len(values) > 1]  # the only possible feature cannot be the id
     for name in [*named, *first]:
         if name != label and name in seen and guessed[name].type in ("string", "int64") and seen[name].is_unique:
             return name
@@ -79,28 +79,26 @@ def _of_label(name: str, guess: Guess, seen: ColumnValues) -> DraftEntry:
         counts = seen.distinct.counts
         if not counts or len(counts) > _MAX_CLASSES:
             raise DataError(
-                f"the label has {seen.distinct.num_distinct:,} different texts",
+                f"the label has {seen.distinct.num_distinct:,} distinct values",
                 field=name,
                 bound=f"1 to {_MAX_CLASSES:,} classes",
-                remedy="say which column it is: --label NAME",
+                remedy="choose the label with --label NAME",
             )
         entry.fields["classes"] = sorted(counts)
-        entry.comments.append("the classes in the order of the variants' outputs: put them in yours")
+        entry.comments.append("list the classes in the order of your variants' outputs")
     if seen.num_nulls:
-        entry.comments.append(
-            f"{seen.num_nulls:,} rows have no label: they are refused until they are mended or left out"
-        )
+        entry.comments.append(f"{_missing(seen)}: these rows cannot be frozen; add their labels or remove them")
     return entry
 
 
 def _of_id(name: str, guess: Guess, seen: ColumnValues) -> DraftEntry:
     if guess.type not in ("string", "int64") or not seen.is_unique:
         raise DataError(
-            "this column cannot be the id: values are missing, or stand twice, or are no texts nor whole numbers",
+            "this column cannot be the id, which must be text or integers, without missing or repeated values",
             field="--id",
             value=name,
         )
-    entry = DraftEntry({"name": name, "role": "id", "type": guess.type}, ["no value stands twice"])
+    entry = DraftEntry({"name": name, "role": "id", "type": guess.type}, ["all values are distinct"])
     if pattern := seen.pattern:
         entry.fields["pattern"] = pattern
     return entry
@@ -111,19 +109,21 @@ def _of_value(name: str, guess: Guess, seen: ColumnValues) -> DraftEntry:
     if guess.shape:
         entry.fields["shape"] = list(guess.shape)
         if seen.num_nulls:
-            return DraftEntry({"name": name, "role": "ignored"}, [f"left out: {seen.num_nulls:,} rows have no tensor"])
+            return DraftEntry(
+                {"name": name, "role": "ignored"}, [f"ignored: {_missing(seen)}, and a tensor cannot be nullable"]
+            )
     elif guess.type == "string":
         _categories_or_code(entry, seen)
     elif guess.type == "int64" and seen.num_nulls:
         if max(abs(seen.minimum or 0), abs(seen.maximum or 0)) <= _EXACT_FLOAT:
             entry.fields["type"] = "float64"
-            entry.comments.append("whole numbers; float64, since a feature without a value is NaN")
+            entry.comments.append("integers; float64, because a missing value of a feature is NaN")
         else:
             entry.fields["role"] = "info"
-            entry.comments.append("no feature: whole numbers past 2^53 in a column with nulls fit no type of features")
+            entry.comments.append("role info, because no type for nullable features holds integers above 2^53 exactly")
     elif guess.type == "bool" and seen.num_nulls:
         entry.fields["role"] = "info"
-        entry.comments.append("no feature: variants are given no null bools")
+        entry.comments.append("role info, because a feature of type bool cannot be nullable")
     if seen.num_nulls == seen.num_rows:
         entry.fields["role"] = "info"
     return entry
@@ -134,13 +134,13 @@ def _categories_or_code(entry: DraftEntry, seen: ColumnValues) -> None:
     if counts and len(counts) <= _MAX_CATEGORIES and 2 * len(counts) <= seen.num_rows - seen.num_nulls:
         entry.fields["role"] = "segment"
         entry.fields["allowed_values"] = sorted(counts)
-        entry.comments.append("few different texts; variants do not see a segment: role: feature, if they shall")
+        entry.comments.append("few distinct values: a segment, which variants do not see; role feature if they should")
     elif pattern := seen.pattern:
         entry.fields["pattern"] = pattern
 
 
 def _add_comments_and_rules(entry: DraftEntry, guess: Guess, seen: ColumnValues) -> None:
-    """Says of a column what was seen, and which rules would hold."""
+    """Adds comments on the values of a column, and the rules that they pass."""
     if entry.fields["role"] == "ignored":
         return
     if guess.note:
@@ -150,12 +150,11 @@ def _add_comments_and_rules(entry: DraftEntry, guess: Guess, seen: ColumnValues)
         entry.fields["nullable"] = True
         if guess.null_values:
             entry.fields["null_values"] = list(guess.null_values)
-        count = "1 row has" if seen.num_nulls == 1 else f"{seen.num_nulls:,} rows ({part:.3%}) have"
-        entry.comments.append(f"{count} no value")
+        entry.comments.append(_missing(seen))
         entry.rules["max_null_fraction"] = min(1.0, round(part * 1.5 + 0.0005, 3))
     if seen.num_infinite:
         entry.comments.append(
-            f"{seen.num_infinite:,} numbers are NaN or infinite: refused until they are mended or null"
+            f"{seen.num_infinite:,} numbers are NaN or infinite: they cannot be frozen; correct them or make them null"
         )
     if seen.minimum is not None and entry.fields["role"] != "id":
         entry.rules |= {"minimum": _plain(seen.minimum), "maximum": _plain(seen.maximum or 0)}
@@ -163,8 +162,14 @@ def _add_comments_and_rules(entry: DraftEntry, guess: Guess, seen: ColumnValues)
         entry.rules["unique"] = True
 
 
+def _missing(seen: ColumnValues) -> str:
+    if seen.num_nulls == 1:
+        return "missing in 1 row"
+    return f"missing in {seen.num_nulls:,} rows ({seen.num_nulls / seen.num_rows:.3%})"
+
+
 def _plain(number: float) -> float:
-    """Whole numbers as such."""
+    """The number, as an int if it is whole."""
     return int(number) if number == int(number) and abs(number) < _EXACT_FLOAT else float(number)
 
 
@@ -174,11 +179,13 @@ def _require_feature(entries: dict[str, DraftEntry]) -> None:
     for wanted in ("segment", "info"):
         for entry in entries.values():
             is_nullable, kind = entry.fields.get("nullable", False), entry.fields.get("type", "")
-            may_be = kind in ("string", "float64", "float32") or (not is_nullable and kind not in ("date", "timestamp"))
-            if entry.fields["role"] == wanted and may_be:
+            can_be_feature = kind in ("string", "float64", "float32") or (
+                not is_nullable and kind not in ("date", "timestamp")
+            )
+            if entry.fields["role"] == wanted and can_be_feature:
                 entry.fields["role"] = "feature"
-                entry.comments.append("a feature, since a contract needs one")
+                entry.comments.append("role feature, because a contract needs at least one")
                 return
     raise DataError(
-        "there is no column that could be a feature", remedy="a column may not be both id and feature: --id NAME"
+        "no column can be a feature", remedy="the id cannot be a feature as well: choose another id with --id NAME"
     )

@@ -1,4 +1,4 @@
-"""A guess: what a column of a file seems to be."""
+"""Guess: the inferred type of a column of a file."""
 
 from dataclasses import dataclass
 
@@ -7,13 +7,13 @@ BOOL, INT, FLOAT = "bool", "int64", "float64"
 
 @dataclass(frozen=True)
 class Guess:
-    """What a column seems to be.
+    """The inferred type of a column.
 
     Attributes:
-        type: The type by its name in a contract; empty if no contract has such values.
-        shape: Of a tensor.
-        note: What a person should know, or why there is no type.
-        null_values: Words in its cells that stand for no value; without them it would be text.
+        type: The type by its name in a contract; empty if no type fits.
+        shape: The shape of a tensor; empty for plain values.
+        note: A comment for the draft, or why there is no type.
+        null_values: Texts in its cells that mean null; without them the column would be text.
     """
 
     type: str

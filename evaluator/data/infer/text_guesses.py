@@ -1,4 +1,4 @@
-"""Guesses from delimited text: the narrowest type that loses nothing of what all cells of a column hold."""
+"""Guesses from delimited text: the narrowest type that represents all cells of a column without loss."""
 
 import csv
 from collections.abc import Iterable, Iterator, Sequence
@@ -19,7 +19,7 @@ from assay.evaluator.errors import DataError
 from assay.manifests.contract import Contract, Encoding
 from assay.manifests.contract_column import Column
 
-# Leading zeros belong to codes, and a float64 holds 15 digits of any number.
+# Leading zeros indicate codes, and float64 represents up to 15 digits of any number.
 _NOT_FLOAT = r"^[+-]?(0[0-9]|[0-9]{16,})"
 _NULL_WORDS = pa.array(["NA", "N/A", "#N/A", "NaN", "nan", "NULL", "null", "None", "-", "?", "."])
 _DATE = r"^[0-9]{4}-[0-9]{2}-[0-9]{2}$"
@@ -27,7 +27,7 @@ _TIMESTAMP = r"^[0-9]{4}-[0-9]{2}-[0-9]{2}[T ][0-9]{2}:[0-9]{2}:[0-9]{2}(\.[0-9]
 
 
 def guesses_of_texts(paths: Sequence[Path], encoding: Encoding) -> dict[str, Guess]:
-    """The columns of some csv or tsv files, and what each seems to be.
+    """The columns of csv or tsv files, with a guess for each.
 
     Raises:
         DataError: A file cannot be read, or files have different columns.
@@ -38,8 +38,8 @@ def guesses_of_texts(paths: Sequence[Path], encoding: Encoding) -> dict[str, Gue
     for path in paths:
         header = _header(path, encoding)
         if candidates and set(header) != candidates.keys():
-            other = sorted(set(header) ^ candidates.keys())
-            raise DataError("the files have different columns", place=path.name, field=other[0])
+            difference = sorted(set(header) ^ candidates.keys())
+            raise DataError("the files have different columns", place=path.name, field=difference[0])
         candidates = candidates or {name: [INT, FLOAT, BOOL, "date", "timestamp"] for name in header}
         for chunk in read_chunks(path, contract=_texts_contract(header, encoding)):
             require_readable(chunk.offences)
@@ -52,23 +52,24 @@ def guesses_of_texts(paths: Sequence[Path], encoding: Encoding) -> dict[str, Gue
                 if len(texts):
                     seen.add(name)
                     candidates[name] = [kind for kind in candidates[name] if fits(texts, kind)]
-    found: dict[str, Guess] = {}
-    for name, left in candidates.items():
-        words = tuple(sorted(null_words.get(name, ())))
-        if name not in seen and not words:
-            found[name] = Guess("string", note="no row has a value")
-        elif name not in seen or not left:
-            note = f"some cells say {', '.join(words)}: null_values, if that is no value" if words else ""
-            found[name] = Guess("string", note=note)
+    guessed: dict[str, Guess] = {}
+    for name, types in candidates.items():
+        null_values = tuple(sorted(null_words.get(name, ())))
+        if name not in seen and not null_values:
+            guessed[name] = Guess("string", note="missing in every row")
+        elif name not in seen or not types:
+            names = ", ".join(null_values)
+            note = f"some cells are {names}; if they mean missing, add nullable and null_values" if names else ""
+            guessed[name] = Guess("string", note=note)
         else:
-            found[name] = Guess(left[0], null_values=words)
-    return found
+            guessed[name] = Guess(types[0], null_values=null_values)
+    return guessed
 
 
 def _texts_contract(names: Sequence[str], encoding: Encoding) -> Contract:
-    """A contract that reads every column as text; what roles say does not matter to readers."""
+    """A contract that reads every column as text; readers ignore roles."""
     if len(names) < 2:
-        raise DataError("a dataset has a label and a feature, so two columns at least", field=names[0] if names else "")
+        raise DataError("a dataset needs at least two columns, a label and a feature", field=names[0] if names else "")
     label, *others = names
     columns = (
         Column(name=label, role="label", type="string", classes=("any",)),
@@ -81,7 +82,7 @@ def require_readable(offences: Sequence[Offence]) -> None:
     """Refuses rows that cannot be read at all.
 
     Raises:
-        DataError: With the first of the offences.
+        DataError: There are offences; the error is the first of them.
     """
     for each in offences:
         raise each.error()
@@ -96,7 +97,7 @@ def _header(path: Path, encoding: Encoding) -> list[str]:
     for at, name in enumerate(header):
         if not name or name in header[:at]:
             raise DataError(
-                "a column without a name" if not name else "the column stands here twice",
+                "a column has no name" if not name else "the column occurs twice",
                 place=f"{path.name}:1",
                 field=name,
             )
@@ -105,24 +106,24 @@ def _header(path: Path, encoding: Encoding) -> list[str]:
 
 
 def require_names(names: Iterable[str]) -> None:
-    """Refuses columns that no contract can name.
+    """Refuses column names that are not valid in a contract.
 
     Raises:
-        DataError: With the first such name.
+        DataError: There is one; the error names the first.
     """
     for name in names:
         try:
             Column(name=name, role="ignored")
         except ValidationError as error:
             problem = error.errors()[0]["msg"].lower()
-            raise DataError(f"a contract cannot name this column: {problem}", value=name) from None
+            raise DataError(f"invalid column name for a contract: {problem}", value=name) from None
 
 
 def text_lines(path: Path, encoding: Encoding) -> Iterator[str]:
     """The lines of a text file, decoded.
 
     Raises:
-        DataError: A byte of a line is not of the encoding.
+        DataError: A line contains bytes that are invalid in the encoding.
     """
     with path.open("rb") as file:
         text = utf8_text(file, name=path.name, compression=format_of(path)[1], encoding=encoding)
@@ -136,7 +137,7 @@ def text_lines(path: Path, encoding: Encoding) -> Iterator[str]:
 
 
 def fits(texts: Any, kind: str) -> bool:
-    """Whether every text of an Arrow array can be read as a type without losing anything."""
+    """Whether every text of an Arrow array can be converted to a type without loss."""
     if kind in ("date", "timestamp"):
         form = _DATE if kind == "date" else _TIMESTAMP
         if pc.all(pc.match_substring_regex(texts, form)).as_py() is not True:

@@ -1,4 +1,4 @@
-"""Types: which columns files have, and the narrowest type that loses nothing of what all their rows hold."""
+"""Types: the columns of files, and for each the narrowest type that represents all rows without loss."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -14,12 +14,12 @@ from assay.manifests.contract import Encoding
 
 
 def guesses(paths: Sequence[Path], encoding: Encoding) -> dict[str, Guess]:
-    """The columns of some files, in order, and what each seems to be.
+    """The columns of some files, in order, with a guess for each.
 
     Raises:
         DataError: A file cannot be read, or files have different columns.
     """
-    found: dict[str, Guess] = {}
+    guessed: dict[str, Guess] = {}
     for path in paths:
         require_source(path)
     kinds = {path: format_of(path)[0] for path in paths}
@@ -32,17 +32,18 @@ def guesses(paths: Sequence[Path], encoding: Encoding) -> dict[str, Guess]:
             groups.append(guesses_of_arrow(path, kind))
     for group in groups:
         require_names(group)
-        if found and group.keys() != found.keys():
-            other = sorted(group.keys() ^ found.keys())
-            raise DataError("the files have different columns", field=other[0], remedy="infer from files of one kind")
-        found = {name: _joined(found[name], guess) for name, guess in group.items()} if found else group
-    return found
+        if guessed and group.keys() != guessed.keys():
+            difference = sorted(group.keys() ^ guessed.keys())
+            remedy = "infer from files with the same columns"
+            raise DataError("the files have different columns", field=difference[0], remedy=remedy)
+        guessed = {name: _joined(guessed[name], guess) for name, guess in group.items()} if guessed else group
+    return guessed
 
 
 def _joined(first: Guess, second: Guess) -> Guess:
-    words = tuple(sorted({*first.null_values, *second.null_values}))
+    null_values = tuple(sorted({*first.null_values, *second.null_values}))
     if (first.type, first.shape) == (second.type, second.shape):
-        return replace(first, null_values=words)
+        return replace(first, null_values=null_values)
     if {first.type, second.type} == {INT, FLOAT} and first.shape == second.shape:
-        return Guess(FLOAT, first.shape, null_values=words)
-    return Guess("", note=f"{first.type or 'nothing known'} in one file, {second.type or 'nothing known'} in another")
+        return Guess(FLOAT, first.shape, null_values=null_values)
+    return Guess("", note=f"type {first.type or 'unknown'} in one file, {second.type or 'unknown'} in another")

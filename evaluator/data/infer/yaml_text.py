@@ -1,4 +1,4 @@
-"""The text of a drafted contract: YAML with comments for a person to edit."""
+"""The text of a draft contract: YAML with comments for the person who reviews it."""
 
 from collections.abc import Iterable
 from typing import Any
@@ -15,14 +15,16 @@ def yaml_text(entries: dict[str, DraftEntry], *, num_rows: int, names: Iterable[
     """The contract as YAML, with comments and with rules that are commented out.
 
     Args:
-        entries: What it says of each column.
-        num_rows: The rows that it was inferred from.
+        entries: The draft of each column.
+        num_rows: The number of rows that it was inferred from.
         names: The names of their files.
-        encoding: How these are encoded.
+        encoding: The encoding of the files.
     """
     lines = [
-        f"# A first contract, inferred from {num_rows:,} rows of {_comment(', '.join(names))}: read it, and edit it.",
-        "# Say what columns mean (description:) and in which unit; rules that start with '#' held for these rows.",
+        f"# Draft contract, inferred from {num_rows:,} rows of {_comment(', '.join(names))}. Review it before you freeze:",
+        "# - check the role and type of each column, and add its description and unit;",
+        "# - rules after '#' hold for these rows: remove the '#' from those that must hold for all future rows.",
+        "# 'assay schema Contract' describes every field.",
         "kind: Contract",
         "version: 1",
         *([f"encoding: {encoding}"] if encoding != "utf-8" else []),
@@ -36,7 +38,7 @@ def yaml_text(entries: dict[str, DraftEntry], *, num_rows: int, names: Iterable[
 
 
 def _dumped(fields: dict[str, Any]) -> list[str]:
-    """A line for each field, lists in brackets; nothing in it but ASCII, so that it is YAML whatever a text holds."""
+    """One line per field, lists in brackets; ASCII only, so that it is valid YAML whatever the texts contain."""
     return [
         yaml.safe_dump(
             {name: value}, width=2**31, default_flow_style=None if isinstance(value, list) else False

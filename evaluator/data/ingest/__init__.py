@@ -1,4 +1,4 @@
-"""Ingest: files of five formats, plain or compressed, read as a stream of typed chunks. `read_chunks(path, contract=...)` gives them."""
+"""Ingest: reads files of five formats, plain or compressed, as a stream of typed chunks: `read_chunks(path, contract=...)`."""
 
 from assay.evaluator.data.ingest.arrow_schema import arrow_schema, arrow_type
 from assay.evaluator.data.ingest.changes import Changes

@@ -22,7 +22,7 @@ _FEATHER_V1_MARK = b"FEA1"
 
 
 def parquet_chunks(path: Path, *, name: str, contract: Contract) -> Iterator[Chunk]:
-    """Reads a Parquet file, row group by row group; messages call it `name`.
+    """Reads a Parquet file, row group by row group; error messages call it `name`.
 
     Raises:
         DataError: It is not Parquet, is damaged, or its columns are not those of the contract.
@@ -38,7 +38,7 @@ def parquet_chunks(path: Path, *, name: str, contract: Contract) -> Iterator[Chu
 
 
 def ipc_chunks(path: Path, *, name: str, contract: Contract) -> Iterator[Chunk]:
-    """Reads an Arrow IPC file or stream, mapped into memory; messages call it `name`.
+    """Reads an Arrow IPC file or stream, memory-mapped; error messages call it `name`.
 
     Raises:
         DataError: It is not Arrow IPC, is damaged, or its columns are not those of the contract.
@@ -47,7 +47,7 @@ def ipc_chunks(path: Path, *, name: str, contract: Contract) -> Iterator[Chunk]:
         with pa.memory_map(str(path)) as mapped:
             mark = mapped.read(len(_IPC_FILE_MARK))
             if mark.startswith(_FEATHER_V1_MARK):
-                raise DataError("Feather version 1 is not read", place=name, remedy="write it as version 2")
+                raise DataError("Feather version 1 is not supported", place=name, remedy="write it as version 2")
             mapped.seek(0)
             batches, schema = _opened(mapped, is_file=mark == _IPC_FILE_MARK)
             _require_schema(schema, contract, name)
@@ -69,39 +69,39 @@ def _unreadable(name: str, kind: str, error: Exception) -> DataError:
         f"the file cannot be read as {kind}",
         place=name,
         value=str(error).split("\n", maxsplit=1)[0],
-        remedy="is it complete, and does its suffix say what it is?",
+        remedy="is the file complete, and does its suffix match its format?",
     )
 
 
 def _require_schema(schema: pa.Schema, contract: Contract, name: str) -> None:
     require_columns(schema.names, contract=contract, place=name)
     for column in contract.read_columns:
-        found = schema.field(column.name).type
-        if column.type == "timestamp" and _has_no_zone(found) and not column.is_utc_without_zone:
+        actual = schema.field(column.name).type
+        if column.type == "timestamp" and _has_no_zone(actual) and not column.is_utc_without_zone:
             raise DataError(
-                "timestamps without a zone",
+                "timestamps without a time zone",
                 place=f"{name} row 1",
                 field=column.name,
-                value=str(found),
-                bound="timestamps with a zone",
-                remedy="store them with their zone; if all of them are of UTC, say so with a format in the contract: "
-                "'%Y-%m-%dT%H:%M:%S'",
+                value=str(actual),
+                bound="timestamps with a time zone",
+                remedy="store them with their time zone; if all of them are in UTC, declare that with a format in the "
+                "contract: '%Y-%m-%dT%H:%M:%S'",
             )
         fits = (
-            tensors.acceptable_tensor(found, column=column)
+            tensors.acceptable_tensor(actual, column=column)
             if column.shape
-            else acceptable(found, type_name=column.type)
+            else acceptable(actual, type_name=column.type)
         )
         if not fits:
             raise DataError(
                 "the column has another type",
                 place=f"{name} row 1",
                 field=column.name,
-                value=str(found),
-                bound=f"{column.type}, or what becomes it without loss"
+                value=str(actual),
+                bound=f"{column.type}, or a type that converts to it without loss"
                 if not column.shape
                 else f"{arrow_type(column)}, or lists of that shape",
-                remedy="declare the type that is there, or convert the column before",
+                remedy="declare the actual type in the contract, or convert the column first",
             )
 
 
@@ -111,7 +111,7 @@ def _has_no_zone(actual: AnyType) -> bool:
 
 
 def _chunk_rows(contract: Contract) -> int:
-    """Rows of some megabytes, by the contract alone."""
+    """The number of rows that take a few megabytes; it depends on the contract only."""
     row_bytes = sum(value_bytes(column, text_bytes=_TEXT_BYTES) for column in contract.frozen_columns)
     return max(1, min(_MAX_CHUNK_ROWS, _CHUNK_BYTES // row_bytes))
 

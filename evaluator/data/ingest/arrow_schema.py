@@ -1,4 +1,4 @@
-"""Arrow schema: the type that a contract's column is frozen as, and the columns a file must offer."""
+"""Arrow schema: the type that each column of a contract is frozen as, and the columns that a file must have."""
 
 import math
 from collections.abc import Iterable, Sequence
@@ -12,12 +12,12 @@ from assay.manifests.contract import Contract
 from assay.manifests.errors import did_you_mean
 
 AnyArray = Any
-"""An Arrow array, and `AnyType` its type: Arrow's stubs give neither the methods of all its kinds."""
+"""An Arrow array; `AnyType` is its type. Arrow's stubs lack the methods of the specific kinds of either."""
 AnyType = Any
 
 UNKNOWN_COLUMN = "the contract has no such column"
 MISSING_COLUMN = "the column is missing"
-"""What is said of columns; who knows better what they are for goes by it."""
+"""Problems with columns; callers that read files more leniently recognise them by this text."""
 
 SCALARS: dict[str, pa.DataType] = {
     "bool": pa.bool_(),
@@ -44,12 +44,12 @@ def arrow_type(column: FrozenColumn) -> pa.DataType:
 
 
 def written_type(column: FrozenColumn) -> pa.DataType:
-    """The type in which JSON writes a plain value of a column: it has no dates, only texts of them."""
+    """The type of a plain value of a column in JSON, which writes dates and timestamps as strings."""
     return pa.string() if column.type in ("date", "timestamp") else SCALARS[column.type]
 
 
 def value_bytes(column: FrozenColumn, *, text_bytes: int) -> int:
-    """How many bytes a value takes in memory, a text of `text_bytes` UTF-8 bytes counted with its offset."""
+    """The bytes that a value takes in memory; a text of `text_bytes` UTF-8 bytes includes its offset."""
     if column.type == "string":
         return 4 + text_bytes
     return math.prod(column.shape) * max(1, SCALARS[column.type].bit_width // 8)
@@ -61,29 +61,29 @@ def arrow_schema(columns: Iterable[FrozenColumn]) -> pa.Schema:
 
 
 def require_columns(names: Sequence[str], *, contract: Contract, place: str, remedy: str = "") -> None:
-    """Refuses a file whose columns are not those of the contract; their order is free.
+    """Refuses a file whose columns are not those of the contract; they may come in any order.
 
     Args:
-        names: The names that the file has, in its order.
-        contract: What the names must be. An ignored column may be absent.
-        place: The file, and the line where it names its columns.
-        remedy: What to do, if more is known than the nearest name.
+        names: The names of the file's columns, in its order.
+        contract: The contract. Columns that it ignores may be absent.
+        place: The file, and the line of its header.
+        remedy: What to do; empty: the nearest name is suggested.
 
     Raises:
-        DataError: A name stands twice, is unknown to the contract, or is missing.
+        DataError: A name occurs twice, is unknown to the contract, or is missing.
     """
-    known = [column.name for column in contract.columns]
+    expected = [column.name for column in contract.columns]
     for index, name in enumerate(names):
         if name in names[:index]:
-            raise DataError("the column stands here twice", place=place, field=name, remedy="keep one of them")
+            raise DataError("the column occurs twice", place=place, field=name, remedy="keep one of them")
     for name in names:
-        if name not in known:
-            near = did_you_mean(name, [other for other in known if other not in names] or known)
+        if name not in expected:
+            near = did_you_mean(name, [other for other in expected if other not in names] or expected)
             raise DataError(
                 UNKNOWN_COLUMN,
                 place=place,
                 field=name or "''",
-                remedy=remedy or f"{near}; a column that is not wanted is named in the contract with role: ignored",
+                remedy=remedy or f"{near}; to leave a column out, list it in the contract with role: ignored",
             )
     for column in contract.frozen_columns:
         if column.name not in names:
@@ -91,6 +91,6 @@ def require_columns(names: Sequence[str], *, contract: Contract, place: str, rem
                 MISSING_COLUMN,
                 place=place,
                 field=column.name,
-                bound=", ".join(known),
-                remedy=remedy or f"found columns: {', '.join(names)}",
+                bound=", ".join(expected),
+                remedy=remedy or f"columns of the file: {', '.join(names)}",
             )

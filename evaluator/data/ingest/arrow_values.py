@@ -1,4 +1,4 @@
-"""Arrow values: a typed Arrow column, as Parquet and Arrow files hold it, in the contract's type, losing nothing."""
+"""Arrow values: lossless conversion of a typed Arrow column, as in Parquet and Arrow files, to the contract's type."""
 
 from typing import Any, cast
 
@@ -11,10 +11,10 @@ from assay.evaluator.data.ingest.chunk import Converted, Refusal
 
 
 def acceptable(actual: AnyType, *, type_name: str) -> bool:
-    """Whether some values of a type can become the contract's scalar type without loss.
+    """Whether some values of a type can be converted to the contract's scalar type without loss.
 
-    Whole numbers become wider or narrower whole numbers, or floats, where they fit; floats become other floats where
-    they fit; a float never becomes a whole number, nor a number a string or a bool.
+    Integers convert to wider or narrower integers, or to floats, where they fit; floats convert to other floats where
+    they fit. A float never converts to an integer, nor a number to a string or a bool.
     """
     if pa.types.is_dictionary(actual):
         return acceptable(actual.value_type, type_name=type_name)
@@ -33,7 +33,7 @@ def acceptable(actual: AnyType, *, type_name: str) -> bool:
 
 
 def from_arrow(array: AnyArray, *, type_name: str) -> Converted:
-    """Converts an array of an acceptable type; null stays null.
+    """Converts an array of an acceptable type; nulls stay null.
 
     Args:
         array: The values, shape (rows,).
@@ -60,7 +60,7 @@ def from_arrow(array: AnyArray, *, type_name: str) -> Converted:
 
 def _from_strings(array: AnyArray) -> Converted:
     try:
-        array.validate(full=True)  # Parquet does not promise that its strings are UTF-8
+        array.validate(full=True)  # Parquet does not guarantee that strings are UTF-8
     except pa.ArrowInvalid:
         kept, refusals = list[str | None](), list[Refusal]()
         contents = cast("list[Any]", array.cast(pa.large_binary()).to_pylist())
@@ -72,19 +72,19 @@ def _from_strings(array: AnyArray) -> Converted:
                 kept.append(content.decode("utf-8"))
             except UnicodeDecodeError as error:
                 kept.append("")
-                shown = f"byte 0x{content[error.start]:02x} in '{content.decode('utf-8', 'backslashreplace')}'"
-                refusals.append(Refusal(row, "not UTF-8", shown))
+                value = f"byte 0x{content[error.start]:02x} in '{content.decode('utf-8', 'backslashreplace')}'"
+                refusals.append(Refusal(row, "not UTF-8", value))
         return Converted(pa.array(kept, pa.string()), tuple(refusals))
     return Converted(array.cast(pa.string()))
 
 
 def _from_floats(array: AnyArray, type_name: str) -> Converted:
-    """Widening is exact; narrowing is accepted where the value comes back the same (NaN counts as the same)."""
+    """Converts floats. Widening is exact; narrowing is accepted where the value survives the round trip, as NaN does."""
     values = array.cast(pa.float64()).fill_null(0.0).to_numpy()
     with np.errstate(over="ignore"):
         narrowed = values.astype(type_name)
     lost = np.flatnonzero((narrowed.astype(np.float64) != values) & ~np.isnan(values))
-    bound = f"values that {type_name} holds exactly; round them before, or declare {array.type}"
+    bound = f"values that {type_name} represents exactly; round them first, or declare {array.type}"
     refusals = tuple(Refusal(int(row), f"does not fit {type_name}", float(values[row]), bound) for row in lost)
     return Converted(pa.array(narrowed, mask=array.is_null().to_numpy(zero_copy_only=False)), refusals)
 
@@ -102,7 +102,9 @@ def _from_integers(array: AnyArray, type_name: str) -> Converted:
         else:
             fits = int(np.dtype(type_name).type(value)) == value
         if not fits:
-            bound = f"{limits.min} to {limits.max}" if limits is not None else f"values that {type_name} holds exactly"
+            bound = (
+                f"{limits.min} to {limits.max}" if limits is not None else f"values that {type_name} represents exactly"
+            )
             refusals.append(Refusal(row, f"does not fit {type_name}", value, bound))
         kept.append(None if value is None else convert(value if fits else 0))
     return Converted(pa.array(kept, SCALARS[type_name]), tuple(refusals))

@@ -1,4 +1,4 @@
-"""Blocks: a text file cut at the ends of its records, so that each piece is read on its own."""
+"""Blocks: a text file split at the ends of its records, so that each block can be parsed on its own."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -13,12 +13,12 @@ from assay.evaluator.data.ingest.changes import Changes
 from assay.evaluator.errors import DataError
 
 BLOCK_BYTES = 1 << 22
-"""How much is read at once. Big enough for vectorised work, small enough for many columns of intermediates."""
+"""How much is read at once: enough for vectorised work, little enough for the intermediates of many columns."""
 MAX_RECORD_BYTES = 1 << 26
-"""The longest row of a text file; an unclosed quote must not swallow gigabytes."""
+"""The longest row of a text file: an unclosed quote must not consume gigabytes."""
 
 ENCODING_REMEDY = (
-    "save it as UTF-8, or say how it is encoded: encoding in its contract, --encoding where one is inferred"
+    "save it as UTF-8, or declare its encoding: 'encoding' in the contract, --encoding for 'assay contract infer'"
 )
 BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 _UTF16_MARKS = (b"\xff\xfe", b"\xfe\xff")
@@ -41,27 +41,27 @@ class Block:
 
     @cached_property
     def newlines(self) -> npt.NDArray[np.int64]:
-        """Where all newlines stand, shape (newlines,)."""
+        """The positions of all newlines, shape (newlines,)."""
         return positions(self.content, NEWLINE)
 
     @cached_property
     def quotes(self) -> npt.NDArray[np.int64]:
-        """Where all double quotes stand, shape (quotes,)."""
+        """The positions of all double quotes, shape (quotes,)."""
         return positions(self.content, QUOTE) if b'"' in self.content else np.empty(0, np.int64)
 
     @cached_property
     def row_ends(self) -> npt.NDArray[np.int64]:
-        """Where the newlines outside double quotes stand, shape (rows,)."""
+        """The positions of the newlines outside double quotes, shape (rows,)."""
         return _outside(self.newlines, self.quotes)
 
     def unquoted(self, byte: int) -> npt.NDArray[np.int64]:
-        """Where a byte stands outside double quotes, shape (occurrences,)."""
+        """The positions of a byte outside double quotes, shape (occurrences,)."""
         if byte not in self.content:
             return np.empty(0, np.int64)
         return _outside(positions(self.content, byte), self.quotes)
 
     def line(self, position: int) -> int:
-        """The number of the line that a byte of the block stands in."""
+        """The number of the line that contains the byte at a position of the block."""
         return self.first_line + self.content.count(b"\n", 0, position)
 
     def after(self, position: int) -> "Block":
@@ -70,13 +70,13 @@ class Block:
 
 
 def blocks(file: BinaryIO, *, name: str, quoted: bool, changes: Changes | None = None) -> Iterator[Block]:
-    """Cuts a file into blocks of whole records; the byte order mark is taken off.
+    """Splits a file into blocks of whole records, without the byte order mark.
 
     Args:
         file: The open file.
         name: Its name, for messages.
-        quoted: Whether a newline between double quotes belongs to a record, as in csv.
-        changes: Is told of the mark.
+        quoted: Whether a newline between double quotes is part of a record, as in csv.
+        changes: Records the removal of the byte order mark.
 
     Raises:
         DataError: The file is UTF-16, or a record is longer than `MAX_RECORD_BYTES`.
@@ -104,7 +104,7 @@ def blocks(file: BinaryIO, *, name: str, quoted: bool, changes: Changes | None =
                 place=f"{name}:{first_line}",
                 value=f"over {len(content):,} bytes",
                 bound=f"up to {MAX_RECORD_BYTES:,} bytes",
-                remedy="is a double quote in this row never closed?" if quoted else "put each object on its own line",
+                remedy="is a double quote in this row not closed?" if quoted else "put each object on its own line",
             )
         if not fresh:
             return
@@ -113,10 +113,10 @@ def blocks(file: BinaryIO, *, name: str, quoted: bool, changes: Changes | None =
 
 
 def require_text(block: Block, *, name: str) -> None:
-    """Refuses a block that holds a NUL, which no text file has.
+    """Refuses a block that contains a NUL byte, which text files do not have.
 
     Raises:
-        DataError: With the line and the byte offset.
+        DataError: There is one; the error names the line and the byte offset.
     """
     position = block.content.find(b"\0")
     if position >= 0:
@@ -132,25 +132,25 @@ def require_text(block: Block, *, name: str) -> None:
 def undecodable(
     block: Block, error: UnicodeDecodeError, *, name: str, column: str = "", cell: bytes = b""
 ) -> DataError:
-    """Says which byte is not UTF-8, and where: line, byte offset from the start of the file, column and cell."""
+    """The error for a byte that is not UTF-8, with line, byte offset from the start of the file, column and cell."""
     byte = f"byte 0x{block.content[error.start]:02x} at offset {block.first_byte + error.start}"
-    shown = cell.decode("utf-8", "backslashreplace")
+    text = cell.decode("utf-8", "backslashreplace")
     return DataError(
         "not UTF-8",
         place=f"{name}:{block.line(error.start)}",
         field=column,
-        value=f"{byte} in '{shown}'" if cell else byte,
+        value=f"{byte} in '{text}'" if cell else byte,
         remedy=ENCODING_REMEDY,
     )
 
 
 def positions(content: bytes, byte: int) -> npt.NDArray[np.int64]:
-    """Where a byte stands in the content, shape (occurrences,)."""
+    """The positions of a byte in the content, shape (occurrences,)."""
     return np.flatnonzero(np.frombuffer(content, np.uint8) == byte)
 
 
 def is_utf8(content: bytes) -> bool:
-    """Whether bytes are UTF-8; told several times faster than by decoding them."""
+    """Whether bytes are UTF-8; several times faster than decoding them."""
     if content.isascii():
         return True
     edges = pa.array([0, len(content)], pa.int64()).buffers()[1]
@@ -162,13 +162,13 @@ def is_utf8(content: bytes) -> bool:
     return True
 
 
-def _outside(found: npt.NDArray[np.int64], quotes: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
+def _outside(places: npt.NDArray[np.int64], quotes: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
     """The positions with an even number of quotes before them."""
-    return found[np.searchsorted(quotes, found) % 2 == 0] if quotes.size else found
+    return places[np.searchsorted(quotes, places) % 2 == 0] if quotes.size else places
 
 
 def _end_of_records(content: bytes, *, quoted: bool) -> int:
-    """The length of the whole records at the front of the content."""
+    """The length of the complete records at the start of the content."""
     end = content.rfind(b"\n") + 1
     if not quoted or content.count(b'"', 0, end) % 2 == 0:
         return end

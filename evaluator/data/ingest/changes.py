@@ -1,9 +1,9 @@
-"""Changes: what is done to rows on the way in, counted, so that it can be said aloud."""
+"""Changes: what was changed in rows while they were read, counted, so that reports can show it."""
 
 from collections import Counter
 
 CRLF_READ = "line ends \\r\\n read as \\n"
-"""What is said of them, whatever the format."""
+"""The description of this change, whatever the format."""
 
 
 class Changes:
@@ -13,10 +13,10 @@ class Changes:
         self._counts: Counter[str] = Counter()
 
     def add(self, change: str, *, count: int = 1) -> None:
-        """Counts a change; of none of its kind nothing is said."""
+        """Counts a change; a kind with a count of zero is not reported."""
         if count:
             self._counts[change] += count
 
     def descriptions(self) -> tuple[str, ...]:
-        """Each kind of change with its count, in the order in which they were met first."""
+        """Each kind of change with its count, in the order of first occurrence."""
         return tuple(f"{change}: {count:,}" for change, count in self._counts.items())

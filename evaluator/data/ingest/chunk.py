@@ -1,4 +1,4 @@
-"""Chunk: some consecutive rows of one file, typed, with the place of each and what was wrong with them."""
+"""Chunk: consecutive rows of one file, typed, with their places and with what could not be read."""
 
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -14,14 +14,14 @@ from assay.manifests.column import FrozenColumn
 
 @dataclass(frozen=True)
 class Origin:
-    """Where the rows of a chunk stand in their file.
+    """The position of the rows of a chunk in their file.
 
     Attributes:
         file: The file's name, without its folder.
         unit: `line` in text files, `row` in binary ones; both count from 1.
         first: The line or row number of the first row.
         steps: Distance of each row from `first`, shape (rows,); None where each row takes one line, which is the
-            usual case and costs nothing.
+            usual case and needs no memory.
     """
 
     file: str
@@ -34,7 +34,7 @@ class Origin:
         return self.first + (row if self.steps is None else int(self.steps[row]))
 
     def place(self, number: int) -> str:
-        """`digits.csv:12`, or `digits.parquet row 12`."""
+        """The place of a line or row number, such as `digits.csv:12` or `digits.parquet row 12`."""
         return f"{self.file}:{number}" if self.unit == "line" else f"{self.file} row {number}"
 
 
@@ -45,7 +45,7 @@ class Refusal:
     Attributes:
         row: The row within the column.
         problem: What is wrong, in words.
-        value: What was found.
+        value: The value of the cell.
         bound: What would be accepted.
         remedy: What to do about it.
     """
@@ -62,7 +62,7 @@ class Converted:
     """A column in its frozen type.
 
     Attributes:
-        array: The values. A null is a cell that was null; a refused cell holds something arbitrary.
+        array: The values. A null is a cell that was null; the value of a refused cell is arbitrary.
         refusals: The cells that could not be converted, in row order.
     """
 
@@ -72,14 +72,14 @@ class Converted:
 
 @dataclass(frozen=True)
 class Offence:
-    """Something in the rows that keeps them from being frozen.
+    """Something in the rows that prevents them from being frozen.
 
     Attributes:
         number: The line or row number in the file.
-        place: The file and the number, in words.
+        place: The file and the number as text, such as `digits.csv:12`.
         column: The column's name; empty if the whole row is at fault.
         problem: What is wrong, in words.
-        value: What was found; None if there is nothing to show.
+        value: The offending value; None if there is nothing to show.
         bound: What would be accepted.
         remedy: What to do about it.
     """
@@ -93,10 +93,10 @@ class Offence:
     remedy: str = ""
 
     def error(self, *, remedy: str = "") -> DataError:
-        """The error that says it.
+        """The offence as an error.
 
         Args:
-            remedy: What to do, where nothing better is known.
+            remedy: What to do, for an offence without its own remedy.
         """
         return DataError(
             self.problem,
@@ -114,8 +114,8 @@ class Chunk:
 
     Attributes:
         table: The contract's frozen columns in their types.
-        origin: Where the rows stand.
-        offences: What could not be read. If there are any, the table serves only to look for more.
+        origin: The position of the rows.
+        offences: What could not be read. If there are any, the table is only used to find further offences.
     """
 
     table: pa.Table
@@ -124,7 +124,7 @@ class Chunk:
 
 
 def one_array(column: pa.ChunkedArray) -> Any:
-    """A column as one array; without a copy where it is one already, which is the usual case."""
+    """A column as one array; without a copy if it is one already, which is the usual case."""
     if column.num_chunks == 1:
         return column.chunk(0)
     joined = column.combine_chunks()
@@ -138,7 +138,7 @@ def chunk_of(
     origin: Origin,
     offences: tuple[Offence, ...] = (),
 ) -> Chunk:
-    """Puts converted columns together, and gives each refused cell its place."""
+    """Combines converted columns into a chunk, and gives each refused cell its place."""
     refused = [
         Offence(
             number := origin.number(refusal.row),

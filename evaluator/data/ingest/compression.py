@@ -1,4 +1,4 @@
-"""Compression: gzip and zstd files as streams of what is in them, whole or refused."""
+"""Compression: the content of gzip and zstd files as streams; a truncated or damaged file is refused."""
 
 import io
 import tempfile
@@ -19,9 +19,9 @@ _PIECE_BYTES = 1 << 20
 
 
 class _Decompressed(io.RawIOBase):
-    """What is in a compressed file, in bounded memory; several members or frames are one after the other.
+    """The content of a compressed file, in bounded memory; several members or frames are concatenated.
 
-    Arrow's stream raises where the file breaks off or goes on with something else; it knows nothing of places.
+    Arrow's stream raises where the file is truncated or continues with something else; this class adds the place.
     """
 
     def __init__(self, file: BinaryIO, *, name: str, kind: Compression, is_text: bool) -> None:
@@ -48,7 +48,7 @@ class _Decompressed(io.RawIOBase):
             f"the file cannot be read as {self._kind}",
             place=f"{self._name}:{self._num_lines + 1}" if self._is_text else self._name,
             value=f"{problem.splitlines()[0]}, after {self._num_bytes:,} bytes of content",
-            remedy="is it complete, nothing added at its end, and does its suffix say what it is?",
+            remedy="is the file complete, with nothing appended, and does its suffix match its compression?",
         )
 
 
@@ -59,20 +59,20 @@ def decompressed(file: BinaryIO, *, name: str, kind: Compression, is_text: bool)
         file: The open file.
         name: Its name, for messages.
         kind: How it is compressed.
-        is_text: Whether lines can be counted in it.
+        is_text: Whether its lines can be counted, for messages.
 
     Returns:
-        A file; reading raises DataError where it is damaged, cut short, or goes on with something else.
+        A file; reading it raises DataError where it is damaged, truncated, or continues with something else.
     """
     return io.BufferedReader(_Decompressed(file, name=name, kind=kind, is_text=is_text), _PIECE_BYTES)
 
 
 @contextmanager
 def unpacked(path: Path, *, kind: Compression) -> Iterator[Path]:
-    """The content of a compressed file as a temporary file, for formats that are read from their end.
+    """The content of a compressed file as a temporary file, for formats that need random access.
 
     Raises:
-        DataError: The file is damaged, cut short, or goes on with something else.
+        DataError: The file is damaged, truncated, or continues with something else.
         OSError: The folder for temporary files has no room for it.
     """
     with tempfile.NamedTemporaryFile(prefix="assay-unpacked-") as room:
@@ -84,10 +84,10 @@ def unpacked(path: Path, *, kind: Compression) -> Iterator[Path]:
 
 
 def require_no_compression(head: bytes, *, name: str) -> None:
-    """Refuses a file that is compressed though its name does not say so.
+    """Refuses a file that is compressed although its name does not say so.
 
     Raises:
-        DataError: With the suffix that it should have.
+        DataError: It is compressed; the error names the suffix that it should have.
     """
     for mark, suffix in _MARKS.items():
         if head.startswith(mark):

@@ -1,7 +1,7 @@
-"""Dates and timestamps: texts, and Arrow's own, as days and as microseconds of UTC, losing nothing.
+"""Dates and timestamps: lossless conversion from text and from Arrow's own types to days and to microseconds of UTC.
 
-Texts are in ISO 8601, or in the one form that the contract's `format` gives. Where all are well, they are read by one
-vectorised cast; where not, text by text: that code has the last word on what is accepted, and names the offenders.
+Texts are in ISO 8601, or in the one format that the contract's `format` gives. Where all are valid, one vectorised cast
+converts them; otherwise they are read one by one: that code decides what is accepted, and names the offenders.
 """
 
 import re
@@ -34,7 +34,7 @@ _COMMON_FORMATS = (
 _RANGE = "days from 0001-01-01 to 9999-12-31"
 
 Problem = tuple[str, str, str]
-"""What is wrong with a text, what would be accepted, and what to do."""
+"""What is wrong with a text, what would be accepted, and the remedy."""
 
 
 def is_moment(type_name: str) -> bool:
@@ -43,26 +43,26 @@ def is_moment(type_name: str) -> bool:
 
 
 def from_texts(texts: pa.Array, *, type_name: str, form: str) -> Converted:
-    """Converts texts; null stays null.
+    """Converts texts; nulls stay null.
 
     Args:
         texts: The texts, a string array of shape (rows,).
         type_name: `date` or `timestamp`.
-        form: How they are written, in `strptime`'s words; empty: ISO 8601.
+        form: Their format, in the syntax of `strptime`; empty: ISO 8601.
     """
     array = None if form else _quick(texts, type_name)
     if array is not None:
         return Converted(array)
-    # Every different text once: dates repeat, and reading one takes microseconds.
+    # Parses every distinct text once: dates repeat, and parsing one takes microseconds.
     encoded: AnyArray = texts.dictionary_encode()
     read = _reader(type_name, form)
     numbers: list[int] = []
     problems: dict[int, tuple[str, Problem]] = {}
     for at, text in enumerate(encoded.dictionary.to_pylist()):
-        found = read(text)
-        if not isinstance(found, int):
-            problems[at] = text, found
-        numbers.append(found if isinstance(found, int) else 0)
+        result = read(text)
+        if not isinstance(result, int):
+            problems[at] = text, result
+        numbers.append(result if isinstance(result, int) else 0)
     refusals: list[Refusal] = []
     if problems:
         is_bad = pc.is_in(encoded.indices, value_set=pa.array(list(problems), encoded.indices.type))
@@ -73,18 +73,18 @@ def from_texts(texts: pa.Array, *, type_name: str, form: str) -> Converted:
 
 
 def filled(array: AnyArray, rows: list[int]) -> pa.Array:
-    """The array with the first day or moment of 1970 in some rows."""
-    is_there = np.zeros(len(array), np.bool_)
-    is_there[rows] = True
+    """The array with the given rows set to the start of 1970."""
+    is_filled = np.zeros(len(array), np.bool_)
+    is_filled[rows] = True
     numbers = array.cast(pa.int32() if pa.types.is_date(array.type) else pa.int64())
-    return pc.if_else(pa.array(is_there), pa.scalar(0, numbers.type), numbers).cast(array.type)
+    return pc.if_else(pa.array(is_filled), pa.scalar(0, numbers.type), numbers).cast(array.type)
 
 
 def acceptable(actual: AnyType, *, type_name: str) -> bool:
-    """Whether some values of an Arrow type can become dates or timestamps without loss.
+    """Whether some values of an Arrow type can be converted to dates or timestamps without loss.
 
-    A timestamp without a zone can be either: a day at midnight, or a time that the contract says is of UTC. One with a
-    zone is no date, since it is another day elsewhere.
+    A timestamp without a time zone can be either: a day at midnight, or a time that the contract declares to be in UTC.
+    One with a time zone is not a date, since the day depends on the zone.
     """
     if type_name == "timestamp":
         return pa.types.is_timestamp(actual)
@@ -92,7 +92,7 @@ def acceptable(actual: AnyType, *, type_name: str) -> bool:
 
 
 def from_arrow(array: AnyArray, *, type_name: str) -> Converted:
-    """Converts dates and timestamps of any unit; a time without a zone is taken for UTC's. Null stays null."""
+    """Converts dates and timestamps of any unit; a time without a time zone is taken as UTC. Nulls stay null."""
     kind = array.type
     unit = "D" if pa.types.is_date32(kind) else "ms" if pa.types.is_date64(kind) else kind.unit
     is_null = array.is_null().to_numpy(zero_copy_only=False)
@@ -105,7 +105,7 @@ def from_arrow(array: AnyArray, *, type_name: str) -> Converted:
     refusals = tuple(
         Refusal(
             int(row),
-            f"past the range of {type_name}" if is_beyond[row] else f"does not fit {type_name}",
+            f"outside the range of {type_name}" if is_beyond[row] else f"does not fit {type_name}",
             str(np.datetime64(int(given[row]), unit)),
             _RANGE if is_beyond[row] else finest,
         )
@@ -115,7 +115,7 @@ def from_arrow(array: AnyArray, *, type_name: str) -> Converted:
 
 
 def _steps(unit: str, type_name: str) -> tuple[int, int]:
-    """By what a number of an Arrow unit is multiplied, and by what divided, to be one of the frozen type."""
+    """The multiplier and the divisor that convert a number of an Arrow unit to the frozen type."""
     if type_name == "date":
         return 1, 1 if unit == "D" else 86_400 * _PER_SECOND[unit]
     per_second = _PER_SECOND[unit]
@@ -129,18 +129,18 @@ def _typed(numbers: np.ndarray, type_name: str, *, is_null: np.ndarray | None = 
 
 
 def _quick(texts: AnyArray, type_name: str) -> pa.Array | None:
-    """All texts by one cast, or None if any of them needs a closer look."""
+    """Converts all texts by one cast; None if any of them must be read on its own."""
     if type_name == "timestamp" and pc.all(pc.match_substring_regex(texts, _RE2_TIMESTAMP)).as_py() is False:
         return None
     try:
         array = texts.cast(SCALARS[type_name])
     except pa.ArrowInvalid:
         return None
-    # The cast of dates reads one form only; but both know a year 0, and zones lead out of the years.
-    least, most = (_DAYS, pa.int32()) if type_name == "date" else (_MICROSECONDS, pa.int64())
-    found = pc.min_max(array.cast(most))
-    low, high = found["min"].as_py(), found["max"].as_py()
-    return array if low is None or (least[0] <= low and high <= least[1]) else None
+    # Both casts accept year 0, and a time zone can move a timestamp out of the years 1 to 9999.
+    limits, integer = (_DAYS, pa.int32()) if type_name == "date" else (_MICROSECONDS, pa.int64())
+    ends = pc.min_max(array.cast(integer))
+    low, high = ends["min"].as_py(), ends["max"].as_py()
+    return array if low is None or (limits[0] <= low and high <= limits[1]) else None
 
 
 def _reader(type_name: str, form: str) -> Callable[[str], int | Problem]:
@@ -156,7 +156,7 @@ def _iso_date(text: str) -> int | Problem:
     try:
         return date(*map(int, match.groups())).toordinal() - _EPOCH.toordinal()
     except ValueError:
-        return _no_such("day")
+        return _nonexistent("day")
 
 
 def _iso_timestamp(text: str) -> int | Problem:
@@ -164,54 +164,55 @@ def _iso_timestamp(text: str) -> int | Problem:
     if match is None:
         if _ISO_WITHOUT_ZONE.fullmatch(text):
             return (
-                "a timestamp without a zone",
-                "timestamps as 2026-11-21T10:15:00Z or 2026-11-21T11:15:00+01:00",
-                "write the zone; if all of them are of UTC, say so with a format in the contract: '%Y-%m-%dT%H:%M:%S'",
+                "a timestamp without a time zone",
+                "timestamps such as 2026-11-21T10:15:00Z or 2026-11-21T11:15:00+01:00",
+                "add the time zone; if all are in UTC, declare it with a format in the contract: '%Y-%m-%dT%H:%M:%S'",
             )
         return _other_form(text, "timestamp", "2026-11-21T10:15:00Z")
     year, month, day, hour, minute, second, fraction, sign, zone_hours, zone_minutes = match.groups()
     try:
         east = timedelta(hours=int(zone_hours or 0), minutes=int(zone_minutes or 0))
         if int(zone_minutes or 0) > 59:
-            return _no_such("zone")
+            return _nonexistent("time zone")
         zone = timezone(-east if sign == "-" else east)
         clock = (int(hour), int(minute), int(second or 0), int((fraction or "").ljust(6, "0")))
         return _microseconds(datetime(int(year), int(month), int(day), *clock, tzinfo=zone))
     except ValueError:
-        return _no_such("time")
+        return _nonexistent("time")
 
 
 def _by_format(text: str, type_name: str, form: str) -> int | Problem:
-    bound = f"dates in the form '{form}', as the contract says"
-    # strptime reads the digits of every script.
+    bound = f"{type_name}s in the format '{form}', as declared in the contract"
+    # strptime accepts the digits of every script.
     if any(character.isdigit() and not character.isascii() for character in text):
-        return f"not a {type_name} in the column's form", bound, ""
+        return f"not a {type_name} in the column's format", bound, ""
     try:
-        found = datetime.strptime(text, form)  # noqa: DTZ007 - without a zone it is UTC's, as the contract documents
+        moment = datetime.strptime(text, form)  # noqa: DTZ007 - without a zone it is UTC, as the contract documents
     except ValueError:
-        return f"not a {type_name} in the column's form", bound, "a column has one form: convert the others before"
+        return f"not a {type_name} in the column's format", bound, "a column has one format: convert the others first"
     if type_name == "timestamp":
-        return _microseconds(found if found.tzinfo else found.replace(tzinfo=UTC))
-    if found.time() != datetime.min.time():
-        return "a date with a time of day", bound, "a column of type timestamp keeps it"
-    return found.toordinal() - _EPOCH.toordinal()
+        return _microseconds(moment if moment.tzinfo else moment.replace(tzinfo=UTC))
+    if moment.time() != datetime.min.time():
+        return "a date with a time of day", bound, "use type timestamp to keep the time"
+    return moment.toordinal() - _EPOCH.toordinal()
 
 
 def _microseconds(moment: datetime) -> int | Problem:
     number = (moment - _EPOCH) // _MICROSECOND
-    return number if _MICROSECONDS[0] <= number <= _MICROSECONDS[1] else _no_such("time")
+    return number if _MICROSECONDS[0] <= number <= _MICROSECONDS[1] else _nonexistent("time")
 
 
-def _no_such(what: str) -> Problem:
-    return f"there is no such {what}", f"{_RANGE}, zones up to 23:59" if what == "zone" else _RANGE, ""
+def _nonexistent(unit: str) -> Problem:
+    bound = f"{_RANGE}, time zones up to 23:59" if unit == "time zone" else _RANGE
+    return f"this {unit} does not exist", bound, ""
 
 
 def _other_form(text: str, type_name: str, example: str) -> Problem:
     forms = [form for form in _COMMON_FORMATS if type_name == "date" and _is_read(text, form)]
-    remedy = "a column has one form: convert the others before"
+    remedy = "a column has one format: convert the others first"
     if forms:
-        remedy += f"; or if all are written so, the contract says format: {' or '.join(map(repr, forms))}"
-    return f"not a {type_name} in ISO 8601", f"{type_name}s as {example}", remedy
+        remedy += f"; or, if the whole column is written like this, add format: {' or '.join(map(repr, forms))}"
+    return f"not a {type_name} in ISO 8601", f"{type_name}s such as {example}", remedy
 
 
 def _is_read(text: str, form: str) -> bool:

@@ -1,10 +1,9 @@
 """Delimited text: csv and tsv, quoted as RFC 4180 says, read block by block.
 
-pyarrow does the parsing; what it would let pass is refused before, in `quoting`.
+pyarrow does the parsing; ambiguous quoting that it would accept is refused first, in `quoting`.
 
-An empty cell is null, also where it is written `""` and also in a column of strings: csv cannot tell them apart. So is
-a cell that the contract's `null_values` name.
-Blank lines are read past, as Python's csv.DictReader does.
+An empty cell is null, even if it is written as `""` and even in a column of strings, because csv cannot distinguish the
+two. So is a cell that equals one of the contract's `null_values`. Blank lines are skipped, as by Python's csv.DictReader.
 """
 
 import csv
@@ -48,13 +47,13 @@ def delimited_chunks(
     Args:
         file: The open file.
         name: Its name, for messages.
-        contract: Which columns there are, and their types.
-        delimiter: What divides cells: a comma or a tab.
-        changes: Is told of byte order marks and line ends.
+        contract: The columns and their types.
+        delimiter: The delimiter of cells: a comma or a tab.
+        changes: Records byte order marks and line ends.
 
     Raises:
-        DataError: The text is not UTF-8, not csv, or its header is not that of the contract. Cells and rows that
-            cannot be read come with the chunks, as offences.
+        DataError: The text is not UTF-8 or not csv, or its header does not match the contract. Cells and rows that
+            cannot be read are returned with the chunks, as offences.
     """
     changes = changes or Changes()
     reader = _Reader(name, contract, delimiter, changes)
@@ -63,7 +62,7 @@ def delimited_chunks(
 
 
 class _Reader:
-    """What one file's header and line ends say about the blocks to come."""
+    """Reads the blocks of one file, with the state from earlier blocks: header and line ends."""
 
     def __init__(self, name: str, contract: Contract, delimiter: str, changes: Changes) -> None:
         self._name, self._contract, self._delimiter, self._changes = name, contract, delimiter, changes
@@ -73,7 +72,7 @@ class _Reader:
     def chunks(self, block: Block) -> Iterator[Chunk]:
         """The rows of a block; the first block's first line is the header."""
         require_text(block, name=self._name)
-        if not self._header:  # on its own, so that a wrong delimiter is not taken for wrong quotes
+        if not self._header:  # read separately, so that a wrong delimiter is not reported as wrong quotes
             end = int(block.row_ends[0]) + 1 if block.row_ends.size else len(block.content)
             self._read_header(Block(block.content[:end], block.first_line, block.first_byte))
             block = block.after(end)
@@ -90,12 +89,12 @@ class _Reader:
         except csv.Error as error:
             raise DataError(f"the header cannot be read ({error})", place=place) from None
         if not self._header:
-            raise DataError("the first line is blank", place=place, remedy="it names the columns")
+            raise DataError("the first line is blank", place=place, remedy="the first line must name the columns")
         other = "\t" if self._delimiter == "," else ","
         remedy = ""
         if len(self._header) == 1 and other in text:
             kind = "tabs: end the file's name in .tsv" if other == "\t" else "commas: end the file's name in .csv"
-            remedy = f"the line seems to be divided by {kind}"
+            remedy = f"the columns seem to be separated by {kind}"
         require_columns(self._header, contract=self._contract, place=place, remedy=remedy)
 
     def _chunk(self, block: Block) -> Chunk:
@@ -108,7 +107,7 @@ class _Reader:
                 keep, offences = self._ragged(block, starts, stops, numbers)
                 numbers = numbers[keep]
         num_records = len(block.row_ends) + (not block.content.endswith(b"\n")) if numbers is None else len(numbers)
-        assert table.num_rows == num_records, "pyarrow and the positions of the quotes see the same rows"
+        assert table.num_rows == num_records, "pyarrow and the positions of the quotes give the same rows"
         first = block.first_line if numbers is None or not numbers.size else int(numbers[0])
         steps = None if numbers is None else (numbers - first).astype(np.int32)
         origin = Origin(self._name, "line", first, steps)
@@ -117,7 +116,7 @@ class _Reader:
         return chunk_of(converted, columns=columns, origin=origin, offences=offences)
 
     def _cells(self, block: Block) -> tuple[pa.Table, bool]:
-        """The cells as strings, without the ragged rows, and whether there were any."""
+        """The cells as strings, without the ragged rows, and whether there were ragged rows."""
         ragged: list[pa_csv.InvalidRow] = []
 
         def on_ragged(row: pa_csv.InvalidRow) -> Literal["skip"]:
@@ -125,7 +124,7 @@ class _Reader:
             return "skip"
 
         wanted = [column.name for column in self._contract.read_columns]
-        # pyarrow takes a byte order mark off whatever it is given; amid a file it is a character of its cell.
+        # pyarrow removes a leading byte order mark from its input; inside a file it is part of the cell.
         content = BYTE_ORDER_MARK + block.content if block.content.startswith(BYTE_ORDER_MARK) else block.content
         table = pa_csv.read_csv(
             pa.BufferReader(content),  # pyright: ignore[reportArgumentType]
@@ -138,7 +137,7 @@ class _Reader:
                 include_columns=wanted,
                 null_values=[""],
                 strings_can_be_null=True,
-                check_utf8=False,  # the whole block has been decoded already
+                check_utf8=False,  # the whole block has already been checked
             ),
         )
         return table, bool(ragged)
@@ -146,7 +145,7 @@ class _Reader:
     def _ragged(
         self, block: Block, starts: npt.NDArray[np.int64], stops: npt.NDArray[np.int64], numbers: npt.NDArray[np.int64]
     ) -> tuple[npt.NDArray[np.bool_], tuple[Offence, ...]]:
-        """Which records have as many cells as the header, and an offence for each that has not."""
+        """A mask of the records with as many cells as the header, and an offence for each of the others."""
         delimiters = block.unquoted(ord(self._delimiter))
         num_cells = np.searchsorted(delimiters, stops) - np.searchsorted(delimiters, starts) + 1
         keep = num_cells == len(self._header)
@@ -174,7 +173,7 @@ class _Reader:
             raise undecodable(block, error, name=self._name, column=column, cell=cell) from None
 
     def _cell_at(self, block: Block, position: int) -> tuple[str, bytes]:
-        """The column and the cell that hold the first byte that is not UTF-8."""
+        """The column and the content of the cell with the first byte that is not UTF-8."""
         ends = block.row_ends
         before = int(np.searchsorted(ends, position))
         start = int(ends[before - 1]) + 1 if before else 0
@@ -182,14 +181,14 @@ class _Reader:
         record = block.content[start:stop].decode("utf-8", "surrogateescape")
         try:
             cells = next(csv.reader(io.StringIO(record, newline=""), delimiter=self._delimiter))
-        except csv.Error:  # a cell past the csv module's limit: the byte offset has to do
+        except csv.Error:  # the cell exceeds the csv module's limit: only the byte offset can be given
             return "", b""
         index = next(at for at, cell in enumerate(cells) if any("\udc80" <= each <= "\udcff" for each in cell))
         column = self._header[index] if index < len(self._header) else ""
         return column, cells[index].encode("utf-8", "surrogateescape")
 
     def _require_well_formed(self, block: Block) -> None:
-        """Refuses a block whose cells and rows cannot be told for sure."""
+        """Refuses a block whose cells and rows are ambiguous."""
         quoting.require_quotes_in_place(block, name=self._name, delimiter=self._delimiter)
         self._line_end = quoting.line_end(block, name=self._name, so_far=self._line_end)
         self._changes.add(CRLF_READ, count=len(block.row_ends) if self._line_end == b"\r\n" else 0)
@@ -197,7 +196,7 @@ class _Reader:
 
 
 def _has_uneven_lines(block: Block) -> bool:
-    """Whether some row takes more than a line, or some line has no row."""
+    """Whether any row spans several lines, or any line has no row."""
     ends, content = block.row_ends, block.content
     if len(block.newlines) != len(ends) or content.startswith((b"\n", b"\r\n")):
         return True
@@ -229,7 +228,7 @@ def _converted(texts: pa.ChunkedArray, column: Column) -> Converted:
 
 
 def _tensors(texts: pa.Array, column: Column) -> Converted:
-    """Cells that hold a JSON list each: read as the lines of a JSON file with one column."""
+    """Converts cells that contain a JSON list each; read as the lines of a JSON file with one column."""
     if not texts.null_count and len(texts) and pc.all(pc.match_substring_regex(texts, r"^\[[^{}\n]*\]$")).as_py():
         content = "\n".join(f'{{"":{text}}}' for text in texts.to_pylist()).encode()
         table = json_values.quick(content, types={"": tensors.list_type(column)}, num_rows=len(texts))

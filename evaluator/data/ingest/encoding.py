@@ -1,4 +1,4 @@
-"""Encoding: text files in the contract's encoding as streams of UTF-8."""
+"""Encoding: text files in the contract's encoding, decoded as streams of UTF-8."""
 
 import codecs
 import io
@@ -52,39 +52,43 @@ class _AsUtf8(io.RawIOBase):
         return text.encode()
 
     def _without_mark(self, head: bytes) -> bytes:
-        """The first piece without UTF-16's byte order mark, which says how the rest is decoded."""
+        """The first piece without the byte order mark of UTF-16, which determines how the rest is decoded."""
         if head.startswith(_UTF8_MARK):
-            raise self._other("the file begins with the byte order mark of UTF-8", "it is UTF-8: say no other encoding")
+            raise self._error(
+                "the file begins with the byte order mark of UTF-8", "it is UTF-8: declare no other encoding"
+            )
         has_mark = head.startswith(_UTF16_MARKS)
         if self._encoding == "utf-16" and head and not has_mark:
-            raise self._other(
-                "the file has no byte order mark, so that it is not known which byte of two comes first",
+            raise self._error(
+                "the file has no byte order mark, so its byte order is unknown",
                 "save it with a byte order mark, or as UTF-8",
             )
         if self._encoding != "utf-16" and has_mark:
-            raise self._other("the file is UTF-16", "say so: encoding: utf-16, or --encoding utf-16")
+            raise self._error(
+                "the file is UTF-16", "declare it: 'encoding: utf-16' in the contract, or --encoding utf-16"
+            )
         if not has_mark:
             return head
         self._num_read = len(codecs.BOM_UTF16)
         self._codec = "utf-16-le" if head.startswith(codecs.BOM_UTF16_LE) else "utf-16-be"
         return head[self._num_read :]
 
-    def _other(self, problem: str, remedy: str) -> DataError:
+    def _error(self, problem: str, remedy: str) -> DataError:
         return DataError(problem, place=self._name, bound=self._encoding, remedy=remedy)
 
     def _refusal(self, error: UnicodeDecodeError, *, start: int) -> DataError:
         before = error.object[: error.start].decode(self._codec, "replace")
-        found = error.object[error.start : error.end].hex(" ")
+        undecodable = error.object[error.start : error.end].hex(" ")
         return DataError(
             f"not {self._encoding}",
             place=f"{self._name}:{self._num_lines + before.count(chr(10)) + 1}",
-            value=f"byte 0x{found} at offset {start + error.start} ({error.reason})",
-            remedy="is it in another encoding than was said?",
+            value=f"byte 0x{undecodable} at offset {start + error.start} ({error.reason})",
+            remedy="is the declared encoding right?",
         )
 
 
 def as_utf8(file: BinaryIO, *, name: str, encoding: Encoding) -> BinaryIO:
-    """A text file in another encoding as UTF-8; a byte order mark of UTF-16 is taken off.
+    """A text file in another encoding as UTF-8; the byte order mark of UTF-16 is removed.
 
     Args:
         file: The open file.
@@ -92,6 +96,6 @@ def as_utf8(file: BinaryIO, *, name: str, encoding: Encoding) -> BinaryIO:
         encoding: How it is encoded.
 
     Returns:
-        A file; reading raises DataError where the encoding has no such bytes, with line and offset.
+        A file; reading it raises DataError, with line and offset, where bytes are invalid in the encoding.
     """
     return io.BufferedReader(_AsUtf8(file, name=name, encoding=encoding), _PIECE_BYTES)

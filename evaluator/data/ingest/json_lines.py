@@ -1,4 +1,4 @@
-"""JSON lines: one object a line, read block by block. A missing name is a null; blank lines are read past."""
+"""JSON lines: one object per line, read block by block. A missing name is a null; blank lines are skipped."""
 
 import math
 from collections.abc import Iterator
@@ -17,22 +17,23 @@ from assay.manifests.contract_column import Column
 from assay.manifests.errors import did_you_mean
 
 _MAX_EXTRA_BRACKETS = 1000
-"""How deep pyarrow's parser may be led by columns that nobody has typed: it calls itself for every level."""
+"""Bounds the nesting of columns without a type: pyarrow's parser recurses for every level."""
 
 
 def json_lines_chunks(
     file: BinaryIO, *, name: str, contract: Contract, changes: Changes | None = None
 ) -> Iterator[Chunk]:
-    """Reads a file of one object a line.
+    """Reads a file of one object per line.
 
     Args:
         file: The open file.
         name: Its name, for messages.
-        contract: Which names the objects have, and the types of their values.
-        changes: Is told of byte order marks and line ends.
+        contract: The names of the objects, and the types of their values.
+        changes: Records byte order marks and line ends.
 
     Raises:
-        DataError: The text is not UTF-8. Lines and values that cannot be read come with the chunks, as offences.
+        DataError: The text is not UTF-8. Lines and values that cannot be read are returned with the chunks, as
+            offences.
     """
     changes = changes or Changes()
     for block in blocks(file, name=name, quoted=False, changes=changes):
@@ -71,10 +72,10 @@ def _quick(block: Block, name: str, contract: Contract) -> Chunk | None:
 
 
 def _num_plain_lines(block: Block) -> int:
-    """How many lines there are if each starts with `{` and ends with `}`; 0 if any does not.
+    """The number of lines if each starts with `{` and ends with `}`; 0 if any does not.
 
-    With that, as many objects as lines means one object on each: an object that goes on over a line end would need
-    a colon, a comma or a bracket there.
+    Then as many objects as lines means one object per line: an object that spans a line end would need a colon, a comma
+    or a bracket there.
     """
     if b"\r" in block.content:
         block = Block(block.content.replace(b"\r\n", b"\n"), 1, 0)
@@ -88,7 +89,7 @@ def _num_plain_lines(block: Block) -> int:
 
 
 def _is_shallow(content: bytes, num_rows: int, columns: tuple[Column, ...]) -> bool:
-    """Whether the untyped rest of the objects has too few brackets to be nested deeply."""
+    """Whether the parts of the objects that the contract ignores have too few brackets to be nested deeply."""
     lists = sum(math.prod(column.shape[:level]) for column in columns for level in range(len(column.shape)))
     return content.count(b"{") + content.count(b"[") <= num_rows * (1 + lists) + _MAX_EXTRA_BRACKETS
 
@@ -101,22 +102,22 @@ def _typed(values: pa.ChunkedArray, column: Column) -> Converted:
 
 
 def _exact(block: Block, name: str, contract: Contract) -> Chunk:
-    """The chunk by Python's own JSON reader, with an offence for each line that is not such an object."""
+    """The chunk as Python's JSON reader parses it, with an offence for each line that is not a valid object."""
     origin = Origin(name, "line", block.first_line)
     numbers: list[int] = []
     rows: list[dict[str, Any]] = []
     offences: list[Offence] = []
-    known = [column.name for column in contract.columns]
+    names = [column.name for column in contract.columns]
     for at, line in enumerate(block.content.split(b"\n")):
         if not line.strip():
             continue
         number = block.first_line + at
-        found = _object(line.decode("utf-8"), known)
-        if isinstance(found, dict):
+        row = _object(line.decode("utf-8"), names)
+        if isinstance(row, dict):
             numbers.append(number)
-            rows.append(found)
+            rows.append(row)
         else:
-            offences.append(Offence(number, origin.place(number), *found))
+            offences.append(Offence(number, origin.place(number), *row))
     columns = contract.read_columns
     converted = {
         column.name: json_values.from_values([row.get(column.name) for row in rows], column=column)
@@ -132,20 +133,20 @@ def _exact(block: Block, name: str, contract: Contract) -> Chunk:
     )
 
 
-def _object(line: str, known: list[str]) -> dict[str, Any] | tuple[str, str, Any, str, str]:
-    """The object on a line, or column, problem, value, bound and remedy of what is wrong with it."""
+def _object(line: str, names: list[str]) -> dict[str, Any] | tuple[str, str, Any, str, str]:
+    """The object on a line; if it is not valid, its column, problem, value, bound and remedy."""
     try:
         pairs = json_values.decoded(line)
     except ValueError as error:
-        return "", f"not JSON: {error}", line.strip(), "one object", "put each object on a line of its own"
+        return "", f"not JSON: {error}", line.strip(), "one object", "put each object on its own line"
     if not isinstance(pairs, json_values.Pairs):
         return "", "not an object", line.strip(), "one object", ""
-    found = dict(pairs)
-    if len(found) < len(pairs):
-        twice = next(name for at, (name, _) in enumerate(pairs) if name in dict(pairs[:at]))
-        return twice, "the name stands twice in this object", line.strip(), "", "keep one of them"
-    for name, value in found.items():
-        if name not in known:
-            near = did_you_mean(name, [other for other in known if other not in found] or known)
+    row = dict(pairs)
+    if len(row) < len(pairs):
+        repeated = next(name for at, (name, _) in enumerate(pairs) if name in dict(pairs[:at]))
+        return repeated, "the name occurs twice in this object", line.strip(), "", "keep one of them"
+    for name, value in row.items():
+        if name not in names:
+            near = did_you_mean(name, [other for other in names if other not in row] or names)
             return name, UNKNOWN_COLUMN, value, "", near
-    return found
+    return row

@@ -1,8 +1,8 @@
-"""JSON values: objects and lists into typed columns, losing nothing.
+"""JSON values: lossless conversion of objects and lists to typed columns.
 
-Fast where all is well: pyarrow reads many objects at once. Where it will not, object by object: that code has the
-last word on what is accepted, and names the offenders. Numbers are kept as the text they were written in, so that
-both roads round alike.
+Where all values are valid, pyarrow reads many objects at once; otherwise they are read one by one: that code decides
+what is accepted, and names the offenders. Numbers are kept as the text they were written in, so that both ways round
+alike.
 """
 
 import json
@@ -21,7 +21,7 @@ from assay.manifests.contract_column import Column
 
 
 class NumberText(str):
-    """A number of a JSON text, as it was written, and shown so."""
+    """A number of a JSON text, kept and shown as it was written."""
 
     __slots__ = ()
 
@@ -30,7 +30,7 @@ class NumberText(str):
 
 
 class Pairs(list[tuple[str, Any]]):
-    """An object of a JSON text: its names and values in order, repeated names too."""
+    """An object of a JSON text: its names and values in order, including repeated names."""
 
     __slots__ = ()
 
@@ -40,8 +40,8 @@ _DECODER = json.JSONDecoder(
 )
 
 
-# pyarrow's JSON parser follows a null pointer where a null stands outside any object (apache/arrow#47409).
-# Two expressions, since one that can only start with a brace is searched for many times faster.
+# pyarrow's JSON parser dereferences a null pointer at a null outside any object (apache/arrow#47409).
+# Two expressions, because one that can only start with a brace is searched many times faster.
 _NULL_FIRST = re.compile(rb"\s*null")
 _NULL_AFTER = re.compile(rb"\}\s*null")
 
@@ -59,12 +59,12 @@ def decoded(text: str) -> Any:
 
 
 def quick(content: bytes, *, types: dict[str, pa.DataType], num_rows: int, strict: bool = True) -> pa.Table | None:
-    """Reads lines of one object each, if that works without a question; None if it does not.
+    """Reads lines of one object each in one pass; None if they must be read one by one.
 
     Args:
         content: The lines, none of them blank.
         types: The type of each name.
-        num_rows: How many rows must come out.
+        num_rows: The number of rows that must result.
         strict: Whether a name that is not in `types` ends the attempt.
     """
     if b"null" in content and (_NULL_FIRST.match(content) or _NULL_AFTER.search(content)):
@@ -84,19 +84,19 @@ def quick(content: bytes, *, types: dict[str, pa.DataType], num_rows: int, stric
 
 
 def from_values(values: list[Any], *, column: Column) -> Converted:
-    """Converts decoded values of one column, one each row; None stays null."""
+    """Converts decoded values of one column, one per row; None stays null."""
     if column.shape:
         return from_nested(values, column=column, elements=_elements(column))
     return _scalars(values, column)
 
 
 def from_tensor_texts(texts: list[str | None], *, column: Column) -> Converted:
-    """Converts cells that hold a JSON list each; None stays null."""
+    """Converts cells that contain a JSON list each; None stays null."""
     return from_values([_decoded_or_itself(text) for text in texts], column=column)
 
 
 def _decoded_or_itself(text: str | None) -> Any:
-    """A text that is not JSON stays a string, which is refused where a list is wanted."""
+    """A text that is not JSON stays a string, which is refused where a list is expected."""
     try:
         return None if text is None else decoded(text)
     except ValueError:
@@ -114,23 +114,23 @@ def _scalars(values: list[Any], column: Column) -> Converted:
     for row, value in enumerate(values):
         text, problem = _text_of(value, column.type)
         if problem:
-            refusals.append(Refusal(row, problem, _shown(value), f"a JSON {_json_word(column.type)}"))
+            refusals.append(Refusal(row, problem, _shown(value), f"JSON {_json_kind(column.type)}"))
         texts.append(placeholder if problem else text)
     converted = from_texts(pa.array(texts, pa.string()), type_name=column.type, form=column.format)
     array = converted.array
-    if placeholder is None and refusals:  # what is refused is not missing as well
+    if placeholder is None and refusals:  # a refused value must not also count as missing
         array = dates.filled(array, [refusal.row for refusal in refusals])
     return Converted(array, tuple(sorted((*refusals, *converted.refusals), key=lambda refusal: refusal.row)))
 
 
 def _text_of(value: Any, type_name: str) -> tuple[str | None, str]:
-    """The value as text for `from_texts`, or what is wrong with it."""
+    """The value as text for `from_texts`, and what is wrong with it; one of them is empty."""
     if value is None:
         return None, ""
     if type_name == "string" or dates.is_moment(type_name):
         if not isinstance(value, str) or isinstance(value, NumberText):
             return None, "not a string"
-        return (None, "half of a surrogate pair, which is no character") if _has_surrogate(value) else (value, "")
+        return (None, "half of a surrogate pair, which is not a character") if _has_surrogate(value) else (value, "")
     if type_name == "bool":
         return (str(value), "") if isinstance(value, bool) else (None, "not a bool")
     return (value, "") if isinstance(value, NumberText) else (None, f"not a number of type {type_name}")
@@ -140,9 +140,9 @@ def _has_surrogate(text: str) -> bool:
     return any("\ud800" <= character <= "\udfff" for character in text)
 
 
-def _json_word(type_name: str) -> str:
-    words = {"string": "string", "bool": "true or false", "date": "string", "timestamp": "string"}
-    return words.get(type_name, "number")
+def _json_kind(type_name: str) -> str:
+    kinds = {"string": "string", "bool": "true or false", "date": "string", "timestamp": "string"}
+    return kinds.get(type_name, "number")
 
 
 def _shown(value: Any) -> Any:

@@ -1,8 +1,8 @@
-"""Quoting: whether the quotes and line ends of delimited text leave no doubt where its cells and rows end.
+"""Quoting: whether the quotes and line ends of delimited text determine where its cells and rows end.
 
-Where every quote at an even place opens a cell and every quote at an odd place closes one, the newlines with an even
-number of quotes before them, and no others, end a row. A doubled quote inside a cell closes it and opens it again, so
-that it needs no rule of its own. All of it is told from the positions of quotes, newlines and carriage returns.
+If every quote at an even index opens a cell and every quote at an odd index closes one, a row ends exactly at the
+newlines that have an even number of quotes before them. A doubled quote inside a cell closes and reopens it, so it
+needs no rule of its own. All checks use the positions of quotes, newlines and carriage returns only.
 """
 
 import numpy as np
@@ -10,14 +10,14 @@ import numpy as np
 from assay.evaluator.data.ingest.blocks import NEWLINE, QUOTE, RETURN, Block
 from assay.evaluator.errors import DataError
 
-_REMEDY = "write a quote inside a quoted cell twice, and quote a cell that holds one"
+_REMEDY = "double a quote inside a quoted cell, and quote a cell that contains one"
 
 
 def require_quotes_in_place(block: Block, *, name: str, delimiter: str) -> None:
     """Refuses quotes that neither open nor close a cell, and cells that are never closed.
 
     Raises:
-        DataError: With the line and an excerpt.
+        DataError: There is one; the error names the line and shows an excerpt.
     """
     quotes = block.quotes
     if not quotes.size:
@@ -34,8 +34,8 @@ def require_quotes_in_place(block: Block, *, name: str, delimiter: str) -> None:
     torn = np.flatnonzero(~may_close[after])
     if torn.size and (not stray.size or opening[torn[0]] <= stray[0]):
         start, stop = int(opening[torn[0]]), int(closing[torn[0]])
-        problem = f"a quoted cell is followed by text (its closing quote stands in line {block.line(stop)})"
-        raise _refusal(problem, block, start, name=name, remedy=f"{_REMEDY}; or is the cell never closed?")
+        problem = f"a quoted cell is followed by text (its closing quote is in line {block.line(stop)})"
+        raise _refusal(problem, block, start, name=name, remedy=f"{_REMEDY}; or is the cell not closed?")
     if stray.size:
         raise _refusal("a quote inside a cell that is not quoted", block, int(stray[0]), name=name, remedy=_REMEDY)
     if quotes.size % 2:
@@ -43,28 +43,28 @@ def require_quotes_in_place(block: Block, *, name: str, delimiter: str) -> None:
 
 
 def line_end(block: Block, *, name: str, so_far: bytes) -> bytes:
-    """What ends the rows of a block whose quotes are in place, which is one and the same in the whole file.
+    """The line end of the rows of a block whose quotes are in place; it must be the same in the whole file.
 
     Args:
         block: The block.
         name: The file's name, for messages.
-        so_far: What ended the rows before; empty if there were none.
+        so_far: The line end of earlier blocks; empty if there were none.
 
     Returns:
         A newline, or carriage return and newline; empty if no row has ended yet.
 
     Raises:
-        DataError: Some row ends in another way.
+        DataError: Some row has another line end.
     """
     returns, newlines = block.unquoted(RETURN), block.row_ends
-    alone = returns[~np.isin(returns + 1, newlines, assume_unique=True)]
-    if alone.size:
+    stray = returns[~np.isin(returns + 1, newlines, assume_unique=True)]
+    if stray.size:
         raise _refusal(
             "a carriage return without a newline",
             block,
-            int(alone[0]),
+            int(stray[0]),
             name=name,
-            remedy="end all lines in \\n, or all in \\r\\n; quote a cell that holds one",
+            remedy="end all lines with \\n, or all with \\r\\n; quote a cell that contains one",
         )
     if not newlines.size:
         return so_far
@@ -77,11 +77,11 @@ def line_end(block: Block, *, name: str, so_far: bytes) -> bytes:
         kinds = ("\\n", "\\r\\n")
         this, those = kinds if end == b"\r\n" else kinds[::-1]
         raise _refusal(
-            f"the line ends in {this}, those before it in {those}",
+            f"the line ends with {this}, earlier lines with {those}",
             block,
             int(other[0]),
             name=name,
-            remedy="were two files joined? convert the line ends",
+            remedy="were two files concatenated? convert the line ends",
         )
     return end
 

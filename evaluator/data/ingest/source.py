@@ -1,4 +1,4 @@
-"""Source: a file of rows, its format and compression told by its suffixes."""
+"""Source: a file of rows, whose suffixes determine its format and compression."""
 
 from collections.abc import Callable, Iterator
 from dataclasses import replace
@@ -37,29 +37,29 @@ FORMATS: dict[str, Format] = {
     ".feather": "ipc",
     ".ipc": "ipc",
 }
-"""The format of a file, by its suffix; one of `compression.SUFFIXES` may follow."""
+"""The format of a file by its suffix, which one of `compression.SUFFIXES` may follow."""
 
 
 def format_of(path: Path) -> tuple[Format, Compression | None]:
     """The format of a file, and how it is compressed.
 
     Raises:
-        DataError: Its suffixes name none.
+        DataError: Its suffixes do not name a supported format.
     """
     compression = SUFFIXES.get(path.suffix.lower())
     suffix = (path.with_suffix("") if compression else path).suffix
     if suffix.lower() not in FORMATS:
         raise DataError(
-            "no such format",
+            "unsupported file format",
             place=str(path),
             value=suffix + path.suffix * bool(compression) if suffix or compression else "no suffix",
-            bound=f"{', '.join(FORMATS)}; each also with {' or '.join(SUFFIXES)} after it",
+            bound=f"{', '.join(FORMATS)}, each optionally followed by {' or '.join(SUFFIXES)}",
         )
     return FORMATS[suffix.lower()], compression
 
 
 def is_delimited(path: Path) -> bool:
-    """Whether a file is csv or tsv, compressed or not: a header, and cells of text."""
+    """Whether a file is csv or tsv, compressed or not."""
     return format_of(path)[0] in ("csv", "tsv")
 
 
@@ -74,12 +74,12 @@ def read_chunks(
 
     Args:
         path: A file whose suffix is one of `FORMATS`, plain or compressed.
-        contract: Which columns there are, their types, and how texts are encoded.
-        changes: Is told what was changed.
-        on_bytes: Told after each chunk about how many of the file's bytes have been read; for a bar, not for sums.
+        contract: The columns, their types, and the encoding of text files.
+        changes: Records what was changed while reading.
+        on_bytes: Called after each chunk with the approximate number of bytes read so far; for a progress bar.
 
     Raises:
-        DataError: The file is missing, empty, not of its format, or its columns are not those of the contract.
+        DataError: The file is missing, empty or not of its format, or its columns are not those of the contract.
     """
     path, changes = Path(path), changes or Changes()
     require_source(path)
@@ -92,19 +92,19 @@ def read_chunks(
 
 
 def require_source(path: Path) -> None:
-    """Refuses what is not a file of a known format, or is empty.
+    """Refuses a path that is not a file of a supported format, or is empty.
 
     Raises:
-        DataError: With the nearest file name, if the file is missing.
+        DataError: It is missing (the error suggests the nearest file name), a folder, empty, or of no supported format.
     """
     format_of(path)
     if path.is_dir():
-        raise DataError("this is a folder", place=str(path), remedy="name the files in it, in the order of the rows")
+        raise DataError("this is a folder", place=str(path), remedy="name its files, in the order of the rows")
     try:
         is_empty = path.stat().st_size == 0
     except FileNotFoundError:
-        beside = sorted(other.name for other in path.parent.glob(f"*{path.suffix}")) if path.parent.is_dir() else []
-        raise DataError("no such file", place=str(path), remedy=did_you_mean(path.name, beside)) from None
+        siblings = sorted(other.name for other in path.parent.glob(f"*{path.suffix}")) if path.parent.is_dir() else []
+        raise DataError("no such file", place=str(path), remedy=did_you_mean(path.name, siblings)) from None
     except OSError as error:
         raise DataError(f"the file cannot be read ({error.strerror})", place=str(path)) from None
     if is_empty:
@@ -141,7 +141,7 @@ def _arrow_chunks(
     size_bytes, read_bytes = path.stat().st_size, 0
     for chunk in chunks(path, name=name, contract=contract):
         yield chunk
-        read_bytes += chunk.table.nbytes  # what rows hold in memory stands for what they took of the file
+        read_bytes += chunk.table.nbytes  # the size in memory stands in for the size in the file
         on_bytes(min(read_bytes, size_bytes))
     on_bytes(size_bytes)
 
@@ -167,14 +167,14 @@ def utf8_text(file: BinaryIO, *, name: str, compression: Compression | None, enc
 
 
 def _composed(chunk: Chunk, changes: Changes) -> Chunk:
-    """The chunk with its texts in Unicode's composed form."""
+    """The chunk with its texts normalised to Unicode NFC."""
     table = chunk.table
     for index, field in enumerate(table.schema):
         texts = table.column(index)
         if not pa.types.is_string(field.type) or pc.all(pc.string_is_ascii(texts), min_count=0).as_py():
             continue
         composed = pc.call_function("utf8_normalize", [texts], pc.Utf8NormalizeOptions("NFC"))
-        is_other = pc.not_equal(composed, texts).fill_null(False).to_numpy()
-        changes.add(f"texts of column '{field.name}' brought to Unicode's form NFC", count=int(is_other.sum()))
+        is_changed = pc.not_equal(composed, texts).fill_null(False).to_numpy()
+        changes.add(f"texts of column '{field.name}' normalised to Unicode NFC", count=int(is_changed.sum()))
         table = table.set_column(index, field, composed)
     return replace(chunk, table=table)

@@ -1,4 +1,4 @@
-"""Tensors: nested lists as fixed-shape tensors, every level as long as the contract's shape says."""
+"""Tensors: nested lists as fixed-shape tensors; every level must have the length in the contract's shape."""
 
 import math
 from collections.abc import Callable, Sequence
@@ -14,21 +14,21 @@ from assay.evaluator.data.ingest.chunk import Converted, Refusal
 from assay.manifests.column import FrozenColumn
 
 Elements = Callable[[list[Any]], Converted]
-"""Converts the elements of many tensors, laid end to end, to the tensor's element type."""
+"""Converts the elements of many tensors, concatenated, to the column's element type."""
 
 
 def list_type(column: FrozenColumn, *, levels: int | None = None) -> pa.DataType:
-    """The nested list type that a reader gives for a tensor."""
-    found = SCALARS[column.type]
+    """The nested list type in which readers return a tensor."""
+    nested = SCALARS[column.type]
     for _ in range(len(column.shape) if levels is None else levels):
-        found = pa.list_(found)
-    return found
+        nested = pa.list_(nested)
+    return nested
 
 
 def acceptable_tensor(actual: AnyType, *, column: FrozenColumn) -> bool:
-    """Whether values of a type can be the tensors of a column: lists nested as the shape, or one flat list.
+    """Whether values of a type can be the tensors of a column: lists nested like the shape, or one flat list.
 
-    A flat list holds the elements in row-major order, as NumPy lays them out.
+    A flat list has the elements in row-major order, as in NumPy.
     """
     if isinstance(actual, pa.FixedShapeTensorType):
         in_order = actual.permutation is None or list(actual.permutation) == list(range(len(actual.shape)))
@@ -45,7 +45,7 @@ def acceptable_tensor(actual: AnyType, *, column: FrozenColumn) -> bool:
 
 
 def from_lists(array: AnyArray, *, column: FrozenColumn) -> Converted:
-    """Converts lists, or tensors of another element type, of an acceptable type; null stays null.
+    """Converts lists, or tensors of another element type, of an acceptable type; nulls stay null.
 
     Args:
         array: The lists, shape (rows,).
@@ -68,13 +68,13 @@ def from_lists(array: AnyArray, *, column: FrozenColumn) -> Converted:
 def from_nested(
     rows: Sequence[Any], *, column: FrozenColumn, elements: Elements, shapes: Sequence[tuple[int, ...]] | None = None
 ) -> Converted:
-    """Converts nested Python lists one by one, naming those that are not of the shape; None stays null.
+    """Converts nested Python lists one by one, and reports those of another shape; None stays null.
 
     Args:
         rows: A nested list, or None, for each row.
         column: The tensor column.
         elements: Converts the elements.
-        shapes: The shapes that are accepted; None accepts the column's alone.
+        shapes: The accepted shapes; None: only the column's.
     """
     size = math.prod(column.shape)
     flat: list[Any] = []
@@ -103,7 +103,7 @@ def from_nested(
 
 
 def tensor_array(elements: pa.Array, *, column: FrozenColumn, null: Sequence[bool] | None = None) -> pa.Array:
-    """Elements laid end to end, as an array of tensors.
+    """Concatenated elements as an array of tensors.
 
     Args:
         elements: Shape (rows * elements of a tensor,), of the column's element type.
@@ -117,11 +117,11 @@ def tensor_array(elements: pa.Array, *, column: FrozenColumn, null: Sequence[boo
 
 
 def _elements(storage: AnyArray, column: FrozenColumn) -> AnyArray | None:
-    """All elements end to end, or None if any list is null or of another length than the shape's."""
-    found, depth = storage.type, 0
-    while _is_list(found):
-        found, depth = found.value_type, depth + 1
-    # A tensor's own storage is one flat list, whatever the shape.
+    """All elements concatenated, or None if any list is null or does not have the length in the shape."""
+    nested, depth = storage.type, 0
+    while _is_list(nested):
+        nested, depth = nested.value_type, depth + 1
+    # The storage of an Arrow tensor is one flat list, whatever its shape.
     sizes = column.shape if depth == len(column.shape) else (math.prod(column.shape),)
     level = storage
     for size in sizes:

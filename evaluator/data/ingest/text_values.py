@@ -1,7 +1,7 @@
-"""Text values: a column of texts, such as csv cells or the numbers of JSON, in a scalar type, losing nothing.
+"""Text values: lossless conversion of a column of texts, such as csv cells or the numbers of JSON, to a scalar type.
 
-Fast where all is well: one vectorised cast. Where it is not, cell by cell: that code has the last word on what is
-accepted, and names the offenders.
+Where all texts are valid, one vectorised cast converts them; otherwise they are read cell by cell: that code decides
+what is accepted, and names the offenders.
 """
 
 import re
@@ -26,16 +26,16 @@ Problem = tuple[str, str]
 
 
 def from_texts(texts: pa.Array, *, type_name: str, form: str = "") -> Converted:
-    """Converts texts; null stays null.
+    """Converts texts; nulls stay null.
 
-    A whole number is written as decimal digits without leading zeros, a float as decimal text and rounded to the
-    nearest value of the type, a bool as true, false, 1 or 0. NaN and infinity are read as such, for the check to
-    refuse by name. Dates and timestamps are read by `dates`.
+    An integer is written in decimal digits without leading zeros; a float in decimal notation, rounded to the nearest
+    value of the type; a bool as true, false, 1 or 0. NaN and infinity are converted, so that the check can refuse them
+    by name. Dates and timestamps are converted by `dates`.
 
     Args:
         texts: The texts, a string array of shape (rows,).
         type_name: The scalar type's name in a contract.
-        form: How dates and timestamps are written, in `strptime`'s words; empty: ISO 8601.
+        form: The format of dates and timestamps, in the syntax of `strptime`; empty: ISO 8601.
     """
     if dates.is_moment(type_name):
         return dates.from_texts(texts, type_name=type_name, form=form)
@@ -46,7 +46,7 @@ def from_texts(texts: pa.Array, *, type_name: str, form: str = "") -> Converted:
         array = texts.cast(target)
     except pa.ArrowInvalid:
         return _cell_by_cell(texts, type_name)
-    # The cast also reads '007' and '0x1F' as whole numbers: only what is written back the same was meant as one.
+    # The cast also accepts '007' and '0x1F' as integers: only texts that survive the round trip are integers.
     if pa.types.is_integer(target) and not _all(pc.equal(array.cast(pa.string()), texts)):
         return _cell_by_cell(texts, type_name)
     return Converted(array)
@@ -65,7 +65,7 @@ def _cell_by_cell(texts: pa.Array, type_name: str) -> Converted:
         problem = None if text is None else problem_of(text)
         if problem:
             refusals.append(Refusal(row, problem[0], text, problem[1]))
-        is_zero = problem or (text == "-0" and pa.types.is_integer(target))  # Arrow reads no unsigned -0
+        is_zero = problem or (text == "-0" and pa.types.is_integer(target))  # Arrow does not cast -0 to unsigned types
         kept.append("0" if is_zero else text)
     return Converted(pa.array(kept, pa.string()).cast(target), tuple(refusals))
 
@@ -78,9 +78,9 @@ def _rule(type_name: str, target: pa.DataType) -> Callable[[str], Problem | None
         def integer(text: str) -> Problem | None:
             if not _INTEGER.fullmatch(text):
                 return "not a whole number", "decimal digits without leading zeros"
-            # Python refuses to convert thousands of digits, so the length is looked at first.
+            # Python refuses to convert thousands of digits, so the length is checked first.
             if len(text) > 20 or not limits.min <= int(text) <= limits.max:
-                return f"past the range of {type_name}", bound
+                return f"outside the range of {type_name}", bound
             return None
 
         return integer

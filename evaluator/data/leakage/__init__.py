@@ -1,4 +1,4 @@
-"""Leakage: a frozen dataset against training sets, and its labels against its features. `leakage_of` does it all."""
+"""Leakage: searches training sets for rows of a frozen dataset, and its features for its label; see `leakage_of`."""
 
 from assay.evaluator.data.leakage.search import leakage_of
 from assay.evaluator.data.leakage.training import Training, open_training

@@ -1,4 +1,4 @@
-"""Bands: rows that share a key are candidates for being near; each row has several keys."""
+"""Bands: locality-sensitive hashing; rows that share one of their keys are candidates for near duplicates."""
 
 from collections.abc import Iterator
 
@@ -8,20 +8,20 @@ import numpy.typing as npt
 from assay.evaluator.data.splitmix import GOLDEN
 
 MAX_BUCKET = 128
-"""So many rows that share a key are looked at for each row that has it, too: where there are more, near rows are found
-by other keys, or are so many that not every one of them matters."""
+"""The maximum number of rows that are compared with each row that shares a key with them. Where more rows share a key,
+near rows are found by other keys, or there are so many of them that not every one matters."""
 SLICE_PAIRS = 1 << 17
-"""About so many candidates are made at once."""
+"""The approximate number of candidates that are generated at once."""
 
 Keys = npt.NDArray[np.uint64]
 
 
 def folded(keys_RB: Keys, values_RBV: Keys) -> Keys:
-    """The keys with some values put into each, one after the other: equal only where all of them are.
+    """Mixes values into keys, one after the other: the results are equal where keys and all values are.
 
     Args:
-        keys_RB: What they start from, rows x bands.
-        values_RBV: Rows x bands x values of a key.
+        keys_RB: The initial keys, rows x bands.
+        values_RBV: The values, rows x bands x values of a key.
     """
     for at in range(values_RBV.shape[2]):
         keys_RB = (keys_RB ^ values_RBV[:, :, at]) * GOLDEN
@@ -30,7 +30,7 @@ def folded(keys_RB: Keys, values_RBV: Keys) -> Keys:
 
 
 class Bands:
-    """The keys of some rows, each band in order."""
+    """The keys of some rows, sorted within each band."""
 
     def __init__(self, keys_RB: Keys) -> None:
         """Sorts every band.
@@ -44,23 +44,23 @@ class Bands:
     def candidates(
         self, keys_RB: Keys, *, wanted: npt.NDArray[np.bool_]
     ) -> Iterator[tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]]:
-        """Pairs that share a key, a slice at a time; none comes twice within a slice.
+        """Pairs of rows that share a key, in slices; a pair occurs once within a slice.
 
         Args:
-            keys_RB: Other rows x bands.
-            wanted: Which of our rows are still looked for, shape (our rows,). May change between slices.
+            keys_RB: The keys of other rows, other rows x bands.
+            wanted: Which of our rows are still searched for, shape (our rows,). May change between slices.
 
         Yields:
-            Other rows, and our rows, shape (pairs,) each.
+            The indices of the other rows and of our rows, each of shape (pairs,).
         """
         starts = np.empty(keys_RB.shape, np.int64)
         counts = np.empty(keys_RB.shape, np.int64)
         for band, ours in enumerate(self._keys_BR):
-            keys, back = np.unique(keys_RB[:, band], return_inverse=True)
+            keys, inverse = np.unique(keys_RB[:, band], return_inverse=True)
             start = np.searchsorted(ours, keys, side="left")
-            starts[:, band] = start[back]
-            counts[:, band] = (np.searchsorted(ours, keys, side="right") - start)[back]
-        # Of a large bucket everybody sees another stretch.
+            starts[:, band] = start[inverse]
+            counts[:, band] = (np.searchsorted(ours, keys, side="right") - start)[inverse]
+        # In a large bucket, each row is compared with a different part of it.
         spare = np.maximum(counts - MAX_BUCKET, 0)
         starts += (np.arange(len(keys_RB)) * MAX_BUCKET)[:, None] % (spare + 1)
         counts = np.minimum(counts, MAX_BUCKET)
@@ -78,7 +78,7 @@ class Bands:
         self, starts: np.ndarray, counts: np.ndarray, first: int, wanted: npt.NDArray[np.bool_]
     ) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
         num_ours = len(wanted)
-        found = []
+        codes = []
         for band, order in enumerate(self._order_BR):
             count = counts[:, band]
             total = int(count.sum())
@@ -88,6 +88,6 @@ class Bands:
             at = np.repeat(starts[:, band] - np.cumsum(count) + count, count) + np.arange(total)
             ours = order[at].astype(np.int64)
             keep = wanted[ours]
-            found.append(theirs[keep] * num_ours + ours[keep])
-        pairs = np.unique(np.concatenate(found)) if found else np.empty(0, np.int64)
+            codes.append(theirs[keep] * num_ours + ours[keep])
+        pairs = np.unique(np.concatenate(codes)) if codes else np.empty(0, np.int64)
         return pairs // num_ours + first, pairs % num_ours

@@ -1,4 +1,4 @@
-"""Equal rows: rows of a dataset whose digest comes up in a training set."""
+"""Equal rows: rows of a dataset whose digest occurs in a training set."""
 
 import numpy as np
 
@@ -8,33 +8,33 @@ from assay.evaluator.data.leakage.row_digest import Digests
 
 
 class EqualRows:
-    """Digests of all rows of a dataset, in order; memory is 24 bytes a row, whatever the size of training sets."""
+    """The sorted digests of all rows of a dataset; takes 24 bytes per row, whatever the size of the training sets."""
 
     def __init__(self, digests: Digests) -> None:
-        """Sorts the rows.
+        """Sorts the digests.
 
         Args:
-            digests: Shape (rows,).
+            digests: The digest of each row, shape (rows,).
         """
         self._order = np.argsort(digests, kind="stable")
         self._sorted = digests[self._order]
         self.hits = Hits(len(digests))
 
     def search(self, digests: Digests, origin: Origin, numbers: np.ndarray) -> None:
-        """Looks for the dataset's rows among those of a training set.
+        """Searches for the dataset's rows among rows of a training set.
 
         Args:
-            digests: Of some rows of a training set, shape (rows,).
-            origin: Its name.
-            numbers: Where each of them stands there, shape (rows,).
+            digests: The digests of rows of a training set, shape (rows,).
+            origin: The position of these rows.
+            numbers: The line or row number of each, shape (rows,).
         """
-        unique, first = np.unique(digests, return_index=True)  # in order, a search goes through memory once
+        unique, first = np.unique(digests, return_index=True)  # sorted, so that the search passes through memory once
         start = np.searchsorted(self._sorted, unique, side="left")
-        there = start < len(self._sorted)
-        there[there] = self._sorted[start[there]] == unique[there]
-        if not there.any():
+        is_match = start < len(self._sorted)
+        is_match[is_match] = self._sorted[start[is_match]] == unique[is_match]
+        if not is_match.any():
             return
-        start, first = start[there], first[there]
-        num_rows = np.searchsorted(self._sorted, unique[there], side="right") - start
+        start, first = start[is_match], first[is_match]
+        num_rows = np.searchsorted(self._sorted, unique[is_match], side="right") - start
         at = np.repeat(start - np.cumsum(num_rows) + num_rows, num_rows) + np.arange(num_rows.sum())
         self.hits.mark(self._order[at], origin, np.repeat(numbers[first], num_rows))

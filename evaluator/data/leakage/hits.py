@@ -1,4 +1,4 @@
-"""Hits: which rows of a dataset were found, and the first place where each was."""
+"""Hits: which rows of a dataset were found in training sets, and the first place of each."""
 
 import numpy as np
 import numpy.typing as npt
@@ -7,7 +7,7 @@ from assay.evaluator.data.ingest import Origin
 
 
 class Hits:
-    """For each row the first place where it, or one like it, stands."""
+    """For each row, the first place where it or a similar row occurs."""
 
     def __init__(self, num_rows: int) -> None:
         self._source = np.full(num_rows, -1, np.int32)
@@ -27,31 +27,31 @@ class Hits:
         numbers: npt.NDArray[np.int64],
         values: npt.NDArray[np.float64] | None = None,
     ) -> None:
-        """Notes rows that were found; what is known of a row already stays.
+        """Records rows that were found; earlier hits of a row are kept.
 
         Args:
-            rows: Rows of the dataset, shape (hits,); of a row that stands there twice the first counts.
-            origin: The file.
-            numbers: The line or row where each was found, shape (hits,).
-            values: How near each is, shape (hits,).
+            rows: Rows of the dataset, shape (hits,); of a repeated row the first hit counts.
+            origin: The position of the rows of the training set.
+            numbers: The line or row number where each was found, shape (hits,).
+            values: The similarity or distance of each, shape (hits,).
         """
-        fresh, first = np.unique(rows, return_index=True)
-        is_new = self._source[fresh] < 0
-        fresh, first = fresh[is_new], first[is_new]
+        new_rows, first = np.unique(rows, return_index=True)
+        is_new = self._source[new_rows] < 0
+        new_rows, first = new_rows[is_new], first[is_new]
         if not self._origins or (self._origins[-1].file, self._origins[-1].unit) != (origin.file, origin.unit):
             self._origins.append(origin)
-        self._source[fresh] = len(self._origins) - 1
-        self._number[fresh] = numbers[first]
+        self._source[new_rows] = len(self._origins) - 1
+        self._number[new_rows] = numbers[first]
         if values is not None:
-            self._value[fresh] = values[first]
+            self._value[new_rows] = values[first]
 
     def copy_to(self, hits: "Hits", group_R: npt.NDArray[np.int64], first_row: int) -> None:
-        """Notes the same of the rows of a dataset that each of our rows stands for.
+        """Copies the hits to the rows of a dataset that our rows represent.
 
         Args:
-            hits: Of the whole dataset.
-            group_R: For some consecutive rows of the dataset, which of ours it is, shape (rows,).
-            first_row: The first of them.
+            hits: The hits of the whole dataset.
+            group_R: For consecutive rows of the dataset, the index of our row that represents each, shape (rows,).
+            first_row: The index of the first of these rows in the dataset.
         """
         for source, origin in enumerate(self._origins):
             rows = np.flatnonzero(self._source[group_R] == source)
@@ -59,10 +59,10 @@ class Hits:
             hits.mark(rows + first_row, origin, self._number[ours], self._value[ours].astype(np.float64))
 
     def place(self, row: int) -> str:
-        """Where a row was found, in words."""
+        """Where a row was found, such as `train.csv:12`."""
         return self._origins[self._source[row]].place(int(self._number[row]))
 
     def value(self, row: int) -> float | None:
-        """How near what was found is."""
+        """The similarity or distance of a hit; None if it has none."""
         value = float(self._value[row])
         return None if np.isnan(value) else round(value, 6)

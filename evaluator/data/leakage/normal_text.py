@@ -1,4 +1,4 @@
-"""Normal text: texts as a reader compares them, without case, white space and Unicode forms."""
+"""Normal text: texts normalised for comparison, without differences in case, white space and Unicode form."""
 
 from typing import Any
 
@@ -7,10 +7,10 @@ import pyarrow.compute as pc
 
 
 def normal(texts: Any) -> Any:
-    """Texts in Unicode's compatible form NFKC and lower case, every run of white space one space, none at the ends.
+    """Texts in Unicode NFKC and lower case, with single spaces for runs of white space and none at the ends.
 
     Args:
-        texts: An Arrow array of texts, shape (rows,); no text stays none.
+        texts: An Arrow array of texts, shape (rows,); nulls stay null.
 
     Returns:
         An Arrow array, shape (rows,).

@@ -1,4 +1,4 @@
-"""Row digest: 16 bytes for each row that are equal where the values of some columns are."""
+"""Row digest: 16 bytes per row, equal where the values of the given columns are equal."""
 
 from collections.abc import Sequence
 from itertools import pairwise
@@ -16,21 +16,21 @@ from assay.manifests.column import FrozenColumn
 
 DIGEST_BYTES = 16
 Digests = npt.NDArray[np.bytes_]
-"""Shape (rows,), of 16 bytes each. NumPy compares them padded with zeros, which is exact for equal lengths."""
+"""Shape (rows,), 16 bytes each. NumPy ignores trailing zero bytes when it compares, which is exact for equal lengths."""
 
 
 def row_digests(table: pa.Table, columns: Sequence[FrozenColumn], *, normalised: bool = False) -> Digests:
-    """The digest of each row; -0.0 is 0.0, every NaN is like any other, and no value is like no value.
+    """The digest of each row; -0.0 equals 0.0, all NaNs are equal, and nulls are equal.
 
     Args:
         table: The rows, with the columns.
-        columns: Which columns, of any type but dates.
-        normalised: Whether texts are taken in their normal form.
+        columns: The columns to digest, of any type except dates and timestamps.
+        normalised: Whether texts are normalised first (see `normal_text`).
 
     Returns:
-        Shape (rows,).
+        The digests, shape (rows,).
     """
-    # The lengths of texts stand before all texts, so that "ab", "c" is not "a", "bc".
+    # The lengths of the texts precede all texts, so that "ab", "c" differs from "a", "bc".
     fixed, texts = [np.zeros((table.num_rows, 0), np.uint8)], []
     for column in columns:
         array = one_array(table[column.name])
@@ -56,12 +56,12 @@ def row_digests(table: pa.Table, columns: Sequence[FrozenColumn], *, normalised:
 
 def _digests(content: memoryview, ends: npt.NDArray[np.int64]) -> Digests:
     pieces = pairwise(ends.tolist())
-    found = b"".join([blake3.blake3(content[start:end]).digest(length=DIGEST_BYTES) for start, end in pieces])
-    return np.frombuffer(found, f"S{DIGEST_BYTES}")
+    joined = b"".join([blake3.blake3(content[start:end]).digest(length=DIGEST_BYTES) for start, end in pieces])
+    return np.frombuffer(joined, f"S{DIGEST_BYTES}")
 
 
 def _canonical(array: Any, column: FrozenColumn) -> list[np.ndarray]:
-    """The values as rows x elements, and, of plain values, which are there."""
+    """The values as rows x elements, and for plain columns a mask of those that are not missing."""
     if column.shape:
         storage = array.storage
         values = storage.flatten().to_numpy(zero_copy_only=False).reshape(len(array), -1)

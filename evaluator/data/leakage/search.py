@@ -1,4 +1,4 @@
-"""Search: everything that is looked for, in as few passes over the training sets as memory allows."""
+"""Search: all searches for leaks, in as few passes over the training sets as memory allows."""
 
 import math
 from collections.abc import Sequence
@@ -25,16 +25,16 @@ from assay.manifests.dataset import Dataset
 from assay.manifests.leakage import NUM_PAIRS, Leakage, LeakageCheck, Overlap, OverlapKind, Pair
 
 BLOCK_BYTES = 1 << 29
-"""So much is kept of the dataset at once to find near rows; a larger one is searched in blocks, and the training sets
-are read once for each."""
+"""Memory for the dataset's rows in the search for near rows. A larger dataset is searched in blocks, and the training
+sets are read once for each block."""
 SAMPLE_ROWS = 1 << 18
-"""So many rows, evenly spread over the dataset, tell spreads, lengths of texts, and what one feature says."""
+"""Spreads, lengths of texts and single features are measured on up to this many evenly spaced rows of the dataset."""
 LONG_TEXT = 32
-"""From this mean length in characters on, a row's texts say what the row is, whatever its numbers."""
+"""From this mean length in characters, rows are compared by their texts only, whatever their numbers."""
 FEW_NUMBERS = 4
-"""With fewer numbers than this that vary, rows are near each other by chance."""
+"""With fewer varying numbers than this, rows are near each other by chance."""
 _FIXED_BYTES = 700
-"""What a row takes beside its texts and numbers."""
+"""Memory per row in addition to its texts and numbers."""
 
 
 def leakage_of(
@@ -46,21 +46,21 @@ def leakage_of(
     cutoff: Instant | None = None,
     block_bytes: int = BLOCK_BYTES,
 ) -> Leakage:
-    """Looks for a dataset's rows in training sets, and for its label in its features.
+    """Searches training sets for a dataset's rows, and its features for its label.
 
-    Rows are near if their texts, where these are long, share most of their runs of five characters, whatever their
-    numbers; else if their numbers lie close together and their texts are the same but for case and white space.
+    If texts are long, rows are near if their texts share most of their five-character shingles, whatever their numbers;
+    otherwise if their numbers are close and their texts are identical up to case and white space.
 
     Args:
         dataset: The frozen dataset.
-        store: Where its shards lie.
+        store: The store of its shards.
         training: The training sets; at least one.
-        check: What is called a leak; None: what the dataset's contract says.
-        cutoff: The moment before which training rows must be, and from which on the dataset's must be.
-        block_bytes: How much memory the search for near rows may take.
+        check: The limits above which a finding is a leak; None: those of the dataset's contract.
+        cutoff: Training rows must be older than this time, and the dataset's rows must not be. None: no cut-off.
+        block_bytes: Memory for the search for near rows.
 
     Raises:
-        DataError: A training set cannot be read with the dataset's columns.
+        DataError: A training set cannot be read with the dataset's columns and types.
         DamageError: Frozen rows are damaged.
     """
     search = _Search(dataset, store, check or dataset.contract.leakage, cutoff, block_bytes)
@@ -104,15 +104,15 @@ class _Search:
                 for rows in each.rows():
                     numbers = rows.numbers()
                     if first_row == 0:
-                        self._look_for_same(rows, numbers)
+                        self._search_equal(rows, numbers)
                     if near is not None:
                         near.search(rows.table, rows.origin, numbers)
             if near is not None:
-                near.marked(self._near, first_row)
+                near.copy_hits(self._near, first_row)
 
     def finding(self, training: Sequence[Training]) -> Leakage:
-        """What was found."""
-        telling = single_features(self._sample, self._features, self._dataset.label)
+        """The result of all searches."""
+        predictive = single_features(self._sample, self._features, self._dataset.label)
         fields: dict[str, Any] = {
             "reference": self._dataset.reference,
             "rows_digest": self._dataset.rows_digest,
@@ -122,24 +122,24 @@ class _Search:
             "cutoff": self._cutoff,
             "training": tuple(each.manifest for each in training),
             "overlaps": tuple(self._overlaps()),
-            "single_features": tuple(telling[:NUM_PAIRS]),
+            "single_features": tuple(predictive[:NUM_PAIRS]),
         }
-        # The finding itself says what is over its bound.
+        # The manifest itself decides what exceeds its bound.
         return Leakage(**fields, is_fine=not Leakage.model_construct(**fields).leaks)
 
     def _tables(self) -> Any:
         for shard in self._dataset.shards:
             yield self._reader.rows(shard.first_row, shard.num_rows)
 
-    def _look_for_same(self, rows: TrainingRows, numbers: np.ndarray) -> None:
+    def _search_equal(self, rows: TrainingRows, numbers: np.ndarray) -> None:
         self._exact.search(row_digests(rows.table, self._features), rows.origin, numbers)
         if self._normalised is not None:
             digests = row_digests(rows.table, self._features, normalised=True)
             self._normalised.search(digests, rows.origin, numbers)
         if self._ids is not None and self._id is not None and self._id.name in rows.table.column_names:
-            is_there = rows.table[self._id.name].is_valid().to_numpy()
-            self._has_ids |= bool(is_there.any())
-            self._ids.search(row_digests(rows.table, (self._id,))[is_there], rows.origin, numbers[is_there])
+            has_id = rows.table[self._id.name].is_valid().to_numpy()
+            self._has_ids |= bool(has_id.any())
+            self._ids.search(row_digests(rows.table, (self._id,))[has_id], rows.origin, numbers[has_id])
         if self._timestamp is not None and self._timestamp in rows.table.column_names:
             self._training_cutoff.add(rows.table[self._timestamp])
 
@@ -167,12 +167,12 @@ class _Search:
 
     @property
     def _why_not_near(self) -> str:
-        """Why nothing near is looked for; empty if it is."""
+        """Why near rows are not searched for; empty if they are."""
         if self._by_texts or self._scales.num_varied >= FEW_NUMBERS:
             return ""
         return (
-            f"not looked for: with texts under {LONG_TEXT} characters and fewer than {FEW_NUMBERS} numbers that vary, "
-            "rows are near each other by chance"
+            f"not searched: with texts under {LONG_TEXT} characters and fewer than {FEW_NUMBERS} varying numbers, rows "
+            "are near each other by chance"
         )
 
     def _near_search(self, first_row: int) -> NearTexts | NearNumbers | None:
@@ -186,55 +186,57 @@ class _Search:
 
     def _overlaps(self) -> list[Overlap]:
         is_exact = self._exact.hits.is_hit_R
-        found = [self._overlap("exact", self._exact.hits, is_exact, "rows with the same features")]
+        overlaps = [self._overlap("exact", self._exact.hits, is_exact, "rows with identical features")]
         is_same = is_exact
         if self._normalised is None:
-            found.append(self._unknown("normalised", "not looked for: there is no text among the features"))
+            overlaps.append(self._unknown("normalised", "not searched: no feature is text"))
         else:
             is_normalised = self._normalised.hits.is_hit_R & ~is_exact
             is_same = is_same | is_normalised
-            words = "rows with the same features but for case, white space and Unicode form"
-            found.append(self._overlap("normalised", self._normalised.hits, is_normalised, words))
+            summary = "rows with identical features up to case, white space and Unicode form"
+            overlaps.append(self._overlap("normalised", self._normalised.hits, is_normalised, summary))
         if self._why_not_near:
-            found.append(self._unknown("near", self._why_not_near))
+            overlaps.append(self._unknown("near", self._why_not_near))
         elif self._by_texts:
-            words = f"texts that share {self._check.jaccard:g} of their runs of five characters"
-            found.append(self._overlap("near", self._near, self._near.is_hit_R & ~is_same, words, "jaccard"))
+            summary = f"texts that share at least {self._check.jaccard:g} of their five-character shingles"
+            overlaps.append(self._overlap("near", self._near, self._near.is_hit_R & ~is_same, summary, "jaccard"))
         else:
-            words = f"numbers within {self._check.distance:g} of their spread, root mean square"
-            found.append(self._overlap("near", self._near, self._near.is_hit_R & ~is_same, words, "distance"))
+            summary = f"root mean square difference of at most {self._check.distance:g} spreads"
+            overlaps.append(self._overlap("near", self._near, self._near.is_hit_R & ~is_same, summary, "distance"))
         if self._ids is None or not self._has_ids:
-            whose = "rows have no id" if self._ids is None else "no training set has the column of ids"
-            found.append(self._unknown("ids", f"not looked for: {whose}"))
+            reason = "the dataset has no ids" if self._ids is None else "no training set has the id column"
+            overlaps.append(self._unknown("ids", f"not searched: {reason}"))
         else:
-            found.append(self._overlap("ids", self._ids.hits, self._ids.hits.is_hit_R, "rows with the same id"))
-        return [*found, self._in_time()]
+            overlaps.append(self._overlap("ids", self._ids.hits, self._ids.hits.is_hit_R, "rows with the same id"))
+        return [*overlaps, self._in_time()]
 
-    def _overlap(self, kind: OverlapKind, hits: Hits, is_found: np.ndarray, words: str, measure: Any = None) -> Overlap:
-        first = np.flatnonzero(is_found)[:NUM_PAIRS].tolist()
+    def _overlap(
+        self, kind: OverlapKind, hits: Hits, is_hit_R: np.ndarray, summary: str, measure: Any = None
+    ) -> Overlap:
+        first = np.flatnonzero(is_hit_R)[:NUM_PAIRS].tolist()
         return Overlap(
             kind=kind,
-            num_rows=int(is_found.sum()),
+            num_rows=int(is_hit_R.sum()),
             bound=getattr(self._check, kind),
             measure=measure,
             pairs=tuple(
                 Pair(row=row, id=self._id_of(row), place=hits.place(row), value=hits.value(row)) for row in first
             ),
-            words=words,
+            words=summary,
         )
 
-    def _unknown(self, kind: OverlapKind, words: str) -> Overlap:
-        return Overlap(kind=kind, num_rows=None, bound=getattr(self._check, kind), pairs=(), words=words)
+    def _unknown(self, kind: OverlapKind, reason: str) -> Overlap:
+        return Overlap(kind=kind, num_rows=None, bound=getattr(self._check, kind), pairs=(), words=reason)
 
     def _in_time(self) -> Overlap:
         if self._timestamp is None:
-            return self._unknown("time", "not looked for: no column of the dataset has the role timestamp")
+            return self._unknown("time", "not searched: no column of the dataset has the role timestamp")
         name = self._timestamp
         is_old = self._training_cutoff.too_old(
             np.concatenate([as_microseconds(table[name]) for table in self._tables()])
         )
         if is_old is None:
-            return self._unknown("time", f"not looked for: {self._training_cutoff.description}")
+            return self._unknown("time", f"not searched: {self._training_cutoff.description}")
         first = np.flatnonzero(is_old)[:NUM_PAIRS].tolist()
         return Overlap(
             kind="time",

@@ -1,4 +1,4 @@
-"""Single feature: how well one feature alone tells the label, by what other rows say."""
+"""Single feature: how well a single feature predicts the label, by cross-validation."""
 
 import re
 from collections.abc import Iterator
@@ -18,40 +18,40 @@ NUM_FOLDS = 5
 NUM_BINS = 100
 """Quantile bins of numbers."""
 MAX_LABELS = 200
-"""A label with more different numbers is cut into tenths."""
+"""A numeric label with more distinct values is binned into tenths."""
 NUM_TENTHS = 10
 MAX_WORDS = 200
-"""So many class names are looked for in texts."""
+"""Texts are searched for class names if there are at most this many classes."""
 
 Codes = npt.NDArray[np.int64]
 
 
 def single_features(table: pa.Table, columns: tuple[FrozenColumn, ...], label: FrozenColumn) -> list[SingleFeature]:
-    """Every plain feature by how well it tells the label, best first.
+    """Every plain feature with how well it alone predicts the label, best first.
 
-    The rows are dealt into folds, and the label of each is told by the rows of the others, so that an id, which has
-    another value in every row, tells nothing. A value that no other row has gets the commonest label.
+    The label of each row is predicted from the rows of the other folds, so that an id, whose value differs in every row,
+    predicts nothing. A value that occurs in no other fold predicts the most frequent label.
 
     Args:
         table: Rows of the dataset, with these columns.
-        columns: All features; tensors are passed over.
+        columns: All features; tensors are skipped.
         label: The label.
     """
     labels = _label_codes(one_array(table[label.name]))
     commonest = float(np.bincount(labels).max() / len(labels))
-    found = []
+    results = []
     for column in columns:
         if column.shape:
             continue
         array = one_array(table[column.name])
-        told: list[tuple[float, str]] = [
+        accuracies: list[tuple[float, str]] = [
             (_accuracy(codes, labels), how) for codes, how in _codings(array, is_text=column.type == "string")
         ]
         if column.type == "string" and 0 < len(label.classes) <= MAX_WORDS:
-            told.append((_by_words(array, one_array(table[label.name]), label.classes), "words"))
-        accuracy, how = max(told, key=lambda each: each[0])
-        found.append(SingleFeature(feature=column.name, how=how, accuracy=accuracy, commonest=commonest))  # pyright: ignore[reportArgumentType]
-    return sorted(found, key=lambda each: (-each.skill, each.feature))
+            accuracies.append((_by_words(array, one_array(table[label.name]), label.classes), "words"))
+        accuracy, how = max(accuracies, key=lambda each: each[0])
+        results.append(SingleFeature(feature=column.name, how=how, accuracy=accuracy, commonest=commonest))  # pyright: ignore[reportArgumentType]
+    return sorted(results, key=lambda each: (-each.skill, each.feature))
 
 
 def _label_codes(array: Any) -> Codes:
@@ -69,40 +69,42 @@ def _codings(array: Any, *, is_text: bool) -> Iterator[tuple[Codes, str]]:
 
 
 def _value_codes(array: Any) -> tuple[Codes, Any]:
-    """For each row which of the different values it has; no value is one of them."""
+    """For each row the code of its value, and the distinct values; null is one of them."""
     encoded = array.dictionary_encode("encode")
     return encoded.indices.to_numpy(zero_copy_only=False).astype(np.int64), encoded.dictionary
 
 
 def _bin_codes(values: npt.NDArray[np.float64], num_bins: int) -> Codes:
-    """For each row in which quantile its value lies; no value has a bin of its own."""
-    is_there = np.isfinite(values)
-    edges = np.unique(np.quantile(values[is_there], np.linspace(0, 1, num_bins + 1)[1:-1])) if is_there.any() else []
-    return np.where(is_there, np.searchsorted(edges, values, side="right"), num_bins)
+    """For each row the quantile bin of its value; missing values have a bin of their own."""
+    is_finite = np.isfinite(values)
+    edges = np.unique(np.quantile(values[is_finite], np.linspace(0, 1, num_bins + 1)[1:-1])) if is_finite.any() else []
+    return np.where(is_finite, np.searchsorted(edges, values, side="right"), num_bins)
 
 
 def _accuracy(codes: Codes, labels: Codes) -> float:
-    """The part of rows whose label is the commonest beside their code in the other folds."""
+    """The fraction of rows whose label is the most frequent one for their code in the other folds."""
     num_labels, num_rows = int(labels.max()) + 1, len(labels)
     cells, cell_R = np.unique(
         codes * num_labels + labels, return_inverse=True
-    )  # only those that come: codes may be many
+    )  # only the combinations that occur: there may be many codes
     code_C, label_C = cells // num_labels, cells % num_labels
     fold_R = np.random.default_rng(11).permutation(num_rows) % NUM_FOLDS
-    right = 0
+    num_correct = 0
     for fold in range(NUM_FOLDS):
         is_here = fold_R == fold
         count_C = np.bincount(cell_R[~is_here], minlength=len(cells))
-        told = np.full(int(codes.max()) + 1, np.bincount(labels[~is_here], minlength=num_labels).argmax())
-        order = np.lexsort((-label_C, count_C))  # the last to be written stays: most rows, then the first label
+        predicted = np.full(int(codes.max()) + 1, np.bincount(labels[~is_here], minlength=num_labels).argmax())
+        order = np.lexsort(
+            (-label_C, count_C)
+        )  # the last write wins: the label with most rows, of equal ones the first
         order = order[count_C[order] > 0]
-        told[code_C[order]] = label_C[order]
-        right += int((told[codes[is_here]] == labels[is_here]).sum())
-    return right / num_rows
+        predicted[code_C[order]] = label_C[order]
+        num_correct += int((predicted[codes[is_here]] == labels[is_here]).sum())
+    return num_correct / num_rows
 
 
 def _by_words(texts: Any, labels: Any, classes: tuple[str, ...]) -> float:
-    """The part of rows whose label is the one class that their text names; without one it is the commonest."""
+    """The fraction of rows whose label is the only class named in their text; other texts predict the most frequent one."""
     lower = pc.fill_null(normal(texts), "")
     named = np.full(len(labels), -1, np.int64)
     num_named = np.zeros(len(labels), np.int64)
@@ -112,5 +114,5 @@ def _by_words(texts: Any, labels: Any, classes: tuple[str, ...]) -> float:
         named[has] = code
         num_named += has
     codes = pc.index_in(labels, value_set=pa.array(classes)).to_numpy(zero_copy_only=False).astype(np.int64)
-    commonest = int(np.bincount(codes[codes >= 0], minlength=1).argmax())
-    return float((np.where(num_named == 1, named, commonest) == codes).mean())
+    most_frequent = int(np.bincount(codes[codes >= 0], minlength=1).argmax())
+    return float((np.where(num_named == 1, named, most_frequent) == codes).mean())

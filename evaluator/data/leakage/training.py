@@ -1,4 +1,4 @@
-"""Training: a set of rows that a variant may have learned from, read as far as the dataset's columns need it."""
+"""Training: a set of rows that a variant may have learned from; only the columns of the dataset are read."""
 
 import hashlib
 from collections.abc import Iterator
@@ -21,7 +21,7 @@ from assay.manifests.dataset import Dataset
 from assay.manifests.leakage import TrainingSet
 
 WANTED = ("feature", "id", "timestamp")
-"""The roles of the columns that are read; only features must be there."""
+"""The roles of the columns that are read; only features are required."""
 
 
 @dataclass(frozen=True)
@@ -29,8 +29,8 @@ class TrainingRows:
     """Some consecutive rows.
 
     Attributes:
-        table: Those columns of the dataset with a role of `WANTED` that the training set has, in their types.
-        origin: Where the rows stand.
+        table: The columns of the dataset with a role in `WANTED` that the training set has, in the dataset's types.
+        origin: The position of the rows.
     """
 
     table: pa.Table
@@ -47,9 +47,9 @@ class Training:
     """A training set: a file, or a frozen dataset.
 
     Attributes:
-        name: What it is called.
-        sha256: The digest of its bytes, or of its frozen rows.
-        num_rows: Its rows; known once they have been read.
+        name: The file's name or `name@version`.
+        sha256: The digest of its bytes or of its frozen rows.
+        num_rows: The number of rows; known once they have been read.
     """
 
     name: str
@@ -57,10 +57,10 @@ class Training:
     num_rows: int = field(default=0, init=False)
 
     def rows(self) -> Iterator[TrainingRows]:
-        """Reads all rows, in pieces; may be done again.
+        """Reads all rows, in pieces; may be called several times.
 
         Raises:
-            DataError: A feature is missing, or a value has another type than the dataset's.
+            DataError: A feature is missing, or a value does not have the dataset's type.
         """
         num_rows = 0
         for rows in self._read():
@@ -73,7 +73,7 @@ class Training:
 
     @property
     def manifest(self) -> TrainingSet:
-        """What is recorded of it."""
+        """What is recorded about the training set."""
         return TrainingSet(name=self.name, sha256=self.sha256, num_rows=self.num_rows)
 
 
@@ -82,7 +82,7 @@ def open_training(location: str, *, dataset: Dataset) -> Training:
 
     Args:
         location: A file of rows, or `STORE/name@version`.
-        dataset: Whose rows are looked for.
+        dataset: The dataset whose rows are searched for.
 
     Raises:
         DataError: There is no such file or dataset, or it lacks a feature.
@@ -104,17 +104,17 @@ class _File(Training):
             super().__init__(path.name, f"sha256:{hashlib.file_digest(file, 'sha256').hexdigest()}")
 
     def _read(self) -> Iterator[TrainingRows]:
-        """Chunks are cut by bytes and rows, whatever the columns: after a column more is known, reading goes on."""
-        num_given, has_value = 0, set[str]()
+        """Reads the file; restarts after an unknown column, since chunk boundaries do not depend on the columns."""
+        num_yielded, has_value = 0, set[str]()
         features = [column.name for column in self._columns if column.role == "feature"]
         while True:
             try:
                 for number, chunk in enumerate(read_chunks(self._path, contract=self._as_contract())):
-                    if number < num_given:
+                    if number < num_yielded:
                         continue
                     self._require_readable(chunk)
                     has_value |= {name for name in features if chunk.table[name].null_count < chunk.table.num_rows}
-                    num_given += 1
+                    num_yielded += 1
                     yield TrainingRows(chunk.table, chunk.origin)
                 break
             except _UnknownColumnError as error:
@@ -124,14 +124,14 @@ class _File(Training):
         for name in features:
             if name not in has_value:
                 raise DataError(
-                    MISSING_COLUMN, place=self._path.name, field=name, remedy="no row has a value of this feature"
+                    MISSING_COLUMN, place=self._path.name, field=name, remedy="this feature is missing in every row"
                 )
 
     def _as_contract(self) -> Contract:
         return self._contract.model_copy(update={"columns": tuple(self._columns)})
 
     def _adapt(self, error: DataError) -> None:
-        """Takes note of what the file has and lacks, or raises the error again."""
+        """Adapts the columns to those of the file, or raises the error again."""
         if error.problem == UNKNOWN_COLUMN:
             self._columns.append(Column(name=error.field, role="ignored"))
             return
@@ -146,16 +146,14 @@ class _File(Training):
             if offence.problem == UNKNOWN_COLUMN:
                 raise _UnknownColumnError(offence.column)
         for offence in chunk.offences:
-            raise offence.error(remedy="training sets are read with the types of the dataset's contract")
+            raise offence.error(remedy="training sets must have the types of the dataset's contract")
         for column in self._columns:
             if column.shape and chunk.table[column.name].null_count:
-                raise DataError(
-                    "a tensor has no value", place=chunk.origin.place(chunk.origin.first), field=column.name
-                )
+                raise DataError("a tensor is null", place=chunk.origin.place(chunk.origin.first), field=column.name)
 
 
 class _UnknownColumnError(Exception):
-    """An object of a jsonl file has a name that none before it had."""
+    """An object of a jsonl file has a name that no earlier object had."""
 
     def __init__(self, name: str) -> None:
         super().__init__(name)
@@ -168,20 +166,20 @@ class _Frozen(Training):
     def __init__(self, frozen: Dataset, store: Store, *, wanted: Dataset) -> None:
         super().__init__(frozen.reference, frozen.rows_digest)
         self._frozen, self._store = frozen, store
-        there = {column.name: column for column in frozen.columns}
+        available = {column.name: column for column in frozen.columns}
         self._names = []
         for column in wanted.columns:
             if column.role not in WANTED:
                 continue
-            found = there.get(column.name)
-            if found is None and column.role != "feature":
+            match = available.get(column.name)
+            if match is None and column.role != "feature":
                 continue
-            if found is None or arrow_type(found) != arrow_type(column):
+            if match is None or arrow_type(match) != arrow_type(column):
                 raise DataError(
-                    "the training set has no such feature" if found is None else "the column has another type there",
+                    "the training set lacks this feature" if match is None else "the column has another type",
                     place=frozen.reference,
                     field=column.name,
-                    value=None if found is None else str(arrow_type(found)),
+                    value=None if match is None else str(arrow_type(match)),
                     bound=str(arrow_type(column)),
                 )
             self._names.append(column.name)

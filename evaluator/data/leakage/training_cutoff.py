@@ -1,4 +1,4 @@
-"""Training cut-off: whether rows of a dataset are newer than those that were learned from."""
+"""Training cut-off: whether the rows of a dataset are newer than those of the training sets."""
 
 from datetime import UTC, datetime
 from typing import Any
@@ -14,7 +14,7 @@ _MICROSECONDS = pa.timestamp("us", "UTC")
 
 
 class TrainingCutoff:
-    """The newest row of training sets, and how many of their rows are not older than a cut-off."""
+    """The newest row of the training sets, and the number of their rows that are not older than a cut-off."""
 
     def __init__(self, cutoff: Instant | None) -> None:
         self._cutoff = None if cutoff is None else _microseconds(datetime.fromisoformat(cutoff))
@@ -22,7 +22,7 @@ class TrainingCutoff:
         self.num_not_older = 0
 
     def add(self, column: pa.ChunkedArray) -> None:
-        """Takes the timestamps of some rows of a training set."""
+        """Adds the timestamps of some rows of a training set."""
         values = as_microseconds(column)
         if not len(values):
             return
@@ -32,7 +32,7 @@ class TrainingCutoff:
             self.num_not_older += int((values >= self._cutoff).sum())
 
     def too_old(self, values: np.ndarray) -> np.ndarray | None:
-        """Which rows of the dataset are before the cut-off, or else not newer than all training rows; None: who knows.
+        """A mask of rows before the cut-off or, without one, not newer than all training rows; None: cannot be decided.
 
         Args:
             values: Microseconds since 1970, shape (rows,).
@@ -43,36 +43,36 @@ class TrainingCutoff:
 
     @property
     def description(self) -> str:
-        """What rows are compared with."""
+        """What the rows are compared with, in words."""
         if self._cutoff is not None:
             return f"rows before the cut-off {_in_words(self._cutoff)}"
         if self._newest is None:
-            return "no training set has the column of role timestamp, and no cut-off was given"
+            return "no training set has the timestamp column, and there is no --cutoff"
         return f"rows not newer than the newest training row, {_in_words(self._newest)}"
 
 
 def as_microseconds(column: Any) -> np.ndarray:
-    """Dates and timestamps as microseconds since 1970; a date is its first moment in UTC. Those that are missing are left out."""
+    """Dates and timestamps as microseconds since 1970, without nulls; a date counts as its start in UTC."""
     moments = pc.cast(column.drop_null(), _MICROSECONDS)
     return pc.cast(moments, pa.int64()).to_numpy()
 
 
 def instant(text: str) -> Instant:
-    """A date or a moment that somebody wrote; without a zone it is in UTC.
+    """Parses a date or time; without a time zone it is in UTC.
 
     Raises:
         DataError: It is neither.
     """
     try:
-        found = datetime.fromisoformat(text)
+        moment = datetime.fromisoformat(text)
     except ValueError:
         raise DataError(
-            "not a date or moment",
+            "not a date or time",
             field="--cutoff",
             value=text,
             bound="ISO 8601, such as 2026-01-31 or 2026-01-31T12:00:00",
         ) from None
-    return (found if found.tzinfo else found.replace(tzinfo=UTC)).astimezone(UTC).isoformat()
+    return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).astimezone(UTC).isoformat()
 
 
 def _microseconds(moment: datetime) -> int:

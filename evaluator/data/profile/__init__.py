@@ -1,1 +1,1 @@
-"""How the values of each column are spread, made while rows stream by."""
+"""The distribution of the values of each column, computed in one pass over streamed rows."""

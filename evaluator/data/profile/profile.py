@@ -1,4 +1,4 @@
-"""Profile: how the values of each column are spread, made while rows stream by."""
+"""Profile: the distribution of the values of each column, computed in one pass over streamed rows."""
 
 from typing import Any
 
@@ -13,13 +13,13 @@ from assay.manifests.errors import shortened
 from assay.manifests.profile import NUM_TOP, QUANTILES, ColumnProfile, Profile, ValueCount
 
 _WAITING_ROWS, _WAITING_BYTES = 1 << 16, 1 << 24
-"""So many rows or bytes are looked at together: each look has its price, however few they are."""
+"""Rows are processed in batches of this many rows or bytes, since each batch has a fixed cost."""
 
 
 class Profiler:
-    """Follows frozen rows in order. In whatever pieces they come, the same rows have the same profile, bit for bit.
+    """Follows frozen rows in order. The same rows have the same profile, bit for bit, in whatever pieces they are added.
 
-    Memory: some 200 kB for each column, and half as much again for each time the rows double past a few thousand.
+    Memory: about 200 kB per column, plus half as much each time that the number of rows doubles beyond a few thousand.
     """
 
     def __init__(self, columns: tuple[FrozenColumn, ...]) -> None:
@@ -40,15 +40,15 @@ class Profiler:
         self._num_waiting += rows.num_rows
         self._bytes_waiting += rows.nbytes
         if self._num_waiting >= _WAITING_ROWS or self._bytes_waiting >= _WAITING_BYTES:
-            self._look()
+            self._process()
 
     def finish(self) -> Profile:
-        """The profile of the rows so far, of which there is at least one."""
+        """The profile of the rows so far; there must be at least one."""
         if self._waiting:
-            self._look()
+            self._process()
         return Profile(num_rows=self._num_rows, columns=tuple(column.profile() for column in self._columns))
 
-    def _look(self) -> None:
+    def _process(self) -> None:
         rows, self._waiting = pa.concat_tables(self._waiting).combine_chunks(), []
         self._num_waiting = self._bytes_waiting = 0
         for column in self._columns:
@@ -99,14 +99,14 @@ class _Column:
 
 
 def numbers(array: Any, column: FrozenColumn) -> Numbers:
-    """What of some values can be put in order, in float64.
+    """The numbers, in float64, by which values are ordered.
 
-    Of numbers and bools themselves, of tensors their elements, of texts their lengths in characters, of dates and
-    timestamps the seconds since 1970.
+    These are numbers and bools themselves, the elements of tensors, the lengths of texts in characters, and for dates
+    and timestamps the seconds since 1970.
 
     Args:
         array: Frozen values without nulls.
-        column: Their column.
+        column: The column of the values.
     """
     if column.shape:
         array = array.storage.flatten()

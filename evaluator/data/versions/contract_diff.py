@@ -1,4 +1,4 @@
-"""Contract diff: what two contracts say differently, column by column, then of the table."""
+"""Contract diff: the differences between two contracts, first by column, then of the table's rules."""
 
 import json
 from collections.abc import Iterator, Mapping
@@ -11,7 +11,7 @@ from assay.manifests.dataset_diff import ContractChange
 
 
 def contract_changes(earlier: Contract, later: Contract) -> tuple[ContractChange, ...]:
-    """Every field that differs; of a column that came or went only that it did."""
+    """Every field that differs; an added or removed column is one change."""
     return (*_columns(earlier, later), *_fields("", _table(earlier), _table(later)))
 
 
@@ -19,13 +19,13 @@ def _columns(earlier: Contract, later: Contract) -> Iterator[ContractChange]:
     was, now = ({column.name: column for column in contract.columns} for contract in (earlier, later))
     for name in dict.fromkeys([*was, *now]):
         if name not in now:
-            yield ContractChange(column=name, field="removed", earlier=_in_words(was[name]), later="")
+            yield ContractChange(column=name, field="removed", earlier=_described(was[name]), later="")
         elif name not in was:
-            yield ContractChange(column=name, field="added", earlier="", later=_in_words(now[name]))
+            yield ContractChange(column=name, field="added", earlier="", later=_described(now[name]))
         else:
             yield from _fields(name, was[name].model_dump(mode="json"), now[name].model_dump(mode="json"))
-    stays = [name for name in was if name in now]
-    if stays != [name for name in now if name in was]:
+    common = [name for name in was if name in now]
+    if common != [name for name in now if name in was]:
         order = (json.dumps(list(each), ensure_ascii=False) for each in (was, now))
         yield ContractChange(column="", field="order of columns", earlier=next(order), later=next(order))
 
@@ -47,6 +47,6 @@ def _shown(value: Any) -> str:
     return "" if value in (None, [], "") else json.dumps(value, ensure_ascii=False)
 
 
-def _in_words(column: Column) -> str:
+def _described(column: Column) -> str:
     shape = f" of shape {'x'.join(str(size) for size in column.shape)}" if column.shape else ""
     return f"{column.role}, {column.type}{shape}{', nullable' if column.nullable else ''}"

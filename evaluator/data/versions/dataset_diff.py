@@ -1,4 +1,4 @@
-"""Dataset diff: what changed from one version of a dataset to another. Both are read once, shard by shard."""
+"""Dataset diff: what changed between two versions of a dataset. Both are read once, shard by shard."""
 
 import datetime as dt
 
@@ -13,12 +13,12 @@ from assay.manifests.drift_report import ColumnDrift, DriftReport
 
 
 def diff(earlier: tuple[Dataset, Store], later: tuple[Dataset, Store], *, found_by: str) -> DatasetDiff:
-    """Compares two versions: contracts, rows, and how the values of each column are spread.
+    """Compares two versions: contracts, rows, and the distribution of each column.
 
     Args:
-        earlier: The version that is compared with, and the store that has its shards.
-        later: The version that is compared, and the store that has its shards.
-        found_by: Who asks.
+        earlier: The earlier version, and the store of its shards.
+        later: The later version, and the store of its shards.
+        found_by: The name of who compares them, for the report.
 
     Raises:
         DamageError: A shard is missing or damaged.
@@ -50,13 +50,13 @@ def diff(earlier: tuple[Dataset, Store], later: tuple[Dataset, Store], *, found_
             found_by=found_by,
             columns=columns,
             is_fine=not any(column.has_drifted for column in columns),
-            words=_words(columns, was.reference),
+            words=_summary(columns, was.reference),
         ),
     )
 
 
-def _words(columns: tuple[ColumnDrift, ...], earlier: str) -> str:
-    moved = [f"{column.column}: {column.words}" for column in columns if column.has_drifted]
-    if not moved:
+def _summary(columns: tuple[ColumnDrift, ...], earlier: str) -> str:
+    drifted = [f"{column.column}: {column.words}" for column in columns if column.has_drifted]
+    if not drifted:
         return f"none of {len(columns)} columns drifted from {earlier}"
-    return f"{len(moved)} of {len(columns)} columns drifted from {earlier}: {'; '.join(moved)}"
+    return f"{len(drifted)} of {len(columns)} columns drifted from {earlier}: {'; '.join(drifted)}"

@@ -1,4 +1,4 @@
-"""Drift: how far the values of each column moved between two versions, beside what chance alone would move them."""
+"""Drift: how much the distribution of each column changed between two versions, compared with sampling noise."""
 
 import math
 from collections.abc import Iterator
@@ -28,27 +28,27 @@ from assay.manifests.errors import shortened
 from assay.manifests.profile import ValueCount
 
 FALSE_ALARMS = 0.05
-"""How often chance alone may take any statistic of a report past its bound of chance."""
+"""The probability that, by chance alone, any statistic of a report exceeds its chance bound."""
 _NUM_BINS = 10
 _MIN_EXPECTED = 5
-"""Cells of which the smaller version would have fewer rows are taken together: no formula holds for them."""
+"""Cells in which the smaller version would have fewer rows are merged, since the formulas do not hold for them."""
 _BLOCK = 1 << 16
 _NUM_NAMED = 20
 _NEVER_ALIKE = ("id", "cluster", "timestamp")
-"""Roles of columns that have other values in other rows: that is no drift."""
+"""Roles of columns whose values differ between rows by nature, which is not drift."""
 
 
 class Follower:
     """Follows the rows of one version in order; memory hardly grows with them.
 
-    Numbers are kept exactly up to 65,536 of them, then to within 0.0002 of their ranks for a billion.
+    Up to 65,536 numbers are kept exactly; the ranks of a billion are within 0.0002.
     """
 
     def __init__(self, columns: tuple[FrozenColumn, ...]) -> None:
         """Starts with no rows.
 
         Args:
-            columns: The columns of the version. Names of rows and clusters, and times, are left out.
+            columns: The columns of the version. Those of role id, cluster and timestamp are left out.
         """
         self.num_rows = 0
         self.columns = {each.name: _Followed(each) for each in columns if each.role not in _NEVER_ALIKE}
@@ -57,7 +57,7 @@ class Follower:
         """Adds rows."""
         self.num_rows += rows.num_rows
         for name, column in self.columns.items():
-            for array in rows.select([name]).combine_chunks()[name].chunks:  # shards are made of small batches
+            for array in rows.select([name]).combine_chunks()[name].chunks:  # shards consist of small batches
                 column.take(array)
 
 
@@ -86,9 +86,9 @@ class _Followed:
 
     @property
     def categories(self) -> dict[str, int] | None:
-        """How often each value comes, by its text; None where values are no categories, or too many.
+        """How often each value occurs, by its text; None if the values are not categories, or there are too many.
 
-        A text that is no label or segment is one of some categories only where values come twice on average.
+        A text column other than a label or segment counts as categories only if values occur twice on average.
         """
         if self.distinct is None or not self._may_be_categories or self.distinct.counts is None:
             return None
@@ -99,7 +99,7 @@ class _Followed:
 
     @property
     def kind(self) -> str:
-        """What of the values may be compared, in the words of `ColumnDrift.compared`."""
+        """What is compared if the values are not categories, as in `ColumnDrift.compared`."""
         if self.column.shape:
             return "elements"
         if self.column.type in ("date", "timestamp"):
@@ -108,12 +108,12 @@ class _Followed:
 
 
 def compare(earlier: Follower, later: Follower, *, contract: Contract) -> tuple[ColumnDrift, ...]:
-    """How far each column moved that both versions have with values of one kind.
+    """The drift of each column that both versions have with comparable types.
 
     Args:
         earlier: The earlier version's rows.
         later: The later version's rows.
-        contract: The later version's: its thresholds count, a column's own before those of all.
+        contract: The later version's contract, whose thresholds apply; a column's own take precedence.
     """
     own = {column.name: column.drift for column in contract.columns}
     pairs = [
@@ -121,14 +121,16 @@ def compare(earlier: Follower, later: Follower, *, contract: Contract) -> tuple[
         for name, column in later.columns.items()
         if name in earlier.columns and _are_comparable(earlier.columns[name].column, column.column)
     ]
-    num_statistics = sum(sum(value is not None for value in thresholds) for *_, thresholds in _plain(pairs))
+    num_statistics = sum(sum(value is not None for value in thresholds) for *_, thresholds in _with_thresholds(pairs))
     return tuple(
         _column_drift(before, after, thresholds, false_alarms=FALSE_ALARMS / max(1, num_statistics))
         for before, after, thresholds in pairs
     )
 
 
-def _plain(pairs: list[tuple[_Followed, _Followed, DriftThresholds]]) -> Iterator[tuple[Any, Any, list[float | None]]]:
+def _with_thresholds(
+    pairs: list[tuple[_Followed, _Followed, DriftThresholds]],
+) -> Iterator[tuple[Any, Any, list[float | None]]]:
     for before, after, thresholds in pairs:
         yield before, after, [getattr(thresholds, name) for name in _statistics_of(before, after)]
 
@@ -181,9 +183,9 @@ def _column_drift(
             "null_fraction_later": nulls[1],
             "has_null_explosion": "null_fraction" in past and not before.num_nulls,
             "num_new_values": len(new),
-            "new_values": _commonest(new),
+            "new_values": _most_frequent(new),
             "num_lost_values": len(lost),
-            "lost_values": _commonest(lost),
+            "lost_values": _most_frequent(lost),
             "statistics": statistics,
             "has_drifted": bool(past),
         }
@@ -198,29 +200,29 @@ def _null_cells(before: _Followed, after: _Followed) -> tuple[Counts, Counts]:
 def _of_categories(was: dict[str, int], now: dict[str, int], false_alarms: float) -> dict[str, tuple[float, float]]:
     values = sorted({*was, *now})
     before, after = (np.array([counts.get(value, 0) for value in values]) for counts in (was, now))
-    found = _of_cells(*_without_rare(before, after), false_alarms)
-    return found | {"l_infinity": (l_infinity(before, after), _chance_of_fractions(before, after, false_alarms))}
+    statistics = _of_cells(*_without_rare(before, after), false_alarms)
+    return statistics | {"l_infinity": (l_infinity(before, after), _chance_of_fractions(before, after, false_alarms))}
 
 
 def _of_numbers(before: _Followed, after: _Followed, false_alarms: float) -> dict[str, tuple[float, float]]:
     was, now = before.spread.distribution(), after.spread.distribution()
     edges = np.unique(was.quantiles([level / _NUM_BINS for level in range(1, _NUM_BINS)]))
     cells = [np.diff(each.num_up_to(edges), prepend=0, append=each.num_values) for each in (was, now)]
-    # The elements of a tensor belong together: as many are counted as there are rows.
+    # The elements of a tensor are not independent: counts are scaled to the number of rows.
     scaled = [
         counts * (each.num_values / each.spread.num_values) for counts, each in zip(cells, (before, after), strict=True)
     ]
-    found = _of_cells(scaled[0], scaled[1], false_alarms)
+    statistics = _of_cells(scaled[0], scaled[1], false_alarms)
     chance = math.sqrt(-math.log(false_alarms / 2) / 2 * (1 / before.num_values + 1 / after.num_values))
-    return found | {"kolmogorov_smirnov": (kolmogorov_smirnov(was, now), chance)}
+    return statistics | {"kolmogorov_smirnov": (kolmogorov_smirnov(was, now), chance)}
 
 
 def _of_cells(before: npt.NDArray[Any], after: npt.NDArray[Any], false_alarms: float) -> dict[str, tuple[float, float]]:
-    """PSI and Jensen-Shannon with their bounds of chance.
+    """PSI and Jensen-Shannon divergence with their chance bounds.
 
-    Both are, where little moved, multiples of the chi-squared statistic: (1/n + 1/m) chi-squared with one degree less
-    than there are cells for PSI (Yurdakul 2018, "Statistical properties of population stability index"), and 1/8 of
-    it, in natural units, for Jensen-Shannon.
+    For small changes both are multiples of the chi-squared statistic, with one degree of freedom fewer than there are
+    cells: (1/n + 1/m) chi-squared for PSI (Yurdakul 2018, "Statistical properties of population stability index"), and
+    1/8 of that, in nats, for Jensen-Shannon.
     """
     degrees = max(1, int(np.count_nonzero(before + after)) - 1)
     unit = (1 / before.sum() + 1 / after.sum()) * chi_squared_quantile(1 - false_alarms, degrees=degrees)
@@ -231,7 +233,7 @@ def _of_cells(before: npt.NDArray[Any], after: npt.NDArray[Any], false_alarms: f
 
 
 def _chance_of_fractions(before: Counts, after: Counts, false_alarms: float) -> float:
-    """What the largest difference of the cells' fractions stays under by chance: normal, Bonferroni over the cells."""
+    """The chance bound of the largest difference of the cells' fractions: normal, with Bonferroni over the cells."""
     num_before, num_after = before.sum(), after.sum()
     together = (before + after) / (num_before + num_after)
     z = NormalDist().inv_cdf(1 - false_alarms / 2 / len(before))
@@ -240,14 +242,14 @@ def _chance_of_fractions(before: Counts, after: Counts, false_alarms: float) -> 
 
 
 def _without_rare(before: Counts, after: Counts) -> tuple[Counts, Counts]:
-    """The cells, the rare ones taken together."""
+    """The cells, with the rare ones merged into one."""
     together = (before + after) / (before.sum() + after.sum())
     is_rare = together * min(before.sum(), after.sum()) < _MIN_EXPECTED
     first, second = (np.append(counts[~is_rare], counts[is_rare].sum()) for counts in (before, after))
     return first, second
 
 
-def _commonest(counts: dict[str, int]) -> tuple[ValueCount, ...]:
+def _most_frequent(counts: dict[str, int]) -> tuple[ValueCount, ...]:
     ordered = sorted(counts.items(), key=lambda pair: (-pair[1], pair[0]))
     return tuple(
         ValueCount(value=shortened(value) if value else "", num_rows=count) for value, count in ordered[:_NUM_NAMED]

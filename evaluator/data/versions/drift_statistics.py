@@ -1,4 +1,4 @@
-"""Drift statistics: how far apart two distributions of a column are, and the quantiles of chance."""
+"""Drift statistics: the distance between two distributions of a column, and the quantiles for chance bounds."""
 
 import math
 from statistics import NormalDist
@@ -14,12 +14,12 @@ Counts = npt.NDArray[np.int64]
 def psi(earlier: Counts, later: Counts) -> float:
     """The population stability index of two sets of cells: the sum of (q - p) ln(q / p) over their fractions p and q.
 
-    A cell that one of them does not have counts there as half a row: the logarithm of nothing is infinite.
+    A cell that is empty in one of them counts as half a row there, because the logarithm of zero is infinite.
     (Siddiqi 2006, "Credit Risk Scorecards".)
 
     Args:
         earlier: Rows in each cell, shape (cells,).
-        later: The same of the later version.
+        later: The same for the later version.
     """
     p, q = (np.maximum(counts, 0.5) / counts.sum() for counts in (earlier, later))
     return float(np.sum((q - p) * np.log(q / p)))
@@ -30,7 +30,7 @@ def jensen_shannon(earlier: Counts, later: Counts) -> float:
 
     Args:
         earlier: Rows in each cell, shape (cells,).
-        later: The same of the later version.
+        later: The same for the later version.
     """
     p, q = earlier / earlier.sum(), later / later.sum()
     middle = (p + q) / 2
@@ -39,24 +39,24 @@ def jensen_shannon(earlier: Counts, later: Counts) -> float:
 
 
 def kolmogorov_smirnov(earlier: Distribution, later: Distribution) -> float:
-    """The largest difference of the cumulative distributions of some numbers."""
+    """The largest difference between two cumulative distributions."""
     values = np.concatenate((earlier.values, later.values))
     p, q = (each.num_up_to(values) / each.num_values for each in (earlier, later))
     return float(np.max(np.abs(p - q)))
 
 
 def l_infinity(earlier: Counts, later: Counts) -> float:
-    """The largest difference of the fractions that a cell has.
+    """The largest difference between the fractions of a cell.
 
     Args:
         earlier: Rows in each cell, shape (cells,).
-        later: The same of the later version.
+        later: The same for the later version.
     """
     return float(np.max(np.abs(earlier / earlier.sum() - later / later.sum())))
 
 
 def chi_squared_quantile(probability: float, *, degrees: int) -> float:
-    """The quantile of chi-squared, to within two percent.
+    """The quantile of the chi-squared distribution, to within two percent.
 
     Exact for 1 and 2 degrees of freedom, else by Wilson and Hilferty (1931).
     """

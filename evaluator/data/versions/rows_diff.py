@@ -1,4 +1,4 @@
-"""Rows diff: which rows came, went and changed between two versions, in memory that does not grow with them."""
+"""Rows diff: the rows added, removed and changed between two versions, in memory that does not grow with them."""
 
 import tempfile
 from collections.abc import Iterator, Sequence
@@ -15,17 +15,17 @@ from assay.manifests.dataset import Dataset
 from assay.manifests.dataset_diff import ChangedColumn, Relabelled, RowsDiff
 
 NUM_NAMED = 5
-"""How many rows of a kind are named."""
+"""The number of rows listed for each kind of change."""
 _MEMORY = "400MB"
 _MAX_COLUMNS = 64
-"""In tables of more columns it is not told in which of them rows changed: a hash for each would be kept."""
+"""With more columns, the changed columns are not reported: one hash per column would have to be kept."""
 
 
 class RowsCompared:
-    """Takes the rows of two versions, and compares them by their ids, or else by what they hold.
+    """Takes the rows of two versions, and compares them by their ids or, if a version has none, by their content.
 
-    Of each row its id, its label and 64-bit hashes of its other values are kept in a temporary database that goes to
-    disk where memory ends. Rows without ids are told apart by 128 bits.
+    Of each row, its id, its label and 64-bit hashes of its other values are kept in a temporary database that spills to
+    disk. Rows without ids are identified by 128 bits.
     """
 
     def __init__(self, connection: duckdb.DuckDBPyConnection, earlier: Dataset, later: Dataset) -> None:
@@ -58,7 +58,7 @@ class RowsCompared:
             hashes.append(f"hash({', '.join(['42', *reversed(place.values())])})")
         wanted = ", ".join(["number", "id::VARCHAR", "label::VARCHAR", *hashes])
         self._connection.register("rows", pa.table(arrays))
-        self._connection.execute(f"INSERT INTO {version} SELECT {wanted} FROM rows")  # noqa: S608  # our own words
+        self._connection.execute(f"INSERT INTO {version} SELECT {wanted} FROM rows")  # noqa: S608  # fixed identifiers
         self._connection.unregister("rows")
 
     def finish(self) -> RowsDiff:
@@ -72,11 +72,11 @@ class RowsCompared:
         counted = "".join(f", count(*) FILTER ({each})" for each in (changed, relabelled, *differs))
         both = "FROM earlier e JOIN later l USING (id)"
         ((num_both, num_changed, num_relabelled, *per_column),) = self._rows(f"SELECT count(*){counted} {both}")
-        is_told = all(len(group) == 1 for group in self._groups)
+        is_per_column = all(len(group) == 1 for group in self._groups)
         columns = [
             ChangedColumn(column=group[0], num_rows=num)
             for group, num in zip(self._groups, per_column, strict=True)
-            if num and is_told
+            if num and is_per_column
         ]
         has_labels = self._has_comparable_labels
         num_added, num_removed = self._num_rows["later"] - num_both, self._num_rows["earlier"] - num_both
@@ -106,15 +106,15 @@ class RowsCompared:
             f"""CREATE TABLE counted AS SELECT {content}, label, sum(e) AS e, sum(l) AS l, min(number) AS number FROM (
                 SELECT {content}, {label} AS label, 1 AS e, 0 AS l, number FROM earlier UNION ALL
                 SELECT {content}, {label} AS label, 0 AS e, 1 AS l, number FROM later
-            ) GROUP BY {content}, label"""  # noqa: S608  # our own words
+            ) GROUP BY {content}, label"""  # noqa: S608  # fixed identifiers
         )
-        # Of rows that hold the same but for the label, as many are relabelled as both came and went.
+        # Among rows that differ only in their label, min(removed, added) count as relabelled.
         self._connection.execute(
             f"""CREATE TABLE contents AS SELECT {content}, sum(greatest(e - l, 0)) AS gone, sum(greatest(l - e, 0)) AS come,
                 least(gone, come) AS turned, min(number) FILTER (l > e) AS number_later,
                 min(number) FILTER (e > l) AS number_earlier,
                 arg_min(label, number) FILTER (e > l) AS was, arg_min(label, number) FILTER (l > e) AS now
-            FROM counted GROUP BY {content} HAVING gone > 0 OR come > 0"""  # noqa: S608  # our own words
+            FROM counted GROUP BY {content} HAVING gone > 0 OR come > 0"""  # noqa: S608  # fixed identifiers
         )
         ((num_removed, num_added, num_relabelled),) = self._rows(
             "SELECT coalesce(sum(gone - turned), 0), coalesce(sum(come - turned), 0), coalesce(sum(turned), 0) FROM contents"
@@ -135,7 +135,7 @@ class RowsCompared:
             relabelled=[
                 Relabelled(row=f"row {number}", earlier=was, later=now)
                 for number, was, now in self._rows(
-                    f"SELECT number_later, was, now FROM contents WHERE turned > 0 ORDER BY number_later LIMIT {NUM_NAMED}"  # noqa: S608  # our own words
+                    f"SELECT number_later, was, now FROM contents WHERE turned > 0 ORDER BY number_later LIMIT {NUM_NAMED}"  # noqa: S608  # fixed identifiers
                 )
             ],
             changed_columns=(),
@@ -151,16 +151,16 @@ class RowsCompared:
     def _rows(self, query: str) -> list[tuple[Any, ...]]:
         return self._connection.execute(query).fetchall()
 
-    def _diff(self, **found: Any) -> RowsDiff:
+    def _diff(self, **fields: Any) -> RowsDiff:
         numbers = {f"num_{version}": number for version, number in self._num_rows.items()}
         return RowsDiff.model_validate(
-            {**numbers, **{name: tuple(each) if isinstance(each, list) else each for name, each in found.items()}}
+            {**numbers, **{name: tuple(each) if isinstance(each, list) else each for name, each in fields.items()}}
         )
 
 
 @contextmanager
 def rows_compared(earlier: Dataset, later: Dataset) -> Iterator[RowsCompared]:
-    """A comparison of the rows of two versions; what it keeps is gone afterwards."""
+    """A comparison of the rows of two versions; its temporary files are removed afterwards."""
     with tempfile.TemporaryDirectory(prefix="assay-diff-") as folder:
         settings = {"memory_limit": _MEMORY, "threads": 2, "temp_directory": folder, "preserve_insertion_order": False}
         with duckdb.connect(str(Path(folder) / "rows.duckdb"), config=settings) as connection:
@@ -168,10 +168,12 @@ def rows_compared(earlier: Dataset, later: Dataset) -> Iterator[RowsCompared]:
 
 
 def _common(earlier: Dataset, later: Dataset) -> Sequence[FrozenColumn]:
-    """The columns but id and label that both versions have with the same type, in the later one's order."""
-    known = {(column.name, column.type, column.shape) for column in earlier.columns if _is_value(column)}
+    """The columns except id and label that both versions have with the same type, in the order of the later one."""
+    earlier_columns = {(column.name, column.type, column.shape) for column in earlier.columns if _is_value(column)}
     return [
-        column for column in later.columns if _is_value(column) and (column.name, column.type, column.shape) in known
+        column
+        for column in later.columns
+        if _is_value(column) and (column.name, column.type, column.shape) in earlier_columns
     ]
 
 
@@ -180,7 +182,7 @@ def _is_value(column: FrozenColumn) -> bool:
 
 
 def _bits(values: pa.ChunkedArray, column: FrozenColumn) -> Any:
-    """The values as something that is equal where every bit is: zeros of either sign differ, as in the rows' digest."""
+    """The values in a form that compares bitwise: zeros of different sign differ, as in the rows' digest."""
     if column.shape:
         array: Any = pa.concat_arrays([chunk.storage for chunk in values.chunks])  # pyright: ignore[reportAttributeAccessIssue]
         elements: Any = np.ascontiguousarray(array.flatten().to_numpy(zero_copy_only=False))

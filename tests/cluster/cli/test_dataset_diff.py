@@ -1,4 +1,4 @@
-"""`assay dataset diff`: what changed, in words and as JSON; the finding is kept beside the later version."""
+"""`assay dataset diff`: the changes as text and as JSON; the finding is stored with the later version."""
 
 import json
 import shutil
@@ -54,7 +54,7 @@ def test_what_changed_is_said_in_words(store):
     words = ask(f"{store}/pets@v1", f"{store}/pets@v2")
     for part in (
         "pets@v1 -> pets@v2",
-        "contract: the same",
+        "contract: unchanged",
         "rows: 200 -> 200, matched by id",
         "10 added: 200, 201, 202, 203, 204, …",
         "10 removed: 0, 1, 2, 3, 4, …",

@@ -11,7 +11,7 @@ from tests.seaweed import S3Server
 
 @pytest.fixture(scope="session")
 def head(tmp_path_factory, s3: S3Server) -> Iterator[Head]:
-    """The head. Its environment holds secrets: a token, a password and the keys of a bucket."""
+    """The head. Its environment contains secrets: a token, a password and the keys of a bucket."""
     token_file = tmp_path_factory.mktemp("token") / "token"
     token_file.write_text(secrets.token_hex(32))
     variables = {
@@ -19,5 +19,5 @@ def head(tmp_path_factory, s3: S3Server) -> Iterator[Head]:
         "DATABASE_PASSWORD": secrets.token_hex(16),
         **s3.variables,
     }
-    with ray_head(token_file.read_text(), variables) as found:
-        yield found
+    with ray_head(token_file.read_text(), variables) as running:
+        yield running

@@ -1,4 +1,4 @@
-"""Experiments submitted over HTTP: to a real Ray head with token authentication, and, without one, what is refused."""
+"""The client: submissions to a real Ray head with token authentication, and everything that needs no head."""
 
 import json
 import os
@@ -26,14 +26,14 @@ from assay.manifests import InvalidInput
 from assay.manifests.ledger_layout import cancel_key, submission_key
 from assay.manifests.spent import Spent
 from tests import builders
-from tests.fake_jobs import NOWHERE, TOKEN, FakeJobs, tell
+from tests.fake_jobs import NOWHERE, TOKEN, FakeJobs, report
 from tests.ray_head import Head, with_code_apart
 
 ONE_SLOT = {"max_slots": 1}  # a second one would only have to be started
 SLOW = """
 
 def slow(features, *, flip_every):
-    # Over half a second for a unit, and no time for the rows of the probe, which come one by one.
+    # Over half a second per unit, but no delay for the probe, which sends rows one by one.
     return threshold(features, flip_every=flip_every, delay_s=0.15 if len(features["x"]) > 1 else 0.0)
 """
 
@@ -43,7 +43,7 @@ def variables(head: Head) -> dict[str, str]:
 
 
 def submit_and_die(head: Head, *arguments: object) -> dict:
-    """What `assay submit` answers, in a process of its own that is gone afterwards."""
+    """Runs `assay submit` in a separate process, which has exited afterwards, and returns its JSON."""
     command = [sys.executable, "-m", "assay.cluster.cli", "submit", *map(str, arguments), "--json"]
     environment = {**os.environ, **variables(head)}
     answer = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False, env=environment)
@@ -62,7 +62,7 @@ def verb(head: Head, *arguments: str) -> str:
 
 @pytest.fixture(scope="module")
 def broken(tmp_path_factory, head) -> Submission:
-    """A submission whose control fails on its node: handed in first, and looked at when others have ended."""
+    """A submission whose control fails on its node. It is submitted first and checked after other tests have ended."""
     arms = {"control": builders.variant("raises", above=0.9), "better": builders.ARMS["better"]}
     folder = tmp_path_factory.mktemp("broken")
     experiment, code = with_code_apart(folder, arms=arms, resources={**ONE_SLOT, "max_attempts": 1})
@@ -78,21 +78,21 @@ def test_a_cancelled_submission_keeps_its_units_and_the_next_one_outlives_its_cl
     with (code / "variants_under_test.py").open("a") as file:
         file.write(SLOW)
     first = head.client().submit(experiment, working_dir=code, name="first")
-    assert any(told.num_units_done for told in first.stream(timeout_s=120)), list(first.logs(follow=False))
+    assert any(progress.num_units_done for progress in first.stream(timeout_s=120)), list(first.logs(follow=False))
     assert first.cancel() == "cancelled"
     assert first.status() == "cancelled"
     with pytest.raises(RunError, match="was cancelled; submit it again"):
         first.result()
     store = first._store
     kept = {unit.key: unit.sha256 for unit in reader.published_units(store, str(first.run_id))}
-    assert 0 < len(kept) < 7  # of the control, which comes first
+    assert 0 < len(kept) < 7  # units of the control, which runs first
     cancelled = first.progress()
     assert cancelled is not None
     assert cancelled.state == "cancelled"
 
     submitted = submit_and_die(head, experiment, "--working-dir", code, "--name", "first")
     assert submitted["submission_id"] == f"{first.submission_id}.2"
-    found = head.client().find("first")  # that client's process is gone
+    found = head.client().find("first")  # the process of that client has exited
     assert found.submission_id == submitted["submission_id"]
     joined = head.client().submit(experiment, working_dir=code, name="first")
     assert joined.submission_id == found.submission_id
@@ -118,15 +118,15 @@ def test_a_cancelled_submission_keeps_its_units_and_the_next_one_outlives_its_cl
     alone = tmp_path / "alone"
     prepared = pipeline.prepare(str(builders.write_experiment(alone)))
     pipeline.run(prepared, in_process=True, on_progress=lambda arm, units: None)
-    report = json.loads(verb(head, "result", "first", "--json"))
-    assert report["scores_digest"] == document(prepared.store, prepared.run.run_id)["scores_digest"]
+    result_json = json.loads(verb(head, "result", "first", "--json"))
+    assert result_json["scores_digest"] == document(prepared.store, prepared.run.run_id)["scores_digest"]
 
     assert head.client().submit(experiment, working_dir=code, name="first").submission_id == found.submission_id
     ours = [job for job in head.client()._jobs.all() if (job.metadata or {}).get("assay_name") == "first"]
     assert {job.submission_id for job in ours} == {first.submission_id, found.submission_id}
-    told = verb(head, "status", "first", "--follow")
-    assert "28 of 28 units, 800 rows" in told
-    assert "slot-hours" in told
+    status = verb(head, "status", "first", "--follow")
+    assert "28 of 28 units, 800 rows" in status
+    assert "slot-hours" in status
     log = verb(head, "logs", "first", "--no-follow")
     assert result.run_id in log
     stored = b"".join(path.read_bytes() for path in Path(found.ledger).rglob("*") if path.is_file())
@@ -140,7 +140,7 @@ def test_a_control_that_fails_on_a_node_is_told_with_arm_unit_node_and_traceback
     assert "variants_under_test" in "".join(broken.logs(follow=True))
     with pytest.raises(RunError) as failed:
         broken.result()
-    for words in (
+    for part in (
         f"submission '{broken.submission_id}' has no result: it failed: ",
         "the control 'control' could not be measured",
         "unit 0 ",
@@ -149,19 +149,19 @@ def test_a_control_that_fails_on_a_node_is_told_with_arm_unit_node_and_traceback
         "variants_under_test.py",
         "RuntimeError: cannot take this batch",
     ):
-        assert words in str(failed.value)
-    with pytest.raises(InvalidInput, match=r"no submission of this name.*did you mean 'broken'"):
+        assert part in str(failed.value)
+    with pytest.raises(InvalidInput, match=r"no submission of this name or ID.*did you mean 'broken'"):
         head.client().find("broke")
 
 
 @pytest.mark.ray
 def test_a_wrong_token_and_none_say_which_variable_to_set(head, monkeypatch):
-    for token, words in (("wrong" * 12, "does not take this token"), (None, "wants a token")):
-        with pytest.raises(RunError, match=f"{words}; set RAY_AUTH_TOKEN") as refused:
+    for token, problem in (("wrong" * 12, "rejects this token"), (None, "requires a token")):
+        with pytest.raises(RunError, match=f"{problem}; set RAY_AUTH_TOKEN") as refused:
             Client(head.address, token).find("first")
         assert "wrong" not in str(refused.value)
     monkeypatch.setenv("RAY_AUTH_TOKEN", head.token)
-    with pytest.raises(InvalidInput, match="no submission of this name"):
+    with pytest.raises(InvalidInput, match="no submission of this name or ID"):
         Client(head.address).find("never-submitted")
 
 
@@ -180,19 +180,19 @@ def test_the_client_the_command_line_and_what_the_gate_shows_import_neither_ray_
     "name",
     [
         "",
-        "a/b",  # leaves a job at Ray that never ends
+        "a/b",  # leaves a job that never ends at Ray
         "a b",
         "-a",
         "ä",
-        "a\n",  # which `$` would let pass
+        "a\n",  # `$` in a regular expression would let it pass
         "$(id)",
         "x" * 102,
-        "x" * 95,  # has to leave room for the digest
+        "x" * 95,  # leaves no room for the digest
     ],
 )
 def test_a_name_that_cannot_be_an_id_is_refused_before_anybody_is_asked(tmp_path, name):
     experiment = builders.write_experiment(tmp_path)
-    with pytest.raises(InvalidInput, match="name: cannot be an id"):
+    with pytest.raises(InvalidInput, match="name: not a valid name or ID"):
         Client(NOWHERE).submit(experiment, name=name)
 
 
@@ -203,21 +203,21 @@ def test_an_address_that_is_not_a_dashboard_is_refused(address):
 
 
 @pytest.mark.parametrize(
-    ("options", "words"),
+    ("options", "message"),
     [
-        ({"metadata": {"note": "it is s3cret-token!"}}, "metadata: holds the cluster's token"),
-        ({"runtime_env": {"env_vars": {"TOKEN": "s3cret-token"}}}, "runtime_env: holds the cluster's token"),
-        ({"runtime_env": {"env_vars": {"KEY": "of-the-bucket"}}}, "holds the value of AWS_SECRET_ACCESS_KEY, which"),
-        ({"metadata": {"assay_name": "other"}}, "metadata.assay_name: this name is taken"),
-        ({"metadata": {"number": 1}}, "metadata.number: metadata is texts"),
-        ({"runtime_env": {"working_dir": "."}}, "runtime_env.working_dir"),
-        ({"working_dir": "no/such/folder"}, "working_dir: no such folder"),
-        ({"ledger": "memory://here"}, "ledger: the cluster cannot reach"),
+        ({"metadata": {"note": "it is s3cret-token!"}}, "metadata: contains the cluster's token"),
+        ({"runtime_env": {"env_vars": {"TOKEN": "s3cret-token"}}}, "runtime_env: contains the cluster's token"),
+        ({"runtime_env": {"env_vars": {"KEY": "of-the-bucket"}}}, "contains the value of AWS_SECRET_ACCESS_KEY, which"),
+        ({"metadata": {"assay_name": "other"}}, "metadata.assay_name: this key is reserved"),
+        ({"metadata": {"number": 1}}, "metadata.number: keys and values must be strings"),
+        ({"runtime_env": {"working_dir": "."}}, "runtime_env.working_dir: cannot be set in runtime_env"),
+        ({"working_dir": "no/such/folder"}, "working_dir: there is no such folder"),
+        ({"ledger": "memory://here"}, "ledger: a cluster cannot reach"),
     ],
 )
-def test_what_must_not_or_cannot_travel_is_refused(tmp_path, monkeypatch, options, words):
+def test_what_must_not_or_cannot_travel_is_refused(tmp_path, monkeypatch, options, message):
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "of-the-bucket")
-    with pytest.raises(InvalidInput, match=words) as refused:
+    with pytest.raises(InvalidInput, match=message) as refused:
         Client(NOWHERE, "s3cret-token").submit(builders.write_experiment(tmp_path), **options)
     for secret in ("s3cret-token", "of-the-bucket"):
         assert secret not in str(refused.value)
@@ -315,7 +315,7 @@ def test_a_pending_submission_is_cancelled_though_ray_cannot_stop_it(tmp_path, f
     first = faked.submit(experiment)
     assert first.status() == "pending"
     assert first.cancel() == "cancelled"
-    assert jobs.jobs[first.submission_id] == "PENDING"  # and so it stays at Ray, until its driver finds the marker
+    assert jobs.jobs[first.submission_id] == "PENDING"  # it stays pending at Ray until its driver finds the marker
     assert first._store.exists(cancel_key(first.submission_id))
     assert faked.submit(experiment).submission_id == f"{first.submission_id}.2"
 
@@ -332,9 +332,9 @@ def test_the_verbs_are_the_client(tmp_path, faked, jobs, monkeypatch):
     experiment = str(builders.write_experiment(tmp_path))
 
     def answer(*arguments: str) -> dict:
-        found = CliRunner().invoke(main.app, [*arguments, "--json"], catch_exceptions=False)
-        assert found.exit_code == 0, found.output
-        return json.loads(found.stdout)
+        outcome = CliRunner().invoke(main.app, [*arguments, "--json"], catch_exceptions=False)
+        assert outcome.exit_code == 0, outcome.output
+        return json.loads(outcome.stdout)
 
     submitted = answer("submit", experiment, "--name", "mine")
     assert submitted["name"] == "mine"
@@ -344,8 +344,8 @@ def test_the_verbs_are_the_client(tmp_path, faked, jobs, monkeypatch):
         "progress": None,
     }
     assert answer("cancel", submitted["submission_id"])["status"] == "cancelled"
-    told = CliRunner().invoke(main.app, ["logs", "mine"], catch_exceptions=False)
-    assert told.stdout == "all of it"
+    logs = CliRunner().invoke(main.app, ["logs", "mine"], catch_exceptions=False)
+    assert logs.stdout == "all of it"
 
 
 def test_the_marker_is_written_even_if_the_cluster_is_gone(tmp_path, faked, jobs):
@@ -360,7 +360,7 @@ def test_results_and_progress_outlive_the_cluster(tmp_path, faked, jobs):
     experiment = builders.write_experiment(tmp_path)
     first = faked.submit(experiment)
     assert (first.run_id, first.progress()) == (None, None)
-    with pytest.raises(RunError, match=r"no result yet: it is pending; wait\(\) for it"):
+    with pytest.raises(RunError, match=r"no result yet: it is pending; call wait\(\) first"):
         first.result()
     prepared = pipeline.prepare(str(experiment))
     first._store.replace(submission_key(first.submission_id), json.dumps({"run_id": prepared.run.run_id}).encode())
@@ -374,30 +374,30 @@ def test_results_and_progress_outlive_the_cluster(tmp_path, faked, jobs):
 
 
 def test_waiting_ends_with_the_deadline_and_the_submission_goes_on(tmp_path, faked):
-    with pytest.raises(RunError, match=r"still pending after 0.1 s; it goes on"):
+    with pytest.raises(RunError, match=r"still pending after 0.1 s and continues: wait longer"):
         faked.submit(builders.write_experiment(tmp_path)).wait(timeout_s=0.1)
 
 
 @pytest.mark.parametrize(
-    ("at_ray", "told", "minute", "status"),
+    ("at_ray", "reported", "minute", "status"),
     [
-        ("FAILED", "stopped", 20, "stopped"),  # its budget is spent, or a SIGTERM that did not come from Ray
+        ("FAILED", "stopped", 20, "stopped"),  # its budget is exhausted, or a SIGTERM that Ray did not send
         ("STOPPED", "stopped", 20, "stopped"),
-        ("STOPPED", "running", 20, "stopped"),  # killed before it could tell
+        ("STOPPED", "running", 20, "stopped"),  # killed before it could report
         ("FAILED", "running", 20, "failed"),
         ("FAILED", "failed", 20, "failed"),
-        ("STOPPED", "committed", 20, "succeeded"),  # the word came too late
-        ("FAILED", "stopped", 5, "failed"),  # that was the attempt before, this one could not even begin
-        ("STOPPED", "committed", 55, "stopped"),  # that was the attempt after
+        ("STOPPED", "committed", 20, "succeeded"),  # the stop came too late
+        ("FAILED", "stopped", 5, "failed"),  # reported by the previous attempt; this one could not even start
+        ("STOPPED", "committed", 55, "stopped"),  # reported by the next attempt
         ("RUNNING", "stopped", 5, "running"),
-        (None, "stopped", 20, "stopped"),  # a head that has forgotten
+        (None, "stopped", 20, "stopped"),  # a head that does not know it any more
         (None, "cancelled", 20, "cancelled"),
         (None, "failed", 20, "failed"),
     ],
 )
-def test_how_it_ended_is_what_its_own_driver_told(tmp_path, faked, jobs, at_ray, told, minute, status):
+def test_how_it_ended_is_what_its_own_driver_told(tmp_path, faked, jobs, at_ray, reported, minute, status):
     first = faked.submit(builders.write_experiment(tmp_path))
-    tell(first, told, began_at_minute=minute)
+    report(first, reported, began_at_minute=minute)
     jobs.jobs = {first.submission_id: at_ray} if at_ray else {}
     assert first.status() == status
 
@@ -405,7 +405,7 @@ def test_how_it_ended_is_what_its_own_driver_told(tmp_path, faked, jobs, at_ray,
 def test_a_cancelled_one_is_cancelled_however_ray_ended_it(tmp_path, faked, jobs):
     first = faked.submit(builders.write_experiment(tmp_path))
     first.cancel()
-    tell(first, "stopped")
+    report(first, "stopped")
     for at_ray in ("PENDING", "FAILED", "STOPPED"):
         jobs.jobs[first.submission_id] = at_ray
         assert first.status() == "cancelled"
@@ -414,8 +414,8 @@ def test_a_cancelled_one_is_cancelled_however_ray_ended_it(tmp_path, faked, jobs
 def test_a_stopped_run_without_a_commit_says_why_and_to_submit_again(tmp_path, faked, jobs):
     first = faked.submit(builders.write_experiment(tmp_path))
     jobs.jobs[first.submission_id] = "FAILED"
-    tell(first, "stopped", reason="the budget of 2 slot-hours is spent")
-    with pytest.raises(RunError, match=r"it was stopped; submit it again to go on: the budget of 2 slot-hours"):
+    report(first, "stopped", reason="the budget of 2 slot-hours is spent")
+    with pytest.raises(RunError, match=r"it was stopped; submit it again to resume: the budget of 2 slot-hours"):
         first.result()
     assert first.wait(timeout_s=1) == "stopped"
     assert faked.submit(tmp_path / "experiment.yaml").submission_id == f"{first.submission_id}.2"
@@ -427,7 +427,7 @@ def test_a_failed_run_is_told_in_full_by_the_ledger_whatever_is_left_of_the_log(
     reason = (
         "the control 'control' could not be measured: unit 3 [slot-0 on n]\n" + "  File x\n" * 100 + "ValueError: y"
     )
-    tell(first, "failed", reason=reason)
+    report(first, "failed", reason=reason)
     with pytest.raises(RunError) as failed:
         first.result()
     assert str(failed.value).endswith(f"it failed: {reason}")
@@ -437,28 +437,28 @@ def test_a_stream_tells_every_change_once_and_ends_with_the_submission(tmp_path,
     monkeypatch.setattr(submission, "_POLL_S", 0.01)
     first = faked.submit(builders.write_experiment(tmp_path))
     stream = first.stream(timeout_s=10)
-    told = [tell(first, "running", num_units_done=0)]
-    assert next(stream) == told[0]
+    reports = [report(first, "running", num_units_done=0)]
+    assert next(stream) == reports[0]
     for num_units_done in (1, 2):
-        told.append(tell(first, "running", num_units_done=num_units_done))
-        assert next(stream) == told[-1]
-    told.append(tell(first, "committed", num_units_done=7))
+        reports.append(report(first, "running", num_units_done=num_units_done))
+        assert next(stream) == reports[-1]
+    reports.append(report(first, "committed", num_units_done=7))
     jobs.jobs[first.submission_id] = "SUCCEEDED"
-    assert list(stream) == told[-1:]
-    assert list(first.stream(timeout_s=10)) == told[-1:]
+    assert list(stream) == reports[-1:]
+    assert list(first.stream(timeout_s=10)) == reports[-1:]
 
 
 def test_a_cluster_that_is_gone_for_a_moment_is_waited_for(tmp_path, faked, jobs, monkeypatch):
     monkeypatch.setattr(submission, "_POLL_S", 0.01)
     first = faked.submit(builders.write_experiment(tmp_path))
     gone = [NoAnswerError("the cluster cannot be reached") for _ in range(5)]
-    told = tell(first, "committed")
+    last = report(first, "committed")
     jobs.jobs[first.submission_id] = "SUCCEEDED"
-    for answer, expected in ((first.wait, "succeeded"), (lambda timeout_s: list(first.stream(timeout_s=9)), [told])):
+    for answer, expected in ((first.wait, "succeeded"), (lambda timeout_s: list(first.stream(timeout_s=9)), [last])):
         jobs.errors = list(gone)
         assert answer(timeout_s=9) == expected
     jobs.errors = list(gone)
-    with pytest.raises(RunError, match=r"still out of reach after 0.005 s"):
+    with pytest.raises(RunError, match=r"still unreachable after 0.005 s"):
         first.wait(timeout_s=0.005)
     monkeypatch.setattr(submission, "_AWAY_S", 0.0)
     jobs.errors = list(gone)
@@ -468,8 +468,8 @@ def test_a_cluster_that_is_gone_for_a_moment_is_waited_for(tmp_path, faked, jobs
 
 def test_a_cluster_that_refuses_is_not_waited_for(tmp_path, faked, jobs):
     first = faked.submit(builders.write_experiment(tmp_path))
-    jobs.errors = [RunError("the cluster does not take this token")]
-    with pytest.raises(RunError, match="does not take this token"):
+    jobs.errors = [RunError("the cluster rejects this token")]
+    with pytest.raises(RunError, match="rejects this token"):
         first.wait(timeout_s=9)
 
 
@@ -478,19 +478,19 @@ def test_status_shows_cost_slots_speed_and_dropped_arms(tmp_path, faked, jobs, m
     first = faked.submit(builders.write_experiment(tmp_path))
     jobs.jobs[first.submission_id] = "RUNNING"
     spent = Spent(slot_s=5400, cpu_s=5400, gpu_s=1800, price=1234.5)
-    tell(first, "running", spent=spent, eliminated="eliminated by 'control' by 0.2")
-    told = CliRunner().invoke(main.app, ["status", "small"], catch_exceptions=False).stdout
-    for words in (
-        "running: 10 of 14 units, 296 rows, 1 of 2 slots busy, 1,234 rows/s, about 30 s to go, 4 retries",
-        "1 arms eliminated, cost so far 1.5 slot-hours, 0.5 GPU-hours, price 1,234.50",
+    report(first, "running", spent=spent, eliminated="eliminated by 'control' by 0.2")
+    status = CliRunner().invoke(main.app, ["status", "small"], catch_exceptions=False).stdout
+    for part in (
+        "running: 10 of 14 units, 296 rows, 1 of 2 slots busy, 1,234 rows/s, about 30 s left, 4 retries",
+        "1 arm eliminated, cost so far 1.5 slot-hours, 0.5 GPU-hours, price 1,234.50",
         "better: 3/7 units  eliminated by 'control' by 0.2",
     ):
-        assert words in told
-    tell(first, "stopped", reason="the budget is spent\nand more")
+        assert part in status
+    report(first, "stopped", reason="the budget is spent\nand more")
     jobs.jobs[first.submission_id] = "FAILED"
-    found = CliRunner().invoke(main.app, ["status", "small", "--follow", "--json"], catch_exceptions=False)
-    assert json.loads(found.stdout)["status"] == "stopped"
-    assert found.stderr.count("stopped: 10 of 14 units, 296 rows, 4 retries, cost so far 0 slot-hours") == 1
+    followed = CliRunner().invoke(main.app, ["status", "small", "--follow", "--json"], catch_exceptions=False)
+    assert json.loads(followed.stdout)["status"] == "stopped"
+    assert followed.stderr.count("stopped: 10 of 14 units, 296 rows, 4 retries, cost so far 0 slot-hours") == 1
 
 
 def test_a_pickle_holds_no_token_and_opens_with_that_of_the_environment(tmp_path, faked, monkeypatch):
@@ -512,12 +512,12 @@ def test_a_driver_that_is_told_to_end_has_a_minute(tmp_path, faked, jobs):
 
 def test_a_driver_keeps_to_the_ledger_of_its_submission_whatever_the_heads_is(tmp_path, faked, jobs, monkeypatch):
     experiment = builders.write_experiment(tmp_path)
-    faked.submit(experiment, ledger=str(tmp_path / "told"))
+    faked.submit(experiment, ledger=str(tmp_path / "submitted"))
     monkeypatch.setenv("ASSAY_LEDGER", str(tmp_path / "of-the-head"))
     for name, value in jobs.submitted[0]["runtime_env"]["env_vars"].items():
         monkeypatch.setenv(name, value)
     assert CliRunner().invoke(main.app, ["run", str(experiment), "--in-process"]).exit_code == 0
-    assert (tmp_path / "told" / "v1" / "commits").is_dir()
+    assert (tmp_path / "submitted" / "v1" / "commits").is_dir()
     assert not (tmp_path / "of-the-head").exists()
 
 

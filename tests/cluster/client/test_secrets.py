@@ -1,4 +1,4 @@
-"""No secret of the environment lands in anything that a run leaves behind, however it ends."""
+"""No secret of the environment ends up in anything that a run leaves behind."""
 
 import base64
 import io
@@ -30,13 +30,13 @@ def late(features):
 
 @dataclass(frozen=True)
 class Ended:
-    """A submission that Ray has stopped, and what was planted in the environments of head and client.
+    """A submission that Ray has stopped, and the secrets in the environments of head and client.
 
     Attributes:
-        head: Where it ran.
-        submission: What was submitted.
-        last: What its driver told last.
-        planted: Every secret, by what it is.
+        head: The head that it ran on.
+        submission: The submission.
+        last: The last progress that its driver reported.
+        planted: The secrets, by their descriptions.
     """
 
     head: Head
@@ -47,7 +47,7 @@ class Ended:
 
 @pytest.fixture(scope="module")
 def ended(tmp_path_factory, head: Head) -> Iterator[Ended]:
-    """One run that meets everything: a ledger that wants credentials, an arm that fails, a SIGTERM before the end."""
+    """One run with everything: a ledger that needs credentials, an arm that fails, a SIGTERM before the end."""
     folder = tmp_path_factory.mktemp("secrets")
     arms = {name: builders.ARMS[name] for name in ("control", "better")}
     arms |= {"broken": builders.variant("raises", above=0.9), "late": builders.variant("late")}
@@ -105,7 +105,7 @@ def test_no_secret_is_in_the_folder_of_the_cluster(ended):
     names = {path.name for path in files}
     assert f"job-driver-{ended.submission.submission_id}.log" in names
     assert any(name.startswith("worker-") for name in names)
-    assert "assay-experiment.json" in names  # what travelled
+    assert "assay-experiment.json" in names  # the uploaded experiment
     for path in files:
         assert_holds_none(ended, str(path), path.read_bytes())
 

@@ -1,4 +1,4 @@
-"""An arm is whole only if every unit is there and together they have every row."""
+"""An arm is complete only if every unit is in the ledger and the units have every row."""
 
 import pytest
 
@@ -18,10 +18,14 @@ def test_a_whole_arm_passes():
 @pytest.mark.parametrize(
     ("found", "num_rows", "problem"),
     [
-        (receipts(32, 32), 72, r"64 of 72 rows are in the ledger, units \[2\] are missing"),
-        (receipts(32, 32, 7), 72, r"71 of 72 rows are in the ledger, units \[\] are missing"),
+        (receipts(32, 32), 72, r"64 of 72 rows are in the ledger; missing units: \[2\]"),
+        (receipts(32, 32, 7), 72, r"71 of 72 rows are in the ledger; missing units: \[\]"),
         (receipts(32, 32, 9), 72, "73 of 72 rows"),
-        (receipts(32, 40), 72, r"72 of 72 rows are in the ledger, units \[2\]"),  # enough rows, but not of all units
+        (
+            receipts(32, 40),
+            72,
+            r"72 of 72 rows are in the ledger; missing units: \[2\]",
+        ),  # enough rows, but not of all units
     ],
 )
 def test_missing_units_and_rows_are_named(found, num_rows, problem):

@@ -1,4 +1,4 @@
-"""Samples straight from the ledger: all arms' files side by side, and never other rows."""
+"""Samples read from the ledger have the same rows for every arm, or reading them fails."""
 
 from dataclasses import replace
 
@@ -36,7 +36,7 @@ def samples(prepared, files, metric=None):
 
 
 def changed(prepared, file, **columns) -> LedgerFile:
-    """A unit's file with other values in some columns, stored under the name of another unit of the same arm."""
+    """Stores a copy of a unit's file, with other values in some columns, as another unit of the same arm."""
     table = pq.read_table(pa.BufferReader(prepared.store.get(file.key)))
     for name, values in columns.items():
         table = table.set_column(
@@ -75,7 +75,7 @@ def test_a_score_of_a_01_metric_that_is_neither_is_refused_by_name(prepared, fil
 def test_an_arm_that_lacks_a_unit_is_refused_by_name(prepared, files):
     arm = prepared.run.experiment.arms[1].name
     lost = reader.score_files(files, arm)[-1]
-    with pytest.raises(RunError, match=f"the rows of arm '{arm}' are not those of arm"):
+    with pytest.raises(RunError, match=f"arm '{arm}' does not have the same rows as arm"):
         samples(prepared, [file for file in files if file != lost])
 
 
@@ -85,5 +85,5 @@ def test_an_arm_with_other_rows_is_refused_by_name(prepared, files, name):
     last = reader.score_files(files, arm)[-1]
     values = pq.read_table(pa.BufferReader(prepared.store.get(last.key)))[name].to_pylist()
     other = changed(prepared, last, **{name: [*values[1:], values[0]]})
-    with pytest.raises(RunError, match=f"the rows of arm '{arm}' are not those of arm"):
+    with pytest.raises(RunError, match=f"arm '{arm}' does not have the same rows as arm"):
         samples(prepared, [other if file == last else file for file in files])

@@ -1,4 +1,4 @@
-"""What arms cost: by their units' own times and what slots hold, at the experiment's prices; nothing of it is a score."""
+"""Costs of arms come from their units' times, what slots reserve and the prices; they do not affect scores."""
 
 import pytest
 from rich.console import Console
@@ -81,7 +81,7 @@ def test_cost_stands_beside_the_controls_and_per_point(direction, estimate, pric
         amounts = {"price": here, "reused_price": reused, "slot_s": 50.0, "reused_slot_s": 0.0}
         return {"arm": name, "status": "complete", **amounts}
 
-    arms = [arm("control", 0.5, reused=1.5), arm("a", price)]  # the control was taken over in part: it costs 2
+    arms = [arm("control", 0.5, reused=1.5), arm("a", price)]  # the control was reused in part: it costs 2
     comparisons = [{"arm": "a", "reference": "control", "estimate": estimate}]
     found = arm_cost.compared(arms, comparisons, control="control", direction=direction)
     assert found["unit"] == "price"
@@ -98,12 +98,12 @@ def test_a_run_records_what_each_arm_and_all_its_slots_have_cost(tmp_path):
         took_s = sum(row[part] for row in of_arm for part in ("load_s", "probe_s", "read_s", "predict_s", "score_s"))
         assert arm["slot_s"] == pytest.approx(took_s)
         assert arm["cpu_s"] == pytest.approx(2 * took_s)
-        assert arm["price"] == pytest.approx(2 * took_s / 100)  # 36 an hour are 0.01 a second
+        assert arm["price"] == pytest.approx(2 * took_s / 100)  # 36 per hour is 0.01 per second
         assert (arm["gpu_s"], arm["reused_slot_s"], arm["num_rows_evaluated"]) == (0, 0, 200)
         assert arm["cpu_used_s"] == pytest.approx(
             sum(row["load_cpu_s"] + row["cpu_s"] + row["write_cpu_s"] for row in of_arm)
         )
-        # The first unit carries what was done before it.
+        # The first unit includes the time for loading and probing.
         assert [row["probe_s"] > 0 for row in of_arm] == [True] + [False] * (NUM_UNITS - 1)
         assert [row["load_cpu_s"] > 0 for row in of_arm] == [True] + [False] * (NUM_UNITS - 1)
     cost = report["cost"]
@@ -156,7 +156,7 @@ def test_an_arm_whose_slots_disagree_on_the_batch_size_fails_alone(tmp_path, mon
     probe, turns = ArmScorer.probe, iter([False, True] * 99)
 
     def on_two_hosts(self, **options):
-        """As where every other unit goes to a host on which scores depend on the batch."""
+        """Simulates that every other unit runs on a host on which scores depend on the batch size."""
         found = probe(self, **options)
         if self.arm != arm or not next(turns):
             return found

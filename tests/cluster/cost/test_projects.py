@@ -1,4 +1,4 @@
-"""A project's budget is for all its runs in a ledger together; what the others have cost is as their drivers told."""
+"""A project's budget bounds all its runs in a ledger together; their costs are what their drivers recorded."""
 
 import pytest
 
@@ -17,7 +17,7 @@ from assay.manifests.progress import Progress
 from assay.manifests.spent import Spent
 from tests import builders
 
-PRICES = {"cpu_hour": 3600.0}  # one a second
+PRICES = {"cpu_hour": 3600.0}  # 1 per second
 TWO = {name: builders.ARMS[name] for name in ("control", "better")}
 SLOW = {name: builders.variant(delay_s=0.02, flip_every=5) for name in ("control", "a", "b", "c")}
 
@@ -54,12 +54,12 @@ def test_what_other_runs_of_the_project_have_cost_bounds_a_run(tmp_path):
     budget = first + 0.6
     project = {"project": "vision", "project_budget": {"price": budget, "warn_at": 1.0}}
     second = prepared(tmp_path, "second", SLOW, **project)
-    with pytest.raises(StoppedError, match=r"the budget of project 'vision' is spent: project_budget.price is "):
+    with pytest.raises(StoppedError, match=r"budget of project 'vision' exhausted: project_budget.price is "):
         pipeline.run(second, in_process=True, on_progress=lambda arm, units: None, reuses=False)
     assert 0.6 <= told(second).spent.price < budget  # what the first left, and the unit that was in flight
 
     num_records = len(list((tmp_path / "ledger/v1/runs").iterdir()))
-    with pytest.raises(StoppedError, match=r"nothing was begun: the budget of project 'vision' is spent"):
+    with pytest.raises(StoppedError, match=r"nothing was started: budget of project 'vision' exhausted"):
         run(tmp_path, "third", **project)
     assert len(list((tmp_path / "ledger/v1/runs").iterdir())) == num_records
     other = prepared(tmp_path, "third", project="nlp", project_budget={"price": 1.0})
@@ -70,7 +70,7 @@ def test_a_soft_bound_stands_in_the_report(tmp_path):
     run(tmp_path, "first", project="vision")
     report = run(tmp_path, "second", project="vision", project_budget={"price": 100.0, "warn_at": 1e-6})
     (event,) = [event for event in report["events"] if event["kind"] == "budget"]
-    assert event["message"].startswith("the budget of project 'vision' is ")
+    assert " % of the budget of project 'vision' is spent: project_budget.price is 100, spent " in event["message"]
     assert "project_budget.price is 100" in event["message"]
     quiet = run(tmp_path, "third", project="vision", project_budget={"price": 100.0})
     assert quiet["events"] == []
@@ -92,9 +92,9 @@ def test_a_run_that_repeats_another_counts_once(tmp_path):
     told_of = reporter.progress("running", "")
     runs = [
         opened("a", price=1.0),
-        opened("a.2", price=3.0, supersedes="a"),  # has told the cost of both
+        opened("a.2", price=3.0, supersedes="a"),  # has recorded the cost of both
         opened("b", price=10.0),
-        opened("b.2", price=None, supersedes="b"),  # has told nothing yet
+        opened("b.2", price=None, supersedes="b"),  # has recorded nothing yet
         opened("c", price=100.0, project="other"),
         opened("d", price=None),
         opened(ready.run.run_id, price=1000.0),  # the run itself knows what it has cost
@@ -107,8 +107,8 @@ def test_a_run_that_repeats_another_counts_once(tmp_path):
 def test_both_budgets_bound_and_each_says_which():
     both = BudgetCheck(Budget(price=5.0), "p", Budget(gpu_hours=2.0, warn_at=0.5), elsewhere=Spent(gpu_s=3600.0))
     assert both.exceeded(Spent(price=4.9, gpu_s=3599.0)) == ""
-    assert both.exceeded(Spent(price=5.0)).startswith("the budget is spent: budget.price is 5, and 5 is gone")
-    assert both.exceeded(Spent(gpu_s=3600.0)).startswith("the budget of project 'p' is spent: project_budget.gpu_hours")
+    assert both.exceeded(Spent(price=5.0)).startswith("budget exhausted: budget.price is 5, spent 5")
+    assert both.exceeded(Spent(gpu_s=3600.0)).startswith("budget of project 'p' exhausted: project_budget.gpu_hours")
     assert list(both.warnings(Spent(price=3.9))) == ["project_budget.gpu_hours"]
     assert list(both.warnings(Spent(price=4.0))) == ["budget.price", "project_budget.gpu_hours"]
     assert BudgetCheck().exceeded(Spent(price=1e9)) == ""

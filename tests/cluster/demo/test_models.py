@@ -1,4 +1,4 @@
-"""The demo's variants as they are shipped: loaded by their manifests, asked the test images batch by batch."""
+"""The demo's variants as shipped: loaded from their manifests and evaluated on the test images."""
 
 import importlib.util
 from functools import cache
@@ -44,9 +44,9 @@ def _answers(name: str, *, padding: int = 0) -> np.ndarray:
 @cache
 def _scores(name: str, measure: str) -> np.ndarray:
     test = digits.test()
-    said = predictions_of(_answers(name), output=_variant(name).output, label=LABEL)
+    predictions = predictions_of(_answers(name), output=_variant(name).output, label=LABEL)
     metric = Metric.model_validate({"name": measure, "measure": measure})
-    return row.score(metric, said, test.labels, label=LABEL, batch_size=BATCH_SIZE)
+    return row.score(metric, predictions, test.labels, label=LABEL, batch_size=BATCH_SIZE)
 
 
 def _gap(name: str, measure: str) -> tuple[float, float]:
@@ -55,9 +55,10 @@ def _gap(name: str, measure: str) -> tuple[float, float]:
     return difference.mean(), difference.std(ddof=1) / np.sqrt(len(difference))
 
 
-# Bonferroni's two-sided 5 % point for 4 comparisons, above any sharper method's: the normal quantile at 1 - 0.05 / 8
+# Bonferroni's two-sided 5 % critical value for 4 comparisons: the normal quantile at 1 - 0.05 / 8. Sharper methods
+# have smaller ones.
 CRITICAL = 2.498
-# The gaps must be clear of it by a wide margin, so that another processor's last bits cannot turn the demo's verdict.
+# The gaps must exceed it by a wide margin, so that another processor's rounding cannot change the demo's verdict.
 CLEARLY = 2 * CRITICAL
 
 
@@ -121,5 +122,5 @@ def test_the_script_trains_what_is_shipped():
         with torch.inference_mode():
             found = module(images).argmax(dim=1).numpy()
         shipped = _answers(name).argmax(axis=1)
-        # last bits differ between processors and grow over 660 steps; the answers hardly do
+        # rounding differs between processors and adds up over 660 steps, but predictions hardly change
         assert (found != shipped).mean() < 0.02

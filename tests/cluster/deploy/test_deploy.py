@@ -1,8 +1,8 @@
-"""The deployment files: valid by their schemas, and by the rules that the schemas lack, each of them seen to fail.
+"""The deployment files are valid by their schemas and by rules beyond the schemas; each rule is shown to fail.
 
-KubeRay's definitions are not part of this repository. They are looked for in `$ASSAY_KUBERAY`, a folder with
-`ray.io_*.yaml` as in a checkout of KubeRay (helm-chart/kuberay-operator/crds) or compressed with xz, or in the folder
-`shared/kuberay` next to this repository. Without them those tests skip and say so; everything else runs everywhere.
+KubeRay's definitions are not part of this repository. They are read from `$ASSAY_KUBERAY`, a folder with
+`ray.io_*.yaml` as in a checkout of KubeRay (helm-chart/kuberay-operator/crds), plain or compressed with xz, or from the
+folder `shared/kuberay` next to this repository. Without them, the tests that need them are skipped with a reason.
 """
 
 import json
@@ -34,12 +34,12 @@ ABSENT = object()
 
 
 def read(name: str) -> Fields:
-    """A file of the deployment, without the sharing that YAML's anchors leave behind."""
+    """A deployment file. Values that YAML anchors share are copied."""
     return json.loads(json.dumps(yaml.safe_load((DEPLOY / name).read_text())))
 
 
 def broken(name: str, place: str, value: Any) -> Fields:
-    """The file with another value at a dotted place, or, for ABSENT, without what is there."""
+    """The file with another value at a dotted path, or without it for ABSENT."""
     fields = read(name)
     *parents, last = [int(key) if key.isdigit() else key.replace("|", ".") for key in place.split(".")]
     at: Any = fields
@@ -57,7 +57,7 @@ def broken(name: str, place: str, value: Any) -> Fields:
 
 @cache
 def definition(kind: str) -> jsonschema.protocols.Validator:
-    """A validator of KubeRay's schema of a kind, closed: a field that it does not know is an error, as for `kubectl --validate`."""
+    """A validator of KubeRay's schema of a kind that rejects unknown fields, as `kubectl --validate` does."""
     plain = DEFINITIONS / f"ray.io_{kind.lower()}s.yaml"
     packed = plain.with_suffix(".yaml.xz")
     if not plain.exists() and not packed.exists():
@@ -69,16 +69,16 @@ def definition(kind: str) -> jsonschema.protocols.Validator:
 
 
 def closed(schema: Fields) -> Fields:
-    """The schema without room for unknown fields, except where it asks for them."""
-    found = dict(schema)
+    """The schema with unknown fields forbidden, except where it allows them explicitly."""
+    strict = dict(schema)
     if "properties" in schema:
-        found["properties"] = {name: closed(each) for name, each in schema["properties"].items()}
+        strict["properties"] = {name: closed(each) for name, each in schema["properties"].items()}
         if not schema.get("x-kubernetes-preserve-unknown-fields"):
-            found["additionalProperties"] = False
+            strict["additionalProperties"] = False
     for inner in ("items", "additionalProperties"):
         if isinstance(schema.get(inner), dict):
-            found[inner] = closed(schema[inner])
-    return found
+            strict[inner] = closed(schema[inner])
+    return strict
 
 
 def check_resource(fields: Fields) -> None:
@@ -145,7 +145,7 @@ def test_a_slip_is_caught_by_its_schema(
         check(fields)
 
 
-# What the schemas lack
+# Rules beyond the schemas
 
 
 def cluster_of(fields: Fields) -> Fields:
@@ -162,7 +162,7 @@ def num_bytes(quantity: str) -> int:
 
 
 def leaves(node: Any, name: str = "") -> Iterator[tuple[str, Any]]:
-    """Every value with the name it goes by: its key, or, for an environment variable, the variable's."""
+    """Every value with its name: its key, or the variable's name for an environment variable."""
     if isinstance(node, str) and name == "runtimeEnvYAML":
         node = yaml.safe_load(node)
     if isinstance(node, list):
@@ -187,7 +187,7 @@ def secret_problems(fields: Fields) -> Iterator[str]:
 
 
 def kuberay_problems(fields: Fields) -> list[str]:
-    """What is wrong with a RayCluster or a RayJob that KubeRay and Kubernetes would accept."""
+    """Problems of a RayCluster or a RayJob that KubeRay and Kubernetes would accept."""
     cluster = cluster_of(fields)
     found = [*secret_problems(fields), *security_problems(fields)]
     if cluster["rayVersion"] != RAY:
@@ -210,16 +210,16 @@ def kuberay_problems(fields: Fields) -> list[str]:
 
 def pod_problems(group: Fields) -> Iterator[str]:
     pod = group["template"]["spec"]
-    container = pod["containers"][0]  # Ray's is the first, for KubeRay
+    container = pod["containers"][0]  # KubeRay expects Ray's container to be the first
     resources = container["resources"]
     limits = resources["limits"]
     if not container["image"].endswith(f":{RAY}"):
         yield f"the image's tag is not {RAY}"
-    if resources["requests"] != limits:  # Ray believes the limits, Kubernetes places by the requests
+    if resources["requests"] != limits:  # Ray uses the limits, Kubernetes schedules by the requests
         yield "requests are not limits"
     if GPU in limits and not any(each.get("key") == GPU for each in pod.get("tolerations", [])):
         yield "the taint of GPU nodes is not tolerated"
-    if pod.get("restartPolicy") != "Never":  # the autoscaler's v2 replaces pods, it does not expect them back
+    if pod.get("restartPolicy") != "Never":  # autoscaler v2 replaces pods and does not expect them to come back
         yield "restarted by Kubernetes"
     mounted = {each["mountPath"]: each["name"] for each in container.get("volumeMounts", [])}
     volumes = {each["name"]: each.get("emptyDir", {}) for each in pod.get("volumes", [])}
@@ -227,7 +227,7 @@ def pod_problems(group: Fields) -> Iterator[str]:
     size = num_bytes(memory.get("sizeLimit", "0")) if memory.get("medium") == "Memory" else 0
     if not 0 < int(group["rayStartParams"].get("object-store-memory", 0)) <= size:
         yield "the object store does not fit into /dev/shm"
-    if size >= num_bytes(limits["memory"]):  # what lies there counts as the container's
+    if size >= num_bytes(limits["memory"]):  # its content counts as the container's memory
         yield "/dev/shm leaves no memory"
     ledger = [each for each in container.get("env", []) if each["name"] == "ASSAY_LEDGER"]
     if not (ledger and "secretKeyRef" in ledger[0].get("valueFrom", {})):
@@ -245,7 +245,7 @@ def security_problems(fields: Fields) -> Iterator[str]:
     services = {head.get("serviceType", "ClusterIP"), head.get("headService", {}).get("spec", {}).get("type")}
     if services - {"ClusterIP", None} or head.get("enableIngress"):
         yield "the dashboard is exposed by its service"
-    # The operator of KubeRay asks the dashboard for a RayJob's state, from outside the pod.
+    # KubeRay's operator polls the dashboard for a RayJob's state from outside the pod.
     hosts = {"127.0.0.1", "0.0.0.0"} if fields["kind"] == "RayJob" else {"127.0.0.1"}
     if head["rayStartParams"].get("dashboard-host") not in hosts:
         yield "the dashboard is not bound to loopback"
@@ -259,7 +259,7 @@ def security_problems(fields: Fields) -> Iterator[str]:
 
 
 def launcher_problems(fields: Fields) -> list[str]:
-    """What is wrong with a launcher's file that Ray would accept."""
+    """Problems of a launcher file that Ray would accept."""
     found = list(secret_problems(fields))
     types = fields["available_node_types"]
     head, worker = (
@@ -327,7 +327,7 @@ BREAKAGES: list[tuple[str, str, Any, str]] = [
         "6Gi",
         "gpu: the object store does not fit into /dev/shm",
     ),
-    # Without a size Ray takes 30 % of the memory, whatever /dev/shm holds.
+    # Without a size, Ray takes 30 % of the memory, whatever the size of /dev/shm.
     ("raycluster.yaml", f"{WORKER}.rayStartParams", {}, "gpu: the object store does not fit into /dev/shm"),
     ("raycluster.yaml", f"{POD}.volumes.0.emptyDir.sizeLimit", "28Gi", "gpu: /dev/shm leaves no memory"),
     ("raycluster.yaml", f"{CONTAINER}.env", [PLAIN], "gpu: the ledger's location is not from a Secret"),
@@ -350,7 +350,7 @@ BREAKAGES: list[tuple[str, str, Any, str]] = [
     ),
     ("raycluster.yaml", f"{HEAD}.enableIngress", True, "the dashboard is exposed by its service"),
     ("raycluster.yaml", f"{HEAD}.rayStartParams.dashboard-host", "0.0.0.0", "the dashboard is not bound to loopback"),
-    # KubeRay's own default is every interface.
+    # KubeRay's default is all interfaces.
     ("raycluster.yaml", f"{HEAD}.rayStartParams.dashboard-host", ABSENT, "the dashboard is not bound to loopback"),
     ("rayjob.yaml", f"{JOB_WORKER}.template.metadata.labels", {}, "the network policy does not select every pod"),
     ("raycluster.yaml", f"{HEAD}.template.spec.hostNetwork", True, "a pod in the node's network"),
@@ -385,7 +385,7 @@ def test_each_rule_fails_when_it_is_broken(name: str, place: str, value: Any, pr
     assert any(problem in found for found in problems(name, broken(name, place, value)))
 
 
-# What the files say of each other, and of the code
+# Consistency between the files, and with the code
 
 
 def test_a_job_has_the_standing_clusters_nodes_but_none_before_it_asks():
@@ -446,7 +446,7 @@ def test_the_image_is_rays_own_in_the_same_version_and_takes_what_the_package_ne
 
 
 def test_the_readmes_five_commands_name_what_the_files_say():
-    text = (ROOT / "README.md").read_text()
+    text = (ROOT / "cluster" / "README.md").read_text()
     commands = next(block for block in re.findall(r"```sh\n(.*?)```", text, re.DOTALL) if "kubectl" in block)
     files = re.findall(r"--file(?:name)? (\S+)", commands)
     assert len(commands.strip().splitlines()) == 5

@@ -1,4 +1,4 @@
-"""The example workflow: valid YAML whose commands and options there are, and whose failure is the gate's."""
+"""The example workflow is valid YAML, its commands and options exist, and it exits with the gate's code."""
 
 import shlex
 from pathlib import Path
@@ -17,13 +17,13 @@ def steps() -> list[dict]:
 
 
 def commands() -> list[list[str]]:
-    """What is called of the command line, without what the shell does around it."""
+    """The `assay` commands of the workflow, without the shell code around them."""
     lines = [line for step in steps() for line in step.get("run", "").splitlines()]
     return [shlex.split(line.partition("||")[0])[1:] for line in lines if line.strip().startswith("assay ")]
 
 
 def parsed(arguments: list[str]) -> str:
-    """The verb that the arguments call, once all of them were understood."""
+    """The command that the arguments call, after all of them were parsed."""
     context = typer.main.get_command(main.app).make_context("assay", list(arguments))
     command, rest = context.command, [*context._protected_args, *context.args]
     while hasattr(command, "commands"):

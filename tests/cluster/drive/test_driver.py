@@ -1,4 +1,4 @@
-"""The driver among slots that die, hang, lag and answer late: pretended slots, a real schedule and a real ledger."""
+"""The driver with slots that die, hang, lag and finish late: fake slots, a real schedule and a real ledger."""
 
 import itertools
 from collections import defaultdict
@@ -27,7 +27,7 @@ NUM_UNITS = 7  # 200 rows in units of 32
 
 
 class PretendedSlots:
-    """An executor whose slots answer at once, as a script says: what the n-th try of a unit comes to."""
+    """An executor whose slots finish at once with the outcome that a script gives for the n-th attempt at a unit."""
 
     depth = 2
 
@@ -76,7 +76,7 @@ class PretendedSlots:
         return told
 
     def is_stuck(self, slot, unit) -> bool:
-        """The first slot that tries such a unit never answers."""
+        """The first slot that gets one of these units never finishes it."""
         return unit in self.never and self.stuck.setdefault(unit, slot) == slot
 
     def lost(self, slot, reason):
@@ -159,7 +159,7 @@ def test_the_control_goes_first_and_slots_are_given_back_once_nothing_waits(prep
 
 
 def test_what_a_dead_slot_had_not_begun_costs_no_attempt(prepared):
-    # every unit is the first in hand once, and dies; units behind it come along once or more
+    # every unit is once the oldest in flight and dies; units behind it are lost with it once or more
     script = {(arm, unit, 1): lost() for arm in builders.ARMS for unit in range(NUM_UNITS)}
     found = driven(prepared, PretendedSlots(script, num_slots=1), resources={"max_attempts": 2})
     assert is_whole(found)
@@ -237,16 +237,16 @@ def test_a_request_to_stop_ends_it_between_two_units(prepared):
 def test_a_spent_budget_stops_it_and_says_which_bound(prepared):
     budget = BudgetCheck(Budget(price=1e-9))
     found = driven(prepared, PretendedSlots(), budget=budget, prices=Prices(cpu_hour=1.0))
-    assert found.stopped.startswith("the budget is spent: budget.price is 1e-09")
+    assert found.stopped.startswith("budget exhausted: budget.price is 1e-09")
 
 
 def test_a_soft_bound_is_told_once_and_stops_nothing(prepared):
     budget = BudgetCheck(Budget(price=1e6, slot_hours=1e6, warn_at=1e-15))
     found = driven(prepared, PretendedSlots(), budget=budget, prices=Prices(cpu_hour=1.0))
     assert is_whole(found)
-    told = [event.message for event in found.events if event.kind == "budget"]
-    assert [words.partition(" is ")[0] for words in told] == ["the budget", "the budget"]
-    assert {words.split(": ")[1].split(" ")[0] for words in told} == {"budget.price", "budget.slot_hours"}
+    warnings = [event.message for event in found.events if event.kind == "budget"]
+    assert [message.partition(" is spent: ")[0].partition(" % of ")[2] for message in warnings] == ["the budget"] * 2
+    assert {message.split(": ")[1].split(" ")[0] for message in warnings} == {"budget.price", "budget.slot_hours"}
 
 
 @pytest.mark.parametrize("order", [("again", "worse", "better", "control"), ("better", "worse")])
@@ -271,7 +271,7 @@ def test_arms_that_need_an_accelerator_get_slots_of_their_own(prepared):
 
 
 class TwoWaves(Waves):
-    """As in a race: slots are looked at amid the units."""
+    """Two waves, as in a race."""
 
     def __iter__(self):
         for self.is_last in (False, True):
@@ -280,7 +280,7 @@ class TwoWaves(Waves):
 
 def test_between_waves_a_kind_of_slot_does_not_keep_the_room_that_another_needs(prepared):
     class OneRoom(PretendedSlots):
-        """Room for one slot, whatever its kind."""
+        """Room for one slot, whatever its accelerator type."""
 
         def want(self, accelerator_type, num_slots) -> None:
             if not self.slots:

@@ -1,4 +1,4 @@
-"""A driver tells the ledger how far it is and hears there that it was cancelled: cheaply, and at no risk to the run."""
+"""A driver publishes its progress in the ledger and sees cancellations there, cheaply and without risk to the run."""
 
 import json
 
@@ -56,7 +56,7 @@ class CountingStore(MemoryStore):
 
 
 class BrokenStore(MemoryStore):
-    """Takes evidence, but neither progress nor questions."""
+    """A store that takes evidence but fails on progress and on looking for a cancel marker."""
 
     def replace(self, key, content) -> None:
         raise StoreError("the bucket is away")
@@ -119,7 +119,7 @@ def test_a_thousand_units_in_a_second_are_told_once(prepared, clock):
 
 def test_the_estimate_counts_what_was_evaluated_now_and_no_failed_arm(prepared, clock):
     reporter = reporter_of(prepared, MemoryStore("estimate"), clock)
-    for unit in range(NUM_UNITS):  # free: says nothing about the pace
+    for unit in range(NUM_UNITS):  # already in the ledger: says nothing about the pace
         reporter.add_existing_unit(receipt("control", unit))
     assert reporter.progress("running", "").eta_s is None
     clock.now_s = 10.0
@@ -175,14 +175,14 @@ def test_a_cancelled_driver_stops_after_the_unit_in_hand_and_the_next_one_goes_o
         if len(seen) == 5:
             prepared.store.put_if_absent(cancel_key("small-1"), b"{}")
 
-    with pytest.raises(RunError, match=r"submission 'small-1' was cancelled.*run the same again"):
+    with pytest.raises(RunError, match=r"submission 'small-1' was cancelled.*run the same command again"):
         run(prepared, cancel_at_five)
     assert len(reader.published_units(prepared.store, prepared.run.run_id)) == 5
     assert told(prepared).state == "cancelled"
     assert told(prepared).num_units_done == 5
     assert not reader.is_committed(prepared.store, prepared.run.run_id)
 
-    with pytest.raises(RunError, match="was cancelled"):  # the same submission, started late: as a pending job is
+    with pytest.raises(RunError, match="was cancelled"):  # the same submission, started late, like a pending job
         run(prepared)
     assert len(reader.published_units(prepared.store, prepared.run.run_id)) == 5
 

@@ -1,4 +1,4 @@
-"""What a slot is given to do travels to wherever the slot lives."""
+"""A slot's work can be pickled to the process of the slot."""
 
 import pickle
 

@@ -1,4 +1,4 @@
-"""What fails, fails alone: an arm that raises, an arm that kills its process, a control that cannot be measured."""
+"""A failing arm does not affect the others: it raises, or kills its process. A failing control fails the run."""
 
 import pytest
 
@@ -70,7 +70,7 @@ def test_an_output_that_is_no_probability_is_named_with_its_row(tmp_path):
     (reason,) = [arm["reason"] for arm in report["arms"] if arm["arm"] == "wild"]
     assert "row " in reason
     assert "between 0 and 1" in reason
-    assert "attempts" not in reason  # the same output would come again
+    assert "attempts" not in reason  # not retried: the output would be the same
 
 
 def test_the_same_name_with_another_plan_is_another_run(tmp_path):

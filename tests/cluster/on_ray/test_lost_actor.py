@@ -17,11 +17,15 @@ Refer to the documentation on how to address the out of memory issue"""
 
 def test_of_a_node_out_of_memory_the_amounts_are_told_and_no_command_of_others():
     reason = reason_of(OutOfMemoryError(OUT_OF_MEMORY))
-    assert reason == ("out of memory on the node: 6.76GB used / 23.54GB limit, 2.93GB of it by the slot that was ended")
+    assert reason == (
+        "the node ran out of memory: 6.76GB used / 23.54GB limit, 2.93GB of it by the slot that was killed"
+    )
 
 
 def test_words_that_are_not_known_are_left_out():
-    assert reason_of(OutOfMemoryError("Top 10 memory users: trainer --password=hunter2")) == "out of memory on the node"
+    assert (
+        reason_of(OutOfMemoryError("Top 10 memory users: trainer --password=hunter2")) == "the node ran out of memory"
+    )
 
 
 def test_what_else_ends_an_actor_is_told_in_one_line():

@@ -1,4 +1,4 @@
-"""One read, N arms: a shard comes to a host once, however many arms run there, and the ledger shows it."""
+"""A host fetches each shard once, however many arms run there, and the ledger shows it."""
 
 import os
 import tempfile
@@ -24,7 +24,7 @@ NUM_SHARDS = 7  # 200 rows in shards of 32
 
 @pytest.fixture(autouse=True)
 def own_cache(tmp_path, monkeypatch) -> None:
-    """Slots of this process keep shards in a folder of their own."""
+    """Slots of this process use a shard cache of their own."""
     (tmp_path / "temporary").mkdir()
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "temporary"))
 

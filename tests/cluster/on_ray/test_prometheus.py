@@ -1,4 +1,4 @@
-"""What Prometheus finds of a run while it works, and that the dashboard asks for nothing else."""
+"""Prometheus can read a run's metrics while it works, and the dashboard uses no other metrics."""
 
 import json
 import re
@@ -16,7 +16,7 @@ DASHBOARD = json.loads((Path(prometheus.__file__).parents[1] / "deploy" / "grafa
 
 
 def scraped(name: str, run_id: str, *, least: float) -> float:
-    """The value of one metric of one run, as the node exports it every few seconds, once it is large enough."""
+    """Waits until a run's metric, which the node exports every few seconds, is large enough, and returns it."""
     port, value = ray.nodes()[0]["MetricsExportPort"], float("nan")
     deadline = time.monotonic() + 60
     while time.monotonic() < deadline:

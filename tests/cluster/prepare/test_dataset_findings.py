@@ -1,4 +1,4 @@
-"""What the findings of a kind say together, and whose rows they are about."""
+"""Findings of a kind are merged into one answer, and findings about other rows do not count."""
 
 from assay.cluster.prepare.dataset_findings import DatasetFindings, FindingSummary, Kind
 

@@ -1,4 +1,4 @@
-"""What another run has scored under the same key is taken over; what differs in anything that shapes a score is not."""
+"""Units that another run scored under the same key are reused; units that differ in anything that affects scores are not."""
 
 import dataclasses
 import shutil
@@ -56,7 +56,7 @@ class Counter:
         self.num_units = 0
 
     def since(self) -> int:
-        """Units since the last time it was asked."""
+        """Units since the last call."""
         found, self.num_units = self.num_units, 0
         return found
 
@@ -113,7 +113,7 @@ def test_rows_that_were_taken_over_belong_to_their_new_run_and_name_the_file_the
     second = run(builders.write_experiment(tmp_path, arms={**arms, "worse": builders.ARMS["worse"]}))
     third = run(builders.write_experiment(tmp_path))
     store = pipeline.open_store(second["ledger"])
-    for report in (second, third):  # the third has the rows of the first too: a copy is never copied
+    for report in (second, third):  # the third also reuses the first run's units: reused units are not reused again
         for old, new in zip(unit_files(first, "better"), unit_files(report, "better"), strict=True):
             assert set(pq.ParquetFile(new).read()["run_id"].to_pylist()) == {report["run_id"]}
             receipt = reader.read_receipt(store, str(new.relative_to(report["ledger"])))
@@ -253,7 +253,7 @@ def no_parquet(path: Path) -> None:
 
 
 def other_scores(path: Path) -> None:
-    """Whole Parquet, the old receipt, other rows."""
+    """Valid Parquet with the old receipt and other rows."""
     table = pq.ParquetFile(path).read()
     column = table.column_names.index("score_accuracy")
     ones = pq.ParquetFile(path).read(["score_accuracy"])["score_accuracy"].to_numpy() * 0 + 1
@@ -262,7 +262,7 @@ def other_scores(path: Path) -> None:
 
 
 def other_scores_and_receipt(path: Path) -> None:
-    """A forgery that only the commit record can tell."""
+    """A forgery that only the commit record reveals."""
     other_scores(path)
     table = pq.ParquetFile(path).read()
     rows = table.drop_columns([name for name in table.column_names if name in LINEAGE_COLUMNS])
@@ -315,7 +315,7 @@ def test_a_changed_repository_is_said(tmp_path, first, monkeypatch):
     assert second["reused"]["runs"] == [first["run_id"]]
     said = " ".join(event["message"] for event in second["events"])
     assert f"the repository has changed since, from commit {source_commit(first)}" in said
-    assert f" to commit {'f' * 40}, " in said
+    assert f" to commit {'f' * 40}; " in said
 
 
 def test_who_wants_a_clean_repository_takes_over_nothing_that_was_made_in_another(tmp_path, monkeypatch):
@@ -385,7 +385,7 @@ def test_looking_for_units_reads_one_record_a_run_and_no_rows_of_others(tmp_path
     others = [key for key in read if run_id not in key and "FORMAT" not in key]
     assert len([key for key in others if "/runs/" in key]) == 3
     assert len([key for key in others if "/data/scores/" in key]) == NUM_ARMS * NUM_UNITS
-    # How long arms took, which orders them: of one run, since it knows them all.
+    # Times of arms, which determine the order, are read from one run, since it has all arms.
     assert [key.split("/")[2] for key in others if "/data/" in key and "/data/scores/" not in key] == ["arms"]
     assert {key.split("/")[3] for key in others if "/data/scores/" in key} == {f"run_id={first['run_id']}"}
 

@@ -1,4 +1,4 @@
-"""Weights files of a sweep become arms, and everything that arms share is looked at once."""
+"""Weights files of a sweep become arms, and what arms share is read only once."""
 
 import hashlib
 from pathlib import Path
@@ -70,9 +70,11 @@ def test_weights_files_of_a_bucket_are_found_by_the_same_patterns(s3):
     ("pattern", "words"),
     [
         pytest.param("/*.pt", ["no weights file matches", "other.bin, run-a/5/model.bin", ".safetensors"], id="none"),
-        pytest.param("/gone", ["no weights file matches", "nothing there"], id="no_folder"),
-        pytest.param("/gone.pt", ["no weights file matches", "nothing there"], id="no_file"),
-        pytest.param("/run-a/5", ["two weights files have one name", "model.bin and model.pt"], id="one_name"),
+        pytest.param("/gone", ["no weights file matches", "no files"], id="no_folder"),
+        pytest.param("/gone.pt", ["no weights file matches", "no files"], id="no_file"),
+        pytest.param(
+            "/run-a/5", ["two weights files give arms of the same name", "model.bin and model.pt"], id="one_name"
+        ),
     ],
 )
 def test_files_that_make_no_arms_are_refused(tmp_path, pattern, words):
@@ -86,12 +88,12 @@ def test_files_that_make_no_arms_are_refused(tmp_path, pattern, words):
 
 def test_a_link_to_nothing_is_refused(tmp_path):
     (tmp_path / "step-1.pt").symlink_to(tmp_path / "gone.pt")
-    with pytest.raises(InvalidInput, match=r"sweep\.weights: cannot be listed: .*step-1\.pt"):
+    with pytest.raises(InvalidInput, match=r"sweep\.weights: cannot list the folder: .*step-1\.pt"):
         sweep.weights_files(str(tmp_path))
 
 
 def write_swept(folder: Path, sweep: dict, *, control: str = "control", arms: dict | None = None) -> Path:
-    """An experiment with a sweep, and a module beside it that the sweep may name."""
+    """An experiment with a sweep, and in its folder a module that the sweep may name."""
     suite = {**builders.SUITE, "plan": {**builders.SUITE["plan"], "control": control}}
     path = builders.write_experiment(folder, suite=suite)
     content = yaml.safe_load(path.read_text())

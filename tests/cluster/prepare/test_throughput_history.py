@@ -1,4 +1,4 @@
-"""How long arms took before decides which are begun first, and nothing else."""
+"""How long arms took in earlier runs affects the order in which they start, and nothing else."""
 
 from assay.cluster import pipeline
 from assay.cluster.prepare import throughput_history
@@ -31,7 +31,7 @@ def test_the_cheapest_come_first_and_what_is_equal_stays_as_given():
     arms = ["large", "small", "none"]
     of_all = known(large=1.0, small=3.0, none=2.0)
     assert throughput_history.cheapest_first(arms, paces=of_all, weights_bytes=LARGE) == ["large", "none", "small"]
-    del of_all["none"]  # seconds of some cannot be compared with bytes of others
+    del of_all["none"]  # seconds of some arms cannot be compared with bytes of others
     assert throughput_history.cheapest_first(arms, paces=of_all, weights_bytes=LARGE) == ["none", "small", "large"]
     assert throughput_history.cheapest_first(arms, paces={}, weights_bytes=dict.fromkeys(arms, 5)) == arms
 
@@ -62,7 +62,7 @@ def test_the_same_variant_is_known_best_then_the_same_code_then_nothing(tmp_path
     assert 0.02 / 8 < found["control"].seconds_per_row < 0.1
     assert found["renamed"].seconds_per_row < found["control"].seconds_per_row
     assert found["control"].source == f"run {first['run_id']} on cpu"
-    assert found["alike"].source.endswith("another variant of its code")
+    assert found["alike"].source.endswith("another variant with the same entrypoint")
     with_gpus = prepared.run.experiment.model_copy(
         update={"resources": prepared.run.experiment.resources.model_copy(update={"num_gpus": 1.0})}
     )

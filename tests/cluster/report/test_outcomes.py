@@ -1,4 +1,4 @@
-"""Confusion matrices and histograms of a run: from the ledger, as scikit-learn counts them."""
+"""Confusion matrices and histograms of a run agree with scikit-learn."""
 
 import json
 import sys
@@ -23,7 +23,7 @@ def run(tmp_path):
     return prepared
 
 
-def told(monkeypatch, capsys, prepared, *flags):
+def report(monkeypatch, capsys, prepared, *flags):
     monkeypatch.setattr(sys, "argv", ["assay", "report", prepared.run.run_id, "--ledger", prepared.store.uri, *flags])
     capsys.readouterr()
     with pytest.raises(SystemExit) as ended:
@@ -32,23 +32,25 @@ def told(monkeypatch, capsys, prepared, *flags):
 
 
 def test_the_report_shows_what_scikit_learn_counts(run, monkeypatch, capsys):
-    code, text = told(monkeypatch, capsys, run, "--confusion", "--json")
+    code, text = report(monkeypatch, capsys, run, "--confusion", "--json")
     assert not code
     arms = {arm["arm"]: arm for arm in json.loads(text)["arms"]}
     assert set(arms) == set(builders.ARMS)
     for name, arm in arms.items():
         files = reader.committed_files(run.store, run.run.run_id)
         tables = list(reader.score_tables(run.store, files, name))
-        labels, said = (np.concatenate([t[column].to_numpy() for t in tables]) for column in ("label", "prediction"))
-        sure = np.concatenate([list_columns.matrix(table["probabilities"]) for table in tables]).max(axis=1)
-        expected = confusion_matrix(labels, said)
+        labels, predictions = (
+            np.concatenate([t[column].to_numpy() for t in tables]) for column in ("label", "prediction")
+        )
+        confidences = np.concatenate([list_columns.matrix(table["probabilities"]) for table in tables]).max(axis=1)
+        expected = confusion_matrix(labels, predictions)
         cells = {(int(row["label"]), int(row["prediction"])): row["num_rows"] for row in arm["confusions"]}
         assert cells == {(a, b): n for (a, b), n in np.ndenumerate(expected) if n}
-        counts, _ = np.histogram(sure, bins=20, range=(0, 1))
-        right, _ = np.histogram(sure[labels == said], bins=20, range=(0, 1))
+        counts, _ = np.histogram(confidences, bins=20, range=(0, 1))
+        right, _ = np.histogram(confidences[labels == predictions], bins=20, range=(0, 1))
         assert [row["num_rows"] for row in arm["histograms"]] == counts.tolist()
         assert [row["num_correct"] for row in arm["histograms"]] == right.tolist()
-    code, text = told(monkeypatch, capsys, run, "--confusion")
+    code, text = report(monkeypatch, capsys, run, "--confusion")
     assert not code
     assert "worse: rows by label (down) and prediction (across)" in text
     assert "worse: probability of the predicted class" in text
@@ -59,7 +61,7 @@ def test_only_the_fullest_cells_are_kept_and_the_rest_added_up(run, monkeypatch)
     monkeypatch.setattr(arm_metrics, "MOST_CELLS", 2)
     files = reader.committed_files(run.store, run.run.run_id)
     receipts = [reader.read_receipt(run.store, file.key) for file in reader.score_files(files, "worse")]
-    found = arm_metrics.of_arm(run.run, "worse", receipts, run.store, thresholds={}).confusions
-    assert [row["label"] for row in found][2:] == [None]
-    assert sum(row["num_rows"] for row in found) == 200
-    assert found[0]["num_rows"] >= found[1]["num_rows"]
+    rows = arm_metrics.of_arm(run.run, "worse", receipts, run.store, thresholds={}).confusions
+    assert [row["label"] for row in rows][2:] == [None]
+    assert sum(row["num_rows"] for row in rows) == 200
+    assert rows[0]["num_rows"] >= rows[1]["num_rows"]

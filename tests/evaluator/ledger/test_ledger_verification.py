@@ -1,4 +1,4 @@
-"""Whatever is changed, missing, moved or added in a real ledger is named; what only did not finish is not."""
+"""Everything changed, missing, moved or added in a real ledger is reported; unfinished work is not."""
 
 import json
 import shutil
@@ -25,7 +25,7 @@ ARMS = {
 
 @pytest.fixture(scope="module")
 def whole(tmp_path_factory) -> Path:
-    """A committed run with an eliminated and a failed arm, in the log; a committed one that is not; one half done."""
+    """A logged, committed run with an eliminated and a failed arm; a committed run not in the log; an unfinished run."""
     folder = tmp_path_factory.mktemp("whole")
     race = {"first_units": 8, "growth": 1.5}
     for seed in (0, 1, 2):
@@ -57,14 +57,14 @@ def whole(tmp_path_factory) -> Path:
 
 @pytest.fixture
 def ledger(whole, tmp_path) -> Path:
-    """A copy to break: its `run` is the one in the log, `other` is committed, `half` is not."""
+    """A copy for the test to damage: `run` is in the log, `other` is committed, `half` is not."""
     shutil.copytree(whole / "ledger", tmp_path / "ledger")
     return tmp_path / "ledger"
 
 
 @pytest.fixture(scope="module")
 def names(whole) -> dict[str, str]:
-    """The runs' ids by what they are here."""
+    """The runs' ids by their names in the cases."""
     states = {each.run_id: each.committed for each in reader.runs(open_store(str(whole / "ledger")))}
     logged = (whole / "logged").read_text()
     (half,) = [run_id for run_id, committed in states.items() if not committed]
@@ -73,7 +73,7 @@ def names(whole) -> dict[str, str]:
 
 
 def found(ledger: Path, pattern: str, names: dict[str, str]) -> Path:
-    """The first file that a pattern of a case means."""
+    """The first file that matches the pattern of a case."""
     return min((ledger / "v1").glob(pattern.format(**names)))
 
 
@@ -85,7 +85,7 @@ def key_of(ledger: Path, path: Path) -> str:
     return path.relative_to(ledger).as_posix()
 
 
-UNNAMED = [  # units that no commit record names: their own receipts tell
+UNNAMED = [  # units in no commit record, which are checked against their own receipts
     "data/scores/run_id={run}/worse/*.parquet",
     "data/scores/run_id={run}/broken/*.parquet",
     "data/scores/run_id={half}/control/*.parquet",
@@ -101,7 +101,7 @@ EVIDENCE = [
     ),
     "log/000001.json",
     "log/000002.json",
-    "log/000004.json",  # the newest: no other entry speaks of it
+    "log/000004.json",  # the newest: no other entry refers to it
 ]
 
 
@@ -138,7 +138,7 @@ def test_a_changed_row_of_an_unfinished_arm_is_named(ledger, names, pattern, col
     assert key_of(ledger, path) in named(ledger)
 
 
-# Nobody recorded what a driver that did not finish had written, and what the newest entry of the log is.
+# No record exists of what an unfinished driver had written, or of which log entry is the newest.
 REMOVED = [pattern for pattern in EVIDENCE if "000004" not in pattern] + [
     *UNNAMED[:2],
     "runs/{other}.json",
@@ -160,7 +160,7 @@ def test_the_newest_entry_is_missed_by_who_kept_its_seal(ledger):
     head = verify_ledger(open_store(str(ledger))).log_head
     (ledger / "v1/log/000004.json").unlink()
     assert named(ledger) == {}
-    assert "cut short" in named(ledger, log_head=head)["v1/log/"]
+    assert "truncated or replaced" in named(ledger, log_head=head)["v1/log/"]
 
 
 @pytest.mark.parametrize(
@@ -229,14 +229,14 @@ def test_a_run_record_that_was_changed_fits_neither_itself_nor_its_commit(ledger
     record["experiment"]["suite"]["plan"]["alpha"] = 0.05
     record["unit_keys"]["best"] = record["unit_keys"]["control"]
     path.write_text(json.dumps(record))
-    assert "does not fit" in named(ledger)[f"v1/commits/{names['other']}.parquet"]
+    assert "does not match" in named(ledger)[f"v1/commits/{names['other']}.parquet"]
 
 
 def test_the_log_vouches_also_for_what_no_digest_of_a_run_covers(ledger, names):
     path = ledger / run_key(names["run"])
     path.write_text(path.read_text().replace('"opened_at": "2', '"opened_at": "1'))
-    assert "in entry 1 of the log" in named(ledger)[run_key(names["run"])]
+    assert "entry 1 of the log has" in named(ledger)[run_key(names["run"])]
 
 
 def test_a_folder_that_is_no_ledger_says_so(tmp_path):
-    assert "is no ledger" in named(tmp_path)["v1/FORMAT.json"]
+    assert "is not a ledger" in named(tmp_path)["v1/FORMAT.json"]

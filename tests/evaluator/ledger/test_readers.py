@@ -1,4 +1,4 @@
-"""The ledger is read without Assay, by the lines that the README shows, and only committed rows are seen."""
+"""The ledger is read without Assay, by the lines that cluster/README.md shows, and only committed rows are seen."""
 
 import re
 from pathlib import Path
@@ -14,7 +14,7 @@ from assay.evaluator.errors import DamageError
 from assay.evaluator.ledger import reader, writer
 from tests import builders
 
-README = Path(__file__).parents[3] / "README.md"
+README = Path(__file__).parents[3] / "cluster" / "README.md"
 
 
 @pytest.fixture

@@ -1,4 +1,4 @@
-"""Receipts share what is equal in them, so that a driver can hold hundreds of thousands."""
+"""Receipts share equal facts in memory, so that a driver can hold hundreds of thousands."""
 
 import pickle
 import tracemalloc
@@ -14,7 +14,7 @@ REPEATED = {
 
 
 def sent(unit: int, **facts) -> bytes:
-    """A receipt as it comes from another process: it shares nothing with those before it."""
+    """A receipt as it arrives from another process: it shares nothing with earlier receipts."""
     own = {"nonce": f"{unit:032d}", "predict_s": unit / 7, "score_sums": {"accuracy": float(unit)}}
     receipt = UnitReceipt("arm", unit, f"key-{unit}", 32, 1, "sha256", "same", {**REPEATED, **own, **facts})
     return pickle.dumps(receipt)

@@ -1,4 +1,4 @@
-"""Rows of two scorings are told apart by their ids, or by their places where the dataset has none."""
+"""Rows that differ between two scorings are named by id, or by index if the dataset has no ids."""
 
 import pyarrow as pa
 import pytest

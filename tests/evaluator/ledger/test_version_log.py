@@ -82,8 +82,8 @@ def test_an_override_stands_beside_the_gates_decision(ledger):
 @pytest.mark.parametrize(
     ("change", "error", "words"),
     [
-        ({"reason": " "}, InvalidInput, "says why"),
-        ({"by": ""}, InvalidInput, "by whom"),
+        ({"reason": " "}, InvalidInput, "reason: an override needs a reason"),
+        ({"by": ""}, InvalidInput, "by: an override needs a reason and a name"),
         ({"arm": "beter"}, InvalidInput, "did you mean 'better'"),
         ({"arm": "control"}, InvalidInput, "no decision about this arm"),
         ({"run_id": "small-0"}, LedgerError, "has no run"),
@@ -117,7 +117,7 @@ def test_an_answer_that_was_lost_is_no_second_entry(ledger):
     store, run_id = ledger
 
     class Forgetful:
-        """Stores, and says that the key was taken: what a repeated request is told."""
+        """Stores the object but returns False, as a retry does after a lost response."""
 
         def __getattr__(self, name):
             return getattr(store, name)
@@ -148,7 +148,7 @@ def test_an_entry_that_was_sealed_anew_does_not_fit_the_next(ledger):
     path.write_bytes(rfc8785.dumps({**plain, "seal": fingerprint.sha256_digest(rfc8785.dumps(plain))}))
     (wrong,) = [link for link in version_log.links(store) if link.problem]
     assert wrong.key == "v1/log/000002.json"
-    assert "that was replaced" in wrong.problem
+    assert "that entry was replaced" in wrong.problem
 
 
 def test_an_entry_that_only_looks_different_was_changed(ledger):
@@ -163,4 +163,4 @@ def test_a_second_name_of_a_number_is_no_entry(ledger):
     store, run_id = ledger
     version_log.record_decisions(store, run_id, decisions(store, run_id))
     store.put_if_absent("v1/log/0000001.json", store.get("v1/log/000001.json"))
-    assert [link.problem for link in version_log.links(store) if link.problem] == ["is no entry of the log"]
+    assert [link.problem for link in version_log.links(store) if link.problem] == ["is not an entry of the log"]

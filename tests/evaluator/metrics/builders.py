@@ -4,7 +4,7 @@ from assay.manifests import Column, Metric
 
 
 def label(*classes: str) -> Column:
-    """A label column of whole numbers, or of these class names."""
+    """A label column of integers or, if class names are given, of these."""
     return Column(name="label", role="label", type="string" if classes else "int64", classes=classes)
 
 

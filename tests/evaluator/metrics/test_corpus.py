@@ -31,7 +31,7 @@ def _computed(measure, prediction, probabilities, labels, *, classes=(), piece=7
 
 
 def _sample(seed, *, num_classes, num_rows=60, levels=None):
-    """Logits that know a little of the labels; `levels` rounds them, which makes ties."""
+    """Logits that are weakly related to the labels; `levels` rounds them, which creates ties."""
     rng = np.random.default_rng(seed)
     labels = np.concatenate([np.arange(num_classes), rng.integers(0, num_classes, num_rows - num_classes)])
     logits = rng.normal(size=(num_rows, num_classes))
@@ -92,7 +92,7 @@ def test_metrics_of_the_second_class_agree_with_scikit_learn(measure):
         ("precision", [0, 0], [0, 1], "no row is predicted as 1"),
         ("recall", [0, 1], [0, 0], "no row is labelled 1"),
         ("f1", [0, 0], [0, 0], "no row is labelled or predicted as 1"),
-        ("f1", [0, 2], [0, 1], "f1 tells class 1 from 0; found 2"),
+        ("f1", [0, 2], [0, 1], "f1 needs the two classes 0 and 1; found 2"),
         ("matthews", [1, 1], [0, 1], "every row is predicted as 1"),
         ("matthews", [0, 1], [0, 0], "every row is labelled 0"),
     ],

@@ -79,11 +79,17 @@ def test_class_labels_without_probabilities_can_be_correct():
     [
         (np.eye(2), "logits", "log_loss", np.array([0, 2]), ["row 41:", "0 to 1", "found 2"]),
         (np.eye(2), "logits", "correct", np.array([-1, 0]), ["row 40:", "found -1"]),
-        (np.eye(2), "logits", "correct", np.array([0.0, 1.0]), ["float64", "whole number"]),
+        (np.eye(2), "logits", "correct", np.array([0.0, 1.0]), ["float64", "must be an integer"]),
         (np.array([1, 0]), "labels", "correct", np.array(["x", "y"], dtype=object), ["object", "int64"]),
         (np.array([1.0, 0.0]), "values", "absolute_error", np.array([0.0, np.nan]), ["row 41:", "nan"]),
         (np.array([1.0, 1e200]), "values", "squared_error", np.array([0.0, 0.0]), ["row 41:", "inf"]),
-        (np.array([1.0, 0.0]), "values", "squared_error", np.array(["x", "y"], dtype=object), ["object", "values"]),
+        (
+            np.array([1.0, 0.0]),
+            "values",
+            "squared_error",
+            np.array(["x", "y"], dtype=object),
+            ["object", "output: values"],
+        ),
     ],
 )
 @pytest.mark.filterwarnings("ignore:overflow")

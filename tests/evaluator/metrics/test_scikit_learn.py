@@ -1,4 +1,4 @@
-"""Every metric against scikit-learn on random and on degenerate rows: equal to 1e-6, or said to be not testable."""
+"""Every metric against scikit-learn on random and on degenerate rows: equal to 1e-6, or reported as not testable."""
 
 import warnings
 
@@ -22,7 +22,7 @@ NO_NEGATIVE = "no row is labelled with the first class"
 
 
 def measured(measure, raw, output, labels, *, queries=None, chosen=None, piece=7, **parameters):
-    """The metric as a run makes it: rows' scores and their mean, or gathered piece by piece."""
+    """The metric as a run computes it: the mean of row scores, or accumulated piece by piece."""
     metric = builders.metric(measure, **parameters)
     said = predictions_of(raw, output=output, label=label())
     if metric.row_measure is not None and len(labels):
@@ -120,7 +120,7 @@ def quietly(expected, labels, said):
 
 
 def may_be_untestable(measure, labels, logits):
-    """Where scikit-learn answers 0 or 1 by convention: a class has no row, or is never predicted."""
+    """Where scikit-learn returns 0 or 1 by convention: a class has no rows, or is never predicted."""
     if measure == "average_precision":
         return len(set(labels)) < logits.shape[1]
     said = probabilities_of(logits)[:, 1] >= 0.3
@@ -175,7 +175,7 @@ def test_metrics_of_values_are_scikit_learns(shape, seed):
 
 
 def ranked(seed, *, levels=None, one_relevant=False):
-    """Queries of 2 to 9 rows whose names come in no order, in rows that are mixed."""
+    """Queries of 2 to 9 rows, with unsorted names and interleaved rows."""
     rng = np.random.default_rng(seed)
     sizes = rng.integers(2, 10, 12)
     queries = np.repeat(rng.permutation(100)[:12].astype(str).astype(object), sizes)
@@ -259,7 +259,7 @@ def test_an_operating_point_is_the_last_of_scikit_learns_roc_curve_within_the_bo
     found = threshold(OperatingPoint(false_positive_rate=rate), second_R=second, positive_R=positive)
     if np.isinf(thresholds[last]):  # scikit-learn's point where nothing is predicted
         assert isinstance(found, str)
-        assert "at no threshold" in found
+        assert "at every threshold" in found
     else:
         assert ((second >= found) == (second >= thresholds[last])).all()
         lower = second[second < thresholds[last]]
@@ -284,5 +284,7 @@ def test_the_second_class_is_predicted_from_the_threshold_on():
 
 
 def test_a_label_without_a_value_names_its_row():
-    with pytest.raises(PredictionError, match="row 1: the label 3 has no value; valued are 0, 1"):
+    with pytest.raises(
+        PredictionError, match="row 1: the metric's 'values' have no entry for the label 3; entries: 0, 1"
+    ):
         measured("value_per_row", np.array([0, 1]), "labels", np.array([0, 3]), values=values_of(2))

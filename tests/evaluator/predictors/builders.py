@@ -33,7 +33,7 @@ def loaded(
 
 
 def frozen(values: np.ndarray) -> np.ndarray:
-    """The values as rows read from Arrow come: a read-only view."""
+    """The values as a read-only view, like rows that were read from Arrow."""
     array = pa.array(values.ravel()).to_numpy(zero_copy_only=True).reshape(values.shape)
     assert not array.flags.writeable
     return array

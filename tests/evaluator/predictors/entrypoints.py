@@ -1,4 +1,4 @@
-"""Entrypoints that the tests of this folder name."""
+"""Entrypoints for the tests of this folder."""
 
 import time
 
@@ -8,7 +8,7 @@ from torch import nn
 
 
 class Linear(nn.Module):
-    """Two named inputs, their difference through one layer."""
+    """Passes the difference of two inputs through one layer."""
 
     def __init__(self, hidden: int) -> None:
         super().__init__()
@@ -149,7 +149,7 @@ NOT_A_FUNCTION = 3
 
 
 class Remembering(nn.Module):
-    """Answers with what it is given, and keeps of which type that was."""
+    """Returns its input and remembers its dtype."""
 
     def forward(self, values: torch.Tensor) -> torch.Tensor:
         self.last_dtype = values.dtype

@@ -39,7 +39,7 @@ def test_a_function_cannot_change_what_other_arms_read():
 @pytest.mark.parametrize(
     ("value", "output", "expected"),
     [
-        ([[0.5]] * 8, "logits", np.full(8, 0.5)),  # one number a row, in a column of its own
+        ([[0.5]] * 8, "logits", np.full(8, 0.5)),  # one number per row, as a column
         ([[0.5, 0.5]] * 8, "probabilities", np.full((8, 2), 0.5)),
         ([1] * 8, "labels", np.ones(8, dtype=np.int64)),
         ([True] * 8, "labels", np.ones(8, dtype=np.int64)),
@@ -58,11 +58,11 @@ def test_array_likes_are_answers(value, output, expected):
     [
         (None, "values", ["shape ()"]),
         ([1.0] * 7, "values", ["shape (7,)", "8 rows"]),
-        ([[1.0], [1.0, 2.0]], "values", ["no array"]),
+        ([[1.0], [1.0, 2.0]], "values", ["list", "cannot be converted to an array"]),
         (["a"] * 8, "values", ["object", "real numbers"]),
         ([0.5] * 8, "labels", ["float64", "class names"]),
         ([["a", "b"]] * 8, "labels", ["(8, 2)", "allowed: (rows,)"]),
-        ([{}] * 8, "labels", ["object", "whole numbers"]),
+        ([{}] * 8, "labels", ["object", "integers or class names"]),
     ],
 )
 def test_anything_else_is_refused(value, output, named):

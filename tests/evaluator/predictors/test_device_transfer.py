@@ -1,4 +1,4 @@
-"""What a GPU's lane must have in common with the direct one."""
+"""A transfer through a GPU gives the same results as a direct one."""
 
 import numpy as np
 import pytest
@@ -41,7 +41,7 @@ def test_few_batches_are_taken_ahead_of_the_one_that_is_back():
     ahead = [
         len(taken) - passed
         for passed, _ in enumerate(
-            predictor._lane.passed(batches(), inputs=("left",), forward=predictor._forward), start=1
+            predictor._transfer.forwarded(batches(), inputs=("left",), forward=predictor._forward), start=1
         )
     ]
     assert max(ahead) <= 2

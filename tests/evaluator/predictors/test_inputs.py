@@ -1,4 +1,4 @@
-"""Inputs: what a variant cannot be given is refused by column, type and remedy; what it can be reaches it exactly."""
+"""Inputs: columns that a variant cannot take are refused with type and remedy; the others reach it unchanged."""
 
 from functools import cache
 from pathlib import Path
@@ -31,7 +31,7 @@ LABEL = Column(name="y", role="label", type="bool")
 
 
 def dataset(*features: Column) -> Dataset:
-    """A dataset that says it has these features; its rows are not looked at."""
+    """A dataset that declares these features; its rows are not read."""
     contract = tables.contract(LABEL, *features, Column(name="skipped", role="ignored"))
     return _any_dataset().model_copy(update={"columns": contract.frozen_columns, "contract": contract})
 
@@ -52,7 +52,7 @@ def test_types_are_taken_if_every_value_survives(wanted, type_name):
     if type_name in EXACT[wanted]:
         check_inputs(variant("linear", input_type=wanted), rows)
         return
-    with pytest.raises(VariantError, match=rf"'f' cannot be given as {wanted} without loss; found f: {type_name}"):
+    with pytest.raises(VariantError, match=rf"'f' cannot be converted to {wanted} without loss; found f: {type_name}"):
         check_inputs(variant("linear", input_type=wanted), rows)
 
 
@@ -73,7 +73,7 @@ def test_what_is_taken_is_exact_by_numpy_too(wanted, type_name):
         ({"minimum": 0, "maximum": 2**24 + 1}, False),
         ({"minimum": -(2**24) - 1, "maximum": 0}, False),
         ({"maximum": 100}, False),
-        ({"minimum": 0, "maximum": 100, "warn": ("maximum",)}, False),  # a bound that only warns binds nobody
+        ({"minimum": 0, "maximum": 100, "warn": ("maximum",)}, False),  # a bound that only warns guarantees nothing
     ],
 )
 def test_whole_numbers_are_taken_where_the_contract_bounds_them(bounds, is_taken):
@@ -81,14 +81,14 @@ def test_whole_numbers_are_taken_where_the_contract_bounds_them(bounds, is_taken
     if is_taken:
         check_inputs(variant("linear", input_type="float32"), rows)
     else:
-        with pytest.raises(VariantError, match="bound it by minimum and maximum"):
+        with pytest.raises(VariantError, match="give it a minimum and a maximum in the contract"):
             check_inputs(variant("linear", input_type="float32"), rows)
 
 
 @pytest.mark.parametrize("inputs", [(), ("n", "text")])
 def test_texts_go_into_no_tensor(inputs):
     rows = dataset(Column(name="n", role="feature", type="int8"), Column(name="text", role="feature"))
-    with pytest.raises(VariantError, match=r"'text' holds texts.*text: string.*predictor: callable"):
+    with pytest.raises(VariantError, match=r"'text' holds strings.*text: string.*predictor: callable"):
         check_inputs(variant("linear", inputs=inputs), rows)
     check_inputs(variant("linear", inputs=("n",)), rows)
     check_inputs(variant("linear", predictor="callable", inputs=inputs), rows)
@@ -98,7 +98,7 @@ def test_texts_go_into_no_tensor(inputs):
     ("name", "words"),
     [
         ("m", r"no such feature; found m; did you mean 'n'|known: n"),
-        ("y", "the column has the role label, .*allowed: n; give it the role feature"),
+        ("y", "the column has the role label, .*allowed: n; give the column the role feature"),
         ("skipped", "the column has the role ignored"),
     ],
 )
@@ -115,7 +115,7 @@ def test_missing_values_are_given_to_those_who_take_them(type_name, missing):
         Column(name="f", role="feature", type=type_name, nullable=True),
     )
     asking = {"predictor": "callable"}
-    with pytest.raises(VariantError, match=rf"'f' may have no value.*takes {missing}.*f: nullable {type_name}"):
+    with pytest.raises(VariantError, match=rf"'f' may have missing values.*takes {missing}.*f: nullable {type_name}"):
         check_inputs(variant("linear", **asking), rows)
     check_inputs(variant("linear", **asking, takes_missing=True), rows)
     check_inputs(variant("linear", **asking, inputs=("n",)), rows)

@@ -1,4 +1,4 @@
-"""Answers of many batches become one array."""
+"""The output of many batches becomes one array."""
 
 import numpy as np
 import pytest
@@ -6,7 +6,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from assay.evaluator.predictors import output
-from assay.evaluator.predictors.output import Collected
+from assay.evaluator.predictors.output import CollectedOutput
 from assay.evaluator.predictors.predictor import PredictionError
 
 
@@ -19,7 +19,7 @@ def test_batches_are_joined_in_their_order_and_their_memory_may_be_used_again(
     monkeypatch.setattr(output, "_BLOCK_BYTES", block_bytes)
     rows = np.arange(num_batches * size * int(np.prod(shape)), dtype=np.float32).reshape(-1, *shape)
     last = max(len(rows) - missing, len(rows) - size + 1)
-    collected, memory = Collected(variant="a:b"), np.empty((size, *shape), np.float32)
+    collected, memory = CollectedOutput(variant="a:b"), np.empty((size, *shape), np.float32)
     for start in range(0, last, size):
         memory[:] = rows[start : start + size]
         collected.add(memory[: min(size, last - start)])
@@ -28,7 +28,7 @@ def test_batches_are_joined_in_their_order_and_their_memory_may_be_used_again(
 
 
 def test_batches_of_one_kind_may_differ_in_precision():
-    collected = Collected(variant="a:b")
+    collected = CollectedOutput(variant="a:b")
     for dtype in (np.float32, np.float64, np.float32):
         collected.add(np.full(2, 1 / 3, dtype))
     np.testing.assert_array_equal(collected.joined(), [np.float32(1 / 3)] * 2 + [1 / 3] * 2 + [np.float32(1 / 3)] * 2)
@@ -36,10 +36,13 @@ def test_batches_of_one_kind_may_differ_in_precision():
 
 @pytest.mark.parametrize(
     ("second", "words"),
-    [(np.zeros((2, 4)), r"\(rows, 3\) and \(rows, 4\)"), (np.zeros((2, 3), dtype=object), "class names")],
+    [
+        (np.zeros((2, 4)), r"\(rows, 3\) for some batches and \(rows, 4\)"),
+        (np.zeros((2, 3), dtype=object), "class names"),
+    ],
 )
 def test_batches_of_two_kinds_are_refused(second, words):
-    collected = Collected(variant="a:b")
+    collected = CollectedOutput(variant="a:b")
     collected.add(np.zeros((2, 3)))
     collected.add(second)
     with pytest.raises(PredictionError, match=words):

@@ -70,7 +70,7 @@ def test_a_module_that_works_in_place_leaves_the_shard_alone():
 
 
 def test_memory_that_a_module_never_wrote_to_reads_as_nan_under_deterministic_algorithms():
-    """Inputs are staged without that filling, which must be back when the module's own code runs."""
+    """Staging the inputs switches that filling off, so it must be on again when the module's own code runs."""
     torch.use_deterministic_algorithms(True)
     try:
         assert np.isnan(answers(loaded("never_written"), batch(), batch(seed=1))).all()
@@ -150,7 +150,9 @@ def test_batches_are_taken_one_by_one():
 
 
 def test_an_answer_that_changes_its_shape_between_batches_is_refused():
-    with pytest.raises(PredictionError, match=r"\(rows, 3\) and \(rows, 4\).*one shape for every batch"):
+    with pytest.raises(
+        PredictionError, match=r"\(rows, 3\) for some batches and \(rows, 4\).*one shape for every batch"
+    ):
         answers(loaded("growing"), batch(), batch())
 
 
@@ -171,10 +173,10 @@ def test_released_means_gone():
     ("function", "output", "named"),
     [
         ("tuple_of_tensors", "logits", ["tuple", "one tensor"]),
-        ("one_row", "logits", ["8 rows", "(1, 3)", "padding included"]),
+        ("one_row", "logits", ["8 rows", "(1, 3)", "including padding"]),
         ("four_axes", "logits", ["(8, 3, 1, 1)", "(rows, classes)"]),
         ("echo", "values", ["(8, 3)", "allowed: (rows,)"]),
-        ("mode", "labels", ["float32", "whole numbers", "argmax"]),
+        ("mode", "labels", ["float32", "integers or class names", "argmax"]),
         ("raising", "logits", ["raising failed", "left float32 (8, 3)", "RuntimeError"]),
     ],
 )
@@ -208,7 +210,7 @@ def test_a_full_device_is_told_apart_from_a_faulty_variant(monkeypatch):
 @pytest.mark.parametrize(
     ("function", "parameters", "named"),
     [
-        ("no_module", {}, ["gave str", "torch.nn.Module", "predictor: callable"]),
+        ("no_module", {}, ["returned str", "torch.nn.Module", "predictor: callable"]),
         ("failing_to_build", {}, ["RuntimeError: no such backbone"]),
         ("linear", {"hiden": 3}, ["did you mean 'hidden'?"]),
     ],
@@ -236,8 +238,8 @@ def _whole(state):
     ("changed", "named"),
     [
         (_renamed, ["2 missing: layer.bias, layer.weight", "2 unexpected: layr.bias", "did you mean 'layer.bias'?"]),
-        (_reshaped, ["layer.weight is float32 (4, 5), wanted float32 (4, 3)", "check the entrypoint's parameters"]),
-        (_whole, ["layer.weight is int8 (4, 3), wanted float32 (4, 3)"]),
+        (_reshaped, ["layer.weight is float32 (4, 5), expected float32 (4, 3)", "check the entrypoint's parameters"]),
+        (_whole, ["layer.weight is int8 (4, 3), expected float32 (4, 3)"]),
     ],
 )
 def test_weights_that_do_not_fit_are_refused_by_name_and_shape(changed, named):
@@ -248,7 +250,7 @@ def test_weights_that_do_not_fit_are_refused_by_name_and_shape(changed, named):
 
 
 class Payload:
-    """Would write a file if anybody unpickled it."""
+    """Writes a file when it is unpickled."""
 
     def __init__(self, path) -> None:
         self.path = path
@@ -262,10 +264,14 @@ class Payload:
     [
         (b"nothing of the kind", "linear.safetensors", ["not a safetensors file"]),
         (b"", "linear.safetensors", ["not a safetensors file"]),
-        (b"nothing of the kind", "linear.pt", ["not a file of plain tensors"]),
-        (b"", "linear.pt", ["not a file of plain tensors", "EOFError"]),
-        (_torch_file({"state_dict": {}, "epoch": 3}), "linear.pt", ["more than tensors", "its state_dict entry alone"]),
-        (_torch_file([torch.zeros(1)]), "linear.pt", ["more than tensors", "list"]),
+        (b"nothing of the kind", "linear.pt", ["does not hold plain tensors"]),
+        (b"", "linear.pt", ["does not hold plain tensors", "EOFError"]),
+        (
+            _torch_file({"state_dict": {}, "epoch": 3}),
+            "linear.pt",
+            ["more than named tensors", "save only its state_dict entry"],
+        ),
+        (_torch_file([torch.zeros(1)]), "linear.pt", ["more than named tensors", "list"]),
     ],
 )
 def test_a_weights_file_of_another_form_is_refused(content, file, named):
@@ -277,8 +283,8 @@ def test_a_weights_file_of_another_form_is_refused(content, file, named):
 
 def test_a_pickle_in_a_weights_file_is_never_run(tmp_path):
     target = tmp_path / "written"
-    with pytest.raises(VariantError, match=r"the object (io|_io)\.open.*never run"):
+    with pytest.raises(VariantError, match=r"the object (io|_io)\.open.*never executed"):
         loaded("linear", weights=_torch_file({"w": Payload(target)}), file="linear.pt")
-    with pytest.raises(VariantError, match="never run"):
+    with pytest.raises(VariantError, match="never executed"):
         loaded("linear", weights=pickle.dumps({"w": Payload(target)}, protocol=2), file="linear.bin")
     assert not target.exists()

@@ -19,7 +19,7 @@ def test_a_variant_without_weights_has_none():
 
 def test_a_missing_file_is_named(tmp_path):
     file = tmp_path / "net.safetensors"
-    with pytest.raises(VariantError, match="no such file") as caught:
+    with pytest.raises(VariantError, match="the file does not exist") as caught:
         read_weights(variant("linear", weights=str(file)))
     assert str(file) in str(caught.value)
     assert caught.value.exit_code == 2

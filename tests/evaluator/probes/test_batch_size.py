@@ -1,4 +1,4 @@
-"""How far scores depend on the batch size, on real variants: none, a little in bfloat16, much where rows mix."""
+"""Batch-size sensitivity of real variants: none, a little in bfloat16, much where rows of a batch are mixed."""
 
 import pytest
 import torch
@@ -34,7 +34,7 @@ class Linear(nn.Module):
 
 
 class Normalising(Linear):
-    """BatchNorm left in training mode: a row's answer depends on the rows beside it."""
+    """BatchNorm left in training mode: a row's output depends on the other rows of its batch."""
 
     def __init__(self, momentum=0.1):
         super().__init__()
@@ -55,7 +55,7 @@ class Strict(Normalising):
 
 
 def sharp(features):
-    """Above the mean of its batch: class 1."""
+    """Class 1 if the row is above the mean of its batch."""
     x = features["x"]
     return np.where(x > x.mean(), 0.9, 0.1)
 

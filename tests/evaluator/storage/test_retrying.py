@@ -1,4 +1,4 @@
-"""What a run's stores do while the store behind them is away."""
+"""A run's stores retry while the wrapped store is unavailable."""
 
 import socket
 
@@ -7,11 +7,11 @@ import pytest
 from assay.evaluator.errors import OutageError, StoreError
 from assay.evaluator.storage import open_store, retrying
 from assay.evaluator.storage.memory import MemoryStore
-from assay.evaluator.storage.retrying import PatientStore
+from assay.evaluator.storage.retrying import RetryingStore
 
 
 class Flaky(MemoryStore):
-    """Fails its first calls; a listing fails amid its keys."""
+    """Fails its first calls. A listing fails in the middle."""
 
     def __init__(self, num_failures: int, error: type[Exception] = OutageError) -> None:
         super().__init__("flaky")
@@ -43,12 +43,12 @@ class Flaky(MemoryStore):
 
 @pytest.fixture(autouse=True)
 def hurried(monkeypatch) -> None:
-    monkeypatch.setattr(retrying, "_LONGEST_PAUSE_S", 0.01)
+    monkeypatch.setattr(retrying, "_MAX_PAUSE_S", 0.01)
 
 
 def test_an_outage_is_waited_through():
     store = Flaky(3)
-    waiting = PatientStore(store)
+    waiting = RetryingStore(store)
     assert waiting.put_if_absent("a", b"1")
     store.num_failures = 3
     assert waiting.get("a").to_pybytes() == b"1"
@@ -62,21 +62,21 @@ def test_a_listing_that_breaks_off_begins_anew_and_names_nothing_twice():
     for key in "abc":
         MemoryStore.put_if_absent(store, key, b"")
     store.num_failures = 2
-    assert [entry.key for entry in PatientStore(store).listing("")] == ["a", "b", "c"]
+    assert [entry.key for entry in RetryingStore(store).listing("")] == ["a", "b", "c"]
 
 
 @pytest.mark.parametrize("error", [StoreError, FileNotFoundError])
 def test_what_will_not_pass_is_told_at_once(error):
     store = Flaky(1, error)
     with pytest.raises(error):
-        PatientStore(store).get("a")
+        RetryingStore(store).get("a")
     assert store.num_failures == 0
 
 
 def test_patience_ends(monkeypatch):
-    monkeypatch.setattr(retrying, "_PATIENCE_S", 0.05)
+    monkeypatch.setattr(retrying, "_TOTAL_S", 0.05)
     with pytest.raises(OutageError, match="away"):
-        PatientStore(Flaky(1_000_000)).get("a")
+        RetryingStore(Flaky(1_000_000)).get("a")
 
 
 def test_an_s3_server_that_does_not_answer_is_an_outage(monkeypatch):

@@ -29,7 +29,7 @@ def test_weights_are_poisson_in_every_moment_that_a_bootstrap_uses():
     assert ((weights - 1) ** 3).mean() == pytest.approx(1, abs=0.03)
     counts = np.bincount(weights.astype(int).ravel(), minlength=5)[:5] / weights.size
     assert counts == pytest.approx(stats.poisson.pmf(np.arange(5), 1), abs=0.002)
-    # neither rows nor replicates know of each other
+    # weights of rows and of replicates are independent
     assert np.abs(np.corrcoef(weights[:40])[np.triu_indices(40, 1)]).max() < 5 / np.sqrt(2000)
     assert np.abs(np.corrcoef(weights[:, :40].T)[np.triu_indices(40, 1)]).max() < 5 / np.sqrt(1000)
 
@@ -61,7 +61,7 @@ def test_a_weight_depends_on_row_and_replicate_only(rows, first, count):
 
 
 def test_weights_are_the_same_on_every_machine():
-    # fixed for good: a change would change published intervals
+    # must never change: published intervals depend on it
     weights = bootstrap_weights.poisson_weights(
         bootstrap_weights.row_keys(["a", "b", "c"]), first=0, num_replicates=8, seed=3
     )
@@ -138,5 +138,5 @@ def test_identical_arms_and_constant_differences_are_told_so():
 
 
 def test_missing_keys_are_refused():
-    with pytest.raises(SamplesError, match="differ in number"):
+    with pytest.raises(SamplesError, match="number of keys differs from the number of rows"):
         bootstrap.bootstrap_sums(np.ones((5, 1, 2)), mean_metric, keys_R=KEYS[:4])

@@ -1,4 +1,4 @@
-"""Families on the same rows, two arms as scipy and R have them, and answers where nothing varies."""
+"""Families of paired arms, two arms against scipy and R, and results where differences do not vary."""
 
 import numpy as np
 import pytest
@@ -85,7 +85,7 @@ def test_identical_variants_are_told_in_all_pairs():
 
 def test_a_constant_difference_has_no_p_value():
     scores = _scores()
-    scores[:, 1] = scores[:, 0] + 0.1  # rounded differently in every row
+    scores[:, 1] = scores[:, 0] + 0.1  # the sum is rounded differently in every row
     found, _ = _max_t(scores).comparisons
     assert found.degenerate == "constant_difference"
     assert found.estimate == pytest.approx(0.1)
@@ -95,7 +95,7 @@ def test_a_constant_difference_has_no_p_value():
 
 def test_variants_that_differ_by_a_constant_are_told_in_all_pairs():
     scores = _scores(num_rows=20_000)
-    scores[:, 2] = scores[:, 1] + 0.1  # their variance is what rounding leaves of two large ones
+    scores[:, 2] = scores[:, 1] + 0.1  # the variance of their difference is rounding error of two large variances
     found = {(each.arm, each.reference): each for each in _max_t(scores, kind="tukey").comparisons}
     assert found["b", "a"].degenerate == "constant_difference"
     assert found["b", "a"].estimate == pytest.approx(0.1)
@@ -108,7 +108,7 @@ def test_all_arms_identical_is_answered():
 
 
 def _binary(table):
-    """Rows from counts of (control, a)."""
+    """Rows with these counts of (control, a)."""
     return np.repeat([[1, 1], [1, 0], [0, 1], [0, 0]], table, axis=0).astype(float)
 
 
@@ -139,7 +139,7 @@ def test_binary_arms_that_agree_everywhere_are_identical():
     [
         ([10, 12, 12, 10], True),  # 24 discordant rows
         ([10, 13, 12, 10], False),  # 25
-        ([0, 0, 30, 0], True),  # all rows one way: no variance, yet not untestable
+        ([0, 0, 30, 0], True),  # all rows discordant in one direction: no variance, but testable
     ],
 )
 def test_few_discordant_rows_need_counting(table, needed):

@@ -33,7 +33,7 @@ def test_the_corrected_estimate_is_median_unbiased_and_its_interval_covers(means
     assert abs((corrected > target).mean() - 0.5) < 0.06
     assert 0.925 < covers.mean() < 0.98
     assert abs(np.median(corrected - target)) < 0.6 * abs(np.median(raw - target)) + 0.08
-    assert abs((corrected - target).mean()) < (raw - target).mean() + 0.08  # what was gained is not lost the other way
+    assert abs((corrected - target).mean()) < (raw - target).mean() + 0.08  # the correction does not overshoot
 
 
 def test_a_clear_winner_is_left_alone():
@@ -41,7 +41,7 @@ def test_a_clear_winner_is_left_alone():
     found = best_of(np.array([0.0, 9.0, 0.5]), covariance)
     assert found.index == 1
     assert found.corrected == pytest.approx(9.0, abs=1e-6)
-    # the level that the projection leaves over, 1 - (0.05 - 0.005) / 0.995, near enough to 95 %
+    # the level without the share of the projection, 1 - (0.05 - 0.005) / 0.995, is close enough to 95 %
     half = stats.norm.isf(0.045 / 0.995 / 2)
     assert found.ci_high - found.corrected == pytest.approx(half, abs=0.05)
 
@@ -84,7 +84,7 @@ def test_estimates_that_are_no_numbers_are_refused():
     "covariance",
     [
         np.eye(2),
-        np.array([[1.0, 2.0], [2.0, 5.0]]),  # the other varies more than the best, and with it
+        np.array([[1.0, 2.0], [2.0, 5.0]]),  # the other estimate varies more than the best and is correlated with it
     ],
 )
 def test_an_exact_tie_is_corrected_as_one_that_is_all_but_exact(covariance):

@@ -135,7 +135,7 @@ def test_arms_without_variance_are_told_apart(method):
 
 @pytest.mark.parametrize("method", METHODS)
 def test_a_missing_score_is_refused(method):
-    # scipy.stats.dunnett would answer p = 1 for every comparison
+    # scipy.stats.dunnett returns p = 1 for every comparison
     with pytest.raises(SamplesError, match="arm 'b', rows 1 "):
         method([[1.0, 2.0], [1.0, np.nan, 3.0]], ["a", "b"], control="a", alpha=0.05)
 

@@ -30,7 +30,7 @@ def measured(scores, labels, **words):
 
 
 def covariance(scores, labels, **words):
-    """Of the arms' AUROCs relative to the first, and the variance of each by itself."""
+    """The covariance of the arms' AUROCs relative to the first, and the variance of each."""
     found = measured(scores, labels, **words)
     return found.relative_covariance_AA, found.arm_std_error_A**2
 

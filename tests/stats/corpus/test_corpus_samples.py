@@ -1,4 +1,4 @@
-"""Corpus metrics as scores of rows: the metric is their mean, the jackknife's variance is theirs."""
+"""Corpus metrics as row scores: their mean is the metric, their variance the jackknife's."""
 
 import numpy as np
 import pytest
@@ -87,16 +87,16 @@ def test_of_many_classes_too(metric):
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_scores_are_pseudo_values_of_the_jackknife(kind):
-    """Against the definition: the metric of all rows, and of all rows but one, each computed by itself."""
+    """Against the definition: the metric of all rows, and of all rows but one, each computed directly."""
     num_rows = 40
     answers = answers_of(kind, num_rows)
     scores = answers.pseudo_values()
     estimate = scores.mean(axis=0)
     without = np.array(
-        [answers.taken(np.arange(num_rows) != row).pseudo_values().mean(axis=0) for row in range(num_rows)]
+        [answers.subset(np.arange(num_rows) != row).pseudo_values().mean(axis=0) for row in range(num_rows)]
     )
     expected = estimate + (num_rows - 1) * (without.mean(axis=0) - without)
-    if kind == "auroc":  # DeLong's scale is the jackknife's but for a factor near 1
+    if kind == "auroc":  # DeLong's scale differs from the jackknife's by a factor near 1
         assert scores - estimate == pytest.approx(expected - estimate, rel=0.1, abs=0.05)
     else:
         assert scores == pytest.approx(expected, rel=1e-9, abs=1e-9)
@@ -186,7 +186,7 @@ def test_a_segment_has_the_metric_of_its_own_rows():
 
 
 def test_segments_in_clusters_are_compared_by_their_own_metric():
-    """With every row a cluster of its own, the clusters' interaction is the rows' one, up to its reference."""
+    """If every row is its own cluster, the interaction is that of the rows, up to its reference distribution."""
     labels, predictions = made(900)
     mostly = np.random.default_rng(3).random(900) < 0.9
     segments = np.where((labels == 1) == mostly, "left", "right")  # the shares of positive rows differ: 0.9 and 0.1

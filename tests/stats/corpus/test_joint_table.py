@@ -84,7 +84,7 @@ def test_a_metric_that_is_often_undefined_is_not_testable():
     predictions[0, 0] = 1
     table = joint_table.joint_table(labels, predictions, arms=("a", "b"), classes=(0, 1))
     replicates = table.bootstrap(joint_table.recall, num_replicates=500)
-    assert replicates.num_undefined > 100  # a third of the replicates hold no positive row
+    assert replicates.num_undefined > 100  # a third of the replicates have no positive row
     (pair,) = comparisons(replicates, arms=("a", "b"), control="a", family="dunnett", alpha=0.05)
     assert pair.p_adjusted is None
     assert "undefined" in pair.not_testable
@@ -99,7 +99,7 @@ def test_labels_that_are_no_class_are_refused_with_their_place():
 
 
 def test_ten_thousand_replicates_of_many_rows_cost_no_more_than_of_few():
-    """The size of the work is that of the table, not of the rows."""
+    """The cost depends on the size of the table, not on the number of rows."""
     labels, predictions = made(200_000, num_arms=5)
     table = joint_table.joint_table(labels, predictions, arms="abcde", classes=(0, 1))
     assert len(table.counts_C) <= 2**6

@@ -1,4 +1,4 @@
-"""Second methods: made where they are due, and heard where they disagree."""
+"""Second methods: when they are used, and the warning if they disagree."""
 
 import numpy as np
 import pytest
@@ -48,7 +48,7 @@ def test_binary_families_by_max_t_are_checked_by_mcnemar():
 
 
 def test_grades_are_checked_by_ranks():
-    """The reference's trap: a variant loses a little on most rows and wins much on few, so mean and rank disagree."""
+    """A known trap: a variant loses a little on most rows and wins much on a few, so mean and ranks disagree."""
     rng = np.random.default_rng(0)
     control = rng.integers(2, 4, size=2000).astype(float)
     variant = np.where(rng.random(2000) < 0.3, control - 1, np.where(rng.random(2000) < 0.25, 6.0, control))
@@ -71,7 +71,7 @@ def test_a_check_that_disagrees_is_a_warning():
     rng = np.random.default_rng(3)
     scores = np.zeros((25, 2))
     scores[:, 1] = rng.normal(size=25) * 0.1 + 0.045
-    scores[0, 1] = 3.0  # drowns the t-test, hardly the ranks
+    scores[0, 1] = 3.0  # an outlier that hides the effect from the t-test but hardly from the ranks
     found = analysis.analyze(samples_of(scores), plan(scale="ordinal"))
     disagreeing = [check for check in found.checks if not check.agrees]
     assert [check.method for check in disagreeing] == ["wilcoxon_holm"]

@@ -1,4 +1,4 @@
-"""Segments: the interaction first, then each by itself with Benjamini-Hochberg."""
+"""Segments: the interaction, and each segment by itself with Benjamini-Hochberg."""
 
 from dataclasses import replace
 

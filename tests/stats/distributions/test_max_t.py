@@ -126,7 +126,7 @@ def test_p_values_and_critical_values_agree():
 
 
 def test_identical_arms_share_one_place_in_the_family():
-    """Two arms that are the same arm add no comparison: the critical value is that of one fewer."""
+    """Two identical arms add no comparison: the critical value is that of a family with one arm fewer."""
     covariance = np.array([[1.0, 0.2, 0.1, 0.1], [0.2, 2, 0.3, 0.3], [0.1, 0.3, 1, 1], [0.1, 0.3, 1, 1]])
     pairs = pairs_of(4, control=0, family="dunnett")
     twice = max_t_of(covariance, pairs, df=50)

@@ -20,7 +20,7 @@ def test_adjusted_p_values_agree_with_r(name, method):
 
 
 def test_nan_is_no_test():
-    # statsmodels' multipletests would answer [0.03, nan, 0.06]
+    # statsmodels' multipletests returns [0.03, nan, 0.06]
     assert multiplicity.adjust([0.01, math.nan, 0.03], method="holm") == pytest.approx((0.02, None, 0.03))
 
 

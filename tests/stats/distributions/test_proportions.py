@@ -19,7 +19,7 @@ def test_mcnemar_agrees_with_published_values():
 
 @pytest.mark.parametrize(("b", "c"), [(0, 0), (5, 5), (10**6, 10**6)])
 def test_mcnemar_without_a_difference_is_one(b, c):
-    # statsmodels answers 0 without discordant rows, and less than 1 with a continuity correction
+    # statsmodels returns 0 without discordant rows, and less than 1 with a continuity correction
     assert proportions.mcnemar_midp(b, c) == 1
 
 
@@ -35,7 +35,7 @@ def test_tango_interval_agrees_with_published_values():
     assert proportions.tango_interval(1, 7, num_rows=21, alpha=0.05) == pytest.approx((-0.517, -0.026), abs=5e-4)
     # R contingencytables: Tango_asymptotic_score_CI_paired_2x2(cavo_2012)
     assert proportions.tango_interval(6, 16, num_rows=161, alpha=0.05) == pytest.approx((-0.1240, -0.0054), abs=5e-5)
-    # R PropCIs: scoreci.mp(25, 28, 618, conf.level = 0.9), whose difference is the other way round
+    # R PropCIs: scoreci.mp(25, 28, 618, conf.level = 0.9), whose difference has the opposite sign
     assert proportions.tango_interval(28, 25, num_rows=618, alpha=0.1) == pytest.approx((-0.0148, 0.0247), abs=5e-5)
     # Tango 1998, section 5: contact lenses, no row only in the first cell
     assert proportions.tango_interval(0, 1, num_rows=44, alpha=0.1) == pytest.approx((-0.096, 0.037), abs=5e-4)
@@ -115,7 +115,7 @@ def test_intervals_cover_and_the_midp_holds_its_level_by_full_enumeration():
     [
         (lambda: proportions.mcnemar_midp(-1, 3), "negative"),
         (lambda: proportions.tango_interval(3, 3, num_rows=5, alpha=0.05), "at least 6"),
-        (lambda: proportions.tango_interval(3, 3, num_rows=9, alpha=0), "error rate"),
+        (lambda: proportions.tango_interval(3, 3, num_rows=9, alpha=0), "alpha must be a probability"),
         (lambda: proportions.tango_noninferiority(3, 3, num_rows=9, margin=1), "margin"),
         (
             lambda: proportions.newcombe_interval(4, 3, successes_reference=1, num_rows_reference=3, alpha=0.05),

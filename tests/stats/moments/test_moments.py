@@ -1,4 +1,4 @@
-"""Moments: any split of the rows gives the same bits, and the numbers are those of numpy."""
+"""Moments: any split of the rows gives the same bits, and the values agree with numpy."""
 
 import itertools
 
@@ -51,7 +51,7 @@ def test_rows_given_twice_are_refused():
 
 
 @pytest.mark.parametrize("num_rows", [2, 3, 100, 20_000])  # 20,000 rows are three blocks
-@pytest.mark.parametrize("offset", [0.0, 1e9])  # sums of squares lose everything at 1e9
+@pytest.mark.parametrize("offset", [0.0, 1e9])  # plain sums of squares lose all precision at 1e9
 def test_means_and_covariances_are_those_of_numpy(num_rows, offset):
     plain = np.round(_scores(num_rows), 6)
     scores = np.round(plain * 2**20) / 2**20 + offset  # exact also with the offset
@@ -83,7 +83,7 @@ def test_discordant_rows_are_counted():
 def test_a_constant_difference_has_no_variance_although_it_is_rounded():
     base = np.random.default_rng(0).random(20_000)
     scores = np.stack([base, base + 0.1, base * 1.0], axis=1)
-    assert np.ptp(scores[:, 1] - scores[:, 0]) > 0  # it is rounded
+    assert np.ptp(scores[:, 1] - scores[:, 0]) > 0  # the sum is rounded
     assert moments_of(scores, arms=ARMS, control=0).covariance_DD.tolist() == [[0, 0], [0, 0]]
 
 

@@ -127,7 +127,7 @@ def test_two_arms_give_the_square_of_the_paired_t():
         found = test(moments(scores))
         assert found.statistic == pytest.approx(t.statistic**2)
         assert found.p_value == pytest.approx(t.pvalue)
-    # Clusters of one row each are no clusters.
+    # Clusters of one row each are equivalent to no clusters.
     assert cluster_wald(scores, np.arange(40)).p_value == pytest.approx(t.pvalue)
 
 
@@ -155,7 +155,7 @@ def test_clusters_whose_totals_do_not_vary_have_no_dimension_to_test(moved):
     scores = np.column_stack([np.zeros(20), np.tile([1.0, -1.0], 10) + moved])
     found = cluster_wald(scores, np.repeat(np.arange(10), 2), rows_vary=True)
     assert (found.p_value, found.degenerate) == (None, None)
-    assert "the totals of their clusters do not" in found.not_testable
+    assert "but cluster totals do not" in found.not_testable
 
 
 def test_cluster_wald_of_equal_clusters_is_hotelling_of_their_means():
@@ -217,7 +217,7 @@ def test_arms_without_any_difference_are_told_so(found):
 @pytest.mark.parametrize(
     "found",
     [
-        # 0.1 is no float64: the differences vary by rounding, and that must not be tested
+        # 0.1 is not a float64: the differences vary by rounding errors, which must not be tested
         repeated_measures.rm_anova(moments(IDENTICAL + STEPS)),
         repeated_measures.hotelling(moments(IDENTICAL + STEPS)),
         # two variants differ by a constant from each other, though not from the control
@@ -237,9 +237,9 @@ def test_a_difference_without_variation_has_no_p_value(found):
     ("found", "reason"),
     [
         (repeated_measures.rm_anova(moments([[1.0, 2.0, 3.0]])), "1 rows"),
-        (repeated_measures.rm_anova(moments(np.ones((5, 1)))), "one arm"),
+        (repeated_measures.rm_anova(moments(np.ones((5, 1)))), "at least two arms"),
         (repeated_measures.hotelling(moments(np.random.default_rng(5).normal(size=(3, 4)))), "too few"),
-        (repeated_measures.friedman(np.ones((5, 1))), "one arm"),
+        (repeated_measures.friedman(np.ones((5, 1))), "at least two arms"),
         (independent_groups.welch([[1.0, 2.0], [3.0]]), "1 rows"),
         (independent_groups.welch([[1.0, 2.0], [3.0, 3.0]]), "weight"),
         (independent_groups.oneway([[1.0], [3.0]]), "two rows"),

@@ -19,8 +19,8 @@ GOLDEN = golden("power")
 Z = 1.959963984540054
 
 
-def answer(**words):
-    return power.answer(Question(**words))
+def answer(**arguments):
+    return power.answer(Question(**arguments))
 
 
 def words_of(call):
@@ -64,17 +64,17 @@ def test_repeated_measures_power_agrees_with_the_noncentral_f_of_r(case):
 
 
 def test_rows_agree_with_miller_2024():
-    # Miller 2024 (arXiv:2411.00640), section 5: w^2 = 1/9, many generations a row, delta = 0.03, power 0.8: n = 969.
-    # Miller has a normal limit; t needs two rows more.
+    # Miller 2024 (arXiv:2411.00640), section 5: w^2 = 1/9, many generations per row, delta = 0.03, power 0.8: n = 969.
+    # Miller uses the normal limit; t needs two more rows.
     assert answer(design="paired", sd_difference=1 / 3, effect=0.03).rows == 971
 
 
 def test_rows_and_effects_are_inverse():
     for arms, family in ((2, "dunnett"), (5, "dunnett"), (5, "tukey")):
-        words = {"design": "paired", "sd_difference": 1.2, "arms": arms, "family": family}
-        rows = answer(**words, effect=0.3).rows_exact
-        assert answer(**words, rows=rows).effect == pytest.approx(0.3, rel=1e-9)
-        assert answer(**words, rows=rows, effect=0.3).power == pytest.approx(0.8, rel=1e-9)
+        arguments = {"design": "paired", "sd_difference": 1.2, "arms": arms, "family": family}
+        rows = answer(**arguments, effect=0.3).rows_exact
+        assert answer(**arguments, rows=rows).effect == pytest.approx(0.3, rel=1e-9)
+        assert answer(**arguments, rows=rows, effect=0.3).power == pytest.approx(0.8, rel=1e-9)
 
 
 def test_the_family_costs_rows_and_two_arms_are_not_adjusted():
@@ -88,7 +88,7 @@ def test_the_family_costs_rows_and_two_arms_are_not_adjusted():
 
 
 def test_power_of_a_family_is_what_simulation_finds():
-    """Four variants against a control, equally correlated; one is better. Brute force by max-T with its own critical."""
+    """Four variants against a control, equally correlated; one is better. Brute force by max-T."""
     rng = np.random.default_rng(1)
     num_rows, effect, num_sets = 40, 0.6, 4000
     design = MeanDesign(1.2, num_arms=5)
@@ -99,12 +99,12 @@ def test_power_of_a_family_is_what_simulation_finds():
 
 
 def test_clusters_multiply_rows_by_the_design_effect():
-    words = {"design": "paired", "sd_difference": 1.2, "effect": 0.1}
-    alone, clustered = answer(**words), answer(**words, cluster_size=20, icc=0.1)
+    arguments = {"design": "paired", "sd_difference": 1.2, "effect": 0.1}
+    alone, clustered = answer(**arguments), answer(**arguments, cluster_size=20, icc=0.1)
     assert clustered.rows == pytest.approx(alone.rows * 2.9, rel=0.02)  # a little more: t on clusters - 1
     assert clustered.rows > alone.rows * 2.9
     assert clustered.clusters == math.ceil(clustered.rows / 20)
-    assert answer(**words, cluster_size=1, icc=0.5).rows == alone.rows
+    assert answer(**arguments, cluster_size=1, icc=0.5).rows == alone.rows
 
 
 def test_power_with_clusters_is_what_simulation_finds():
@@ -183,38 +183,41 @@ def test_json_is_plain_and_complete():
 
 
 def test_the_wrong_tail_counts_only_if_asked():
-    words = {"design": "paired", "sd_difference": 1.0, "rows": 10, "effect": 0.01}
+    arguments = {"design": "paired", "sd_difference": 1.0, "rows": 10, "effect": 0.01}
     # R: power.t.test(10, delta = .01, sd = 1, type = "paired", strict = TRUE)$power
-    assert answer(**words, strict=True).power == pytest.approx(0.050092440, abs=1e-9)
-    assert answer(**words).power < 0.03
+    assert answer(**arguments, strict=True).power == pytest.approx(0.050092440, abs=1e-9)
+    assert answer(**arguments).power < 0.03
 
 
 @pytest.mark.parametrize(
-    ("words", "message"),
+    ("arguments", "message"),
     [
         ({"design": "paired"}, "effect, rows.*--effect"),
         ({"design": "paired", "effect": 0.3}, "sd_difference.*--sd-difference"),
-        ({"design": "paired", "effect": 0, "sd_difference": 1}, "effect of nothing"),
+        ({"design": "paired", "effect": 0, "sd_difference": 1}, "effect of 0 cannot be detected"),
         ({"design": "paired", "effect": 0.3, "sd_difference": -1}, "-1.*above 0"),
         ({"design": "paired", "effect": 0.3, "sd_difference": 1, "power": 1}, "power.*below 1"),
         ({"design": "paired", "effect": 0.3, "sd_difference": 1, "alpha": 0}, "alpha.*above 0"),
-        ({"design": "paired", "effect": 0.3, "sd_difference": 1, "arms": 1}, "arms.*from 2"),
+        ({"design": "paired", "effect": 0.3, "sd_difference": 1, "arms": 1}, "number of arms.*found 1.*2 or more"),
         ({"design": "paired", "rows": 1, "sd_difference": 1}, "at least 2"),
         ({"design": "paired", "rows": 40, "sd_difference": 1, "cluster_size": 20, "icc": 0.1}, "at least 100"),
-        ({"design": "paired", "effect": 1e-9, "sd_difference": 1}, "no number of rows"),
+        ({"design": "paired", "effect": 1e-9, "sd_difference": 1}, "too small to detect"),
         ({"design": "paired", "effect": 0.3, "sd": 1}, "--sd and --correlation"),
         ({"design": "paired", "effect": 0.3, "sd_difference": 1, "icc": 0.1}, "--cluster-size and --icc"),
-        ({"design": "paired", "effect": 0.3, "sd_difference": 1, "discordant": 0.1}, "says nothing of a paired.*means"),
+        (
+            {"design": "paired", "effect": 0.3, "sd_difference": 1, "discordant": 0.1},
+            "discordant: not applicable to a paired comparison of means",
+        ),
         ({"design": "paired", "scale": "binary", "effect": 0.3, "discordant": 0.2}, "at most discordant = 0.2"),
         ({"design": "paired", "scale": "binary", "effect": 0.3}, "--discordant"),
         ({"design": "paired", "scale": "binary", "rows": 3, "discordant": 0.01}, "score more rows"),
         (
             {"design": "paired", "scale": "binary", "rate_control": 0.1, "rate_variant": 0.9, "correlation": 0.9},
-            r"cannot correlate.*allowed: -1\.0000 to 0\.1111",
+            r"cannot have this correlation.*allowed: -1\.0000 to 0\.1111",
         ),
         (
             {"design": "paired", "scale": "binary", "rate_control": 0.1, "rate_variant": 0.2, "effect": 0.3},
-            "leave one of them out",
+            "leave out the effect or one of the rates",
         ),
         ({"design": "unpaired", "effect": 0.3}, "--sd,"),
         ({"design": "unpaired", "scale": "binary", "effect": 0.3, "rate_control": 0.8}, "outside 0 to 1"),
@@ -226,13 +229,13 @@ def test_the_wrong_tail_counts_only_if_asked():
         ),
     ],
 )
-def test_bad_questions_are_refused_with_value_bound_and_remedy(words, message):
+def test_bad_questions_are_refused_with_value_bound_and_remedy(arguments, message):
     with pytest.raises(InvalidInput, match=message):
-        answer(**words)
+        answer(**arguments)
 
 
-def plan_of(**words):
-    return Plan(kind="Plan", version=1, control="a", **words)
+def plan_of(**arguments):
+    return Plan(kind="Plan", version=1, control="a", **arguments)
 
 
 def test_a_pilot_gives_what_it_has():
@@ -243,7 +246,9 @@ def test_a_pilot_gives_what_it_has():
     sd = float(np.std(samples.scores_RA[:, 2] - samples.scores_RA[:, 0], ddof=1))
     assert found.rows == answer(design="paired", sd_difference=sd, effect=0.5, arms=3).rows
     assert any("'c' against 'a'" in said for said in found.assumptions)
-    assert power.from_pilot(samples, plan_of()).rows == 200  # nothing asked: what the pilot itself could have seen
+    assert (
+        power.from_pilot(samples, plan_of()).rows == 200
+    )  # no effect and no rows: the minimum detectable effect of the pilot itself
 
 
 def test_a_pilot_of_zeros_and_ones_gives_discordance():
@@ -277,7 +282,7 @@ def test_a_pilot_says_which_rows_it_left_out_and_refuses_what_tells_nothing():
     assert any(
         "1 of the pilot's rows" in said for said in power.from_pilot(of_arms({"a": a, "b": b}), plan_of()).assumptions
     )
-    with pytest.raises(InvalidInput, match="varying amount"):
+    with pytest.raises(InvalidInput, match="no difference between two arms varies"):
         power.from_pilot(of_arms({"a": a, "b": a + 0.1}), plan_of(), effect=1)
     with pytest.raises(InvalidInput, match="0 or 1"):
         power.from_pilot(of_arms({"a": a, "b": b}), plan_of(scale="binary"), effect=0.1)

@@ -1,4 +1,4 @@
-"""Samples: the same rows in every arm, whatever order they came in, or an error that names the rows."""
+"""Samples: the same rows in every arm, in any input order, or an error that names the rows."""
 
 import numpy as np
 import pyarrow as pa
@@ -85,11 +85,11 @@ def test_dictionaries_that_differ_between_chunks_are_one():
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        ((["a", "a", "a"], [1, 1, 2], [1, 2, 3]), "arm 'a', row 1.*stands there 2 times, others 1"),
-        ((["a", "a", "b"], [1, 1, 1], [1, 2, 3]), "arm 'a' has 2 scores for each row, arm 'b' has 1"),
+        ((["a", "a", "a"], [1, 1, 2], [1, 2, 3]), "arm 'a', row 1.*occurs 2 times, other rows 1"),
+        ((["a", "a", "b"], [1, 1, 1], [1, 2, 3]), "arm 'a' has 2 scores per row, arm 'b' has 1"),
         ((["a", "a"], [1, 2], [1, float("inf")]), "arm 'a', row 2.*infinite"),
         ((["a", "a"], [1, 2], ["x", "y"]), "not numbers"),
-        ((["a", None], [1, 2], [1, 2]), "line 2.*names no arm"),
+        ((["a", None], [1, 2], [1, 2]), "line 2.*has no arm"),
         ((["a", "a"], [1, None], [1, 2]), "line 2.*no id"),
     ],
 )
@@ -105,7 +105,7 @@ def test_what_cannot_be_used_is_refused_by_name(arguments, words):
 @pytest.mark.parametrize("row_id", [[1, 2], None])
 def test_scores_whose_squares_leave_float64_are_refused(scores, shown, row_id):
     with pytest.raises(
-        SamplesError, match=f"arm 'a', row .*score: .*leave float64.*{shown}.*1e-140.*1e\\+150.*rescale"
+        SamplesError, match=f"arm 'a', row .*score: .*outside the range of float64.*{shown}.*1e-140.*1e\\+150.*rescale"
     ):
         from_long(["a", "a"], row_id, scores)
 
@@ -142,7 +142,7 @@ def test_unpaired_ids_only_tell_repeats():
 
 
 def test_taken_rows_have_clusters_numbered_anew():
-    found = from_wide(("a",), [1, 2, 3], [[1, 2, 3]], cluster=["p", "q", "r"]).taken(np.array([True, False, True]))
+    found = from_wide(("a",), [1, 2, 3], [[1, 2, 3]], cluster=["p", "q", "r"]).subset(np.array([True, False, True]))
     assert found.clusters_R is not None
     assert found.clusters_R.tolist() == [0, 1]
 

@@ -1,4 +1,4 @@
-"""Missing scores: never intersected away; the plan's rule, how arms differ, and how much it could matter."""
+"""Missing scores: the plan's rule, how missingness differs between arms, and how much it could matter."""
 
 import numpy as np
 import pytest
@@ -54,7 +54,7 @@ def test_worst_takes_the_worst_score_of_any_arm(direction, worst):
 
 @pytest.mark.parametrize(("direction", "worst"), [("higher", 0), ("lower", 1)])
 def test_worst_of_a_binary_score_is_a_wrong_answer(direction, worst):
-    scores = np.ones((50, 2)) if direction == "higher" else np.zeros((50, 2))  # nobody was wrong
+    scores = np.ones((50, 2)) if direction == "higher" else np.zeros((50, 2))  # no arm was wrong
     scores[:3, 1] = np.nan
     found = analysis.analyze(samples_of(scores), plan(missing="worst", scale="binary", direction=direction))
     assert found.missing is not None
@@ -80,7 +80,7 @@ def test_arms_that_lack_other_rows_than_the_control_are_told():
     found = analysis.analyze(samples_of(scores), plan(missing="listwise"))
     assert found.missing is not None
     control, a, b = found.missing.arms
-    exact = mcnemar([[0, 15], [0, 185]], exact=True).pvalue  # mid-p: less half of the chance of what was seen
+    exact = mcnemar([[0, 15], [0, 185]], exact=True).pvalue  # mid-p: minus half the probability of the observed table
     assert a.p_value == pytest.approx(2 * (exact - 0.5**15))
     assert (control.p_value, b.p_value) == (None, 1.0)
     assert any("not missing at random" in warning for warning in found.warnings)

@@ -46,7 +46,7 @@ def drawn(num_units, num_arms, *, seed, gaps=0.0, bound=ROWS):
         (16, {"first": 4, "growth": 2}, (4, 8, 16)),
         (5, {"first": 8, "growth": 1.5}, (5,)),
         (1, {"first": 8, "growth": 1.5}, (1,)),
-        (4, {"first": 1, "growth": 1}, (1, 2, 3, 4)),  # a wave has one unit at least
+        (4, {"first": 1, "growth": 1}, (1, 2, 3, 4)),  # a wave has at least one unit
     ],
 )
 def test_waves_grow_to_all_units(num_units, options, expected):
@@ -55,12 +55,12 @@ def test_waves_grow_to_all_units(num_units, options, expected):
 
 @pytest.mark.parametrize(("num_units", "first", "growth"), [(0, 8, 2), (5, 0, 2), (5, 8, 0.9), (5, 8, float("inf"))])
 def test_waves_that_go_nowhere_are_refused(num_units, first, growth):
-    with pytest.raises(InvalidInput, match="no schedule of waves"):
+    with pytest.raises(InvalidInput, match="not a valid schedule of waves"):
         racing.waves(num_units, first=first, growth=growth)
 
 
 def fortune_by_hand(sums, arm, num_units, *, margin, bounded):
-    """The largest fortune of one arm's gambler, one unit after another in exact fractions."""
+    """The largest fortune of one arm's gambler, unit by unit in exact fractions."""
     fortune = largest = Fraction(1)
     for unit in range(1, len(sums)):
         totals = [sum(each) for each in zip(*sums[:unit], strict=True)]
@@ -88,9 +88,11 @@ def test_fortunes_are_those_of_exact_fractions(margin, bounds):
 
 @pytest.mark.parametrize(("num_units", "allowed"), [(16, 3), (60, 8), (200, 8)])
 def test_an_arm_is_dropped_soon_after_hidden_units_can_no_longer_save_it(num_units, allowed):
-    """Each unit seen shows a lead of 2 of 10 rows. The arm is best if m units at the other extreme are still hidden."""
+    """Each unit seen has a lead of 2 of 10 rows. The arm is best if m units at the other extreme are yet to come."""
     num_hidden = -(-2 * num_units // (2 + ROWS))
-    chance_K = stats.hypergeom.pmf(0, num_units, num_hidden, np.arange(num_units + 1))  # that none of them was seen
+    chance_K = stats.hypergeom.pmf(
+        0, num_units, num_hidden, np.arange(num_units + 1)
+    )  # the probability that none of them was seen
     first = int(np.argmax(chance_K <= 0.05))
     for num_seen in range(1, first + allowed):
         assert not eliminated(look([[8, 6]] * num_seen, num_units)) or num_seen >= first
@@ -102,19 +104,19 @@ def test_an_arm_is_dropped_soon_after_hidden_units_can_no_longer_save_it(num_uni
     [
         pytest.param(
             [[0, 10], [10, 4], [10, 4], [10, 4], [0, 8], [0, 0]], 0.0, marks=pytest.mark.extended
-        ),  # as good, in units that differ strongly
+        ),  # equally good, in units that differ strongly
         pytest.param(
             [[0, 10], [10, 7], [9, 7], [9, 7], [8, 7], [9, 7]], 0.0, marks=pytest.mark.extended
         ),  # one unit makes the best arm the best
         pytest.param([[8, 2], [2, 8], [5, 5], [10, 0], [0, 10], [5, 5]], 0.0, marks=pytest.mark.extended),
-        ([[9, 6], [9, 4], [8, 7], [10, 6], [9, 7], [0, 5]], 10 / 60),  # worse by the margin, and no more
+        ([[9, 6], [9, 4], [8, 7], [10, 6], [9, 7], [0, 5]], 10 / 60),  # worse by exactly the margin
         pytest.param(
             [[10, 5, 0], [0, 5, 10], [10, 5, 2], [2, 5, 10], [6, 7, 0], [2, 3, 8]], 0.0, marks=pytest.mark.extended
         ),  # the lead changes
     ],
 )
 def test_over_all_orders_of_the_units_no_level_is_exceeded(population, margin):
-    """All 720 orders of six units: the smallest p-value of a whole race is at most a level in that share of them."""
+    """All 720 orders of six units: the smallest p-value of a race is at most a level in at most that share of them."""
     population = np.array(population, dtype=float)
     assert (population - population[:, [1]]).sum(axis=0).max() <= margin * ROWS * 6 + 1e-9
     p_values = [look(population[list(order[:5])], 6, margin=margin).arms[1].p_value for order in permutations(range(6))]
@@ -200,7 +202,7 @@ def test_the_least_shortfall_exceeds_the_margin_where_the_arm_is_eliminated_and_
 
 
 def test_a_dropped_arm_leaves_what_it_showed():
-    """What others won against it while it led stays with them."""
+    """What others won against it while it led remains part of the evidence."""
     sums_UA = drawn(40, 3, seed=8, gaps=np.array([0.2, 0.3, 0])).astype(float)
     before = look(sums_UA[:12], 40)
     assert before.leader == "c"
@@ -217,9 +219,9 @@ def test_a_dropped_arm_leaves_what_it_showed():
     "sums_UA",
     [
         [[7, 7], [3, 3], [10, 10], [0, 0]],  # identical arms
-        [[9, 1]],  # one unit: nothing is known of the others
+        [[9, 1]],  # one unit: nothing is known about the others
         [[0, 0]] * 10,  # no variance at all
-        [[5]] * 10,  # alone
+        [[5]] * 10,  # a single arm
         [[9, 3], [3, 9]] * 6,  # equal at every even unit
     ],
 )
@@ -252,17 +254,17 @@ def good(**changes):
 @pytest.mark.parametrize(
     ("changes", "error", "words"),
     [
-        ({"alpha": 0.0}, InvalidInput, "not a probability of error"),
-        ({"margin": -0.1}, InvalidInput, "not a margin"),
-        ({"margin": float("nan")}, InvalidInput, "not a margin"),
-        ({"num_units": 1}, InvalidInput, "no part of the dataset"),
-        ({"num_rows": 21}, InvalidInput, "no part of the dataset"),
-        ({"num_rows": 1000}, InvalidInput, "no part of the dataset"),
-        ({"rows_U": [10, 11], "num_rows": 91}, InvalidInput, "not the rows of a unit"),
-        ({"sums_UA": [[8, 6, 5]], "arms": ["a", "b"]}, SamplesError, "not units x arms"),
-        ({"sums_UA": [[8, np.nan], [7, 7]]}, SamplesError, "missing before others of its arm"),
-        ({"sums_UA": [[8, np.inf], [7, 7]], "bounds": None}, SamplesError, "no finite number"),
-        ({"sums_UA": [[8, 11], [7, 7]]}, SamplesError, "outside what its rows can score"),
+        ({"alpha": 0.0}, InvalidInput, "alpha must be a probability"),
+        ({"margin": -0.1}, InvalidInput, "not a valid margin"),
+        ({"margin": float("nan")}, InvalidInput, "not a valid margin"),
+        ({"num_units": 1}, InvalidInput, "cannot be a part of the dataset"),
+        ({"num_rows": 21}, InvalidInput, "cannot be a part of the dataset"),
+        ({"num_rows": 1000}, InvalidInput, "cannot be a part of the dataset"),
+        ({"rows_U": [10, 11], "num_rows": 91}, InvalidInput, "not a valid number of rows of a unit"),
+        ({"sums_UA": [[8, 6, 5]], "arms": ["a", "b"]}, SamplesError, "do not have the shape units x arms"),
+        ({"sums_UA": [[8, np.nan], [7, 7]]}, SamplesError, "missing before other sums of its arm"),
+        ({"sums_UA": [[8, np.inf], [7, 7]], "bounds": None}, SamplesError, "not finite"),
+        ({"sums_UA": [[8, 11], [7, 7]]}, SamplesError, "outside the range of its rows' scores"),
         ({"sums_UA": [[8, -1], [7, 7]]}, SamplesError, "unit 0 in drawn order, arm 'b'"),
         ({"sums_UA": [[8, 8], [np.nan, np.nan]]}, SamplesError, "no arm is left"),
     ],

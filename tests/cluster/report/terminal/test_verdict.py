@@ -1,4 +1,4 @@
-"""What the end of a run's report says of the rows: what they are, which rules warn, what was changed."""
+"""The notes about the dataset in a run's report: its description, rules that warn, and changes to the rows."""
 
 from assay.cluster.report import record
 from assay.cluster.report.terminal import verdict
@@ -6,10 +6,10 @@ from tests.cluster.report.terminal.check_reports import REPORT
 
 
 def test_a_runs_report_names_the_rules_that_warn():
-    found = {"description": "A digit.", "check": record.check_summary(REPORT)}
-    assert [str(line) for line in verdict.dataset_notes(found)] == [
+    dataset = {"description": "A digit.", "check": record.check_summary(REPORT)}
+    assert [str(line) for line in verdict.dataset_notes(dataset)] == [
         "rows: A digit.",
-        "the rows hold 1 of the 2 rules of their contract",
-        "warning: the rows break duplicates: allowed none, 2 rows; first at a.csv:3",
+        "the rows pass 1 of 2 rules of their contract",
+        "warning: contract rule duplicates: allowed none, violated by 2 rows; first at a.csv:3",
         "changed when the rows were frozen: a.csv: a byte order mark",
     ]

@@ -1,4 +1,4 @@
-"""Every rule of a contract broken once, as error and as warning: the rule, the place, and nothing left behind."""
+"""Every rule of a contract violated once, as error and as warning: the rule, the place, and nothing left behind."""
 
 import datetime as dt
 import json
@@ -38,7 +38,7 @@ COLUMNS = {
 }
 
 BAD = [
-    # column rules: column, what its rule is, what the third row holds, the report's rule, words of the refusal
+    # column rules: column, its rule, the value of the third row, the rule in the report, parts of the message
     ("n", {"minimum": 0}, -1, "minimum", ["n: below the minimum; found -1", "at least 0"]),
     ("n", {"maximum": 3.5}, 4, "maximum", ["n: above the maximum; found 4", "at most 3.5"]),
     ("x", {"maximum": 2.6}, 2.75, "maximum", ["x: above the maximum; found 2.75"]),
@@ -48,12 +48,12 @@ BAD = [
     ("code", {"allowed_values": ["ab1", "cd2"]}, "ab2", "allowed_values", ["found ab2", "did you mean 'ab1'?"]),
     ("code", {"pattern": "[a-z]+\\d"}, "xef3", "", []),
     ("code", {"pattern": "[a-z]+\\d"}, "ef3x", "pattern", ["code: does not match the pattern; found ef3x"]),
-    ("code", {"pattern": "a|b"}, "ab", "pattern", ["row 1: code: does not match", "3 offenders"]),  # not `ab`'s start
+    ("code", {"pattern": "a|b"}, "ab", "pattern", ["row 1: code: does not match", "3 violations in total"]),  # not `ab`'s start
     ("code", {"min_length": 3}, "é😀", "min_length", ["code: too short: 2 characters; found é😀", "at least 3"]),
     ("code", {"max_length": 3}, "é😀éa", "max_length", ["code: too long: 4 characters", "at most 3 characters"]),
     ("code", {"max_length": 3}, "é😀é", "", []),  # 8 bytes, 3 characters
-    ("code", {"unique": True}, "ab1", "unique", ["row 3: code: the value is not unique; found ab1", "first at", "row 1"]),
-    ("code", {"unique": True}, None, "", []),  # two rows without a value repeat nothing
+    ("code", {"unique": True}, "ab1", "unique", ["row 3: code: the value is not unique; found ab1", "first occurrence:", "row 1"]),
+    ("code", {"unique": True}, None, "", []),  # two nulls are not duplicates
     ("code", {"max_null_fraction": 0.25}, None, "null_fraction", ["row 3: code", "0.5 of the rows", "at most 0.25"]),
 ]  # fmt: skip
 
@@ -110,13 +110,13 @@ def test_a_rule_of_a_column_refuses_or_warns(tmp_path, column, rule, value, name
 @pytest.mark.parametrize(
     ("column", "value", "rule", "words"),
     [
-        ("n", None, "null", ["row 3: n: no value (null)"]),
-        ("v", None, "null", ["row 3: v: no value (null)"]),
-        ("x", float("nan"), "finite", ["row 3: x: NaN"]),
+        ("n", None, "null", ["row 3: n: missing value (null)"]),
+        ("v", None, "null", ["row 3: v: missing value (null)"]),
+        ("x", float("nan"), "finite", ["row 3: x: NaN is not allowed"]),
         ("v", [1.0, float("inf")], "finite", ["row 3: v: infinity", "found inf"]),
         ("y", "cow", "classes", ["row 3: y: not one of the label's classes"]),
         ("w", -0.5, "weight", ["row 3: w: a negative weight; found -0.5"]),
-        ("id", "a", "unique", ["row 3: id: the id is not unique; found a", "first at rows.arrow row 1"]),
+        ("id", "a", "unique", ["row 3: id: the id is not unique; found a", "first occurrence: rows.arrow row 1"]),
     ],
 )
 def test_what_no_contract_can_turn_into_a_warning(tmp_path, column, value, rule, words):
@@ -128,18 +128,18 @@ def test_what_no_contract_can_turn_into_a_warning(tmp_path, column, value, rule,
 
 SAME_FEATURES = {"n": 2, "x": 1.5, "v": [3.0, 4.0]}
 TABLES = [
-    ("rows", {"minimum": 5}, {}, ["'rows' is broken; found 4; allowed: at least 5"]),
+    ("rows", {"minimum": 5}, {}, ["'rows' is violated; found 4; allowed: at least 5"]),
     ("rows", {"minimum": 1, "maximum": 3}, {}, ["found 4; allowed: at least 1, at most 3"]),
     ("class_balance", {"min_fraction": 0.4}, {"y": "dog"}, ["y: ", "cat: 1 rows (0.25)", "at least 0.4 of the rows"]),
     ("class_balance", {"max_fraction": 0.6}, {"y": "dog"}, ["dog: 3 rows (0.75)", "at most 0.6"]),
     ("class_balance", {"min_rows": 2}, {"y": "dog"}, ["cat: 1 rows", "at least 2 rows"]),
-    ("unique_together", [{"columns": ["y", "n"]}], {"n": 1}, ["row 3", "y = cat, n = 1", "first at rows.arrow row 1"]),
-    ("duplicates", {}, {**SAME_FEATURES, "y": "dog"}, ["row 3: the features and the label", "found c", "row 2"]),
+    ("unique_together", [{"columns": ["y", "n"]}], {"n": 1}, ["row 3", "y = cat, n = 1", "first occurrence: rows.arrow row 1"]),
+    ("duplicates", {}, {**SAME_FEATURES, "y": "dog"}, ["row 3: the features and the label repeat those", "found c", "row 2"]),
     ("duplicates", {"max_fraction": 0.2}, {**SAME_FEATURES, "y": "dog"}, ["0.25 of the rows", "at most 0.2"]),
-    ("label_conflicts", {}, SAME_FEATURES, ["row 3: the features are those", "found cat", "row 2, with y dog"]),
-    ("invariants", [{"name": "ordered", "sql": "x < n"}], {"n": 2}, ["row 3", "'ordered' is broken", "n = 2, x = 2.5"]),
+    ("label_conflicts", {}, SAME_FEATURES, ["row 3: the features repeat those", "found cat", "row 2, with y dog"]),
+    ("invariants", [{"name": "ordered", "sql": "x < n"}], {"n": 2}, ["row 3", "'ordered' is violated", "n = 2, x = 2.5"]),
     ("invariants", [{"name": "told", "sql": "cast(code as int) > 0 or code <> 'zz'"}], {"code": "zz"},
-     ["'told' is broken", "cannot be told", "zz"]),
+     ["'told' is violated", "evaluation failed", "zz"]),
     ("invariants", [{"name": "told", "sql": "6 // n > 0"}], {"n": 0}, ["row 3", "Division by zero"]),
 ]  # fmt: skip
 
@@ -167,10 +167,10 @@ def test_a_rule_of_the_table_refuses_or_warns(tmp_path, rule, content, values, w
     ("rule", "content", "values"),
     [
         ("duplicates", {"max_fraction": 0.25, "severity": "error"}, {**SAME_FEATURES, "y": "dog"}),
-        ("duplicates", {"severity": "error"}, {**SAME_FEATURES, "y": "cat"}),  # another label: no duplicate
+        ("duplicates", {"severity": "error"}, {**SAME_FEATURES, "y": "cat"}),  # another label: not a duplicate
         ("label_conflicts", {"severity": "error"}, {**SAME_FEATURES, "y": "dog"}),
-        ("unique_together", [{"columns": ["code", "w"]}], {"code": None, "w": 0.0}),  # null is equal to nothing
-        ("invariants", [{"name": "null", "sql": "code <> 'ef3'"}], {"code": None}),  # null does not break a condition
+        ("unique_together", [{"columns": ["code", "w"]}], {"code": None, "w": 0.0}),  # null equals nothing
+        ("invariants", [{"name": "null", "sql": "code <> 'ef3'"}], {"code": None}),  # null does not violate a condition
     ],
 )
 def test_what_looks_like_a_breach_and_is_none(tmp_path, rule, content, values):
@@ -190,7 +190,7 @@ def test_a_negative_zero_is_a_zero_and_a_null_equals_a_null_among_features(tmp_p
     duplicates = next(rule for rule in report.rules if rule.rule == "duplicates")
     assert duplicates.num_rows_broken == 4
     third = next(each for each in duplicates.offenders if each.place == "again.arrow row 3")
-    assert third.note == "it stands first at rows.arrow row 3"
+    assert third.note == "first occurrence: rows.arrow row 3"
 
 
 NOW = dt.datetime(2026, 1, 7, tzinfo=dt.UTC)
@@ -215,7 +215,7 @@ def test_freshness_is_counted_from_the_time_that_is_given(now, is_stale, kind, s
     check.take(Chunk(pa.table({"y": [1, 2, 3], "n": [1, 2, 3], "day": days}), Origin("rows.csv", "line", 2)))
     if is_stale and severity == "error":
         with pytest.raises(
-            ContractBroken, match=r"day: the rule 'freshness' is broken; found 2026-01-04.*at most 3 days"
+            ContractBroken, match=r"day: the rule 'freshness' is violated; found 2026-01-04.*at most 3 days"
         ):
             check.finish()
     else:
@@ -264,12 +264,12 @@ def test_a_float32_is_not_above_its_own_maximum(tmp_path):
 def test_a_pattern_that_is_none_is_refused_before_a_row_is_read(tmp_path, pattern):
     _, promised = contract(columns={"code": {"pattern": pattern}})
     (tmp_path / "rows.jsonl").write_text("no json at all")
-    with pytest.raises(DataError, match=r"code\.pattern: .* no regular expression"):
+    with pytest.raises(DataError, match=r"code\.pattern: .* not a valid RE2 regular expression"):
         check_files([tmp_path / "rows.jsonl"], contract=promised)
 
 
 CLI = [
-    ({"columns": {"n": {"minimum": 2}}}, ["minimum", "row 1", "1 broken"]),
+    ({"columns": {"n": {"minimum": 2}}}, ["minimum", "row 1", "1 violated"]),
     ({"invariants": [{"name": "ordered", "sql": "n < 4"}]}, ["ordered", "row 4", "n = 4"]),
     ({"rows": {"minimum": 9}}, ["rows", "found 4"]),
 ]
@@ -313,10 +313,10 @@ def test_the_verb_answers_0_where_rules_only_warn_and_freeze_says_so(assay, tmp_
     code, out, _ = assay("check", "rows.arrow", "--contract", "contract.yaml")
     assert code == 0
     assert "warning: minimum (n)" in out
-    assert "nothing refuses these rows" in out
+    assert "1 warning: these rows can be frozen" in out
     code, _, err = assay("freeze", "rows.arrow", "--contract", "contract.yaml", "--as", "small@v1")
     assert code == 0
-    assert "warning: minimum (n): allowed at least 2, 1 rows; first at rows.arrow row 1" in err
+    assert "warning: minimum (n): allowed at least 2, violated by 1 row; first at rows.arrow row 1" in err
 
 
 def test_a_source_that_is_not_there_is_refused_by_the_verb(assay, tmp_path):
@@ -331,5 +331,5 @@ def test_the_rules_of_the_example_can_be_tried():
     file = Path(__file__).parents[4] / "manifests" / "examples" / "contract.yaml"
     promised = parse(file.read_text(), file=str(file))
     assert isinstance(promised, Contract)
-    with pytest.raises(ContractBroken, match="the rule 'rows' is broken; found 0"):
+    with pytest.raises(ContractBroken, match="the rule 'rows' is violated; found 0"):
         Check(promised).finish()

@@ -1,4 +1,4 @@
-"""Duplicate keys found by sorting digests, in memory and through the temporary file, beside a dictionary."""
+"""Duplicate keys found by sorting digests, in memory and through the temporary file, compared with a dictionary."""
 
 import numpy as np
 import pyarrow as pa
@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from assay.evaluator.data.check.duplicates import NUM_KEPT, DuplicateFinder
-from assay.evaluator.data.check.key_digests import KeyDigests, together
+from assay.evaluator.data.check.key_digests import KeyDigests, combined
 from assay.manifests.column import FrozenColumn
 
 
@@ -24,13 +24,13 @@ def by_hand(keys, labels):
     return duplicates, conflicts
 
 
-def found(keys, labels, *, room_bytes, chunk_rows):
+def repeats(keys, labels, *, room_bytes, chunk_rows):
     index = DuplicateFinder(room_bytes=room_bytes)
     keys, labels = np.array(keys, np.uint64), np.array(labels, np.uint64)
     for start in range(0, len(keys), chunk_rows):
         part = slice(start, start + chunk_rows)
         rows = np.arange(len(keys))[part]
-        # Some keys share half a digest, and some the first byte that divides the file: neither decides.
+        # Some keys share half a digest, and some the first byte that partitions the file: neither may matter.
         high = (keys[part] % np.uint64(3)) << np.uint64(55)
         index.add((high, keys[part]), rows, variants=labels[part])
     return index.finish()
@@ -45,7 +45,7 @@ def found(keys, labels, *, room_bytes, chunk_rows):
 def test_duplicates_are_those_that_a_dictionary_finds(pairs, room_bytes, chunk_rows):
     keys, labels = [key for key, _ in pairs], [label for _, label in pairs]
     duplicates, conflicts = by_hand(keys, labels)
-    answer = found(keys, labels, room_bytes=room_bytes, chunk_rows=chunk_rows)
+    answer = repeats(keys, labels, room_bytes=room_bytes, chunk_rows=chunk_rows)
     assert (answer.num_duplicates, answer.num_conflicts) == (len(duplicates), len(conflicts))
     assert [(each.row, each.first_row) for each in answer.duplicates] == duplicates[: NUM_KEPT - 1]
     assert [(each.row, each.first_row) for each in answer.conflicts] == conflicts[: NUM_KEPT - 1]
@@ -75,7 +75,7 @@ def test_different_values_have_different_digests_and_equal_ones_equal_digests(co
     from assay.evaluator.data.ingest import arrow_type
 
     table = pa.table({"k": pa.array(values * 2, arrow_type(column))})
-    first, second = together([KeyDigests([column]).column_words(table)["k"]])
+    first, second = combined([KeyDigests([column]).column_words(table)["k"]])
     assert len(set(zip(first.tolist(), second.tolist(), strict=True))) == len(values)
     assert first.tolist()[: len(values)] == first.tolist()[len(values) :]
     assert len(set(second.tolist())) == len(values)
@@ -94,5 +94,5 @@ def test_the_order_of_columns_counts():
     columns = [FrozenColumn(name=name, role="feature", type="string") for name in "ab"]
     table = pa.table({"a": ["x", "y"], "b": ["y", "x"]})
     words = KeyDigests(columns).column_words(table)
-    first, _ = together([words["a"], words["b"]])
+    first, _ = combined([words["a"], words["b"]])
     assert first[0] != first[1]

@@ -1,4 +1,4 @@
-"""Freezing: the same rows are the same dataset from any format; a version never moves."""
+"""Freezing: the same rows are the same dataset from any format; a version cannot be overwritten."""
 
 import hashlib
 import json
@@ -156,7 +156,7 @@ def test_a_version_never_moves_to_other_rows(store, tmp_path):
     with pytest.raises(DataError) as caught:
         freeze([simple(tmp_path / "b.csv", num_rows=11)], contract=SIMPLE, reference="t@v1", store=store)
     message = str(caught.value)
-    assert "t@v1: the version holds other rows" in message
+    assert "t@v1: the version already exists with other rows" in message
     assert first.rows_digest in message
     assert message.count("sha256:") == 2
     assert "freeze under a new version" in message
@@ -177,12 +177,12 @@ def test_a_version_never_moves_to_other_roles(store, tmp_path):
     other = tables.contract(
         Column(name="y", role="feature", type="bool"), Column(name="x", role="label", type="float32")
     )
-    with pytest.raises(DataError, match="the same rows under another contract"):
+    with pytest.raises(DataError, match="already exists with the same rows under another contract"):
         freeze([path], contract=other, reference="t@v1", store=store)
 
 
 class RacedStore(MemoryStore):
-    """Somebody else puts a manifest at the last moment."""
+    """A store in which another process writes a manifest at the last moment."""
 
     theirs = b""
 
@@ -201,7 +201,7 @@ def test_of_two_that_freeze_at_once_one_stands(tmp_path):
     assert freeze([one], contract=SIMPLE, reference="t@v1", store=raced) == first
     raced = RacedStore("raced")
     raced.theirs = objects(store)["refs/t/v1.json"]
-    with pytest.raises(DataError, match="holds other rows"):
+    with pytest.raises(DataError, match="already exists with other rows"):
         freeze([other], contract=SIMPLE, reference="t@v1", store=raced)
 
 
@@ -238,7 +238,7 @@ def test_a_full_temporary_folder_is_named(tmp_path):
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (1 << 16, hard))  # no file over 64 KiB, like a disk that is full
     try:
-        with pytest.raises(StoreError, match=r"File too large.*set TMPDIR"):
+        with pytest.raises(StoreError, match=r"cannot write the shards.*File too large.*set TMPDIR"):
             freeze([path], contract=SIMPLE, reference="t@v1", store=store)
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))

@@ -296,7 +296,7 @@ def test_a_shard_that_another_process_holds_is_not_removed(dataset, far, tmp_pat
 def test_without_room_shards_are_read_from_the_store_and_the_reason_is_said(dataset, far, tmp_path, bound_bytes):
     reader = cache(dataset, far, tmp_path, bound_bytes=bound_bytes)
     assert len(read_all(reader)) == NUM_ROWS
-    assert "no room for a shard" in reader.problem
+    assert "not enough space for a shard" in reader.problem
     assert f"resources.shard_cache_bytes ({bound_bytes})" in reader.problem
     assert len(far.got) == NUM_SHARDS
     assert files(tmp_path) == []

@@ -135,7 +135,7 @@ def test_verify_finds_shards_in_another_order(dataset, store):
         first.model_copy(update={"index": 1, "first_row": 300}),
     )
     changed = dataset.model_copy(update={"shards": (*swapped, *others)})
-    with pytest.raises(DamageError, match="the shards of t@v1 are whole, but not the rows of its manifest"):
+    with pytest.raises(DamageError, match="the shards of t@v1 are intact, but do not contain the rows of its manifest"):
         verify(changed, store)
 
 
@@ -146,7 +146,7 @@ def test_verify_finds_a_shard_of_another_dataset(dataset, store, tmp_path):
     )
     other = freeze([path], contract=columns, reference="other@v1", store=store)
     changed = dataset.model_copy(update={"shards": (*other.shards, *dataset.shards[1:])})
-    with pytest.raises(DamageError, match="shard 0 of t@v1 does not belong there"):
+    with pytest.raises(DamageError, match="shard 0 of t@v1 is not the shard that belongs there"):
         verify(changed, store)
 
 
@@ -181,7 +181,7 @@ def test_a_dataset_that_is_not_there_is_named_with_those_that_are(dataset, store
 
 
 def test_an_empty_store_says_so(tmp_path):
-    with pytest.raises(DataError, match="the store holds no dataset"):
+    with pytest.raises(DataError, match="the store has no datasets"):
         open_dataset(f"{tmp_path}/nowhere/t@v1")
     assert not (tmp_path / "nowhere").exists()
 

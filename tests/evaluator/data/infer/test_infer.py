@@ -1,4 +1,4 @@
-"""Inferred contracts: they parse, and the rows that they were inferred from keep them."""
+"""Inferred contracts: they parse, and the rows that they were inferred from pass them."""
 
 import builtins
 import gzip
@@ -28,7 +28,7 @@ def contract(text: str) -> Contract:
 
 
 def columns(text: str) -> dict[str, dict]:
-    """What was written of each column, by name."""
+    """The fields of each column that are written out, by name."""
     return {each.name: each.model_dump(exclude_unset=True) for each in contract(text).columns}
 
 
@@ -163,7 +163,7 @@ def test_lists_become_tensors_and_what_fits_no_type_is_left_out_with_a_reason(tm
     found = columns(text)
     assert (found["v"]["type"], found["v"]["shape"]) == ("int64", (1, 2))
     assert [name for name, column in found.items() if column["role"] == "ignored"] == ["w", "o", "m", "n"]
-    assert "values of several kinds: int64, string" in text
+    assert "values of different kinds: int64, string" in text
     freeze([path], contract=contract(text), reference="t@v1", store=MemoryStore("infer"))
 
 
@@ -200,13 +200,17 @@ def test_several_files_share_a_contract(tmp_path):
 @pytest.mark.parametrize(
     ("values", "arguments", "message"),
     [
-        ({"a": NUMBERS, "b": LABEL}, {}, "--label: no column is called like a label; allowed: a, b"),
-        ({"a": NUMBERS, "yes": LABEL}, {"label": "yess"}, "--label: there is no such column.*did you mean 'yes'"),
-        ({"y": LABEL, "b": NUMBERS}, {"id_column": "c"}, "--id: there is no such column"),
+        (
+            {"a": NUMBERS, "b": LABEL},
+            {},
+            "--label: no column is named label, target, y, class or outcome; allowed: a, b",
+        ),
+        ({"a": NUMBERS, "yes": LABEL}, {"label": "yess"}, "--label: no such column.*did you mean 'yes'"),
+        ({"y": LABEL, "b": NUMBERS}, {"id_column": "c"}, "--id: no such column"),
         ({"y": LABEL, "b": LABEL, "c": NUMBERS}, {"id_column": "b"}, "--id: this column cannot be the id"),
-        ({"y": LABEL, "b": NUMBERS}, {"id_column": "b"}, "no column that could be a feature"),
-        ({"y": LABEL}, {}, "two columns at least"),
-        ({"y": LABEL, "": NUMBERS}, {}, "a column without a name"),
+        ({"y": LABEL, "b": NUMBERS}, {"id_column": "b"}, "no column can be a feature"),
+        ({"y": LABEL}, {}, "at least two columns"),
+        ({"y": LABEL, "": NUMBERS}, {}, "a column has no name"),
     ],
 )
 def test_what_cannot_be_a_contract_is_refused(tmp_path, values, arguments, message):
@@ -216,7 +220,7 @@ def test_what_cannot_be_a_contract_is_refused(tmp_path, values, arguments, messa
 
 def test_a_label_of_too_many_texts_is_refused(tmp_path):
     rows = [{"y": f"text {row}", "x": row} for row in range(1001)]
-    with pytest.raises(DataError, match="1,001 different texts"):
+    with pytest.raises(DataError, match="1,001 distinct values"):
         infer([tables.write(tmp_path / "rows.jsonl", rows)])
 
 
@@ -234,11 +238,11 @@ def test_a_bad_line_of_json_is_named(tmp_path):
         ("rows.csv", b"x" * 200_000 + b",y\n1,2\n", r"rows\.csv:1: the header cannot be read"),
         ("rows.jsonl", b'{"y": 1, "x": ' + b"[" * 5000 + b"]" * 5000 + b"}\n", r"rows\.jsonl:1: nested too deeply"),
         ("rows.csv", b"x" * 201 + b",y\n1,2\n", "at most 200 characters; found xxx"),
-        ("rows.jsonl", b'{"y": 1, "": 2}\n', "cannot name this column"),
+        ("rows.jsonl", b'{"y": 1, "": 2}\n', "invalid column name for a contract"),
         (
             "rows.jsonl",
             b'{"y": 1, "x": "\\ud800"}\n',
-            "no column beside the label.*; x: texts with half a character",
+            "no column other than the label.*; x: texts with half of a surrogate pair",
         ),
         # Leaving the column out does not help: the row is wrong.
         ("rows.jsonl", b'{"y": 1, "x": 2, "z": 0}\n{"y": 1, "x": 2, "x": 3, "z": 0}\n', r"rows\.jsonl:2: x: "),
@@ -267,7 +271,7 @@ def test_a_column_with_nulls_may_have_them_and_says_how_many(tmp_path, value, ro
         text = infer([path])
         found = columns(text)["z"]
         assert (found["role"], found["type"], found["nullable"]) == (role, kind, True)
-        assert "# 25 rows (25.000%) have no value" in text
+        assert "# missing in 25 rows (25.000%)" in text
         freeze([path], contract=contract(text), reference="t@v1", store=MemoryStore("infer"))
 
 
@@ -306,7 +310,7 @@ def test_the_wrong_encoding_and_an_unknown_one_say_what_to_do(tmp_path):
     lines.write_bytes('{"y": 1, "x": 2}\n{"y": "ä", "x": 2}\n'.encode("latin-1"))
     with pytest.raises(DataError, match=r"rows\.jsonl:2: not UTF-8.*0xe4 at offset 24.*--encoding"):
         infer([lines])
-    with pytest.raises(DataError, match=r"--encoding: no such encoding.*latin-1"):
+    with pytest.raises(DataError, match=r"--encoding: unsupported encoding.*latin-1"):
         infer([path], encoding="latin1")
 
 

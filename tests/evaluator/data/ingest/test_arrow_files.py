@@ -17,7 +17,7 @@ from assay.manifests.contract_column import Column
         (pa.array([1, None], pa.uint64()), "int8", [1, None]),
         (pa.array([2**63], pa.uint64()), "int64", "refused"),
         (pa.array([-1], pa.int8()), "uint8", "refused"),
-        (pa.array([2**53 + 2]), "float64", [2.0**53 + 2]),  # past 2^53, but one of the floats that there are
+        (pa.array([2**53 + 2]), "float64", [2.0**53 + 2]),  # above 2^53, but exactly representable
         (pa.array([2**53 + 1]), "float64", "refused"),
         (pa.array([1.5, None], pa.float16()), "float64", [1.5, None]),
         (pa.array([0.5, None]), "float32", [0.5, None]),

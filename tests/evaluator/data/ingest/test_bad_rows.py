@@ -1,4 +1,4 @@
-"""Bad input to freeze, one kind a line: the place, the column and the value are named, and nothing is left behind."""
+"""Bad input to freeze, one kind per line: the place, the column and the value are named, and nothing is left behind."""
 
 import gzip
 import json
@@ -53,7 +53,7 @@ TEXTS = [
     ("blank.jsonl", b"\n \n", ["blank.jsonl", "the file has no rows"]),
     ("short.csv", csv_("b,dog,1\n"), ["short.csv:3", "3 cells in this row", "b,dog,1", "6, as in the header"]),
     ("long.csv", csv_('b,dog,1,2,"[1,2]",true,9\n'), ["long.csv:3", "7 cells in this row"]),
-    ("twice.csv", b"id,y,n,x,v,on,x\n", ["twice.csv:1: x", "stands here twice"]),
+    ("twice.csv", b"id,y,n,x,v,on,x\n", ["twice.csv:1: x", "the column occurs twice"]),
     ("unknown.csv", csv_().replace(b"y,", b"why,", 1), ["unknown.csv:1: why", "no such column", "role: ignored"]),
     ("typo.csv", csv_().replace(b"on\n", b"onn\n", 1), ["typo.csv:1: onn", "did you mean 'on'?"]),
     ("missing.csv", b"id,y,n,x,v\na,cat,1,0.5,\n", ["missing.csv:1: on", "the column is missing"]),
@@ -64,59 +64,59 @@ TEXTS = [
     ("latin.jsonl", json_() + b'{"id": "\xe9"}', ["latin.jsonl:2", "not UTF-8", "0xe9", f"offset {len(json_()) + 8}"]),
     ("utf16.csv", csv_().decode().encode("utf-16"), ["utf16.csv", "UTF-16", "save it as UTF-8"]),
     ("nul.csv", csv_("b\0,dog"), ["nul.csv:3", "a NUL byte"]),
-    ("mixed.csv", csv_("b,dog,1,0.5,,true\r\n"), ["mixed.csv:3", "\\r\\n, those before it in \\n"]),
+    ("mixed.csv", csv_("b,dog,1,0.5,,true\r\n"), ["mixed.csv:3", "\\r\\n, earlier lines with \\n"]),
     ("mac.csv", csv_().replace(b"\n", b"\r"), ["mac.csv:1", "a carriage return without a newline"]),
     ("open.csv", csv_('b,dog,1,0.5,"[1, 2],true\n'), ["open.csv:3", "never closed", '"[1, 2],true']),
     ("torn.csv", csv_('b,dog,1,0.5,"[1, 2],true\n', 'c,"dog",1'), ["torn.csv:3", "followed by text", "line 4"]),
     ("stray.csv", csv_('5" pipe,dog,1,0.5,,true\n'), ["stray.csv:3", "a quote inside a cell that is not quoted"]),
     # its cells
-    ("null.csv", csv_('b,,1,0.5,"[1, 2]",true\n'), ["null.csv:3: y", "no value (an empty cell)", "cat, dog"]),
-    ("null.csv.gz", gzip.compress(csv_('b,,1,0.5,"[1, 2]",true\n')), ["null.csv.gz:3: y", "no value (an empty cell)"]),
-    ("quoted.csv", csv_('b,"",1,0.5,"[1, 2]",true\n'), ["quoted.csv:3: y", "no value (an empty cell)"]),
+    ("null.csv", csv_('b,,1,0.5,"[1, 2]",true\n'), ["null.csv:3: y", "missing value (an empty cell)", "cat, dog"]),
+    ("null.csv.gz", gzip.compress(csv_('b,,1,0.5,"[1, 2]",true\n')), ["null.csv.gz:3: y", "missing value (an empty cell)"]),
+    ("quoted.csv", csv_('b,"",1,0.5,"[1, 2]",true\n'), ["quoted.csv:3: y", "missing value (an empty cell)"]),
     ("classes.csv", csv_('b,dg,1,0.5,"[1, 2]",true\n'), ["classes.csv:3: y", "found dg", "did you mean 'dog'?"]),
     ("word.csv", csv_('b,dog,one,0.5,"[1, 2]",true\n'), ["word.csv:3: n", "not a whole number", "found one"]),
     ("point.csv", csv_('b,dog,3.0,0.5,"[1, 2]",true\n'), ["point.csv:3: n", "not a whole number", "found 3.0"]),
     ("zeros.csv", csv_('b,dog,007,0.5,"[1, 2]",true\n'), ["zeros.csv:3: n", "found 007", "leading zeros"]),
     ("hex.csv", csv_('b,dog,0x1,0.5,"[1, 2]",true\n'), ["hex.csv:3: n", "not a whole number", "found 0x1"]),
-    ("range.csv", csv_('b,dog,128,0.5,"[1, 2]",true\n'), ["range.csv:3: n", "past the range of int8", "-128 to 127"]),
-    ("digits.csv", csv_(f"b,dog,{'9' * 5000},0.5,,true\n"), ["digits.csv:3: n", "past the range of int8"]),
+    ("range.csv", csv_('b,dog,128,0.5,"[1, 2]",true\n'), ["range.csv:3: n", "outside the range of int8", "-128 to 127"]),
+    ("digits.csv", csv_(f"b,dog,{'9' * 5000},0.5,,true\n"), ["digits.csv:3: n", "outside the range of int8"]),
     ("float.csv", csv_('b,dog,1,"0,5","[1, 2]",true\n'), ["float.csv:3: x", "not a number of type float32", "found 0,5"]),
-    ("nan.csv", csv_('b,dog,1,NaN,"[1, 2]",true\n'), ["nan.csv:3: x", "NaN, which is no value"]),
-    ("inf.csv", csv_('b,dog,1,1e39,"[1, 2]",true\n'), ["inf.csv:3: x", "past the range of the type", "float32"]),
+    ("nan.csv", csv_('b,dog,1,NaN,"[1, 2]",true\n'), ["nan.csv:3: x", "NaN is not allowed"]),
+    ("inf.csv", csv_('b,dog,1,1e39,"[1, 2]",true\n'), ["inf.csv:3: x", "outside the range of the type", "float32"]),
     ("bool.csv", csv_('b,dog,1,0.5,"[1, 2]",yes\n'), ["bool.csv:3: on", "not a bool", "found yes"]),
     ("list.csv", csv_('b,dog,1,0.5,"[1, 2",true\n'), ["list.csv:3: v", "not a tensor", "found [1, 2;", "shape 2"]),
     ("size.csv", csv_('b,dog,1,0.5,"[1, 2, 3]",true\n'), ["size.csv:3: v", "not a tensor of this shape"]),
     ("inside.csv", csv_('b,dog,1,0.5,"[1, null]",true\n'), ["inside.csv:3: v", "a null inside a tensor"]),
     ("element.csv", csv_('b,dog,1,0.5,"[1, 2.5]",true\n'), ["element.csv:3: v", "not a whole number", "found 2.5"]),
-    ("id.csv", csv_('b,dog,1,0.5,"[1, 2]",true\n', GOOD), ["id.csv:4: id", "not unique", "found a", "first at id.csv:2"]),
+    ("id.csv", csv_('b,dog,1,0.5,"[1, 2]",true\n', GOOD), ["id.csv:4: id", "not unique", "found a", "first occurrence: id.csv:2"]),
     ("lines.csv", csv_('"b\nb",dog,1,0.5,"[1,\n2]",true\n\n', "c,dog\n"), ["lines.csv:7", "2 cells"]),
     # the same in JSON, where values have types of their own
-    ("null.jsonl", json_with(y=None), ["null.jsonl:2: y", "no value (null)"]),
-    ("nokey.jsonl", json_('{"id": "b"}\n'), ["nokey.jsonl:2: y", "no value (null)", "5 offenders in all"]),
+    ("null.jsonl", json_with(y=None), ["null.jsonl:2: y", "missing value (null)"]),
+    ("nokey.jsonl", json_('{"id": "b"}\n'), ["nokey.jsonl:2: y", "missing value (null)", "5 violations in total"]),
     ("word.jsonl", json_with(n="1"), ["word.jsonl:2: n", "not a number of type int8", 'found "1"']),
     ("point.jsonl", json_with(n=3.0), ["point.jsonl:2: n", "not a whole number", "found 3.0"]),
-    ("range.jsonl", json_with(n=2**70), ["range.jsonl:2: n", "past the range of int8"]),
+    ("range.jsonl", json_with(n=2**70), ["range.jsonl:2: n", "outside the range of int8"]),
     ("number.jsonl", json_with(y=1), ["number.jsonl:2: y", "not a string", "found 1"]),
     ("true.jsonl", json_with(n=True), ["true.jsonl:2: n", "not a number", "found true"]),
     ("one.jsonl", json_with(on=1), ["one.jsonl:2: on", "not a bool", "found 1"]),
-    ("nan.jsonl", json_with(x=float("nan")), ["nan.jsonl:2: x", "NaN, which is no value"]),
-    ("huge.jsonl", json_with().replace(b"0.5", b"1e999"), ["huge.jsonl:1: x", "past the range"]),
+    ("nan.jsonl", json_with(x=float("nan")), ["nan.jsonl:2: x", "NaN is not allowed"]),
+    ("huge.jsonl", json_with().replace(b"0.5", b"1e999"), ["huge.jsonl:1: x", "outside the range"]),
     ("ragged.jsonl", json_with(v=[[1], [2, 3]]), ["ragged.jsonl:2: v", "not a tensor of this shape", "[[1], [2, 3]]"]),
     ("unknown.jsonl", json_with(lable=1), ["unknown.jsonl:2: lable", "no such column"]),
-    ("repeated.jsonl", json_('{"id": "b", "id": "c"}\n'), ["repeated.jsonl:2: id", "stands twice in this object"]),
+    ("repeated.jsonl", json_('{"id": "b", "id": "c"}\n'), ["repeated.jsonl:2: id", "occurs twice in this object"]),
     ("cut.jsonl", json_('{"id": "b", "y"'), ["cut.jsonl:2", "not JSON"]),
     ("array.jsonl", json_("[1]\n"), ["array.jsonl:2", "not an object"]),
-    ("two.jsonl", json_().replace(b"}\n", b"}{}\n"), ["two.jsonl:1", "not JSON", "a line of its own"]),
+    ("two.jsonl", json_().replace(b"}\n", b"}{}\n"), ["two.jsonl:1", "not JSON", "on its own line"]),
     ("half.jsonl", json_with(id="\ud800"), ["half.jsonl:2: id", "surrogate"]),
     ("deep.jsonl", json_('{"note": ' + "[" * 200_000 + "\n"), ["deep.jsonl:2", "nested too deeply"]),
-    ("array.json", b"[]", ["array.json", "no such format", ".jsonl"]),
-    ("array.json.gz", b"[]", ["array.json.gz", "no such format", "found .json.gz", ".jsonl", ".gz or .zst"]),
+    ("array.json", b"[]", ["array.json", "unsupported file format", ".jsonl"]),
+    ("array.json.gz", b"[]", ["array.json.gz", "unsupported file format", "found .json.gz", ".jsonl", ".gz or .zst"]),
     # compressed
     ("cut.csv.gz", gzip.compress(csv_())[:-9], ["cut.csv.gz:", "cannot be read as gzip", "bytes of content"]),
-    ("cut.jsonl.zst", zstandard.compress(json_())[:-2], ["cut.jsonl.zst:", "cannot be read as zstd", "is it complete"]),
-    ("plain.csv.gz", csv_(), ["plain.csv.gz:1", "cannot be read as gzip", "does its suffix say what it is?"]),
+    ("cut.jsonl.zst", zstandard.compress(json_())[:-2], ["cut.jsonl.zst:", "cannot be read as zstd", "is the file complete"]),
+    ("plain.csv.gz", csv_(), ["plain.csv.gz:1", "cannot be read as gzip", "does its suffix match its compression?"]),
     ("plain.tsv.zst", csv_(), ["plain.tsv.zst:1", "cannot be read as zstd"]),
-    ("joined.csv.gz", gzip.compress(csv_()) + GOOD.encode(), ["joined.csv.gz:", "cannot be read as gzip", "nothing added"]),
+    ("joined.csv.gz", gzip.compress(csv_()) + GOOD.encode(), ["joined.csv.gz:", "cannot be read as gzip", "nothing appended"]),
     ("packed.csv", gzip.compress(csv_()), ["packed.csv", "compressed with gzip", "end its name in .gz"]),
     ("packed.parquet", zstandard.compress(b"PAR1"), ["packed.parquet", "compressed with zstd", "in .zst"]),
     ("none.csv.gz", gzip.compress(b""), ["none.csv.gz", "no rows"]),
@@ -146,7 +146,7 @@ AT = "2026-11-21T10:15:00Z"
 
 
 def moments(**values: object) -> bytes:
-    """Two rows as jsonl; what is missing is null, and the second has the values."""
+    """Two rows as jsonl, the second with the given values; missing names are null."""
     good = {"y": True, "n": 1, "at": AT, "day": "2026-11-21"}
     return "".join(json.dumps(row) + "\n" for row in (good, {**good, **values})).encode()
 
@@ -159,21 +159,21 @@ def moments_csv(**values: str) -> bytes:
 
 MORE = [
     ("forms.csv", moments_csv(day="21.11.2026"), ["forms.csv:3: day", "not a date in ISO 8601", "21.11.2026", "'%d.%m.%Y'"]),
-    ("forms.jsonl", moments(day="11/21/2026"), ["forms.jsonl:2: day", "not a date in ISO 8601", "one form", "'%m/%d/%Y'"]),
-    ("iso.csv", moments_csv(us="2026-11-21"), ["iso.csv:3: us", "not a date in the column's form", "'%m/%d/%Y'"]),
-    ("february.csv", moments_csv(day="2026-02-30"), ["february.csv:3: day", "there is no such day", "found 2026-02-30"]),
+    ("forms.jsonl", moments(day="11/21/2026"), ["forms.jsonl:2: day", "not a date in ISO 8601", "one format", "'%m/%d/%Y'"]),
+    ("iso.csv", moments_csv(us="2026-11-21"), ["iso.csv:3: us", "not a date in the column's format", "'%m/%d/%Y'"]),
+    ("february.csv", moments_csv(day="2026-02-30"), ["february.csv:3: day", "this day does not exist", "found 2026-02-30"]),
     ("year.jsonl", moments(day="10000-01-01"), ["year.jsonl:2: day", "not a date in ISO 8601"]),
-    ("number.jsonl", moments(day=20778), ["number.jsonl:2: day", "not a string", "found 20778", "a JSON string"]),
-    ("zone.csv", moments_csv(at="2026-11-21T10:15:00"), ["zone.csv:3: at", "a timestamp without a zone", "write the zone"]),
-    ("zone.jsonl", moments(at="2026-11-21 10:15"), ["zone.jsonl:2: at", "a timestamp without a zone", "UTC"]),
+    ("number.jsonl", moments(day=20778), ["number.jsonl:2: day", "not a string", "found 20778", "JSON string"]),
+    ("zone.csv", moments_csv(at="2026-11-21T10:15:00"), ["zone.csv:3: at", "a timestamp without a time zone", "add the time zone"]),
+    ("zone.jsonl", moments(at="2026-11-21 10:15"), ["zone.jsonl:2: at", "a timestamp without a time zone", "UTC"]),
     ("nano.jsonl", moments(at="2026-11-21T10:15:00.123456789Z"), ["nano.jsonl:2: at", "not a timestamp in ISO 8601"]),
-    ("none.csv", moments_csv(at=""), ["none.csv:3: at", "no value"]),
-    ("int64.csv", moments_csv(n=str(2**63)), ["int64.csv:3: n", "past the range of int64", "found 9223372036854775808"]),
-    ("int64.jsonl", moments(n=-(2**63) - 1), ["int64.jsonl:2: n", "past the range of int64"]),
-    # a column that may have no value has NaN no more than any other
-    ("nan.csv", moments_csv(x="nan"), ["nan.csv:3: x", "NaN, which is no value"]),
-    ("nan.jsonl", moments(x=float("nan")), ["nan.jsonl:2: x", "NaN, which is no value"]),
-    ("nan.csv.gz", gzip.compress(moments_csv(x="NaN")), ["nan.csv.gz:3: x", "NaN, which is no value"]),
+    ("none.csv", moments_csv(at=""), ["none.csv:3: at", "missing value"]),
+    ("int64.csv", moments_csv(n=str(2**63)), ["int64.csv:3: n", "outside the range of int64", "found 9223372036854775808"]),
+    ("int64.jsonl", moments(n=-(2**63) - 1), ["int64.jsonl:2: n", "outside the range of int64"]),
+    # NaN is not a null: a nullable column refuses it, too
+    ("nan.csv", moments_csv(x="nan"), ["nan.csv:3: x", "NaN is not allowed"]),
+    ("nan.jsonl", moments(x=float("nan")), ["nan.jsonl:2: x", "NaN is not allowed"]),
+    ("nan.csv.gz", gzip.compress(moments_csv(x="NaN")), ["nan.csv.gz:3: x", "NaN is not allowed"]),
 ]  # fmt: skip
 
 
@@ -232,21 +232,21 @@ NOT_UTF8 = pa.Array.from_buffers(
 )
 
 ARRAYS = [
-    ("null", {"y": pa.array(["cat", None])}, ["row 2: y", "no value (null)", "cat, dog"]),
+    ("null", {"y": pa.array(["cat", None])}, ["row 2: y", "missing value (null)", "cat, dog"]),
     ("float_for_int", {"n": pa.array([1.0, 2.0])}, ["row 1: n", "another type", "found double", "allowed: int8"]),
     ("int_for_string", {"id": pa.array([1, 2])}, ["row 1: id", "another type", "found int64", "allowed: string"]),
     ("int_for_bool", {"on": pa.array([1, 0])}, ["row 1: on", "found int64", "allowed: bool"]),
     ("too_large", {"n": pa.array([1, 300])}, ["row 2: n", "does not fit int8", "found 300", "-128 to 127"]),
     ("inexact", {"x": pa.array([0.5, 0.1])}, ["row 2: x", "does not fit float32", "found 0.1", "declare double"]),
     ("inexact_int", {"x": pa.array([1, 2**24 + 1])}, ["row 2: x", "does not fit float32", "found 16777217"]),
-    ("nan", {"x": pa.array([0.5, float("nan")], pa.float32())}, ["row 2: x", "NaN, which is no value"]),
+    ("nan", {"x": pa.array([0.5, float("nan")], pa.float32())}, ["row 2: x", "NaN is not allowed"]),
     ("infinite", {"x": pa.array([float("-inf"), 0.5], pa.float32())}, ["row 1: x", "infinity", "found -inf"]),
     ("not_utf8", {"id": NOT_UTF8}, ["row 2: id", "not UTF-8", "0xff"]),
     ("binary", {"id": pa.array([b"a", b"b"])}, ["row 1: id", "found binary"]),
     ("time", {"x": pa.array([0, 1], pa.timestamp("s"))}, ["row 1: x", "found timestamp["]),
     ("ragged_list", {"v": pa.array([[1, 2], [3]])}, ["row 2: v", "not a tensor of this shape", "found [3]"]),
     ("null_in_list", {"v": pa.array([[1, None], [3, 4]])}, ["row 1: v", "a null inside a tensor"]),
-    ("null_list", {"v": pa.array([[1, 2], None])}, ["row 2: v", "no value (null)"]),
+    ("null_list", {"v": pa.array([[1, 2], None])}, ["row 2: v", "missing value (null)"]),
     ("large_in_list", {"v": pa.array([[1, 2], [3, 40000]])}, ["row 2: v", "does not fit int16", "found 40000"]),
     ("fixed_size", {"v": pa.array([[1, 2, 3]] * 2, pa.list_(pa.int16(), 3))}, ["row 1: v", "fixed_size_list", "[2]"]),
     ("nested", {"v": pa.array([[[1, 2]], [[3, 4]]])}, ["row 1: v", "another type"]),
@@ -282,7 +282,7 @@ def test_a_file_cut_short_is_refused(tmp_path, name, keep):
     write_arrow(path, pa.table(GOOD_ARRAYS))
     content = path.read_bytes()
     path.write_bytes(content[: max(8, int(len(content) * keep))])
-    refused(path, [name, "cannot be read as", "is it complete"])
+    refused(path, [name, "cannot be read as", "is the file complete"])
 
 
 def test_a_binary_file_without_rows_is_refused(tmp_path):
@@ -308,26 +308,24 @@ def test_the_first_five_offenders_are_named_and_all_are_counted(tmp_path):
         freeze([path], contract=SMALL, reference="small@v1", store=MemoryStore("many"))
     message = str(caught.value)
     assert "many.csv:3: y: not one of the label's classes; found cow" in message
-    assert "272 offenders in all" in message  # 200 labels, and the 72 numbers above 127
+    assert "272 violations in total" in message  # 200 labels, and the 72 numbers above 127
     assert message.count("many.csv:") == 5
     assert "many.csv:8" not in message
 
 
 def test_reading_stops_where_offenders_abound(tmp_path, monkeypatch):
     path = tmp_path / "abound.jsonl"
-    # Were it read to the end, the NUL would be what is refused.
+    # If the file were read to its end, the NUL byte would be refused instead.
     path.write_bytes(json_with(y="cow")[len(json_()) :] * 20_000 + b"\0")
     monkeypatch.setattr(blocks, "BLOCK_BYTES", 1 << 16)
-    with pytest.raises(DataError, match="more than 10,000 offenders in all"):
+    with pytest.raises(DataError, match="more than 10,000 violations in total"):
         freeze([path], contract=SMALL, reference="small@v1", store=MemoryStore("abound"))
 
 
 def test_an_id_may_not_repeat_over_files(tmp_path):
     for name in ("one.csv", "two.csv"):
         (tmp_path / name).write_bytes(csv_())
-    with pytest.raises(
-        DataError, match=r"two\.csv:2: id: the id is not unique; found a; it stands first at one\.csv:2"
-    ):
+    with pytest.raises(DataError, match=r"two\.csv:2: id: the id is not unique; found a; first occurrence: one\.csv:2"):
         freeze(
             [tmp_path / "one.csv", tmp_path / "two.csv"],
             contract=SMALL,
@@ -360,4 +358,4 @@ def test_a_moment_that_is_refused_is_not_said_to_be_missing_as_well(tmp_path):
     path.write_bytes(moments(at=5))
     with pytest.raises(DataError, match=r"at\.jsonl:2: at: not a string") as caught:
         freeze([path], contract=MOMENTS, reference="small@v1", store=MemoryStore("at"))
-    assert "offenders" not in str(caught.value)
+    assert "violations" not in str(caught.value)

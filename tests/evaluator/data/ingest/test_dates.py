@@ -1,4 +1,4 @@
-"""Dates and timestamps: what is accepted, that both roads agree, and that Arrow's own lose nothing."""
+"""Dates and timestamps: what is accepted, that both ways of reading agree, and that Arrow's own types lose nothing."""
 
 from datetime import UTC, date, datetime, timedelta, timezone
 
@@ -26,18 +26,18 @@ NOON = datetime(2026, 11, 21, 12, tzinfo=UTC)
         ("date", "", "2026-11-21", date(2026, 11, 21)),
         ("date", "", "0001-01-01", date(1, 1, 1)),
         ("date", "", "9999-12-31", date(9999, 12, 31)),
-        ("date", "", "0000-01-01", "no such day"),
-        ("date", "", "2026-02-30", "no such day"),
-        ("date", "", "2100-02-29", "no such day"),
+        ("date", "", "0000-01-01", "this day does not exist"),
+        ("date", "", "2026-02-30", "this day does not exist"),
+        ("date", "", "2100-02-29", "this day does not exist"),
         ("date", "", "2026-11-21T00:00:00", "not a date in ISO 8601"),
         ("date", "", "20261121", "not a date in ISO 8601"),
         ("date", "", "21/11/2026", "not a date in ISO 8601"),
         ("date", "", "٢٠٢٦-11-21", "not a date in ISO 8601"),
         ("date", "%d.%m.%Y", "21.11.2026", date(2026, 11, 21)),
         ("date", "%d.%m.%Y", "1.2.2026", date(2026, 2, 1)),
-        ("date", "%d.%m.%Y", "2026-11-21", "not a date in the column's form"),
-        ("date", "%d.%m.%Y", "30.02.2026", "not a date in the column's form"),
-        ("date", "%d.%m.%Y", "٢١.11.2026", "not a date in the column's form"),
+        ("date", "%d.%m.%Y", "2026-11-21", "not a date in the column's format"),
+        ("date", "%d.%m.%Y", "30.02.2026", "not a date in the column's format"),
+        ("date", "%d.%m.%Y", "٢١.11.2026", "not a date in the column's format"),
         ("date", "%Y-%m-%d %H:%M", "2026-11-21 00:00", date(2026, 11, 21)),
         ("date", "%Y-%m-%d %H:%M", "2026-11-21 00:01", "a date with a time of day"),
         ("timestamp", "", "2026-11-21T12:00:00Z", NOON),
@@ -47,22 +47,22 @@ NOON = datetime(2026, 11, 21, 12, tzinfo=UTC)
         ("timestamp", "", "2026-11-21 12:00:00.000001+00", NOON + timedelta(microseconds=1)),
         ("timestamp", "", "2026-11-21T12:00:00.500000000Z", NOON + timedelta(seconds=0.5)),
         ("timestamp", "", "2026-11-21T12:00:00.0000001Z", "not a timestamp in ISO 8601"),
-        ("timestamp", "", "2026-11-21T12:00:00", "a timestamp without a zone"),
+        ("timestamp", "", "2026-11-21T12:00:00", "a timestamp without a time zone"),
         ("timestamp", "", "2026-11-21", "not a timestamp in ISO 8601"),
-        ("timestamp", "", "2026-11-21T24:00:00Z", "no such time"),
-        ("timestamp", "", "2026-11-21T12:00:60Z", "no such time"),
-        ("timestamp", "", "2026-11-21T12:00:00+01:60", "no such zone"),
-        ("timestamp", "", "2026-11-21T12:00:00+24:00", "no such time"),
-        ("timestamp", "", "0001-01-01T00:00:00+00:01", "no such time"),
-        ("timestamp", "", "9999-12-31T23:59:59-00:01", "no such time"),
+        ("timestamp", "", "2026-11-21T24:00:00Z", "this time does not exist"),
+        ("timestamp", "", "2026-11-21T12:00:60Z", "this time does not exist"),
+        ("timestamp", "", "2026-11-21T12:00:00+01:60", "this time zone does not exist"),
+        ("timestamp", "", "2026-11-21T12:00:00+24:00", "this time does not exist"),
+        ("timestamp", "", "0001-01-01T00:00:00+00:01", "this time does not exist"),
+        ("timestamp", "", "9999-12-31T23:59:59-00:01", "this time does not exist"),
         ("timestamp", "%Y-%m-%dT%H:%M:%S", "2026-11-21T12:00:00", NOON),
         ("timestamp", "%d.%m.%Y %H:%M %z", "21.11.2026 13:00 +0100", NOON),
-        ("timestamp", "%d.%m.%Y %H:%M %z", "21.11.2026 13:00", "not a timestamp in the column's form"),
-        ("timestamp", "%Y-%m-%d %H:%M %z", "0001-01-01 00:00 +0100", "no such time"),
+        ("timestamp", "%d.%m.%Y %H:%M %z", "21.11.2026 13:00", "not a timestamp in the column's format"),
+        ("timestamp", "%Y-%m-%d %H:%M %z", "0001-01-01 00:00 +0100", "this time does not exist"),
     ],
 )  # fmt: skip
 def test_a_text_is_accepted_or_refused(type_name, form, text, value):
-    # The same text twice, and a null, which stays null on both roads.
+    # The same text twice, and a null, which stays null either way.
     converted = dates.from_texts(pa.array([None, text, text]), type_name=type_name, form=form)
     assert converted.array[0].as_py() is None
     if isinstance(value, str):
@@ -125,11 +125,11 @@ def test_what_the_fast_road_accepts_the_slow_one_accepts_alike(text, type_name):
         ("date", pa.array([0, None, -719162], pa.date32()), [date(1970, 1, 1), None, date(1, 1, 1)]),
         ("date", pa.array([86_400_000, 1], pa.date64()), [date(1970, 1, 2), "does not fit date"]),
         ("date", pa.array([-86_400, 86_401], pa.timestamp("s")), [date(1969, 12, 31), "does not fit date"]),
-        ("date", pa.array([2932896, 2932897], pa.date32()), [date(9999, 12, 31), "past the range of date"]),
-        ("timestamp", pa.array([1, 2**62], pa.timestamp("s", "UTC")), [datetime(1970, 1, 1, 0, 0, 1, tzinfo=UTC), "past the range of timestamp"]),
+        ("date", pa.array([2932896, 2932897], pa.date32()), [date(9999, 12, 31), "outside the range of date"]),
+        ("timestamp", pa.array([1, 2**62], pa.timestamp("s", "UTC")), [datetime(1970, 1, 1, 0, 0, 1, tzinfo=UTC), "outside the range of timestamp"]),
         ("timestamp", pa.array([-1, None], pa.timestamp("ms", "Asia/Tokyo")), [datetime(1969, 12, 31, 23, 59, 59, 999000, tzinfo=UTC), None]),
-        ("timestamp", pa.array([253402300799999999, 253402300800000000], pa.timestamp("us", "UTC")), [datetime(9999, 12, 31, 23, 59, 59, 999999, tzinfo=UTC), "past the range of timestamp"]),
-        ("timestamp", pa.array([-62135596800000000, -62135596800000001], pa.timestamp("us", "UTC")), [datetime(1, 1, 1, tzinfo=UTC), "past the range of timestamp"]),
+        ("timestamp", pa.array([253402300799999999, 253402300800000000], pa.timestamp("us", "UTC")), [datetime(9999, 12, 31, 23, 59, 59, 999999, tzinfo=UTC), "outside the range of timestamp"]),
+        ("timestamp", pa.array([-62135596800000000, -62135596800000001], pa.timestamp("us", "UTC")), [datetime(1, 1, 1, tzinfo=UTC), "outside the range of timestamp"]),
         ("timestamp", pa.array([-1000, 1001], pa.timestamp("ns", "UTC")), [datetime(1969, 12, 31, 23, 59, 59, 999999, tzinfo=UTC), "does not fit timestamp"]),
     ],
 )  # fmt: skip
@@ -180,7 +180,9 @@ def test_arrow_timestamps_without_a_zone_need_the_contracts_word(tmp_path):
     columns = (Column(name="y", role="label", type="bool"), Column(name="x", role="feature", type="float32"))
     for form in ("", "%Y-%m-%d %z"):
         at = Column(name="at", role="timestamp", type="timestamp", format=form)
-        with pytest.raises(DataError, match=r"a\.arrow row 1: at: timestamps without a zone.*format in the contract"):
+        with pytest.raises(
+            DataError, match=r"a\.arrow row 1: at: timestamps without a time zone.*format in the contract"
+        ):
             freeze(
                 [tmp_path / "a.arrow"], contract=tables.contract(*columns, at), reference="t@v1", store=MemoryStore("t")
             )

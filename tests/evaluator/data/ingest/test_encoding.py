@@ -1,4 +1,4 @@
-"""Encodings, compressions and Unicode forms: the same rows, what was changed is said, and damage is never silent."""
+"""Encodings, compressions and Unicode forms: the rows are the same, changes are reported, and damage is never silent."""
 
 import gzip
 import io
@@ -73,11 +73,11 @@ def test_frozen_datasets_keep_what_was_changed(tmp_path):
     second = freeze([tmp_path / "b.jsonl"], contract=contract(unicode="nfc"), reference="t@v1", store=store)
     assert second.check.changes == (
         "line ends \\r\\n read as \\n: 1",
-        "texts of column 'id' brought to Unicode's form NFC: 1",
-        "texts of column 'y' brought to Unicode's form NFC: 1",
-        "texts of column 'x' brought to Unicode's form NFC: 1",
+        "texts of column 'id' normalised to Unicode NFC: 1",
+        "texts of column 'y' normalised to Unicode NFC: 1",
+        "texts of column 'x' normalised to Unicode NFC: 1",
     )
-    with pytest.raises(DataError, match="not one of the label's classes"):  # as it is, it is another text
+    with pytest.raises(DataError, match="not one of the label's classes"):  # without NFC it is another text
         freeze([tmp_path / "b.jsonl"], contract=contract(), reference="t@v1", store=MemoryStore("c"))
 
 
@@ -116,7 +116,7 @@ def test_any_text_is_decoded_as_python_decodes_it_or_refused(text, codec, piece,
     if wanted is None:
         assert found.startswith(f"f.csv:{line}: not {name}; ")
         assert f"at offset {len(mark) + start} " in found
-    elif not found.startswith("f.csv: the file "):  # what looks like another mark
+    elif not found.startswith("f.csv: the file "):  # the content looks like another byte order mark
         assert found == wanted
 
 

@@ -1,4 +1,4 @@
-"""JSON lines against Python's own json reader: the same values, or a refusal; and the fast road like the slow one."""
+"""JSON lines against Python's own json reader: the same values, or a refusal; and the fast way gives the same as the slow one."""
 
 import io
 import json
@@ -57,7 +57,7 @@ def read(content: bytes, *, columns: Contract = PLAIN, block_bytes: int = 1 << 2
 
 
 def frozen(found: dict) -> dict:
-    """A JSON object as it has to be frozen."""
+    """The row that a JSON object must be frozen as."""
     values = {**dict.fromkeys("sifnty"), **found}
     values.pop("rest", None)
     with np.errstate(over="ignore"):

@@ -184,7 +184,7 @@ def test_numbers_that_are_missing_are_near_those_that_are_missing_only():
         ours = table(by=0.0, missing=True)
         near, hits = NearNumbers(ours, columns, scales=Scales(ours, columns), threshold=0.05), Hits(40)
         near.search(learned, Origin("train", "row", 1), np.arange(40))
-        near.marked(hits, 0)
+        near.copy_hits(hits, 0)
         return int(hits.is_hit_R.sum())
 
     assert num_near(table(by=1e-4, missing=True)) == 40
