@@ -105,10 +105,10 @@ class Suite(Manifest):
         return self
 
     def _check_repeats(self) -> None:
-        whole = [f"'{metric.name}' ({metric.measure})" for metric in self.metrics if metric.row_measure is None]
-        if self.repeats > 1 and whole:
+        unscored = [f"'{metric.name}' ({metric.measure})" for metric in self.metrics if metric.row_measure is None]
+        if self.repeats > 1 and unscored:
             raise ValueError(
-                f"repeats is {self.repeats}, but {', '.join(whole)} have no row scores that could be averaged over "
+                f"repeats is {self.repeats}, but {', '.join(unscored)} have no row scores that could be averaged over "
                 "repeats; remove them, or use 'repeats: 1'"
             )
 

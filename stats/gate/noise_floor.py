@@ -47,6 +47,6 @@ def of(analysis: Analysis, arm: str, evidence: ArmEvidence) -> NoiseFloor:
     of_control = NoiseFloor(
         size,
         f"the control differs from itself by {size:.4g} ('{aa_arm}', the A/A arm)",
-        "find out what its scores depend on besides rows and seed, or raise 'repeats' in the suite",
+        "find out what its scores depend on other than rows and seed, or raise 'repeats' in the suite",
     )
     return max(of_batches, of_control, key=lambda noise: noise.size)

@@ -12,7 +12,7 @@ interval contains the bound. `not_testable`: there is no interval."""
 
 @dataclass(frozen=True)
 class GuardrailPart:
-    """One segment or group of a guardrail that looks at several.
+    """The result of a guardrail in one segment or group.
 
     Attributes:
         name: Name of the segment or group.
