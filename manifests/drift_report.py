@@ -56,7 +56,7 @@ class ColumnDrift(Manifest):
     """Whether any statistic exceeds both its threshold and what chance would produce."""
 
     @property
-    def words(self) -> str:
+    def summary(self) -> str:
         """The drift of the column in one line."""
         past = [f"{each.name} {each.value:.3g} > {each.threshold:g}" for each in self.statistics if each.is_past]
         parts = [f"drifted ({', '.join(past)})" if past else "no drift"]
@@ -93,5 +93,5 @@ class DriftReport(Manifest):
     """Every column that both versions have, except those of role id, cluster and timestamp."""
     is_fine: bool
     """Whether no column has drifted."""
-    words: str
+    summary: str
     """The result as text."""

@@ -36,11 +36,11 @@ class Withdrawal(Manifest):
         return False
 
     @property
-    def words(self) -> str:
+    def summary(self) -> str:
         """The finding in one line."""
         by = f" by {self.found_by}" if self.found_by else ""
         return f"withdrawn on {self.found_at[:10]}{by}: {self.reason}"
 
 
 Finding = Annotated[Withdrawal | DriftReport | Leakage, Field(discriminator="kind")]
-"""Any finding, distinguished by `kind`. Each has `is_fine` and, in `words`, a description of one line."""
+"""Any finding, distinguished by `kind`. Each has `is_fine` and, in `summary`, a description of one line."""

@@ -79,14 +79,14 @@ class Overlap(Manifest):
     kind: OverlapKind
     """The kind of match. A row counts as `normalised` or `near` only if it does not match more strictly."""
     num_rows: int | None
-    """Number of rows that match. Null: the search was not possible; `words` says why."""
+    """Number of rows that match. Null: the search was not possible; `summary` says why."""
     bound: Fraction | None
     """Largest fraction of the rows that may match. Null: any."""
     measure: Literal["jaccard", "distance"] | None = None
     """Scale of the pairs' values. `jaccard`: 1 is the same text. `distance`: 0 means the same numbers."""
     pairs: tuple[Pair, ...]
     """The first few matches, in row order."""
-    words: str
+    summary: str
     """What was searched for, or why the search was not possible."""
     num_training_rows: int = Field(default=0, ge=0)
     """For `time` with a cut-off: training rows that are not older than the cut-off. Any such row is a leak."""
@@ -170,7 +170,7 @@ class Leakage(Manifest):
         return self.check.single_feature is not None and each.skill >= self.check.single_feature
 
     @property
-    def words(self) -> str:
+    def summary(self) -> str:
         """The finding in one line."""
         names = ", ".join(each.name for each in self.training[:3])
         more = f" and {len(self.training) - 3} more" * (len(self.training) > 3)

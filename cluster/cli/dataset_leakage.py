@@ -49,6 +49,6 @@ def leakage(
         from assay.cluster.report.terminal import leakage as terminal
 
         terminal.show(result, Console())
-        typer.echo(result.words)
+        typer.echo(result.summary)
         typer.echo(f"stored with {result.reference} as {digest}", err=True)
     raise typer.Exit(1 if fail_on_leak and not result.is_fine else 0)

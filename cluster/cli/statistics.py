@@ -12,7 +12,7 @@ app = typer.Typer()
 
 @app.command()
 def analyze(
-    scores: Annotated[str, typer.Argument(help="A csv or parquet table of scores, a run's id, or an experiment file.")],
+    scores: Annotated[str, typer.Argument(help="A csv, tsv or parquet table of scores, a run's id, or an experiment file.")],
     plan: Annotated[Path, typer.Option(help="The analysis plan (YAML).")],
     ledger: LedgerAt = None,
     as_json: AsJson = False,
@@ -23,7 +23,7 @@ def analyze(
     from assay.stats.samples import table
 
     parsed_plan = read_manifest(plan, Plan)
-    if scores.endswith((".csv", ".parquet")):
+    if table.is_table(scores):
         result = analysis.analyze(
             table.read_scores(scores, parsed_plan), parsed_plan, metric=parsed_plan.metric or "score"
         )

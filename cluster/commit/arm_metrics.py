@@ -31,7 +31,7 @@ class ArmMetrics:
     """One arm's rows of three of the ledger's tables.
 
     Attributes:
-        metrics: One row per metric. If rows were scored in several repeats, `pass_values` has the metric's value in
+        metrics: One row per metric. If rows were scored in several repeats, `repeat_values` has the metric's value in
             each repeat and `repeat_std` their standard deviation.
         confusions: One row per pair of label and prediction that occurs; empty for predicted values. Beyond
             `MOST_CELLS`, a last row with neither label nor prediction counts all other pairs.
@@ -97,7 +97,7 @@ def of_arm(
                 "value": result.value,
                 "not_testable": result.reason,
                 "num_rows": num_rows,
-                "pass_values": repeat_values,
+                "repeat_values": repeat_values,
                 "repeat_std": None if repeat_values is None else float(np.std(repeat_values, ddof=1)),
             }
         )

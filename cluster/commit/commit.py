@@ -205,5 +205,5 @@ def _run_tables(
         "decisions": gate_review.as_rows(decisions),
         "analyses": [{"plan_digest": run.plan_digest, "exploratory": False, "analysis": analysis_json}],
         "events": events,
-        "spending": [{**spent.model_dump(), "budget_kept": budget.passed, "budget_words": budget.summary}],
+        "spending": [{**spent.model_dump(), "budget_kept": budget.passed, "budget_summary": budget.summary}],
     }

@@ -86,7 +86,7 @@ def review_run(store: Store, run_id: str, *, policy: Policy | None = None) -> Ga
         run,
         EvidenceTables(rows("arms"), rows("metrics"), rows("events")),
         policy=policy,
-        budget=CheckOutcome(spending["budget_kept"], spending["budget_words"]),
+        budget=CheckOutcome(spending["budget_kept"], spending["budget_summary"]),
         findings=findings,
         repetition=version_log.repetition(store, run_id),
     )
@@ -138,7 +138,7 @@ def evidence_of(
 
 
 def _outcome(finding: FindingSummary | None) -> CheckOutcome:
-    return CheckOutcome() if finding is None else CheckOutcome(finding.is_fine, finding.words)
+    return CheckOutcome() if finding is None else CheckOutcome(finding.is_fine, finding.summary)
 
 
 def noise_floors(arms: Sequence[Row]) -> dict[str, float]:

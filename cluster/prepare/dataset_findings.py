@@ -26,7 +26,7 @@ class FindingSummary:
         kind: `Withdrawal`, `Leakage` or `Drift`.
         digest: The finding's digest.
         is_fine: Whether nothing bad was found.
-        words: What was found, in one sentence.
+        summary: What was found, in one sentence.
         found_at: When, UTC, ISO 8601.
         beside: The digests of what the dataset was compared with: training sets, or the earlier version.
     """
@@ -34,7 +34,7 @@ class FindingSummary:
     kind: str
     digest: str
     is_fine: bool
-    words: str
+    summary: str
     found_at: str
     beside: tuple[str, ...] = ()
 
@@ -64,20 +64,20 @@ class DatasetFindings:
                 compared.update(each.beside)
         bad = [each for each in counted if not each.is_fine]
         if len(bad) > 1:
-            return replace(bad[0], words="; ".join(each.words for each in bad))
+            return replace(bad[0], summary="; ".join(each.summary for each in bad))
         return next(iter(bad or counted), None)
 
     @property
     def withdrawn(self) -> str:
         """A message if the version was withdrawn; empty if it was not."""
         withdrawal = self.answer("Withdrawal")
-        return "" if withdrawal is None else withdrawal.words
+        return "" if withdrawal is None else withdrawal.summary
 
     @property
     def warnings(self) -> tuple[str, ...]:
         """The bad findings, one message per kind."""
         answers = [self.answer(kind) for kind in get_args(Kind)]
-        return tuple(each.words for each in answers if each is not None and not each.is_fine)
+        return tuple(each.summary for each in answers if each is not None and not each.is_fine)
 
 
 def in_store(store: Store, dataset: Dataset) -> DatasetFindings:
@@ -130,4 +130,4 @@ def _summary(finding: Finding) -> FindingSummary:
         beside = tuple(each.sha256 for each in finding.training)
     elif isinstance(finding, DriftReport):
         beside = (finding.earlier_rows_digest,)
-    return FindingSummary(finding.kind, finding.digest(), finding.is_fine, finding.words, finding.found_at, beside)
+    return FindingSummary(finding.kind, finding.digest(), finding.is_fine, finding.summary, finding.found_at, beside)

@@ -47,7 +47,7 @@ def describe(store: Store, dataset: Dataset) -> dict[str, Any]:
         "columns": [_column(column, by_name.get(column.name)) for column in dataset.columns],
         "rules": list(_row_rules(contract)),
         **dataset.model_dump(mode="json", include=included),
-        "findings": [{**finding.model_dump(mode="json"), "words": finding.words} for finding in recorded],
+        "findings": [{**finding.model_dump(mode="json"), "summary": finding.summary} for finding in recorded],
     }
 
 

@@ -157,7 +157,7 @@ def number(store: Store, run_id: str, arm: str, metric: str) -> dict[str, Any]:
         "threshold": row["threshold"],
         "threshold_chosen_on": [asdict(file) for file in chosen_on],
         "made_from": [asdict(file) for file in scores],
-        "taken_over_from": {
+        "reused_from": {
             source: reader.read_run(store, source).lineage.circumstance.get("source") for source in sorted(sources)
         },
         "dataset": {**document["identity"]["dataset"], "shards": _shards(run)},

@@ -19,6 +19,11 @@ _PARQUET = (".parquet", ".pq")
 _NO_SCORE = ["", "NA", "N/A", "NULL", "null", "None", "none", "-"]
 
 
+def is_table(name: str) -> bool:
+    """Whether a file's name ends like a table that `read_scores` reads."""
+    return name.lower().endswith((*_CSV, *_PARQUET))
+
+
 def read_scores(path: str | Path, plan: Plan) -> Samples:
     """Reads a table of scores.
 

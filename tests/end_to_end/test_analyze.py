@@ -4,6 +4,7 @@ import json
 import re
 from pathlib import Path
 
+import pandas as pd
 import pytest
 import yaml
 
@@ -33,6 +34,17 @@ def test_the_readmes_example_finds_the_larger_arm_better(assay, example):
     assert larger["estimate"] == pytest.approx(0.61 / 6)
     shown = assay("analyze", "scores.csv", "--plan", "plan.yaml", folder=example)
     assert "larger" in shown.stdout
+
+
+@pytest.mark.parametrize("name", ["scores.tsv", "scores.csv.gz", "SCORES.CSV", "scores.pq"])
+def test_every_kind_of_table_that_can_be_read_is_taken_for_a_table(assay, example, name):
+    table = pd.read_csv(example / "scores.csv")
+    if name.endswith("pq"):
+        table.to_parquet(example / name)
+    else:
+        table.to_csv(example / name, index=False, sep="\t" if name.endswith("tsv") else ",")
+    expected = assay("analyze", "scores.csv", "--plan", "plan.yaml", "--json", folder=example).stdout
+    assert assay("analyze", name, "--plan", "plan.yaml", "--json", folder=example).stdout == expected
 
 
 @pytest.mark.parametrize(

@@ -63,10 +63,10 @@ def arm_of(report: dict, name: str) -> dict:
     return next(arm for arm in report["arms"] if arm["arm"] == name)
 
 
-def pass_values(ready, arm: str) -> list[float]:
+def repeat_values(ready, arm: str) -> list[float]:
     files = reader.committed_files(ready.store, ready.run.run_id)
     rows = reader.read_table(ready.store, files, "metrics").to_pylist()
-    return next(row["pass_values"] for row in rows if (row["arm"], row["metric"]) == (arm, "accuracy"))
+    return next(row["repeat_values"] for row in rows if (row["arm"], row["metric"]) == (arm, "accuracy"))
 
 
 def row_scores(ready, arm: str) -> np.ndarray:
@@ -111,7 +111,7 @@ def test_each_pass_is_what_a_run_of_its_own_seed_gives(repeated, tmp_path, arm):
         one = run(prepared(tmp_path / str(seed), arms={"control": ARMS["control"], arm: ARMS[arm]}, seed=seed))
         assert arm_of(one, arm)["repeat_std"] == {}
         alone.append(arm_of(one, arm)["metrics"]["accuracy"])
-    assert pass_values(ready, arm) == pytest.approx(alone, abs=1e-12)
+    assert repeat_values(ready, arm) == pytest.approx(alone, abs=1e-12)
     found = arm_of(report, arm)
     assert found["metrics"]["accuracy"] == pytest.approx(statistics.mean(alone), abs=1e-12)
     assert found["repeat_std"]["accuracy"] == pytest.approx(statistics.stdev(alone), abs=1e-12)

@@ -49,7 +49,7 @@ def show(dataset: dict[str, Any], console: Console) -> None:
     _list(console, "changed while reading", dataset["check"]["changes"] or ["nothing"])
     sources = [f"{each['name']}  {each['num_rows']:,} rows  {each['sha256']}" for each in dataset["sources"]]
     _list(console, "sources", sources)
-    findings = [f"{each['found_at']}  {each['words']}" for each in dataset["findings"]]
+    findings = [f"{each['found_at']}  {each['summary']}" for each in dataset["findings"]]
     _list(console, "findings", findings or ["none"])
 
 

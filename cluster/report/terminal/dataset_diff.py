@@ -31,7 +31,7 @@ def show(diff: DatasetDiff, console: Console) -> None:
         for column in diff.drift.columns:
             if column.has_drifted:
                 chance = ", ".join(f"{_SHORT[each.name]} {each.chance:.2g}" for each in column.statistics)
-                line = f"{column.column}: {column.words}; by chance alone at most {chance}"
+                line = f"{column.column}: {column.summary}; by chance alone at most {chance}"
                 console.print(Text(line, style="red"), soft_wrap=True)
     console.print(Text(summary(diff.drift), style="green" if diff.drift.is_fine else "red"), soft_wrap=True)
 
@@ -41,7 +41,7 @@ def summary(drift: DriftReport) -> str:
     drifted = sum(column.has_drifted for column in drift.columns)
     if drifted:
         return f"{drifted} of {len(drift.columns)} columns drifted"
-    return drift.words
+    return drift.summary
 
 
 def _contract_lines(diff: DatasetDiff) -> list[str]:

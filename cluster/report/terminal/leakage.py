@@ -42,7 +42,7 @@ def show(leakage: Leakage, console: Console) -> None:
 
 def _pairs(overlap: Overlap) -> list[str]:
     if not overlap.pairs:
-        return [overlap.words]
+        return [overlap.summary]
     lines = []
     for pair in overlap.pairs[:_NUM_SHOWN]:
         name = f"row {pair.row}" + (f" ({pair.id})" if pair.id is not None else "")

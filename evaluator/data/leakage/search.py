@@ -222,11 +222,11 @@ class _Search:
             pairs=tuple(
                 Pair(row=row, id=self._id_of(row), place=hits.place(row), value=hits.value(row)) for row in first
             ),
-            words=summary,
+            summary=summary,
         )
 
     def _unknown(self, kind: OverlapKind, reason: str) -> Overlap:
-        return Overlap(kind=kind, num_rows=None, bound=getattr(self._check, kind), pairs=(), words=reason)
+        return Overlap(kind=kind, num_rows=None, bound=getattr(self._check, kind), pairs=(), summary=reason)
 
     def _in_time(self) -> Overlap:
         if self._timestamp is None:
@@ -243,7 +243,7 @@ class _Search:
             num_rows=int(is_old.sum()),
             bound=self._check.time if self._cutoff is None else 0.0,
             pairs=tuple(Pair(row=row, id=self._id_of(row), place="", value=None) for row in first),
-            words=self._training_cutoff.description,
+            summary=self._training_cutoff.description,
             num_training_rows=self._training_cutoff.num_not_older,
         )
 

@@ -50,13 +50,13 @@ def diff(earlier: tuple[Dataset, Store], later: tuple[Dataset, Store], *, found_
             found_by=found_by,
             columns=columns,
             is_fine=not any(column.has_drifted for column in columns),
-            words=_summary(columns, was.reference),
+            summary=_summary(columns, was.reference),
         ),
     )
 
 
 def _summary(columns: tuple[ColumnDrift, ...], earlier: str) -> str:
-    drifted = [f"{column.column}: {column.words}" for column in columns if column.has_drifted]
+    drifted = [f"{column.column}: {column.summary}" for column in columns if column.has_drifted]
     if not drifted:
         return f"none of {len(columns)} columns drifted from {earlier}"
     return f"{len(drifted)} of {len(columns)} columns drifted from {earlier}: {'; '.join(drifted)}"

@@ -4,9 +4,9 @@ from assay.cluster.prepare.dataset_findings import DatasetFindings, FindingSumma
 
 
 def known(
-    words: str, *, is_fine: bool, beside: tuple[str, ...] = (), kind: Kind = "Leakage", at: int = 1
+    summary: str, *, is_fine: bool, beside: tuple[str, ...] = (), kind: Kind = "Leakage", at: int = 1
 ) -> FindingSummary:
-    return FindingSummary(kind, f"sha256:{words}", is_fine, words, f"2026-01-{at:02d}", beside)
+    return FindingSummary(kind, f"sha256:{summary}", is_fine, summary, f"2026-01-{at:02d}", beside)
 
 
 def test_nothing_found_in_one_training_set_takes_nothing_back_of_another():

@@ -33,7 +33,7 @@ def test_what_was_found_out_about_other_rows_of_the_same_name_is_not_told():
 
 def test_a_withdrawal_by_nobody_in_particular_reads_well():
     nobody = withdrawal("wrong labels").model_copy(update={"found_by": ""})
-    assert nobody.words == "withdrawn on 2026-01-02: wrong labels"
+    assert nobody.summary == "withdrawn on 2026-01-02: wrong labels"
 
 
 @pytest.mark.parametrize("change", [(b"early", b"merry"), (b"Withdrawal", b"Withdrawa1"), (b"small@v1", b"small@v2")])

@@ -173,7 +173,7 @@ def test_drift_is_a_finding_that_is_kept_once(tmp_path):
     later = [{**row, "wide": float(random.normal(3))} for row in ROWS]
     first, second = (compared(tmp_path, ROWS, later) for _ in range(2))
     assert not first.drift.is_fine
-    assert "wide: drifted (psi" in first.drift.words
+    assert "wide: drifted (psi" in first.drift.summary
     assert [column.column for column in first.drift.columns if column.has_drifted] == ["wide"]
     store = MemoryStore("findings")
     findings.keep(store, first.drift)

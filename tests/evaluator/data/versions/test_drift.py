@@ -69,7 +69,7 @@ def test_a_column_of_nulls_that_had_none_is_a_null_explosion():
     full, half = ["a", "b"] * 100, ["a", None] * 100
     found = compared({"new": full, "old": half}, {"new": half, "old": half}, types={"new": "string", "old": "string"})
     assert found["new"].has_null_explosion
-    assert found["new"].words.startswith("null explosion: from no nulls to 50.0% of the rows; drifted (")
+    assert found["new"].summary.startswith("null explosion: from no nulls to 50.0% of the rows; drifted (")
     assert statistics(found["new"])["null_fraction"] == 0.5
     assert not found["old"].has_null_explosion
     worse = compared({"a": half}, {"a": ["a", None, None, None] * 50}, types={"a": "string"})["a"]
@@ -92,7 +92,7 @@ def test_new_and_lost_categories_are_named():
     assert [(each.value, each.num_rows) for each in found.new_values] == [("new", 40)]
     assert [(each.value, each.num_rows) for each in found.lost_values] == [("old", 40)]
     assert statistics(found)["l_infinity"] == pytest.approx(0.4)
-    assert "1 new: 'new' (40 rows); 1 lost: 'old' (40 rows)" in found.words
+    assert "1 new: 'new' (40 rows); 1 lost: 'old' (40 rows)" in found.summary
 
 
 def test_texts_that_all_differ_are_compared_by_their_length():
