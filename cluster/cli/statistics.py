@@ -12,7 +12,9 @@ app = typer.Typer()
 
 @app.command()
 def analyze(
-    scores: Annotated[str, typer.Argument(help="A csv, tsv or parquet table of scores, a run's id, or an experiment file.")],
+    scores: Annotated[
+        str, typer.Argument(help="A csv, tsv or parquet table of scores, a run's id, or an experiment file.")
+    ],
     plan: Annotated[Path, typer.Option(help="The analysis plan (YAML).")],
     ledger: LedgerAt = None,
     as_json: AsJson = False,

@@ -28,7 +28,7 @@ class FindingSummary:
         is_fine: Whether nothing bad was found.
         summary: What was found, in one sentence.
         found_at: When, UTC, ISO 8601.
-        beside: The digests of what the dataset was compared with: training sets, or the earlier version.
+        compared_with: The digests of what the dataset was compared with: training sets, or the earlier version.
     """
 
     kind: str
@@ -36,7 +36,7 @@ class FindingSummary:
     is_fine: bool
     summary: str
     found_at: str
-    beside: tuple[str, ...] = ()
+    compared_with: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -59,9 +59,9 @@ class DatasetFindings:
         """
         counted, compared = list[FindingSummary](), set[str]()
         for each in reversed(self.all):
-            if each.kind == kind and (not counted or not compared.issuperset(each.beside)):
+            if each.kind == kind and (not counted or not compared.issuperset(each.compared_with)):
                 counted.append(each)
-                compared.update(each.beside)
+                compared.update(each.compared_with)
         bad = [each for each in counted if not each.is_fine]
         if len(bad) > 1:
             return replace(bad[0], summary="; ".join(each.summary for each in bad))
@@ -99,7 +99,7 @@ def at_opening(run: Run) -> DatasetFindings:
     """The findings as of the run's opening."""
     recorded: Any = run.lineage.circumstance.get(LINEAGE_FIELD) or ()
     return DatasetFindings(
-        tuple(FindingSummary(**{**each, "beside": tuple(each.get("beside", ()))}) for each in recorded)
+        tuple(FindingSummary(**{**each, "compared_with": tuple(each.get("compared_with", ()))}) for each in recorded)
     )
 
 
@@ -125,9 +125,11 @@ def now(run: Run) -> DatasetFindings:
 
 
 def _summary(finding: Finding) -> FindingSummary:
-    beside: tuple[str, ...] = ()
+    compared_with: tuple[str, ...] = ()
     if isinstance(finding, Leakage):
-        beside = tuple(each.sha256 for each in finding.training)
+        compared_with = tuple(each.sha256 for each in finding.training)
     elif isinstance(finding, DriftReport):
-        beside = (finding.earlier_rows_digest,)
-    return FindingSummary(finding.kind, finding.digest(), finding.is_fine, finding.summary, finding.found_at, beside)
+        compared_with = (finding.earlier_rows_digest,)
+    return FindingSummary(
+        finding.kind, finding.digest(), finding.is_fine, finding.summary, finding.found_at, compared_with
+    )
