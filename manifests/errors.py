@@ -63,10 +63,10 @@ class InvalidInput(AssayError):
         head = ": ".join(part for part in (self.place, self.field, self.problem) if part)
         parts = [head]
         if self.value:
-            parts.append(f"found {self.value}")
+            parts.append(f"got {self.value}")
         if self.bound:
             parts.append(f"allowed: {self.bound}")
-        if self.remedy:
+        if self.remedy and self.remedy != f"known: {self.bound}":  # once is enough
             parts.append(self.remedy)
         return "; ".join(parts)
 
@@ -85,7 +85,7 @@ def shortened(value: object, *, limit: int = 80) -> str:
 
 def did_you_mean(name: str, candidates: list[str]) -> str:
     """A remedy for a mistyped name: the nearest known name, or else all known names."""
-    near = get_close_matches(name, candidates, n=1, cutoff=0.6)
+    near = get_close_matches(name, candidates, n=1, cutoff=0.65)
     if near:
         return f"did you mean '{near[0]}'?"
     return f"known: {', '.join(sorted(candidates))}" if candidates else ""

@@ -35,7 +35,7 @@ class Experiment(Manifest):
     """The frozen dataset: `STORE/name@version`, where STORE is a folder or URI; or `STORE/name@sha256:...`, the version
     of that name whose digest starts with these digits (at least 12)."""
     dataset_digest: Digest | None = None
-    """Digest of the dataset. Null (default): filled in when a run is resolved. Set it to pin the rows: it must
+    """Digest of the dataset. Null (default): filled in when a run starts. Set it to pin the rows: it must
     match."""
     suite: Suite
     """The suite: inline, or the path of its file."""

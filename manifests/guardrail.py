@@ -14,8 +14,8 @@ _SHARE_BELOW = {"batch_p50": 0.5, "batch_p95": 0.95, "batch_p99": 0.99}
 
 class _Guardrail(Manifest):
     severity: Literal["critical", "advisory"] = "critical"
-    """`critical` (default): the arm is rejected if the guardrail is breached, and held until it is shown to pass.
-    `advisory`: the result is reported and blocks nothing."""
+    """`critical` (default): the arm is rejected if the guardrail is breached (held, if it is `suspicious_improvement`),
+    and held until it is shown to pass. `advisory`: the result is reported and blocks nothing."""
 
 
 class MetricGuardrail(_Guardrail):

@@ -134,7 +134,7 @@ class Metric(Manifest):
     probabilities, labels)` with arrays and must return one finite number per row. The module is imported and
     executed."""
     scorer_digest: Digest | None = None
-    """Digest of the scorer module's source file. Null (default): filled in when a run is resolved. Set it to pin the
+    """Digest of the scorer module's source file. Null (default): filled in when a run starts. Set it to pin the
     code: it must match."""
 
     @model_validator(mode="before")

@@ -65,7 +65,7 @@ def parse(text: str, *, file: str, kind: str | None = None, read: Callable[[str]
     try:
         return model.model_validate_json(json.dumps(composed))
     except ValidationError as error:
-        raise _manifest_error(error, model, file, lines) from None
+        raise _manifest_error(error, model, composed, file, lines) from None
 
 
 def _plain_values(text: str, file: str) -> tuple[Plain, dict[Path, int]]:
@@ -164,27 +164,36 @@ def located(location: str, file: str) -> str:
 
 def _manifest_in(annotation: Any) -> type[Manifest] | None:
     """The manifest class in an annotation such as `Suite`, `Suite | None` or `tuple[Arm, ...]`."""
-    for part in (annotation, *get_args(annotation)):
-        if isinstance(part, type) and issubclass(part, Manifest):
-            return part
-    return None
+    return next(iter(_manifests_in(annotation)), None)
 
 
-def _manifest_error(error: ValidationError, model: type[Manifest], file: str, lines: dict[Path, int]) -> ManifestError:
+def _manifests_in(annotation: Any) -> list[type[Manifest]]:
+    """All manifest classes in an annotation, those of a union within it included."""
+    if isinstance(annotation, type) and issubclass(annotation, Manifest):
+        return [annotation]
+    return [each for part in get_args(annotation) for each in _manifests_in(part)]
+
+
+def _manifest_error(
+    error: ValidationError, model: type[Manifest], composed: Plain, file: str, lines: dict[Path, int]
+) -> ManifestError:
     """The first of pydantic's errors as one of ours, with the number of the others."""
     # Unknown fields come first: where another field is missing, its name was probably mistyped.
     details = sorted(error.errors(include_url=False), key=lambda detail: detail["type"] != "extra_forbidden")
     first = details[0]
-    path: Path = tuple(first["loc"])
-    more = len(details) - 1
-    remedy = _remedy(first, model, path)
-    if more:
-        remedy = f"{remedy}; " * bool(remedy) + f"{more} more {'problem' if more == 1 else 'problems'} in this file"
+    paths = list(dict.fromkeys(_path_of(detail, composed) for detail in details))
+    path, others = paths[0], paths[1:]
+    remedy = _remedy(first, model)
+    if others:
+        more = f"{len(others)} more {'problem' if len(others) == 1 else 'problems'} in this file"
+        remedy = (
+            f"{remedy}; " * bool(remedy) + f"{more}, the next at {_place(file, lines, others[0])}: {_dotted(others[0])}"
+        )
     return ManifestError(
         _problem(first),
         place=_place(file, lines, path),
         field=_dotted(path),
-        value=None if first["type"] in ("missing", "value_error") else first["input"],
+        value=_value(first),
         bound=_bound(first),
         remedy=remedy,
     )
@@ -198,39 +207,76 @@ def _problem(detail: ErrorDetails) -> str:
             return "required field is missing"
         case "value_error":
             return str(detail.get("ctx", {}).get("error", detail["msg"]))
-        case "literal_error":
+        case "literal_error" | "union_tag_invalid":
             return "not one of the allowed values"
         case _:
             return detail["msg"][0].lower() + detail["msg"][1:]
 
 
+def _value(detail: ErrorDetails) -> Any:
+    if detail["type"] in ("missing", "value_error"):
+        return None
+    return detail.get("ctx", {}).get("tag", detail["input"])
+
+
 def _bound(detail: ErrorDetails) -> str:
     context = detail.get("ctx", {})
+    if "expected_tags" in context:
+        return str(context["expected_tags"])
     signs = {"ge": ">=", "gt": ">", "le": "<=", "lt": "<"}
     limits = [f"{sign} {context[key]}" for key, sign in signs.items() if key in context]
     return str(context["expected"]) if "expected" in context else ", ".join(limits)
 
 
-def _remedy(detail: ErrorDetails, model: type[Manifest], path: Path) -> str:
+def _path_of(detail: ErrorDetails, plain: Plain) -> Path:
+    """Where an error is in the document: pydantic's location without the names of the alternatives of a union."""
+    location: Path = detail["loc"]
+    if detail["type"] == "union_tag_invalid":
+        location = (*location, str(detail.get("ctx", {})["discriminator"]).strip("'"))
+    path: list[str | int] = []
+    for number, step in enumerate(location):
+        is_last = number == len(location) - 1
+        if isinstance(plain, dict) and (step in plain or is_last):
+            plain = cast("dict[str | int, Plain]", plain).get(step)
+            path.append(step)
+        elif isinstance(plain, list) and isinstance(step, int) and step < len(cast("list[Plain]", plain)):
+            plain = cast("list[Plain]", plain)[step]
+            path.append(step)
+    return tuple(path)
+
+
+def _remedy(detail: ErrorDetails, model: type[Manifest]) -> str:
+    path: Path = detail["loc"]
     if detail["type"] == "extra_forbidden":
         owner = _model_at(model, path[:-1])
         return did_you_mean(str(path[-1]), list(owner.model_fields)) if owner else ""
     if detail["type"] == "missing":
         return f"add '{path[-1]}:'"
+    if detail["type"] == "union_tag_invalid":
+        tags = detail.get("ctx", {})["expected_tags"].replace("'", "").split(", ")
+        near = did_you_mean(str(_value(detail)), tags)
+        return near if near.startswith("did you mean") else ""
     if detail["type"] == "model_type":
         return "give the fields here, or the path of a file that contains them"
     return ""
 
 
 def _model_at(model: type[Manifest], path: Path) -> type[Manifest] | None:
-    at: type[Manifest] | None = model
+    """The class of the manifest at a location; where a union has several, the location names which."""
+    at = [model]
     for step in path:
-        if at is None:
-            return None
-        if isinstance(step, str):
-            field = at.model_fields.get(step)
-            at = _manifest_in(field.annotation) if field else None
-    return at
+        if isinstance(step, int):
+            continue
+        if len(at) > 1:
+            at = [each for each in at if _has_tag(each, step)]
+        else:
+            field = at[0].model_fields.get(step) if at else None
+            at = _manifests_in(field.annotation) if field else []
+    return at[0] if len(at) == 1 else None
+
+
+def _has_tag(model: type[Manifest], tag: str) -> bool:
+    return any(tag in get_args(field.annotation) for field in model.model_fields.values())
 
 
 def _place(file: str, lines: dict[Path, int], path: Path) -> str:

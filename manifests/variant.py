@@ -23,7 +23,7 @@ class Variant(Manifest):
     """`module:function`, importable where slots run: next to the experiment's file, in the working directory, or
     installed. The module is imported and executed with the rights of whoever runs the experiment."""
     code_digest: Digest | None = None
-    """Digest of the source file of the entrypoint's module. Null (default): filled in when a run is resolved. Set it to
+    """Digest of the source file of the entrypoint's module. Null (default): filled in when a run starts. Set it to
     pin the code: it must match."""
     parameters: Parameters = Field(default_factory=dict, validate_default=True)
     """Keyword arguments of the entrypoint. Default: none."""
@@ -31,7 +31,7 @@ class Variant(Manifest):
     """Weights that are loaded into the torch module: a `.safetensors` file, or a `.pt`, `.pth` or `.bin` file that
     `torch.load(weights_only=True)` can read; pickled objects are never executed. Null (default): none."""
     weights_digest: Digest | None = None
-    """The sha256 of the weights file. Null (default): filled in when a run is resolved. Set it to pin the weights: it
+    """The sha256 of the weights file. Null (default): filled in when a run starts. Set it to pin the weights: it
     must match."""
     inputs: tuple[str, ...] = ()
     """The feature columns that the variant receives, in the order of its arguments. Empty (default): all features."""
@@ -49,7 +49,9 @@ class Variant(Manifest):
     @model_validator(mode="after")
     def _is_consistent(self) -> Self:
         if self.predictor == "callable" and self.weights is not None:
-            raise ValueError("weights need predictor: torch; a callable loads its own, for example from a parameter")
+            raise ValueError(
+                "weights need predictor: torch; a callable loads its own, for example from a file whose path is one of its parameters"
+            )
         if self.predictor == "callable" and self.input_type != "as_frozen":
             raise ValueError("input_type needs predictor: torch; a callable receives arrays of the stored types")
         if self.weights is not None and not self.weights.endswith((".safetensors", ".pt", ".pth", ".bin")):

@@ -80,8 +80,8 @@ def _clusters(samples: Samples) -> Iterator[str]:
         )
     if sizes_G.std() > UNEQUAL_CLUSTERS * sizes_G.mean():
         yield (
-            f"clusters have between {sizes_G.min()} and {sizes_G.max()} rows: with very unequal clusters the effective "
-            "degrees of freedom are fewer than clusters - 1"
+            f"clusters have between {sizes_G.min()} and {sizes_G.max()} rows: with very unequal clusters, intervals "
+            "can be too narrow"
         )
 
 

@@ -24,7 +24,8 @@ def infer(
     id_column: Annotated[
         str | None,
         typer.Option(
-            "--id", help="The id column. Default: one of distinct values that is named like an id or comes first."
+            "--id",
+            help="The id column. Default: a column without repeated values whose name looks like an id, otherwise the first such column.",
         ),
     ] = None,
     encoding: Annotated[

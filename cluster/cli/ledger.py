@@ -24,6 +24,8 @@ def ls(ledger: LedgerAt = None, as_json: AsJson = False) -> None:
     ]
     if as_json:
         print_json(rows)
+    elif not rows:
+        typer.echo(f"no runs in the ledger {ledger or 'ledger'}")
     for row in [] if as_json else rows:
         typer.echo(f"{row['run_id']}  {'committed' if row['committed'] else 'incomplete'}")
 
@@ -83,7 +85,7 @@ def trace(
         print_json(traced)
         return
     value = traced["not_testable"] if traced["value"] is None else repr(traced["value"])
-    typer.echo(f"{traced['metric']} of {traced['arm']} in run {run_id}: {value} ({traced['measure']})")
+    typer.echo(f"{traced['metric']} of {traced['arm']} in run {run_id}: {value} (measure: {traced['measure']})")
     for name, files in (("published in", traced["published_in"]), ("made from", traced["made_from"])):
         for file in files:
             typer.echo(f"{name}: {file['key']}  {file['num_rows']:,} rows  {file['sha256']}")
@@ -135,6 +137,8 @@ def log(ledger: LedgerAt = None, as_json: AsJson = False) -> None:
     entries = ledger_log.entries(open_store(ledger or "ledger"))
     if as_json:
         print_json([entry.model_dump(mode="json") for entry in entries])
+    elif not entries:
+        typer.echo(f"no entries in the log of the ledger {ledger or 'ledger'}")
     for entry in () if as_json else entries:
         typer.echo(_line(entry))
 
@@ -170,7 +174,8 @@ def override(
 def verify(
     ledger: LedgerAt = None,
     log_head: Annotated[
-        str | None, typer.Option(help="Seal printed by an earlier verify. The log must still contain it.")
+        str | None,
+        typer.Option(help="The log head that an earlier `assay ledger verify` printed. The log must still contain it."),
     ] = None,
     as_json: AsJson = False,
 ) -> None:

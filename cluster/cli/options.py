@@ -21,7 +21,7 @@ LedgerAt = Annotated[
     typer.Option(
         "--ledger",
         envvar="ASSAY_LEDGER",
-        help="Folder or URI of the ledger. Default: the ledger of the experiment file, or ./ledger without one.",
+        help="Folder or URI of the ledger. Default: the ledger that the experiment file names, or ./ledger if no experiment file is given.",
     ),
 ]
 

@@ -25,7 +25,7 @@ def verify(
         bool,
         typer.Option(
             "--same-rows-twice",
-            help="Compare each variant with itself instead of the ledger: score the rows twice, reload it, and score "
+            help="Compare each variant with itself instead of with the ledger: score the rows twice, reload it, and score "
             "them again. Finds caches and hidden state.",
         ),
     ] = False,

@@ -2,7 +2,7 @@
 
 from assay.evaluator.errors import DataError, VariantError
 from assay.manifests import Arm, Dataset, Experiment, Metric, Plan
-from assay.manifests.column import FrozenColumn
+from assay.manifests.column import FrozenColumn, Role
 from assay.manifests.errors import did_you_mean
 from assay.manifests.guardrail import GroupGapGuardrail, SelectionRatioGuardrail
 
@@ -45,7 +45,7 @@ def _check_plan(plan: Plan, dataset: Dataset) -> None:
                 place=dataset.reference,
                 field=f"suite.plan.columns.{role}",
                 value=name,
-                remedy=did_you_mean(name, list(dataset.names(role))) or f"no column has the role {role}",
+                remedy=_other_column(name, role, dataset),
             )
     for rule in plan.guardrails:
         if isinstance(rule, GroupGapGuardrail | SelectionRatioGuardrail):
@@ -120,7 +120,7 @@ def _check_groups(rule: GroupGapGuardrail | SelectionRatioGuardrail, dataset: Da
     problem, value, remedy = "", rule.column, ""
     if rule.column not in columns:
         problem = "the dataset has no segment column of that name, and groups are defined by a segment column"
-        remedy = did_you_mean(rule.column, columns) or "no column has the role segment"
+        remedy = _other_column(rule.column, "segment", dataset)
     elif isinstance(rule, SelectionRatioGuardrail) and not _is_class(rule.positive, label):
         problem, value = f"the label '{label.name}' has no such class", repr(rule.positive)
         remedy = did_you_mean(str(rule.positive), list(label.classes)) or f"the label is {label.type}"
@@ -128,6 +128,14 @@ def _check_groups(rule: GroupGapGuardrail | SelectionRatioGuardrail, dataset: Da
         raise DataError(
             problem, place=dataset.reference, field=f"suite.plan.guardrails: {rule.name}", value=value, remedy=remedy
         )
+
+
+def _other_column(name: str, role: Role, dataset: Dataset) -> str:
+    """What to do where no column of this name has the role."""
+    for column in dataset.columns:
+        if column.name == name:
+            return f"the column has the role {column.role}; give it the role {role} in the contract and freeze a new version"
+    return did_you_mean(name, list(dataset.names(role))) or f"no column has the role {role}"
 
 
 def _is_class(positive: str | int, label: FrozenColumn) -> bool:

@@ -242,9 +242,7 @@ class _ClassCounts:
                 return self._matthews()
         unknown = sorted(set(both) - set(self._classes), key=str)
         if unknown:
-            return (
-                f"{self._measure} needs the two classes {self._classes[0]} and {self._classes[1]}; found {unknown[0]}"
-            )
+            return f"{self._measure} needs the two classes {self._classes[0]} and {self._classes[1]}; got {unknown[0]}"
         positive = self._classes[1]
         rows, condition = {
             "precision": (predicted[positive], "predicted as"),

@@ -174,7 +174,7 @@ def _raise_for_first(bad: np.ndarray, first_row: int, values: np.ndarray, rule: 
     row = rows[0]
     value = values[row][bad[row]][0] if values.ndim == 2 else values[row]
     more = f" ({rows.size - 1} more of {len(bad)} rows)" if rows.size > 1 else ""
-    raise PredictionError(f"row {first_row + row}: {rule}; found {value}{more}")
+    raise PredictionError(f"row {first_row + row}: {rule}; got {value}{more}")
 
 
 def _softmax(logits_RC: np.ndarray) -> np.ndarray:

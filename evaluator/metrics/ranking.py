@@ -43,7 +43,7 @@ def queries(metric: Metric, values_R: np.ndarray, labels_R: np.ndarray, names_R:
         The scores, or the reason why there are none.
     """
     if (labels_R < 0).any():
-        return f"labels of ranked rows are relevances and must be at least 0; found {labels_R[labels_R < 0][0]:g}"
+        return f"labels of ranked rows are relevances and must be at least 0; got {labels_R[labels_R < 0][0]:g}"
     _, first_Q, query_R = np.unique(names_R, return_index=True, return_inverse=True)
     query_R = first_Q.argsort().argsort()[query_R]
     if metric.measure == "ndcg":

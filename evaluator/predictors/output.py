@@ -31,7 +31,7 @@ def checked_output(returned: Any, *, output: Output, num_rows: int, variant: str
     if array.ndim == 0 or array.shape[0] != num_rows:
         raise PredictionError(
             f"{prefix}, but returned an array of shape {array.shape} for a batch of {num_rows} rows; "
-            f"the first axis must be {num_rows}: one entry per row, including padding"
+            f"the first axis must be {num_rows}, one entry per row of the batch (a last, shorter batch is padded)"
         )
     if array.ndim == 2 and array.shape[1] == 1:
         array = array[:, 0]

@@ -65,7 +65,7 @@ class Decision:
 
 @dataclass(frozen=True)
 class _Finding:
-    """One fact, the verdict that it supports, and what would settle it if it is open."""
+    """One fact, the verdict that it supports, and the next step if it is open."""
 
     supports: Verdict
     reason: str
@@ -149,7 +149,7 @@ def _decided(analysis: Analysis, policy: Policy, plan: Plan, arm: str, *, floor:
     findings += [_guardrail(result, analysis) for result in analysis.guardrails if result.comparison.arm == arm]
     reasons = tuple(finding.reason for finding in findings)
     if any(finding.supports == "reject" for finding in findings):
-        return Decision(arm, "reject", reasons, "do not ship; harm is shown")
+        return Decision(arm, "reject", reasons, "do not ship: it is shown to be worse")
     if analysis.exploratory:
         reason = "exploratory: the plan is not the one recorded before the scores, so nothing can be promoted"
         return Decision(
@@ -241,7 +241,7 @@ def _guardrail(result: GuardrailResult, analysis: Analysis) -> _Finding:
 
 
 def _guardrail_step(result: GuardrailResult, analysis: Analysis) -> str:
-    """What would settle a guardrail that is open."""
+    """The next step for a guardrail that is open."""
     if result.kind == "suspicious_improvement":
         return "look for a leak: labels in the features, or rows of this dataset in the training data"
     if result.verdict == "not_testable":
@@ -249,9 +249,9 @@ def _guardrail_step(result: GuardrailResult, analysis: Analysis) -> str:
     if result.kind == "latency":
         return f"time more batches for guardrail {result.name}: raise num_batches, or run nothing else on the machine"
     num_rows = next((part.num_rows for part in result.parts if part.name == result.where), analysis.num_rows)
-    where = f" in '{result.where}'" if result.kind == "segments" else ""
+    where = f" of segment '{result.where}'" if result.kind == "segments" else ""
     return _more_rows_for(
-        result.comparison, bound=result.bound, num_rows=num_rows, what=f"guardrail {result.name}{where}"
+        result.comparison, bound=result.bound, num_rows=num_rows, where=where, what=f" about guardrail {result.name}"
     )
 
 
@@ -263,15 +263,16 @@ def _gain(comparison: Comparison, direction: str) -> tuple[float, float]:
 
 def _more_rows(comparison: Comparison, *, bound: float, analysis: Analysis) -> str:
     sign = 1 if analysis.direction == "higher" else -1
-    return _more_rows_for(comparison, bound=sign * bound, num_rows=analysis.num_rows, what="")
+    return _more_rows_for(comparison, bound=sign * bound, num_rows=analysis.num_rows)
 
 
-def _more_rows_for(comparison: Comparison, *, bound: float, num_rows: int, what: str) -> str:
+def _more_rows_for(comparison: Comparison, *, bound: float, num_rows: int, where: str = "", what: str = "") -> str:
     more = rows_to_settle(comparison, bound=bound, num_rows=num_rows)
-    ending = f" for {what}" if what else ""
     if more is None:
-        return f"more rows are unlikely to settle it{ending}: the estimate is at the bound"
-    return f"about {_three_digits(more):,} more rows would settle it{ending}, if the estimate is right"
+        return f"more rows{where} are unlikely to allow a decision{what}: the estimate is at the bound"
+    return (
+        f"about {_three_digits(more):,} more rows{where} would allow a decision{what}, if the estimate stays the same"
+    )
 
 
 def _three_digits(count: int) -> int:

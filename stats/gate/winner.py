@@ -40,7 +40,7 @@ def winner(promoted: Sequence[str], analysis: Analysis, policy: Policy, evidence
             return left[0], f"best {name} of {len(tied)} promoted arms that {analysis.metric} does not distinguish"
         tied = left or tied
     best = max(tied, key=lambda arm: gain(analysis, arm))
-    return best, f"the best estimate of {len(tied)} promoted arms that nothing else distinguishes"
+    return best, f"{len(tied)} promoted arms are not shown to differ; it has the best estimate"
 
 
 def _differ(analysis: Analysis, leader: str, arm: str) -> bool:

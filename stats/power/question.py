@@ -204,8 +204,8 @@ class Question:
             assumptions.append("rows are counted per arm; all arms have the same number")
         if self.cluster_size is not None:
             assumptions.append(
-                f"clusters of {self.cluster_size:g} rows with intraclass correlation {self.icc:g} "
-                f"multiply the variance by {self.design_effect:.4g}"
+                f"clusters of {self.cluster_size:.4g} rows (weighted by their size) with an intraclass correlation of "
+                f"{self.icc:.3g}, so {self.design_effect:.4g} times the variance of independent rows"
             )
         return assumptions
 

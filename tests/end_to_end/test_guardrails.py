@@ -205,4 +205,4 @@ def test_thirty_rows_hold_and_say_how_many_would_do(tmp_path):
     report, _ = run(tmp_path, [], arms=arms, num_rows=30)
     decided = decision(report, "better")
     assert decided["decision"] == "hold"
-    assert "more rows would settle it" in decided["next_step"]
+    assert "more rows would allow a decision" in decided["next_step"]

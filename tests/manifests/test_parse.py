@@ -54,7 +54,7 @@ def test_locations_are_taken_from_the_folder_of_the_file_they_stand_in():
 
 def test_a_broken_reference_is_reported_at_its_own_file_and_line():
     files = {"suite.yaml": SUITE.replace("batch_size: 8", "batch_size: eight")}
-    with pytest.raises(ManifestError, match=r"^suite\.yaml:3: batch_size: .*found eight"):
+    with pytest.raises(ManifestError, match=r"^suite\.yaml:3: batch_size: .*got eight"):
         parse(yaml.safe_dump(_experiment(_torch_variant())), file="e.yaml", read=files.__getitem__)
 
 

@@ -7,6 +7,9 @@ from rich.text import Text
 from assay.cluster.report.terminal import formatting
 from assay.manifests.check_report import CheckReport, RuleReport
 
+_NAMES = {"null": "no nulls", "finite": "finite numbers"}
+"""What a rule asks, where its name alone reads like the opposite."""
+
 _MOST_SHOWN = 3
 """Violations shown of each rule; the JSON has a few more."""
 
@@ -15,7 +18,8 @@ def show(report: CheckReport, console: Console) -> None:
     """Prints the rules that all rows pass, a table of the others with the first violations, and a summary."""
     passed = [rule for rule in report.rules if not rule.num_rows_broken and not rule.is_broken]
     for column, rules in _by_column(passed).items():
-        console.print(Text(f"{f'{column} passes' if column else 'all rows pass'}: {', '.join(rules)}"), soft_wrap=True)
+        names = ", ".join(_NAMES.get(rule, rule) for rule in rules)
+        console.print(Text(f"{f'{column} passes' if column else 'all rows pass'}: {names}"), soft_wrap=True)
     broken = [rule for rule in report.rules if rule not in passed]
     if broken:
         _show_table(broken, console)

@@ -1,5 +1,6 @@
 """Datasets in the terminal: the list of a store, one per line, or one dataset in detail."""
 
+import datetime as dt
 from typing import Any
 
 from rich.console import Console
@@ -42,7 +43,7 @@ def show(dataset: dict[str, Any], console: Console) -> None:
         console.print(_sampled(dataset["parent"]), soft_wrap=True)
     console.print(_columns(dataset))
     if dataset["profile"]:
-        console.print(_profile(dataset["profile"]))
+        console.print(_profile(dataset))
     _list(console, "rules of rows", dataset["rules"])
     broken = [rule for rule in dataset["check"]["rules"] if rule["is_broken"]]
     _list(console, "warnings of the check", [_warning(rule) for rule in broken] or ["none"])
@@ -70,17 +71,32 @@ def _columns(dataset: dict[str, Any]) -> Table:
     return table
 
 
-def _profile(profile: dict[str, Any]) -> Table:
+def _profile(dataset: dict[str, Any]) -> Table:
+    types = {column["name"]: column["type"] for column in dataset["columns"]}
     table = _table(
-        "column", "nulls", "distinct", "least", "median", "greatest", "commonest", right=("nulls", "distinct")
+        "column", "nulls", "distinct", "minimum", "median", "maximum", "most frequent", right=("nulls", "distinct")
     )
-    for column in profile["columns"]:
+    for column in dataset["profile"]["columns"]:
         quantiles = column["quantiles"]
-        spread = [f"{quantiles[at]:.6g}" for at in (0, len(quantiles) // 2, -1)] if quantiles else ["", "", ""]
+        spread = [
+            _quantile(quantiles[at], types[column["name"]]) if quantiles else "" for at in (0, len(quantiles) // 2, -1)
+        ]
         common = ", ".join(f"{top['value']} ({top['num_rows']:,})" for top in column["top"][:3])
         distinct = "" if column["num_distinct"] is None else f"{column['num_distinct']:,}"
+        if not column["top"] and distinct:
+            distinct = f"about {distinct}"
         table.add_row(escape(column["name"]), f"{column['num_nulls']:,}", distinct, *spread, escape(common))
     return table
+
+
+def _quantile(value: float, column_type: str) -> str:
+    """A quantile with its unit: of texts their length, of dates and timestamps a moment."""
+    if column_type == "string":
+        return f"{value:.6g} chars"
+    if column_type in ("date", "timestamp"):
+        moment = dt.datetime.fromtimestamp(value, dt.UTC).isoformat(timespec="seconds")
+        return moment[:10] if column_type == "date" else moment
+    return f"{value:.6g}"
 
 
 def _sampled(parent: dict[str, Any]) -> str:

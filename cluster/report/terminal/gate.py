@@ -40,11 +40,13 @@ def calibration_table(calibration: Calibration) -> RenderableType:
         size = "none" if row.multiple is None else f"{row.effect:+.4g} ({row.multiple:+g} MDE)"
         table.add_row(size, *(f"{100 * getattr(row, name):.1f} %" for name in columns))
     legend = (
-        f"{calibration.num_permutations} permutations (seed {calibration.seed}) of the labels of "
-        f"{len(calibration.arms)} arms within rows; effects planted in '{calibration.planted}', in minimum detectable "
-        "effects (MDE) beyond what the policy requires (harm: below no difference). none: no effect planted, any arm "
-        "counts; false: any arm that is promoted though no better, or rejected though not worse. The plan's alpha is "
-        f"{calibration.alpha:g}. Only the benchmark decides."
+        f"Each row of the table: {calibration.num_permutations} permutations (seed {calibration.seed}) of the labels of "
+        f"{len(calibration.arms)} arms within rows, so that no arm differs from another, and then the effect added to "
+        f"the scores of '{calibration.planted}'. An effect in brackets is in minimum detectable effects (MDE): of a gain, "
+        "beyond what the policy requires; of a loss, below no difference. promote, hold and reject are the decisions "
+        f"about '{calibration.planted}' (effect none: about any arm). false promote: any arm was promoted that is not "
+        "better; false reject: any was rejected that is not worse. The plan's alpha is "
+        f"{calibration.alpha:g}. The decisions are those of the gate's benchmark check: comparisons and guardrails."
     )
     return Group(table, Text(legend), Text(f"run {calibration.run_id}  seal {calibration.seal}", style="dim"))
 

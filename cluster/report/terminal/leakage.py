@@ -23,10 +23,10 @@ def show(leakage: Leakage, console: Console) -> None:
     sets = "1 training set" if len(leakage.training) == 1 else f"{len(leakage.training)} training sets"
     title = f"{leakage.reference}: {leakage.num_rows:,} rows against {sets}, {rows:,} rows"
     table = Table(title=title, box=box.SIMPLE, title_justify="left")
-    table.add_column("what")
+    table.add_column("check")
     table.add_column("rows", justify="right")
-    table.add_column("may be", justify="right")
-    table.add_column("first of them", overflow="fold")
+    table.add_column("allowed", justify="right")
+    table.add_column("first matches", overflow="fold")
     for overlap in leakage.overlaps:
         style = "bold red" if leakage.is_over(overlap) else ""
         bound = "any" if overlap.bound is None else f"{overlap.bound:.4g} of rows"
@@ -34,9 +34,11 @@ def show(leakage: Leakage, console: Console) -> None:
         table.add_row(_KINDS[overlap.kind], Text(shown, style=style), bound, "\n".join(_pairs(overlap)))
     for each in leakage.single_features:
         style = "bold red" if leakage.is_telling(each) else ""
-        name = f"feature '{each.feature}' alone predicts the label by {each.how}"
-        accuracy = f"of {each.accuracy:.1%}"
-        table.add_row(name, Text(accuracy, style=style), "", f"the most frequent label: of {each.commonest:.1%}")
+        name = f"feature '{each.feature}' alone gives the label (by {each.how})"
+        accuracy = f"{each.accuracy:.1%}"
+        table.add_row(
+            name, Text(accuracy, style=style), "", f"the most frequent label is right in {each.commonest:.1%}"
+        )
     console.print(table)
 
 
@@ -45,7 +47,7 @@ def _pairs(overlap: Overlap) -> list[str]:
         return [overlap.summary]
     lines = []
     for pair in overlap.pairs[:_NUM_SHOWN]:
-        name = f"row {pair.row}" + (f" ({pair.id})" if pair.id is not None else "")
+        name = f"row {pair.row}" + (f" (id {pair.id})" if pair.id is not None else "")
         value = "" if pair.value is None else f", {overlap.measure} {pair.value:.3g}"
         lines.append(f"{name} -> {pair.place}{value}" if pair.place else name)
     if overlap.num_training_rows:

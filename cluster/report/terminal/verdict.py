@@ -87,7 +87,9 @@ def _reasons(report: Document) -> Table:
     table = Table.grid(padding=(0, 1))
     for row in report["decisions"]:
         if row["arm"] in shown:
-            reasons = "; ".join(row["reasons"]) + (f". Next: {row['next_step']}" if row["next_step"] else "")
+            reasons = "; ".join(row["reasons"]).rstrip(" .\n") + (
+                f". Next: {row['next_step']}" if row["next_step"] else ""
+            )
             table.add_row(Text(row["decision"], style=_STYLES[row["decision"]]), row["arm"], reasons)
     return table
 
@@ -128,7 +130,7 @@ def _cost_table(report: Document) -> list[RenderableType]:
     priced = cost["unit"] == "price"
     table = formatting.table("cost" if priced else "cost in slot-seconds (the experiment has no prices)")
     table.add_column("arm", overflow="fold")
-    for name in ("price" if priced else "slot-s", "of control's", "points better", "per point"):
+    for name in ("price" if priced else "slot-s", "vs control", "gain (points)", "cost per point"):
         table.add_column(name, justify="right")
     shown = {arm["arm"] for arm in _shown_arms(report)}
     for row in cost["arms"]:
@@ -189,10 +191,11 @@ def _batch_size_notes(report: Document) -> list[Text]:
     floors = [sensitivity["noise_floor"] for sensitivity in measured if sensitivity["noise_floor"] is not None]
     if floors:
         num_rows = max(sensitivity["rows"] for sensitivity in measured)
-        flips = f"{sum(sensitivity['flips'] for sensitivity in measured)} predictions flip"
+        flips = f"at most {max(sensitivity['flips'] for sensitivity in measured)}"
         notes.append(
             Text(
-                f"{num_rows} rows of each arm scored at batch size 1: {primary} changes by at most {max(floors):.2g}, {flips}"
+                f"batch-size check: at batch size 1, {flips} of {num_rows} rows of each arm flip, and {primary} changes "
+                f"by at most {max(floors):.2g}"
             )
         )
     for arm in report["arms"]:
@@ -221,8 +224,8 @@ def _best_note(report: Document) -> list[Text]:
     interval = formatting.interval(best["ci_low_corrected"], best["ci_high_corrected"], sign="+")
     return [
         Text(
-            f"best: {best['arm']} {best['estimate']:+.4f}; corrected for selection bias "
-            f"{best['estimate_corrected']:+.4f} {interval}"
+            f"best variant: {best['arm']} {best['estimate']:+.4f}. The best of several estimates is too high on "
+            f"average; corrected for that: {best['estimate_corrected']:+.4f} {interval}"
         )
     ]
 

@@ -129,7 +129,7 @@ class KeyRules:
 
     def _offence(self, duplicate: Duplicate, key: _Key, kind: _Kind) -> Offence:
         number, place = self._log.number_and_place(duplicate.row)
-        where = f"first occurrence: {self._log.number_and_place(duplicate.first_row)[1]}"
+        where = f"repeats {self._log.number_and_place(duplicate.first_row)[1]}"
         bound = ""
         if kind == "conflicts":
             value: object = self._log.value(duplicate.row, key.variant)

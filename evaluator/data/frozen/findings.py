@@ -39,7 +39,11 @@ def findings_of(store: Store, reference: str, *, rows_digest: str | None = None)
         try:
             finding = _FINDING.validate_json(content)
         except ValidationError as error:
-            raise DamageError(f"{store.uri}: '{entry.key}' was changed: {error.errors()[0]['msg']}") from None
+            first = error.errors()[0]
+            raise DamageError(
+                f"{store.uri}: '{entry.key}' was changed, or was written by another release: field "
+                f"'{'.'.join(map(str, first['loc']))}': {first['msg']}; remove the file and repeat the search that wrote it"
+            ) from None
         name = entry.key.rpartition("-")[2].removesuffix(".json")
         if finding.digest() != f"sha256:{name}" or finding.reference != reference:
             raise DamageError(f"{store.uri}: '{entry.key}' was changed: its content does not match its name")

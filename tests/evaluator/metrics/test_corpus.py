@@ -92,7 +92,7 @@ def test_metrics_of_the_second_class_agree_with_scikit_learn(measure):
         ("precision", [0, 0], [0, 1], "no row is predicted as 1"),
         ("recall", [0, 1], [0, 0], "no row is labelled 1"),
         ("f1", [0, 0], [0, 0], "no row is labelled or predicted as 1"),
-        ("f1", [0, 2], [0, 1], "f1 needs the two classes 0 and 1; found 2"),
+        ("f1", [0, 2], [0, 1], "f1 needs the two classes 0 and 1; got 2"),
         ("matthews", [1, 1], [0, 1], "every row is predicted as 1"),
         ("matthews", [0, 1], [0, 0], "every row is labelled 0"),
     ],

@@ -77,8 +77,8 @@ def test_class_labels_without_probabilities_can_be_correct():
 @pytest.mark.parametrize(
     ("raw", "output", "measure", "labels", "named"),
     [
-        (np.eye(2), "logits", "log_loss", np.array([0, 2]), ["row 41:", "0 to 1", "found 2"]),
-        (np.eye(2), "logits", "correct", np.array([-1, 0]), ["row 40:", "found -1"]),
+        (np.eye(2), "logits", "log_loss", np.array([0, 2]), ["row 41:", "0 to 1", "got 2"]),
+        (np.eye(2), "logits", "correct", np.array([-1, 0]), ["row 40:", "got -1"]),
         (np.eye(2), "logits", "correct", np.array([0.0, 1.0]), ["float64", "must be an integer"]),
         (np.array([1, 0]), "labels", "correct", np.array(["x", "y"], dtype=object), ["object", "int64"]),
         (np.array([1.0, 0.0]), "values", "absolute_error", np.array([0.0, np.nan]), ["row 41:", "nan"]),

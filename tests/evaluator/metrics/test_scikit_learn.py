@@ -243,7 +243,7 @@ def test_no_rows_are_not_testable(measure):
 
 def test_a_relevance_below_zero_is_not_testable():
     queries = np.array(["q", "q"], dtype=object)
-    assert "found -1" in measured("ndcg", np.ones(2), "values", np.array([1, -1]), queries=queries, k=2).reason
+    assert "got -1" in measured("ndcg", np.ones(2), "values", np.array([1, -1]), queries=queries, k=2).reason
 
 
 @settings(max_examples=60, deadline=None)

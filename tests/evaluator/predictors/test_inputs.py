@@ -52,7 +52,7 @@ def test_types_are_taken_if_every_value_survives(wanted, type_name):
     if type_name in EXACT[wanted]:
         check_inputs(variant("linear", input_type=wanted), rows)
         return
-    with pytest.raises(VariantError, match=rf"'f' cannot be converted to {wanted} without loss; found f: {type_name}"):
+    with pytest.raises(VariantError, match=rf"'f' cannot be converted to {wanted} without loss; got f: {type_name}"):
         check_inputs(variant("linear", input_type=wanted), rows)
 
 
@@ -97,7 +97,7 @@ def test_texts_go_into_no_tensor(inputs):
 @pytest.mark.parametrize(
     ("name", "words"),
     [
-        ("m", r"no such feature; found m; did you mean 'n'|known: n"),
+        ("m", r"no such feature; got m; did you mean 'n'|known: n"),
         ("y", "the column has the role label, .*allowed: n; give the column the role feature"),
         ("skipped", "the column has the role ignored"),
     ],

@@ -173,7 +173,7 @@ def test_released_means_gone():
     ("function", "output", "named"),
     [
         ("tuple_of_tensors", "logits", ["tuple", "one tensor"]),
-        ("one_row", "logits", ["8 rows", "(1, 3)", "including padding"]),
+        ("one_row", "logits", ["8 rows", "(1, 3)", "one entry per row of the batch"]),
         ("four_axes", "logits", ["(8, 3, 1, 1)", "(rows, classes)"]),
         ("echo", "values", ["(8, 3)", "allowed: (rows,)"]),
         ("mode", "labels", ["float32", "integers or class names", "argmax"]),

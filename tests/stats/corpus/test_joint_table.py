@@ -92,7 +92,7 @@ def test_a_metric_that_is_often_undefined_is_not_testable():
 
 
 def test_labels_that_are_no_class_are_refused_with_their_place():
-    with pytest.raises(SamplesError, match=r"row 1 .*b.*found 7.*0, 1"):
+    with pytest.raises(SamplesError, match=r"row 1 .*b.*got 7.*0, 1"):
         joint_table.joint_table([0, 1], [[0, 1], [1, 7]], arms="ab", classes=(0, 1))
     with pytest.raises(SamplesError, match="no rows"):
         joint_table.joint_table([], np.empty((0, 2)), arms="ab", classes=(0, 1))

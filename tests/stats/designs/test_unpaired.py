@@ -109,7 +109,7 @@ def test_what_does_not_fit_the_design_is_refused(changes, words):
 
 
 def test_an_arm_with_one_score_is_refused():
-    with pytest.raises(SamplesError, match="arm 'a' has too few scores; found 1; allowed: at least two"):
+    with pytest.raises(SamplesError, match="arm 'a' has too few scores; got 1; allowed: at least two"):
         _analyze([np.arange(5.0), np.array([1.0])])
 
 

@@ -136,12 +136,12 @@ def test_binary_arms_that_agree_everywhere_are_non_inferior_only_on_enough_rows(
 def test_the_number_of_rows_that_would_settle_it_is_told():
     """mean 0.05, se 1 / 20: n (1.9659 + 0.8416)^2 (0.05 / 0.05)^2 = 400 * 7.882 = 3,153, less the 400 there are."""
     (found,) = _decide(_with_mean(0.05))
-    assert found.next_step == "about 2,760 more rows would settle it, if the estimate is right"
+    assert found.next_step == "about 2,760 more rows would allow a decision, if the estimate stays the same"
 
 
 def test_an_estimate_on_the_bound_says_that_rows_will_not_help():
     (found,) = _decide(_with_mean(0.1), minimum_effect=0.1)
-    assert "unlikely to settle" in found.next_step
+    assert "unlikely to allow a decision" in found.next_step
 
 
 def test_rows_of_the_prospect_do_settle_it():

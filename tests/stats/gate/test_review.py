@@ -121,7 +121,7 @@ def test_equal_at_an_unknown_cost_is_held_and_says_what_is_missing():
     ("means", "tie_breakers", "winner", "won_by"),
     [
         ((0.4, 0.2), ("cost",), "a", "best score of 2 promoted arms"),
-        ((0.4, 0.35), (), "a", "the best estimate of 2 promoted arms that nothing else distinguishes"),
+        ((0.4, 0.35), (), "a", "2 promoted arms are not shown to differ; it has the best estimate"),
         ((0.4, 0.35), ("cost",), "b", "best cost of 2 promoted arms that score does not distinguish"),
         ((0.4, 0.35), ("f1", "cost"), "b", "best cost"),  # both have the same f1
         ((0.4, 0.35), ("loss", "cost"), "a", "best loss"),

@@ -198,7 +198,7 @@ def test_the_wrong_tail_counts_only_if_asked():
         ({"design": "paired", "effect": 0.3, "sd_difference": -1}, "-1.*above 0"),
         ({"design": "paired", "effect": 0.3, "sd_difference": 1, "power": 1}, "power.*below 1"),
         ({"design": "paired", "effect": 0.3, "sd_difference": 1, "alpha": 0}, "alpha.*above 0"),
-        ({"design": "paired", "effect": 0.3, "sd_difference": 1, "arms": 1}, "number of arms.*found 1.*2 or more"),
+        ({"design": "paired", "effect": 0.3, "sd_difference": 1, "arms": 1}, "number of arms.*got 1.*2 or more"),
         ({"design": "paired", "rows": 1, "sd_difference": 1}, "at least 2"),
         ({"design": "paired", "rows": 40, "sd_difference": 1, "cluster_size": 20, "icc": 0.1}, "at least 100"),
         ({"design": "paired", "effect": 1e-9, "sd_difference": 1}, "too small to detect"),

@@ -39,20 +39,20 @@ COLUMNS = {
 
 BAD = [
     # column rules: column, its rule, the value of the third row, the rule in the report, parts of the message
-    ("n", {"minimum": 0}, -1, "minimum", ["n: below the minimum; found -1", "at least 0"]),
-    ("n", {"maximum": 3.5}, 4, "maximum", ["n: above the maximum; found 4", "at most 3.5"]),
-    ("x", {"maximum": 2.6}, 2.75, "maximum", ["x: above the maximum; found 2.75"]),
-    ("v", {"minimum": 0}, [9.0, -2.0], "minimum", ["v: below the minimum; found -2.0"]),
-    ("v", {"maximum": 8}, [9.0, 2.0], "maximum", ["v: above the maximum; found 9.0"]),
-    ("n", {"allowed_values": [1, 2, 4]}, 3, "allowed_values", ["n: not one of the allowed values; found 3", "1, 2, 4"]),
-    ("code", {"allowed_values": ["ab1", "cd2"]}, "ab2", "allowed_values", ["found ab2", "did you mean 'ab1'?"]),
+    ("n", {"minimum": 0}, -1, "minimum", ["n: below the minimum; got -1", "at least 0"]),
+    ("n", {"maximum": 3.5}, 4, "maximum", ["n: above the maximum; got 4", "at most 3.5"]),
+    ("x", {"maximum": 2.6}, 2.75, "maximum", ["x: above the maximum; got 2.75"]),
+    ("v", {"minimum": 0}, [9.0, -2.0], "minimum", ["v: below the minimum; got -2.0"]),
+    ("v", {"maximum": 8}, [9.0, 2.0], "maximum", ["v: above the maximum; got 9.0"]),
+    ("n", {"allowed_values": [1, 2, 4]}, 3, "allowed_values", ["n: not one of the allowed values; got 3", "1, 2, 4"]),
+    ("code", {"allowed_values": ["ab1", "cd2"]}, "ab2", "allowed_values", ["got ab2", "did you mean 'ab1'?"]),
     ("code", {"pattern": "[a-z]+\\d"}, "xef3", "", []),
-    ("code", {"pattern": "[a-z]+\\d"}, "ef3x", "pattern", ["code: does not match the pattern; found ef3x"]),
+    ("code", {"pattern": "[a-z]+\\d"}, "ef3x", "pattern", ["code: does not match the pattern; got ef3x"]),
     ("code", {"pattern": "a|b"}, "ab", "pattern", ["row 1: code: does not match", "3 violations in total"]),  # not `ab`'s start
-    ("code", {"min_length": 3}, "é😀", "min_length", ["code: too short: 2 characters; found é😀", "at least 3"]),
+    ("code", {"min_length": 3}, "é😀", "min_length", ["code: too short: 2 characters; got é😀", "at least 3"]),
     ("code", {"max_length": 3}, "é😀éa", "max_length", ["code: too long: 4 characters", "at most 3 characters"]),
     ("code", {"max_length": 3}, "é😀é", "", []),  # 8 bytes, 3 characters
-    ("code", {"unique": True}, "ab1", "unique", ["row 3: code: the value is not unique; found ab1", "first occurrence:", "row 1"]),
+    ("code", {"unique": True}, "ab1", "unique", ["row 3: code: the value is not unique; got ab1", "repeats", "row 1"]),
     ("code", {"unique": True}, None, "", []),  # two nulls are not duplicates
     ("code", {"max_null_fraction": 0.25}, None, "null_fraction", ["row 3: code", "0.5 of the rows", "at most 0.25"]),
 ]  # fmt: skip
@@ -113,10 +113,10 @@ def test_a_rule_of_a_column_refuses_or_warns(tmp_path, column, rule, value, name
         ("n", None, "null", ["row 3: n: missing value (null)"]),
         ("v", None, "null", ["row 3: v: missing value (null)"]),
         ("x", float("nan"), "finite", ["row 3: x: NaN is not allowed"]),
-        ("v", [1.0, float("inf")], "finite", ["row 3: v: infinity", "found inf"]),
+        ("v", [1.0, float("inf")], "finite", ["row 3: v: infinity", "got inf"]),
         ("y", "cow", "classes", ["row 3: y: not one of the label's classes"]),
-        ("w", -0.5, "weight", ["row 3: w: a negative weight; found -0.5"]),
-        ("id", "a", "unique", ["row 3: id: the id is not unique; found a", "first occurrence: rows.arrow row 1"]),
+        ("w", -0.5, "weight", ["row 3: w: a negative weight; got -0.5"]),
+        ("id", "a", "unique", ["row 3: id: the id is not unique; got a", "repeats rows.arrow row 1"]),
     ],
 )
 def test_what_no_contract_can_turn_into_a_warning(tmp_path, column, value, rule, words):
@@ -128,15 +128,15 @@ def test_what_no_contract_can_turn_into_a_warning(tmp_path, column, value, rule,
 
 SAME_FEATURES = {"n": 2, "x": 1.5, "v": [3.0, 4.0]}
 TABLES = [
-    ("rows", {"minimum": 5}, {}, ["'rows' is violated; found 4; allowed: at least 5"]),
-    ("rows", {"minimum": 1, "maximum": 3}, {}, ["found 4; allowed: at least 1, at most 3"]),
+    ("rows", {"minimum": 5}, {}, ["'rows' is violated; got 4; allowed: at least 5"]),
+    ("rows", {"minimum": 1, "maximum": 3}, {}, ["got 4; allowed: at least 1, at most 3"]),
     ("class_balance", {"min_fraction": 0.4}, {"y": "dog"}, ["y: ", "cat: 1 rows (0.25)", "at least 0.4 of the rows"]),
     ("class_balance", {"max_fraction": 0.6}, {"y": "dog"}, ["dog: 3 rows (0.75)", "at most 0.6"]),
     ("class_balance", {"min_rows": 2}, {"y": "dog"}, ["cat: 1 rows", "at least 2 rows"]),
-    ("unique_together", [{"columns": ["y", "n"]}], {"n": 1}, ["row 3", "y = cat, n = 1", "first occurrence: rows.arrow row 1"]),
-    ("duplicates", {}, {**SAME_FEATURES, "y": "dog"}, ["row 3: the features and the label repeat those", "found c", "row 2"]),
+    ("unique_together", [{"columns": ["y", "n"]}], {"n": 1}, ["row 3", "y = cat, n = 1", "repeats rows.arrow row 1"]),
+    ("duplicates", {}, {**SAME_FEATURES, "y": "dog"}, ["row 3: the features and the label repeat those", "got c", "row 2"]),
     ("duplicates", {"max_fraction": 0.2}, {**SAME_FEATURES, "y": "dog"}, ["0.25 of the rows", "at most 0.2"]),
-    ("label_conflicts", {}, SAME_FEATURES, ["row 3: the features repeat those", "found cat", "row 2, with y dog"]),
+    ("label_conflicts", {}, SAME_FEATURES, ["row 3: the features repeat those", "got cat", "row 2, with y dog"]),
     ("invariants", [{"name": "ordered", "sql": "x < n"}], {"n": 2}, ["row 3", "'ordered' is violated", "n = 2, x = 2.5"]),
     ("invariants", [{"name": "told", "sql": "cast(code as int) > 0 or code <> 'zz'"}], {"code": "zz"},
      ["'told' is violated", "evaluation failed", "zz"]),
@@ -190,7 +190,7 @@ def test_a_negative_zero_is_a_zero_and_a_null_equals_a_null_among_features(tmp_p
     duplicates = next(rule for rule in report.rules if rule.rule == "duplicates")
     assert duplicates.num_rows_broken == 4
     third = next(each for each in duplicates.offenders if each.place == "again.arrow row 3")
-    assert third.note == "first occurrence: rows.arrow row 3"
+    assert third.note == "repeats rows.arrow row 3"
 
 
 NOW = dt.datetime(2026, 1, 7, tzinfo=dt.UTC)
@@ -215,7 +215,7 @@ def test_freshness_is_counted_from_the_time_that_is_given(now, is_stale, kind, s
     check.take(Chunk(pa.table({"y": [1, 2, 3], "n": [1, 2, 3], "day": days}), Origin("rows.csv", "line", 2)))
     if is_stale and severity == "error":
         with pytest.raises(
-            ContractBroken, match=r"day: the rule 'freshness' is violated; found 2026-01-04.*at most 3 days"
+            ContractBroken, match=r"day: the rule 'freshness' is violated; got 2026-01-04.*at most 3 days"
         ):
             check.finish()
     else:
@@ -331,5 +331,5 @@ def test_the_rules_of_the_example_can_be_tried():
     file = Path(__file__).parents[4] / "manifests" / "examples" / "contract.yaml"
     promised = parse(file.read_text(), file=str(file))
     assert isinstance(promised, Contract)
-    with pytest.raises(ContractBroken, match="the rule 'rows' is violated; found 0"):
+    with pytest.raises(ContractBroken, match="the rule 'rows' is violated; got 0"):
         Check(promised).finish()

@@ -121,7 +121,7 @@ REFUSED = [
     ("main.lower(t) = 'x'", ""),
     ("t::json is null", "may not be cast to json"),
     ("a::regclass > 0", "may not be cast to regclass"),
-    ("aa > 0", "no column 'aa', or ignores it; found aa > 0"),
+    ("aa > 0", "no column 'aa', or ignores it; got aa > 0"),
     ("A > 0", "no column 'A'"),
     ("note = 'x'", "no column 'note', or ignores it"),
     ("chunk.a > 0", "no column 'chunk.a'"),

@@ -222,7 +222,7 @@ def test_more_rows_than_there_are_is_refused_and_nothing_is_stored(tmp_path):
     path = tmp_path / "rows.jsonl"
     path.write_text("".join(json.dumps(row) + "\n" for row in NAMED.slice(0, 20).to_pylist()))
     contract = Contract(**{**dict(CONTRACT), "sample": RowSample(rows=21)})
-    with pytest.raises(DataError, match=r"the rule 'sample' is violated; found 20; allowed: at least 21"):
+    with pytest.raises(DataError, match=r"the rule 'sample' is violated; got 20; allowed: at least 21"):
         freeze([path], contract=contract, reference="t@v1", store=store)
     assert not list(store.listing(""))
     assert [rule.rule for rule in check_files([path], contract=contract).broken] == ["sample"]

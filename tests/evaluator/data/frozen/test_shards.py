@@ -166,8 +166,8 @@ def test_a_dataset_is_opened_from_memory(tmp_path):
 @pytest.mark.parametrize(
     ("reference", "words"),
     [
-        ("t@v2", ["t@v2", "no such version", "found v2", "allowed: v1"]),
-        ("tt@v1", ["no such dataset", "found tt@v1", "did you mean 't@v1'?"]),
+        ("t@v2", ["t@v2", "no such version", "got v2", "allowed: v1"]),
+        ("tt@v1", ["no such dataset", "got tt@v1", "did you mean 't@v1'?"]),
         ("digits@2024", ["no such dataset", "known: t@v1"]),
         ("t", ["STORE/name@version"]),
         ("t@", ["STORE/name@version", "t@v1"]),

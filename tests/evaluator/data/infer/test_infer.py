@@ -237,7 +237,7 @@ def test_a_bad_line_of_json_is_named(tmp_path):
         ("rows.csv", b"x,y\r1,2\r3,4\r", r"rows\.csv:1: the header cannot be read"),
         ("rows.csv", b"x" * 200_000 + b",y\n1,2\n", r"rows\.csv:1: the header cannot be read"),
         ("rows.jsonl", b'{"y": 1, "x": ' + b"[" * 5000 + b"]" * 5000 + b"}\n", r"rows\.jsonl:1: nested too deeply"),
-        ("rows.csv", b"x" * 201 + b",y\n1,2\n", "at most 200 characters; found xxx"),
+        ("rows.csv", b"x" * 201 + b",y\n1,2\n", "at most 200 characters; got xxx"),
         ("rows.jsonl", b'{"y": 1, "": 2}\n', "invalid column name for a contract"),
         (
             "rows.jsonl",

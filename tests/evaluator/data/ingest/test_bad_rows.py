@@ -73,32 +73,32 @@ TEXTS = [
     ("null.csv", csv_('b,,1,0.5,"[1, 2]",true\n'), ["null.csv:3: y", "missing value (an empty cell)", "cat, dog"]),
     ("null.csv.gz", gzip.compress(csv_('b,,1,0.5,"[1, 2]",true\n')), ["null.csv.gz:3: y", "missing value (an empty cell)"]),
     ("quoted.csv", csv_('b,"",1,0.5,"[1, 2]",true\n'), ["quoted.csv:3: y", "missing value (an empty cell)"]),
-    ("classes.csv", csv_('b,dg,1,0.5,"[1, 2]",true\n'), ["classes.csv:3: y", "found dg", "did you mean 'dog'?"]),
-    ("word.csv", csv_('b,dog,one,0.5,"[1, 2]",true\n'), ["word.csv:3: n", "not a whole number", "found one"]),
-    ("point.csv", csv_('b,dog,3.0,0.5,"[1, 2]",true\n'), ["point.csv:3: n", "not a whole number", "found 3.0"]),
-    ("zeros.csv", csv_('b,dog,007,0.5,"[1, 2]",true\n'), ["zeros.csv:3: n", "found 007", "leading zeros"]),
-    ("hex.csv", csv_('b,dog,0x1,0.5,"[1, 2]",true\n'), ["hex.csv:3: n", "not a whole number", "found 0x1"]),
+    ("classes.csv", csv_('b,dg,1,0.5,"[1, 2]",true\n'), ["classes.csv:3: y", "got dg", "did you mean 'dog'?"]),
+    ("word.csv", csv_('b,dog,one,0.5,"[1, 2]",true\n'), ["word.csv:3: n", "not a whole number", "got one"]),
+    ("point.csv", csv_('b,dog,3.0,0.5,"[1, 2]",true\n'), ["point.csv:3: n", "not a whole number", "got 3.0"]),
+    ("zeros.csv", csv_('b,dog,007,0.5,"[1, 2]",true\n'), ["zeros.csv:3: n", "got 007", "leading zeros"]),
+    ("hex.csv", csv_('b,dog,0x1,0.5,"[1, 2]",true\n'), ["hex.csv:3: n", "not a whole number", "got 0x1"]),
     ("range.csv", csv_('b,dog,128,0.5,"[1, 2]",true\n'), ["range.csv:3: n", "outside the range of int8", "-128 to 127"]),
     ("digits.csv", csv_(f"b,dog,{'9' * 5000},0.5,,true\n"), ["digits.csv:3: n", "outside the range of int8"]),
-    ("float.csv", csv_('b,dog,1,"0,5","[1, 2]",true\n'), ["float.csv:3: x", "not a number of type float32", "found 0,5"]),
+    ("float.csv", csv_('b,dog,1,"0,5","[1, 2]",true\n'), ["float.csv:3: x", "not a number of type float32", "got 0,5"]),
     ("nan.csv", csv_('b,dog,1,NaN,"[1, 2]",true\n'), ["nan.csv:3: x", "NaN is not allowed"]),
     ("inf.csv", csv_('b,dog,1,1e39,"[1, 2]",true\n'), ["inf.csv:3: x", "outside the range of the type", "float32"]),
-    ("bool.csv", csv_('b,dog,1,0.5,"[1, 2]",yes\n'), ["bool.csv:3: on", "not a bool", "found yes"]),
-    ("list.csv", csv_('b,dog,1,0.5,"[1, 2",true\n'), ["list.csv:3: v", "not a tensor", "found [1, 2;", "shape 2"]),
+    ("bool.csv", csv_('b,dog,1,0.5,"[1, 2]",yes\n'), ["bool.csv:3: on", "not a bool", "got yes"]),
+    ("list.csv", csv_('b,dog,1,0.5,"[1, 2",true\n'), ["list.csv:3: v", "not a tensor", "got [1, 2;", "shape 2"]),
     ("size.csv", csv_('b,dog,1,0.5,"[1, 2, 3]",true\n'), ["size.csv:3: v", "not a tensor of this shape"]),
     ("inside.csv", csv_('b,dog,1,0.5,"[1, null]",true\n'), ["inside.csv:3: v", "a null inside a tensor"]),
-    ("element.csv", csv_('b,dog,1,0.5,"[1, 2.5]",true\n'), ["element.csv:3: v", "not a whole number", "found 2.5"]),
-    ("id.csv", csv_('b,dog,1,0.5,"[1, 2]",true\n', GOOD), ["id.csv:4: id", "not unique", "found a", "first occurrence: id.csv:2"]),
+    ("element.csv", csv_('b,dog,1,0.5,"[1, 2.5]",true\n'), ["element.csv:3: v", "not a whole number", "got 2.5"]),
+    ("id.csv", csv_('b,dog,1,0.5,"[1, 2]",true\n', GOOD), ["id.csv:4: id", "not unique", "got a", "repeats id.csv:2"]),
     ("lines.csv", csv_('"b\nb",dog,1,0.5,"[1,\n2]",true\n\n', "c,dog\n"), ["lines.csv:7", "2 cells"]),
     # the same in JSON, where values have types of their own
     ("null.jsonl", json_with(y=None), ["null.jsonl:2: y", "missing value (null)"]),
     ("nokey.jsonl", json_('{"id": "b"}\n'), ["nokey.jsonl:2: y", "missing value (null)", "5 violations in total"]),
-    ("word.jsonl", json_with(n="1"), ["word.jsonl:2: n", "not a number of type int8", 'found "1"']),
-    ("point.jsonl", json_with(n=3.0), ["point.jsonl:2: n", "not a whole number", "found 3.0"]),
+    ("word.jsonl", json_with(n="1"), ["word.jsonl:2: n", "not a number of type int8", 'got "1"']),
+    ("point.jsonl", json_with(n=3.0), ["point.jsonl:2: n", "not a whole number", "got 3.0"]),
     ("range.jsonl", json_with(n=2**70), ["range.jsonl:2: n", "outside the range of int8"]),
-    ("number.jsonl", json_with(y=1), ["number.jsonl:2: y", "not a string", "found 1"]),
-    ("true.jsonl", json_with(n=True), ["true.jsonl:2: n", "not a number", "found true"]),
-    ("one.jsonl", json_with(on=1), ["one.jsonl:2: on", "not a bool", "found 1"]),
+    ("number.jsonl", json_with(y=1), ["number.jsonl:2: y", "not a string", "got 1"]),
+    ("true.jsonl", json_with(n=True), ["true.jsonl:2: n", "not a number", "got true"]),
+    ("one.jsonl", json_with(on=1), ["one.jsonl:2: on", "not a bool", "got 1"]),
     ("nan.jsonl", json_with(x=float("nan")), ["nan.jsonl:2: x", "NaN is not allowed"]),
     ("huge.jsonl", json_with().replace(b"0.5", b"1e999"), ["huge.jsonl:1: x", "outside the range"]),
     ("ragged.jsonl", json_with(v=[[1], [2, 3]]), ["ragged.jsonl:2: v", "not a tensor of this shape", "[[1], [2, 3]]"]),
@@ -110,7 +110,7 @@ TEXTS = [
     ("half.jsonl", json_with(id="\ud800"), ["half.jsonl:2: id", "surrogate"]),
     ("deep.jsonl", json_('{"note": ' + "[" * 200_000 + "\n"), ["deep.jsonl:2", "nested too deeply"]),
     ("array.json", b"[]", ["array.json", "unsupported file format", ".jsonl"]),
-    ("array.json.gz", b"[]", ["array.json.gz", "unsupported file format", "found .json.gz", ".jsonl", ".gz or .zst"]),
+    ("array.json.gz", b"[]", ["array.json.gz", "unsupported file format", "got .json.gz", ".jsonl", ".gz or .zst"]),
     # compressed
     ("cut.csv.gz", gzip.compress(csv_())[:-9], ["cut.csv.gz:", "cannot be read as gzip", "bytes of content"]),
     ("cut.jsonl.zst", zstandard.compress(json_())[:-2], ["cut.jsonl.zst:", "cannot be read as zstd", "is the file complete"]),
@@ -161,14 +161,14 @@ MORE = [
     ("forms.csv", moments_csv(day="21.11.2026"), ["forms.csv:3: day", "not a date in ISO 8601", "21.11.2026", "'%d.%m.%Y'"]),
     ("forms.jsonl", moments(day="11/21/2026"), ["forms.jsonl:2: day", "not a date in ISO 8601", "one format", "'%m/%d/%Y'"]),
     ("iso.csv", moments_csv(us="2026-11-21"), ["iso.csv:3: us", "not a date in the column's format", "'%m/%d/%Y'"]),
-    ("february.csv", moments_csv(day="2026-02-30"), ["february.csv:3: day", "this day does not exist", "found 2026-02-30"]),
+    ("february.csv", moments_csv(day="2026-02-30"), ["february.csv:3: day", "this day does not exist", "got 2026-02-30"]),
     ("year.jsonl", moments(day="10000-01-01"), ["year.jsonl:2: day", "not a date in ISO 8601"]),
-    ("number.jsonl", moments(day=20778), ["number.jsonl:2: day", "not a string", "found 20778", "JSON string"]),
+    ("number.jsonl", moments(day=20778), ["number.jsonl:2: day", "not a string", "got 20778", "JSON string"]),
     ("zone.csv", moments_csv(at="2026-11-21T10:15:00"), ["zone.csv:3: at", "a timestamp without a time zone", "add the time zone"]),
     ("zone.jsonl", moments(at="2026-11-21 10:15"), ["zone.jsonl:2: at", "a timestamp without a time zone", "UTC"]),
     ("nano.jsonl", moments(at="2026-11-21T10:15:00.123456789Z"), ["nano.jsonl:2: at", "not a timestamp in ISO 8601"]),
     ("none.csv", moments_csv(at=""), ["none.csv:3: at", "missing value"]),
-    ("int64.csv", moments_csv(n=str(2**63)), ["int64.csv:3: n", "outside the range of int64", "found 9223372036854775808"]),
+    ("int64.csv", moments_csv(n=str(2**63)), ["int64.csv:3: n", "outside the range of int64", "got 9223372036854775808"]),
     ("int64.jsonl", moments(n=-(2**63) - 1), ["int64.jsonl:2: n", "outside the range of int64"]),
     # NaN is not a null: a nullable column refuses it, too
     ("nan.csv", moments_csv(x="nan"), ["nan.csv:3: x", "NaN is not allowed"]),
@@ -233,21 +233,21 @@ NOT_UTF8 = pa.Array.from_buffers(
 
 ARRAYS = [
     ("null", {"y": pa.array(["cat", None])}, ["row 2: y", "missing value (null)", "cat, dog"]),
-    ("float_for_int", {"n": pa.array([1.0, 2.0])}, ["row 1: n", "another type", "found double", "allowed: int8"]),
-    ("int_for_string", {"id": pa.array([1, 2])}, ["row 1: id", "another type", "found int64", "allowed: string"]),
-    ("int_for_bool", {"on": pa.array([1, 0])}, ["row 1: on", "found int64", "allowed: bool"]),
-    ("too_large", {"n": pa.array([1, 300])}, ["row 2: n", "does not fit int8", "found 300", "-128 to 127"]),
-    ("inexact", {"x": pa.array([0.5, 0.1])}, ["row 2: x", "does not fit float32", "found 0.1", "declare double"]),
-    ("inexact_int", {"x": pa.array([1, 2**24 + 1])}, ["row 2: x", "does not fit float32", "found 16777217"]),
+    ("float_for_int", {"n": pa.array([1.0, 2.0])}, ["row 1: n", "another type", "got double", "allowed: int8"]),
+    ("int_for_string", {"id": pa.array([1, 2])}, ["row 1: id", "another type", "got int64", "allowed: string"]),
+    ("int_for_bool", {"on": pa.array([1, 0])}, ["row 1: on", "got int64", "allowed: bool"]),
+    ("too_large", {"n": pa.array([1, 300])}, ["row 2: n", "does not fit int8", "got 300", "-128 to 127"]),
+    ("inexact", {"x": pa.array([0.5, 0.1])}, ["row 2: x", "does not fit float32", "got 0.1", "declare double"]),
+    ("inexact_int", {"x": pa.array([1, 2**24 + 1])}, ["row 2: x", "does not fit float32", "got 16777217"]),
     ("nan", {"x": pa.array([0.5, float("nan")], pa.float32())}, ["row 2: x", "NaN is not allowed"]),
-    ("infinite", {"x": pa.array([float("-inf"), 0.5], pa.float32())}, ["row 1: x", "infinity", "found -inf"]),
+    ("infinite", {"x": pa.array([float("-inf"), 0.5], pa.float32())}, ["row 1: x", "infinity", "got -inf"]),
     ("not_utf8", {"id": NOT_UTF8}, ["row 2: id", "not UTF-8", "0xff"]),
-    ("binary", {"id": pa.array([b"a", b"b"])}, ["row 1: id", "found binary"]),
-    ("time", {"x": pa.array([0, 1], pa.timestamp("s"))}, ["row 1: x", "found timestamp["]),
-    ("ragged_list", {"v": pa.array([[1, 2], [3]])}, ["row 2: v", "not a tensor of this shape", "found [3]"]),
+    ("binary", {"id": pa.array([b"a", b"b"])}, ["row 1: id", "got binary"]),
+    ("time", {"x": pa.array([0, 1], pa.timestamp("s"))}, ["row 1: x", "got timestamp["]),
+    ("ragged_list", {"v": pa.array([[1, 2], [3]])}, ["row 2: v", "not a tensor of this shape", "got [3]"]),
     ("null_in_list", {"v": pa.array([[1, None], [3, 4]])}, ["row 1: v", "a null inside a tensor"]),
     ("null_list", {"v": pa.array([[1, 2], None])}, ["row 2: v", "missing value (null)"]),
-    ("large_in_list", {"v": pa.array([[1, 2], [3, 40000]])}, ["row 2: v", "does not fit int16", "found 40000"]),
+    ("large_in_list", {"v": pa.array([[1, 2], [3, 40000]])}, ["row 2: v", "does not fit int16", "got 40000"]),
     ("fixed_size", {"v": pa.array([[1, 2, 3]] * 2, pa.list_(pa.int16(), 3))}, ["row 1: v", "fixed_size_list", "[2]"]),
     ("nested", {"v": pa.array([[[1, 2]], [[3, 4]]])}, ["row 1: v", "another type"]),
     ("tensor", {"v": pa.FixedShapeTensorArray.from_numpy_ndarray(np.ones((2, 3), np.int16))}, ["row 1: v", "shape=[3]"]),
@@ -307,7 +307,7 @@ def test_the_first_five_offenders_are_named_and_all_are_counted(tmp_path):
     with pytest.raises(DataError) as caught:
         freeze([path], contract=SMALL, reference="small@v1", store=MemoryStore("many"))
     message = str(caught.value)
-    assert "many.csv:3: y: not one of the label's classes; found cow" in message
+    assert "many.csv:3: y: not one of the label's classes; got cow" in message
     assert "272 violations in total" in message  # 200 labels, and the 72 numbers above 127
     assert message.count("many.csv:") == 5
     assert "many.csv:8" not in message
@@ -325,7 +325,7 @@ def test_reading_stops_where_offenders_abound(tmp_path, monkeypatch):
 def test_an_id_may_not_repeat_over_files(tmp_path):
     for name in ("one.csv", "two.csv"):
         (tmp_path / name).write_bytes(csv_())
-    with pytest.raises(DataError, match=r"two\.csv:2: id: the id is not unique; found a; first occurrence: one\.csv:2"):
+    with pytest.raises(DataError, match=r"two\.csv:2: id: the id is not unique; got a; repeats one\.csv:2"):
         freeze(
             [tmp_path / "one.csv", tmp_path / "two.csv"],
             contract=SMALL,

@@ -101,7 +101,7 @@ def test_line_numbers_count_newlines_in_quotes_and_blank_lines(block_bytes):
 
 
 def test_the_column_of_a_bad_byte_is_named_past_quotes_and_newlines():
-    with pytest.raises(DataError, match=r"f\.csv:3: y: not UTF-8; found byte 0xff at offset 18 in '5\\xff'"):
+    with pytest.raises(DataError, match=r"f\.csv:3: y: not UTF-8; got byte 0xff at offset 18 in '5\\xff'"):
         read(b'a,b,y\n"1\n2",", ",5\xff\n')
 
 
