@@ -19,6 +19,7 @@ from assay.cluster.errors import StoppedError
 from assay.cluster.on_ray import session
 from assay.cluster.prepare import dataset_findings, resolve, reuse, throughput_history
 from assay.cluster.prepare.dataset_findings import DatasetFindings
+from assay.cluster.prepare.resolve import Resolved
 from assay.evaluator import batches
 from assay.evaluator.batches import Unit
 from assay.evaluator.ledger import reader, writer
@@ -82,9 +83,10 @@ def prepare(experiment_file: str, *, ledger: str | None = None) -> Prepared:
     as_written = resolve.read_experiment(experiment_file)
     if ledger is not None:
         as_written = as_written.model_copy(update={"ledger": ledger})
-    experiment, dataset, weights_bytes = resolve.resolved(as_written, paths)
+    resolved = resolve.resolved(as_written, paths)
+    experiment, dataset = resolved.experiment, resolved.dataset
     store = open_store(experiment.ledger)
-    run = _run(experiment, dataset, paths)
+    run = _run(resolved, paths)
     while reader.is_committed(store, run.run_id) and commit.unfinished_arms(store, run.run_id):
         run = _superseding(run)
     submission_id = os.environ.get(SUBMISSION_VARIABLE)
@@ -98,7 +100,7 @@ def prepare(experiment_file: str, *, ledger: str | None = None) -> Prepared:
         tuple(units),
         paths,
         committed=reader.is_committed(store, run.run_id),
-        weights_bytes=weights_bytes,
+        weights_bytes=resolved.weights_bytes,
         named_by_digest=split_uri(as_written.dataset)[1] != dataset.reference,
         findings=dataset_findings.in_store(open_store(split_uri(experiment.dataset)[0]), dataset),
     )
@@ -215,7 +217,8 @@ def _cheapest_first(prepared: Prepared, run: Run, store: Store, past: Sequence[O
     )
 
 
-def _run(experiment: Experiment, dataset: Dataset, import_paths: Sequence[str]) -> Run:
+def _run(resolved: Resolved, import_paths: Sequence[str]) -> Run:
+    experiment, dataset = resolved.experiment, resolved.dataset
     captured = lineage.captured(experiment, import_paths=import_paths)
     environment: dict[str, Any] = dict(captured.identity)
     digest = experiment.digest()
@@ -228,6 +231,7 @@ def _run(experiment: Experiment, dataset: Dataset, import_paths: Sequence[str]) 
         plan_digest=experiment.suite.plan.digest(),
         policy_digest=experiment.suite.policy.digest(),
         variant_digests={arm.name: arm.variant.digest() for arm in experiment.arms},
+        code=resolved.code,
         label=dataset.label,
         dataset_description=dataset.contract.description,
         dataset_check=dataset.check,

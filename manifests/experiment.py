@@ -47,8 +47,8 @@ class Experiment(Manifest):
     null."""
     aa: bool = False
     """Whether to score the control a second time, as an additional last arm `CONTROL-again` (the A/A arm). Its
-    difference from the control on the primary metric is noise: no arm is promoted for an improvement that is not
-    larger. Default: false; turn it on if scoring may not be deterministic. A run records this arm written out."""
+    difference from the control on the primary metric is noise: an arm is promoted only if its improvement is larger than
+    this noise. Default: false; turn it on if scoring may not be deterministic. A run records this arm written out."""
     resources: Resources = Field(default=Resources(), json_schema_extra=CIRCUMSTANCE)
     """Resources of a slot and limits on slots. They change time and cost but not scores, so they are not in the
     digest."""

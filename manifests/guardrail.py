@@ -14,8 +14,8 @@ _SHARE_BELOW = {"batch_p50": 0.5, "batch_p95": 0.95, "batch_p99": 0.99}
 
 class _Guardrail(Manifest):
     severity: Literal["critical", "advisory"] = "critical"
-    """`critical` (default): the arm is rejected if the guardrail is breached (held, if it is `suspicious_improvement`),
-    and held until it is shown to pass. `advisory`: the result is reported and blocks nothing."""
+    """`critical` (default): a breach rejects the arm, and an undecided result holds it; a breach of
+    `suspicious_improvement` only holds it. `advisory`: the result is reported and blocks nothing."""
 
 
 class MetricGuardrail(_Guardrail):
@@ -24,7 +24,7 @@ class MetricGuardrail(_Guardrail):
     kind: Literal["metric"]
     """Always `metric`."""
     metric: str
-    """A metric of the suite other than the primary metric, whose bound is `minimum_effect`."""
+    """Any metric of the suite except the primary one, which `minimum_effect` bounds."""
     margin: float = Field(ge=0)
     """How much worse than the control the arm may be, in units of the metric."""
 

@@ -36,8 +36,8 @@ class LeakageCheck(Manifest):
     """Largest fraction of rows whose id is in a training set. Default: 0."""
     time: Fraction | None = None
     """Largest fraction of rows that are not newer than the newest training row. Null (default): any number may be,
-    because a random split leaves nearly all rows older, which is harmless. With a cut-off, no row may be on its wrong
-    side, whatever this value is."""
+    because a random split leaves nearly all rows older, which is harmless. If a
+    cut-off is given to `assay dataset leakage`, no row may be on the wrong side of it, whatever this value is."""
     jaccard: float = Field(default=0.7, gt=0, le=1)
     """Smallest Jaccard similarity of the 5-character shingles of two texts at which they are near duplicates. Default:
     0.7, about one changed word in ten or more."""
@@ -45,8 +45,8 @@ class LeakageCheck(Manifest):
     """Largest root mean square difference at which two rows of numbers are near duplicates, with each column in units
     of its spread. Default: 0.05."""
     single_feature: float | None = Field(default=0.95, gt=0, le=1)
-    """A feature leaks the label if it alone avoids at least this fraction of the errors of always predicting the most
-    frequent label. Default: 0.95. Null: it is reported but never counts as a leak."""
+    """A feature leaks the label if predicting from it alone removes at least this fraction of the errors that always
+    predicting the most frequent label makes. Default: 0.95. Null: it is reported but never counts as a leak."""
 
 
 class TrainingSet(Manifest):

@@ -143,6 +143,10 @@ def _composed(plain: Plain, model: type[Manifest], file: str, read: Callable[[st
         part = _manifest_in(field.annotation)
         if isinstance(value, str) and marked(model, name, "location"):
             composed[name] = located(value, file)
+        elif isinstance(value, list) and marked(model, name, "location"):
+            composed[name] = [
+                located(each, file) if isinstance(each, str) else each for each in cast("list[Plain]", value)
+            ]
         elif isinstance(value, str) and part is not None and part.__name__ in KINDS and read is not None:
             target = located(value, file)
             composed[name] = parse(read(target), file=target, kind=part.__name__, read=read).model_dump(mode="json")

@@ -6,6 +6,7 @@ from pydantic import Field
 
 from assay.manifests.base import CIRCUMSTANCE, Digest, Manifest, Name, Parameters
 from assay.manifests.check_report import CheckReport
+from assay.manifests.code import Code
 from assay.manifests.column import FrozenColumn
 from assay.manifests.experiment import Experiment
 
@@ -42,6 +43,8 @@ class Run(Manifest):
     """Digest of the gate's policy."""
     variant_digests: Parameters
     """Digest of each arm's variant."""
+    code: tuple[Code, ...] = Field(json_schema_extra=CIRCUMSTANCE)
+    """The code of variants and scorers, each state once: what their `code_digest` and `scorer_digest` are made of."""
     label: FrozenColumn
     """The dataset's label column, which defines the meaning of the labels in the scores table."""
     dataset_description: str = Field(default="", json_schema_extra=CIRCUMSTANCE)

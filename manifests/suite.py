@@ -45,8 +45,8 @@ class Suite(Manifest):
     """Determinism settings. They are applied before a variant is loaded; the values in effect are recorded."""
     on_batch_sensitivity: Literal["fail", "warn", "batch_size_1"] = "warn"
     """What to do about an arm whose scores depend on the batch size by more than `batch_sensitivity_tolerance`. `warn`
-    (default): report it; an improvement that is not larger cannot promote it. `fail`: the arm fails. `batch_size_1`:
-    its rows are scored one by one."""
+    (default): report it, and promote the arm only for an improvement larger than that change. `fail`: the arm fails.
+    `batch_size_1`: its rows are scored one by one."""
     batch_sensitivity_tolerance: float = Field(default=0.001, ge=0)
     """Largest change of the primary metric, in its units, between batches and single rows, measured on a sample of
     rows. Default: 0.001."""

@@ -165,10 +165,6 @@ class Sweep(Manifest):
             raise ValueError(f"a sweep can have only one of grid, list and sample, not {' and '.join(kinds)}")
         if not kinds and self.weights is None:
             raise ValueError("a sweep needs a grid, a list, a sample or weights, in which its arms differ")
-        if self.weights is not None and self.base.predictor == "callable":
-            raise ValueError(
-                "a callable predictor loads its own weights, so they cannot be swept; sweep a parameter that names them"
-            )
         self.arms()
         return self
 

@@ -1,11 +1,12 @@
 """Variant: one version of a model: code, weights and parameters."""
 
-from typing import Literal, Self
+from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
 from assay.manifests.base import LOCATION, Digest, Manifest, Parameters
 
+Location = Annotated[str, Field(min_length=1)]
 Output = Literal["logits", "probabilities", "labels", "values"]
 
 
@@ -22,17 +23,29 @@ class Variant(Manifest):
     entrypoint: str = Field(pattern=r"^[A-Za-z_][\w.]*:[A-Za-z_]\w*$")
     """`module:function`, importable where slots run: next to the experiment's file, in the working directory, or
     installed. The module is imported and executed with the rights of whoever runs the experiment."""
+    load: bool = False
+    """For `callable`: whether the entrypoint loads the model instead of answering. It is then called once per slot, with
+    the parameters and, if the variant has weights, with their local path as `weights` (a list of paths if `weights` is
+    a list), and returns the function that is called with every batch. Default: false. A class always loads."""
+    code: tuple[str, ...] = ()
+    """Code and data that the imports of the entrypoint's module do not show: names of modules, and files, folders or
+    globs relative to the folder of the experiment's file. A change of any of them is a change of the variant. Default:
+    none. What the module imports from your own tree is always part of it."""
     code_digest: Digest | None = None
-    """Digest of the source file of the entrypoint's module. Null (default): filled in when a run starts. Set it to
+    """Digest of the code: every module of your own tree that the entrypoint's module imports, the versions of the
+    installed packages that these import, and what `code` names. Null (default): filled in when a run starts. Set it to
     pin the code: it must match."""
     parameters: Parameters = Field(default_factory=dict, validate_default=True)
     """Keyword arguments of the entrypoint. Default: none."""
-    weights: str | None = Field(default=None, min_length=1, json_schema_extra=LOCATION)
-    """Weights that are loaded into the torch module: a `.safetensors` file, or a `.pt`, `.pth` or `.bin` file that
-    `torch.load(weights_only=True)` can read; pickled objects are never executed. Null (default): none."""
+    weights: Location | Annotated[tuple[Location, ...], Field(min_length=1)] | None = Field(
+        default=None, json_schema_extra=LOCATION
+    )
+    """The model's files. For `torch`: a `.safetensors` file, or a `.pt`, `.pth` or `.bin` file that
+    `torch.load(weights_only=True)` can read; pickled objects are never executed. For `callable`: a file or a folder, or a
+    list of them, that the load step reads; it may unpickle them. Null (default): none."""
     weights_digest: Digest | None = None
-    """The sha256 of the weights file. Null (default): filled in when a run starts. Set it to pin the weights: it
-    must match."""
+    """The sha256 of the weights: of the file, or of the names and digests of all files. Null (default): filled in when
+    a run starts. Set it to pin the weights: they must match."""
     inputs: tuple[str, ...] = ()
     """The feature columns that the variant receives, in the order of its arguments. Empty (default): all features."""
     input_type: Literal["as_frozen", "float32", "float64", "float32_rounded"] = "as_frozen"
@@ -48,17 +61,30 @@ class Variant(Manifest):
 
     @model_validator(mode="after")
     def _is_consistent(self) -> Self:
-        if self.predictor == "callable" and self.weights is not None:
-            raise ValueError(
-                "weights need predictor: torch; a callable loads its own, for example from a file whose path is one of its parameters"
-            )
+        if self.predictor == "torch":
+            self._check_torch()
         if self.predictor == "callable" and self.input_type != "as_frozen":
             raise ValueError("input_type needs predictor: torch; a callable receives arrays of the stored types")
-        if self.weights is not None and not self.weights.endswith((".safetensors", ".pt", ".pth", ".bin")):
-            raise ValueError(f"weights is '{self.weights}', but must end in .safetensors, .pt, .pth or .bin")
         twice = sorted({name for name in self.inputs if self.inputs.count(name) > 1})
         if twice:
             raise ValueError(f"inputs has '{twice[0]}' more than once")
         if self.weights is None and self.weights_digest is not None:
             raise ValueError("weights_digest is given without weights; remove it or add 'weights:'")
         return self
+
+    @property
+    def weights_locations(self) -> tuple[str, ...]:
+        """The locations that `weights` names; none if it is null."""
+        if self.weights is None:
+            return ()
+        return (self.weights,) if isinstance(self.weights, str) else self.weights
+
+    def _check_torch(self) -> None:
+        if self.load:
+            raise ValueError(
+                "load is for predictor: callable; the entrypoint of a torch variant always builds the module"
+            )
+        if self.weights is not None and not isinstance(self.weights, str):
+            raise ValueError("weights is a list, but predictor: torch loads one file; a callable can load several")
+        if self.weights is not None and not self.weights.endswith((".safetensors", ".pt", ".pth", ".bin")):
+            raise ValueError(f"weights is '{self.weights}', but must end in .safetensors, .pt, .pth or .bin")

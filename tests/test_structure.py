@@ -24,6 +24,7 @@ SHARED_NAMES = {
     "budget": "the budget of a run: the manifest, and the check of what was spent",
     "calibration": "the calibration of a gate: the record and its computation",
     "check": "the check of rows against their contract: the check, its command and its rendering",
+    "code": "the code of an entrypoint: the record, and reading it",
     "contract": "the contract of a dataset: the manifest and its commands",
     "dataset": "a frozen dataset: the manifest, its commands and its rendering",
     "dataset_diff": "the changes between two versions of a dataset: the record, its computation and the command",

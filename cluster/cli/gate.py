@@ -93,7 +93,11 @@ def calibrate(
     ledger: LedgerAt = None,
     num_permutations: Annotated[
         int,
-        typer.Option("--permutations", min=1, help="Number of permutations per effect size (per row of the table)."),
+        typer.Option(
+            "--permutations",
+            min=1,
+            help="Number of permutations per effect size; each size is one row of the printed table.",
+        ),
     ] = 200,
     seed: Annotated[int, typer.Option(min=0, help="Seed of the permutations.")] = 0,
     as_json: AsJson = False,

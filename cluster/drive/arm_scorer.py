@@ -1,9 +1,13 @@
 """Loads one arm's variant at a time, probes and times it, and scores units with it. Publishes nothing."""
 
+import shutil
+import tempfile
 import time
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict
-from typing import Any
+from functools import partial
+from pathlib import Path
+from typing import Any, NamedTuple
 
 import pyarrow as pa
 
@@ -16,21 +20,33 @@ from assay.evaluator.errors import DamageError, StoreError, VariantError
 from assay.evaluator.evaluate import evaluate
 from assay.evaluator.predictors import (
     Predictor,
+    WeightsFiles,
     device_class,
     load,
     peak_memory_bytes,
     pick_device,
-    read_weights,
+    read_weights_file,
     reset_peak_memory,
+    weights_files,
 )
 from assay.evaluator.predictors.entrypoint import add_import_paths
 from assay.evaluator.probes.batch_size import BatchSizeSensitivity, probe
 from assay.evaluator.probes.latency import PairedTimes, time_in_turn
 from assay.evaluator.provenance import environment
 from assay.evaluator.results import UnitResult
+from assay.evaluator.storage import open_store
 from assay.manifests import Variant
 from assay.manifests.run import Run
 
+
+class _Weights(NamedTuple):
+    """An arm's weights: the bytes of a torch variant's file, and the files with their digest; None without weights."""
+
+    content: pa.Buffer | None
+    files: WeightsFiles | None
+
+
+_NO_WEIGHTS = _Weights(None, None)
 _NO_PREPARATION = {"load_s": 0.0, "timing_s": 0.0, "probe_s": 0.0, "load_cpu_s": 0.0}
 
 
@@ -43,7 +59,6 @@ class ArmScorer:
         device: The device that variants run on.
         environment: Package versions and the host.
         arm: The loaded arm; empty before the first load and after a failed one.
-        weights_digest: The digest of its weights as they were read; None if the variant has no weights.
         paired_times: Times of the arm's and the control's batches, measured in turn; None if no guardrail needs them.
     """
 
@@ -55,6 +70,7 @@ class ArmScorer:
             import_paths: Folders that entrypoints may be imported from, in addition to the installed packages.
         """
         add_import_paths(import_paths)
+        self._import_paths = tuple(import_paths)
         self.run = run
         self._suite = run.experiment.suite
         self._arms = {arm.name: arm for arm in run.experiment.arms}
@@ -68,11 +84,11 @@ class ArmScorer:
         self.units = batches.units(dataset.num_rows, shard_rows=dataset.shard_rows, batch_size=self._suite.batch_size)
         self.environment = environment.capture()
         self.arm = ""
-        self.weights_digest: str | None = None
         self.paired_times: PairedTimes | None = None
         self._predictor: Predictor | None = None
         self._sensitivity: BatchSizeSensitivity | None = None
-        self._weights_bytes: int | None = None
+        self._weights = _NO_WEIGHTS
+        self._copies: Path | None = None
         self._preparation = dict(_NO_PREPARATION)
 
     def prefetch(self, indices: Iterable[int]) -> None:
@@ -94,9 +110,9 @@ class ArmScorer:
             self._predictor.release()
         self.arm, self._predictor, self._sensitivity = "", None, None
         started, cpu_started = time.perf_counter(), time.process_time()
-        weights, self.weights_digest = self._read_weights(arm, checks_weights=checks_weights)
-        self._weights_bytes = None if weights is None else weights.size
-        self._predictor = self._loaded(arm, weights)
+        self._remove_copies()
+        self._weights = self._read_weights(arm, checks_weights=checks_weights)
+        self._predictor = self._loaded(arm, self._weights)
         self.arm = arm
         self._add_preparation("load_s", started, cpu_started)
 
@@ -157,7 +173,7 @@ class ArmScorer:
         """Size of the loaded variant: bytes of its weights file, number of parameters, peak device memory in bytes."""
         assert self._predictor is not None
         return {
-            "weights_bytes": self._weights_bytes,
+            "weights_bytes": None if self._weights.files is None else self._weights.files.size_bytes,
             "num_parameters": self._predictor.num_parameters,
             "peak_memory_bytes": peak_memory_bytes(self.device),
         }
@@ -170,29 +186,55 @@ class ArmScorer:
     def close(self) -> None:
         """Releases files and locks that the process would otherwise keep."""
         self._reader.close()
+        self._remove_copies()
 
-    def _read_weights(self, arm: str, *, checks_weights: bool) -> tuple[pa.Buffer | None, str | None]:
-        """The arm's weights and their digest; (None, None) if it has no weights."""
+    @property
+    def weights_digest(self) -> str | None:
+        """The digest of the loaded arm's weights as they were read; None if it has none."""
+        return None if self._weights.files is None else self._weights.files.digest
+
+    @property
+    def import_paths(self) -> Sequence[str]:
+        """The folders that entrypoints and a variant's `code` may come from."""
+        return self._import_paths
+
+    def _read_weights(self, arm: str, *, checks_weights: bool) -> "_Weights":
         variant = self._arms[arm].variant
         determinism.apply(self._suite.determinism)  # the previous arm's code may have changed the flags
-        weights = read_weights(variant, patient=True)
-        digest = None if weights is None else fingerprint.sha256_digest(weights)
-        if checks_weights and weights is not None and digest != variant.weights_digest:
+        if not variant.weights_locations:
+            return _NO_WEIGHTS
+        store_at = partial(open_store, patient=True)
+        content = None
+        if variant.predictor == "torch":
+            content = read_weights_file(variant.weights_locations[0], store_at=store_at)
+            files = WeightsFiles(fingerprint.sha256_digest(content), content.size)
+        else:
+            if self._copies is None:
+                self._copies = Path(tempfile.mkdtemp(prefix="assay-weights-"))
+            files = weights_files(variant.weights_locations, store_at=store_at, copies=self._copies / arm)
+        if checks_weights and files.digest != variant.weights_digest:
             raise VariantError(
                 "the weights have changed since the run was opened",
-                place=variant.weights or "",
+                place=", ".join(variant.weights_locations),
                 field="weights_digest",
-                value=str(digest),
+                value=files.digest,
                 bound=str(variant.weights_digest),
                 remedy="restore the file, or start a new run with the changed weights",
             )
-        return weights, digest
+        return _Weights(content, files)
 
-    def _loaded(self, arm: str, weights: pa.Buffer | None) -> Predictor:
+    def _loaded(self, arm: str, weights: "_Weights") -> Predictor:
         variant = self._arms[arm].variant
         determinism.seed_all(self._suite.seed)
         inputs = variant.inputs or self._reader.dataset.names("feature")
-        return load(variant, inputs=inputs, weights=weights, device=self.device)
+        paths = () if weights.files is None else weights.files.paths
+        return load(variant, inputs=inputs, weights=weights.content, weights_paths=paths, device=self.device)
+
+    def _remove_copies(self) -> None:
+        """Removes the copies of weights that are in a bucket, but those of the arm that is being loaded."""
+        if self._copies is not None:
+            shutil.rmtree(self._copies, ignore_errors=True)
+            self._copies = None
 
     def _timed_in_turn(self) -> PairedTimes | None:
         """Times the arm against the control, which is loaded for that time only; None if no guardrail needs it."""
@@ -202,8 +244,7 @@ class ArmScorer:
         assert self._predictor is not None
         control = None
         try:
-            weights, _ = self._read_weights(plan.control, checks_weights=True)
-            control = self._loaded(plan.control, weights)
+            control = self._loaded(plan.control, self._read_weights(plan.control, checks_weights=True))
             return time_in_turn(
                 self.units[0],
                 arm=(self._predictor, self.variant),

@@ -38,7 +38,8 @@ def _check_no_weights(dataset: Dataset) -> None:
 
 def _check_plan(plan: Plan, dataset: Dataset) -> None:
     """Checks the plan's segment and cluster columns and the columns of its group guardrails."""
-    for role, name in (("segment", plan.columns.segment), ("cluster", plan.columns.cluster)):
+    roles: tuple[tuple[Role, str | None], ...] = (("segment", plan.columns.segment), ("cluster", plan.columns.cluster))
+    for role, name in roles:
         if name is not None and name not in dataset.names(role):
             raise DataError(
                 f"the dataset has no {role} column of that name",

@@ -8,15 +8,15 @@ from typing import NamedTuple
 
 from assay.cluster.prepare import sweep
 from assay.cluster.prepare.check_columns import check_columns
-from assay.evaluator import fingerprint
 from assay.evaluator.data.frozen.shards import open_dataset
 from assay.evaluator.errors import DataError, VariantError
-from assay.evaluator.predictors import code_digest, resolve_entrypoint
+from assay.evaluator.predictors import WeightsFiles, code_of, resolve_entrypoint, weights_files
+from assay.evaluator.predictors.callable import check_callable
 from assay.evaluator.predictors.entrypoint import add_import_paths, check_parameters
 from assay.evaluator.predictors.inputs import check_inputs
-from assay.evaluator.predictors.weights import read_weights_file
-from assay.evaluator.storage import Store, open_store
+from assay.evaluator.storage import open_store
 from assay.manifests import Arm, Dataset, Experiment, InvalidInput, Metric, parse
+from assay.manifests.code import Code
 from assay.manifests.errors import did_you_mean
 
 
@@ -27,11 +27,13 @@ class Resolved(NamedTuple):
         experiment: The experiment as it is recorded, with every digest filled in.
         dataset: The dataset's manifest.
         weights_bytes: Per arm, the size of its weights in bytes; 0 if it has none.
+        code: The code of the arms and scorers, each state once; their `code_digest` says which is whose.
     """
 
     experiment: Experiment
     dataset: Dataset
     weights_bytes: dict[str, int]
+    code: tuple[Code, ...]
 
 
 def read_text(path: str) -> str:
@@ -88,10 +90,17 @@ def resolved(experiment: Experiment, paths: tuple[str, ...]) -> Resolved:
     check_columns(experiment, dataset)
     add_import_paths(paths)
     # The arms of a sweep share code, weights and stores: each is read or opened only once.
-    code_digest_of, stores = cache(code_digest), cache(open_store)
-    weights_of = cache(lambda location: _weights(location, stores))
+    stores, code = cache(open_store), {}
+
+    @cache
+    def code_digest_of(entrypoint: str, also: tuple[str, ...] = ()) -> str:
+        state = code_of(entrypoint, also=also, folders=paths)
+        return code.setdefault(state.digest(), state).digest()
+
+    weights_of = cache(lambda locations: weights_files(locations, store_at=stores, uses_cache=True))
     suite = experiment.suite
-    suite = suite.model_copy(update={"metrics": tuple(_resolved_metric(metric) for metric in suite.metrics)})
+    metrics = tuple(_resolved_metric(metric, code_digest_of) for metric in suite.metrics)
+    suite = suite.model_copy(update={"metrics": metrics})
     arms = []
     for arm in experiment.arms:
         try:
@@ -112,18 +121,20 @@ def resolved(experiment: Experiment, paths: tuple[str, ...]) -> Resolved:
         "dataset_digest": dataset.digest(),
         "ledger": open_store(experiment.ledger).uri,
     }
-    sizes = {arm.name: weights_of(arm.variant.weights)[1] if arm.variant.weights else 0 for arm in experiment.arms}
-    return Resolved(experiment.model_copy(update=update), dataset, sizes)
+    sizes = {
+        arm.name: weights_of(arm.variant.weights_locations).size_bytes if arm.variant.weights else 0
+        for arm in experiment.arms
+    }
+    return Resolved(experiment.model_copy(update=update), dataset, sizes, tuple(code.values()))
 
 
-def _resolved_metric(metric: Metric) -> Metric:
+def _resolved_metric(metric: Metric, code_digest_of: Callable[[str], str]) -> Metric:
     """The metric with the digest of its scorer's code filled in, if it has a scorer."""
     if metric.scorer is None:
         return metric
     place = f"metric '{metric.name}'"
     try:
-        check_parameters(resolve_entrypoint(metric.scorer), {}, entrypoint=metric.scorer, num_leading=3)
-        digest = code_digest(metric.scorer)
+        digest = code_digest_of(metric.scorer)
     except VariantError as error:
         raise VariantError(
             error.problem, place=place, field="scorer", value=metric.scorer, bound=error.bound, remedy=error.remedy
@@ -137,6 +148,12 @@ def _resolved_metric(metric: Metric) -> Metric:
             bound=str(metric.scorer_digest),
             remedy="restore the pinned code, or correct the digest",
         )
+    try:  # after the digest is checked: code that is pinned and differs is not run
+        check_parameters(resolve_entrypoint(metric.scorer), {}, entrypoint=metric.scorer, num_leading=3)
+    except VariantError as error:
+        raise VariantError(
+            error.problem, place=place, field="scorer", value=metric.scorer, bound=error.bound, remedy=error.remedy
+        ) from error
     return metric.model_copy(update={"scorer_digest": digest})
 
 
@@ -144,33 +161,29 @@ def _resolved_arm(
     arm: Arm,
     dataset: Dataset,
     *,
-    code_digest_of: Callable[[str], str],
-    weights_of: Callable[[str], tuple[str, int]],
+    code_digest_of: Callable[[str, tuple[str, ...]], str],
+    weights_of: Callable[[tuple[str, ...]], WeightsFiles],
 ) -> Arm:
     variant = arm.variant
     check_inputs(variant, dataset)
-    function = resolve_entrypoint(variant.entrypoint)
-    digests = {"code_digest": code_digest_of(variant.entrypoint)}
+    digests = {"code_digest": code_digest_of(variant.entrypoint, variant.code)}
     if variant.weights is not None:
-        digests["weights_digest"] = weights_of(variant.weights)[0]
+        digests["weights_digest"] = weights_of(variant.weights_locations).digest
     for field, digest in digests.items():
         pinned = getattr(variant, field)
         if pinned not in (None, digest):
             subject = field.removesuffix("_digest")
             raise VariantError(
                 f"the {subject} {'do' if subject == 'weights' else 'does'} not have the pinned digest",
-                place=(variant.weights or "") if field == "weights_digest" else variant.entrypoint,
+                place=", ".join(variant.weights_locations) if field == "weights_digest" else variant.entrypoint,
                 field=field,
                 value=digest,
                 bound=pinned,
                 remedy=f"restore the pinned {subject}, or correct the digest",
             )
-    num_leading = 1 if variant.predictor == "callable" else 0  # a callable's first argument is the batch
-    check_parameters(function, variant.parameters, entrypoint=variant.entrypoint, num_leading=num_leading)
+    function = resolve_entrypoint(variant.entrypoint)  # not before: code that is pinned and differs is not run
+    if variant.predictor == "callable":
+        check_callable(variant, function)
+    else:
+        check_parameters(function, variant.parameters, entrypoint=variant.entrypoint)
     return arm.model_copy(update={"variant": variant.model_copy(update=digests)})
-
-
-def _weights(location: str, stores: Callable[[str], Store]) -> tuple[str, int]:
-    """The digest and the size in bytes of a weights file."""
-    content = read_weights_file(location, store_at=stores)
-    return fingerprint.sha256_digest(content), content.size

@@ -10,7 +10,7 @@ from assay.cluster.drive.task_result import Published
 from assay.evaluator.batches import Unit
 from assay.evaluator.ledger import reader
 from assay.evaluator.ledger.scores_compared import Difference, difference
-from assay.evaluator.predictors import code_digest
+from assay.evaluator.predictors import code_of
 from assay.evaluator.probes.batch_size import BatchSizeSensitivity
 from assay.evaluator.provenance import lineage
 from assay.evaluator.provenance.dotted import flat
@@ -101,19 +101,18 @@ def _compared_with_itself(scorer: ArmScorer, arm: str, unit: Unit, *, facts: Map
 def _changes(scorer: ArmScorer, arm: str, facts: Mapping[str, Any]) -> tuple[Change, ...]:
     """Changes since the run in what determines a unit's scores: code, weights, metric scorers and conditions."""
     variant, now = scorer.variant, scorer.conditions()
-    artifacts: dict[str, tuple[str | None, str | None]] = {}
-    artifacts[f"arms.{arm}.code ({variant.entrypoint})"] = (variant.code_digest, code_digest(variant.entrypoint))
-    if variant.weights is not None:
-        artifacts[f"arms.{arm}.weights ({variant.weights})"] = (variant.weights_digest, scorer.weights_digest)
+    entrypoints = {f"arms.{arm}.code ({variant.entrypoint})": (variant.entrypoint, variant.code, variant.code_digest)}
     for metric in scorer.run.experiment.suite.metrics:
         if metric.scorer is not None:
-            name = f"metrics.{metric.name}.scorer ({metric.scorer})"
-            artifacts[name] = (metric.scorer_digest, code_digest(metric.scorer))
+            entrypoints[f"metrics.{metric.name}.scorer ({metric.scorer})"] = (metric.scorer, (), metric.scorer_digest)
+    recorded_code = {code.digest(): code for code in scorer.run.code}
+    changes = []
+    for name, (entrypoint, also, digest) in entrypoints.items():
+        before = {name: recorded_code[str(digest)].model_dump()}
+        after = {name: code_of(entrypoint, also=also, folders=scorer.import_paths).model_dump()}
+        changes += lineage.changes(flat(before), flat(after))
+    if variant.weights is not None:
+        name = f"arms.{arm}.weights ({', '.join(variant.weights_locations)})"
+        changes += lineage.changes({name: variant.weights_digest}, {name: scorer.weights_digest})
     recorded = {name: facts.get(name) for name in now}
-    return (
-        *lineage.changes(
-            {name: before for name, (before, _) in artifacts.items()},
-            {name: after for name, (_, after) in artifacts.items()},
-        ),
-        *lineage.changes(flat(recorded), flat(now)),
-    )
+    return (*changes, *lineage.changes(flat(recorded), flat(now)))

@@ -136,7 +136,8 @@ def _class_labels(raw: np.ndarray, first_row: int, classes: tuple[str, ...]) -> 
             )
         return raw.astype(np.int64)
     names = np.array(classes, dtype=object)
-    rule = f"the predicted label must be one of the {len(classes)} classes of the label column"
+    shown = ", ".join(classes[:5]) + ", …" * (len(classes) > 5)
+    rule = f"the predicted label must be one of the {len(classes)} classes of the label column ({shown})"
     if raw.dtype.kind in "iub":
         _raise_for_first((raw < 0) | (raw >= len(classes)), first_row, raw, rule)
         return names[raw.astype(np.int64)]
@@ -173,7 +174,7 @@ def _raise_for_first(bad: np.ndarray, first_row: int, values: np.ndarray, rule: 
     rows = np.flatnonzero(bad.any(axis=1) if bad.ndim == 2 else bad)
     row = rows[0]
     value = values[row][bad[row]][0] if values.ndim == 2 else values[row]
-    more = f" ({rows.size - 1} more of {len(bad)} rows)" if rows.size > 1 else ""
+    more = f", and {rows.size - 1} of the other {len(bad) - 1} rows are wrong, too" if rows.size > 1 else ""
     raise PredictionError(f"row {first_row + row}: {rule}; got {value}{more}")
 
 

@@ -38,7 +38,7 @@ class TorchPredictor:
         """
         module = _build(variant, function)
         if weights is not None:
-            file = variant.weights or "weights"
+            file = ", ".join(variant.weights_locations)
             fill(module, tensors_by_name(weights, file=file), file=file)
         self.num_parameters: int | None = sum(parameter.numel() for parameter in module.parameters())
         self._module: nn.Module | None = module.to(device).eval().requires_grad_(requires_grad=False)

@@ -3,7 +3,6 @@
 import io
 import re
 from collections.abc import Callable, Mapping
-from functools import partial
 from typing import Any
 
 import pyarrow as pa
@@ -13,26 +12,10 @@ from safetensors import SafetensorError
 from torch import nn
 
 from assay.evaluator.errors import VariantError
-from assay.evaluator.storage import Store, open_store, split_uri
+from assay.evaluator.storage import Store, split_uri
 from assay.manifests.errors import did_you_mean
-from assay.manifests.variant import Variant
 
 _SHOWN = 3
-
-
-def read_weights(variant: Variant, *, patient: bool = False) -> pa.Buffer | None:
-    """The bytes of a variant's weights file, or None if it has none.
-
-    Args:
-        variant: The variant.
-        patient: Whether to retry for up to two minutes if the file's store is unavailable.
-
-    Raises:
-        VariantError: The file does not exist.
-    """
-    if variant.weights is None:
-        return None
-    return read_weights_file(variant.weights, store_at=partial(open_store, patient=patient))
 
 
 def read_weights_file(location: str, *, store_at: Callable[[str], Store]) -> pa.Buffer:

@@ -176,10 +176,12 @@ def test_a_number_leads_back_to_rows_shards_code_and_plan(two):
     assert sum(shard["num_rows"] for shard in found["dataset"]["shards"]) == 200
     for shard in found["dataset"]["shards"]:
         assert sha256_digest((folder / "datasets" / shard["key"]).read_bytes()) == shard["sha256"]
-    assert found["variant"]["code_digest"] == sha256_digest((folder / "variants_under_test.py").read_bytes())
+    (code,) = [each for each in first.code if each.digest() == found["variant"]["code_digest"]]
+    assert code.modules["variants_under_test"] == sha256_digest((folder / "variants_under_test.py").read_bytes())
+    assert set(code.distributions) == {"numpy"}
     assert found["plan_digest"] == first.plan_digest
     words = assay("ledger", "trace", first.run_id, "better", "accuracy", "--ledger", str(folder / "ledger")).stdout
-    assert words.startswith(f"accuracy of better in run {first.run_id}: {found['value']!r} (correct)\n")
+    assert words.startswith(f"accuracy of better in run {first.run_id}: {found['value']!r} (measure: correct)\n")
 
 
 def test_a_number_of_changed_rows_is_not_traced(tmp_path):

@@ -200,7 +200,6 @@ def grid(**values: object) -> dict:
         pytest.param(grid(x=[1], **{"x.y": [2]}), ["'parameters.x.y' is a part of 'parameters.x'"], id="overlap"),
         pytest.param({**grid(x=[1]), "list": [{}]}, ["one of", "grid and list"], id="two_kinds"),
         pytest.param(grid(x=[*range(101)], y=[*range(100)]), ["10,100 arms", "10,000", "sample"], id="too_many"),
-        pytest.param({"weights": "checkpoints"}, ["callable", "a parameter that names them"], id="callable_weights"),
         pytest.param({"sample": {"of": {"parameters.x": [1, 2]}, "count": 3}}, ["count is 3", "2 comb"], id="sample"),
         pytest.param(
             {"sample": {"of": {"parameters.x": {"between": [0, 1]}}, "count": 20_000}},

@@ -12,14 +12,12 @@ GIVEN = {"kind": "Variant", "version": 1, "predictor": "torch", "entrypoint": "m
     ("fields", "words"),
     [
         (
-            {"predictor": "callable", "weights": "linear.safetensors"},
-            "weights need predictor: torch; a callable loads its own",
-        ),
-        (
             {"predictor": "callable", "input_type": "float32"},
             "input_type needs predictor: torch; a callable receives arrays of the stored types",
         ),
         ({"weights": "linear.pickle"}, "weights is 'linear.pickle', but must end in"),
+        ({"weights": ("a.pt", "b.pt")}, "weights is a list, but predictor: torch loads one file"),
+        ({"load": True}, "load is for predictor: callable"),
         ({"weights_digest": "sha256:" + "0" * 64}, "weights_digest is given without weights"),
         ({"inputs": ("a", "b", "a")}, "inputs has 'a' more than once"),
     ],

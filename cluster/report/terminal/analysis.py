@@ -31,7 +31,7 @@ def show(analysis: dict[str, Any], console: Console) -> None:
     omnibus = analysis["omnibus"]
     if omnibus is not None:
         p_value = omnibus["p_value"] if omnibus["p_value_corrected"] is None else omnibus["p_value_corrected"]
-        console.print(f"no difference among all arms ({omnibus['test']}): p = {formatting.p_value(p_value)}")
+        console.print(f"test that all arms are equal ({omnibus['test']}): p = {formatting.p_value(p_value)}")
     compared = formatting.table(f"family: {analysis['family']}, {confidence:g} % simultaneous intervals")
     for name in ("arm", "against", "difference", "interval", "p (adj.)", "method"):
         compared.add_column(name, justify="right" if name in ("difference", "interval", "p (adj.)") else "left")

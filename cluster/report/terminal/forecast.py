@@ -39,9 +39,9 @@ def show(forecast: dict[str, Any], console: Console) -> None:
             Text(arm["problem"], style="yellow") if arm["problem"] else arm["source"],
         )
     console.print(table)
-    slots = (
-        f"{formatting.counted(forecast['num_slots'], 'slot')} in {formatting.counted(forecast['num_waves'], 'wave')}"
-    )
+    slots = formatting.counted(forecast["num_slots"], "slot")
+    if forecast["num_waves"] > 1:
+        slots += f", scoring up to {forecast['num_waves']} arms one after another"
     if not forecast["slots_known"]:
         slots += " (if the cluster has room for all of them; resources.max_slots is not set)"
     totals = f"{forecast['slot_hours']:.3g} slot-hours, {forecast['gpu_hours']:.3g} GPU-hours"

@@ -15,8 +15,8 @@ def show(answer: dict[str, Any], console: Console) -> None:
     """
     rows, effect = answer["rows"], answer["effect"]
     console.print(
-        f"{'–' if rows is None else f'{rows:,}'} rows are needed to detect a difference of "
-        f"{'–' if effect is None else f'{effect:.6g}'} with power {answer['power']:g} at alpha {answer['alpha']:g}"
+        f"{'–' if rows is None else f'{rows:,}'} rows detect a difference of "
+        f"{'–' if effect is None else f'{effect:.4g}'} or more with power {answer['power']:g} at alpha {answer['alpha']:g}"
     )
     console.print(Text(answer["method"], style="dim"))
     for assumption in answer["assumptions"]:

@@ -31,7 +31,7 @@ def show(timing: dict[str, Any], console: Console) -> None:
     legend = (
         "fetch: reading shards, in the background; wait: waiting for rows, decoding included; copy: inputs into tensors "
         "and to the device, in the background on a GPU; forward: the variant's own work; reused: units scored by another "
-        "run, which has their times; busy: share of the time from a slot's first unit to its last in which it worked"
+        "run (see there for their times); busy: share of the time between a slot's first and last unit that it spent working"
     )
     console.print(Text(legend, style="dim"))
     console.print(Text(f"run {timing['run_id']}  ledger {timing['ledger']}", style="dim"))

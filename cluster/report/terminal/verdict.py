@@ -24,7 +24,7 @@ def verdict(report: Document) -> RenderableType:
     """The verdict table with its reasons, notes, other metrics and costs. Tables fit into 80 columns."""
     digests = Text(
         f"run {report['run_id']}  scores {report['scores_digest'][:19]}…  plan {report['plan_digest'][:19]}… "
-        f"(recorded before the first unit)\nledger {report['ledger']}",
+        f"({_when_recorded(report)})\nledger {report['ledger']}",
         style="dim",
     )
     return Group(
@@ -42,6 +42,13 @@ def verdict(report: Document) -> RenderableType:
         *_reuse_note(report),
         digests,
     )
+
+
+def _when_recorded(report: Document) -> str:
+    """When the plan was recorded. Units that were reused had been scored, and perhaps analysed, before."""
+    if report["reused"]["num_units"]:
+        return "recorded before the first unit of this run; reused units were scored earlier"
+    return "recorded before the first unit"
 
 
 def _shown_arms(report: Document) -> list[dict[str, Any]]:
@@ -191,13 +198,11 @@ def _batch_size_notes(report: Document) -> list[Text]:
     floors = [sensitivity["noise_floor"] for sensitivity in measured if sensitivity["noise_floor"] is not None]
     if floors:
         num_rows = max(sensitivity["rows"] for sensitivity in measured)
-        flips = f"at most {max(sensitivity['flips'] for sensitivity in measured)}"
-        notes.append(
-            Text(
-                f"batch-size check: at batch size 1, {flips} of {num_rows} rows of each arm flip, and {primary} changes "
-                f"by at most {max(floors):.2g}"
-            )
-        )
+        most = max(sensitivity["flips"] for sensitivity in measured)
+        flips = "no prediction changes" if not most else f"up to {most} predictions change"
+        if max(floors):
+            flips += f", {primary} by up to {max(floors):.2g}"
+        notes.append(Text(f"batch-size check, {num_rows} rows of each arm scored one by one: {flips}"))
     for arm in report["arms"]:
         sensitivity = arm["batch_sensitivity"]
         if sensitivity is None or (sensitivity["noise_floor"] is not None and sensitivity["noise_floor"] <= tolerance):

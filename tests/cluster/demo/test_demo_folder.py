@@ -3,7 +3,8 @@ from pathlib import Path
 import pytest
 
 from assay.cluster.demo.demo_folder import write_demo
-from assay.evaluator.predictors.weights import read_weights
+from assay.evaluator.predictors.weights import read_weights_file
+from assay.evaluator.storage import open_store
 from assay.manifests import Contract, Experiment, parse
 
 
@@ -22,7 +23,7 @@ def test_the_folder_holds_all_that_the_experiment_names(tmp_path):
     assert path == tmp_path / "assay-demo" / "experiment.yaml"
     experiment = _experiment(path)
     for arm in experiment.arms:
-        assert read_weights(arm.variant) is not None
+        assert read_weights_file(arm.variant.weights, store_at=open_store).size > 0
     assert experiment.ledger == str(tmp_path / "assay-demo" / "ledger")
     assert experiment.dataset == str(tmp_path / "assay-demo" / "datasets" / "digits@v1")
     assert (tmp_path / "assay-demo" / "digits.parquet").exists()

@@ -13,7 +13,8 @@ from assay.evaluator.metrics import row
 from assay.evaluator.metrics.predictions import predictions_of
 from assay.evaluator.predictors.load import load
 from assay.evaluator.predictors.predictor import Batch
-from assay.evaluator.predictors.weights import read_weights
+from assay.evaluator.predictors.weights import read_weights_file
+from assay.evaluator.storage import open_store
 from assay.manifests import Column, Metric, Variant, parse
 
 REPOSITORY = Path(__file__).parents[3]
@@ -31,7 +32,8 @@ def _variant(name: str) -> Variant:
 
 def _answers(name: str, *, padding: int = 0) -> np.ndarray:
     variant, test = _variant(name), digits.test()
-    predictor = load(variant, inputs=variant.inputs, weights=read_weights(variant), device=torch.device("cpu"))
+    weights = read_weights_file(variant.weights_locations[0], store_at=open_store)
+    predictor = load(variant, inputs=variant.inputs, weights=weights, device=torch.device("cpu"))
     answers = []
     for first in range(0, len(test.labels), BATCH_SIZE):
         images = test.images[first : first + BATCH_SIZE]

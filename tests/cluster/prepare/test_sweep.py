@@ -1,6 +1,7 @@
 """Weights files of a sweep become arms, and what arms share is read only once."""
 
 import hashlib
+import sys
 from pathlib import Path
 
 import pytest
@@ -9,7 +10,6 @@ import yaml
 from assay.cluster.prepare import resolve, sweep
 from assay.evaluator.errors import VariantError
 from assay.evaluator.storage import open_store
-from assay.evaluator.storage.local import LocalStore
 from assay.manifests import Experiment, InvalidInput
 from tests import builders
 from tests.seaweed import BUCKET
@@ -134,10 +134,13 @@ def test_each_weights_file_has_its_digest_and_is_read_once_though_many_arms_shar
     path = write_swept(tmp_path, sweep, control="step-1_sharpness-1")
     (tmp_path / "torch_variants.py").write_text("def build(*, sharpness):\n    pass\n")
     read = []
-    get = LocalStore.get
-    monkeypatch.setattr(LocalStore, "get", lambda store, key: read.append(key) or get(store, key))
+    module = sys.modules["assay.evaluator.predictors.weights_files"]
+    file_digest = module.file_digest
+    monkeypatch.setattr(
+        module, "file_digest", lambda file, **options: read.append(file.name) or file_digest(file, **options)
+    )
     found = resolved(path)
-    assert [key for key in read if key.endswith(".safetensors")] == ["step-1.safetensors", "step-2.safetensors"]
+    assert read == ["step-1.safetensors", "step-2.safetensors"]
     first, second = (f"sha256:{hashlib.sha256(f'weights {step}'.encode()).hexdigest()}" for step in (1, 2))
     assert {arm.name: arm.variant.weights_digest for arm in found.arms} == {
         "step-1_sharpness-1": first,

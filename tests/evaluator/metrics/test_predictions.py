@@ -98,7 +98,12 @@ def test_labels_and_values_have_no_probabilities():
 @pytest.mark.parametrize(
     ("raw", "output", "classes", "named"),
     [
-        (np.array([[1.0, 2.0], [np.nan, 0.0], [np.inf, 0.0]]), "logits", (), ["row 41:", "finite", "nan", "1 more"]),
+        (
+            np.array([[1.0, 2.0], [np.nan, 0.0], [np.inf, 0.0]]),
+            "logits",
+            (),
+            ["row 41:", "finite", "nan", "1 of the other 2 rows"],
+        ),
         (np.array([0.0, 1.0, -np.inf]), "values", (), ["row 42:", "finite", "-inf"]),
         (np.array([[0.5, 0.5], [0.5, 0.4]]), "probabilities", (), ["row 41:", "sum to 1", "0.9"]),
         (np.array([[0.5, 0.5], [1.5, -0.5]]), "probabilities", (), ["row 41:", "between 0 and 1", "1.5", "logits"]),

@@ -24,12 +24,18 @@ def loaded(
     inputs: tuple[str, ...] = ("left",),
     weights: bytes | None = None,
     file: str = "linear.safetensors",
+    weights_location: str | tuple[str, ...] | None = None,
     **fields: Any,
 ) -> Predictor:
+    """A loaded variant: of torch with the bytes of its weights, of a callable with their location."""
     content = None
     if weights is not None:
         content, fields["weights"] = pa.py_buffer(weights), file
-    return load(variant(function, **fields), inputs=inputs, weights=content, device=torch.device("cpu"))
+    if weights_location is not None:
+        fields["weights"] = weights_location
+    each = variant(function, **fields)
+    paths = each.weights_locations if content is None else ()
+    return load(each, inputs=inputs, weights=content, weights_paths=paths, device=torch.device("cpu"))
 
 
 def frozen(values: np.ndarray) -> np.ndarray:

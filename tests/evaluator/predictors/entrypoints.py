@@ -1,6 +1,7 @@
 """Entrypoints for the tests of this folder."""
 
 import time
+from pathlib import Path
 
 import numpy as np
 import torch
@@ -18,6 +19,34 @@ class Linear(nn.Module):
 
     def forward(self, left: torch.Tensor, right: torch.Tensor) -> torch.Tensor:
         return self.norm(self.dropout(self.layer(left.float() - right.float())))
+
+
+NUM_LOADS = []
+"""One entry per call of a load step below."""
+
+
+class Factor:
+    """A load step: multiplies by a factor from a file."""
+
+    def __init__(self, *, weights: str, offset: float = 0.0) -> None:
+        NUM_LOADS.append(weights)
+        self.factor, self.offset = float(Path(weights).read_text()), offset
+
+    def __call__(self, features: dict[str, np.ndarray]) -> np.ndarray:
+        return features["left"].sum(axis=1) * self.factor + self.offset
+
+
+def load_factor(*, weights: str, offset: float = 0.0):
+    return Factor(weights=weights, offset=offset)
+
+
+def load_factors(*, weights: list[str]):
+    factors = [Factor(weights=each) for each in weights]
+    return lambda features: sum(factor(features) for factor in factors)
+
+
+def load_nothing() -> None:
+    """Forgets to return anything."""
 
 
 def linear(*, hidden: int = 4) -> nn.Module:

@@ -3,6 +3,7 @@ import pytest
 
 from assay.evaluator.errors import VariantError
 from assay.evaluator.predictors.predictor import Batch, PredictionError
+from tests.evaluator.predictors import entrypoints
 from tests.evaluator.predictors.builders import HERE, answers, batch, loaded
 
 
@@ -85,3 +86,49 @@ def test_a_function_may_give_the_same_array_for_every_batch():
 
 def test_every_batch_has_its_time():
     assert all(seconds > 0 for seconds in _called("sums").predict([batch(), batch()]).batch_times_s)
+
+
+@pytest.mark.parametrize(("entrypoint", "load"), [("Factor", False), ("load_factor", True)])
+def test_a_load_step_is_called_once_with_parameters_and_weights_and_its_result_with_every_batch(
+    tmp_path, entrypoint, load
+):
+    (tmp_path / "factor").write_text("3.0")
+    entrypoints.NUM_LOADS.clear()
+    predictor = loaded(
+        entrypoint,
+        predictor="callable",
+        output="values",
+        parameters={"offset": 1.0},
+        weights_location=str(tmp_path / "factor"),
+        load=load,
+    )
+    for _ in range(3):
+        rows = batch()
+        np.testing.assert_allclose(answers(predictor, rows), (3.0 * rows.features["left"].sum(axis=1) + 1.0)[:5])
+    assert [str(tmp_path / "factor")] == entrypoints.NUM_LOADS
+
+
+def test_a_list_of_weights_is_a_list_of_paths(tmp_path):
+    paths = []
+    for name in ("1.0", "2.0"):
+        (tmp_path / name).write_text(name)
+        paths.append(str(tmp_path / name))
+    predictor = loaded("load_factors", predictor="callable", output="values", weights_location=tuple(paths), load=True)
+    rows = batch()
+    np.testing.assert_allclose(answers(predictor, rows), 3.0 * rows.features["left"].sum(axis=1)[:5])
+
+
+@pytest.mark.parametrize(
+    ("fields", "named"),
+    [
+        ({"entrypoint": "sums", "weights_location": "x"}, ["cannot take weights", "load: true"]),
+        ({"entrypoint": "Factor"}, ["weights"]),  # a required argument is missing
+        ({"entrypoint": "Factor", "weights_location": "x", "parameters": {"ofset": 1}}, ["did you mean 'offset'?"]),
+        ({"entrypoint": "load_nothing", "load": True}, ["must return a function of a batch", "NoneType"]),
+    ],
+)
+def test_a_load_step_that_does_not_fit_is_refused(fields, named):
+    with pytest.raises(VariantError) as caught:
+        loaded(fields.pop("entrypoint"), predictor="callable", output="values", **fields)
+    for word in named:
+        assert word in str(caught.value)

@@ -7,7 +7,7 @@ import pytest
 
 import assay
 from assay.evaluator.errors import VariantError
-from assay.evaluator.predictors.entrypoint import add_import_paths, check_parameters, code_digest, resolve_entrypoint
+from assay.evaluator.predictors.entrypoint import add_import_paths, check_module, check_parameters, resolve_entrypoint
 from assay.manifests import InvalidInput
 from tests.evaluator.predictors import entrypoints
 
@@ -85,7 +85,7 @@ def test_a_module_of_the_users_own_may_have_the_name_of_one_of_assays(files, ent
     assert resolve_entrypoint(entrypoint)() == "mine"
 
 
-@pytest.mark.parametrize("function", [resolve_entrypoint, code_digest])
+@pytest.mark.parametrize("function", [resolve_entrypoint, check_module])
 @pytest.mark.parametrize(
     ("files", "entrypoint"),
     [
@@ -139,19 +139,10 @@ def test_a_module_that_cannot_be_imported_says_why(source, named, tmp_path, monk
         assert word in str(caught.value)
 
 
-def test_the_code_digest_is_the_sha256_of_the_source_which_is_not_run(tmp_path, monkeypatch):
-    source = "raise SystemExit('imported')\n"
-    _module(tmp_path, "code_digest_not_run", source, monkeypatch)
-    found = code_digest("code_digest_not_run:net")
-    assert found == f"sha256:{hashlib.sha256(source.encode()).hexdigest()}"
-    assert "code_digest_not_run" not in sys.modules
-
-
-def test_the_code_digest_moves_with_the_source(tmp_path, monkeypatch):
-    _module(tmp_path, "code_digest_moves", "x = 1\n", monkeypatch)
-    before = code_digest("code_digest_moves:net")
-    (tmp_path / "code_digest_moves.py").write_text("x = 2\n")
-    assert code_digest("code_digest_moves:net") != before
+def test_a_module_is_checked_without_being_run(tmp_path, monkeypatch):
+    _module(tmp_path, "module_not_run", "raise SystemExit('imported')\n", monkeypatch)
+    assert check_module("module_not_run:net") == "module_not_run"
+    assert "module_not_run" not in sys.modules
 
 
 @pytest.mark.parametrize(
@@ -162,9 +153,9 @@ def test_the_code_digest_moves_with_the_source(tmp_path, monkeypatch):
         ("sys:exit", "no source file"),
     ],
 )
-def test_a_module_without_a_file_has_no_code_digest(entrypoint, named):
+def test_a_module_without_a_file_is_refused(entrypoint, named):
     with pytest.raises(VariantError, match=named):
-        code_digest(entrypoint)
+        check_module(entrypoint)
 
 
 def test_a_misspelt_parameter_is_refused_with_the_nearest_name():

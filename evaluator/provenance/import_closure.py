@@ -1,0 +1,222 @@
+"""Import closure: every module of the user's own tree that an entrypoint imports, and the packages beyond it.
+
+The imports are read from the source, without running any of it. Imports whose names are computed at run time cannot be
+read this way; a variant's `code` names them.
+"""
+
+import ast
+import pkgutil
+import sys
+import sysconfig
+from collections.abc import Iterator, Mapping, Sequence
+from functools import lru_cache
+from importlib import metadata
+from importlib.machinery import ModuleSpec
+from pathlib import Path
+
+from assay.evaluator.provenance.file_digests import file_digest, source_digest
+from assay.manifests.code import Code
+
+_STDLIB = tuple(Path(sysconfig.get_paths()[name]).resolve() for name in ("stdlib", "platstdlib"))
+_SITE_FOLDERS = frozenset({"site-packages", "dist-packages"})
+_IMPORT_FUNCTIONS = frozenset({"import_module", "__import__"})
+
+
+def import_closure(module_name: str, *others: str) -> Code:
+    """Follows the imports of modules through the user's own tree. Imports nothing.
+
+    The user's own tree is whatever is neither part of Python nor installed into a site-packages folder: modules next to
+    the experiment, a `src/` folder on the path, editable installs, namespace packages. Packages in site-packages are
+    recorded by version and not followed. Assay itself counts as installed, wherever its files are.
+
+    Args:
+        module_name: The dotted name of the entrypoint's module.
+        others: Further modules to start from.
+    """
+    modules: dict[str, str] = {}
+    distributions: set[str] = set()
+    seen: set[str] = set()
+    pending = [module_name, *others]
+    while pending:
+        name = pending.pop()
+        if name in seen:
+            continue
+        seen.add(name)
+        providers = () if name == module_name else _distributions_of(name.partition(".")[0])
+        if providers:
+            distributions.update(providers)
+            continue
+        spec = _spec(name)
+        if spec is None:
+            continue
+        parent = name.rpartition(".")[0]
+        if parent:
+            pending.append(parent)
+        file = _file(spec)
+        if file is None or _is_stdlib(file):
+            continue
+        if file.suffix == ".py":
+            is_package = spec.submodule_search_locations is not None
+            pending.extend(_imports(file.read_bytes(), package=name if is_package else parent))
+        modules[name] = source_digest(file) if file.suffix == ".py" else file_digest(file)
+    versions = {_normal(name): metadata.version(name) for name in sorted(distributions)}
+    return Code(modules=dict(sorted(modules.items())), distributions=versions, files={})
+
+
+def is_module(name: str) -> bool:
+    """Whether there is a module of this dotted name; nothing is imported."""
+    return _spec(name) is not None
+
+
+def _spec(name: str) -> ModuleSpec | None:
+    """The spec of a module, found without importing its parents; None if there is no such module."""
+    first, *others = name.split(".")
+    spec = None
+    for (
+        finder
+    ) in sys.meta_path:  # not `importlib.util.find_spec`, which answers for what this process has imported before
+        find_spec = getattr(finder, "find_spec", None)
+        spec = find_spec(first, None) if find_spec is not None else None
+        if spec is not None:
+            break
+    found = first
+    for part in others:
+        if spec is None or spec.submodule_search_locations is None:
+            return None
+        found = f"{found}.{part}"
+        spec = _spec_in(list(spec.submodule_search_locations), found)
+    return spec
+
+
+def _spec_in(folders: Sequence[str], name: str) -> ModuleSpec | None:
+    """The spec of a submodule in its package's folders. `PathFinder` needs the parents of a namespace package imported."""
+    portions = []
+    for folder in folders:
+        finder = pkgutil.get_importer(folder)
+        spec = finder.find_spec(name) if finder is not None else None
+        if spec is None:
+            continue
+        if spec.loader is not None:
+            return spec
+        portions.extend(spec.submodule_search_locations or ())
+    if not portions:
+        return None
+    namespace = ModuleSpec(name, None, is_package=True)
+    namespace.submodule_search_locations = portions
+    return namespace
+
+
+def _file(spec: ModuleSpec) -> Path | None:
+    """The file that a module is loaded from; None for a built-in module or a namespace package."""
+    if not spec.has_location or spec.origin is None:
+        return None
+    file = Path(spec.origin)
+    return file if file.is_file() else None
+
+
+def _distributions_of(top_level: str) -> Sequence[str]:
+    """The installed distributions that a top-level module comes from; none if it is the user's own, editable or not."""
+    if top_level == "assay":
+        return ("assay",)
+    spec = _spec(top_level)
+    if spec is None or (spec.origin in ("built-in", "frozen")):
+        return ()
+    locations = [spec.origin] if spec.origin is not None else list(spec.submodule_search_locations or ())
+    if not all(_SITE_FOLDERS & set(Path(location).parts) for location in locations):
+        return ()
+    return _providers(tuple((folder, _changed_ns(folder)) for folder in sys.path)).get(top_level, ())
+
+
+def _changed_ns(folder: str) -> int:
+    try:
+        return Path(folder or ".").stat().st_mtime_ns
+    except OSError:
+        return 0
+
+
+@lru_cache(maxsize=4)  # reading what every distribution provides takes a fifth of a second
+def _providers(_path: tuple[tuple[str, int], ...]) -> Mapping[str, list[str]]:
+    return metadata.packages_distributions()
+
+
+def _normal(distribution: str) -> str:
+    return distribution.lower().replace("_", "-").replace(".", "-")
+
+
+def _is_stdlib(file: Path) -> bool:
+    resolved = file.resolve()
+    return not _SITE_FOLDERS & set(resolved.parts) and any(resolved.is_relative_to(folder) for folder in _STDLIB)
+
+
+def _imports(source: bytes, package: str) -> Iterator[str]:
+    """The absolute names of all modules that a source imports anywhere, except where only type checkers look.
+
+    Args:
+        source: The source; one that cannot be parsed imports nothing, and fails with its own error when it is loaded.
+        package: The package that relative imports start from; empty for a top-level module.
+    """
+    try:
+        tree = ast.parse(source)
+    except (SyntaxError, ValueError):
+        return
+    for node in _running_nodes(tree):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            base = _absolute(node.module or "", package=package, level=node.level)
+            if base:
+                yield base
+                # A name may be a submodule; where it is an attribute, there is no module of that name.
+                yield from (f"{base}.{alias.name}" for alias in node.names if alias.name != "*")
+                if any(alias.name == "*" for alias in node.names):
+                    yield from (f"{base}.{name}" for name in _exported(base))
+        elif isinstance(node, ast.Call) and _called_name(node) in _IMPORT_FUNCTIONS and node.args:
+            name = node.args[0]
+            if isinstance(name, ast.Constant) and isinstance(name.value, str):
+                level = len(name.value) - len(name.value.lstrip("."))
+                yield _absolute(name.value.lstrip("."), package=package, level=level)
+
+
+def _running_nodes(tree: ast.AST) -> Iterator[ast.AST]:
+    """All nodes but those under `if TYPE_CHECKING:`."""
+    pending = [tree]
+    while pending:
+        node = pending.pop()
+        yield node
+        if isinstance(node, ast.If) and ast.unparse(node.test) in ("TYPE_CHECKING", "typing.TYPE_CHECKING"):
+            pending.extend(node.orelse)
+        else:
+            pending.extend(ast.iter_child_nodes(node))
+
+
+def _absolute(name: str, *, package: str, level: int) -> str:
+    """The absolute name of a module that is imported relative to a package; empty if it lies above the top."""
+    if not level:
+        return name
+    parts = package.split(".") if package else []
+    if level > len(parts):
+        return ""
+    return ".".join(filter(None, [*parts[: len(parts) - level + 1], name]))
+
+
+def _called_name(node: ast.Call) -> str:
+    return node.func.attr if isinstance(node.func, ast.Attribute) else getattr(node.func, "id", "")
+
+
+def _exported(package: str) -> list[str]:
+    """The names in a package's `__all__`, where it is a literal: `from package import *` imports those submodules."""
+    spec = _spec(package)
+    file = _file(spec) if spec is not None else None
+    if file is None or file.suffix != ".py" or _is_stdlib(file):
+        return []
+    try:
+        tree = ast.parse(file.read_bytes())
+    except (SyntaxError, ValueError):
+        return []
+    for node in tree.body:
+        if isinstance(node, ast.Assign) and any(getattr(target, "id", "") == "__all__" for target in node.targets):
+            try:
+                return [name for name in ast.literal_eval(node.value) if isinstance(name, str)]
+            except ValueError:
+                return []
+    return []

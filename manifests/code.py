@@ -1,0 +1,59 @@
+"""Code: the files and packages that decide what a variant or a scorer answers, as far as they can be read from the source."""
+
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import Annotated
+
+from pydantic import AfterValidator, PlainSerializer
+
+from assay.manifests.base import Digest, Manifest
+
+Digests = Annotated[
+    Mapping[str, Digest], AfterValidator(lambda given: MappingProxyType(dict(given))), PlainSerializer(dict)
+]
+"""Digests by name, read-only once parsed."""
+
+Versions = Annotated[
+    Mapping[str, str], AfterValidator(lambda given: MappingProxyType(dict(given))), PlainSerializer(dict)
+]
+"""Versions by name, read-only once parsed."""
+
+
+class Code(Manifest):
+    """The code of an entrypoint. Its digest is the `code_digest` of a variant or the `scorer_digest` of a metric.
+
+    No path on the machine is part of it, and line endings of Python source are normalised, so that another checkout of
+    the same tree has the same digest.
+    """
+
+    modules: Digests
+    """The sha256 of the source of each module of the user's own tree that the entrypoint imports, by module name."""
+    distributions: Versions
+    """The version of each installed distribution that one of these modules imports."""
+    files: Digests
+    """The sha256 of each file that the variant names in `code`, by its path relative to the experiment's folder."""
+
+    def changes(self, now: "Code") -> tuple[str, ...]:
+        """What is different in another state of the code, one sentence per module, distribution or file.
+
+        Args:
+            now: The other state.
+        """
+        return tuple(
+            f"{kind} {name}: {_change(before.get(name), after.get(name))}"
+            for kind, before, after in (
+                ("module", self.modules, now.modules),
+                ("distribution", self.distributions, now.distributions),
+                ("file", self.files, now.files),
+            )
+            for name in sorted({*before, *after})
+            if before.get(name) != after.get(name)
+        )
+
+
+def _change(before: str | None, after: str | None) -> str:
+    if before is None:
+        return "new"
+    if after is None:
+        return "no longer used"
+    return "changed" if after.startswith("sha256:") else f"{before} -> {after}"

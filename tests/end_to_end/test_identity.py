@@ -1,0 +1,178 @@
+"""Whatever decides a variant's answers is part of its identity: a change is a new run that names it, nothing else is."""
+
+import json
+import shutil
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from tests import builders
+
+CODE = {
+    "entry.py": """
+import importlib
+from mine import answers
+import sibling
+
+def predict(features):
+    plugin = importlib.import_module("plug" + "in")
+    return answers.of(features["x"]) * sibling.FACTOR * plugin.FACTOR
+
+class Model:
+    def __init__(self, weights):
+        paths = [weights] if isinstance(weights, str) else weights
+        self.scale = sum(float(line) for path in paths for line in texts(path))
+
+    def __call__(self, features):
+        return (features["x"] * self.scale > 0.5) * 0.8 + 0.1
+
+def texts(path):
+    import pathlib
+    path = pathlib.Path(path)
+    return [file.read_text() for file in (sorted(path.iterdir()) if path.is_dir() else [path])]
+""",
+    "sibling.py": "FACTOR = 1.0\n",
+    "plugin.py": "FACTOR = 1.0\n",
+    "mine/answers.py": "from . import deeper\ndef of(x):\n    return (x > deeper.CUT) * 0.8 + 0.1\n",  # a namespace package
+    "mine/deeper.py": "CUT = 0.5\n",
+    "src/apart.py": "CUT = 0.5\n",
+    "one.txt": "1.0",
+    "folder/a.txt": "0.5",
+    "folder/b.txt": "0.5",
+    "beside.py": "x = 1\n",
+}
+ARMS = {
+    "control": {"predictor": "callable", "entrypoint": "entry:predict", "code": ["plugin"], "output": "probabilities"},
+    "one": {"predictor": "callable", "entrypoint": "entry:Model", "weights": "one.txt", "output": "probabilities"},
+    "several": {
+        "predictor": "callable",
+        "entrypoint": "entry:Model",
+        "weights": ["folder/a.txt", "folder/b.txt"],
+        "output": "probabilities",
+    },
+    "folder": {"predictor": "callable", "entrypoint": "entry:Model", "weights": "folder", "output": "probabilities"},
+}
+
+
+@pytest.fixture
+def project(tmp_path) -> Iterator[Path]:
+    path = list(sys.path)
+    yield written(tmp_path / "project")
+    sys.path[:] = path
+    forget_modules()
+
+
+def forget_modules() -> None:
+    for name in ("entry", "sibling", "plugin", "mine", "mine.answers", "mine.deeper", "apart"):
+        sys.modules.pop(name, None)
+
+
+def written(folder: Path) -> Path:
+    """The experiment and its code; the ledger and the dataset are beside the folder, as another checkout needs."""
+    arms = {name: {"kind": "Variant", "version": 1, **fields} for name, fields in ARMS.items()}
+    builders.write_experiment(folder, arms=arms)
+    for name, content in CODE.items():
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_text(content)
+    return folder
+
+
+def run(assay: Callable, folder: Path, *options: str) -> dict:
+    forget_modules()  # a run is a process of its own
+    answer = assay("run", "experiment.yaml", "--in-process", "--json", *options, folder=folder)
+    assert answer.returncode == 0, answer.stderr
+    return {**json.loads(answer.stdout), "stderr": answer.stderr}
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "changed", "named"),
+    [
+        ("sibling.py", "FACTOR = 0.9\n", {*ARMS}, "modules.sibling"),  # entry.py is the module of every arm
+        ("mine/deeper.py", "CUT = 0.4\n", {*ARMS}, "modules.mine.deeper"),
+        ("plugin.py", "FACTOR = 0.9\n", {"control"}, "modules.plugin"),
+        ("one.txt", "0.9", {"one"}, "weights"),
+        ("folder/b.txt", "0.4", {"several", "folder"}, "weights"),
+        ("folder/c.txt", "0.4", {"folder"}, "weights"),
+    ],
+)
+def test_a_change_is_a_new_run_of_the_arms_that_it_concerns_and_verify_names_it(
+    assay, project, name, content, changed, named
+):
+    first = run(assay, project)
+    (project / name).write_text(content)
+    forget_modules()
+    verified = assay("verify", first["run_id"], "--in-process", "--ledger", str(project / "ledger"), folder=project)
+    assert named in " ".join(verified.stdout.split()), verified.stdout
+    second = run(assay, project)
+    assert second["run_id"] != first["run_id"]
+    evaluated = {arm["arm"] for arm in second["arms"] if not arm["num_units_reused"]}
+    assert evaluated == changed
+
+
+def test_another_checkout_of_the_same_tree_is_reused_in_full(assay, project, tmp_path):
+    first = run(assay, project)
+    other = written(tmp_path / "other" / "checkout")
+    for name in ("entry.py", "mine/deeper.py"):
+        (other / name).write_bytes((other / name).read_bytes().replace(b"\n", b"\r\n"))
+    shutil.rmtree(project / "mine")  # nothing comes from the first checkout
+    sys.path[:] = [each for each in sys.path if each != str(project)]
+    second = run(assay, other, "--ledger", str(project / "ledger"))
+    assert second["run_id"] == first["run_id"]
+    assert "already committed" in second["stderr"]
+
+
+@pytest.mark.parametrize("layout", ["src", "editable"])
+def test_code_in_a_src_layout_or_an_editable_install_is_covered(assay, project, monkeypatch, layout):
+    monkeypatch.syspath_prepend(project / "src")  # what a .pth file of an editable install does
+    name = "src/apart.py"
+    if layout == "editable":
+        (project / "src" / "package").mkdir()
+        name = "src/package/__init__.py"
+        (project / name).write_text("CUT = 0.5\n")
+    module = "package" if layout == "editable" else "apart"
+    (project / "mine" / "answers.py").write_text(
+        f"from {module} import CUT\ndef of(x):\n    return (x > CUT) * 0.8 + 0.1\n"
+    )
+    first = run(assay, project)
+    sys.modules.pop(module, None)
+    (project / name).write_text("CUT = 0.4\n")
+    assert run(assay, project)["run_id"] != first["run_id"]
+    sys.modules.pop(module, None)
+
+
+def test_another_version_of_a_package_that_the_code_imports_is_a_new_run(assay, project, tmp_path, monkeypatch):
+    site = tmp_path / "lib" / "site-packages"
+    metadata = site / "rapid_learn-1.0.dist-info" / "METADATA"
+    metadata.parent.mkdir(parents=True)
+    (metadata.parent / "top_level.txt").write_text("rapidlearn\n")
+    (site / "rapidlearn.py").write_text("CUT = 0.5\n")
+    monkeypatch.syspath_prepend(site)
+    (project / "mine" / "deeper.py").write_text("from rapidlearn import CUT\n")
+    runs = []
+    for version in ("1.0", "1.1"):
+        metadata.write_text(f"Metadata-Version: 2.1\nName: rapid-learn\nVersion: {version}\n")
+        runs.append(run(assay, project)["run_id"])
+    assert runs[0] != runs[1]
+
+
+def test_a_pinned_digest_is_compared_before_the_code_runs(assay, project):
+    fields = {"kind": "Variant", "version": 1, **ARMS["control"], "code_digest": "sha256:" + "0" * 64}
+    builders.write_experiment(project, arms={"control": fields, "one": fields})
+    (project / "sibling.py").write_text("raise RuntimeError('it runs')\n")
+    forget_modules()
+    answer = assay("run", "experiment.yaml", "--in-process", folder=project)
+    assert answer.returncode == 2
+    assert "does not have the pinned digest" in answer.stderr
+    assert "it runs" not in answer.stderr
+
+
+def test_weights_for_a_function_that_cannot_take_them_are_refused(assay, project):
+    fields = {**ARMS["one"], "entrypoint": "entry:predict"}
+    arms = {"control": {"kind": "Variant", "version": 1, **fields}, "one": {"kind": "Variant", "version": 1, **fields}}
+    builders.write_experiment(project, arms=arms)
+    forget_modules()
+    answer = assay("run", "experiment.yaml", "--in-process", folder=project)
+    assert answer.returncode == 2
+    assert "cannot take weights" in answer.stderr
