@@ -11,6 +11,7 @@ from assay.cluster.prepare.check_columns import check_columns
 from assay.evaluator import fingerprint
 from assay.evaluator.data.frozen.shards import open_dataset
 from assay.evaluator.errors import DataError, VariantError
+from assay.evaluator.metrics import custom
 from assay.evaluator.predictors import code_digest, resolve_entrypoint
 from assay.evaluator.predictors.entrypoint import add_import_paths, check_parameters
 from assay.evaluator.predictors.inputs import check_inputs
@@ -122,7 +123,7 @@ def _resolved_metric(metric: Metric) -> Metric:
         return metric
     place = f"metric '{metric.name}'"
     try:
-        check_parameters(resolve_entrypoint(metric.scorer), {}, entrypoint=metric.scorer, num_leading=3)
+        custom.check(metric.scorer)
         digest = code_digest(metric.scorer)
     except VariantError as error:
         raise VariantError(

@@ -179,7 +179,7 @@ def test_a_number_leads_back_to_rows_shards_code_and_plan(two):
     assert found["variant"]["code_digest"] == sha256_digest((folder / "variants_under_test.py").read_bytes())
     assert found["plan_digest"] == first.plan_digest
     words = assay("ledger", "trace", first.run_id, "better", "accuracy", "--ledger", str(folder / "ledger")).stdout
-    assert words.startswith(f"accuracy of better in run {first.run_id}: {found['value']!r} (correct)\n")
+    assert words.startswith(f"accuracy of better in run {first.run_id}: {found['value']!r} (accuracy)\n")
 
 
 def test_a_number_of_changed_rows_is_not_traced(tmp_path):
