@@ -37,10 +37,10 @@ class BatchSizeSensitivity:
             repeat. For output that is not floating-point: 1 if any prediction differs, else 0.
         noise_floor: How much the batch size changes the primary metric on these rows, in the metric's units. For a
             metric with row scores: their mean absolute difference. For a corpus metric: the share of flipped
-            predictions (at the metric's threshold if that is fixed), or the mean absolute difference of the values or
+            predictions (at the metric's threshold if that is fixed), or the mean absolute difference of the
             probabilities that it is computed from. For a ranking: the share of pairs of rows that change order. For
-            R2: the mean absolute difference of squared errors divided by the labels' variance. None if rows cannot be
-            scored with batch size 1.
+            RMSE: the root mean square difference of the values. For R2: the mean absolute difference of squared errors
+            divided by the labels' variance. None if rows cannot be scored with batch size 1.
         reason: Why they cannot; empty if they can.
     """
 

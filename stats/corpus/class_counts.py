@@ -3,6 +3,7 @@
 Axes: R rows, A arms, K classes, S sums of one arm (joint_table), C combinations of label and prediction.
 """
 
+from collections import defaultdict
 from dataclasses import dataclass
 from typing import Any
 
@@ -50,13 +51,14 @@ def of_predictions(
     """
     if classes is None:
         classes = tuple(np.unique(np.concatenate([labels_R, predictions_RA.ravel()])).tolist())
-    order = {name: number for number, name in enumerate(classes)}
-    numbered = np.vectorize(lambda name: order.get(name, -1), otypes=[np.int32])
-    numbers_RX = numbered(np.column_stack([labels_R, predictions_RA]))
-    if (numbers_RX < 0).any():
-        other = np.column_stack([labels_R, predictions_RA])[numbers_RX < 0][0]
-        return f"{metric} needs the two classes {' and '.join(map(str, classes))}; found {other}"
-    return Classes(metric, classes, numbers_RX[:, 0], numbers_RX[:, 1:])
+    order = defaultdict(lambda: -1, {name: number for number, name in enumerate(classes)})
+    numbered = np.vectorize(order.__getitem__, otypes=[np.int32])
+    numbers_R, numbers_RA = numbered(labels_R), numbered(predictions_RA)
+    for values, numbers in ((labels_R, numbers_R), (predictions_RA, numbers_RA)):
+        if (numbers < 0).any():
+            needed = " and ".join(map(str, classes))
+            return f"{metric} needs the two classes {needed}; found {values[numbers < 0][0]}"
+    return Classes(metric, classes, numbers_R, numbers_RA)
 
 
 @dataclass(frozen=True, eq=False)
