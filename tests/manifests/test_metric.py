@@ -103,3 +103,19 @@ def test_every_parameter_is_part_of_the_digest_and_survives_the_record():
 def test_a_plan_has_the_scale_of_its_metric(measure, parameters, scales):
     found = metric(measure, **parameters)
     assert [scale for scale in ("binary", "continuous", "count", "ordinal") if found.fits_scale(scale)] == scales
+
+
+@pytest.mark.parametrize(
+    ("measure", "parameters", "outputs"),
+    [
+        ("accuracy", {}, ["logits", "probabilities", "labels"]),
+        ("accuracy", {"threshold": 0.5}, ["logits", "probabilities"]),
+        ("log_loss", {}, ["logits", "probabilities"]),
+        ("mae", {}, ["values"]),
+        ("ndcg", {"k": 3}, ["values"]),
+        ("custom", {"scorer": "own:score", "direction": "higher"}, ["logits", "probabilities", "labels", "values"]),
+    ],
+)
+def test_a_measure_is_computed_from_the_outputs_that_contain_what_it_needs(measure, parameters, outputs):
+    found = metric(measure, **parameters)
+    assert [output for output in ("logits", "probabilities", "labels", "values") if found.accepts(output)] == outputs
