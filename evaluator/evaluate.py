@@ -10,9 +10,10 @@ import pyarrow.compute as pc
 from assay.evaluator import determinism, fingerprint, repeats
 from assay.evaluator.batches import Unit
 from assay.evaluator.data.frozen.shards import ShardReader, columns_as_numpy
-from assay.evaluator.metrics import operating_point, row
+from assay.evaluator.metrics import custom, operating_point, row
 from assay.evaluator.metrics.predictions import predictions_of
 from assay.evaluator.predictors.batching import batches_of
+from assay.evaluator.predictors.entrypoint import resolve_entrypoint
 from assay.evaluator.predictors.predictor import Predictor
 from assay.evaluator.results import UnitResult, UnitTiming
 from assay.manifests import Dataset, Suite, Variant
@@ -95,6 +96,7 @@ def scored(
         PredictionError: An output or a label is not valid, or a score is not finite.
     """
     kept = [dataset.label.name, *dataset.names("id"), *dataset.names("segment"), *dataset.names("cluster")]
+    others = _columns_of_scorers(rows, suite=suite, dataset=dataset)
     rows = rows.select(kept).combine_chunks()
     labels = columns_as_numpy(rows.select([dataset.label.name]), dataset.columns)[dataset.label.name]
     index = pa.array(np.arange(first_row, first_row + len(rows), dtype=np.int64))
@@ -112,14 +114,22 @@ def scored(
         columns[SEGMENT_COLUMN_PREFIX + name] = pc.cast(rows[name], pa.string())
     for name in dataset.names("cluster"):
         columns["cluster"] = pc.cast(rows[name], pa.string())
+    scored_rows = row.ScoredRows(predictions, labels, dataset.label, suite.batch_size, others)
     for metric in suite.metrics:
         if metric.has_threshold:
             operating_point.check(metric, predictions, labels, label=dataset.label)
-        if metric.row_measure is not None:
-            columns[SCORE_COLUMN_PREFIX + metric.name] = pa.array(
-                row.score(metric, predictions, labels, label=dataset.label, batch_size=suite.batch_size)
-            )
+        if metric.scores_rows:
+            columns[SCORE_COLUMN_PREFIX + metric.name] = pa.array(row.score(metric, scored_rows))
     return pa.table(columns)
+
+
+def _columns_of_scorers(rows: pa.Table, *, suite: Suite, dataset: Dataset) -> dict[str, np.ndarray]:
+    """The rows' columns other than the label, if a custom scorer takes them; otherwise none."""
+    scorers = [metric.scorer for metric in suite.metrics if metric.scorer is not None]
+    if not any(custom.takes_columns(resolve_entrypoint(scorer)) for scorer in scorers):
+        return {}
+    names = [name for name in rows.column_names if name != dataset.label.name]
+    return columns_as_numpy(rows.select(names), dataset.columns)
 
 
 def inputs_of(variant: Variant, dataset: Dataset) -> list[str]:

@@ -75,7 +75,7 @@ class Experiment(Manifest):
 
     @model_validator(mode="after")
     def _is_consistent(self) -> Self:
-        if self.race is not None and self.suite.primary.row_measure is None:
+        if self.race is not None and not self.suite.primary.scores_rows:
             raise ValueError(
                 f"a race needs a primary metric that is a mean of row scores; {self.suite.primary.measure} is computed "
                 "from the whole dataset"

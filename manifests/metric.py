@@ -2,77 +2,16 @@
 
 from collections.abc import Mapping
 from types import MappingProxyType
-from typing import Annotated, Any, Literal, Self, cast, get_args
+from typing import Annotated, Any, Self, cast
 
-from pydantic import AfterValidator, BeforeValidator, Field, PlainSerializer, model_validator
+from pydantic import AfterValidator, BeforeValidator, ConfigDict, Field, PlainSerializer, model_validator
 
+from assay.manifests import measures
 from assay.manifests.base import Digest, Manifest
+from assay.manifests.measures import MEASURES, Direction, Measure, MeasureName, Scale
 
-RowMeasure = Literal[
-    "correct",
-    "top_k_accuracy",
-    "log_loss",
-    "brier",
-    "value_per_row",
-    "absolute_error",
-    "squared_error",
-    "absolute_percentage_error",
-    "quantile_loss",
-    "custom",
-]
-CorpusMeasure = Literal[
-    "accuracy",
-    "precision",
-    "recall",
-    "f1",
-    "balanced_accuracy",
-    "macro_f1",
-    "matthews",
-    "auroc",
-    "average_precision",
-    "calibration_error",
-    "rmse",
-    "mae",
-    "r2",
-]
-QueryMeasure = Literal["ndcg", "mrr", "hit_rate"]
-Direction = Literal["higher", "lower"]
-
-_LOWER_IS_BETTER = frozenset(
-    {
-        "log_loss",
-        "brier",
-        "absolute_error",
-        "squared_error",
-        "absolute_percentage_error",
-        "quantile_loss",
-        "calibration_error",
-        "rmse",
-        "mae",
-    }
-)
-_OF_EITHER_DIRECTION = frozenset({"value_per_row", "custom"})
-_OF_PROBABILITIES = frozenset({"auroc", "average_precision", "calibration_error"})
-_OF_TWO_CLASSES = frozenset({"precision", "recall", "f1"})
-_NEEDS_PROBABILITIES = _OF_PROBABILITIES | {"log_loss", "brier", "top_k_accuracy"}
-_OF_QUERIES = frozenset(get_args(QueryMeasure))
-_NEEDS_VALUES = _OF_QUERIES | {
-    "absolute_error",
-    "squared_error",
-    "absolute_percentage_error",
-    "quantile_loss",
-    "rmse",
-    "mae",
-    "r2",
-}
-_NEEDED_BY = {
-    "k": ("top_k_accuracy", "ndcg", "hit_rate"),
-    "quantile": ("quantile_loss",),
-    "values": ("value_per_row",),
-    "scorer": ("custom",),
-}
-"""Parameters, and the measures that require them; no other measure accepts them."""
-_AT_A_THRESHOLD = ("accuracy", "precision", "recall", "f1", "balanced_accuracy", "matthews", "value_per_row")
+_OWN = ("direction", "scale")
+"""Fields that a measure fills in; it accepts them only where the metric may differ from it."""
 
 
 def _with_text_keys(data: Any) -> Any:
@@ -105,17 +44,18 @@ class OperatingPoint(Manifest):
 class Metric(Manifest):
     """Something that is measured for every arm, under a name of your choice."""
 
+    model_config = ConfigDict(json_schema_extra=measures.json_schema())
+
     name: str = Field(pattern=r"^[a-z][a-z0-9_]{0,60}$")
     """The metric's name in plans, policies and reports: at most 61 lower-case letters, digits and `_`, starting with a
     letter."""
-    measure: RowMeasure | CorpusMeasure | QueryMeasure
-    """What is computed. The mean of one score per row: `correct` (0 or 1), `top_k_accuracy`, `log_loss`, `brier`,
-    `value_per_row`, `absolute_error`, `squared_error`, `absolute_percentage_error`, `quantile_loss`, `custom`. The mean
-    of one score per query, which is a cluster of rows: `ndcg`, `mrr`, `hit_rate`. The others are computed from all rows
-    together."""
+    measure: MeasureName = Field(description=measures.description())
     direction: Direction = "higher"
     """Which direction is better. Default: that of the measure. Required for `custom`; set `lower` for `value_per_row`
     if its values are costs."""
+    scale: Scale = "continuous"
+    """The kind of the scores, as in a plan. Default: that of the measure. `custom`: what the scorer returns:
+    `continuous` (default), `binary` (each number must be 0 or 1), `count` or `ordinal`."""
     k: int | None = Field(default=None, ge=1)
     """`top_k_accuracy`: number of most likely classes that count as correct, at least 2. `ndcg`, `hit_rate`: number of
     a query's highest-ranked rows that count. Required for these measures."""
@@ -131,41 +71,41 @@ class Metric(Manifest):
     for this measure."""
     scorer: str | None = Field(default=None, pattern=r"^[A-Za-z_][\w.]*:[A-Za-z_]\w*$")
     """`custom`: `module:function`, importable where slots run. It is called for each batch as `function(predictions,
-    probabilities, labels)` with arrays and must return one finite number per row. The module is imported and
-    executed."""
+    probabilities, labels)` with arrays and must return one finite number per row. If its fourth parameter is named
+    `columns`, it is also given the row's other columns, as arrays by name. The module is imported and executed."""
     scorer_digest: Digest | None = None
     """Digest of the scorer module's source file. Null (default): filled in when a run starts. Set it to pin the
     code: it must match."""
 
     @model_validator(mode="before")
     @classmethod
-    def _with_direction(cls, data: Any) -> Any:
+    def _with_own(cls, data: Any) -> Any:
+        """The fields with the direction and the scale of the measure filled in."""
         fields = cast("dict[str, Any]", data) if isinstance(data, dict) else {}
-        measure = fields.get("measure")
-        if measure is None or "direction" in fields:
+        name = fields.get("measure")
+        if not isinstance(name, str) or name not in MEASURES:
             return cast("Any", data)
-        if measure == "custom":
-            raise ValueError("measure 'custom' needs 'direction: higher' or 'direction: lower'")
-        return {**fields, "direction": "lower" if measure in _LOWER_IS_BETTER else "higher"}
+        measure = MEASURES[name]
+        if measure.direction is None and "direction" not in fields:
+            raise ValueError(f"measure '{name}' needs 'direction: higher' or 'direction: lower'")
+        return {"direction": measure.direction, "scale": measure.scale, **fields}
 
     @model_validator(mode="after")
     def _has_its_parameters(self) -> Self:
-        own: Direction = "lower" if self.measure in _LOWER_IS_BETTER else "higher"
-        if self.measure not in _OF_EITHER_DIRECTION and self.direction != own:
-            raise ValueError(f"{self.measure} is always '{own}'; remove 'direction'")
-        for field, measures in _NEEDED_BY.items():
+        measure = self.definition
+        for field in _OWN:
+            own = getattr(measure, field)
+            if not measure.accepts(field) and getattr(self, field) != own:
+                raise ValueError(f"{self.measure} is always '{own}'; remove '{field}'")
+        for field in type(self).model_fields:
+            takers = [] if field in _OWN else measures.names_with(field)
             is_given = getattr(self, field) is not None
-            if is_given and self.measure not in measures:
-                raise ValueError(f"{self.measure} does not take {field}; only {', '.join(measures)} can have it")
-            if not is_given and self.measure in measures:
+            if is_given and takers and self.measure not in takers:
+                raise ValueError(f"{self.measure} does not take {field}; only {', '.join(takers)} can have it")
+            if not is_given and field in measure.parameters:
                 raise ValueError(f"{self.measure} needs '{field}'")
-        if self.scorer_digest is not None and self.scorer is None:
-            raise ValueError("scorer_digest is given without scorer; remove it or add 'scorer:'")
         if self.measure == "top_k_accuracy" and self.k == 1:
-            raise ValueError("k of top_k_accuracy must be at least 2; use measure correct for k = 1")
-        if self.has_threshold and self.measure not in _AT_A_THRESHOLD:
-            field = "operating_point" if self.threshold is None else "threshold"
-            raise ValueError(f"{self.measure} does not take {field}; only {', '.join(_AT_A_THRESHOLD)} can have it")
+            raise ValueError("k of top_k_accuracy must be at least 2; use measure accuracy for k = 1")
         if self.threshold is not None and self.operating_point is not None:
             raise ValueError("threshold and operating_point cannot be combined; remove one of them")
         self._check_values()
@@ -187,19 +127,22 @@ class Metric(Manifest):
             raise ValueError(f"a threshold needs exactly two classes; values has {len(classes)}")
 
     @property
-    def row_measure(self) -> RowMeasure | None:
-        """The measure, if slots can compute a score for each row, so that the metric is their mean; otherwise None.
+    def definition(self) -> Measure:
+        """The measure's row of the table of measures."""
+        return MEASURES[self.measure]
+
+    @property
+    def scores_rows(self) -> bool:
+        """Whether slots can compute a score for each row, so that the metric is their mean.
 
         At an operating point they cannot: the threshold is known only after the control has scored every row.
         """
-        if self.operating_point is not None or self.measure not in get_args(RowMeasure):
-            return None
-        return cast("RowMeasure", self.measure)
+        return self.operating_point is None and self.definition.level == "row"
 
     @property
     def is_binary(self) -> bool:
         """Whether the metric is a mean of row scores that are 0 or 1."""
-        return self.measure in ("correct", "accuracy", "top_k_accuracy")
+        return self.scale == "binary"
 
     @property
     def has_threshold(self) -> bool:
@@ -207,26 +150,34 @@ class Metric(Manifest):
         return self.threshold is not None or self.operating_point is not None
 
     @property
-    def of_probabilities(self) -> bool:
-        """Whether the metric is computed from the probabilities of all rows together."""
-        return self.measure in _OF_PROBABILITIES or (self.has_threshold and self.row_measure is None)
+    def stores_probabilities(self) -> bool:
+        """Whether the metric is computed from probabilities after all rows were scored, so that they must be stored."""
+        return self._needs_probabilities and not self.scores_rows
 
     @property
     def of_two_classes(self) -> bool:
         """Whether the metric needs exactly two classes, of which the last is the positive one."""
-        return self.measure in _OF_TWO_CLASSES or self.has_threshold
+        return self.definition.of_two_classes or self.has_threshold
 
     @property
     def of_queries(self) -> bool:
         """Whether the metric is a mean over queries: clusters of rows, ranked by their values."""
-        return self.measure in _OF_QUERIES
+        return self.definition.level == "query"
+
+    @property
+    def _needs_probabilities(self) -> bool:
+        return self.definition.needs == "probabilities" or self.has_threshold
 
     def accepts(self, output: str) -> bool:
         """Whether the metric can be computed from a variant's output of this kind."""
-        if self.measure == "custom":
-            return True
-        if self.measure in _NEEDS_PROBABILITIES or self.has_threshold:
+        if self._needs_probabilities:
             return output in ("logits", "probabilities")
-        if self.measure in _NEEDS_VALUES:
-            return output == "values"
-        return output != "values"
+        needs = self.definition.needs
+        return needs == "any" or (output == "values") == (needs == "values")
+
+    def fits_scale(self, scale: Scale) -> bool:
+        """Whether a plan for scores of this scale may compare this metric.
+
+        Continuous scores may also be analysed by methods for counts or grades; otherwise the scales must be the same.
+        """
+        return self.scale == scale or (self.scale == "continuous" and scale != "binary")

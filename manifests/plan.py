@@ -8,6 +8,7 @@ from pydantic import AfterValidator, Field, PlainSerializer, model_validator
 
 from assay.manifests.base import Manifest
 from assay.manifests.guardrail import Guardrail, LatencyGuardrail
+from assay.manifests.measures import Direction, Scale
 
 Margins = Annotated[
     Mapping[str, Annotated[float, Field(ge=0)]],
@@ -48,9 +49,9 @@ class Plan(Manifest):
     metric: str | None = None
     """Name of the primary metric, on which arms are compared. Required in a suite's plan; optional for a table of
     scores."""
-    direction: Literal["higher", "lower"] = "higher"
+    direction: Direction = "higher"
     """Which direction of the primary metric is better. Default: `higher`."""
-    scale: Literal["binary", "continuous", "count", "ordinal"] = "continuous"
+    scale: Scale = "continuous"
     """Kind of scores: `binary` (0 or 1), `continuous` (default), `count` or `ordinal` (grades). `omnibus: auto` and
     `posthoc: auto` choose tests by it."""
     design: Literal["paired", "unpaired"] = "paired"

@@ -80,10 +80,12 @@ class Suite(Manifest):
                 f"plan.direction is {self.plan.direction}, but metric '{self.plan.metric}' has the direction "
                 f"{self.primary.direction}"
             )
-        if self.primary.is_binary != (self.plan.scale == "binary"):
+        if not self.primary.fits_scale(self.plan.scale):
             raise ValueError(
-                f"plan.scale is {self.plan.scale}, but scores of '{self.plan.metric}' are "
-                f"{'0 or 1; use binary' if self.primary.is_binary else 'numbers; use continuous'}"
+                f"plan.scale is {self.plan.scale}, but scores of '{self.plan.metric}' are {self.primary.scale}; "
+                f"use 'scale: {self.primary.scale}' in the plan"
+                + ", or correct the metric's 'scale'"
+                * self.primary.definition.accepts("scale")
             )
         compared = {self.primary.name}
         for guardrail in self.plan.guardrails:
@@ -105,7 +107,7 @@ class Suite(Manifest):
         return self
 
     def _check_repeats(self) -> None:
-        unscored = [f"'{metric.name}' ({metric.measure})" for metric in self.metrics if metric.row_measure is None]
+        unscored = [f"'{metric.name}' ({metric.measure})" for metric in self.metrics if not metric.scores_rows]
         if self.repeats > 1 and unscored:
             raise ValueError(
                 f"repeats is {self.repeats}, but {', '.join(unscored)} have no row scores that could be averaged over "
@@ -133,7 +135,7 @@ class Suite(Manifest):
     @property
     def stores_probabilities(self) -> bool:
         """Whether the ledger stores probabilities of variants that return them."""
-        return self.store_probabilities == "always" or any(metric.of_probabilities for metric in self.metrics)
+        return self.store_probabilities == "always" or any(metric.stores_probabilities for metric in self.metrics)
 
     def metric(self, name: str) -> Metric:
         """The metric of that name."""

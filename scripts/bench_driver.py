@@ -106,7 +106,7 @@ def fake_run(num_arms: int) -> Run:
         kind="Suite",
         version=1,
         batch_size=1024,
-        metrics=(Metric(name="accuracy", measure="correct"),),
+        metrics=(Metric(name="accuracy", measure="accuracy"),),
         plan=plan,
         policy=Policy(kind="Policy", version=1),
     )

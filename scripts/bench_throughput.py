@@ -228,7 +228,7 @@ class Bench:
         plan = {"kind": "Plan", "version": 1, "metric": "accuracy", "scale": "binary", "control": "arm-00"}
         suite = {
             "kind": "Suite", "version": 1, "batch_size": work.batch_size,
-            "metrics": [{"name": "accuracy", "measure": "correct"}],
+            "metrics": [{"name": "accuracy", "measure": "accuracy"}],
             "plan": plan, "policy": {"kind": "Policy", "version": 1},
         }  # fmt: skip
         content = {

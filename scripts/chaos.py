@@ -81,7 +81,7 @@ SUITE = {
     "kind": "Suite",
     "version": 1,
     "batch_size": ROWS_PER_UNIT,
-    "metrics": [{"name": "accuracy", "measure": "correct"}, {"name": "log_loss", "measure": "log_loss"}],
+    "metrics": [{"name": "accuracy", "measure": "accuracy"}, {"name": "log_loss", "measure": "log_loss"}],
     "plan": {"kind": "Plan", "version": 1, "metric": "accuracy", "scale": "binary", "control": "arm-0"},
     "policy": {"kind": "Policy", "version": 1},
 }

@@ -103,7 +103,7 @@ SUITE = {
     "version": 1,
     "batch_size": 8,
     "metrics": [
-        {"name": "accuracy", "measure": "correct"},
+        {"name": "accuracy", "measure": "accuracy"},
         {"name": "log_loss", "measure": "log_loss"},
         {"name": "auroc", "measure": "auroc"},
     ],

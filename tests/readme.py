@@ -44,7 +44,7 @@ _SUITE = {
     "kind": "Suite",
     "version": 1,
     "batch_size": 8,
-    "metrics": [{"name": "accuracy", "measure": "correct"}],
+    "metrics": [{"name": "accuracy", "measure": "accuracy"}],
     "plan": {**_PLAN, "metric": "accuracy", "scale": "binary"},
     "policy": _POLICY,
 }

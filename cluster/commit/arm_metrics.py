@@ -1,22 +1,24 @@
 """Computes one arm's metrics, confusion matrix and histogram from its rows in the ledger."""
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
 
+from assay.cluster.commit import corpus_statistic
+from assay.cluster.commit.corpus_statistic import Answers, LabelledRows, Source
 from assay.evaluator import list_columns
 from assay.evaluator.ledger import reader
 from assay.evaluator.ledger.commit_record import LedgerFile
 from assay.evaluator.ledger.receipt import UnitReceipt
-from assay.evaluator.metrics import corpus, operating_point
-from assay.evaluator.metrics.corpus import CorpusValue
+from assay.evaluator.metrics import operating_point
 from assay.evaluator.storage import Store
 from assay.manifests import Metric
 from assay.manifests.run import Run
+from assay.stats.corpus.corpus_value import CorpusValue
 
 NUM_BINS = 20
 """Number of bins of a histogram, of equal width."""
@@ -24,6 +26,8 @@ MOST_CELLS = 2_500
 """How many cells of a confusion matrix are kept (all of 50 classes), the largest first; the rest are summed up."""
 
 Row = dict[str, object]
+_Need = tuple[Source, float | None]
+"""What a metric is computed from, and the threshold at which it predicts classes."""
 
 
 @dataclass(frozen=True)
@@ -58,42 +62,30 @@ def of_arm(
         thresholds: The threshold of each metric with an operating point, by the metric's name.
     """
     suite = run.experiment.suite
-    counters = {
-        metric.name: corpus.CorpusMetric(metric, label=run.label, chosen=thresholds.get(metric.name))
-        for metric in suite.metrics
-        if metric.row_measure is None
-    }
+    chosen = {metric.name: thresholds.get(metric.name, CorpusValue(metric.threshold)) for metric in suite.metrics}
+    collected = _Collected(run, suite.metrics, chosen)
     outcomes = _Outcomes()
     for table in reader.score_tables(store, [receipt.file for receipt in receipts], arm):
         outcomes.update(table)
-        has_probabilities = "probabilities" in table.column_names
-        rows = {
-            "prediction": table["prediction"].to_numpy(),
-            "probabilities": list_columns.matrix(table["probabilities"]) if has_probabilities else None,
-            "labels": table["label"].to_numpy(),
-            "queries": table["cluster"].to_numpy() if "cluster" in table.column_names else None,
-        }
-        for counter in counters.values():
-            counter.update(**rows)
+        collected.update(table)
     num_rows = sum(receipt.num_rows for receipt in receipts)
     metrics: list[Row] = []
     for metric in suite.metrics:
         repeat_values: list[float] | None = None
-        if metric.row_measure is not None:
+        if metric.scores_rows:
             result = CorpusValue(sum(receipt.facts["score_sums"][metric.name] for receipt in receipts) / num_rows)
             if suite.repeats > 1:
                 sums_UP = np.array([receipt.facts["repeat_sums"][metric.name] for receipt in receipts])
                 repeat_values = (sums_UP.sum(axis=0) / num_rows).tolist()
         else:
-            result = counters[metric.name].compute()
-        threshold = thresholds[metric.name].value if metric.operating_point is not None else metric.threshold
+            result = collected.value(metric)
         metrics.append(
             {
                 "arm": arm,
                 "metric": metric.name,
                 "measure": metric.measure,
                 "direction": metric.direction,
-                "threshold": threshold,
+                "threshold": chosen[metric.name].value,
                 "value": result.value,
                 "not_testable": result.reason,
                 "num_rows": num_rows,
@@ -130,6 +122,42 @@ def threshold(run: Run, control: Sequence[LedgerFile], store: Store, metric: Met
     if isinstance(threshold_or_reason, str):
         return CorpusValue(None, threshold_or_reason)
     return CorpusValue(threshold_or_reason)
+
+
+class _Collected:
+    """Collects, table by table, what the metrics without row scores are computed from: only what each of them needs."""
+
+    def __init__(self, run: Run, metrics: Sequence[Metric], chosen: Mapping[str, CorpusValue]) -> None:
+        wanted = [metric for metric in metrics if not metric.scores_rows and not chosen[metric.name].reason]
+        self._label, self._chosen = run.label, chosen
+        self._pieces: dict[_Need, list[Answers]] = {self._need(metric): [] for metric in wanted}
+        self._of_queries = any(metric.of_queries for metric in wanted)
+        self._labels: list[np.ndarray] = []
+        self._queries: list[np.ndarray] = []
+
+    def update(self, table: pa.Table) -> None:
+        if not self._pieces:
+            return
+        self._labels.append(table["label"].to_numpy())
+        if self._of_queries:
+            self._queries.append(table["cluster"].to_numpy())
+        for (source, threshold), pieces in self._pieces.items():
+            pieces.append(corpus_statistic.answers_of(source, table, threshold=threshold, label=self._label))
+
+    def value(self, metric: Metric) -> CorpusValue:
+        """The metric over all rows."""
+        if self._chosen[metric.name].reason:
+            return self._chosen[metric.name]
+        queries_R = np.concatenate(self._queries) if self._queries else None
+        rows = LabelledRows(self._label, np.concatenate(self._labels), queries_R)
+        answers = corpus_statistic.joined(self._pieces[self._need(metric)])
+        statistic = corpus_statistic.statistic_of(metric, rows, [answers])
+        if isinstance(statistic, str):
+            return CorpusValue(None, statistic)
+        return CorpusValue(float(statistic.mean())) if isinstance(statistic, np.ndarray) else statistic.values()[0]
+
+    def _need(self, metric: Metric) -> _Need:
+        return corpus_statistic.source_of(metric), self._chosen[metric.name].value
 
 
 class _Outcomes:

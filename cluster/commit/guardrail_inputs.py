@@ -111,8 +111,7 @@ class _PlanInputs:
 
     def _metric(self, name: str, rule: Any) -> MetricCheck:
         metric = self.run.experiment.suite.metric(name)
-        scale = "binary" if metric.is_binary else "continuous"
-        return MetricCheck(name, metric.direction, scale, rule.margin, self.samples(name), rule.severity)
+        return MetricCheck(name, metric.direction, metric.scale, rule.margin, self.samples(name), rule.severity)
 
     def _rows(self, arm: str, columns: list[str]) -> pa.Table:
         return pa.concat_tables(list(reader.score_tables(self.store, self.files, arm, columns)))

@@ -10,6 +10,7 @@ from assay.cluster.prepare import sweep
 from assay.cluster.prepare.check_columns import check_columns
 from assay.evaluator.data.frozen.shards import open_dataset
 from assay.evaluator.errors import DataError, VariantError
+from assay.evaluator.metrics import custom
 from assay.evaluator.predictors import WeightsFiles, code_of, resolve_entrypoint, weights_files
 from assay.evaluator.predictors.callable import check_callable
 from assay.evaluator.predictors.entrypoint import add_import_paths, check_parameters
@@ -149,7 +150,7 @@ def _resolved_metric(metric: Metric, code_digest_of: Callable[[str], str]) -> Me
             remedy="restore the pinned code, or correct the digest",
         )
     try:  # after the digest is checked: code that is pinned and differs is not run
-        check_parameters(resolve_entrypoint(metric.scorer), {}, entrypoint=metric.scorer, num_leading=3)
+        custom.check(metric.scorer)
     except VariantError as error:
         raise VariantError(
             error.problem, place=place, field="scorer", value=metric.scorer, bound=error.bound, remedy=error.remedy

@@ -40,7 +40,7 @@ def unit_keys(experiment: Experiment, *, dataset_digest: str, environment: Mappi
         "repeats": suite.repeats,
         "determinism": suite.determinism.content(),
         # Corpus metrics are computed from the stored rows later, so they do not affect row scores.
-        "scores": [metric.content() for metric in suite.metrics if metric.row_measure is not None],
+        "scores": [metric.content() for metric in suite.metrics if metric.scores_rows],
         # The probe measures the primary metric; its tolerance affects scores only if it does more than warn.
         "batch_sensitivity": [
             suite.on_batch_sensitivity,

@@ -1,6 +1,8 @@
 """Batch-size sensitivity: how much a variant's scores depend on the batch size, measured before its first unit."""
 
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
+from types import MappingProxyType
 
 import numpy as np
 import pyarrow as pa
@@ -35,10 +37,10 @@ class BatchSizeSensitivity:
             repeat. For output that is not floating-point: 1 if any prediction differs, else 0.
         noise_floor: How much the batch size changes the primary metric on these rows, in the metric's units. For a
             metric with row scores: their mean absolute difference. For a corpus metric: the share of flipped
-            predictions (at the metric's threshold if that is fixed), or the mean absolute difference of the values or
+            predictions (at the metric's threshold if that is fixed), or the mean absolute difference of the
             probabilities that it is computed from. For a ranking: the share of pairs of rows that change order. For
-            R2: the mean absolute difference of squared errors divided by the labels' variance. None if rows cannot be
-            scored with batch size 1.
+            RMSE: the root mean square difference of the values. For R2: the mean absolute difference of squared errors
+            divided by the labels' variance. None if rows cannot be scored with batch size 1.
         reason: Why they cannot; empty if they can.
     """
 
@@ -141,7 +143,7 @@ def _compared(
 
 def _noise_floor(tables: list[pa.Table], flips_R: np.ndarray, suite: Suite) -> float:
     primary = suite.primary
-    if primary.row_measure is not None:
+    if primary.scores_rows:
         return float(_difference(tables, SCORE_COLUMN_PREFIX + primary.name).mean())
     if primary.of_queries:
         first, second = (np.sign(np.subtract.outer(*2 * [table["prediction"].to_numpy()])) for table in tables)
@@ -155,21 +157,31 @@ def _noise_floor(tables: list[pa.Table], flips_R: np.ndarray, suite: Suite) -> f
             worth = [value for row in primary.values.values() for value in row.values()]
             span = max(worth) - min(worth)
         return span * float(_difference(tables, "probabilities").mean())
-    match primary.measure:
-        case "mae":
-            return float(_difference(tables, "prediction").mean())
-        case "rmse":
-            return float(np.sqrt((_difference(tables, "prediction") ** 2).mean()))
-        case "r2":
-            labels = tables[0]["label"].to_numpy()
-            first, second = ((table["prediction"].to_numpy() - labels) ** 2 for table in tables)
-            change = float(np.abs(first - second).mean())
-            variance = float(labels.var())
-            return change / variance if variance else float("inf") if change else 0.0
-        case "auroc" | "average_precision" | "calibration_error":
+    match primary.definition.needs:
+        case "values":
+            return OF_VALUES[primary.measure](tables)
+        case "probabilities":
             return float(_difference(tables, "probabilities").mean())
         case _:
             return float(flips_R.mean())
+
+
+def _change_of_rmse(tables: list[pa.Table]) -> float:
+    return float(np.sqrt((_difference(tables, "prediction") ** 2).mean()))
+
+
+def _change_of_r2(tables: list[pa.Table]) -> float:
+    labels = tables[0]["label"].to_numpy()
+    first, second = ((table["prediction"].to_numpy() - labels) ** 2 for table in tables)
+    change = float(np.abs(first - second).mean())
+    variance = float(labels.var())
+    return change / variance if variance else float("inf") if change else 0.0
+
+
+OF_VALUES: Mapping[str, Callable[[list[pa.Table]], float]] = MappingProxyType(
+    {"rmse": _change_of_rmse, "r2": _change_of_r2}
+)
+"""The noise floor of every measure of a dataset that is computed from predicted values."""
 
 
 def _difference(tables: list[pa.Table], name: str) -> np.ndarray:

@@ -19,7 +19,7 @@ from torch.cuda import nccl
 
 Value = str | int | None
 
-_IDENTITY_PACKAGES = ("assay", "numpy", "pyarrow", "torch", "torchmetrics")
+_IDENTITY_PACKAGES = ("assay", "numpy", "pyarrow", "torch")
 _NVIDIA = Path("/proc/driver/nvidia")
 _CPU = Path("/proc/cpuinfo")
 _CONTAINER_VARIABLE = "ASSAY_CONTAINER_IMAGE"

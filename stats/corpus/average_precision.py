@@ -1,12 +1,52 @@
-"""Average precision as row scores: jackknife pseudo-values, from cumulative sums over the thresholds.
+"""Average precision, and average precision as row scores: jackknife pseudo-values, from cumulative sums over the thresholds.
 
 Axes: R rows, A arms, T thresholds: the distinct scores of an arm, highest first.
 """
+
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
 from assay.stats.moments.moments import Floats
+
+
+@dataclass(frozen=True, eq=False)
+class _Thresholds:
+    """The thresholds of one arm.
+
+    Attributes:
+        place_R: The threshold at which each row is.
+        hits_T: Rows with label 1 at the threshold.
+        above_T: Rows with label 1 at the threshold or above it.
+        rows_T: All rows at the threshold or above it.
+    """
+
+    place_R: NDArray[np.intp]
+    hits_T: Floats
+    above_T: Floats
+    rows_T: Floats
+
+    @property
+    def terms_T(self) -> Floats:
+        """Summed and divided by the number of rows with label 1, these are the average precision."""
+        return self.hits_T * self.above_T / self.rows_T
+
+
+def _thresholds(scores_R: Floats, positive_R: NDArray[np.bool_]) -> _Thresholds:
+    _, place_R, count_T = np.unique(-scores_R, return_inverse=True, return_counts=True)
+    hits_T = np.bincount(place_R[positive_R], minlength=len(count_T)).astype(np.float64)
+    return _Thresholds(place_R, hits_T, np.cumsum(hits_T), np.cumsum(count_T).astype(np.float64))
+
+
+def estimates(scores_RA: Floats, positive_R: NDArray[np.bool_]) -> Floats:
+    """The average precision of each arm: `sum_T h_T H_T / N_T / H`, as in `pseudo_values`.
+
+    Args:
+        scores_RA: Scores, larger for label 1; finite.
+        positive_R: Whether the label is 1; at least one is.
+    """
+    return np.array([_thresholds(scores_R, positive_R).terms_T.sum() / positive_R.sum() for scores_R in scores_RA.T])
 
 
 def pseudo_values(scores_RA: Floats, positive_R: NDArray[np.bool_]) -> Floats:
@@ -29,11 +69,9 @@ def pseudo_values(scores_RA: Floats, positive_R: NDArray[np.bool_]) -> Floats:
         return np.full(scores_RA.shape, np.nan)
     values_RA = np.empty(scores_RA.shape)
     for arm, scores_R in enumerate(scores_RA.T):
-        _, place_R, count_T = np.unique(-scores_R, return_inverse=True, return_counts=True)
-        hits_T = np.bincount(place_R[positive_R], minlength=len(count_T)).astype(np.float64)
-        above_T, rows_T = np.cumsum(hits_T), np.cumsum(count_T).astype(np.float64)
-        fewer_T = np.maximum(rows_T - 1, 1)  # with no row left there is no hit either
-        terms_T = hits_T * above_T / rows_T
+        found = _thresholds(scores_R, positive_R)
+        place_R, hits_T, above_T, terms_T = found.place_R, found.hits_T, found.above_T, found.terms_T
+        fewer_T = np.maximum(found.rows_T - 1, 1)  # with no row left there is no hit either
         before_T = np.cumsum(terms_T) - terms_T
         without_negative_T = before_T + _from_here(hits_T * above_T / fewer_T)
         after_T = hits_T * (above_T - 1) / fewer_T

@@ -11,10 +11,14 @@ from numpy.typing import NDArray
 
 from assay.stats.comparisons import bootstrap
 from assay.stats.comparisons.bootstrap import Replicates
-from assay.stats.corpus import jackknife
+from assay.stats.corpus import corpus_value, jackknife
 from assay.stats.corpus.corpus_samples import MOST_COUNTS, NUM_REPLICATES
+from assay.stats.corpus.corpus_value import CorpusValue
 from assay.stats.moments.bootstrap_weights import Keys
 from assay.stats.moments.moments import Floats
+
+NUM_BINS = 15
+"""The number of equal-width bins of the calibration error."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -37,13 +41,19 @@ class Confidences:
         """The statistic of some rows only."""
         return Confidences(self.num_bins, self.hits_RA[rows_R], self.confidences_RA[rows_R])
 
+    def values(self) -> tuple[CorpusValue, ...]:
+        """The error of each arm."""
+        num_rows, num_arms = self.confidences_RA.shape
+        gaps_AK = np.array([self._gap_K(*self._gaps(arm)) for arm in range(num_arms)])
+        return corpus_value.of_arms(np.abs(gaps_AK).sum(axis=1) / num_rows)
+
     def pseudo_values(self) -> Floats:
         """Jackknife pseudo-values: removing a row changes |hits - confidence| in that row's bin only."""
         scores_RA = np.empty(self.confidences_RA.shape)
         num_rows, num_arms = self.confidences_RA.shape
         for arm in range(num_arms):
             gap_R, bin_R = self._gaps(arm)
-            gap_K = np.bincount(bin_R, weights=gap_R, minlength=self.num_bins)
+            gap_K = self._gap_K(gap_R, bin_R)
             total = float(np.abs(gap_K).sum())
             with np.errstate(all="ignore"):
                 without_R = (total - np.abs(gap_K[bin_R]) + np.abs(gap_K[bin_R] - gap_R)) / (num_rows - 1)
@@ -61,6 +71,9 @@ class Confidences:
             gap_R, bin_R = self._gaps(arm)
             sums_RAS[np.arange(num_rows), arm, bin_R] = gap_R
         return bootstrap.bootstrap_sums(sums_RAS, _calibration_error, keys_R=keys_R, num_replicates=NUM_REPLICATES)
+
+    def _gap_K(self, gap_R: Floats, bin_R: NDArray[np.int64]) -> Floats:
+        return np.bincount(bin_R, weights=gap_R, minlength=self.num_bins).astype(np.float64, copy=False)
 
     def _gaps(self, arm: int) -> tuple[Floats, NDArray[np.int64]]:
         edges = np.linspace(0, 1, self.num_bins + 1)[1:-1]

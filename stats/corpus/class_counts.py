@@ -3,6 +3,7 @@
 Axes: R rows, A arms, K classes, S sums of one arm (joint_table), C combinations of label and prediction.
 """
 
+from collections import defaultdict
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,8 +12,9 @@ from numpy.typing import NDArray
 
 from assay.stats.comparisons import bootstrap
 from assay.stats.comparisons.bootstrap import Replicates
-from assay.stats.corpus import jackknife, joint_table
+from assay.stats.corpus import corpus_value, jackknife, joint_table
 from assay.stats.corpus.corpus_samples import MOST_COUNTS, NUM_REPLICATES
+from assay.stats.corpus.corpus_value import CorpusValue
 from assay.stats.corpus.joint_table import ClassMetric
 from assay.stats.moments.bootstrap_weights import Keys
 from assay.stats.moments.moments import Floats
@@ -27,6 +29,36 @@ CLASS_METRICS: dict[str, ClassMetric] = {
     "macro_f1": joint_table.macro_f1,
     "matthews": joint_table.matthews,
 }
+
+
+def of_predictions(
+    metric: str,
+    labels_R: NDArray[Any],
+    predictions_RA: NDArray[Any],
+    *,
+    classes: tuple[Any, ...] | None,
+) -> "Classes | str":
+    """Numbers the classes of labels and predictions.
+
+    Args:
+        metric: One of `CLASS_METRICS`.
+        labels_R: The label of each row.
+        predictions_RA: Each arm's predicted class of each row.
+        classes: All classes, the positive one last. None: those that occur.
+
+    Returns:
+        The statistic, or the reason why it is undefined: another class occurs.
+    """
+    if classes is None:
+        classes = tuple(np.unique(np.concatenate([labels_R, predictions_RA.ravel()])).tolist())
+    order = defaultdict(lambda: -1, {name: number for number, name in enumerate(classes)})
+    numbered = np.vectorize(order.__getitem__, otypes=[np.int32])
+    numbers_R, numbers_RA = numbered(labels_R), numbered(predictions_RA)
+    for values, numbers in ((labels_R, numbers_R), (predictions_RA, numbers_RA)):
+        if (numbers < 0).any():
+            needed = " and ".join(map(str, classes))
+            return f"{metric} needs the two classes {needed}; found {values[numbers < 0][0]}"
+    return Classes(metric, classes, numbers_R, numbers_RA)
 
 
 @dataclass(frozen=True, eq=False)
@@ -53,6 +85,34 @@ class Classes:
     def subset(self, rows_R: NDArray[Any]) -> "Classes":
         """The statistic of some rows only."""
         return Classes(self.metric, self.classes, self.labels_R[rows_R], self.predictions_RA[rows_R])
+
+    def values(self) -> tuple[CorpusValue, ...]:
+        """The metric of each arm."""
+        return tuple(map(self._value, self.predictions_RA.T))
+
+    def _value(self, predictions_R: NDArray[np.int32]) -> CorpusValue:
+        code_R = self.labels_R.astype(np.int64) * len(self.classes) + predictions_R
+        total_S = self._total(code_R, np.ones(len(code_R), dtype=np.int64))
+        reason = self._undefined(total_S)
+        if reason:
+            return CorpusValue(None, reason)
+        return corpus_value.of_arms(np.array([CLASS_METRICS[self.metric](total_S)]))[0]
+
+    def _undefined(self, total_S: Floats) -> str:
+        """Why one arm's metric has no value; empty if it has one."""
+        _, predicted_K, label_K = total_S[:-1].reshape(3, -1)
+        match self.metric:
+            case "precision" if not predicted_K[-1]:
+                return f"no row is predicted as {self.classes[-1]}"
+            case "recall" if not label_K[-1]:
+                return f"no row is labelled {self.classes[-1]}"
+            case "f1" if not predicted_K[-1] + label_K[-1]:
+                return f"no row is labelled or predicted as {self.classes[-1]}"
+            case "matthews":
+                for count_K, verb in ((label_K, "labelled"), (predicted_K, "predicted as")):
+                    if np.count_nonzero(count_K) == 1:
+                        return f"every row is {verb} {self.classes[int(count_K.argmax())]}"
+        return ""
 
     def pseudo_values(self) -> Floats:
         """Jackknife pseudo-values; rows with the same label and prediction are interchangeable."""

@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from assay.stats.comparisons.bootstrap import Replicates
+from assay.stats.corpus.corpus_value import CorpusValue
 from assay.stats.moments.bootstrap_weights import Keys
 from assay.stats.moments.moments import Floats
 from assay.stats.samples.samples import Samples, renumbered
@@ -36,6 +37,10 @@ class CorpusStatistic(Protocol):
 
     def subset(self, rows_R: NDArray[Any]) -> "CorpusStatistic":
         """The statistic of some rows only, by mask or by ascending index."""
+        ...
+
+    def values(self) -> tuple[CorpusValue, ...]:
+        """The metric of each arm, or the reason why it has none. There is at least one row."""
         ...
 
     def pseudo_values(self) -> Floats:

@@ -10,6 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from assay.stats.comparisons.bootstrap import Replicates
+from assay.stats.corpus import corpus_value
+from assay.stats.corpus.corpus_value import CorpusValue
 from assay.stats.moments.bootstrap_weights import Keys
 from assay.stats.moments.moments import Floats
 from assay.stats.samples.samples import renumbered
@@ -33,6 +35,14 @@ class QueryScores:
         """The statistic of some rows only; a query with at least one of them keeps its score."""
         return QueryScores(self.scores_RA[rows_R], renumbered(self.query_R[rows_R]))
 
+    def values(self) -> tuple[CorpusValue, ...]:
+        """The mean over queries of each arm."""
+        return corpus_value.of_arms(self._mean_A())
+
+    def _mean_A(self) -> Floats:
+        _, first_Q = np.unique(self.query_R, return_index=True)
+        return self.scores_RA[first_Q].mean(axis=0)
+
     def pseudo_values(self) -> Floats:
         """Each query's deviation from the mean, divided among its rows: `m + (R / (Q R_q)) (s_q - m)`.
 
@@ -41,7 +51,7 @@ class QueryScores:
         num_rows = len(self.query_R)
         num_rows_Q = np.bincount(self.query_R)
         share_R = 1.0 / (len(num_rows_Q) * num_rows_Q[self.query_R])
-        mean_A = share_R @ self.scores_RA
+        mean_A = self._mean_A()
         return mean_A + num_rows * share_R[:, None] * (self.scores_RA - mean_A)
 
     def replicates(self, clusters_R: NDArray[np.int64] | None, keys_R: Keys) -> Replicates | None:  # noqa: ARG002

@@ -12,8 +12,9 @@ from numpy.typing import NDArray
 
 from assay.stats.comparisons import bootstrap
 from assay.stats.comparisons.bootstrap import Replicates
-from assay.stats.corpus import jackknife
+from assay.stats.corpus import corpus_value, jackknife
 from assay.stats.corpus.corpus_samples import MOST_COUNTS, NUM_REPLICATES
+from assay.stats.corpus.corpus_value import CorpusValue
 from assay.stats.moments.bootstrap_weights import Keys
 from assay.stats.moments.moments import Floats
 
@@ -34,6 +35,14 @@ class SquaredErrors:
         """The statistic of some rows only."""
         return SquaredErrors(self.errors_RA[rows_R])
 
+    def values(self) -> tuple[CorpusValue, ...]:
+        """The root mean square error of each arm."""
+        with np.errstate(over="ignore"):
+            return corpus_value.of_arms(self._estimate_A(self.errors_RA**2))
+
+    def _estimate_A(self, square_RA: Floats) -> Floats:
+        return np.sqrt(square_RA.sum(axis=0) / len(square_RA))
+
     def pseudo_values(self) -> Floats:
         """Jackknife pseudo-values, from the sum of squares without each row."""
         num_rows = len(self.errors_RA)
@@ -41,7 +50,8 @@ class SquaredErrors:
         total_A = square_RA.sum(axis=0)
         with np.errstate(all="ignore"):
             without_RA = np.sqrt(np.maximum(total_A - square_RA, 0.0) / (num_rows - 1))
-        return jackknife.pseudo_values(np.sqrt(total_A / num_rows), without_RA, np.ones((num_rows, 1), dtype=np.int64))
+        counts = np.ones((num_rows, 1), dtype=np.int64)
+        return jackknife.pseudo_values(self._estimate_A(square_RA), without_RA, counts)
 
     def replicates(self, clusters_R: NDArray[np.int64] | None, keys_R: Keys) -> Replicates | None:  # noqa: ARG002
         """Bootstraps the rows' squared errors."""
@@ -70,6 +80,20 @@ class ExplainedVariance:
         """The statistic of some rows only."""
         return ExplainedVariance(self.errors_RA[rows_R], self.labels_R[rows_R])
 
+    def values(self) -> tuple[CorpusValue, ...]:
+        """R2 of each arm; it has no value if all labels are equal."""
+        if (self.labels_R == self.labels_R[0]).all():
+            reason = f"every label is {self.labels_R[0]:g}: there is no variance to explain"
+            return (CorpusValue(None, reason),) * self.errors_RA.shape[1]
+        with np.errstate(over="ignore", invalid="ignore"):
+            return corpus_value.of_arms(self._estimate_A(self.errors_RA**2, self._deviation_R()))
+
+    def _deviation_R(self) -> Floats:
+        return self.labels_R - self.labels_R.mean()
+
+    def _estimate_A(self, square_RA: Floats, deviation_R: Floats) -> Floats:
+        return 1.0 - square_RA.sum(axis=0) / (deviation_R**2).sum()
+
     def pseudo_values(self) -> Floats:
         """Jackknife pseudo-values, from both sums of squares; NaN if all labels, or all but one, are equal."""
         num_rows = len(self.labels_R)
@@ -77,18 +101,19 @@ class ExplainedVariance:
             return np.full(self.errors_RA.shape, np.nan)
         square_RA = self.errors_RA**2
         total_A = square_RA.sum(axis=0)
-        deviation_R = self.labels_R - self.labels_R.mean()
+        deviation_R = self._deviation_R()
         spread = (deviation_R**2).sum()
         # removing a row changes the mean: Welford's update in reverse
         without_R = spread - deviation_R**2 * num_rows / (num_rows - 1)
         without_RA = 1.0 - (total_A - square_RA) / without_R[:, None]
-        return jackknife.pseudo_values(1.0 - total_A / spread, without_RA, np.ones((num_rows, 1), dtype=np.int64))
+        counts = np.ones((num_rows, 1), dtype=np.int64)
+        return jackknife.pseudo_values(self._estimate_A(square_RA, deviation_R), without_RA, counts)
 
     def replicates(self, clusters_R: NDArray[np.int64] | None, keys_R: Keys) -> Replicates | None:  # noqa: ARG002
         """Bootstraps the rows' squared errors and their labels' deviations from the overall mean."""
         if self.errors_RA.size * 4 > MOST_COUNTS:
             return None
-        deviation_RA = np.broadcast_to((self.labels_R - self.labels_R.mean())[:, None], self.errors_RA.shape)
+        deviation_RA = np.broadcast_to(self._deviation_R()[:, None], self.errors_RA.shape)
         columns = [self.errors_RA**2, deviation_RA**2, deviation_RA, np.ones_like(self.errors_RA)]
         return bootstrap.bootstrap_sums(
             np.stack(columns, axis=2), _explained, keys_R=keys_R, num_replicates=NUM_REPLICATES

@@ -181,7 +181,7 @@ def test_a_number_leads_back_to_rows_shards_code_and_plan(two):
     assert set(code.distributions) == {"numpy"}
     assert found["plan_digest"] == first.plan_digest
     words = assay("ledger", "trace", first.run_id, "better", "accuracy", "--ledger", str(folder / "ledger")).stdout
-    assert words.startswith(f"accuracy of better in run {first.run_id}: {found['value']!r} (measure: correct)\n")
+    assert words.startswith(f"accuracy of better in run {first.run_id}: {found['value']!r} (measure: accuracy)\n")
 
 
 def test_a_number_of_changed_rows_is_not_traced(tmp_path):

@@ -14,7 +14,7 @@ from assay.evaluator import list_columns
 from assay.evaluator.data.frozen.freeze import freeze
 from assay.evaluator.ledger import reader
 from assay.evaluator.storage import open_store
-from assay.manifests import InvalidInput, parse
+from assay.manifests import AssayError, InvalidInput, parse
 from tests import builders
 
 VALUES = {0: {0: 0.0, 1: -5.0}, 1: {0: -20.0, 1: 10.0}}
@@ -32,6 +32,15 @@ def noisy(features, *, noise, slope):
 
 def certainty(predictions, probabilities, labels):
     return probabilities[np.arange(len(labels)), labels]
+
+
+def right_in_time(predictions, probabilities, labels, columns):
+    \"\"\"1 where the class is right; rows of group b whose x is at most 0.25 are always wrong.\"\"\"
+    return (predictions == labels) & ((columns["group"] == "a") | (columns["x"] > 0.25))
+
+
+def not_a_flag(predictions, probabilities, labels, columns):
+    return columns["x"]
 
 
 def constant(predictions, probabilities, labels):
@@ -135,6 +144,33 @@ def test_value_at_an_operating_point_decides_and_its_threshold_is_recorded(place
 
     recorded = {metric.name: metric for metric in reader.read_run(store, run_id).experiment.suite.metrics}
     assert recorded["own"].scorer_digest is not None
+
+
+def test_a_custom_measure_of_0_and_1_sees_the_columns_and_is_compared_as_binary(place):
+    own = {"name": "own", "measure": "custom", "scorer": "own_code:right_in_time", "direction": "higher"}
+    planned = suite({**own, "scale": "binary"}, scale="binary")
+    arms = {"control": builders.variant(flip_every=5), "better": builders.variant()}
+    store, run_id = run(builders.write_experiment(place, arms=arms, suite=planned))
+    analysis = document(store, run_id)["analysis"]
+    late = [row["group"] == "b" and row["x"] <= 0.25 for row in builders.rows(200)]
+    assert {arm["arm"]: arm["mean"] for arm in analysis["arms"]}["better"] == pytest.approx(1 - np.mean(late))
+    assert analysis["scale"] == "binary"
+    assert {pair["method"] for pair in analysis["comparisons"]} == {"mcnemar"}
+    files = reader.committed_files(store, run_id)
+    assert set(np.concatenate([t["score_own"].to_numpy() for t in reader.score_tables(store, files, "control")])) == {
+        0,
+        1,
+    }
+
+
+def test_a_custom_measure_that_is_not_what_its_scale_says_fails_the_arm(place):
+    own = {"name": "own", "measure": "custom", "scorer": "own_code:not_a_flag", "direction": "higher"}
+    experiment = builders.write_experiment(place, suite=suite({**own, "scale": "binary"}, scale="binary"))
+    with pytest.raises(AssayError, match="neither 0 nor 1; return one of them, or remove 'scale: binary'"):
+        run(experiment)
+    planned = suite({**own, "scale": "binary"}, scale="continuous")
+    with pytest.raises(InvalidInput, match=r"plan.scale is continuous, but scores of 'own' are binary"):
+        pipeline.prepare(str(builders.write_experiment(place, suite=planned)))
 
 
 def test_units_are_taken_over_only_under_the_same_scorer_and_parameters(place):

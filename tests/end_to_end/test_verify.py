@@ -163,12 +163,12 @@ def test_a_package_of_another_version_is_named_though_the_scores_match(run, tmp_
 
 
 def test_a_package_that_scores_pass_through_is_named_by_driver_and_slots(run, tmp_path, monkeypatch):
-    info = tmp_path / "torchmetrics-999.0.dist-info"
+    info = tmp_path / "pyarrow-999.0.dist-info"
     info.mkdir()
-    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: torchmetrics\nVersion: 999.0\n")
+    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: pyarrow\nVersion: 999.0\n")
     monkeypatch.syspath_prepend(tmp_path)
     fields = [change.field for change in verify(run, num_rows=1).comparison.changed]
-    assert fields == ["environment.torchmetrics"]
+    assert fields == ["environment.pyarrow"]
 
 
 STATEFUL = '''

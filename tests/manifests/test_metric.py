@@ -15,7 +15,7 @@ def metric(measure, **parameters):
     ("measure", "parameters", "words"),
     [
         ("top_k_accuracy", {}, "needs 'k'"),
-        ("top_k_accuracy", {"k": 1}, "use measure correct for k = 1"),
+        ("top_k_accuracy", {"k": 1}, "use measure accuracy for k = 1"),
         ("ndcg", {}, "needs 'k'"),
         ("hit_rate", {}, "needs 'k'"),
         ("mrr", {"k": 3}, "mrr does not take k; only top_k_accuracy, ndcg, hit_rate can have it"),
@@ -23,7 +23,7 @@ def metric(measure, **parameters):
         ("quantile_loss", {}, "needs 'quantile'"),
         ("mae", {"quantile": 0.5}, "mae does not take quantile"),
         ("quantile_loss", {"quantile": 1.0}, "less than 1"),
-        ("correct", {"threshold": 0.5}, "correct does not take threshold; only accuracy"),
+        ("log_loss", {"threshold": 0.5}, "log_loss does not take threshold; only accuracy, value_per_row, precision"),
         ("auroc", {"operating_point": POINT}, "auroc does not take operating_point"),
         (
             "f1",
@@ -38,8 +38,11 @@ def metric(measure, **parameters):
         ("custom", {"direction": "higher"}, "needs 'scorer'"),
         ("custom", {"scorer": "own:score"}, "measure 'custom' needs 'direction: higher' or 'direction: lower'"),
         ("custom", {"scorer": "no function", "direction": "higher"}, "pattern"),
-        ("correct", {"scorer": "own:score"}, "correct does not take scorer"),
-        ("correct", {"direction": "lower"}, "correct is always 'higher'; remove 'direction'"),
+        ("accuracy", {"scorer": "own:score"}, "accuracy does not take scorer"),
+        ("accuracy", {"direction": "lower"}, "accuracy is always 'higher'; remove 'direction'"),
+        ("accuracy", {"scale": "continuous"}, "accuracy is always 'binary'; remove 'scale'"),
+        ("custom", {"scorer": "own:score", "direction": "lower", "scale": "nominal"}, "'ordinal'"),
+        ("correct", {}, "'accuracy'"),
         ("rmse", {"direction": "higher"}, "rmse is always 'lower'; remove 'direction'"),
     ],
 )
@@ -58,9 +61,11 @@ def test_a_direction_is_the_measures_own_where_it_has_one():
 
 
 def test_a_slot_scores_rows_unless_the_threshold_is_chosen_later():
-    assert metric("value_per_row", values=VALUES, threshold=0.2).row_measure == "value_per_row"
-    at_point = metric("value_per_row", values=VALUES, operating_point=POINT)
-    assert (at_point.row_measure, at_point.of_probabilities) == (None, True)
+    for measure, parameters in (("value_per_row", {"values": VALUES}), ("accuracy", {})):
+        found = metric(measure, **parameters, threshold=0.2)
+        assert (found.scores_rows, found.stores_probabilities) == (True, False)
+        at_point = metric(measure, **parameters, operating_point=POINT)
+        assert (at_point.scores_rows, at_point.stores_probabilities) == (False, True)
 
 
 def test_classes_may_be_written_as_numbers():
@@ -82,3 +87,35 @@ def test_every_parameter_is_part_of_the_digest_and_survives_the_record():
     assert len({each.digest() for each in metrics}) == len(metrics)
     for each in metrics:
         assert Metric.model_validate_json(each.model_dump_json()) == each
+
+
+@pytest.mark.parametrize(
+    ("measure", "parameters", "scales"),
+    [
+        ("accuracy", {}, ["binary"]),
+        ("log_loss", {}, ["continuous", "count", "ordinal"]),
+        ("auroc", {}, ["continuous", "count", "ordinal"]),
+        ("custom", {"scorer": "own:score", "direction": "higher"}, ["continuous", "count", "ordinal"]),
+        ("custom", {"scorer": "own:score", "direction": "higher", "scale": "binary"}, ["binary"]),
+        ("custom", {"scorer": "own:score", "direction": "higher", "scale": "ordinal"}, ["ordinal"]),
+    ],
+)
+def test_a_plan_has_the_scale_of_its_metric(measure, parameters, scales):
+    found = metric(measure, **parameters)
+    assert [scale for scale in ("binary", "continuous", "count", "ordinal") if found.fits_scale(scale)] == scales
+
+
+@pytest.mark.parametrize(
+    ("measure", "parameters", "outputs"),
+    [
+        ("accuracy", {}, ["logits", "probabilities", "labels"]),
+        ("accuracy", {"threshold": 0.5}, ["logits", "probabilities"]),
+        ("log_loss", {}, ["logits", "probabilities"]),
+        ("mae", {}, ["values"]),
+        ("ndcg", {"k": 3}, ["values"]),
+        ("custom", {"scorer": "own:score", "direction": "higher"}, ["logits", "probabilities", "labels", "values"]),
+    ],
+)
+def test_a_measure_is_computed_from_the_outputs_that_contain_what_it_needs(measure, parameters, outputs):
+    found = metric(measure, **parameters)
+    assert [output for output in ("logits", "probabilities", "labels", "values") if found.accepts(output)] == outputs

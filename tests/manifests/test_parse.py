@@ -29,7 +29,7 @@ SUITE = yaml.safe_dump(builders.SUITE, sort_keys=False)
         pytest.param("kind: Plan\nversion: 1\ncontrol: a\ncolumns: {rwo: x}", ["columns.rwo", "'row'?"], id="nested"),
         pytest.param("kind: Plan\nversion: 1\ncontrol: a\ncolumns: {row: null}", ["paired", "columns.row"], id="unpairable"),
         pytest.param(SUITE.replace("metric: accuracy", "metric: acuracy"), ["'acuracy'", "did you mean 'accuracy'?"], id="metric"),
-        pytest.param(SUITE.replace("metric: accuracy", "metric: auroc"), ["auroc", "numbers; use continuous"], id="corpus_primary"),
+        pytest.param(SUITE.replace("metric: accuracy", "metric: auroc"), ["auroc", "use 'scale: continuous' in the plan"], id="corpus_primary"),
         pytest.param(SUITE.replace("scale: binary", "scale: continuous"), ["plan.scale", "binary"], id="scale"),
         pytest.param(yaml.safe_dump({**builders.SUITE, "plan": "p.yaml"}), ["plan", "the path of a file"], id="unread_reference"),
     ],

@@ -48,7 +48,7 @@ def _scores(name: str, measure: str) -> np.ndarray:
     test = digits.test()
     predictions = predictions_of(_answers(name), output=_variant(name).output, label=LABEL)
     metric = Metric.model_validate({"name": measure, "measure": measure})
-    return row.score(metric, predictions, test.labels, label=LABEL, batch_size=BATCH_SIZE)
+    return row.score(metric, row.ScoredRows(predictions, test.labels, LABEL, BATCH_SIZE))
 
 
 def _gap(name: str, measure: str) -> tuple[float, float]:
@@ -65,24 +65,24 @@ CLEARLY = 2 * CRITICAL
 
 
 def test_the_control_is_right_on_about_93_of_100():
-    assert _scores("baseline", "correct").mean() == pytest.approx(0.929, abs=0.005)
+    assert _scores("baseline", "accuracy").mean() == pytest.approx(0.929, abs=0.005)
 
 
 def test_the_convolution_is_clearly_better_by_more_than_3_points():
-    gap, error = _gap("convolution", "correct")
+    gap, error = _gap("convolution", "accuracy")
     assert gap > 0.03
     assert gap > CLEARLY * error
     assert _gap("convolution", "log_loss")[0] < 0
 
 
 def test_the_undertrained_one_is_clearly_worse():
-    gap, error = _gap("undertrained", "correct")
+    gap, error = _gap("undertrained", "accuracy")
     assert gap < -0.05
     assert gap < -CLEARLY * error
 
 
 def test_int8_is_as_good_as_the_control_in_under_a_third_of_the_bytes():
-    gap, error = _gap("int8", "correct")
+    gap, error = _gap("int8", "accuracy")
     assert abs(gap) < 0.005
     assert abs(gap) < CRITICAL * error or gap == 0
     gap, error = _gap("int8", "log_loss")

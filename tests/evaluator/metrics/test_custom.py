@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from assay.evaluator.errors import VariantError
-from assay.evaluator.metrics import row
+from assay.evaluator.metrics import custom, row
 from assay.evaluator.metrics.predictions import predictions_of
 from assay.evaluator.predictors.predictor import PredictionError
 from tests.evaluator.metrics import builders
@@ -32,6 +32,13 @@ def words(predictions, probabilities, labels):
 
 def infinite(predictions, probabilities, labels):
     return np.where(labels == 1, np.nan, 0.0)
+
+def above_limit(predictions, probabilities, labels, columns):
+    assert set(columns) == {"limit"} and not columns["limit"].flags.writeable
+    return probabilities[:, 1] > columns["limit"]
+
+def halves(predictions, probabilities, labels):
+    return labels / 2
 """
 
 
@@ -41,10 +48,10 @@ def place(tmp_path, monkeypatch):
     monkeypatch.syspath_prepend(tmp_path)
 
 
-def scored(function):
+def scored(function, *, columns=None, **parameters):
     said = predictions_of(np.array([0.2, 0.9, 0.6, 0.1, 0.5]), output="probabilities", label=label(), first_row=40)
-    metric = builders.metric("custom", scorer=f"own_scorers:{function}", direction="higher")
-    return row.score(metric, said, np.array([0, 0, 0, 1, 0]), label=label(), batch_size=2)
+    metric = builders.metric("custom", scorer=f"own_scorers:{function}", direction="higher", **parameters)
+    return row.score(metric, row.ScoredRows(said, np.array([0, 0, 0, 1, 0]), label(), 2, columns or {}))
 
 
 def test_a_scorer_is_given_batch_after_batch(place):
@@ -74,3 +81,23 @@ def test_an_error_names_the_scorer_and_the_rows(place, function, words):
 def test_an_unknown_scorer_has_a_near_name(place):
     with pytest.raises(VariantError, match="did you mean 'margin'"):
         scored("margins")
+
+
+def test_a_scorer_with_a_fourth_parameter_columns_sees_those_of_its_rows(place):
+    limits = np.array([0.1, 0.95, 0.5, 0.5, 0.5])
+    assert scored("above_limit", columns={"limit": limits}, scale="binary").tolist() == [1, 0, 1, 0, 0]
+
+
+def test_only_a_fourth_parameter_of_that_name_takes_columns():
+    assert custom.takes_columns(lambda predictions, probabilities, labels, columns: None)
+    assert not custom.takes_columns(lambda predictions, probabilities, labels: None)
+    assert not custom.takes_columns(lambda predictions, probabilities, labels, weight=1, columns=None: None)
+    assert not custom.takes_columns(max)  # without a signature
+
+
+def test_a_binary_scorer_returns_0_or_1(place):
+    with pytest.raises(PredictionError) as caught:
+        scored("halves", scale="binary")
+    assert "scorer own_scorers:halves, row 43: the score is 0.5, which is neither 0 nor 1" in str(caught.value)
+    assert "remove 'scale: binary'" in str(caught.value)
+    assert scored("halves", scale="count").tolist() == [0, 0, 0, 0.5, 0]

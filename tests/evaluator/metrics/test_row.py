@@ -7,12 +7,17 @@ from sklearn import metrics as sklearn_metrics
 from assay.evaluator.metrics import row
 from assay.evaluator.metrics.predictions import predictions_of
 from assay.evaluator.predictors.predictor import PredictionError
+from assay.manifests.measures import MEASURES
 from tests.evaluator.metrics import builders
 from tests.evaluator.metrics.builders import label
 
 
 def score(measure, predictions, labels, *, label, batch_size=8, **parameters):
-    return row.score(builders.metric(measure, **parameters), predictions, labels, label=label, batch_size=batch_size)
+    return row.score(builders.metric(measure, **parameters), row.ScoredRows(predictions, labels, label, batch_size))
+
+
+def test_every_measure_of_rows_has_a_function():
+    assert set(row.SCORERS) == {name for name, measure in MEASURES.items() if measure.level == "row"}
 
 
 def _classified(seed, num_classes, *, num_rows=40, spread=3.0):
@@ -26,7 +31,7 @@ def test_means_of_row_scores_are_scikit_learns_metrics(seed, num_classes, spread
     predictions, labels = _classified(seed, num_classes, spread=spread)
     names = list(range(num_classes))
     expected = {
-        "correct": sklearn_metrics.accuracy_score(labels, predictions.prediction),
+        "accuracy": sklearn_metrics.accuracy_score(labels, predictions.prediction),
         "log_loss": sklearn_metrics.log_loss(labels, predictions.probabilities, labels=names),
         "brier": sklearn_metrics.brier_score_loss(labels, predictions.probabilities, labels=names),
     }
@@ -65,23 +70,23 @@ def test_a_certain_and_wrong_answer_costs_as_much_as_float64_can_tell():
 def test_errors_of_values():
     predictions = predictions_of(np.array([1.0, -2.0, 3.5]), output="values", label=label())
     labels = np.array([2, 2, 3], dtype=np.int32)
-    assert score("absolute_error", predictions, labels, label=label()).tolist() == [1.0, 4.0, 0.5]
+    assert score("mae", predictions, labels, label=label()).tolist() == [1.0, 4.0, 0.5]
     assert score("squared_error", predictions, labels, label=label()).tolist() == [1.0, 16.0, 0.25]
 
 
 def test_class_labels_without_probabilities_can_be_correct():
     predictions = predictions_of(np.array([1, 0, 2]), output="labels", label=label())
-    assert score("correct", predictions, np.array([1, 1, 2]), label=label()).tolist() == [1.0, 0.0, 1.0]
+    assert score("accuracy", predictions, np.array([1, 1, 2]), label=label()).tolist() == [1.0, 0.0, 1.0]
 
 
 @pytest.mark.parametrize(
     ("raw", "output", "measure", "labels", "named"),
     [
         (np.eye(2), "logits", "log_loss", np.array([0, 2]), ["row 41:", "0 to 1", "got 2"]),
-        (np.eye(2), "logits", "correct", np.array([-1, 0]), ["row 40:", "got -1"]),
-        (np.eye(2), "logits", "correct", np.array([0.0, 1.0]), ["float64", "must be an integer"]),
-        (np.array([1, 0]), "labels", "correct", np.array(["x", "y"], dtype=object), ["object", "int64"]),
-        (np.array([1.0, 0.0]), "values", "absolute_error", np.array([0.0, np.nan]), ["row 41:", "nan"]),
+        (np.eye(2), "logits", "accuracy", np.array([-1, 0]), ["row 40:", "got -1"]),
+        (np.eye(2), "logits", "accuracy", np.array([0.0, 1.0]), ["float64", "must be an integer"]),
+        (np.array([1, 0]), "labels", "accuracy", np.array(["x", "y"], dtype=object), ["object", "int64"]),
+        (np.array([1.0, 0.0]), "values", "mae", np.array([0.0, np.nan]), ["row 41:", "nan"]),
         (np.array([1.0, 1e200]), "values", "squared_error", np.array([0.0, 0.0]), ["row 41:", "inf"]),
         (
             np.array([1.0, 0.0]),

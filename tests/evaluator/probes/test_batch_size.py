@@ -8,8 +8,9 @@ from assay.evaluator import batches
 from assay.evaluator.data.frozen.shards import ShardReader, open_dataset
 from assay.evaluator.predictors import load
 from assay.evaluator.predictors.predictor import PredictionError
-from assay.evaluator.probes.batch_size import probe
+from assay.evaluator.probes.batch_size import OF_VALUES, probe
 from assay.manifests import Suite, Variant, parse
+from assay.manifests.measures import MEASURES
 from tests import builders
 
 CODE = '''
@@ -73,14 +74,14 @@ def place(tmp_path, monkeypatch):
     return tmp_path
 
 
-def probed(place, entrypoint, *, measure="correct", predictor="torch", output="logits", batch_size=24, **parameters):
+def probed(place, entrypoint, *, measure="accuracy", predictor="torch", output="logits", batch_size=24, **parameters):
     dataset, store = open_dataset(str(place / "datasets" / "small@v1"))
     names = {"metrics": [{"name": "m", "measure": measure}], "batch_size": batch_size}
     planned = {
         **builders.SUITE["plan"],
         "metric": "m",
         "guardrails": [],
-        "scale": "binary" if measure in ("correct", "accuracy") else "continuous",
+        "scale": "binary" if measure == "accuracy" else "continuous",
         "direction": "lower" if measure in ("log_loss", "rmse", "mae", "calibration_error") else "higher",
     }
     suite = parse(yaml.safe_dump({**builders.SUITE, **names, "plan": planned}), file="s.yaml", kind="Suite")
@@ -124,7 +125,7 @@ def test_rows_that_cannot_be_scored_alone_are_told(place):
     assert found.exceeds(1e9)
 
 
-@pytest.mark.parametrize("measure", ["correct", "accuracy", "macro_f1"])
+@pytest.mark.parametrize("measure", ["accuracy", "macro_f1"])
 def test_flips_are_counted(place, measure):
     found = probed(place, "sharp", predictor="callable", output="probabilities", measure=measure)
     assert found.num_flips > 0  # alone, no row is above its own mean
@@ -136,6 +137,11 @@ def test_flips_are_counted(place, measure):
 def test_the_floor_of_other_corpus_metrics_is_the_mean_difference_of_probabilities(place, measure):
     found = probed(place, "sharp", predictor="callable", output="probabilities", measure=measure)
     assert found.noise_floor == pytest.approx(0.8 * found.num_flips / found.num_rows)
+
+
+def test_every_measure_of_predicted_values_has_a_floor():
+    names = {name for name, each in MEASURES.items() if (each.level, each.needs) == ("dataset", "values")}
+    assert set(OF_VALUES) == names
 
 
 def test_several_batches_of_the_first_unit_are_probed(place):

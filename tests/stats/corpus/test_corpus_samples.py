@@ -86,6 +86,20 @@ def test_of_many_classes_too(metric):
 
 
 @pytest.mark.parametrize("kind", KINDS)
+def test_the_value_of_an_arm_is_the_mean_of_its_scores(kind):
+    answers = answers_of(kind, 200)
+    found = [each.value for each in answers.values()]
+    assert found == pytest.approx(answers.pseudo_values().mean(axis=0), rel=1e-12)
+
+
+def test_the_value_of_queries_is_their_mean():
+    query = np.array([2, 0, 2, 1, 2])
+    answers = QueryScores(np.array([0.5, 1.0, 0.0])[query][:, None], query)
+    assert [each.value for each in answers.values()] == [0.5]
+    assert answers.pseudo_values().mean() == pytest.approx(0.5)
+
+
+@pytest.mark.parametrize("kind", KINDS)
 def test_scores_are_pseudo_values_of_the_jackknife(kind):
     """Against the definition: the metric of all rows, and of all rows but one, each computed directly."""
     num_rows = 40

@@ -9,34 +9,25 @@ from hypothesis import strategies as st
 from sklearn import metrics as reference
 
 from assay.evaluator.metrics import row
-from assay.evaluator.metrics.corpus import CorpusMetric, CorpusValue
-from assay.evaluator.metrics.operating_point import predicted, threshold
 from assay.evaluator.metrics.predictions import predictions_of
 from assay.evaluator.predictors.predictor import PredictionError
-from assay.manifests.metric import OperatingPoint
+from assay.stats.corpus.corpus_value import CorpusValue
+from tests.cluster.commit.corpus_values import corpus_value
 from tests.evaluator.metrics import builders
 from tests.evaluator.metrics.builders import label
 
 NUM_CLASSES = 4
-NO_NEGATIVE = "no row is labelled with the first class"
 
 
-def measured(measure, raw, output, labels, *, queries=None, chosen=None, piece=7, **parameters):
-    """The metric as a run computes it: the mean of row scores, or accumulated piece by piece."""
+def measured(measure, raw, output, labels, *, queries=None, piece=7, **parameters):
+    """The metric as a run computes it: the mean of row scores, or from all score tables."""
     metric = builders.metric(measure, **parameters)
     said = predictions_of(raw, output=output, label=label())
-    if metric.row_measure is not None and len(labels):
-        return CorpusValue(float(row.score(metric, said, labels, label=label(), batch_size=piece).mean()))
-    gathered = CorpusMetric(metric, label=label(), chosen=chosen)
-    for first in range(0, len(labels), piece):
-        rows = slice(first, first + piece)
-        gathered.update(
-            prediction=said.prediction[rows],
-            probabilities=None if said.probabilities is None else said.probabilities[rows],
-            labels=labels[rows],
-            queries=None if queries is None else queries[rows],
-        )
-    return gathered.compute()
+    if metric.scores_rows:
+        return CorpusValue(float(row.score(metric, row.ScoredRows(said, labels, label(), piece)).mean()))
+    return corpus_value(
+        metric, said.prediction, said.probabilities, labels, label=label(), queries=queries, piece=piece
+    )
 
 
 def probabilities_of(logits):
@@ -220,7 +211,7 @@ def test_mrr_is_scikit_learns_ranking_precision_where_one_row_is_relevant(seed, 
 @pytest.mark.parametrize(
     ("values", "labels", "ndcg", "mrr", "hit"),
     [
-        ([3.0, 2.0, 1.0], [0, 0, 0], 0.0, 0.0, 0.0),  # nothing relevant: as scikit-learn's and torchmetrics' 0
+        ([3.0, 2.0, 1.0], [0, 0, 0], 0.0, 0.0, 0.0),  # nothing relevant: as scikit-learn's 0
         ([5.0], [2], 1.0, 1.0, 1.0),  # a query of one row, which scikit-learn refuses
         ([1.0, 1.0, 1.0], [1, 0, 0], (1 + 1 / np.log2(3)) / 3, 1 / 3, 0.0),  # all tied; k = 2
     ],
@@ -234,53 +225,9 @@ def test_degenerate_queries(values, labels, ndcg, mrr, hit):
     assert found == pytest.approx([ndcg, mrr, hit])
 
 
-@pytest.mark.parametrize("measure", ["average_precision", "r2", "ndcg", "mrr", "hit_rate", "precision"])
-def test_no_rows_are_not_testable(measure):
-    parameters = {"k": 2} if measure in ("ndcg", "hit_rate") else {}
-    found = measured(measure, np.empty((0, 2)), "probabilities", np.empty(0, dtype=int), **parameters)
-    assert (found.value, found.reason) == (None, "there are no rows")
-
-
 def test_a_relevance_below_zero_is_not_testable():
     queries = np.array(["q", "q"], dtype=object)
     assert "got -1" in measured("ndcg", np.ones(2), "values", np.array([1, -1]), queries=queries, k=2).reason
-
-
-@settings(max_examples=60, deadline=None)
-@given(seed=st.integers(0, 2**32 - 1), rate=st.sampled_from([0.0, 0.01, 0.1, 0.5]), levels=st.sampled_from([None, 5]))
-def test_an_operating_point_is_the_last_of_scikit_learns_roc_curve_within_the_bound(seed, rate, levels):
-    rng = np.random.default_rng(seed)
-    positive = rng.random(60) < 0.4
-    positive[:2] = [True, False]
-    second = rng.random(60) * 0.7 + 0.3 * positive
-    second = np.round(second * levels) / levels if levels else second
-    rates, _, thresholds = reference.roc_curve(positive, second, drop_intermediate=False)
-    last = np.flatnonzero(rates <= rate)[-1]
-    found = threshold(OperatingPoint(false_positive_rate=rate), second_R=second, positive_R=positive)
-    if np.isinf(thresholds[last]):  # scikit-learn's point where nothing is predicted
-        assert isinstance(found, str)
-        assert "at every threshold" in found
-    else:
-        assert ((second >= found) == (second >= thresholds[last])).all()
-        lower = second[second < thresholds[last]]
-        assert not lower.size or found == pytest.approx((lower.max() + thresholds[last]) / 2)
-
-
-def test_without_a_negative_row_there_is_no_operating_point():
-    point = OperatingPoint(false_positive_rate=0.1)
-    found = threshold(point, second_R=np.ones(3), positive_R=np.ones(3, dtype=bool))
-    assert isinstance(found, str)
-    assert found.startswith(NO_NEGATIVE)
-    chosen = CorpusValue(None, found)
-    labels = np.ones(3, dtype=int)
-    parameters = {"operating_point": {"false_positive_rate": 0.1}}
-    assert measured("recall", np.ones(3), "probabilities", labels, chosen=chosen, **parameters) == chosen
-
-
-def test_the_second_class_is_predicted_from_the_threshold_on():
-    probabilities = np.array([[0.7, 0.3], [0.6, 0.4], [0.5, 0.5]])
-    assert predicted(probabilities, threshold=0.4, label=label()).tolist() == [0, 1, 1]
-    assert predicted(probabilities, threshold=0.4, label=label("no", "yes")).tolist() == ["no", "yes", "yes"]
 
 
 def test_a_label_without_a_value_names_its_row():
