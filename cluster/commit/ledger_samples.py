@@ -1,4 +1,4 @@
-"""Reads the samples of one metric from the ledger, on identical rows of every arm, for the statistics."""
+"""The samples of one metric, on identical rows of every arm, from the columns of a run's scores."""
 
 from collections.abc import Sequence
 from typing import Literal
@@ -7,13 +7,10 @@ import numpy as np
 import pyarrow as pa
 
 from assay.cluster.commit import arm_metrics
-from assay.cluster.errors import RunError
 from assay.evaluator import list_columns
-from assay.evaluator.ledger import reader
-from assay.evaluator.ledger.commit_record import LedgerFile
+from assay.evaluator.ledger.run_scores import RunScores
 from assay.evaluator.metrics import operating_point, ranking, row
 from assay.evaluator.metrics.corpus import NUM_BINS, CorpusValue
-from assay.evaluator.storage import Store
 from assay.manifests import Metric, PlanColumns
 from assay.manifests.ledger_layout import SCORE_COLUMN_PREFIX, SEGMENT_COLUMN_PREFIX
 from assay.manifests.run import Run
@@ -26,98 +23,54 @@ from assay.stats.corpus.regression import ExplainedVariance, SquaredErrors
 from assay.stats.samples.samples import Samples
 
 
-def samples_of(
-    store: Store,
-    files: Sequence[LedgerFile],
-    run: Run,
-    metric: Metric,
-    *,
-    columns: PlanColumns,
-    arms: Sequence[str],
-) -> Samples:
+def samples_of(scores: RunScores, metric: Metric, *, columns: PlanColumns) -> Samples:
     """The scores of one metric, rows x arms; for a corpus metric, its pseudo-values.
 
     Args:
-        store: The ledger.
-        files: The run's files.
-        run: The run.
+        scores: The scores of the arms to compare, with `columns_of(metric, columns=columns)` kept.
         metric: The metric.
         columns: The plan's segment and cluster columns.
-        arms: The arms, all complete.
 
     Raises:
-        RunError: The arms do not have the same rows, or scores of a binary metric are not 0 or 1.
+        DamageError: The arms do not have the same rows, or scores of a binary metric are not 0 or 1.
     """
-    groups = {
-        "segments": SEGMENT_COLUMN_PREFIX + columns.segment if columns.segment else None,
-        "clusters": "cluster" if columns.cluster else None,
-    }
-    named = "row_id" in reader.column_names(store, files, arms[0])
-    shared = ["row_index", *["row_id"] * named, "label", *(name for name in groups.values() if name)]
-    kept = [name for name in shared if name != "row_id" and (name != "label" or metric.row_measure is None)]
-    pieces: list[pa.Table] = []
-    of_arms: list[list[pa.Table]] = [[] for _ in arms]
-    # The scores take most of the memory. In addition, at most two score files are in memory at a time.
-    num_rows = _num_rows(files, run, arms)
-    are_bits = metric.is_binary and run.experiment.suite.repeats == 1
-    dtype = np.bool_ if are_bits else np.float64
-    scores_RA = np.empty((num_rows, len(arms)), dtype) if metric.row_measure is not None else None
-    streams = [reader.score_tables(store, files, arm, [*shared, *_columns_of(metric)]) for arm in arms]
-    stop = 0
-    for first in streams[0]:
-        rows = first.select(shared)
-        pieces.append(first.select(kept))
-        start, stop = stop, stop + len(first)
-        for index, arm in enumerate(arms):
-            table = first if index == 0 else next(streams[index])
-            if not table.select(shared).equals(rows):
-                raise _rows_differ(run, arm, arms)
-            if scores_RA is None:
-                of_arms[index].append(table.select(_columns_of(metric)))
-            else:
-                scores_R = table[SCORE_COLUMN_PREFIX + metric.name].to_numpy()
-                scores_RA[start:stop, index] = scores_R
-                if are_bits and not np.array_equal(scores_RA[start:stop, index], scores_R):
-                    raise RunError(f"run '{run.run_id}': scores of '{metric.name}' for arm '{arm}' are not all 0 or 1")
-    rows = pa.concat_tables(pieces)
+    run, arms, rows = scores.run, scores.arms, scores.rows()
     grouping = {
-        "segments_R": rows[groups["segments"]].to_numpy() if groups["segments"] else None,
-        "clusters_R": np.unique(rows["cluster"].to_numpy(), return_inverse=True)[1] if groups["clusters"] else None,
+        "segments_R": rows[SEGMENT_COLUMN_PREFIX + columns.segment].to_numpy() if columns.segment else None,
+        "clusters_R": np.unique(rows["cluster"].to_numpy(), return_inverse=True)[1] if columns.cluster else None,
     }
     row_ids = rows["row_index"].to_numpy()
-    if scores_RA is not None:
-        statistic = scores_RA
-    elif metric.of_queries:
-        statistic = _query_scores(metric, rows, [pa.concat_tables(each) for each in of_arms])
+    if metric.row_measure is not None:
+        statistic = scores.scores_RA(SCORE_COLUMN_PREFIX + metric.name)
     else:
-        threshold = arm_metrics.threshold(run, files, store, metric)
-        tables = [pa.concat_tables(each) for each in of_arms]
-        statistic = _statistic(metric, run, rows["label"].to_numpy(), tables, threshold)
+        names = _predictions_of(metric)
+        tables = [pa.Table.from_arrays([scores.predictions(arm, name) for name in names], names) for arm in arms]
+        if metric.of_queries:
+            statistic = _query_scores(metric, rows, tables, is_grouped=columns.cluster is not None)
+        else:
+            labels = rows["label"]
+            control = tables[arms.index(run.experiment.suite.plan.control)].append_column("label", labels)
+            threshold = arm_metrics.threshold(run, metric, control=control)
+            statistic = _statistic(metric, run, labels.to_numpy(), tables, threshold)
     if isinstance(statistic, np.ndarray):
-        return Samples(tuple(arms), statistic, row_ids, **grouping, num_repeats=run.experiment.suite.repeats)
+        return Samples(arms, statistic, row_ids, **grouping, num_repeats=run.experiment.suite.repeats)
     if isinstance(statistic, str):  # the reason why the metric is undefined
         nothing_RA = np.full((len(row_ids), len(arms)), np.nan)
-        return Samples(tuple(arms), nothing_RA, row_ids, **grouping, corpus="unbounded", undefined=statistic)
+        return Samples(arms, nothing_RA, row_ids, **grouping, corpus="unbounded", undefined=statistic)
     return corpus_samples(statistic, arms=arms, row_ids=row_ids, **grouping)
 
 
-def _num_rows(files: Sequence[LedgerFile], run: Run, arms: Sequence[str]) -> int:
-    """The number of rows of every arm, checked to be the same file by file."""
-    lengths = [[file.num_rows for file in reader.score_files(files, arm)] for arm in arms]
-    for arm, lengths_of_arm in zip(arms, lengths, strict=True):
-        if lengths_of_arm != lengths[0]:
-            raise _rows_differ(run, arm, arms)
-    return sum(lengths[0])
-
-
-def _rows_differ(run: Run, arm: str, arms: Sequence[str]) -> RunError:
-    return RunError(f"run '{run.run_id}': arm '{arm}' does not have the same rows as arm '{arms[0]}'")
-
-
-def _columns_of(metric: Metric) -> list[str]:
-    """The score columns that a metric is computed from, in addition to the label."""
+def columns_of(metric: Metric, *, columns: PlanColumns) -> list[str]:
+    """The columns of the table `scores` that `samples_of` needs."""
+    segment = [SEGMENT_COLUMN_PREFIX + columns.segment] if columns.segment else []
+    groups = [*segment, "cluster"] if columns.cluster else segment
     if metric.row_measure is not None:
-        return [SCORE_COLUMN_PREFIX + metric.name]
+        return [SCORE_COLUMN_PREFIX + metric.name, *groups]
+    return ["label", *_predictions_of(metric), *groups]
+
+
+def _predictions_of(metric: Metric) -> list[str]:
+    """What a metric without row scores is computed from, in addition to the labels."""
     if metric.measure == "calibration_error":
         return ["prediction", "probabilities"]
     return ["probabilities" if metric.of_probabilities else "prediction"]
@@ -168,8 +121,10 @@ def _statistic(
     return Classes(metric.measure, classes, numbered(labels_R), numbered(predictions_RA))
 
 
-def _query_scores(metric: Metric, rows: pa.Table, of_arms: Sequence[pa.Table]) -> QueryScores | str:
-    if "cluster" not in rows.column_names:
+def _query_scores(
+    metric: Metric, rows: pa.Table, of_arms: Sequence[pa.Table], *, is_grouped: bool
+) -> QueryScores | str:
+    if not is_grouped:
         return f"'{metric.name}' is compared query by query: plan.columns.cluster must name the query column"
     labels_R, names_R = rows["label"].to_numpy(), rows["cluster"].to_numpy()
     columns, query_R = [], np.empty(0, dtype=np.int64)
