@@ -4,6 +4,7 @@ Axes: R rows, A arms.
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from functools import cached_property
 
 import numpy as np
 import pyarrow as pa
@@ -60,7 +61,7 @@ class RunScores:
         self._predictions: dict[tuple[str, str], list[pa.ChunkedArray]] = {}
         self._first: tuple[LedgerFile, pq.ParquetFile] | None = None
 
-    @property
+    @cached_property
     def segment_columns(self) -> list[str]:
         """The segment columns that the scores have, under their names in the dataset.
 
@@ -93,7 +94,9 @@ class RunScores:
     def scores_RA(self, column: str) -> np.ndarray:
         """A kept score column, rows x arms, read-only: bool if the metric's scores are 0 or 1, else float64."""
         self._read_all()
-        return self._scores[column]
+        scores_RA = self._scores[column].view()
+        scores_RA.flags.writeable = False
+        return scores_RA
 
     def predictions(self, arm: str, column: str) -> pa.ChunkedArray:
         """An arm's column `prediction` or `probabilities`, if it is kept."""
