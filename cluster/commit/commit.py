@@ -17,7 +17,8 @@ from assay.cluster.cost.account import SlotAccount
 from assay.cluster.drive.drive_outcome import DriveOutcome
 from assay.cluster.errors import RunError, StoppedError
 from assay.cluster.prepare import dataset_findings
-from assay.evaluator.ledger import reader, writer
+from assay.evaluator.ledger import writer
+from assay.evaluator.ledger.committed_run import CommittedRun
 from assay.evaluator.ledger.receipt import SLOT_SECONDS, UnitReceipt
 from assay.evaluator.ledger.run_scores import RunScores
 from assay.evaluator.probes.batch_size import BatchSizeSensitivity
@@ -76,8 +77,8 @@ def commit(run: Run, outcome: DriveOutcome, *, dataset: Dataset, store: Store, n
 
 def unfinished_arms(store: Store, run_id: str) -> list[str]:
     """The arms of a committed run that failed or were stopped: running the experiment again may complete them."""
-    arms = reader.read_table(store, reader.committed_files(store, run_id), "arms", ["arm", "status"])
-    return [row["arm"] for row in arms.to_pylist() if row["status"] in arm_status.UNFINISHED]
+    arms = CommittedRun(store, run_id).rows("arms")
+    return [row["arm"] for row in arms if row["status"] in arm_status.UNFINISHED]
 
 
 def _arm_tables(
