@@ -26,8 +26,8 @@ from scipy import special
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from assay.cluster.commit.ledger_samples import samples_of
-from assay.evaluator.ledger import reader
+from assay.cluster.commit.ledger_samples import columns_of, samples_of
+from assay.evaluator.ledger.committed_run import CommittedRun
 from assay.evaluator.storage import open_store
 from assay.stats.sequential import racing
 
@@ -70,17 +70,17 @@ class World:
 
 def recorded_worlds(ledger: str, run_id: str) -> Iterator[World]:
     """Worlds whose rows are drawn from those of a run."""
-    store = open_store(ledger)
-    run = reader.read_run(store, run_id)
-    files = reader.committed_files(store, run_id)
-    suite, arms = run.experiment.suite, [arm.name for arm in run.experiment.arms]
-    samples = samples_of(store, files, run, suite.primary, columns=suite.plan.columns, arms=arms)
+    run = CommittedRun(open_store(ledger), run_id)
+    experiment = run.record.experiment
+    suite, columns = experiment.suite, experiment.suite.plan.columns
+    scores = run.scores([arm.name for arm in experiment.arms], columns_of(suite.primary, columns=columns))
+    samples = samples_of(scores, suite.primary, columns=columns)
     if not np.isin(samples.scores_RA, (0, 1)).all():
         sys.exit(
             f"error: the scores of '{suite.primary.name}' in run '{run_id}' must all be 0 or 1; choose a run whose are"
         )
     for num_units in (16, 60, 200):
-        yield World(f"64 arms from the scores of {run.experiment.name}", num_units, recorded_RA=samples.scores_RA)
+        yield World(f"64 arms from the scores of {experiment.name}", num_units, recorded_RA=samples.scores_RA)
 
 
 def worlds() -> Iterator[World]:

@@ -50,6 +50,7 @@ def review(
     """
     from assay.cluster.commit import gate_review
     from assay.cluster.commit.gate_answer import gate_answer
+    from assay.evaluator.ledger.committed_run import CommittedRun
     from assay.evaluator.storage import open_store
     from assay.manifests import Policy
     from assay.manifests.errors import InvalidInput, did_you_mean
@@ -57,8 +58,8 @@ def review(
     if record and policy is not None:
         raise InvalidInput("decisions by another policy cannot be recorded", field="--record", remedy="remove --policy")
     run_id, uri = run_and_ledger(run, ledger)
-    store = open_store(uri)
-    review = gate_review.review_run(store, run_id, policy=None if policy is None else read_manifest(policy, Policy))
+    committed = CommittedRun(open_store(uri), run_id)
+    review = gate_review.review_run(committed, policy=None if policy is None else read_manifest(policy, Policy))
     answer = gate_answer(review, arm=arm)
     if not answer["decisions"]:
         arms = [each.arm for each in review.decisions]
@@ -68,7 +69,7 @@ def review(
     if record:
         from assay.evaluator.ledger import version_log
 
-        version_log.record_decisions(store, run_id, answer["decisions"])
+        version_log.record_decisions(committed.store, run_id, answer["decisions"])
     if markdown is not None:
         from assay.cluster.report.markdown import pull_request_comment
 
@@ -107,10 +108,12 @@ def calibrate(
     Permutes arm labels within rows, plants effects, and counts the decisions. The ledger keeps the result.
     """
     from assay.cluster.commit import gate_calibration
+    from assay.evaluator.ledger.committed_run import CommittedRun
     from assay.evaluator.storage import open_store
 
     run_id, uri = run_and_ledger(run, ledger)
-    calibration = gate_calibration.calibrate(open_store(uri), run_id, num_permutations=num_permutations, seed=seed)
+    committed = CommittedRun(open_store(uri), run_id)
+    calibration = gate_calibration.calibrate(committed, num_permutations=num_permutations, seed=seed)
     if as_json:
         print_json(calibration.model_dump(mode="json"))
         return

@@ -31,10 +31,11 @@ def analyze(
         )
     else:
         from assay.cluster.commit.analysis import reanalysed
+        from assay.evaluator.ledger.committed_run import CommittedRun
         from assay.evaluator.storage import open_store
 
         run_id, uri = run_and_ledger(scores, ledger)
-        result = reanalysed(open_store(uri), run_id, parsed_plan)
+        result = reanalysed(CommittedRun(open_store(uri), run_id), parsed_plan)
     if as_json:
         print_json(result.to_json())
         return

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from assay.cluster.commit import gate_review
 from assay.cluster.commit.gate_answer import run_decision
-from assay.evaluator.ledger import reader
+from assay.evaluator.ledger.committed_run import CommittedRun
 from assay.evaluator.storage import Store
 from assay.manifests.ledger_layout import run_key
 from assay.stats.gate.decide import Decision
@@ -67,8 +67,8 @@ def read_result(store: Store, run_id: str, *, ledger: str) -> SubmissionResult:
         LedgerError: The run is not committed.
         DamageError: A file of it was changed.
     """
-    files = reader.committed_files(store, run_id)
-    decisions = gate_review.review_run(store, run_id).decisions
+    run = CommittedRun(store, run_id)
+    decisions = gate_review.review_run(run).decisions
     return SubmissionResult(
         run_id=run_id,
         ledger=ledger,
@@ -78,8 +78,8 @@ def read_result(store: Store, run_id: str, *, ledger: str) -> SubmissionResult:
         decisions=decisions,
         missing=tuple(
             MissingArm(row["arm"], row["status"], row["reason"])
-            for row in reader.read_table(store, files, "arms").to_pylist()
+            for row in run.rows("arms")
             if row["status"] != "complete"
         ),
-        comparisons=reader.read_table(store, files, "comparisons").to_pandas(),
+        comparisons=run.table("comparisons").to_pandas(),
     )

@@ -1,12 +1,11 @@
 """Carries out a plan on the arms of a run: at its commit, and again later with any other plan."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Container, Mapping, Sequence
 
 from assay.cluster.commit import arm_status
-from assay.cluster.commit.guardrail_inputs import ArmMeasurements, planned_samples
-from assay.evaluator.ledger import reader
-from assay.evaluator.ledger.commit_record import LedgerFile
-from assay.evaluator.storage import Store
+from assay.cluster.commit.guardrail_inputs import ArmMeasurements, planned_columns, planned_samples
+from assay.evaluator.ledger.committed_run import CommittedRun
+from assay.evaluator.ledger.run_scores import RunScores
 from assay.manifests import InvalidInput, Plan
 from assay.manifests.errors import did_you_mean
 from assay.manifests.run import Run
@@ -14,25 +13,23 @@ from assay.stats import analysis
 from assay.stats.results.analysis_record import Analysis
 
 
-def analysed(
-    run: Run,
-    files: Sequence[LedgerFile],
-    store: Store,
-    measured: ArmMeasurements,
-    *,
-    plan: Plan,
-    failed: Mapping[str, str],
-    eliminated: Mapping[str, str],
-) -> Analysis:
+def analysed(scores: RunScores, measured: ArmMeasurements, *, plan: Plan, eliminated: Mapping[str, str]) -> Analysis:
     """Carries out a plan on the complete arms of a run.
 
     A plan other than the recorded one makes the analysis exploratory: it can promote nothing. Arms that a race has
     eliminated keep their share of alpha, because the remaining arms were selected by the same scores.
 
+    Args:
+        scores: The scores of the complete arms, with the plan's columns kept.
+        measured: Latencies and sizes of the arms.
+        plan: The plan.
+        eliminated: The arms that a race has eliminated, with the reason.
+
     Raises:
-        RunError: The arms do not have the same rows.
+        DamageError: A file was changed, or the arms do not have the same rows.
     """
-    samples, guardrails = planned_samples(store, files, run, plan, measured, without={*failed, *eliminated})
+    run = scores.run
+    samples, guardrails = planned_samples(scores, plan, measured)
     return analysis.analyze(
         samples,
         plan_after_race(plan, run, eliminated),
@@ -49,42 +46,53 @@ def plan_after_race(plan: Plan, run: Run, eliminated: Mapping[str, str]) -> Plan
     return plan.model_copy(update={"alpha": plan.alpha * share})
 
 
-def reanalysed(store: Store, run_id: str, plan: Plan) -> Analysis:
-    """Analyses a committed run again, by another plan.
+def reanalysed(run: CommittedRun, plan: Plan) -> Analysis:
+    """Analyses a committed run again, by another plan. Each of its score files is read once.
 
     Raises:
-        LedgerError: The run is unknown or not committed.
         InvalidInput: The plan names a metric, an arm or a column that the run does not have.
+        DamageError: A file of the run was changed.
     """
-    files = reader.committed_files(store, run_id)
-    recorded = reader.read_run(store, run_id)
-    _check_measured(recorded, files, store, plan)
-    arms = reader.read_table(store, files, "arms").to_pylist()
-    measured = ArmMeasurements(reader.read_table(store, files, "latency").to_pylist(), arms)
-    failed, eliminated = arm_status.left_out(arms)
-    return analysed(recorded, files, store, measured, plan=plan, failed=failed, eliminated=eliminated)
+    _check_measured(run.record, plan)
+    failed, eliminated = arm_status.left_out(run.rows("arms"))
+    arms = arms_without(run.record, {*failed, *eliminated})
+    scores = run.scores(arms, planned_columns(run.record.experiment.suite, plan))
+    _check_columns(run.record, plan, segments=scores.segment_columns)
+    measured = ArmMeasurements(run.rows("latency"), run.rows("arms"))
+    return analysed(scores, measured, plan=plan, eliminated=eliminated)
 
 
-def _check_measured(run: Run, files: Sequence[LedgerFile], store: Store, plan: Plan) -> None:
-    """Raises InvalidInput if a plan names a metric, an arm or a column that the run does not have."""
-    suite = run.experiment.suite
-    metrics, arms = [metric.name for metric in suite.metrics], [arm.name for arm in run.experiment.arms]
-    columns = reader.segment_columns(store, files, plan.control)
-    references = [("metric", plan.metric, metrics)]
-    references += [(f"margins.{name}", name, arms) for name in plan.margins]
+def arms_without(run: Run, others: Container[str]) -> list[str]:
+    """The run's arms that are not among these, in the experiment's order."""
+    return [arm.name for arm in run.experiment.arms if arm.name not in others]
+
+
+def _check_measured(run: Run, plan: Plan) -> None:
+    """Raises InvalidInput if a plan names a metric or an arm that the run does not have."""
+    metrics = [metric.name for metric in run.experiment.suite.metrics]
+    arms = [arm.name for arm in run.experiment.arms]
+    _check_known(run, "metric", plan.metric, metrics, field="metric")
+    for name in plan.margins:
+        _check_known(run, "arm", name, arms, field=f"margins.{name}")
     for number, rule in enumerate(plan.guardrails):
-        names_by_field = {"metric": metrics, "column": columns}
-        references += [
-            (f"guardrails[{number}].{field}", getattr(rule, field), names)
-            for field, names in names_by_field.items()
-            if hasattr(rule, field)
-        ]
-    for field, name, names in references:
-        if name is not None and name not in names:
-            raise InvalidInput(
-                f"the run has no such {'arm' if names is arms else 'column' if names is columns else 'metric'}",
-                place=run.run_id,
-                field=field,
-                value=name,
-                remedy=did_you_mean(name, names),
-            )
+        _check_known(run, "metric", getattr(rule, "metric", None), metrics, field=f"guardrails[{number}].metric")
+
+
+def _check_columns(run: Run, plan: Plan, *, segments: Sequence[str]) -> None:
+    """Raises InvalidInput if a plan names a column that the run's scores do not have."""
+    _check_known(run, "column", plan.columns.segment, segments, field="columns.segment")
+    cluster = run.experiment.suite.plan.columns.cluster
+    _check_known(run, "column", plan.columns.cluster, [cluster] if cluster else [], field="columns.cluster")
+    for number, rule in enumerate(plan.guardrails):
+        _check_known(run, "column", getattr(rule, "column", None), segments, field=f"guardrails[{number}].column")
+
+
+def _check_known(run: Run, noun: str, name: str | None, names: Sequence[str], *, field: str) -> None:
+    if name is not None and name not in names:
+        raise InvalidInput(
+            f"the run has no such {noun}",
+            place=run.run_id,
+            field=field,
+            value=name,
+            remedy=did_you_mean(name, list(names)),
+        )

@@ -1,7 +1,7 @@
 """Computes one arm's metrics, confusion matrix and histogram from its rows in the ledger."""
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,11 +11,8 @@ import pyarrow as pa
 from assay.cluster.commit import corpus_statistic
 from assay.cluster.commit.corpus_statistic import Answers, LabelledRows, Source
 from assay.evaluator import list_columns
-from assay.evaluator.ledger import reader
-from assay.evaluator.ledger.commit_record import LedgerFile
 from assay.evaluator.ledger.receipt import UnitReceipt
 from assay.evaluator.metrics import operating_point
-from assay.evaluator.storage import Store
 from assay.manifests import Metric
 from assay.manifests.run import Run
 from assay.stats.corpus.corpus_value import CorpusValue
@@ -50,22 +47,27 @@ class ArmMetrics:
 
 
 def of_arm(
-    run: Run, arm: str, receipts: Sequence[UnitReceipt], store: Store, *, thresholds: dict[str, CorpusValue]
+    run: Run,
+    arm: str,
+    receipts: Sequence[UnitReceipt],
+    tables: Iterable[pa.Table],
+    *,
+    thresholds: dict[str, CorpusValue],
 ) -> ArmMetrics:
-    """Reads the arm's rows once, unit by unit; means of row scores come from the sums in its receipts.
+    """Goes through the arm's rows once, unit by unit; means of row scores come from the sums in its receipts.
 
     Args:
         run: The run.
         arm: The arm's name.
         receipts: The receipts of all its units, in order.
-        store: The ledger.
+        tables: The scores of its units, with all columns.
         thresholds: The threshold of each metric with an operating point, by the metric's name.
     """
     suite = run.experiment.suite
     chosen = {metric.name: thresholds.get(metric.name, CorpusValue(metric.threshold)) for metric in suite.metrics}
     collected = _Collected(run, suite.metrics, chosen)
     outcomes = _Outcomes()
-    for table in reader.score_tables(store, [receipt.file for receipt in receipts], arm):
+    for table in tables:
         outcomes.update(table)
         collected.update(table)
     num_rows = sum(receipt.num_rows for receipt in receipts)
@@ -96,28 +98,34 @@ def of_arm(
     return ArmMetrics(metrics, outcomes.confusions(arm), outcomes.histograms(arm))
 
 
-def thresholds(run: Run, control: Sequence[LedgerFile], store: Store) -> dict[str, CorpusValue]:
+def thresholds(run: Run, control: Iterable[pa.Table]) -> dict[str, CorpusValue]:
     """The threshold of each metric with an operating point, chosen on the control's rows.
 
     Args:
         run: The run.
-        control: Files of the ledger, the control's score files among them.
-        store: The ledger.
+        control: The scores of the control's units; they are read only if there is such a metric.
     """
     metrics = [metric for metric in run.experiment.suite.metrics if metric.operating_point is not None]
-    return {metric.name: threshold(run, control, store, metric) for metric in metrics}
+    if not metrics:
+        return {}
+    rows = pa.concat_tables([table.select(["label", "probabilities"]) for table in control])
+    return {metric.name: threshold(run, metric, control=rows) for metric in metrics}
 
 
-def threshold(run: Run, control: Sequence[LedgerFile], store: Store, metric: Metric) -> CorpusValue:
-    """The threshold of one metric: the fixed one, or that of its operating point on the control's rows."""
+def threshold(run: Run, metric: Metric, *, control: pa.Table) -> CorpusValue:
+    """The threshold of one metric: the fixed one, or that of its operating point on the control's rows.
+
+    Args:
+        run: The run.
+        metric: The metric.
+        control: The control's `label` and, if the metric has an operating point, `probabilities`.
+    """
     if metric.operating_point is None:
         return CorpusValue(metric.threshold)
-    tables = reader.score_tables(store, control, run.experiment.suite.plan.control, ["label", "probabilities"])
-    rows = pa.concat_tables(list(tables))
     threshold_or_reason = operating_point.threshold(
         metric.operating_point,
-        second_R=list_columns.matrix(rows["probabilities"])[:, 1],
-        positive_R=rows["label"].to_numpy() == (run.label.classes or (0, 1))[1],
+        second_R=list_columns.matrix(control["probabilities"])[:, 1],
+        positive_R=control["label"].to_numpy() == (run.label.classes or (0, 1))[1],
     )
     if isinstance(threshold_or_reason, str):
         return CorpusValue(None, threshold_or_reason)

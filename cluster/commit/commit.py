@@ -10,16 +10,17 @@ import numpy as np
 from assay.cluster.commit import analysis, arm_metrics, arm_status, confounding, gate_review
 from assay.cluster.commit.arm_status import ArmStatuses
 from assay.cluster.commit.coverage import check_coverage
-from assay.cluster.commit.guardrail_inputs import SIZES, ArmMeasurements, latency_rows
+from assay.cluster.commit.guardrail_inputs import SIZES, ArmMeasurements, latency_rows, planned_columns
 from assay.cluster.commit.scores_digest import arm_scores_digest
 from assay.cluster.cost import arm_cost
 from assay.cluster.cost.account import SlotAccount
 from assay.cluster.drive.drive_outcome import DriveOutcome
 from assay.cluster.errors import RunError, StoppedError
 from assay.cluster.prepare import dataset_findings
-from assay.evaluator.ledger import reader, writer
-from assay.evaluator.ledger.commit_record import LedgerFile
+from assay.evaluator.ledger import writer
+from assay.evaluator.ledger.committed_run import CommittedRun
 from assay.evaluator.ledger.receipt import SLOT_SECONDS, UnitReceipt
+from assay.evaluator.ledger.run_scores import RunScores
 from assay.evaluator.probes.batch_size import BatchSizeSensitivity
 from assay.evaluator.storage import Store
 from assay.manifests import Dataset
@@ -33,21 +34,31 @@ _TABLES_OF_ARMS = ("units", "arms", "metrics", "confusions", "histograms", "late
 def commit(run: Run, outcome: DriveOutcome, *, dataset: Dataset, store: Store, num_units: int, spent: Spent) -> None:
     """Checks coverage, computes metrics, analyses, decides, and commits all of it at once.
 
+    Every score file is read before it is committed: its digest in the commit record is that of the bytes that were
+    read, and they are those that a slot of this driver has written, or their rows match the unit's receipt.
+
     Raises:
         RunError: The control failed, rows are missing, or another driver has committed the run with fewer arms.
         StoppedError: The run was stopped. Complete arms are committed, unless there is nothing to compare.
+        DamageError: A unit that an earlier driver has published was changed since.
     """
     arm_status.fail_mixed_batch_sizes(outcome)
     statuses = arm_status.statuses_of(run, outcome, num_units=num_units)
     arm_status.check_comparable(run, outcome, statuses)
-    rows, files = _arm_tables(run, outcome, statuses, dataset=dataset, store=store, num_units=num_units)
+    for arm in statuses.complete:
+        check_coverage(outcome.receipts[arm], arm, num_rows=dataset.num_rows, num_units=num_units)
+    units = {arm: [outcome.receipts[arm][unit] for unit in range(num_units)] for arm in statuses.complete}
+    suite = run.experiment.suite
+    scores = RunScores(store, run, units, columns=planned_columns(suite, suite.plan))
+    rows = _arm_tables(run, outcome, statuses, scores, num_units=num_units)
     for arm, message in confounding.confounded(
         outcome.receipts, statuses.complete, control=run.experiment.suite.plan.control
     ).items():
         outcome.note("confounded", message, arm=arm)
     if outcome.eliminated:
         outcome.note("race", _saved(run, outcome, num_units=num_units))
-    tables = {**rows, **_run_tables(run, outcome, statuses, files, rows, store=store, spent=spent)}
+    tables = {**rows, **_run_tables(run, outcome, statuses, scores, rows, spent=spent)}
+    files = [file for arm in statuses.complete for file in scores.files(arm)]
     for name, table_rows in tables.items():
         file = writer.write_table(store, name, table_rows, run_id=run.run_id)  # pyright: ignore[reportArgumentType]
         if file is not None:
@@ -66,19 +77,17 @@ def commit(run: Run, outcome: DriveOutcome, *, dataset: Dataset, store: Store, n
 
 def unfinished_arms(store: Store, run_id: str) -> list[str]:
     """The arms of a committed run that failed or were stopped: running the experiment again may complete them."""
-    arms = reader.read_table(store, reader.committed_files(store, run_id), "arms", ["arm", "status"])
-    return [row["arm"] for row in arms.to_pylist() if row["status"] in arm_status.UNFINISHED]
+    arms = CommittedRun(store, run_id).rows("arms")
+    return [row["arm"] for row in arms if row["status"] in arm_status.UNFINISHED]
 
 
 def _arm_tables(
-    run: Run, outcome: DriveOutcome, statuses: ArmStatuses, *, dataset: Dataset, store: Store, num_units: int
-) -> tuple[dict[str, list[dict[str, Any]]], list[LedgerFile]]:
-    """Rows of the tables that are about arms and units, and the score files of complete arms."""
+    run: Run, outcome: DriveOutcome, statuses: ArmStatuses, scores: RunScores, *, num_units: int
+) -> dict[str, list[dict[str, Any]]]:
+    """Rows of the tables that are about arms and units. Reads the scores of complete arms."""
     suite = run.experiment.suite
     rows: dict[str, list[dict[str, Any]]] = {name: [] for name in _TABLES_OF_ARMS}
-    files: list[LedgerFile] = []
-    of_control = outcome.receipts[suite.plan.control].values()
-    thresholds = arm_metrics.thresholds(run, [receipt.file for receipt in of_control], store)
+    thresholds = arm_metrics.thresholds(run, scores.tables(suite.plan.control))
     for arm in run.experiment.arms:
         receipts = outcome.receipts[arm.name]
         summary: dict[str, Any] = {
@@ -94,19 +103,18 @@ def _arm_tables(
         rows["arms"].append(summary)
         if arm.name not in statuses.complete:
             continue
-        check_coverage(receipts, arm.name, num_rows=dataset.num_rows, num_units=num_units)
         in_order = [receipts[unit] for unit in range(num_units)]
-        files += [receipt.file for receipt in in_order]
         sensitivity = _sensitivity(in_order)
         if sensitivity.exceeds(suite.batch_sensitivity_tolerance):
             outcome.note("batch_sensitivity", sensitivity.description(suite), arm=arm.name)
-        summary |= {"num_rows": dataset.num_rows, **_complete_arm_columns(in_order, sensitivity)}
+        num_rows = sum(receipt.num_rows for receipt in in_order)
+        summary |= {"num_rows": num_rows, **_complete_arm_columns(in_order, sensitivity)}
         rows["units"] += [_unit_row(receipt) for receipt in in_order]
         rows["latency"] += latency_rows(arm.name, in_order)
-        measured = arm_metrics.of_arm(run, arm.name, in_order, store, thresholds=thresholds)
+        measured = arm_metrics.of_arm(run, arm.name, in_order, scores.tables(arm.name), thresholds=thresholds)
         for name in ("metrics", "confusions", "histograms"):
             rows[name] += getattr(measured, name)
-    return rows, files
+    return rows
 
 
 def _sensitivity(receipts: Sequence[UnitReceipt]) -> BatchSizeSensitivity:
@@ -177,18 +185,15 @@ def _run_tables(
     run: Run,
     outcome: DriveOutcome,
     statuses: ArmStatuses,
-    files: Sequence[LedgerFile],
+    scores: RunScores,
     rows: Mapping[str, list[dict[str, Any]]],
     *,
-    store: Store,
     spent: Spent,
 ) -> dict[str, list[dict[str, Any]]]:
     """Rows of the tables that are about the whole run: analysis, decisions, events and spending."""
     plan = run.experiment.suite.plan
     measured = ArmMeasurements(rows["latency"], rows["arms"])
-    planned = analysis.analysed(
-        run, files, store, measured, plan=plan, failed=statuses.unfinished, eliminated=statuses.eliminated
-    )
+    planned = analysis.analysed(scores, measured, plan=plan, eliminated=statuses.eliminated)
     budget = gate_review.budget_of(run, rows["arms"], spent)
     events = [asdict(event) for event in outcome.events]
     evidence = gate_review.evidence_of(

@@ -9,11 +9,10 @@ from assay.cluster.commit import arm_status
 from assay.cluster.cost.budget import EXHAUSTED, BudgetCheck
 from assay.cluster.prepare import dataset_findings
 from assay.cluster.prepare.dataset_findings import DatasetFindings, FindingSummary
-from assay.evaluator.ledger import reader, version_log
+from assay.evaluator.ledger import version_log
+from assay.evaluator.ledger.committed_run import CommittedRun
 from assay.evaluator.ledger.version_log import Repetition
-from assay.evaluator.storage import Store
 from assay.manifests import InvalidInput, Policy
-from assay.manifests.ledger_layout import Table
 from assay.manifests.run import Run
 from assay.manifests.spent import Spent
 from assay.stats.gate import review
@@ -54,44 +53,37 @@ class GateReview:
     findings: DatasetFindings
 
 
-def review_run(store: Store, run_id: str, *, policy: Policy | None = None) -> GateReview:
+def review_run(run: CommittedRun, *, policy: Policy | None = None) -> GateReview:
     """Reviews a committed run with today's evidence: verifications and findings may have been added since the run.
 
     Args:
-        store: The ledger.
-        run_id: The run.
+        run: The run.
         policy: A policy to use instead of the recorded one; it can hold or reject but never promote.
 
     Raises:
-        LedgerError: The run is unknown or not committed.
         DamageError: One of its files, or the log, was changed.
         InvalidInput: The policy names metrics that the run does not have.
     """
-    files = reader.committed_files(store, run_id)
-    run = reader.read_run(store, run_id)
-    suite = run.experiment.suite
+    record = run.record
+    suite = record.experiment.suite
     policy = policy or suite.policy
     try:
         suite.check_policy(policy)
     except ValueError as error:
-        raise InvalidInput(str(error), place=run_id) from None
-
-    def rows(table: Table) -> list[dict[str, Any]]:
-        return reader.read_table(store, files, table).to_pylist()
-
-    analysis = Analysis.from_json(json.loads(rows("analyses")[0]["analysis"]))
-    spending = rows("spending")[0]
-    findings = dataset_findings.now(run)
+        raise InvalidInput(str(error), place=run.run_id) from None
+    analysis = Analysis.from_json(json.loads(run.rows("analyses")[0]["analysis"]))
+    (spending,) = run.rows("spending")
+    findings = dataset_findings.now(record)
     evidence = evidence_of(
-        run,
-        EvidenceTables(rows("arms"), rows("metrics"), rows("events")),
+        record,
+        EvidenceTables(run.rows("arms"), run.rows("metrics"), run.rows("events")),
         policy=policy,
         budget=CheckOutcome(spending["budget_kept"], spending["budget_summary"]),
         findings=findings,
-        repetition=version_log.repetition(store, run_id),
+        repetition=version_log.repetition(run),
     )
     decisions = review.review(analysis, policy, suite.plan, evidence)
-    return GateReview(run, policy, evidence.policy_is_recorded, analysis, decisions, findings)
+    return GateReview(record, policy, evidence.policy_is_recorded, analysis, decisions, findings)
 
 
 def evidence_of(

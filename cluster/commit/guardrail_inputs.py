@@ -1,21 +1,23 @@
-"""Reads from the ledger what a plan compares: the primary metric's scores and the measurements of every guardrail."""
+"""What a plan compares: the primary metric's scores and the measurements of every guardrail."""
 
-from collections.abc import Container, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import pyarrow as pa
 
-from assay.cluster.commit.ledger_samples import samples_of
-from assay.evaluator.ledger import reader
-from assay.evaluator.ledger.commit_record import LedgerFile
+from assay.cluster.commit.ledger_samples import columns_of, samples_of
 from assay.evaluator.ledger.receipt import UnitReceipt
-from assay.evaluator.storage import Store
-from assay.manifests import Plan
+from assay.evaluator.ledger.run_scores import RunScores
+from assay.manifests import Metric, Plan, Suite
+from assay.manifests.guardrail import (
+    GroupGapGuardrail,
+    MetricGuardrail,
+    SegmentsGuardrail,
+    SelectionRatioGuardrail,
+)
 from assay.manifests.guardrail import Guardrail as Rule
 from assay.manifests.ledger_layout import SEGMENT_COLUMN_PREFIX
-from assay.manifests.run import Run
 from assay.stats.guardrails.group_checks import GroupGapCheck, Groups, SelectionRatioCheck
 from assay.stats.guardrails.guardrail_check import GuardrailCheck
 from assay.stats.guardrails.metric_check import MetricCheck
@@ -41,50 +43,53 @@ class ArmMeasurements:
     arms: Sequence[Row]
 
 
+def planned_columns(suite: Suite, plan: Plan) -> list[str]:
+    """The columns of the table `scores` that a plan, which need not be the suite's, is carried out on."""
+    columns = [name for metric in _metrics(suite, plan) for name in columns_of(metric, columns=plan.columns)]
+    for rule in plan.guardrails:
+        if isinstance(rule, GroupGapGuardrail | SelectionRatioGuardrail):
+            columns.append(SEGMENT_COLUMN_PREFIX + rule.column)
+        if isinstance(rule, SelectionRatioGuardrail):
+            columns.append("prediction")
+    return list(dict.fromkeys(columns))
+
+
 def planned_samples(
-    store: Store,
-    files: Sequence[LedgerFile],
-    run: Run,
-    plan: Plan,
-    measured: ArmMeasurements,
-    *,
-    without: Container[str],
+    scores: RunScores, plan: Plan, measured: ArmMeasurements
 ) -> tuple[Samples, tuple[GuardrailCheck, ...]]:
-    """The primary metric's samples and the guardrail checks of a plan.
+    """The primary metric's samples and the guardrail checks of a plan. Each metric's samples are made once.
 
     Args:
-        store: The ledger.
-        files: The run's files.
-        run: The run.
+        scores: The scores of the arms to compare, with the `planned_columns` kept. Predictions and probabilities are
+            forgotten afterwards.
         plan: The plan, which need not be the recorded one.
         measured: Latencies and sizes of the arms.
-        without: Arms to leave out.
 
     Raises:
-        RunError: The arms do not have the same rows.
+        DamageError: A file was changed, or the arms do not have the same rows.
     """
-    inputs = _PlanInputs(store, files, run, plan, measured, without)
-    primary = inputs.samples(plan.metric or run.experiment.suite.primary.name)
-    checks = (inputs.guardrail(rule) for rule in plan.guardrails)
-    return primary, tuple(check for check in checks if check is not None)
+    metrics = _metrics(scores.run.experiment.suite, plan)
+    samples = {metric.name: samples_of(scores, metric, columns=plan.columns) for metric in metrics}
+    inputs = _PlanInputs(scores, plan, measured, samples)
+    checks = [inputs.guardrail(rule) for rule in plan.guardrails]
+    scores.forget(planned_columns(scores.run.experiment.suite, plan))
+    return samples[metrics[0].name], tuple(check for check in checks if check is not None)
+
+
+def _metrics(suite: Suite, plan: Plan) -> list[Metric]:
+    """The metrics that a plan compares, each once: the primary metric first, then those of guardrails."""
+    names = [plan.metric or suite.primary.name]
+    of_metrics = (MetricGuardrail, SegmentsGuardrail, GroupGapGuardrail)
+    names += [rule.metric for rule in plan.guardrails if isinstance(rule, of_metrics)]
+    return [suite.metric(name) for name in dict.fromkeys(names)]
 
 
 @dataclass(frozen=True, eq=False)
 class _PlanInputs:
-    store: Store
-    files: Sequence[LedgerFile]
-    run: Run
+    scores: RunScores
     plan: Plan
     measured: ArmMeasurements
-    without: Container[str]
-
-    @property
-    def arms(self) -> list[str]:
-        return [arm.name for arm in self.run.experiment.arms if arm.name not in self.without]
-
-    def samples(self, name: str) -> Samples:
-        metric = self.run.experiment.suite.metric(name)
-        return samples_of(self.store, self.files, self.run, metric, columns=self.plan.columns, arms=self.arms)
+    samples: Mapping[str, Samples]
 
     def guardrail(self, rule: Rule) -> GuardrailCheck | None:
         """The check of a guardrail with its inputs; None for `suspicious_improvement`, which needs none of its own."""
@@ -110,20 +115,16 @@ class _PlanInputs:
                 return None
 
     def _metric(self, name: str, rule: Any) -> MetricCheck:
-        metric = self.run.experiment.suite.metric(name)
-        return MetricCheck(name, metric.direction, metric.scale, rule.margin, self.samples(name), rule.severity)
-
-    def _rows(self, arm: str, columns: list[str]) -> pa.Table:
-        return pa.concat_tables(list(reader.score_tables(self.store, self.files, arm, columns)))
+        metric = self.scores.run.experiment.suite.metric(name)
+        return MetricCheck(name, metric.direction, metric.scale, rule.margin, self.samples[name], rule.severity)
 
     def _groups(self, column: str, minimum_rows: int) -> Groups:
-        name = SEGMENT_COLUMN_PREFIX + column
-        return Groups(column, self._rows(self.arms[0], [name])[name].to_numpy(), minimum_rows)
+        return Groups(column, self.scores.rows()[SEGMENT_COLUMN_PREFIX + column].to_numpy(), minimum_rows)
 
     def _selected(self, rule: Any) -> Samples:
         """Rows x arms: whether the arm predicts the positive class, on the rows of the primary metric."""
-        primary = self.samples(self.plan.metric or self.run.experiment.suite.primary.name)
-        predicted = [self._rows(arm, ["prediction"])["prediction"].to_numpy() for arm in primary.arms]
+        primary = self.samples[self.plan.metric or self.scores.run.experiment.suite.primary.name]
+        predicted = [self.scores.predictions(arm, "prediction").to_numpy() for arm in primary.arms]
         selected_RA = np.stack([values_R == rule.positive for values_R in predicted], axis=1)
         return Samples(primary.arms, selected_RA, primary.row_ids, clusters_R=primary.clusters_R)
 

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import Any
 
-from assay.evaluator.ledger import reader
+from assay.evaluator.ledger.committed_run import CommittedRun
 from assay.evaluator.storage import Store
 
 
@@ -14,15 +14,14 @@ def outcomes(store: Store, run_id: str) -> dict[str, Any]:
         LedgerError: The run is unknown or not committed.
         DamageError: A file of it was changed.
     """
-    files = reader.committed_files(store, run_id)
-    tables = {name: reader.read_table(store, files, name).to_pylist() for name in ("confusions", "histograms")}
-    arms = reader.read_table(store, files, "arms", ["arm", "status"]).to_pylist()
+    run = CommittedRun(store, run_id)
+    tables = {"confusions": run.rows("confusions"), "histograms": run.rows("histograms")}
     return {
         "run_id": run_id,
         "ledger": store.uri,
         "arms": [
             {"arm": row["arm"], **{name: _of_arm(rows, row["arm"]) for name, rows in tables.items()}}
-            for row in arms
+            for row in run.rows("arms")
             if row["status"] == "complete"
         ],
     }

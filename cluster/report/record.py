@@ -9,7 +9,7 @@ from assay.cluster.commit.scores_digest import run_scores_digest
 from assay.cluster.cost import arm_cost
 from assay.cluster.prepare import dataset_findings
 from assay.cluster.prepare.dataset_findings import DatasetFindings
-from assay.evaluator.ledger import reader
+from assay.evaluator.ledger.committed_run import CommittedRun
 from assay.evaluator.storage import Store
 from assay.manifests.check_report import CheckReport
 from assay.manifests.ledger_layout import Table
@@ -25,19 +25,16 @@ def document(store: Store, run_id: str) -> Document:
         LedgerError: The run is unknown or not committed.
         DamageError: A file of it was changed.
     """
-    files = reader.committed_files(store, run_id)
-    run = reader.read_run(store, run_id)
+    committed = CommittedRun(store, run_id)
+    run = committed.record
 
     def rows(table: Table) -> list[dict[str, Any]]:
-        return [
-            {name: value for name, value in row.items() if name != "run_id"}
-            for row in reader.read_table(store, files, table).to_pylist()
-        ]
+        return [{name: value for name, value in row.items() if name != "run_id"} for row in committed.rows(table)]
 
     suite = run.experiment.suite
     arms, metrics, events = rows("arms"), rows("metrics"), rows("events")
     analysis = json.loads(rows("analyses")[0]["analysis"])
-    review = gate_review.review_run(store, run_id)
+    review = gate_review.review_run(committed)
     decisions = gate_review.as_rows(review.decisions)
     return {
         "run_id": run_id,

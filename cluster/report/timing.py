@@ -4,7 +4,7 @@ import datetime as dt
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from assay.evaluator.ledger import reader
+from assay.evaluator.ledger.committed_run import CommittedRun
 from assay.evaluator.ledger.receipt import SLOT_SECONDS
 from assay.evaluator.storage import Store
 
@@ -24,7 +24,7 @@ def timing(store: Store, run_id: str) -> dict[str, Any]:
         LedgerError: The run is unknown or not committed.
         DamageError: A file of it was changed.
     """
-    rows = reader.read_table(store, reader.committed_files(store, run_id), "units").to_pylist()
+    rows = CommittedRun(store, run_id).rows("units")
     evaluated = [row for row in rows if not row.get("reused_from")]
     arms = list(dict.fromkeys(row["arm"] for row in rows))
     slots = sorted({(row["slot"], row["host"]) for row in evaluated})

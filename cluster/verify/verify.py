@@ -17,7 +17,8 @@ from assay.cluster.verify.rescore_unit import FACT, Compared, RescoreUnit
 from assay.evaluator import batches
 from assay.evaluator.batches import Unit
 from assay.evaluator.data.frozen.shards import open_dataset
-from assay.evaluator.ledger import reader, version_log
+from assay.evaluator.ledger import version_log
+from assay.evaluator.ledger.committed_run import CommittedRun
 from assay.evaluator.ledger.receipt import UnitReceipt
 from assay.evaluator.ledger.scores_compared import NUM_SHOWN
 from assay.evaluator.predictors.entrypoint import add_import_paths
@@ -87,13 +88,12 @@ def verify(
         RunError: No arm could be scored again; nothing is logged.
         AssayError: The ledger or the dataset is damaged or cannot be reached.
     """
-    files = reader.committed_files(store, run_id)
-    recorded = reader.read_run(store, run_id)
+    committed = CommittedRun(store, run_id)
+    recorded = committed.record
     # The ledger may have been moved since, and a verification does not spend the run's budget.
     current = {"ledger": store.uri, "budget": None}
     run = recorded.model_copy(update={"experiment": recorded.experiment.model_copy(update=current)})
-    rows = reader.read_table(store, files, "arms", ["arm", "status"]).to_pylist()
-    arms = _arms_to_score([row["arm"] for row in rows if row["status"] == "complete"], arm, run_id)
+    arms = _arms_to_score([row["arm"] for row in committed.rows("arms") if row["status"] == "complete"], arm, run_id)
     paths = _import_paths(run, import_paths)
     add_import_paths(paths)
     dataset, _ = open_dataset(run.experiment.dataset)

@@ -1,6 +1,7 @@
 """Reading the ledger: records of runs, receipts of units, and the tables of committed runs."""
 
 import json
+import struct
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -13,12 +14,11 @@ from assay.evaluator import fingerprint
 from assay.evaluator.errors import DamageError, LedgerError
 from assay.evaluator.ledger.commit_record import LedgerFile
 from assay.evaluator.ledger.receipt import RECEIPT_METADATA, Sharing, UnitReceipt
-from assay.evaluator.storage import Store
+from assay.evaluator.storage import Store, StoredObject
 from assay.manifests.errors import did_you_mean
 from assay.manifests.ledger_layout import (
     LAYOUT,
     LINEAGE_COLUMNS,
-    SEGMENT_COLUMN_PREFIX,
     Table,
     commit_key,
     run_key,
@@ -135,34 +135,69 @@ def committed_files(store: Store, run_id: str) -> tuple[LedgerFile, ...]:
     Raises:
         LedgerError: The run is unknown, or not committed yet.
     """
+    return files_in(read_commit_record(store, run_id))
+
+
+def read_commit_record(store: Store, run_id: str) -> pa.Buffer:
+    """The bytes of a committed run's commit record.
+
+    Raises:
+        LedgerError: The run is unknown, or not committed yet.
+    """
     if not is_committed(store, run_id):
         read_run(store, run_id)
         raise LedgerError(
             f"{store.uri}: run '{run_id}' is not committed; run 'assay run' on its experiment again to resume it"
         )
-    record = pq.read_table(pa.BufferReader(store.get(commit_key(run_id))))
+    return store.get(commit_key(run_id))
+
+
+def files_in(commit_record: pa.Buffer) -> tuple[LedgerFile, ...]:
+    """The files that a commit record lists."""
     return tuple(
         LedgerFile(row["table"], f"{LAYOUT}/{row['path']}", row["num_rows"], row["size_bytes"], row["sha256"])
-        for row in record.to_pylist()
+        for row in pq.read_table(pa.BufferReader(commit_record)).to_pylist()
     )
 
 
-def committed_at(store: Store, run_id: str) -> str:
-    """When a committed run was committed: UTC, ISO 8601."""
-    record = pq.read_table(pa.BufferReader(store.get(commit_key(run_id))), columns=["committed_at"])
-    return record["committed_at"][0].as_py()
-
-
 def published_units(store: Store, run_id: str) -> tuple[UnitReceipt, ...]:
-    """The receipts of all units of a run that are in the ledger. A resumed run does not score these again."""
+    """The receipts of all units of a run that are in the ledger. A resumed run does not score these again.
+
+    Only the ends of the files are read, so the receipts have no `sha256`. The rows are read and compared with the
+    receipts when the run is committed.
+    """
     share = Sharing()
-    return tuple(share(read_receipt(store, entry.key)) for entry in store.listing(table_prefix("scores", run_id)))
+    listing = store.listing(table_prefix("scores", run_id))
+    return tuple(share(read_receipt(store, entry)) for entry in listing)
 
 
-def read_receipt(store: Store, key: str) -> UnitReceipt:
-    """The receipt of a stored unit, read from the unit's file."""
-    content = store.get(key)
-    return _receipt(store, key, content, pq.read_schema(pa.BufferReader(content)), fingerprint.sha256_digest(content))
+def read_receipt(store: Store, stored: StoredObject) -> UnitReceipt:
+    """The receipt of a stored unit, without its `sha256`, read from the end of the unit's file.
+
+    A Parquet file ends with its metadata, their length and a magic number. One request is enough unless the metadata
+    are unusually long.
+
+    Raises:
+        DamageError: The file is not a unit file.
+    """
+    end = store.get_end(stored.key, FOOTER_BYTES)
+    length = _footer_length(end)
+    if end.size < length <= stored.size_bytes:
+        end = store.get_end(stored.key, length)
+    try:
+        schema = pq.read_schema(pa.BufferReader(end))
+        return _receipt(store, stored.key, schema, size_bytes=stored.size_bytes, sha256=None)
+    except (pa.ArrowException, OSError, ValueError, TypeError) as error:  # any byte may be damaged
+        raise DamageError(_not_a_unit(store, stored.key, f"its metadata cannot be read: {error}")) from error
+
+
+FOOTER_BYTES = 64 * 1024
+"""How much of the end of a unit's file is read for its receipt; longer metadata take a second request."""
+
+
+def _footer_length(end: pa.Buffer) -> int:
+    """The length of a Parquet file's metadata with the length field and the magic number after them."""
+    return struct.unpack("<I", end.slice(end.size - 8, 4))[0] + 8 if end.size >= 8 else 0
 
 
 def stored_units(store: Store, run_id: str, arm: str) -> dict[int, str]:
@@ -185,18 +220,33 @@ def read_unit(store: Store, key: str, *, committed_sha256: str | None) -> tuple[
     content = store.get(key)
     digest_now = fingerprint.sha256_digest(content)
     if committed_sha256 not in (None, digest_now):
-        raise DamageError(f"{store.uri}: '{key}' was changed: committed as {committed_sha256}, now {digest_now}")
-    try:
-        table = pq.read_table(pa.BufferReader(content))
-        receipt = _receipt(store, key, content, table.schema, digest_now)
-        rows = table.drop_columns(list(LINEAGE_COLUMNS)).replace_schema_metadata(None)
-    except (pa.ArrowException, OSError, ValueError, KeyError, TypeError) as error:  # any byte may be damaged
-        raise DamageError(f"{store.uri}: '{key}' cannot be read: {error}") from error
-    if fingerprint.rows_digest(rows) != receipt.scores_digest:
-        raise DamageError(
-            f"{store.uri}: the rows of '{key}' do not match the digest in its receipt, {receipt.scores_digest}"
-        )
-    return receipt, rows
+        raise DamageError(_changed(store, key, committed_sha256, digest_now))
+    return _unit(store, key, content, sha256=digest_now)
+
+
+def read_scores(store: Store, stored: LedgerFile | UnitReceipt) -> tuple[LedgerFile, pa.Buffer]:
+    """A score file as a commit record lists it, and its content, which was compared with what is known about it.
+
+    Args:
+        store: The ledger's store.
+        stored: The file in a commit record, or the receipt of a unit. If the receipt has no `sha256`, since only the
+            end of the file was read, the rows are compared with the digest in it.
+
+    Returns:
+        The file, with the digest of the bytes that were read, and these bytes.
+
+    Raises:
+        DamageError: The file is missing or was changed, or its rows do not match its receipt.
+    """
+    content = _content(store, stored.key)
+    digest_now = fingerprint.sha256_digest(content)
+    if isinstance(stored, UnitReceipt) and stored.sha256 is None:
+        receipt, _ = _unit(store, stored.key, content, sha256=digest_now)
+        if receipt.scores_digest != stored.scores_digest:
+            raise DamageError(_changed(store, stored.key, stored.scores_digest, receipt.scores_digest))
+    elif digest_now != stored.sha256:
+        raise DamageError(_changed(store, stored.key, stored.sha256, digest_now))
+    return LedgerFile("scores", stored.key, stored.num_rows, content.size, digest_now), content
 
 
 def read_table(store: Store, files: Sequence[LedgerFile], table: Table, columns: list[str] | None = None) -> pa.Table:
@@ -232,34 +282,50 @@ def score_tables(
         yield _verified(store, file, columns)
 
 
-def segment_columns(store: Store, files: Sequence[LedgerFile], arm: str) -> list[str]:
-    """The segment columns in an arm's scores, under their names in the dataset."""
-    names = column_names(store, files, arm)
-    return [name.removeprefix(SEGMENT_COLUMN_PREFIX) for name in names if name.startswith(SEGMENT_COLUMN_PREFIX)]
-
-
-def column_names(store: Store, files: Sequence[LedgerFile], arm: str) -> list[str]:
-    """The column names of an arm's scores; empty if it has no scores."""
-    files = score_files(files, arm)[:1]
-    return pq.read_schema(pa.BufferReader(store.get(files[0].key))).names if files else []
-
-
-def _receipt(store: Store, key: str, content: pa.Buffer, schema: pa.Schema, sha256: str) -> UnitReceipt:
+def _receipt(store: Store, key: str, schema: pa.Schema, *, size_bytes: int, sha256: str | None) -> UnitReceipt:
     metadata = schema.metadata or {}
     if RECEIPT_METADATA not in metadata:
-        raise DamageError(f"{store.uri}: '{key}' is not a unit file written by Assay; delete it, then run again")
+        raise DamageError(_not_a_unit(store, key, "its metadata have no receipt"))
     receipt = json.loads(metadata[RECEIPT_METADATA])
-    return UnitReceipt(key=key, size_bytes=len(content), sha256=sha256, **receipt)
+    return UnitReceipt(key=key, size_bytes=size_bytes, sha256=sha256, **receipt)
+
+
+def _not_a_unit(store: Store, key: str, reason: str) -> str:
+    return f"{store.uri}: '{key}' is not a unit file written by Assay: {reason}; delete it, then run again"
+
+
+def _unit(store: Store, key: str, content: pa.Buffer, *, sha256: str) -> tuple[UnitReceipt, pa.Table]:
+    """A unit's receipt and scored rows, which match the digest in the receipt."""
+    try:
+        table = pq.read_table(pa.BufferReader(content))
+        receipt = _receipt(store, key, table.schema, size_bytes=content.size, sha256=sha256)
+        rows = table.drop_columns(list(LINEAGE_COLUMNS)).replace_schema_metadata(None)
+    except (pa.ArrowException, OSError, ValueError, KeyError, TypeError) as error:  # any byte may be damaged
+        raise DamageError(f"{store.uri}: '{key}' cannot be read: {error}") from error
+    if fingerprint.rows_digest(rows) != receipt.scores_digest:
+        raise DamageError(
+            f"{store.uri}: the rows of '{key}' do not match the digest in its receipt, {receipt.scores_digest}; "
+            "restore the file, or, if its run is not committed, delete it and run again"
+        )
+    return receipt, rows
+
+
+def _content(store: Store, key: str) -> pa.Buffer:
+    try:
+        return store.get(key)
+    except FileNotFoundError:
+        raise DamageError(f"{store.uri}: '{key}' was recorded in the ledger but is not in the store") from None
+
+
+def _changed(store: Store, key: str, recorded: str | None, now: str) -> str:
+    return f"{store.uri}: '{key}' was changed: recorded as {recorded}, now {now}"
 
 
 def _verified(store: Store, file: LedgerFile, columns: list[str] | None) -> pa.Table:
-    try:
-        content = store.get(file.key)
-    except FileNotFoundError:
-        raise DamageError(f"{store.uri}: '{file.key}' is in the commit record but not in the store") from None
+    content = _content(store, file.key)
     digest_now = fingerprint.sha256_digest(content)
     if digest_now != file.sha256:
-        raise DamageError(f"{store.uri}: '{file.key}' was changed: committed as {file.sha256}, now {digest_now}")
+        raise DamageError(_changed(store, file.key, file.sha256, digest_now))
     return pq.read_table(pa.BufferReader(content), columns=columns)
 
 

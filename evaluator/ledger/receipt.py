@@ -4,8 +4,6 @@ import sys
 from dataclasses import dataclass, replace
 from typing import Any
 
-from assay.evaluator.ledger.commit_record import LedgerFile
-
 RECEIPT_METADATA = b"assay.receipt"
 """The metadata key under which a unit file holds its own receipt, so that a resumed run needs no other state."""
 
@@ -24,7 +22,7 @@ class UnitReceipt:
         key: The file's key.
         num_rows: The number of its rows.
         size_bytes: The file's size in bytes.
-        sha256: The digest of the file's bytes.
+        sha256: The digest of the file's bytes; None if only the end of the file was read.
         scores_digest: The digest of the scored rows, which does not depend on the run or slot that wrote them.
         facts: Where and under which settings it was evaluated, and how long that took.
     """
@@ -34,7 +32,7 @@ class UnitReceipt:
     key: str
     num_rows: int
     size_bytes: int
-    sha256: str
+    sha256: str | None
     scores_digest: str
     facts: dict[str, Any]
 
@@ -56,11 +54,6 @@ class UnitReceipt:
     def source_run(self) -> str:
         """The id of the run that scored a reused unit."""
         return self.facts["reused_from"].partition("run_id=")[2].partition("/")[0]
-
-    @property
-    def file(self) -> LedgerFile:
-        """The file as the commit record lists it."""
-        return LedgerFile("scores", self.key, self.num_rows, self.size_bytes, self.sha256)
 
 
 class Sharing:

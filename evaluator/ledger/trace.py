@@ -8,10 +8,10 @@ from assay.evaluator import batches
 from assay.evaluator.data.frozen.shards import open_dataset
 from assay.evaluator.errors import DataError, StoreError
 from assay.evaluator.ledger import reader
-from assay.evaluator.ledger.commit_record import LedgerFile
+from assay.evaluator.ledger.committed_run import CommittedRun
 from assay.evaluator.provenance import lineage
 from assay.evaluator.provenance.dotted import flat
-from assay.evaluator.storage import Store
+from assay.evaluator.storage import Store, StoredObject
 from assay.manifests.errors import InvalidInput, did_you_mean
 from assay.manifests.run import Run
 from assay.manifests.verification import Change
@@ -72,18 +72,21 @@ def run_lineage(store: Store, run_id: str) -> dict[str, Any]:
         LedgerError: The run is unknown or not committed.
         DamageError: A file of the run was changed.
     """
-    files = reader.committed_files(store, run_id)
-    run = reader.read_run(store, run_id)
+    return _lineage(CommittedRun(store, run_id))
+
+
+def _lineage(committed: CommittedRun) -> dict[str, Any]:
+    run = committed.record
     suite, experiment = run.experiment.suite, run.experiment
     scored_on: dict[str, dict[str, list[str]]] = {}
-    units = reader.read_table(store, files, "units").to_pylist()
+    units = committed.rows("units")
     for name in _OF_UNITS:
         for row in units:
             values = scored_on.setdefault(row["arm"], {}).setdefault(name, [])
             if str(row[name]) not in values:
                 values.append(str(row[name]))
     return {
-        "run_id": run_id,
+        "run_id": run.run_id,
         "identity": {
             "environment": dict(run.lineage.identity),
             "dataset": {"reference": experiment.dataset.rpartition("/")[2], "digest": run.dataset_digest},
@@ -104,7 +107,7 @@ def run_lineage(store: Store, run_id: str) -> dict[str, Any]:
                 "variant_digest": run.variant_digests[arm.name],
                 **arm.variant.model_dump(mode="json", exclude={"kind", "version"}),
                 **{name: ", ".join(sorted(values)) for name, values in scored_on.get(arm.name, {}).items()},
-                "flags": _flags(store, files, arm.name),
+                "flags": _flags(committed, arm.name),
             }
             for arm in experiment.arms
         },
@@ -113,7 +116,7 @@ def run_lineage(store: Store, run_id: str) -> dict[str, Any]:
             "experiment_digest": run.experiment_digest,
             "resources": experiment.resources.model_dump(mode="json"),
             "opened_at": run.opened_at,
-            "committed_at": reader.committed_at(store, run_id),
+            "committed_at": committed.committed_at,
             "supersedes": run.supersedes,
         },
     }
@@ -127,9 +130,9 @@ def number(store: Store, run_id: str, arm: str, metric: str) -> dict[str, Any]:
         LedgerError: The run is unknown or not committed.
         DamageError: A file that the number was computed from was changed.
     """
-    files = reader.committed_files(store, run_id)
-    run = reader.read_run(store, run_id)
-    rows = reader.read_table(store, files, "metrics").to_pylist()
+    committed = CommittedRun(store, run_id)
+    run, files = committed.record, committed.files
+    rows = committed.rows("metrics")
     for field, name, names in (
         ("arm", arm, {row["arm"] for row in rows}),
         ("metric", metric, {row["metric"] for row in rows}),
@@ -145,11 +148,10 @@ def number(store: Store, run_id: str, arm: str, metric: str) -> dict[str, Any]:
     suite = run.experiment.suite
     scores = reader.score_files(files, arm)
     chosen_on = reader.score_files(files, suite.plan.control) if _has_threshold_of_control(run, metric) else []
-    for name, of_arm in ((arm, scores), (suite.plan.control, chosen_on)):
-        for _ in reader.score_tables(store, of_arm, name, ["row_index"]):  # reading a file checks its digest
-            pass
-    sources = {reused_from.partition("run_id=")[2].partition("/")[0] for reused_from in _reused_from(store, files, arm)}
-    document = run_lineage(store, run_id)
+    for file in dict.fromkeys([*scores, *chosen_on]):
+        reader.read_scores(store, file)  # checks its digest
+    sources = {reused_from.partition("run_id=")[2].partition("/")[0] for reused_from in _reused_from(committed, arm)}
+    document = _lineage(committed)
     return {
         "run_id": run_id,
         **{name: row[name] for name in ("arm", "metric", "measure", "direction", "value", "not_testable", "num_rows")},
@@ -176,21 +178,25 @@ def differences(store: Store, first: str, second: str) -> Differences:
         LedgerError: A run is unknown or not committed.
         DamageError: A file was changed.
     """
-    before, after = ({**run_lineage(store, run_id), "run_id": None} for run_id in (first, second))
+    both = [CommittedRun(store, run_id) for run_id in (first, second)]
+    before, after = ({**_lineage(run), "run_id": None} for run in both)
     groups = ("identity", "arms", "circumstance")
     changes = [
         change
         for group in groups
         for change in lineage.changes(flat({group: before[group]}), flat({group: after[group]}))
     ]
-    numbers = [_numbers(store, run_id) for run_id in (first, second)]
-    runs = [reader.read_run(store, run_id) for run_id in (first, second)]
-    scores = [_scores(store, run_id) for run_id in (first, second)]
+    numbers = [_numbers(run) for run in both]
+    scores = [_scores(run) for run in both]
     number_changes = []
     for arm, metric in sorted({*numbers[0], *numbers[1]}):
         values = [each.get((arm, metric)) for each in numbers]
         if values[0] != values[1]:
-            controls = (run.experiment.suite.plan.control for run in runs if _has_threshold_of_control(run, metric))
+            controls = (
+                run.record.experiment.suite.plan.control
+                for run in both
+                if _has_threshold_of_control(run.record, metric)
+            )
             control = next(controls, None)
             number_changes.append(
                 NumberChange(
@@ -224,15 +230,17 @@ def _has_threshold_of_control(run: Run, metric: str) -> bool:
     return any(each.operating_point is not None for each in of_name)
 
 
-def _reused_from(store: Store, files: Sequence[LedgerFile], arm: str) -> set[str]:
-    rows = reader.read_table(store, files, "units").to_pylist()
-    return {row["reused_from"] for row in rows if row["arm"] == arm and row["reused_from"]}
+def _reused_from(run: CommittedRun, arm: str) -> set[str]:
+    return {row["reused_from"] for row in run.rows("units") if row["arm"] == arm and row["reused_from"]}
 
 
-def _flags(store: Store, files: Sequence[LedgerFile], arm: str) -> dict[str, Any] | None:
+def _flags(run: CommittedRun, arm: str) -> dict[str, Any] | None:
     """The determinism flags in force when an arm's first unit was scored; None if the arm has no units."""
-    scores = reader.score_files(files, arm)
-    return reader.read_receipt(store, scores[0].key).facts["determinism"] if scores else None
+    files = reader.score_files(run.files, arm)
+    if not files:
+        return None
+    first = StoredObject(files[0].key, files[0].size_bytes)
+    return reader.read_receipt(run.store, first).facts["determinism"]
 
 
 def _shards(run: Run) -> list[dict[str, Any]] | str:
@@ -246,11 +254,9 @@ def _shards(run: Run) -> list[dict[str, Any]] | str:
     return [shard.model_dump(mode="json", include={"key", "num_rows", "sha256"}) for shard in dataset.shards]
 
 
-def _numbers(store: Store, run_id: str) -> dict[tuple[str, str], float | None]:
-    rows = reader.read_table(store, reader.committed_files(store, run_id), "metrics").to_pylist()
-    return {(row["arm"], row["metric"]): row["value"] for row in rows}
+def _numbers(run: CommittedRun) -> dict[tuple[str, str], float | None]:
+    return {(row["arm"], row["metric"]): row["value"] for row in run.rows("metrics")}
 
 
-def _scores(store: Store, run_id: str) -> dict[str, str]:
-    rows: Sequence[dict[str, Any]] = reader.read_table(store, reader.committed_files(store, run_id), "arms").to_pylist()
-    return {row["arm"]: row["scores_digest"] for row in rows if row["status"] == "complete"}
+def _scores(run: CommittedRun) -> dict[str, str]:
+    return {row["arm"]: row["scores_digest"] for row in run.rows("arms") if row["status"] == "complete"}

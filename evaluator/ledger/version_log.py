@@ -11,10 +11,10 @@ import rfc8785
 
 from assay.evaluator import fingerprint
 from assay.evaluator.errors import DamageError
-from assay.evaluator.ledger import reader
+from assay.evaluator.ledger.committed_run import CommittedRun
 from assay.evaluator.storage import Store
 from assay.manifests.errors import InvalidInput, did_you_mean
-from assay.manifests.ledger_layout import LOG_PREFIX, commit_key, log_key, run_key
+from assay.manifests.ledger_layout import LOG_PREFIX, log_key, run_key
 from assay.manifests.log_entry import LogEntry
 from assay.manifests.verification import Against, ArmVerified, Outcome, Verification
 
@@ -97,7 +97,7 @@ def record_decisions(store: Store, run_id: str, decisions: Sequence[Mapping[str,
         LedgerError: The run is unknown or not committed.
         DamageError: The log was changed.
     """
-    evidence = _evidence(store, run_id)
+    evidence = _evidence(CommittedRun(store, run_id))
     appended = []
     for row in decisions:
         fields = {"kind": row["decision"], "arm": row["arm"], "decision": row["decision"], "by": "gate"}
@@ -124,8 +124,8 @@ def override(store: Store, run_id: str, arm: str, decision: Verdict, *, reason: 
     for field, value in (("reason", reason), ("by", by)):
         if not value.strip():
             raise InvalidInput("an override needs a reason and a name", field=field, value=value)
-    rows = reader.read_table(store, reader.committed_files(store, run_id), "decisions").to_pylist()
-    gate_decisions = {row["arm"]: row for row in rows}
+    run = CommittedRun(store, run_id)
+    gate_decisions = {row["arm"]: row for row in run.rows("decisions")}
     if arm not in gate_decisions:
         raise InvalidInput(
             "the run has no decision about this arm",
@@ -134,7 +134,7 @@ def override(store: Store, run_id: str, arm: str, decision: Verdict, *, reason: 
             remedy=did_you_mean(arm, list(gate_decisions)),
         )
     fields = {"kind": "override", "arm": arm, "decision": decision, "by": by, "reason": reason}
-    entry = _append(store, {**_evidence(store, run_id), **fields, "reasons": tuple(gate_decisions[arm]["reasons"])})
+    entry = _append(store, {**_evidence(run), **fields, "reasons": tuple(gate_decisions[arm]["reasons"])})
     assert entry is not None
     return entry
 
@@ -147,7 +147,7 @@ def record_verification(store: Store, run_id: str, verification: Verification) -
         DamageError: The log was changed.
     """
     fields = {"kind": "verification", "by": "verify", "verification": verification}
-    entry = _append(store, {**_evidence(store, run_id), **fields})
+    entry = _append(store, {**_evidence(CommittedRun(store, run_id)), **fields})
     assert entry is not None
     return entry
 
@@ -165,7 +165,7 @@ class Repetition:
     num_rows: int
 
 
-def repetition(store: Store, run_id: str) -> Repetition | None:
+def repetition(run: CommittedRun) -> Repetition | None:
     """Whether the run's scores could be repeated, according to the verifications in the log.
 
     For each arm and each form of verification the newest result counts. A difference, however, is superseded only by a
@@ -176,12 +176,11 @@ def repetition(store: Store, run_id: str) -> Repetition | None:
         holds, possibly only on a sample of rows. None if neither is known.
 
     Raises:
-        LedgerError: The run is unknown or not committed.
         DamageError: The log, or the table of arms, was changed.
     """
     results: dict[tuple[Against, str], ArmVerified] = {}
-    for entry in entries(store):
-        if entry.run_id == run_id and entry.verification is not None:
+    for entry in entries(run.store):
+        if entry.run_id == run.run_id and entry.verification is not None:
             for arm in entry.verification.arms:
                 key = (entry.verification.against, arm.arm)
                 before = results.get(key)
@@ -189,8 +188,7 @@ def repetition(store: Store, run_id: str) -> Repetition | None:
                     results[key] = arm
     if any(arm.num_rows_different for arm in results.values()):
         return Repetition("differs", min(arm.num_rows for arm in results.values()))
-    rows = reader.read_table(store, reader.committed_files(store, run_id), "arms", ["arm", "status"]).to_pylist()
-    measured = [row["arm"] for row in rows if row["status"] == "complete"]
+    measured = [row["arm"] for row in run.rows("arms") if row["status"] == "complete"]
     if not all(("ledger", arm) in results for arm in measured):
         return None
     return Repetition("matched", min(results["ledger", arm].num_rows for arm in measured))
@@ -228,17 +226,15 @@ def _append(store: Store, fields: Mapping[str, Any], *, once: bool = False) -> L
             return entry
 
 
-def _evidence(store: Store, run_id: str) -> dict[str, Any]:
+def _evidence(run: CommittedRun) -> dict[str, Any]:
     """The digests that every entry records about its run."""
-    files = reader.committed_files(store, run_id)
-    run = reader.read_run(store, run_id)
     return {
-        "run_id": run_id,
-        "record_digest": fingerprint.sha256_digest(store.get(run_key(run_id))),
-        "commit_digest": fingerprint.sha256_digest(store.get(commit_key(run_id))),
-        "analysis_digest": next(file.sha256 for file in files if file.table == "analyses"),
-        "plan_digest": run.plan_digest,
-        "policy_digest": run.policy_digest,
+        "run_id": run.run_id,
+        "record_digest": fingerprint.sha256_digest(run.store.get(run_key(run.run_id))),
+        "commit_digest": run.commit_digest,
+        "analysis_digest": next(file.sha256 for file in run.files if file.table == "analyses"),
+        "plan_digest": run.record.plan_digest,
+        "policy_digest": run.record.policy_digest,
     }
 
 

@@ -15,7 +15,7 @@ import pyarrow.parquet as pq
 from assay.evaluator import fingerprint
 from assay.evaluator.errors import LedgerError
 from assay.evaluator.ledger.commit_record import COMMIT_SCHEMA, LedgerFile
-from assay.evaluator.ledger.reader import committed_files, read_receipt
+from assay.evaluator.ledger.reader import committed_files, read_unit
 from assay.evaluator.ledger.receipt import RECEIPT_METADATA, UnitReceipt
 from assay.evaluator.results import UnitResult
 from assay.evaluator.storage import Store, prove_put_if_absent
@@ -157,7 +157,7 @@ def _publish(
     receipt = {"arm": arm, "unit": unit, "scores_digest": digest, "num_rows": len(table), "facts": facts}
     content = parquet_bytes(_as_stored(table, metadata={RECEIPT_METADATA: json.dumps(receipt).encode()}))
     if not store.put_if_absent(key, content):  # stored by another slot, or by our own attempt whose response was lost
-        stored = read_receipt(store, key)
+        stored, _ = read_unit(store, key, committed_sha256=None)
         return stored, stored.facts.get("nonce") == facts["nonce"]
     # Known only after the file was written, so only the table `units` has it.
     written = {"write_s": time.perf_counter() - started, "write_cpu_s": time.process_time() - cpu_started}

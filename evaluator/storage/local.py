@@ -25,10 +25,17 @@ class LocalStore:
 
     def get(self, key: str) -> pa.Buffer:
         """The file's bytes, mapped into memory."""
-        path = self.path(key)
-        if path.is_dir():
-            raise FileNotFoundError(key)
-        return mapped(path)
+        return self._content(key)
+
+    def get_range(self, key: str, start: int, length: int) -> pa.Buffer:
+        """A part of the mapped file, of which only this part is read."""
+        content = self._content(key)
+        return content.slice(min(start, content.size), max(0, min(length, content.size - start)))
+
+    def get_end(self, key: str, length: int) -> pa.Buffer:
+        """The end of the mapped file, of which only this part is read."""
+        content = self._content(key)
+        return content.slice(max(0, content.size - length))
 
     def path(self, key: str) -> Path:
         """The path of the object's file, whether or not it exists."""
@@ -76,6 +83,12 @@ class LocalStore:
     def exists(self, key: str) -> bool:
         """Whether the file exists."""
         return (self._folder / key).is_file()
+
+    def _content(self, key: str) -> pa.Buffer:
+        path = self.path(key)
+        if path.is_dir():
+            raise FileNotFoundError(key)
+        return mapped(path)
 
     def _write_aside(self, content: bytes | pa.Buffer) -> Path:
         folder = self._folder / _ASIDE

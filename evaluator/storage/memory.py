@@ -26,9 +26,16 @@ class MemoryStore:
 
     def get(self, key: str) -> pa.Buffer:
         """The object's bytes."""
-        if key not in self._objects:
-            raise FileNotFoundError(key)
-        return pa.py_buffer(self._objects[key])
+        return self._content(key)
+
+    def get_range(self, key: str, start: int, length: int) -> pa.Buffer:
+        """A part of the object."""
+        return pa.py_buffer(memoryview(self._content(key))[start : start + length])
+
+    def get_end(self, key: str, length: int) -> pa.Buffer:
+        """The end of the object."""
+        content = self._content(key)
+        return content.slice(max(0, content.size - length))
 
     def put_if_absent(self, key: str, content: bytes | pa.Buffer) -> bool:
         """Stores a copy if the key is free."""
@@ -51,3 +58,8 @@ class MemoryStore:
     def exists(self, key: str) -> bool:
         """Whether the key is taken."""
         return key in self._objects
+
+    def _content(self, key: str) -> pa.Buffer:
+        if key not in self._objects:
+            raise FileNotFoundError(key)
+        return pa.py_buffer(self._objects[key])

@@ -28,6 +28,14 @@ class RetryingStore:
         """The object's bytes."""
         return _retrying()(self._store.get, key)
 
+    def get_range(self, key: str, start: int, length: int) -> pa.Buffer:
+        """A part of the object."""
+        return _retrying()(self._store.get_range, key, start, length)
+
+    def get_end(self, key: str, length: int) -> pa.Buffer:
+        """The end of the object."""
+        return _retrying()(self._store.get_end, key, length)
+
     def put_if_absent(self, key: str, content: bytes | pa.Buffer) -> bool:
         """Stores a new object."""
         return _retrying()(self._store.put_if_absent, key, content)

@@ -1,4 +1,4 @@
-"""A bucket as a store, through boto3: whole-object GET, conditional PUT, retries with jitter."""
+"""A bucket as a store, through boto3: GET of an object or a part of it, conditional PUT, retries with jitter."""
 
 import threading
 from collections.abc import Iterator
@@ -25,6 +25,7 @@ from assay.evaluator.storage.store import StoredObject
 _PART_BYTES = 64 * 1024 * 1024
 _NUM_UPLOADS_AT_ONCE = 4
 _NOT_FOUND = frozenset({"NoSuchKey", "NotFound", "404"})
+_OUTSIDE = frozenset({"InvalidRange", "416"})
 _TAKEN = frozenset({"PreconditionFailed", "412"})
 _CONFLICT = frozenset({"ConditionalRequestConflict", "409"})
 _MAX_CONFLICTS = 8
@@ -36,7 +37,7 @@ _TROUBLE = frozenset({"RequestTimeout", "RequestTimeoutException", "PriorRequest
 class S3Store:
     """Objects below one prefix of a bucket. Credentials, region and endpoint come from boto3's usual chain.
 
-    A GET is one request for the whole object, because boto3's transfer manager takes three times the CPU. Responses are
+    A GET is one request, also for a whole large object, because boto3's transfer manager takes three times the CPU. Responses are
     not hashed here, because the callers check the digests that they have recorded. Uploads carry a checksum that the
     server verifies.
     """
@@ -55,11 +56,15 @@ class S3Store:
 
     def get(self, key: str) -> pa.Buffer:
         """The object, in one request. If the response breaks off, the request is repeated, which boto3 does not do."""
-        with self._translated_errors("read", key):
-            for _ in range(_MAX_BROKEN_ANSWERS - 1):
-                with suppress(ResponseStreamingError, IncompleteReadError, ReadTimeoutError):
-                    return pa.py_buffer(self._client.get_object(**self._object(key))["Body"].read())
-            return pa.py_buffer(self._client.get_object(**self._object(key))["Body"].read())
+        return self._got(key)
+
+    def get_range(self, key: str, start: int, length: int) -> pa.Buffer:
+        """A part of the object, in one request."""
+        return self._got(key, Range=f"bytes={start}-{start + length - 1}")
+
+    def get_end(self, key: str, length: int) -> pa.Buffer:
+        """The end of the object, in one request."""
+        return self._got(key, Range=f"bytes=-{length}")
 
     def put_if_absent(self, key: str, content: bytes | pa.Buffer) -> bool:
         """A conditional PUT, in parts if the object is large.
@@ -108,6 +113,23 @@ class S3Store:
         except FileNotFoundError:
             return False
         return True
+
+    def _got(self, key: str, **part: str) -> pa.Buffer:
+        """The bytes that one GET returns: none for a range that begins after the object's end."""
+
+        def attempt() -> pa.Buffer:
+            return pa.py_buffer(self._client.get_object(**self._object(key), **part)["Body"].read())
+
+        with self._translated_errors("read", key):
+            try:
+                for _ in range(_MAX_BROKEN_ANSWERS - 1):
+                    with suppress(ResponseStreamingError, IncompleteReadError, ReadTimeoutError):
+                        return attempt()
+                return attempt()
+            except ClientError as error:
+                if error.response.get("Error", {}).get("Code") in _OUTSIDE:
+                    return pa.py_buffer(b"")
+                raise
 
     def _object(self, key: str) -> dict[str, str]:
         return {"Bucket": self._bucket, "Key": self._prefix + key}

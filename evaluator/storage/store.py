@@ -40,6 +40,22 @@ class Store(Protocol):
         """
         ...
 
+    def get_range(self, key: str, start: int, length: int) -> pa.Buffer:
+        """At most `length` bytes of the object from byte `start` on: fewer, or none, if the object ends before.
+
+        Raises:
+            FileNotFoundError: The object does not exist.
+        """
+        ...
+
+    def get_end(self, key: str, length: int) -> pa.Buffer:
+        """The last `length` bytes of the object, or the whole object if it is shorter.
+
+        Raises:
+            FileNotFoundError: The object does not exist.
+        """
+        ...
+
     def put_if_absent(self, key: str, content: bytes | pa.Buffer) -> bool:
         """Stores a new object durably and returns True. If the key is taken, changes nothing and returns False."""
         ...

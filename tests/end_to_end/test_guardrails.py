@@ -10,6 +10,7 @@ from assay.cluster.commit import analysis
 from assay.cluster.report.record import document
 from assay.cluster.report.terminal import verdict
 from assay.evaluator.ledger import reader
+from assay.evaluator.ledger.committed_run import CommittedRun
 from tests import builders
 
 CODE = '''
@@ -120,7 +121,7 @@ def test_better_but_over_the_latency_ratio_is_rejected(tmp_path):
     plain, _ = run(tmp_path / "plain", [], arms=arms, num_rows=200)
     assert plain["scores_digest"] == report["scores_digest"]  # timing does not change scores
     # Analysing the run again finds the times in the ledger.
-    again = analysis.reanalysed(prepared.store, prepared.run.run_id, prepared.run.experiment.suite.plan)
+    again = analysis.reanalysed(CommittedRun(prepared.store, prepared.run.run_id), prepared.run.experiment.suite.plan)
     assert again.to_json()["guardrails"] == report["analysis"]["guardrails"]
 
 

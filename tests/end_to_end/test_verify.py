@@ -17,6 +17,7 @@ from assay.cluster.errors import RunError
 from assay.cluster.verify import verify as verification
 from assay.evaluator import batches
 from assay.evaluator.ledger import reader, version_log
+from assay.evaluator.ledger.committed_run import CommittedRun
 from assay.evaluator.ledger.ledger_verification import verify_ledger
 from assay.evaluator.storage import open_store
 from assay.manifests import InvalidInput
@@ -83,7 +84,7 @@ def test_a_run_matches_to_the_last_bit_and_no_score_is_written(run):
     assert scored_files(run) == before
     store = open_store(run.experiment.ledger)
     assert version_log.entries(store)[-1] == found.entry
-    assert version_log.repetition(store, run.run_id).outcome == "matched"
+    assert version_log.repetition(CommittedRun(store, run.run_id)).outcome == "matched"
     assert verify_ledger(store).problems == ()
 
 
@@ -146,7 +147,7 @@ def test_one_weight_changed_by_a_thousandth_differs_and_names_the_artifact(tmp_p
     assert change.now == f"sha256:{hashlib.sha256(path.read_bytes()).hexdigest()}"
     assert found.is_close == (set(steeper.columns) <= {"probabilities", "score_log_loss"})
     store = open_store(run.experiment.ledger)
-    assert version_log.repetition(store, run.run_id).outcome == "differs"
+    assert version_log.repetition(CommittedRun(store, run.run_id)).outcome == "differs"
 
 
 def test_a_package_of_another_version_is_named_though_the_scores_match(run, tmp_path, monkeypatch):
@@ -214,7 +215,7 @@ def test_the_same_rows_twice_catches_what_changes_with_use_and_hints_at_what_rem
     assert by_arm["remembering"].num_rows_different == 0
     (hint,) = found.hints
     assert hint.startswith("arm 'remembering' took")
-    assert version_log.repetition(open_store(run.experiment.ledger), run.run_id).outcome == "differs"
+    assert version_log.repetition(CommittedRun(open_store(run.experiment.ledger), run.run_id)).outcome == "differs"
 
 
 def test_an_arm_that_cannot_be_scored_again_is_unknown_rather_than_different(tmp_path):
@@ -225,7 +226,7 @@ def test_an_arm_that_cannot_be_scored_again_is_unknown_rather_than_different(tmp
     assert [arm.arm for arm in found.comparison.arms] == ["control"]
     assert found.comparison.outcome == "matched"
     assert "the file does not exist" in found.failed["steeper"]
-    assert version_log.repetition(store, run.run_id) is None
+    assert version_log.repetition(CommittedRun(store, run.run_id)) is None
     with pytest.raises(RunError, match="was not verified: no arm could be scored again: arm 'steeper': "):
         verify(run, arm="steeper")
     assert len(version_log.entries(store)) == 1
@@ -274,10 +275,10 @@ def test_the_newest_word_on_enough_rows_counts(run):
         version_log.record_verification(
             store, run.run_id, found.model_copy(update={"arms": compared, "against": against})
         )
-        repeated = version_log.repetition(store, run.run_id)
+        repeated = version_log.repetition(CommittedRun(store, run.run_id))
         return repeated and repeated.outcome
 
-    assert version_log.repetition(store, run.run_id) is None
+    assert version_log.repetition(CommittedRun(store, run.run_id)) is None
     assert say(200, differ=0, arms=("control", "better")) is None
     assert say(200, differ=0, arms=("worse", "again")) == "matched"
     assert say(64, differ=1, arms=("worse",)) == "differs"

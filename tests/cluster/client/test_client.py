@@ -21,6 +21,7 @@ from assay.cluster.client import client, ray_jobs, submission
 from assay.cluster.client.submission import Submission
 from assay.cluster.errors import NoAnswerError, RunError
 from assay.cluster.report.record import document
+from assay.evaluator import fingerprint
 from assay.evaluator.ledger import reader
 from assay.manifests import InvalidInput
 from assay.manifests.ledger_layout import cancel_key, submission_key
@@ -84,7 +85,8 @@ def test_a_cancelled_submission_keeps_its_units_and_the_next_one_outlives_its_cl
     with pytest.raises(RunError, match="was cancelled; submit it again"):
         first.result()
     store = first._store
-    kept = {unit.key: unit.sha256 for unit in reader.published_units(store, str(first.run_id))}
+    published = reader.published_units(store, str(first.run_id))
+    kept = {unit.key: fingerprint.sha256_digest(store.get(unit.key)) for unit in published}
     assert 0 < len(kept) < 7  # units of the control, which runs first
     cancelled = first.progress()
     assert cancelled is not None

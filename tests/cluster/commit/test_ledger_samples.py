@@ -8,11 +8,12 @@ import pyarrow.parquet as pq
 import pytest
 
 from assay.cluster import pipeline
-from assay.cluster.commit.ledger_samples import samples_of
-from assay.cluster.errors import RunError
+from assay.cluster.commit.ledger_samples import columns_of, samples_of
 from assay.evaluator import fingerprint
+from assay.evaluator.errors import DamageError
 from assay.evaluator.ledger import reader
 from assay.evaluator.ledger.commit_record import LedgerFile
+from assay.evaluator.ledger.run_scores import RunScores
 from assay.manifests import PlanColumns
 from tests import builders
 
@@ -31,8 +32,9 @@ def files(prepared) -> list[LedgerFile]:
 
 def samples(prepared, files, metric=None):
     metric = metric or prepared.run.experiment.suite.primary
-    arms = [arm.name for arm in prepared.run.experiment.arms]
-    return samples_of(prepared.store, files, prepared.run, metric, columns=PlanColumns(), arms=arms)
+    units = {arm.name: reader.score_files(files, arm.name) for arm in prepared.run.experiment.arms}
+    columns = columns_of(metric, columns=PlanColumns())
+    return samples_of(RunScores(prepared.store, prepared.run, units, columns=columns), metric, columns=PlanColumns())
 
 
 def changed(prepared, file, **columns) -> LedgerFile:
@@ -68,14 +70,14 @@ def test_a_score_of_a_01_metric_that_is_neither_is_refused_by_name(prepared, fil
     name = f"score_{prepared.run.experiment.suite.primary.name}"
     scores = pq.read_table(pa.BufferReader(prepared.store.get(last.key)))[name].to_pylist()
     other = changed(prepared, last, **{name: [0.5, *scores[1:]]})
-    with pytest.raises(RunError, match=f"for arm '{arm}' are not all 0 or 1"):
+    with pytest.raises(DamageError, match=f"for arm '{arm}' are not all 0 or 1"):
         samples(prepared, [other if file == last else file for file in files])
 
 
 def test_an_arm_that_lacks_a_unit_is_refused_by_name(prepared, files):
     arm = prepared.run.experiment.arms[1].name
     lost = reader.score_files(files, arm)[-1]
-    with pytest.raises(RunError, match=f"arm '{arm}' does not have the same rows as arm"):
+    with pytest.raises(DamageError, match=f"arm '{arm}' does not have the same rows as arm"):
         samples(prepared, [file for file in files if file != lost])
 
 
@@ -85,5 +87,5 @@ def test_an_arm_with_other_rows_is_refused_by_name(prepared, files, name):
     last = reader.score_files(files, arm)[-1]
     values = pq.read_table(pa.BufferReader(prepared.store.get(last.key)))[name].to_pylist()
     other = changed(prepared, last, **{name: [*values[1:], values[0]]})
-    with pytest.raises(RunError, match=f"arm '{arm}' does not have the same rows as arm"):
+    with pytest.raises(DamageError, match=f"arm '{arm}' does not have the same rows as arm"):
         samples(prepared, [other if file == last else file for file in files])

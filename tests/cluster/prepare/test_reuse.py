@@ -116,11 +116,10 @@ def test_rows_that_were_taken_over_belong_to_their_new_run_and_name_the_file_the
     for report in (second, third):  # the third also reuses the first run's units: reused units are not reused again
         for old, new in zip(unit_files(first, "better"), unit_files(report, "better"), strict=True):
             assert set(pq.ParquetFile(new).read()["run_id"].to_pylist()) == {report["run_id"]}
-            receipt = reader.read_receipt(store, str(new.relative_to(report["ledger"])))
+            receipt, _ = reader.read_unit(store, str(new.relative_to(report["ledger"])), committed_sha256=None)
             assert receipt.facts["reused_from"] == str(old.relative_to(Path(first["ledger"], "v1")))
-            assert (
-                receipt.scores_digest == reader.read_receipt(store, f"v1/{receipt.facts['reused_from']}").scores_digest
-            )
+            source, _ = reader.read_unit(store, f"v1/{receipt.facts['reused_from']}", committed_sha256=None)
+            assert receipt.scores_digest == source.scores_digest
     files = reader.committed_files(store, third["run_id"])
     (units,) = [file for file in files if file.table == "units"]
     rows = pq.read_table(Path(store.uri, units.key)).to_pylist()

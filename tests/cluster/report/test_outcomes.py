@@ -60,8 +60,9 @@ def test_the_report_shows_what_scikit_learn_counts(run, monkeypatch, capsys):
 def test_only_the_fullest_cells_are_kept_and_the_rest_added_up(run, monkeypatch):
     monkeypatch.setattr(arm_metrics, "MOST_CELLS", 2)
     files = reader.committed_files(run.store, run.run.run_id)
-    receipts = [reader.read_receipt(run.store, file.key) for file in reader.score_files(files, "worse")]
-    rows = arm_metrics.of_arm(run.run, "worse", receipts, run.store, thresholds={}).confusions
+    receipts = [each for each in reader.published_units(run.store, run.run.run_id) if each.arm == "worse"]
+    tables = reader.score_tables(run.store, files, "worse")
+    rows = arm_metrics.of_arm(run.run, "worse", receipts, tables, thresholds={}).confusions
     assert [row["label"] for row in rows][2:] == [None]
     assert sum(row["num_rows"] for row in rows) == 200
     assert rows[0]["num_rows"] >= rows[1]["num_rows"]

@@ -12,6 +12,7 @@ import pytest
 from assay.cluster import pipeline
 from assay.evaluator.errors import DamageError
 from assay.evaluator.ledger import reader, writer
+from assay.evaluator.ledger.run_scores import RunScores
 from tests import builders
 
 README = Path(__file__).parents[3] / "cluster" / "README.md"
@@ -70,9 +71,13 @@ def test_rows_of_a_dataset_without_ids_are_told_by_their_index(tmp_path):
     prepared = pipeline.prepare(str(builders.write_experiment(tmp_path)))
     pipeline.run(prepared, in_process=True, on_progress=lambda arm, units: None)
     files = reader.committed_files(prepared.store, prepared.run.run_id)
-    names = reader.column_names(prepared.store, files, "better")
+    names = next(reader.score_tables(prepared.store, files, "better")).column_names
     assert "row_index" in names
     assert "row_id" not in names
+    scores = RunScores(
+        prepared.store, prepared.run, {"better": reader.score_files(files, "better")}, columns=["segment_group"]
+    )
+    assert scores.rows().column_names == ["row_index", "segment_group"]
 
 
 def test_a_changed_file_is_damage_and_not_data(ledger):

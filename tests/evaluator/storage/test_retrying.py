@@ -26,6 +26,14 @@ class Flaky(MemoryStore):
         self._maybe()
         return super().get(key)
 
+    def get_range(self, key, start, length):
+        self._maybe()
+        return super().get_range(key, start, length)
+
+    def get_end(self, key, length):
+        self._maybe()
+        return super().get_end(key, length)
+
     def put_if_absent(self, key, content):
         self._maybe()
         return super().put_if_absent(key, content)
@@ -52,6 +60,10 @@ def test_an_outage_is_waited_through():
     assert waiting.put_if_absent("a", b"1")
     store.num_failures = 3
     assert waiting.get("a").to_pybytes() == b"1"
+    store.num_failures = 3
+    assert waiting.get_range("a", 0, 1).to_pybytes() == b"1"
+    store.num_failures = 3
+    assert waiting.get_end("a", 1).to_pybytes() == b"1"
     store.num_failures = 3
     assert waiting.exists("a")
     assert waiting.uri == store.uri

@@ -30,6 +30,27 @@ def test_what_was_put_is_what_is_got(store):
     assert store.get("empty").to_pybytes() == b""
 
 
+@pytest.mark.parametrize(
+    ("start", "length", "part"),
+    [(0, 3, b"abc"), (2, 4, b"cdef"), (7, 1, b"h"), (6, 100, b"gh"), (8, 5, b""), (50, 5, b"")],  # "abcdefgh" ends at 8
+)
+def test_a_range_is_the_bytes_from_its_start_as_far_as_the_object_goes(store, start, length, part):
+    store.put_if_absent("key", b"abcdefgh")
+    assert store.get_range("key", start, length).to_pybytes() == part
+
+
+@pytest.mark.parametrize(("length", "part"), [(1, b"h"), (3, b"fgh"), (8, b"abcdefgh"), (100, b"abcdefgh")])
+def test_the_end_is_the_last_bytes_or_the_whole_object(store, length, part):
+    store.put_if_absent("key", b"abcdefgh")
+    assert store.get_end("key", length).to_pybytes() == part
+
+
+def test_an_empty_object_has_no_bytes_in_any_part(store):
+    store.put_if_absent("empty", b"")
+    assert store.get_range("empty", 0, 5).to_pybytes() == b""
+    assert store.get_end("empty", 5).to_pybytes() == b""
+
+
 def test_a_key_that_is_taken_keeps_its_object(store):
     assert store.put_if_absent("key", b"first")
     assert not store.put_if_absent("key", b"second")
@@ -46,8 +67,9 @@ def test_replace_is_the_one_way_to_change_an_object(store):
 def test_an_absent_object_is_file_not_found(store, key):
     store.put_if_absent("folder/there", b"x")
     assert not store.exists(key)
-    with pytest.raises(FileNotFoundError):
-        store.get(key)
+    for read in (store.get, lambda key: store.get_range(key, 0, 1), lambda key: store.get_end(key, 1)):
+        with pytest.raises(FileNotFoundError):
+            read(key)
 
 
 def test_a_listing_is_sorted_takes_any_prefix_and_knows_sizes(store):

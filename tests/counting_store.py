@@ -1,0 +1,53 @@
+"""A store that counts what is read from another store."""
+
+from collections import Counter
+from collections.abc import Iterator
+
+import pyarrow as pa
+
+from assay.evaluator.storage import Store, StoredObject
+
+
+class CountingStore:
+    """Passes every operation on.
+
+    Attributes:
+        whole: How often each object was read as a whole.
+        parts: Per object of which parts were read, the length of each part.
+    """
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+        self.uri = store.uri
+        self.whole: Counter[str] = Counter()
+        self.parts: dict[str, list[int]] = {}
+
+    def of(self, part_of_key: str) -> dict[str, int]:
+        """How often each object whose key contains this text was read as a whole."""
+        return {key: count for key, count in self.whole.items() if part_of_key in key}
+
+    def get(self, key: str) -> pa.Buffer:
+        self.whole[key] += 1
+        return self._store.get(key)
+
+    def get_range(self, key: str, start: int, length: int) -> pa.Buffer:
+        return self._counted(key, self._store.get_range(key, start, length))
+
+    def get_end(self, key: str, length: int) -> pa.Buffer:
+        return self._counted(key, self._store.get_end(key, length))
+
+    def put_if_absent(self, key: str, content: bytes | pa.Buffer) -> bool:
+        return self._store.put_if_absent(key, content)
+
+    def replace(self, key: str, content: bytes) -> None:
+        self._store.replace(key, content)
+
+    def listing(self, prefix: str) -> Iterator[StoredObject]:
+        return self._store.listing(prefix)
+
+    def exists(self, key: str) -> bool:
+        return self._store.exists(key)
+
+    def _counted(self, key: str, part: pa.Buffer) -> pa.Buffer:
+        self.parts.setdefault(key, []).append(part.size)
+        return part
