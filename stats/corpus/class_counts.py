@@ -57,7 +57,7 @@ def of_predictions(
     for values, numbers in ((labels_R, numbers_R), (predictions_RA, numbers_RA)):
         if (numbers < 0).any():
             needed = " and ".join(map(str, classes))
-            return f"{metric} needs the two classes {needed}; found {values[numbers < 0][0]}"
+            return f"{metric} needs the two classes {needed}; got {values[numbers < 0][0]}"
     return Classes(metric, classes, numbers_R, numbers_RA)
 
 
