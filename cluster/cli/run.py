@@ -13,6 +13,9 @@ if TYPE_CHECKING:
 
 app = typer.Typer()
 
+_NUM_CHANGES = 20
+"""The most changes that are shown; a sweep can have thousands."""
+
 
 @app.command()
 def run(
@@ -47,6 +50,8 @@ def run(
         typer.echo(f"dataset: {prepared.dataset.reference}, {prepared.dataset.digest()}", err=True)
     for warning in prepared.findings.warnings:
         typer.echo(f"warning: {prepared.dataset.reference}: {warning}", err=True)
+    if not prepared.committed:
+        _show_changes(prepared)
     if dry_run:
         _forecast(prepared, in_process=in_process, reuses=not no_reuse, as_json=as_json)
         return
@@ -58,6 +63,20 @@ def run(
         with progress_bars.of_units(arms) as advance:
             pipeline.run(prepared, in_process=in_process, on_progress=advance, reuses=not no_reuse)
     print_run(prepared.store, run_id, as_json=as_json)
+
+
+def _show_changes(prepared: "Prepared") -> None:
+    """Says on standard error what has changed since the experiment's latest other run."""
+    from assay.cluster.prepare.run_changes import changes, previous_run
+
+    previous = previous_run(prepared.run, prepared.store)
+    if previous is not None:
+        typer.echo(f"changed since run {previous.run_id}:", err=True)
+        lines = changes(previous, prepared.run) or ("nothing that affects scores",)
+        for line in lines[:_NUM_CHANGES]:
+            typer.echo(f"  {line}", err=True)
+        if len(lines) > _NUM_CHANGES:
+            typer.echo(f"  and {len(lines) - _NUM_CHANGES} more changes", err=True)
 
 
 def _forecast(prepared: "Prepared", *, in_process: bool, reuses: bool, as_json: bool) -> None:

@@ -87,18 +87,24 @@ def run(assay: Callable, folder: Path, *options: str) -> dict:
 
 
 @pytest.mark.parametrize(
-    ("name", "content", "changed", "named"),
+    ("name", "content", "changed", "named", "said"),
     [
-        ("sibling.py", "FACTOR = 0.9\n", {*ARMS}, "modules.sibling"),  # entry.py is the module of every arm
-        ("mine/deeper.py", "CUT = 0.4\n", {*ARMS}, "modules.mine.deeper"),
-        ("plugin.py", "FACTOR = 0.9\n", {"control"}, "modules.plugin"),
-        ("one.txt", "0.9", {"one"}, "weights"),
-        ("folder/b.txt", "0.4", {"several", "folder"}, "weights"),
-        ("folder/c.txt", "0.4", {"folder"}, "weights"),
+        (
+            "sibling.py",
+            "FACTOR = 0.9\n",
+            {*ARMS},
+            "modules.sibling",
+            "control, folder, one and 1 more: module sibling: changed",
+        ),  # entry.py is the module of every arm
+        ("mine/deeper.py", "CUT = 0.4\n", {*ARMS}, "modules.mine.deeper", "module mine.deeper: changed"),
+        ("plugin.py", "FACTOR = 0.9\n", {"control"}, "modules.plugin", "arm control: module plugin: changed"),
+        ("one.txt", "0.9", {"one"}, "weights", "arm one: weights: sha256:"),
+        ("folder/b.txt", "0.4", {"several", "folder"}, "weights", "arms folder, several: weights: sha256:"),
+        ("folder/c.txt", "0.4", {"folder"}, "weights", "arm folder: weights: sha256:"),
     ],
 )
 def test_a_change_is_a_new_run_of_the_arms_that_it_concerns_and_verify_names_it(
-    assay, project, name, content, changed, named
+    assay, project, name, content, changed, named, said
 ):
     first = run(assay, project)
     (project / name).write_text(content)
@@ -107,6 +113,8 @@ def test_a_change_is_a_new_run_of_the_arms_that_it_concerns_and_verify_names_it(
     assert named in " ".join(verified.stdout.split()), verified.stdout
     second = run(assay, project)
     assert second["run_id"] != first["run_id"]
+    assert f"changed since run {first['run_id']}:" in second["stderr"]
+    assert said in second["stderr"]
     evaluated = {arm["arm"] for arm in second["arms"] if not arm["num_units_reused"]}
     assert evaluated == changed
 
@@ -176,3 +184,20 @@ def test_weights_for_a_function_that_cannot_take_them_are_refused(assay, project
     answer = assay("run", "experiment.yaml", "--in-process", folder=project)
     assert answer.returncode == 2
     assert "cannot take weights" in answer.stderr
+
+
+def test_a_run_says_what_changed_in_the_suite_the_parameters_and_the_arms(assay, tmp_path):
+    builders.write_experiment(tmp_path, arms={"control": builders.ARMS["control"], "better": builders.variant()})
+    first = run(assay, tmp_path)
+    assert "changed since" not in first["stderr"]
+    suite = {**builders.SUITE, "batch_size": 16}
+    arms = {"control": builders.variant(flip_every=4), "other": builders.variant()}
+    builders.write_experiment(tmp_path, arms=arms, suite=suite)
+    stderr = run(assay, tmp_path)["stderr"]
+    for line in (
+        "suite.batch_size: 8 -> 16",
+        "arm control: parameters.flip_every: 5 -> 4",
+        "arm better: no longer in the experiment",
+        "arm other: new",
+    ):
+        assert f"  {line}\n" in stderr
