@@ -17,7 +17,7 @@ from assay.cluster.drive.local_executor import LocalExecutor
 from assay.cluster.drive.unit_work import PublishUnit, UnitWork
 from assay.cluster.errors import StoppedError
 from assay.cluster.on_ray import session
-from assay.cluster.prepare import dataset_findings, resolve, reuse, throughput_history
+from assay.cluster.prepare import dataset_findings, opened_files, resolve, reuse, throughput_history
 from assay.cluster.prepare.dataset_findings import DatasetFindings
 from assay.cluster.prepare.resolve import Resolved
 from assay.evaluator import batches
@@ -86,6 +86,8 @@ def prepare(experiment_file: str, *, ledger: str | None = None) -> Prepared:
     resolved = resolve.resolved(as_written, paths)
     experiment, dataset = resolved.experiment, resolved.dataset
     store = open_store(experiment.ledger)
+    experiment = opened_files.with_opened_files(experiment, store, folders=paths)
+    resolved = resolved._replace(experiment=experiment)
     run = _run(resolved, paths)
     while reader.is_committed(store, run.run_id) and commit.unfinished_arms(store, run.run_id):
         run = _superseding(run)
@@ -232,6 +234,7 @@ def _run(resolved: Resolved, import_paths: Sequence[str]) -> Run:
         policy_digest=experiment.suite.policy.digest(),
         variant_digests={arm.name: arm.variant.digest() for arm in experiment.arms},
         code=resolved.code,
+        base_digests={arm.name: arm.variant.base_digest() for arm in experiment.arms},
         label=dataset.label,
         dataset_description=dataset.contract.description,
         dataset_check=dataset.check,

@@ -14,8 +14,8 @@ _SHARE_BELOW = {"batch_p50": 0.5, "batch_p95": 0.95, "batch_p99": 0.99}
 
 class _Guardrail(Manifest):
     severity: Literal["critical", "advisory"] = "critical"
-    """`critical` (default): a breach rejects the arm, and an undecided result holds it; a breach of
-    `suspicious_improvement` only holds it. `advisory`: the result is reported and blocks nothing."""
+    """`critical` (default): a breach rejects the arm, and an undecided result holds it. Exception: the guardrail
+    `suspicious_improvement` only holds. `advisory`: the result is reported and blocks nothing."""
 
 
 class MetricGuardrail(_Guardrail):
@@ -24,7 +24,7 @@ class MetricGuardrail(_Guardrail):
     kind: Literal["metric"]
     """Always `metric`."""
     metric: str
-    """Any metric of the suite except the primary one, which `minimum_effect` bounds."""
+    """Any metric of the suite except the primary one; for that, use the plan's `minimum_effect`."""
     margin: float = Field(ge=0)
     """How much worse than the control the arm may be, in units of the metric."""
 
@@ -62,7 +62,7 @@ class GroupGapGuardrail(_Guardrail):
     column: str
     """The dataset column that defines the groups; its role must be `segment`."""
     margin: float = Field(ge=0)
-    """How much larger than the control's the arm's gap may be, in units of the metric."""
+    """How much the arm's gap may exceed the control's gap, in units of the metric."""
     minimum_rows: int = Field(default=30, ge=2)
     """Groups with fewer rows are not judged; the report lists them. Default: 30."""
 

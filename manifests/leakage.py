@@ -35,8 +35,8 @@ class LeakageCheck(Manifest):
     ids: Fraction | None = 0.0
     """Largest fraction of rows whose id is in a training set. Default: 0."""
     time: Fraction | None = None
-    """Largest fraction of rows that are not newer than the newest training row. Null (default): any number may be,
-    because a random split leaves nearly all rows older, which is harmless. If a
+    """Largest fraction of rows that are not newer than the newest training row. Null (default): no
+    limit; after a random split nearly all rows are older, and that is harmless. If a
     cut-off is given to `assay dataset leakage`, no row may be on the wrong side of it, whatever this value is."""
     jaccard: float = Field(default=0.7, gt=0, le=1)
     """Smallest Jaccard similarity of the 5-character shingles of two texts at which they are near duplicates. Default:

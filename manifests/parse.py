@@ -185,13 +185,16 @@ def _manifest_error(
     # Unknown fields come first: where another field is missing, its name was probably mistyped.
     details = sorted(error.errors(include_url=False), key=lambda detail: detail["type"] != "extra_forbidden")
     first = details[0]
-    paths = list(dict.fromkeys(_path_of(detail, composed) for detail in details))
-    path, others = paths[0], paths[1:]
+    problems = {}
+    for detail in details:
+        problems.setdefault(_path_of(detail, composed), _problem(detail))
+    path, *others = problems
     remedy = _remedy(first, model)
     if others:
         more = f"{len(others)} more {'problem' if len(others) == 1 else 'problems'} in this file"
         remedy = (
-            f"{remedy}; " * bool(remedy) + f"{more}, the next at {_place(file, lines, others[0])}: {_dotted(others[0])}"
+            f"{remedy}; " * bool(remedy)
+            + f"{more}, the next at {_place(file, lines, others[0])}: {_dotted(others[0])}: {problems[others[0]]}"
         )
     return ManifestError(
         _problem(first),

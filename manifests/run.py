@@ -45,6 +45,9 @@ class Run(Manifest):
     """Digest of each arm's variant."""
     code: tuple[Code, ...] = Field(json_schema_extra=CIRCUMSTANCE)
     """The code of variants and scorers, each state once: what their `code_digest` and `scorer_digest` are made of."""
+    base_digests: Parameters
+    """Digest of each arm's variant without the files that its code was seen to open: by it, other runs find out which
+    files those were."""
     label: FrozenColumn
     """The dataset's label column, which defines the meaning of the labels in the scores table."""
     dataset_description: str = Field(default="", json_schema_extra=CIRCUMSTANCE)

@@ -5,6 +5,7 @@ from typing import Annotated, Literal, Self
 from pydantic import Field, model_validator
 
 from assay.manifests.base import LOCATION, Digest, Manifest, Parameters
+from assay.manifests.code import Digests
 
 Location = Annotated[str, Field(min_length=1)]
 Output = Literal["logits", "probabilities", "labels", "values"]
@@ -46,6 +47,9 @@ class Variant(Manifest):
     weights_digest: Digest | None = None
     """The sha256 of the weights: of the file, or of the names and digests of all files. Null (default): filled in when
     a run starts. Set it to pin the weights: they must match."""
+    opened: Digests = Field(default_factory=dict, validate_default=True)
+    """Files that the code was seen to open in an earlier run and that have changed since, by their path relative to the
+    experiment's folder. Filled in when a run starts; leave it out."""
     inputs: tuple[str, ...] = ()
     """The feature columns that the variant receives, in the order of its arguments. Empty (default): all features."""
     input_type: Literal["as_frozen", "float32", "float64", "float32_rounded"] = "as_frozen"
@@ -71,6 +75,10 @@ class Variant(Manifest):
         if self.weights is None and self.weights_digest is not None:
             raise ValueError("weights_digest is given without weights; remove it or add 'weights:'")
         return self
+
+    def base_digest(self) -> str:
+        """The digest of the variant without the files that its code was seen to open."""
+        return self.model_copy(update={"opened": {}}).digest()
 
     @property
     def weights_locations(self) -> tuple[str, ...]:

@@ -33,6 +33,7 @@ SHARED_NAMES = {
     "freeze": "freezing rows: the operation and the command",
     "gate": "the gate: its command and its rendering",
     "leakage": "the leakage of a dataset: the record and its rendering",
+    "opened_files": "files that only running code opens: recording them, and comparing them with earlier runs",
     "outcomes": "what arms predicted: its collection from the ledger, and its rendering",
     "power": "the power of a comparison: the calculation and its rendering",
     "profile": "the profile of a dataset's columns: the record and its computation",

@@ -34,7 +34,10 @@ def review(
         typer.Option(help="Decide by the policy in this file. A policy other than the recorded one never promotes."),
     ] = None,
     arm: Annotated[
-        str | None, typer.Option(help="Decide about this arm only. Default: the run promotes if any arm does.")
+        str | None,
+        typer.Option(
+            help="Decide about this arm only. Default: all arms; the answer is promote if any arm is promoted."
+        ),
     ] = None,
     record: Annotated[
         bool, typer.Option("--record", help="Append the decisions to the ledger's log, each only once.")

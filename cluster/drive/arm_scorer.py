@@ -1,5 +1,6 @@
 """Loads one arm's variant at a time, probes and times it, and scores units with it. Publishes nothing."""
 
+import os
 import shutil
 import tempfile
 import time
@@ -32,7 +33,8 @@ from assay.evaluator.predictors import (
 from assay.evaluator.predictors.entrypoint import add_import_paths
 from assay.evaluator.probes.batch_size import BatchSizeSensitivity, probe
 from assay.evaluator.probes.latency import PairedTimes, time_in_turn
-from assay.evaluator.provenance import environment
+from assay.evaluator.provenance import environment, lineage
+from assay.evaluator.provenance.opened_files import OpenedFiles, digests, recording
 from assay.evaluator.results import UnitResult
 from assay.evaluator.storage import open_store
 from assay.manifests import Variant
@@ -47,6 +49,8 @@ class _Weights(NamedTuple):
 
 
 _NO_WEIGHTS = _Weights(None, None)
+_OPENED_BY_CODE: dict[str, OpenedFiles] = {}
+"""What code has opened in this process, by the digest of the code."""
 _NO_PREPARATION = {"load_s": 0.0, "timing_s": 0.0, "probe_s": 0.0, "load_cpu_s": 0.0}
 
 
@@ -89,6 +93,7 @@ class ArmScorer:
         self._sensitivity: BatchSizeSensitivity | None = None
         self._weights = _NO_WEIGHTS
         self._copies: Path | None = None
+        self._opened_files: dict[str, str] | None = None
         self._preparation = dict(_NO_PREPARATION)
 
     def prefetch(self, indices: Iterable[int]) -> None:
@@ -112,7 +117,9 @@ class ArmScorer:
         started, cpu_started = time.perf_counter(), time.process_time()
         self._remove_copies()
         self._weights = self._read_weights(arm, checks_weights=checks_weights)
-        self._predictor = self._loaded(arm, self._weights)
+        self._opened_files = None
+        with recording(self._opened_by(arm)):
+            self._predictor = self._loaded(arm, self._weights)
         self.arm = arm
         self._add_preparation("load_s", started, cpu_started)
 
@@ -129,13 +136,14 @@ class ArmScorer:
             self._add_preparation("timing_s", started, cpu_started)
             started, cpu_started = time.perf_counter(), time.process_time()
             reset_peak_memory(self.device)
-            self._sensitivity = probe(
-                self.units[0],
-                predictor=self._predictor,
-                variant=self.variant,
-                suite=self._suite,
-                reader=self._reader,
-            )
+            with recording(self._opened_by(self.arm)):
+                self._sensitivity = probe(
+                    self.units[0],
+                    predictor=self._predictor,
+                    variant=self.variant,
+                    suite=self._suite,
+                    reader=self._reader,
+                )
             self._add_preparation("probe_s", started, cpu_started)
         return self._sensitivity
 
@@ -168,6 +176,22 @@ class ArmScorer:
             "environment": dict(self.environment.identity),
             "determinism": asdict(determinism.flags_in_force()),
         }
+
+    def opened_files(self) -> dict[str, str]:
+        """The sha256 of each file that the loaded arm's code opened itself while it was loaded and probed, by its name.
+
+        Arms with the same code share what they opened in this process: a loader with a cache opens its file only once.
+        """
+        if self._opened_files is None:
+            experiment = self.run.experiment
+            stores = [*lineage.stores_of(experiment), tempfile.gettempdir() + f"/assay-{os.getuid()}"]
+            weights = (each for arm in self._arms.values() for each in arm.variant.weights_locations)
+            own = [each for each in weights if "://" not in each]
+            own += [] if self._copies is None else [str(self._copies)]
+            self._opened_files = digests(
+                self._opened_by(self.arm), without=[*stores, *own], relative_to=self._import_paths
+            )
+        return self._opened_files
 
     def footprint(self) -> dict[str, int | None]:
         """Size of the loaded variant: bytes of its weights file, number of parameters, peak device memory in bytes."""
@@ -229,6 +253,9 @@ class ArmScorer:
         inputs = variant.inputs or self._reader.dataset.names("feature")
         paths = () if weights.files is None else weights.files.paths
         return load(variant, inputs=inputs, weights=weights.content, weights_paths=paths, device=self.device)
+
+    def _opened_by(self, arm: str) -> OpenedFiles:
+        return _OPENED_BY_CODE.setdefault(str(self._arms[arm].variant.code_digest), OpenedFiles())
 
     def _remove_copies(self) -> None:
         """Removes the copies of weights that are in a bucket, but those of the arm that is being loaded."""

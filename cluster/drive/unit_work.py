@@ -69,6 +69,7 @@ class PublishUnit:
             "batch_size": unit.batch_size,
             "batch_sensitivity": asdict(sensitivity),
             **scorer.footprint(),
+            "opened_files": scorer.opened_files(),
         }
         if scorer.paired_times is not None:
             circumstance["latency"] = asdict(scorer.paired_times)

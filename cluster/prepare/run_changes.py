@@ -58,7 +58,9 @@ def _arm_changes(earlier: Arm, now: Arm, earlier_run: Run, run: Run) -> Iterator
     if before.weights_digest != after.weights_digest:
         yield f"weights: {before.weights_digest} -> {after.weights_digest}"
     for each in lineage.changes(flat(before.content()), flat(after.content())):
-        if each.field not in _DIGEST_PARTS:
+        if each.field.startswith("opened."):
+            yield f"file {each.field.removeprefix('opened.')}: changed"
+        elif each.field not in _DIGEST_PARTS:
             yield f"{each.field}: {each.recorded} -> {each.now}"
 
 

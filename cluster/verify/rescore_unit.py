@@ -114,5 +114,8 @@ def _changes(scorer: ArmScorer, arm: str, facts: Mapping[str, Any]) -> tuple[Cha
     if variant.weights is not None:
         name = f"arms.{arm}.weights ({', '.join(variant.weights_locations)})"
         changes += lineage.changes({name: variant.weights_digest}, {name: scorer.weights_digest})
+    opened = {f"arms.{arm}.files": facts["opened_files"]}
+    now_opened = {f"arms.{arm}.files": scorer.opened_files()}
+    changes += [each for each in lineage.changes(flat(opened), flat(now_opened)) if each.recorded and each.now]
     recorded = {name: facts.get(name) for name in now}
     return (*changes, *lineage.changes(flat(recorded), flat(now)))

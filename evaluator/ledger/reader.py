@@ -50,6 +50,8 @@ class OpenedRun:
         keys: For each arm, the digest of everything that the scores of its units depend on.
         source: The state of the repository that the driver ran in.
         variant_digests: For each arm, the digest of its variant.
+        base_digests: For each arm, the digest of its variant without the files that its code was seen to open.
+        opened: For each arm, those files with their digests, as far as they had changed when the run was opened.
         entrypoints: For each arm, its entrypoint.
         has_gpus: Whether its slots had GPUs.
         project: The project that it is charged to; empty if none.
@@ -62,6 +64,8 @@ class OpenedRun:
     keys: Mapping[str, str]
     source: Mapping[str, Any]
     variant_digests: Mapping[str, str]
+    base_digests: Mapping[str, str]
+    opened: Mapping[str, Mapping[str, str]]
     entrypoints: Mapping[str, str]
     has_gpus: bool
     project: str
@@ -114,6 +118,8 @@ def opened_runs(store: Store) -> tuple[OpenedRun, ...]:
                 keys=record["unit_keys"],
                 source=record["lineage"]["circumstance"].get("source") or {},
                 variant_digests=record["variant_digests"],
+                base_digests=record["base_digests"],
+                opened={arm["name"]: arm["variant"]["opened"] for arm in experiment["arms"]},
                 entrypoints={arm["name"]: arm["variant"]["entrypoint"] for arm in experiment["arms"]},
                 has_gpus=experiment["resources"]["num_gpus"] > 0,
                 project=experiment["project"] or "",
@@ -198,6 +204,12 @@ FOOTER_BYTES = 64 * 1024
 def _footer_length(end: pa.Buffer) -> int:
     """The length of a Parquet file's metadata with the length field and the magic number after them."""
     return struct.unpack("<I", end.slice(end.size - 8, 4))[0] + 8 if end.size >= 8 else 0
+
+
+def first_receipt(store: Store, run_id: str, arm: str) -> UnitReceipt | None:
+    """The receipt of an arm's first published unit; None if there is none yet."""
+    first = next(iter(store.listing(f"{table_prefix('scores', run_id)}{arm}/")), None)
+    return None if first is None else read_receipt(store, first)
 
 
 def stored_units(store: Store, run_id: str, arm: str) -> dict[int, str]:

@@ -73,7 +73,7 @@ class Sharing:
     def _shared(self, name: str, value: Any) -> Any:
         if isinstance(value, str):
             return sys.intern(value)
-        if name in ("determinism", "batch_sensitivity"):
+        if name in ("determinism", "batch_sensitivity", "opened_files"):
             return self._shared_facts.setdefault(repr(value), value)
         if name in ("score_sums", "repeat_sums"):  # only the names of the metrics repeat
             return {sys.intern(metric): total for metric, total in value.items()}

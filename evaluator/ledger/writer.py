@@ -129,6 +129,7 @@ _LASTING_FACTS = (
     "batch_size",
     "repeat_sums",
     "batch_sensitivity",
+    "opened_files",
     "weights_bytes",
     "num_parameters",
     "peak_memory_bytes",

@@ -227,7 +227,7 @@ def _non_inferiority(comparison: Comparison, analysis: Analysis, plan: Plan) -> 
     if _gain(comparison, plan.direction)[1] < 0:
         return _Finding("reject", f"{result}: worse than the control")
     step = _more_rows(comparison, bound=-margin.margin, analysis=analysis)
-    return _Finding("hold", f"{result}: not shown to be {required}", step)
+    return _Finding("hold", f"{result}: a loss of more than {margin.margin:.4g} cannot be ruled out", step)
 
 
 def _guardrail(result: GuardrailResult, analysis: Analysis) -> _Finding:
@@ -249,9 +249,9 @@ def _guardrail_step(result: GuardrailResult, analysis: Analysis) -> str:
     if result.kind == "latency":
         return f"time more batches for guardrail {result.name}: raise num_batches, or run nothing else on the machine"
     num_rows = next((part.num_rows for part in result.parts if part.name == result.where), analysis.num_rows)
-    where = f" of segment '{result.where}'" if result.kind == "segments" else ""
+    where = f" in segment '{result.where}'" if result.kind == "segments" else ""
     return _more_rows_for(
-        result.comparison, bound=result.bound, num_rows=num_rows, where=where, what=f" about guardrail {result.name}"
+        result.comparison, bound=result.bound, num_rows=num_rows, where=where, what=f"guardrail '{result.name}'"
     )
 
 
@@ -269,9 +269,9 @@ def _more_rows(comparison: Comparison, *, bound: float, analysis: Analysis) -> s
 def _more_rows_for(comparison: Comparison, *, bound: float, num_rows: int, where: str = "", what: str = "") -> str:
     more = rows_to_settle(comparison, bound=bound, num_rows=num_rows)
     if more is None:
-        return f"more rows{where} are unlikely to allow a decision{what}: the estimate is at the bound"
+        return f"more rows{where} are unlikely to decide {what or 'this'}: the estimate is at the bound"
     return (
-        f"about {_three_digits(more):,} more rows{where} would allow a decision{what}, if the estimate stays the same"
+        f"about {_three_digits(more):,} more rows{where} would decide {what or 'this'}, if the estimate stays the same"
     )
 
 

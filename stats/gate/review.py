@@ -235,7 +235,10 @@ def _deployment(policy: Policy) -> _Part:
     stage = policy.next_stage
     if stage is None:
         return _Part(
-            "unknown", "the policy does not name a next stage", False, "add next_stage with its criteria to the policy"
+            "unknown",
+            "the policy names no deployment stage to go to next (optional)",
+            False,
+            "add next_stage with its criteria to the policy",
         )
     return _Part("pass", f"next stage: {stage.name}; criteria: {'; '.join(stage.criteria)}", False)
 

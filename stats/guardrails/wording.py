@@ -6,7 +6,6 @@ from assay.stats.results.guardrail_result import GuardrailResult
 _VERDICTS = {
     "non_inferior": "within",
     "breach": "beyond",
-    "undecided": "not shown to be within",
 }
 
 
@@ -18,7 +17,7 @@ def summary(result: GuardrailResult, *, alpha: float) -> str:
         alpha: One minus the level of its interval.
     """
     name = f"{'advisory ' * (result.severity == 'advisory')}guardrail {result.name}"
-    where = f" in '{result.where}'" if result.kind == "segments" and result.where else ""
+    where = f", in '{result.where}'" if result.kind == "segments" and result.where else ""
     small = f"; not judged: {', '.join(result.not_judged)}" if result.not_judged else ""
     if result.verdict == "not_testable":
         return f"{name}{where}: not testable, {result.comparison.not_testable or 'it has no interval'}{small}"
@@ -27,7 +26,7 @@ def summary(result: GuardrailResult, *, alpha: float) -> str:
         is_more = result.verdict == "breach"
         bound = f"{abs(result.bound):.4g}"
         return f"{name}: {measured}, " + (f"more than {bound}: too good to be true" if is_more else f"at most {bound}")
-    return f"{_measured(name + where, result, alpha=alpha)}: {_VERDICTS[result.verdict]} {_bound(result)}{small}"
+    return f"{_measured(name + where, result, alpha=alpha)}: {_conclusion(result)}{small}"
 
 
 def remedy(result: GuardrailResult) -> str:
@@ -56,19 +55,21 @@ def _measured(name: str, result: GuardrailResult, *, alpha: float) -> str:
     comparison = result.comparison
     low, high = comparison.ci_low, comparison.ci_high
     if result.kind == "segments":
-        measured = with_interval(name, comparison, alpha=alpha)
+        measured = with_interval(f"{name}: difference", comparison, alpha=alpha)
         return f"{measured} (corrected for the number of segments)" if result.verdict == "breach" else measured
     if result.kind == "group_gap":
         means = ", ".join(f"{part.name} {part.estimate:.4g}" for part in result.parts)
         return f"{with_interval(name, comparison, alpha=alpha)} relative to the control's gap ({means})"
     if result.scale == "difference":
-        return with_interval(name, comparison, alpha=alpha)
+        return with_interval(f"{name}: difference", comparison, alpha=alpha)
     of_control = " times the control's" if comparison.reference else f" of {result.where}"
     if low == high:
         return f"{name} {comparison.estimate:.4g}{of_control}"
     return f"{name} {comparison.estimate:.4g}{of_control}, {100 * (1 - alpha):.4g} % interval [{low:.4g}, {high:.4g}]"
 
 
-def _bound(result: GuardrailResult) -> str:
-    kind = "ratio" if result.scale == "ratio" else "margin"
-    return f"its {kind} of {abs(result.bound):.4g}"
+def _conclusion(result: GuardrailResult) -> str:
+    bound = f"{abs(result.bound):.4g}"
+    if result.verdict == "undecided":
+        return f"{'a ratio beyond' if result.scale == 'ratio' else 'a loss of more than'} {bound} cannot be ruled out"
+    return f"{_VERDICTS[result.verdict]} its {'ratio' if result.scale == 'ratio' else 'margin'} of {bound}"

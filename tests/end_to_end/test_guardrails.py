@@ -87,7 +87,7 @@ def test_better_on_average_but_worse_in_a_segment_is_rejected_naming_it(tmp_path
     assert found["not_judged"] == ["few (5 of 30 rows)"]
     decided = decision(report, "favouring")
     assert decided["decision"] == {"critical": "reject", "advisory": "promote"}[severity]
-    words = "guardrail accuracy by segment in 'low'"
+    words = "guardrail accuracy by segment, in 'low'"
     assert words in decided["reasons"][1]
     assert "beyond its margin of 0.05" in decided["reasons"][1]
     assert decision(report, "better")["decision"] == "promote"
@@ -206,4 +206,4 @@ def test_thirty_rows_hold_and_say_how_many_would_do(tmp_path):
     report, _ = run(tmp_path, [], arms=arms, num_rows=30)
     decided = decision(report, "better")
     assert decided["decision"] == "hold"
-    assert "more rows would allow a decision" in decided["next_step"]
+    assert "more rows would decide" in decided["next_step"]

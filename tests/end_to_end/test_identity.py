@@ -42,6 +42,25 @@ def texts(path):
     "folder/a.txt": "0.5",
     "folder/b.txt": "0.5",
     "beside.py": "x = 1\n",
+    "reading.py": """
+import functools
+import importlib
+import pathlib
+
+HERE = pathlib.Path(__file__).parent
+
+def predict(features, file="model.txt"):
+    return (features["x"] > cut(file) * plugin().FACTOR) * 0.8 + 0.1
+
+@functools.cache
+def cut(file):
+    return float((HERE / file).read_text())
+
+def plugin():
+    return importlib.import_module("late_" + "plugin")
+""",
+    "late_plugin.py": "FACTOR = 1.0\n",
+    "model.txt": "0.5",
 }
 ARMS = {
     "control": {"predictor": "callable", "entrypoint": "entry:predict", "code": ["plugin"], "output": "probabilities"},
@@ -65,7 +84,17 @@ def project(tmp_path) -> Iterator[Path]:
 
 
 def forget_modules() -> None:
-    for name in ("entry", "sibling", "plugin", "mine", "mine.answers", "mine.deeper", "apart"):
+    for name in (
+        "entry",
+        "sibling",
+        "plugin",
+        "mine",
+        "mine.answers",
+        "mine.deeper",
+        "apart",
+        "reading",
+        "late_plugin",
+    ):
         sys.modules.pop(name, None)
 
 
@@ -201,3 +230,43 @@ def test_a_run_says_what_changed_in_the_suite_the_parameters_and_the_arms(assay,
         "arm other: new",
     ):
         assert f"  {line}\n" in stderr
+
+
+READING = {
+    "kind": "Variant",
+    "version": 1,
+    "predictor": "callable",
+    "entrypoint": "reading:predict",
+    "output": "probabilities",
+}
+
+
+def write_reading(folder: Path) -> None:
+    builders.write_experiment(folder, arms={"control": builders.ARMS["control"], "reads": READING})
+
+
+@pytest.mark.parametrize(("name", "content"), [("model.txt", "0.4"), ("late_plugin.py", "FACTOR = 0.8\n")])
+def test_a_file_that_only_the_running_code_opens_is_compared_with_the_run_before(assay, project, name, content):
+    write_reading(project)
+    first = run(assay, project)
+    assert run(assay, project)["run_id"] == first["run_id"]
+    before = (project / name).read_text()
+    (project / name).write_text(content)
+    forget_modules()
+    verified = assay("verify", first["run_id"], "--in-process", "--ledger", str(project / "ledger"), folder=project)
+    assert f"files.{name}" in " ".join(verified.stdout.split()), verified.stdout
+    second = run(assay, project)
+    assert second["run_id"] != first["run_id"]
+    assert f"  arm reads: file {name}: changed\n" in second["stderr"]
+    assert [arm["num_units_reused"] > 0 for arm in second["arms"]] == [True, False]
+    assert run(assay, project)["run_id"] == second["run_id"]
+    (project / name).write_text(before)
+    assert run(assay, project)["run_id"] == first["run_id"]
+
+
+def test_another_experiment_does_not_reuse_what_was_scored_with_the_file_as_it_was(assay, project):
+    write_reading(project)
+    run(assay, project)
+    (project / "model.txt").write_text("0.4")
+    builders.write_experiment(project, arms={"control": builders.ARMS["control"], "renamed": READING}, name="second")
+    assert [arm["num_units_reused"] > 0 for arm in run(assay, project)["arms"]] == [True, False]

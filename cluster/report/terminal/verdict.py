@@ -229,8 +229,8 @@ def _best_note(report: Document) -> list[Text]:
     interval = formatting.interval(best["ci_low_corrected"], best["ci_high_corrected"], sign="+")
     return [
         Text(
-            f"best variant: {best['arm']} {best['estimate']:+.4f}. The best of several estimates is too high on "
-            f"average; corrected for that: {best['estimate_corrected']:+.4f} {interval}"
+            f"best variant: {best['arm']} {best['estimate']:+.4f}; corrected for having been picked as the best of "
+            f"several: {best['estimate_corrected']:+.4f} {interval}"
         )
     ]
 

@@ -134,7 +134,9 @@ def _categories_or_code(entry: DraftEntry, seen: ColumnValues) -> None:
     if counts and len(counts) <= _MAX_CATEGORIES and 2 * len(counts) <= seen.num_rows - seen.num_nulls:
         entry.fields["role"] = "segment"
         entry.fields["allowed_values"] = sorted(counts)
-        entry.comments.append("few distinct values: a segment, which variants do not see; role feature if they should")
+        entry.comments.append(
+            "few distinct values, so drafted as a segment, which variants do not see; to let them see it, use role: feature"
+        )
     elif pattern := seen.pattern:
         entry.fields["pattern"] = pattern
 

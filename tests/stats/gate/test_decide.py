@@ -40,7 +40,7 @@ def _decide(samples, policy=IMPROVEMENT, *, guardrails=(), planned=(), failed=No
         (0.2, {"minimum_effect": 0.1}, IMPROVEMENT, "promote", "better than the control by more than 0.1"),
         (0.2, {"minimum_effect": 0.11}, IMPROVEMENT, "hold", "better than the control, but not shown to be better"),
         (0.0, {"margins": {"a": 0.1}}, NON_INFERIORITY, "promote", "within its margin of 0.1"),
-        (0.0, {"margins": {"a": 0.09}}, NON_INFERIORITY, "hold", "not shown to be within its margin of 0.09"),
+        (0.0, {"margins": {"a": 0.09}}, NON_INFERIORITY, "hold", "a loss of more than 0.09 cannot be ruled out"),
         (-0.2, {"margins": {"a": 0.1}}, NON_INFERIORITY, "reject", "worse than the control"),
         # certainly worse, but by less than the margin, which is what a margin allows
         (-0.2, {"margins": {"a": 0.3}}, NON_INFERIORITY, "promote", "within its margin of 0.3"),
@@ -60,7 +60,7 @@ def test_the_interval_decides(mean, changes, policy, decision, words):
     [
         (0.0, 0.1, "promote", "within its margin of 0.1"),
         (-0.2, 0.1, "reject", "beyond its margin of 0.1"),
-        (-0.1, 0.1, "hold", "not shown to be within its margin of 0.1"),
+        (-0.1, 0.1, "hold", "a loss of more than 0.1 cannot be ruled out"),
         (-0.2, 0.3, "promote", "within its margin of 0.3"),
     ],
 )
@@ -136,12 +136,12 @@ def test_binary_arms_that_agree_everywhere_are_non_inferior_only_on_enough_rows(
 def test_the_number_of_rows_that_would_settle_it_is_told():
     """mean 0.05, se 1 / 20: n (1.9659 + 0.8416)^2 (0.05 / 0.05)^2 = 400 * 7.882 = 3,153, less the 400 there are."""
     (found,) = _decide(_with_mean(0.05))
-    assert found.next_step == "about 2,760 more rows would allow a decision, if the estimate stays the same"
+    assert found.next_step == "about 2,760 more rows would decide this, if the estimate stays the same"
 
 
 def test_an_estimate_on_the_bound_says_that_rows_will_not_help():
     (found,) = _decide(_with_mean(0.1), minimum_effect=0.1)
-    assert "unlikely to allow a decision" in found.next_step
+    assert "unlikely to decide" in found.next_step
 
 
 def test_rows_of_the_prospect_do_settle_it():

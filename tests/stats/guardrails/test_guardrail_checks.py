@@ -185,7 +185,7 @@ def test_a_segment_that_is_open_says_how_many_rows_of_it_would_do():
     found = analysis.analyze(samples, planned, guardrails=(guard,))
     (decided,) = decide.decide(found, IMPROVEMENT, planned)
     assert decided.decision == "hold"
-    assert "more rows of segment 'c' would allow a decision about guardrail score by segment" in decided.next_step
+    assert "more rows in segment 'c' would decide guardrail 'score by segment'" in decided.next_step
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,107 @@
+"""Opened files: what a variant's code reads through Python's `open` while it is loaded and scores its first batch.
+
+A recording sees imports by computed names, too, since Python opens a module to import it. It cannot see files that native
+code opens by itself (safetensors, memory maps, DuckDB, SQLite): name those in a variant's `weights` or `code`.
+"""
+
+import importlib.util
+import os
+import sys
+import sysconfig
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from assay.evaluator.provenance.file_digests import file_digest
+
+_SYSTEM_FOLDERS = ("/dev", "/etc", "/proc", "/run", "/sys", "/usr")
+_WRITE_FLAGS = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_APPEND
+_is_hooked = False
+_recordings: list["OpenedFiles"] = []
+
+
+@dataclass
+class OpenedFiles:
+    """The files that were opened in one or several recordings, by their absolute paths.
+
+    Attributes:
+        read: Opened for reading, or for reading and writing in place.
+        written: Opened for writing: what the process has made itself decides nothing.
+    """
+
+    read: set[str] = field(default_factory=set)
+    written: set[str] = field(default_factory=set)
+
+
+@contextmanager
+def recording(files: OpenedFiles) -> Iterator[None]:
+    """Adds every file that this process opens to `files` until the context is left.
+
+    Files of other threads are recorded, too: a variant's code may have some. The hook that this needs cannot be removed
+    from a process; outside a recording it returns at once.
+    """
+    global _is_hooked  # noqa: PLW0603
+    if not _is_hooked:
+        sys.addaudithook(_on_event)
+        _is_hooked = True
+    _recordings.append(files)
+    try:
+        yield
+    finally:
+        _recordings.remove(files)
+
+
+def digests(files: OpenedFiles, *, without: Iterable[str], relative_to: Iterable[str]) -> dict[str, str]:
+    """The sha256 of each recorded file that may decide a variant's answers, by its name.
+
+    Left out are files of the system, of Python and of installed packages, Assay's own, files that the process has written
+    itself, and files that are gone again.
+
+    Args:
+        files: What was recorded.
+        without: Folders to leave out: the dataset, the ledger and caches.
+        relative_to: Folders that names are relative to, so that another checkout has the same names: where entrypoints
+            are imported from. Other files have their absolute path as name.
+    """
+    excluded = [Path(folder).resolve() for folder in (*_SYSTEM_FOLDERS, *without, *_python_folders())]
+    roots = [Path(folder).resolve() for folder in relative_to]
+    found = {}
+    for path in files.read - files.written:
+        file = Path(path).resolve()
+        if "__pycache__" in file.parts:
+            with suppress(ValueError, NotImplementedError):
+                file = Path(importlib.util.source_from_cache(str(file)))
+        if {"site-packages", "dist-packages"} & set(file.parts) or any(file.is_relative_to(each) for each in excluded):
+            continue
+        with suppress(OSError):
+            if file.is_file():
+                found[_name(file, roots)] = file_digest(file)
+    return dict(sorted(found.items()))
+
+
+def _on_event(event: str, arguments: tuple[Any, ...]) -> None:
+    if not _recordings or event != "open":
+        return
+    path, mode, flags = arguments
+    is_written = bool(set("wax") & set(mode)) if isinstance(mode, str) else bool((flags or 0) & _WRITE_FLAGS)
+    if not isinstance(path, (str, bytes)):  # a descriptor that is open already
+        return
+    absolute = os.path.join(os.getcwd(), os.fsdecode(path))  # noqa: PTH109, PTH118  # every `open` comes through here
+    for files in _recordings:
+        (files.written if is_written else files.read).add(absolute)
+
+
+def _python_folders() -> list[Path]:
+    """Python's own library and Assay's packages: both are part of the environment that a run records."""
+    library = [Path(sysconfig.get_paths()[name]) for name in ("stdlib", "platstdlib")]
+    root = Path(__file__).resolve().parents[2]
+    return [*library, *(root / name for name in ("cluster", "evaluator", "manifests", "stats"))]
+
+
+def _name(file: Path, roots: list[Path]) -> str:
+    for root in roots:
+        if file.is_relative_to(root):
+            return file.relative_to(root).as_posix()
+    return file.as_posix()
