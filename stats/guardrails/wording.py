@@ -26,6 +26,9 @@ def summary(result: GuardrailResult, *, alpha: float) -> str:
         is_more = result.verdict == "breach"
         bound = f"{abs(result.bound):.4g}"
         return f"{name}: {measured}, " + (f"more than {bound}: too good to be true" if is_more else f"at most {bound}")
+    if result.kind == "segments" and result.verdict == "non_inferior":
+        closest = with_interval(f"'{result.where}', difference", result.comparison, alpha=alpha)
+        return f"{name}: {_conclusion(result)} in all {len(result.parts)} segments; closest is {closest}{small}"
     return f"{_measured(name + where, result, alpha=alpha)}: {_conclusion(result)}{small}"
 
 

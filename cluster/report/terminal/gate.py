@@ -40,10 +40,11 @@ def calibration_table(calibration: Calibration) -> RenderableType:
         size = "none" if row.multiple is None else f"{row.effect:+.4g} ({row.multiple:+g} MDE)"
         table.add_row(size, *(f"{100 * getattr(row, name):.1f} %" for name in columns))
     legend = (
-        f"Each row of the table: {calibration.num_permutations} permutations (seed {calibration.seed}) of the labels of "
-        f"{len(calibration.arms)} arms within rows, so that no arm differs from another, and then the effect added to "
-        f"the scores of '{calibration.planted}'. An effect in brackets is in minimum detectable effects (MDE): of a gain, "
-        "beyond what the policy requires; of a loss, below no difference. promote, hold and reject are the decisions "
+        f"Each line is {calibration.num_permutations} simulations (seed {calibration.seed}): in every row of the dataset, "
+        f"the scores of the {len(calibration.arms)} arms are shuffled among the arms, so that no arm is better; then the "
+        f"effect is added to the scores of '{calibration.planted}'. Brackets give the effect in minimum detectable effects "
+        "(MDE). Gains are counted from the smallest gain that the policy requires, losses from zero. promote, hold and "
+        "reject are the decisions "
         f"about '{calibration.planted}' (effect none: about any arm). false promote: any arm was promoted that is not "
         "better; false reject: any was rejected that is not worse. The plan's alpha is "
         f"{calibration.alpha:g}. The decisions are those of the gate's benchmark check: comparisons and guardrails."

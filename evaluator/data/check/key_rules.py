@@ -129,15 +129,16 @@ class KeyRules:
 
     def _offence(self, duplicate: Duplicate, key: _Key, kind: _Kind) -> Offence:
         number, place = self._log.number_and_place(duplicate.row)
-        where = f"repeats {self._log.number_and_place(duplicate.first_row)[1]}"
+        earlier = self._log.number_and_place(duplicate.first_row)[1]
+        where = f"repeats {earlier}"
         bound = ""
         if kind == "conflicts":
-            value: object = self._log.value(duplicate.row, key.variant)
-            where += f", with {key.variant} {self._log.value(duplicate.first_row, key.variant)}"
+            value: object = f"{key.variant} = {self._log.value(duplicate.row, key.variant)}"
+            where = f"the same features have {key.variant} = {self._log.value(duplicate.first_row, key.variant)} at {earlier}"
         elif key.named:
             value = self._log.value(duplicate.row, key.named)
         elif key.variant:
-            value = self._log.value(duplicate.row, self._id) if self._id else None
+            value = f"{self._id} = {self._log.value(duplicate.row, self._id)}" if self._id else None
         else:
             value = ", ".join(f"{name} = {self._log.value(duplicate.row, name)}" for name in key.columns)
         if key.tallies[kind].max_fraction or not key.named:

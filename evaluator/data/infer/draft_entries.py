@@ -85,7 +85,7 @@ def _of_label(name: str, guess: Guess, seen: ColumnValues) -> DraftEntry:
                 remedy="choose the label with --label NAME",
             )
         entry.fields["classes"] = sorted(counts)
-        entry.comments.append("list the classes in the order of your variants' outputs")
+        entry.comments.append("if variants return one number per class, list the classes in that order")
     if seen.num_nulls:
         entry.comments.append(f"{_missing(seen)}: these rows cannot be frozen; add their labels or remove them")
     return entry
