@@ -25,7 +25,7 @@ def infer(
         str | None,
         typer.Option(
             "--id",
-            help="The id column. Default: a column without repeated values whose name looks like an id, otherwise the first such column.",
+            help="The id column. Default: of the columns whose values are all distinct, one whose name looks like an id; if there is none, the first.",
         ),
     ] = None,
     encoding: Annotated[

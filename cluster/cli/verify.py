@@ -25,14 +25,15 @@ def verify(
         bool,
         typer.Option(
             "--same-rows-twice",
-            help="Compare each variant with itself instead of with the ledger: score the rows twice, reload it, and score "
+            help="Compare each variant with itself instead of with the ledger: score the rows twice, reload the variant, and score "
             "them again. Finds caches and hidden state.",
         ),
     ] = False,
     tolerance: Annotated[
         float,
         typer.Option(
-            min=0, help='Absolute tolerance for calling a difference "close". Close still counts as "differs".'
+            min=0,
+            help='Absolute tolerance for reporting a difference as "close". The result is "differs" all the same.',
         ),
     ] = 0.0,
     ledger: LedgerAt = None,

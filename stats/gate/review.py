@@ -236,7 +236,7 @@ def _deployment(policy: Policy) -> _Part:
     if stage is None:
         return _Part(
             "unknown",
-            "the policy names no deployment stage to go to next (optional)",
+            "the policy does not say where to deploy next; it need not",
             False,
             "add next_stage with its criteria to the policy",
         )

@@ -10,6 +10,12 @@ from assay.manifests.check_report import CheckReport, RuleReport
 _NAMES = {"null": "no nulls", "finite": "finite numbers"}
 """What a rule asks, where its name alone reads like the opposite."""
 
+_REPEATS = {
+    "duplicates": "with the features and the label of an earlier row",
+    "label_conflicts": "with the features of an earlier row and another label",
+}
+"""What the rules about repeated rows count."""
+
 _MOST_SHOWN = 3
 """Violations shown of each rule; the JSON has a few more."""
 
@@ -68,11 +74,13 @@ def warning_lines(report: CheckReport) -> list[str]:
 
 def broken_rule_line(rule: RuleReport) -> str:
     """A violated rule in one line."""
-    where = f" ({rule.column})" if rule.column else ""
+    first = f"; first at {rule.offenders[0].place}" if rule.offenders else ""
     unit = "row" if rule.num_rows_broken == 1 else "rows"
+    if rule.rule in _REPEATS:
+        return f"{rule.rule}: {rule.num_rows_broken:,} {unit} {_REPEATS[rule.rule]} (allowed: {rule.bound}){first}"
+    where = f" ({rule.column})" if rule.column else ""
     count = f", violated by {rule.num_rows_broken:,} {unit}" if rule.num_rows_broken else ""
     observed = f", found {rule.observed}" if rule.observed else ""
-    first = f"; first at {rule.offenders[0].place}" if rule.offenders else ""
     return f"{rule.rule}{where}: allowed {rule.bound}{observed}{count}{first}"
 
 

@@ -157,7 +157,7 @@ def _cost_table(report: Document) -> list[RenderableType]:
     if priced:
         total += f", price {formatting.amount(spent['price'])}"
     if report["reused"]["num_units"]:
-        total += "; reused arms show their cost in the run that scored them"
+        total += "; it excludes reused arms, whose costs above are those of the run that scored them"
     notes = [Text(total, style="dim")]
     notes += [
         Text(f"warning: {event['message']}", style="yellow") for event in report["events"] if event["kind"] == "budget"
@@ -229,8 +229,8 @@ def _best_note(report: Document) -> list[Text]:
     interval = formatting.interval(best["ci_low_corrected"], best["ci_high_corrected"], sign="+")
     return [
         Text(
-            f"best variant: {best['arm']} {best['estimate']:+.4f}; corrected for having been picked as the best of "
-            f"several: {best['estimate_corrected']:+.4f} {interval}"
+            f"best estimate (not a verdict): {best['arm']} {best['estimate']:+.4f}; corrected for having been picked "
+            f"as the best: {best['estimate_corrected']:+.4f} {interval}"
         )
     ]
 
