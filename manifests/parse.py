@@ -185,7 +185,7 @@ def _manifest_error(
     # Unknown fields come first: where another field is missing, its name was probably mistyped.
     details = sorted(error.errors(include_url=False), key=lambda detail: detail["type"] != "extra_forbidden")
     first = details[0]
-    problems = {}
+    problems: dict[Path, str] = {}
     for detail in details:
         problems.setdefault(_path_of(detail, composed), _problem(detail))
     path, *others = problems
