@@ -33,7 +33,7 @@ def verify(
         float,
         typer.Option(
             min=0,
-            help='Absolute tolerance for reporting a difference as "close". The result is "differs" all the same.',
+            help='Differences up to this size are listed as "close"; the result is still "differs".',
         ),
     ] = 0.0,
     ledger: LedgerAt = None,

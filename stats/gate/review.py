@@ -236,7 +236,7 @@ def _deployment(policy: Policy) -> _Part:
     if stage is None:
         return _Part(
             "unknown",
-            "the policy does not say where to deploy next; it need not",
+            "the policy names no next deployment stage (optional)",
             False,
             "add next_stage with its criteria to the policy",
         )

@@ -11,8 +11,8 @@ _NAMES = {"null": "no nulls", "finite": "finite numbers"}
 """What a rule asks, where its name alone reads like the opposite."""
 
 _REPEATS = {
-    "duplicates": "with the features and the label of an earlier row",
-    "label_conflicts": "with the features of an earlier row and another label",
+    "duplicates": "with the same features and label as an earlier row",
+    "label_conflicts": "with the same features as an earlier row but a different label",
 }
 """What the rules about repeated rows count."""
 

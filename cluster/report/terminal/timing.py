@@ -29,9 +29,9 @@ def show(timing: dict[str, Any], console: Console) -> None:
             )
         console.print(table)
     legend = (
-        "fetch: reading shards, in the background; wait: waiting for rows, decoding included; copy: inputs into tensors "
-        "and to the device, in the background on a GPU; forward: the variant's own work; reused: units scored by another "
-        "run (see there for their times); busy: share of the time between a slot's first and last unit that it spent working"
+        "fetch: reading shards, in the background; wait: waiting for rows, decoding included; copy: making tensors of "
+        "the inputs and moving them to the device (on a GPU, in the background); forward: the variant's own work; reused: units scored by another "
+        "run (see there for their times); busy: of the time from a slot's first unit to its last, the share it spent working"
     )
     console.print(Text(legend, style="dim"))
     console.print(Text(f"run {timing['run_id']}  ledger {timing['ledger']}", style="dim"))

@@ -157,7 +157,7 @@ def _cost_table(report: Document) -> list[RenderableType]:
     if priced:
         total += f", price {formatting.amount(spent['price'])}"
     if report["reused"]["num_units"]:
-        total += "; it excludes reused arms, whose costs above are those of the run that scored them"
+        total += "; reused arms are not included: the table shows what they cost in the run that scored them"
     notes = [Text(total, style="dim")]
     notes += [
         Text(f"warning: {event['message']}", style="yellow") for event in report["events"] if event["kind"] == "budget"
