@@ -31,7 +31,7 @@ def delayed(delay_s: float) -> dict[str, dict]:
     }
 
 
-SLOW = delayed(0.005)
+SLOW = delayed(0.02)  # long enough that a busy machine does not end the run before the signal comes
 
 
 def run(experiment) -> dict:
