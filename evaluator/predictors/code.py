@@ -7,7 +7,8 @@ from pathlib import Path
 from assay.evaluator.errors import VariantError
 from assay.evaluator.predictors.entrypoint import check_module
 from assay.evaluator.provenance.file_digests import file_digest, source_digest
-from assay.evaluator.provenance.import_closure import import_closure, is_module
+from assay.evaluator.provenance.import_closure import import_closure
+from assay.evaluator.provenance.module_spec import module_spec
 from assay.manifests.code import Code
 from assay.manifests.errors import did_you_mean
 
@@ -61,7 +62,7 @@ def _files(entry: str, folders: Sequence[str]) -> dict[str, str]:
 
 
 def _existing_module(entry: str, folders: Sequence[str]) -> str:
-    if _MODULE.fullmatch(entry) and is_module(entry):
+    if _MODULE.fullmatch(entry) and module_spec(entry) is not None:
         return entry
     nearby = [path.name for folder in folders if Path(folder).is_dir() for path in Path(folder).iterdir()]
     near = did_you_mean(entry, nearby)

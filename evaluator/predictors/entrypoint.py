@@ -1,7 +1,6 @@
 """Entrypoint: finds, imports and digests the function that a variant names as `module:function`."""
 
 import importlib
-import importlib.util
 import inspect
 import os
 import pkgutil
@@ -12,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from assay.evaluator.errors import VariantError
+from assay.evaluator.provenance.module_spec import module_file, module_spec
 from assay.manifests.errors import InvalidInput, did_you_mean
 
 
@@ -63,8 +63,10 @@ def check_module(entrypoint: str) -> str:
     """
     module_name = entrypoint.partition(":")[0]
     _refuse_bare_name(entrypoint, module_name)
-    origin = _origin(entrypoint, module_name)
-    if origin is None or not Path(origin).is_file():
+    spec = module_spec(module_name)
+    if spec is None:
+        raise _no_module(entrypoint, module_name)
+    if module_file(spec) is None:
         raise VariantError(
             f"module '{module_name}' has no source file, so its code has no digest",
             field="entrypoint",
@@ -135,18 +137,6 @@ def check_import_path(folder: str) -> None:
         )
 
 
-def _origin(entrypoint: str, module_name: str) -> str | None:
-    try:
-        spec = importlib.util.find_spec(module_name)
-    except ModuleNotFoundError:  # of a parent package
-        raise _no_module(entrypoint, module_name) from None
-    except ValueError:  # a module that runs as a script has no spec
-        return getattr(sys.modules[module_name], "__file__", None)
-    if spec is None:
-        raise _no_module(entrypoint, module_name)
-    return spec.origin if spec.has_location else None
-
-
 def _refuse_bare_name(entrypoint: str, module_name: str) -> None:
     """Raises if the name is that of an Assay module without the prefix `assay.`, unless the user has such a module.
 
@@ -167,17 +157,7 @@ def _refuse_bare_name(entrypoint: str, module_name: str) -> None:
 
 def _location(module_name: str) -> str | None:
     """The file of a module or the folder of a package, with links resolved; None if there is none. Imports nothing."""
-    first, *others = module_name.split(".")
-    try:
-        spec = importlib.util.find_spec(first)
-    except ValueError:  # the module runs as a script and has no spec
-        return None
-    name = first
-    for part in others:
-        if spec is None or spec.submodule_search_locations is None:
-            return None
-        name = f"{name}.{part}"
-        spec = PathFinder.find_spec(name, spec.submodule_search_locations)
+    spec = module_spec(module_name)
     if spec is None:
         return None
     place = next(iter(spec.submodule_search_locations or ()), spec.origin)
@@ -191,9 +171,10 @@ def _no_module(entrypoint: str, module_name: str) -> VariantError:
     for length in range(1, len(parts) + 1):
         missing, parent = ".".join(parts[:length]), ".".join(parts[: length - 1])
         if parent:
-            paths = getattr(sys.modules.get(parent), "__path__", [])
+            spec = module_spec(parent)
+            paths = list(spec.submodule_search_locations or ()) if spec is not None else []
             siblings = [module.name for module in pkgutil.iter_modules(paths, prefix=f"{parent}.")]
-        if missing not in sys.modules:
+        if module_spec(missing) is None:
             break
     near = did_you_mean(missing, siblings)
     return VariantError(

@@ -5,16 +5,15 @@ read this way; a variant's `code` names them.
 """
 
 import ast
-import pkgutil
 import sys
 import sysconfig
 from collections.abc import Iterator, Mapping, Sequence
 from functools import lru_cache
 from importlib import metadata
-from importlib.machinery import ModuleSpec
 from pathlib import Path
 
 from assay.evaluator.provenance.file_digests import file_digest, source_digest
+from assay.evaluator.provenance.module_spec import module_file, module_spec
 from assay.manifests.code import Code
 
 _STDLIB = tuple(Path(sysconfig.get_paths()[name]).resolve() for name in ("stdlib", "platstdlib"))
@@ -46,13 +45,13 @@ def import_closure(module_name: str, *others: str) -> Code:
         if providers:
             distributions.update(providers)
             continue
-        spec = _spec(name)
+        spec = module_spec(name)
         if spec is None:
             continue
         parent = name.rpartition(".")[0]
         if parent:
             pending.append(parent)
-        file = _file(spec)
+        file = module_file(spec)
         if file is None or _is_stdlib(file):
             continue
         if file.suffix == ".py":
@@ -63,62 +62,11 @@ def import_closure(module_name: str, *others: str) -> Code:
     return Code(modules=dict(sorted(modules.items())), distributions=versions, files={})
 
 
-def is_module(name: str) -> bool:
-    """Whether there is a module of this dotted name; nothing is imported."""
-    return _spec(name) is not None
-
-
-def _spec(name: str) -> ModuleSpec | None:
-    """The spec of a module, found without importing its parents; None if there is no such module."""
-    first, *others = name.split(".")
-    spec = None
-    for (
-        finder
-    ) in sys.meta_path:  # not `importlib.util.find_spec`, which answers for what this process has imported before
-        find_spec = getattr(finder, "find_spec", None)
-        spec = find_spec(first, None) if find_spec is not None else None
-        if spec is not None:
-            break
-    found = first
-    for part in others:
-        if spec is None or spec.submodule_search_locations is None:
-            return None
-        found = f"{found}.{part}"
-        spec = _spec_in(list(spec.submodule_search_locations), found)
-    return spec
-
-
-def _spec_in(folders: Sequence[str], name: str) -> ModuleSpec | None:
-    """The spec of a submodule in its package's folders. `PathFinder` needs the parents of a namespace package imported."""
-    portions = []
-    for folder in folders:
-        finder = pkgutil.get_importer(folder)
-        spec = finder.find_spec(name) if finder is not None else None
-        if spec is None:
-            continue
-        if spec.loader is not None:
-            return spec
-        portions.extend(spec.submodule_search_locations or ())
-    if not portions:
-        return None
-    namespace = ModuleSpec(name, None, is_package=True)
-    namespace.submodule_search_locations = portions
-    return namespace
-
-
-def _file(spec: ModuleSpec) -> Path | None:
-    """The file that a module is loaded from; None for a built-in module or a namespace package."""
-    if not spec.has_location or spec.origin is None:
-        return None
-    file = Path(spec.origin)
-    return file if file.is_file() else None
-
-
 def _distributions_of(top_level: str) -> Sequence[str]:
     """The installed distributions that a top-level module comes from; none if it is the user's own, editable or not."""
     if top_level == "assay":
         return ("assay",)
-    spec = _spec(top_level)
+    spec = module_spec(top_level)
     if spec is None or (spec.origin in ("built-in", "frozen")):
         return ()
     locations = [spec.origin] if spec.origin is not None else list(spec.submodule_search_locations or ())
@@ -205,8 +153,8 @@ def _called_name(node: ast.Call) -> str:
 
 def _exported(package: str) -> list[str]:
     """The names in a package's `__all__`, where it is a literal: `from package import *` imports those submodules."""
-    spec = _spec(package)
-    file = _file(spec) if spec is not None else None
+    spec = module_spec(package)
+    file = module_file(spec) if spec is not None else None
     if file is None or file.suffix != ".py" or _is_stdlib(file):
         return []
     try:

@@ -22,7 +22,7 @@ def _module(folder: Path, name: str, source: str, monkeypatch) -> None:
 def _write(folder: Path, files: dict[str, str]) -> None:
     for name, source in files.items():
         path = folder / name
-        path.parent.mkdir(exist_ok=True)
+        path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(source)
 
 
@@ -168,3 +168,13 @@ def test_a_misspelt_parameter_is_refused_with_the_nearest_name():
 def test_a_missing_parameter_is_refused():
     with pytest.raises(VariantError, match="'value'"):
         check_parameters(entrypoints.returning, {}, entrypoint=f"{HERE}:returning", num_leading=1)
+
+
+@pytest.mark.parametrize("entrypoint", ["names.deep.within:net", "runs.part:net"])
+def test_an_entrypoint_is_checked_without_its_parents_being_run(entrypoint, project):
+    _write(
+        project,
+        {"names/deep/within.py": ""} if "names" in entrypoint else {"runs/__init__.py": RAISES, "runs/part.py": ""},
+    )
+    assert check_module(entrypoint) == entrypoint.partition(":")[0]
+    assert not {"names", "runs"} & set(sys.modules)
