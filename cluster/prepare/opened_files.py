@@ -9,7 +9,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from assay.evaluator.ledger import reader
-from assay.evaluator.provenance.file_digests import file_digest
+from assay.evaluator.provenance.code_files import code_file_digest
 from assay.evaluator.storage import Store
 from assay.manifests import Arm, Experiment
 
@@ -58,5 +58,5 @@ def _recorded(store: Store, run_id: str, arm: str) -> Files:
 def _digest(name: str, folders: Sequence[str]) -> str:
     for folder in folders:
         with suppress(OSError):
-            return file_digest(Path(folder, name))
+            return code_file_digest(Path(folder, name))
     return ""

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from assay.evaluator.errors import VariantError
 from assay.evaluator.predictors.entrypoint import check_module
-from assay.evaluator.provenance.file_digests import file_digest, source_digest
+from assay.evaluator.provenance.code_files import code_file_digest, name_under
 from assay.evaluator.provenance.import_closure import import_closure
 from assay.evaluator.provenance.module_spec import module_spec
 from assay.manifests.code import Code
@@ -39,26 +39,22 @@ def code_of(entrypoint: str, *, also: Sequence[str] = (), folders: Sequence[str]
 
 def _files(entry: str, folders: Sequence[str]) -> dict[str, str]:
     """The digests of the files that an entry of `code` matches in the first folder that has any; none if it is a module."""
-    for folder in folders:
-        root = Path(folder)
-        matches = (
-            [root / entry]
-            if (root / entry).exists()
-            else sorted(root.glob(entry))
-            if not Path(entry).is_absolute()
-            else []
-        )
-        files = [
-            file
-            for match in matches
-            for file in (sorted(match.rglob("*")) if match.is_dir() else [match])
-            if file.is_file() and "__pycache__" not in file.parts
-        ]
+    for folder in map(Path, folders):
+        files = [file for match in _matches(folder, entry) for file in _files_in(match)]
         if files:
-            return {
-                _name(file, root): source_digest(file) if file.suffix == ".py" else file_digest(file) for file in files
-            }
+            return {name_under(file, [folder]): code_file_digest(file) for file in files}
     return {}
+
+
+def _matches(folder: Path, entry: str) -> list[Path]:
+    if (folder / entry).exists():
+        return [folder / entry]
+    return [] if Path(entry).is_absolute() else sorted(folder.glob(entry))
+
+
+def _files_in(path: Path) -> list[Path]:
+    files = sorted(path.rglob("*")) if path.is_dir() else [path]
+    return [file for file in files if file.is_file() and "__pycache__" not in file.parts]
 
 
 def _existing_module(entry: str, folders: Sequence[str]) -> str:
@@ -72,7 +68,3 @@ def _existing_module(entry: str, folders: Sequence[str]) -> str:
         value=entry,
         remedy=near if near.startswith("did you mean") else "paths are relative to the folder of the experiment's file",
     )
-
-
-def _name(file: Path, root: Path) -> str:
-    return file.relative_to(root).as_posix() if file.is_relative_to(root) else file.as_posix()

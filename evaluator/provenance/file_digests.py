@@ -48,16 +48,6 @@ def file_digest(path: Path, *, uses_cache: bool = True) -> str:
     return digest
 
 
-def source_digest(path: Path) -> str:
-    """`sha256:<hex>` of a Python source file with normalised line endings, which differ between checkouts.
-
-    Raises:
-        OSError: The file cannot be read.
-    """
-    content = path.read_bytes().replace(b"\r\n", b"\n").replace(b"\r", b"\n")
-    return f"sha256:{hashlib.sha256(content).hexdigest()}"
-
-
 def _computed(file: BufferedReader) -> str:
     return f"sha256:{hashlib.file_digest(file, 'sha256').hexdigest()}"
 

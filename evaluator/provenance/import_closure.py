@@ -6,18 +6,15 @@ read this way; a variant's `code` names them.
 
 import ast
 import sys
-import sysconfig
 from collections.abc import Iterator, Mapping, Sequence
 from functools import lru_cache
 from importlib import metadata
 from pathlib import Path
 
-from assay.evaluator.provenance.file_digests import file_digest, source_digest
+from assay.evaluator.provenance.code_files import code_file_digest, is_in_library, is_installed
 from assay.evaluator.provenance.module_spec import module_file, module_spec
 from assay.manifests.code import Code
 
-_STDLIB = tuple(Path(sysconfig.get_paths()[name]).resolve() for name in ("stdlib", "platstdlib"))
-_SITE_FOLDERS = frozenset({"site-packages", "dist-packages"})
 _IMPORT_FUNCTIONS = frozenset({"import_module", "__import__"})
 
 
@@ -52,12 +49,12 @@ def import_closure(module_name: str, *others: str) -> Code:
         if parent:
             pending.append(parent)
         file = module_file(spec)
-        if file is None or _is_stdlib(file):
+        if file is None or is_in_library(file):
             continue
         if file.suffix == ".py":
             is_package = spec.submodule_search_locations is not None
             pending.extend(_imports(file.read_bytes(), package=name if is_package else parent))
-        modules[name] = source_digest(file) if file.suffix == ".py" else file_digest(file)
+        modules[name] = code_file_digest(file)
     versions = {_normal(name): metadata.version(name) for name in sorted(distributions)}
     return Code(modules=dict(sorted(modules.items())), distributions=versions, files={})
 
@@ -70,7 +67,7 @@ def _distributions_of(top_level: str) -> Sequence[str]:
     if spec is None or (spec.origin in ("built-in", "frozen")):
         return ()
     locations = [spec.origin] if spec.origin is not None else list(spec.submodule_search_locations or ())
-    if not all(_SITE_FOLDERS & set(Path(location).parts) for location in locations):
+    if not all(is_installed(Path(location)) for location in locations):
         return ()
     return _providers(tuple((folder, _changed_ns(folder)) for folder in sys.path)).get(top_level, ())
 
@@ -89,11 +86,6 @@ def _providers(_path: tuple[tuple[str, int], ...]) -> Mapping[str, list[str]]:
 
 def _normal(distribution: str) -> str:
     return distribution.lower().replace("_", "-").replace(".", "-")
-
-
-def _is_stdlib(file: Path) -> bool:
-    resolved = file.resolve()
-    return not _SITE_FOLDERS & set(resolved.parts) and any(resolved.is_relative_to(folder) for folder in _STDLIB)
 
 
 def _imports(source: bytes, package: str) -> Iterator[str]:
@@ -155,7 +147,7 @@ def _exported(package: str) -> list[str]:
     """The names in a package's `__all__`, where it is a literal: `from package import *` imports those submodules."""
     spec = module_spec(package)
     file = module_file(spec) if spec is not None else None
-    if file is None or file.suffix != ".py" or _is_stdlib(file):
+    if file is None or file.suffix != ".py" or is_in_library(file):
         return []
     try:
         tree = ast.parse(file.read_bytes())

@@ -7,14 +7,13 @@ code opens by itself (safetensors, memory maps, DuckDB, SQLite): name those in a
 import importlib.util
 import os
 import sys
-import sysconfig
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from assay.evaluator.provenance.file_digests import file_digest
+from assay.evaluator.provenance.code_files import code_file_digest, is_in_library, is_installed, name_under
 
 _SYSTEM_FOLDERS = ("/dev", "/etc", "/proc", "/run", "/sys", "/usr")
 _WRITE_FLAGS = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_APPEND
@@ -65,7 +64,7 @@ def digests(files: OpenedFiles, *, without: Iterable[str], relative_to: Iterable
         relative_to: Folders that names are relative to, so that another checkout has the same names: where entrypoints
             are imported from. Other files have their absolute path as name.
     """
-    excluded = [Path(folder).resolve() for folder in (*_SYSTEM_FOLDERS, *without, *_python_folders())]
+    excluded = [Path(folder).resolve() for folder in (*_SYSTEM_FOLDERS, *without, *_assays_folders())]
     roots = [Path(folder).resolve() for folder in relative_to]
     found = {}
     for path in files.read - files.written:
@@ -73,11 +72,11 @@ def digests(files: OpenedFiles, *, without: Iterable[str], relative_to: Iterable
         if "__pycache__" in file.parts:
             with suppress(ValueError, NotImplementedError):
                 file = Path(importlib.util.source_from_cache(str(file)))
-        if {"site-packages", "dist-packages"} & set(file.parts) or any(file.is_relative_to(each) for each in excluded):
+        if is_installed(file) or is_in_library(file) or any(file.is_relative_to(each) for each in excluded):
             continue
         with suppress(OSError):
             if file.is_file():
-                found[_name(file, roots)] = file_digest(file)
+                found[name_under(file, roots)] = code_file_digest(file)
     return dict(sorted(found.items()))
 
 
@@ -93,15 +92,7 @@ def _on_event(event: str, arguments: tuple[Any, ...]) -> None:
         (files.written if is_written else files.read).add(absolute)
 
 
-def _python_folders() -> list[Path]:
-    """Python's own library and Assay's packages: both are part of the environment that a run records."""
-    library = [Path(sysconfig.get_paths()[name]) for name in ("stdlib", "platstdlib")]
+def _assays_folders() -> list[Path]:
+    """Assay's packages, wherever they are: its version is part of the environment that a run records."""
     root = Path(__file__).resolve().parents[2]
-    return [*library, *(root / name for name in ("cluster", "evaluator", "manifests", "stats"))]
-
-
-def _name(file: Path, roots: list[Path]) -> str:
-    for root in roots:
-        if file.is_relative_to(root):
-            return file.relative_to(root).as_posix()
-    return file.as_posix()
+    return [root / name for name in ("cluster", "evaluator", "manifests", "stats")]

@@ -264,6 +264,13 @@ def test_a_file_that_only_the_running_code_opens_is_compared_with_the_run_before
     assert run(assay, project)["run_id"] == first["run_id"]
 
 
+def test_a_module_that_only_the_running_code_imports_may_have_other_line_endings(assay, project):
+    write_reading(project)
+    first = run(assay, project)
+    (project / "late_plugin.py").write_bytes(b"FACTOR = 1.0\r\n")
+    assert run(assay, project)["run_id"] == first["run_id"]
+
+
 def test_another_experiment_does_not_reuse_what_was_scored_with_the_file_as_it_was(assay, project):
     write_reading(project)
     run(assay, project)

@@ -3,7 +3,7 @@
 import os
 
 from assay.evaluator.fingerprint import sha256_digest
-from assay.evaluator.provenance.file_digests import file_digest, source_digest
+from assay.evaluator.provenance.file_digests import file_digest
 
 
 def test_the_digest_of_a_large_file_is_remembered_until_the_file_changes(tmp_path, monkeypatch):
@@ -40,11 +40,3 @@ def test_a_remembered_digest_is_not_used_where_the_content_must_be_read(tmp_path
     (remembered,) = (tmp_path / "cache" / "assay" / "digests").iterdir()
     remembered.write_text("sha256:" + "0" * 64)
     assert file_digest(file, uses_cache=False) == sha256_digest(file.read_bytes())
-
-
-def test_line_endings_do_not_show_in_the_digest_of_a_source(tmp_path):
-    digests = []
-    for newline in (b"\n", b"\r\n", b"\r"):
-        (tmp_path / "code.py").write_bytes(b"x = 1" + newline + b"y = 2" + newline)
-        digests.append(source_digest(tmp_path / "code.py"))
-    assert len(set(digests)) == 1

@@ -1,0 +1,42 @@
+"""Files of code: whose they are, what they are called, and their digest, the same in every checkout."""
+
+import hashlib
+import sysconfig
+from collections.abc import Iterable
+from pathlib import Path
+
+from assay.evaluator.provenance.file_digests import file_digest
+
+_SITE_FOLDERS = frozenset({"site-packages", "dist-packages"})
+_LIBRARY = tuple(Path(sysconfig.get_paths()[name]).resolve() for name in ("stdlib", "platstdlib"))
+
+
+def is_installed(file: Path) -> bool:
+    """Whether a file is in a folder that packages are installed into."""
+    return not _SITE_FOLDERS.isdisjoint(file.parts)
+
+
+def is_in_library(file: Path) -> bool:
+    """Whether a file is part of Python's own library."""
+    resolved = file.resolve()
+    return not is_installed(resolved) and any(resolved.is_relative_to(folder) for folder in _LIBRARY)
+
+
+def name_under(file: Path, folders: Iterable[Path]) -> str:
+    """The path of a file relative to the first of the folders that contains it, otherwise its own path."""
+    for folder in folders:
+        if file.is_relative_to(folder):
+            return file.relative_to(folder).as_posix()
+    return file.as_posix()
+
+
+def code_file_digest(file: Path) -> str:
+    """`sha256:<hex>` of a file; of Python source with normalised line endings, which differ between checkouts.
+
+    Raises:
+        OSError: The file cannot be read.
+    """
+    if file.suffix != ".py":
+        return file_digest(file)
+    content = file.read_bytes().replace(b"\r\n", b"\n").replace(b"\r", b"\n")
+    return f"sha256:{hashlib.sha256(content).hexdigest()}"
