@@ -3,7 +3,7 @@
 import hashlib
 from collections.abc import Mapping
 from types import MappingProxyType
-from typing import Annotated, Any
+from typing import Annotated, Any, TypeVar
 
 import rfc8785
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, JsonValue, PlainSerializer
@@ -31,12 +31,16 @@ LOCATION: JsonDict = {"identity": False, "location": True}
 """Marks a path or URI. A relative path is resolved against the folder of the file that contains it. Locations are not
 part of the digest: moving a file does not change its identity."""
 
-Parameters = Annotated[
-    Mapping[str, JsonValue],
+_Value = TypeVar("_Value")
+Named = Annotated[
+    Mapping[str, _Value],
     AfterValidator(lambda values: MappingProxyType(dict(values))),
     PlainSerializer(dict),
 ]
-"""Arbitrary named JSON values, read-only once parsed."""
+"""Values by name, read-only once parsed."""
+
+Parameters = Named[JsonValue]
+"""Arbitrary named JSON values."""
 
 
 class Manifest(BaseModel):

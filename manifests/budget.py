@@ -1,19 +1,13 @@
 """Budget: how much an experiment may spend, and what resources cost."""
 
-from collections.abc import Mapping
-from types import MappingProxyType
 from typing import Annotated, Self
 
-from pydantic import AfterValidator, Field, PlainSerializer, model_validator
+from pydantic import Field, model_validator
 
-from assay.manifests.base import Manifest
+from assay.manifests.base import Manifest, Named
 
 PricePerHour = Annotated[float, Field(ge=0)]
-AcceleratorPrices = Annotated[
-    Mapping[str, PricePerHour],
-    AfterValidator(lambda prices: MappingProxyType(dict(prices))),
-    PlainSerializer(dict),
-]
+AcceleratorPrices = Named[PricePerHour]
 
 
 class Prices(Manifest):

@@ -1,22 +1,9 @@
 """Code: the files and packages that decide what a variant or a scorer answers, as far as they can be read from the source."""
 
-from collections.abc import Mapping
-from types import MappingProxyType
-from typing import Annotated
+from assay.manifests.base import Digest, Manifest, Named
 
-from pydantic import AfterValidator, PlainSerializer
-
-from assay.manifests.base import Digest, Manifest
-
-Digests = Annotated[
-    Mapping[str, Digest], AfterValidator(lambda given: MappingProxyType(dict(given))), PlainSerializer(dict)
-]
-"""Digests by name, read-only once parsed."""
-
-Versions = Annotated[
-    Mapping[str, str], AfterValidator(lambda given: MappingProxyType(dict(given))), PlainSerializer(dict)
-]
-"""Versions by name, read-only once parsed."""
+Digests = Named[Digest]
+"""Digests by name."""
 
 
 class Code(Manifest):
@@ -28,7 +15,7 @@ class Code(Manifest):
 
     modules: Digests
     """The sha256 of the source of each module of the user's own tree that the entrypoint imports, by module name."""
-    distributions: Versions
+    distributions: Named[str]
     """The version of each installed distribution that one of these modules imports."""
     files: Digests
     """The sha256 of each file that the variant names in `code`, by its path relative to the experiment's folder."""

@@ -22,6 +22,7 @@ Users see the message and the exit code, never a traceback.
 
 from datetime import date
 from difflib import get_close_matches
+from typing import Self
 
 
 class AssayError(Exception):
@@ -58,6 +59,17 @@ class InvalidInput(AssayError):
         self.value = "" if value is None else shortened(value)
         self.bound, self.remedy = bound, remedy
         super().__init__(self._message())
+
+    def within(self, place: str, *, field: str = "", value: object = None) -> Self:
+        """The same error with the place that contains its own place, and perhaps another field and value."""
+        return type(self)(
+            self.problem,
+            place=": ".join(part for part in (place, self.place) if part),
+            field=field or self.field,
+            value=value or self.value or None,
+            bound=self.bound,
+            remedy=self.remedy,
+        )
 
     def _message(self) -> str:
         head = ": ".join(part for part in (self.place, self.field, self.problem) if part)

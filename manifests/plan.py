@@ -1,20 +1,14 @@
 """Plan: the statistical analysis, fixed before any result exists."""
 
-from collections.abc import Mapping
-from types import MappingProxyType
 from typing import Annotated, Literal, Self
 
-from pydantic import AfterValidator, Field, PlainSerializer, model_validator
+from pydantic import Field, model_validator
 
-from assay.manifests.base import Manifest
+from assay.manifests.base import Manifest, Named
 from assay.manifests.guardrail import Guardrail, LatencyGuardrail
 from assay.manifests.measures import Direction, Scale
 
-Margins = Annotated[
-    Mapping[str, Annotated[float, Field(ge=0)]],
-    AfterValidator(lambda margins: MappingProxyType(dict(margins))),
-    PlainSerializer(dict),
-]
+Margins = Named[Annotated[float, Field(ge=0)]]
 
 Omnibus = Literal["auto", "rm_anova", "hotelling", "friedman", "cochran_q", "welch", "oneway", "kruskal", "chi_square"]
 Posthoc = Literal["auto", "max_t", "mcnemar_holm", "t_holm", "tukey_hsd", "games_howell", "dunnett"]

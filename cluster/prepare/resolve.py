@@ -107,14 +107,7 @@ def resolved(experiment: Experiment, paths: tuple[str, ...]) -> Resolved:
         try:
             arms.append(_resolved_arm(arm, dataset, code_digest_of=code_digest_of, weights_of=weights_of))
         except VariantError as error:
-            raise VariantError(
-                error.problem,
-                place=": ".join(part for part in (f"arm '{arm.name}'", error.place) if part),
-                field=error.field,
-                value=error.value or None,
-                bound=error.bound,
-                remedy=error.remedy,
-            ) from error
+            raise error.within(f"arm '{arm.name}'") from error
     update = {
         "suite": suite,
         "arms": tuple(arms),
@@ -137,9 +130,7 @@ def _resolved_metric(metric: Metric, code_digest_of: Callable[[str], str]) -> Me
     try:
         digest = code_digest_of(metric.scorer)
     except VariantError as error:
-        raise VariantError(
-            error.problem, place=place, field="scorer", value=metric.scorer, bound=error.bound, remedy=error.remedy
-        ) from error
+        raise error.within(place, field="scorer", value=metric.scorer) from error
     if metric.scorer_digest not in (None, digest):
         raise VariantError(
             "the scorer's code does not have the pinned digest",
@@ -152,9 +143,7 @@ def _resolved_metric(metric: Metric, code_digest_of: Callable[[str], str]) -> Me
     try:  # after the digest is checked: code that is pinned and differs is not run
         custom.check(metric.scorer)
     except VariantError as error:
-        raise VariantError(
-            error.problem, place=place, field="scorer", value=metric.scorer, bound=error.bound, remedy=error.remedy
-        ) from error
+        raise error.within(place, field="scorer", value=metric.scorer) from error
     return metric.model_copy(update={"scorer_digest": digest})
 
 

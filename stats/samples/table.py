@@ -53,15 +53,7 @@ def read_scores(path: str | Path, plan: Plan) -> Samples:
     except SamplesError as error:
         if error.place.startswith(place):
             raise
-        within = f"{place}: {error.place}" if error.place else place
-        raise SamplesError(
-            error.problem,
-            place=within,
-            field=error.field,
-            value=error.value or None,
-            bound=error.bound,
-            remedy=error.remedy,
-        ) from None
+        raise error.within(place) from None
     if samples.num_rows < 2:
         raise SamplesError(
             "the table has only one row per arm", place=place, bound="at least two", remedy="one row shows no variation"
