@@ -114,7 +114,7 @@ def forecast(prepared: Prepared, *, in_process: bool, reuses: bool = True) -> Fo
         reuses: Whether the run would reuse units of other runs.
     """
     run, experiment, store = prepared.run, prepared.run.experiment, prepared.store
-    past = reader.opened_runs(store)
+    past = prepared.past
     units = {arm.name: _units(prepared, arm.name, past, reuses=reuses) for arm in experiment.arms}
     paces = throughput_history.paces(store, run, runs=past)
     timed, problems = _timed(prepared, [arm for arm in units if units[arm].left and arm not in paces])

@@ -45,6 +45,7 @@ class Prepared:
         run: The run as it is, or will be, recorded.
         dataset: The frozen dataset.
         store: The ledger.
+        past: The runs that the ledger had when this was prepared, oldest first.
         units: The dataset's units.
         import_paths: Folders that entrypoints may be imported from.
         committed: Whether the run is committed already, with every arm complete or eliminated.
@@ -56,6 +57,7 @@ class Prepared:
     run: Run
     dataset: Dataset
     store: Store
+    past: tuple[OpenedRun, ...]
     units: tuple[Unit, ...]
     import_paths: tuple[str, ...]
     committed: bool
@@ -86,7 +88,8 @@ def prepare(experiment_file: str, *, ledger: str | None = None) -> Prepared:
     resolved = resolve.resolved(as_written, paths)
     experiment, dataset = resolved.experiment, resolved.dataset
     store = open_store(experiment.ledger)
-    experiment = opened_files.with_opened_files(experiment, store, folders=paths)
+    past = reader.opened_runs(store)
+    experiment = opened_files.with_opened_files(experiment, store, past, folders=paths)
     resolved = resolved._replace(experiment=experiment)
     run = _run(resolved, paths)
     while reader.is_committed(store, run.run_id) and commit.unfinished_arms(store, run.run_id):
@@ -99,6 +102,7 @@ def prepare(experiment_file: str, *, ledger: str | None = None) -> Prepared:
         run,
         dataset,
         store,
+        past,
         tuple(units),
         paths,
         committed=reader.is_committed(store, run.run_id),

@@ -69,7 +69,7 @@ def _show_changes(prepared: "Prepared") -> None:
     """Says on standard error what has changed since the experiment's latest other run."""
     from assay.cluster.prepare.run_changes import changes, previous_run
 
-    previous = previous_run(prepared.run, prepared.store)
+    previous = previous_run(prepared.run, prepared.past, prepared.store)
     if previous is not None:
         typer.echo(f"changed since run {previous.run_id}:", err=True)
         lines = changes(previous, prepared.run) or ("nothing that affects scores",)

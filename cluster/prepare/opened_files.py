@@ -7,8 +7,10 @@ while it was loaded and probed. A later run compares them; if one has changed, t
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
+from typing import NamedTuple
 
 from assay.evaluator.ledger import reader
+from assay.evaluator.ledger.reader import OpenedRun
 from assay.evaluator.provenance.code_files import code_file_digest
 from assay.evaluator.storage import Store
 from assay.manifests import Arm, Experiment
@@ -17,28 +19,38 @@ Files = Mapping[str, str]
 """The sha256 of files by their names."""
 
 
-def with_opened_files(experiment: Experiment, store: Store, *, folders: Sequence[str]) -> Experiment:
+class _Earlier(NamedTuple):
+    """A variant that earlier runs have evaluated: its changed files as it names them, and the arms that it was."""
+
+    opened: Files
+    arms: list[tuple[str, str]]
+
+
+def with_opened_files(
+    experiment: Experiment, store: Store, past: Sequence[OpenedRun], *, folders: Sequence[str]
+) -> Experiment:
     """The experiment with the changed files of each arm filled in, as `Variant.opened`.
 
     Args:
         experiment: A resolved experiment.
         store: Its ledger.
+        past: The runs of the ledger.
         folders: The folders that the names of files are relative to.
     """
-    earlier: dict[str, list[tuple[Files, reader.OpenedRun, str]]] = {}
-    for run in reader.opened_runs(store):
-        for arm, digest in run.base_digests.items():
-            earlier.setdefault(digest, []).append((run.opened[arm], run, arm))
+    earlier: dict[str, dict[str, _Earlier]] = {}  # by base digest, then by the variant's own
+    for run in past:
+        for arm, base_digest in run.base_digests.items():
+            alike = earlier.setdefault(base_digest, {})
+            alike.setdefault(run.variant_digests[arm], _Earlier(run.opened[arm], [])).arms.append((run.run_id, arm))
     arms = tuple(
-        _with_files(arm, earlier.get(arm.variant.base_digest(), []), store, folders) for arm in experiment.arms
+        _with_files(arm, [*earlier.get(arm.variant.base_digest(), {}).values()], store, folders)
+        for arm in experiment.arms
     )
     return experiment.model_copy(update={"arms": arms})
 
 
-def _with_files(
-    arm: Arm, earlier: Sequence[tuple[Files, reader.OpenedRun, str]], store: Store, folders: Sequence[str]
-) -> Arm:
-    recorded = [(opened, _recorded(store, run.run_id, name)) for opened, run, name in earlier]
+def _with_files(arm: Arm, earlier: Sequence[_Earlier], store: Store, folders: Sequence[str]) -> Arm:
+    recorded = [(each.opened, _recorded(store, each.arms)) for each in earlier]
     names = sorted({name for _, files in recorded for name in files})
     if not names:
         return arm
@@ -49,10 +61,13 @@ def _with_files(
     return arm.model_copy(update={"variant": arm.variant.model_copy(update={"opened": dict(opened)})})
 
 
-def _recorded(store: Store, run_id: str, arm: str) -> Files:
-    """The files that an arm's code opened, by the record of its first published unit; none before there is one."""
-    receipt = reader.first_receipt(store, run_id, arm)
-    return {} if receipt is None else receipt.facts.get("opened_files", {})
+def _recorded(store: Store, arms: Sequence[tuple[str, str]]) -> Files:
+    """The files that a variant opened, by the first published unit of the first arm that has one; none before that."""
+    for run_id, arm in arms:
+        receipt = reader.first_receipt(store, run_id, arm)
+        if receipt is not None:
+            return receipt.facts.get("opened_files", {})
+    return {}
 
 
 def _digest(name: str, folders: Sequence[str]) -> str:

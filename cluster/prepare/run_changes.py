@@ -1,32 +1,37 @@
 """Changes between two runs of one experiment: what a person changed, in one line each, before anything is evaluated."""
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 
 from assay.evaluator.errors import DamageError
 from assay.evaluator.ledger import reader
+from assay.evaluator.ledger.reader import OpenedRun
 from assay.evaluator.provenance import lineage
 from assay.evaluator.provenance.dotted import flat
 from assay.evaluator.storage import Store
-from assay.manifests import Arm
+from assay.manifests import Variant
+from assay.manifests.code import Code
 from assay.manifests.run import Run
 
-_DIGEST_PARTS = {"code_digest", "weights_digest", "scorer_digest"}
 _NUM_ARMS = 3
 """Arms named per change; the others are counted."""
 
 
-def previous_run(run: Run, store: Store) -> Run | None:
-    """The latest other run of the same experiment that the ledger has and this release can read; None if there is none."""
+def previous_run(run: Run, past: Sequence[OpenedRun], store: Store) -> Run | None:
+    """The latest other run of the same experiment that this release can read; None if there is none.
+
+    Args:
+        run: The run.
+        past: The runs of the ledger, oldest first.
+        store: The ledger.
+    """
     pattern = re.compile(rf"{re.escape(run.experiment.name)}-[0-9a-f]{{12}}(\.\d+)?")
-    others = []
-    for each in reader.runs(store):
+    for each in reversed(past):
         if each.run_id != run.run_id and pattern.fullmatch(each.run_id):
-            try:
-                others.append(reader.read_run(store, each.run_id))
-            except DamageError:  # `assay ledger verify` names it
-                continue
-    return max(others, key=lambda each: each.opened_at, default=None)
+            with suppress(DamageError):  # `assay ledger verify` names it
+                return reader.read_run(store, each.run_id)
+    return None
 
 
 def changes(earlier: Run, now: Run) -> tuple[str, ...]:
@@ -38,29 +43,28 @@ def changes(earlier: Run, now: Run) -> tuple[str, ...]:
     lines += [f"suite.{each.field}: {each.recorded} -> {each.now}" for each in lineage.changes(before, after)]
     identity = lineage.changes(flat(earlier.lineage.identity), flat(now.lineage.identity))
     lines += [f"environment {each.field}: {each.recorded} -> {each.now}" for each in identity]
-    arms = {arm.name: arm for arm in earlier.experiment.arms}
-    names_now = [arm.name for arm in now.experiment.arms]
+    before, after = ({arm.name: arm.variant for arm in run.experiment.arms} for run in (earlier, now))
+    code = {each.digest(): each for each in (*earlier.code, *now.code)}
     affected: dict[str, list[str]] = {}
-    for name in arms.keys() - set(names_now):
-        affected.setdefault("no longer in the experiment", []).append(name)
-    for arm in now.experiment.arms:
-        for change in _arm_changes(arms[arm.name], arm, earlier, now) if arm.name in arms else ("new",):
-            affected.setdefault(change, []).append(arm.name)
+    for name in {**before, **after}:
+        for change in _variant_changes(before.get(name), after.get(name), code):
+            affected.setdefault(change, []).append(name)
     lines += [f"{_named(names)}: {change}" for change, names in affected.items()]
     return tuple(lines)
 
 
-def _arm_changes(earlier: Arm, now: Arm, earlier_run: Run, run: Run) -> Iterator[str]:
-    before, after = earlier.variant, now.variant
+def _variant_changes(before: Variant | None, after: Variant | None, code: Mapping[str, Code]) -> Iterator[str]:
+    if before is None or after is None:
+        yield "new" if before is None else "no longer in the experiment"
+        return
     if before.code_digest != after.code_digest:
-        code = {each.digest(): each for each in (*earlier_run.code, *run.code)}
         yield from code[str(before.code_digest)].changes(code[str(after.code_digest)])
     if before.weights_digest != after.weights_digest:
         yield f"weights: {before.weights_digest} -> {after.weights_digest}"
     for each in lineage.changes(flat(before.content()), flat(after.content())):
         if each.field.startswith("opened."):
             yield f"file {each.field.removeprefix('opened.')}: changed"
-        elif each.field not in _DIGEST_PARTS:
+        elif each.field not in ("code_digest", "weights_digest"):
             yield f"{each.field}: {each.recorded} -> {each.now}"
 
 
