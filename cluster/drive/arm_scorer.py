@@ -8,9 +8,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import asdict
 from functools import partial
 from pathlib import Path
-from typing import Any, NamedTuple
-
-import pyarrow as pa
+from typing import Any
 
 from assay.cluster.drive.task_result import one_line
 from assay.evaluator import batches, determinism, fingerprint, process
@@ -40,15 +38,6 @@ from assay.evaluator.storage import open_store
 from assay.manifests import Variant
 from assay.manifests.run import Run
 
-
-class _Weights(NamedTuple):
-    """An arm's weights: the bytes of a torch variant's file, and the files with their digest; None without weights."""
-
-    content: pa.Buffer | None
-    files: WeightsFiles | None
-
-
-_NO_WEIGHTS = _Weights(None, None)
 _OPENED_BY_CODE: dict[str, OpenedFiles] = {}
 """What code has opened in this process, by the digest of the code."""
 _NO_PREPARATION = {"load_s": 0.0, "timing_s": 0.0, "probe_s": 0.0, "load_cpu_s": 0.0}
@@ -91,7 +80,7 @@ class ArmScorer:
         self.paired_times: PairedTimes | None = None
         self._predictor: Predictor | None = None
         self._sensitivity: BatchSizeSensitivity | None = None
-        self._weights = _NO_WEIGHTS
+        self._weights: WeightsFiles | None = None
         self._copies: Path | None = None
         self._opened_files: dict[str, str] | None = None
         self._preparation = dict(_NO_PREPARATION)
@@ -197,7 +186,7 @@ class ArmScorer:
         """Size of the loaded variant: bytes of its weights file, number of parameters, peak device memory in bytes."""
         assert self._predictor is not None
         return {
-            "weights_bytes": None if self._weights.files is None else self._weights.files.size_bytes,
+            "weights_bytes": None if self._weights is None else self._weights.size_bytes,
             "num_parameters": self._predictor.num_parameters,
             "peak_memory_bytes": peak_memory_bytes(self.device),
         }
@@ -215,23 +204,22 @@ class ArmScorer:
     @property
     def weights_digest(self) -> str | None:
         """The digest of the loaded arm's weights as they were read; None if it has none."""
-        return None if self._weights.files is None else self._weights.files.digest
+        return None if self._weights is None else self._weights.digest
 
     @property
     def import_paths(self) -> Sequence[str]:
         """The folders that entrypoints and a variant's `code` may come from."""
         return self._import_paths
 
-    def _read_weights(self, arm: str, *, checks_weights: bool) -> "_Weights":
+    def _read_weights(self, arm: str, *, checks_weights: bool) -> WeightsFiles | None:
         variant = self._arms[arm].variant
         determinism.apply(self._suite.determinism)  # the previous arm's code may have changed the flags
         if not variant.weights_locations:
-            return _NO_WEIGHTS
+            return None
         store_at = partial(open_store, patient=True)
-        content = None
         if variant.predictor == "torch":
             content = read_weights_file(variant.weights_locations[0], store_at=store_at)
-            files = WeightsFiles(fingerprint.sha256_digest(content), content.size)
+            files = WeightsFiles(fingerprint.sha256_digest(content), content.size, content=content)
         else:
             if self._copies is None:
                 self._copies = Path(tempfile.mkdtemp(prefix="assay-weights-"))
@@ -245,20 +233,19 @@ class ArmScorer:
                 bound=str(variant.weights_digest),
                 remedy="restore the file, or start a new run with the changed weights",
             )
-        return _Weights(content, files)
+        return files
 
-    def _loaded(self, arm: str, weights: "_Weights") -> Predictor:
+    def _loaded(self, arm: str, weights: WeightsFiles | None) -> Predictor:
         variant = self._arms[arm].variant
         determinism.seed_all(self._suite.seed)
         inputs = variant.inputs or self._reader.dataset.names("feature")
-        paths = () if weights.files is None else weights.files.paths
-        return load(variant, inputs=inputs, weights=weights.content, weights_paths=paths, device=self.device)
+        return load(variant, inputs=inputs, weights=weights, device=self.device)
 
     def _opened_by(self, arm: str) -> OpenedFiles:
         return _OPENED_BY_CODE.setdefault(str(self._arms[arm].variant.code_digest), OpenedFiles())
 
     def _remove_copies(self) -> None:
-        """Removes the copies of weights that are in a bucket, but those of the arm that is being loaded."""
+        """Removes the copies of weights that were in a bucket."""
         if self._copies is not None:
             shutil.rmtree(self._copies, ignore_errors=True)
             self._copies = None

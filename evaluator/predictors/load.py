@@ -1,14 +1,12 @@
 """Load: turns a variant into a predictor."""
 
-from collections.abc import Sequence
-
-import pyarrow as pa
 import torch
 
 from assay.evaluator.predictors.callable import CallablePredictor
 from assay.evaluator.predictors.entrypoint import resolve_entrypoint
 from assay.evaluator.predictors.predictor import Predictor
 from assay.evaluator.predictors.torch_module import TorchPredictor
+from assay.evaluator.predictors.weights_files import WeightsFiles
 from assay.manifests.variant import Variant
 
 
@@ -17,8 +15,7 @@ def load(
     *,
     inputs: tuple[str, ...],
     device: torch.device,
-    weights: pa.Buffer | None = None,
-    weights_paths: Sequence[str] = (),
+    weights: WeightsFiles | None = None,
 ) -> Predictor:
     """Loads a variant on a device.
 
@@ -28,14 +25,15 @@ def load(
     Args:
         variant: The variant's manifest.
         inputs: The feature columns that it receives, in the order of its arguments.
-        weights: The bytes of its weights file, whose digest has been checked; None if it has none.
         device: Where a torch variant runs. A callable variant chooses its own device.
-        weights_paths: The local paths of a callable variant's weights, whose digest has been checked.
+        weights: Its weights, whose digest has been checked; None if it has none.
 
     Raises:
         VariantError: The entrypoint or the weights cannot be used.
     """
     function = resolve_entrypoint(variant.entrypoint)
     if variant.predictor == "callable":
-        return CallablePredictor(variant, function=function, inputs=inputs, weights_paths=weights_paths)
-    return TorchPredictor(variant, function=function, inputs=inputs, weights=weights, device=device)
+        paths = () if weights is None else weights.paths
+        return CallablePredictor(variant, function=function, inputs=inputs, weights_paths=paths)
+    content = None if weights is None else weights.content
+    return TorchPredictor(variant, function=function, inputs=inputs, weights=content, device=device)

@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import pyarrow as pa
 import rfc8785
 
 from assay.evaluator.errors import VariantError
@@ -24,11 +25,13 @@ class WeightsFiles:
             and digests of all files, in order; names are relative to their folder, so that moving it changes nothing.
         size_bytes: The size of all files together.
         paths: Where they are on this machine: one path per location, a file or a folder; empty if they were not fetched.
+        content: The bytes, if `weights` is the one file of a torch variant and was read; otherwise None.
     """
 
     digest: str
     size_bytes: int
     paths: tuple[str, ...] = ()
+    content: pa.Buffer | None = None
 
 
 def weights_files(

@@ -14,6 +14,7 @@ from assay.evaluator.metrics.predictions import predictions_of
 from assay.evaluator.predictors.load import load
 from assay.evaluator.predictors.predictor import Batch
 from assay.evaluator.predictors.weights import read_weights_file
+from assay.evaluator.predictors.weights_files import WeightsFiles
 from assay.evaluator.storage import open_store
 from assay.manifests import Column, Metric, Variant, parse
 
@@ -33,7 +34,12 @@ def _variant(name: str) -> Variant:
 def _answers(name: str, *, padding: int = 0) -> np.ndarray:
     variant, test = _variant(name), digits.test()
     weights = read_weights_file(variant.weights_locations[0], store_at=open_store)
-    predictor = load(variant, inputs=variant.inputs, weights=weights, device=torch.device("cpu"))
+    predictor = load(
+        variant,
+        inputs=variant.inputs,
+        weights=WeightsFiles("", weights.size, content=weights),
+        device=torch.device("cpu"),
+    )
     answers = []
     for first in range(0, len(test.labels), BATCH_SIZE):
         images = test.images[first : first + BATCH_SIZE]

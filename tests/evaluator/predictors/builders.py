@@ -8,6 +8,7 @@ import torch
 
 from assay.evaluator.predictors.load import load
 from assay.evaluator.predictors.predictor import Batch, Predictor
+from assay.evaluator.predictors.weights_files import WeightsFiles
 from assay.manifests import Variant
 
 HERE = "tests.evaluator.predictors.entrypoints"
@@ -34,8 +35,8 @@ def loaded(
     if weights_location is not None:
         fields["weights"] = weights_location
     each = variant(function, **fields)
-    paths = each.weights_locations if content is None else ()
-    return load(each, inputs=inputs, weights=content, weights_paths=paths, device=torch.device("cpu"))
+    files = WeightsFiles("", 0, each.weights_locations, content)
+    return load(each, inputs=inputs, weights=files, device=torch.device("cpu"))
 
 
 def frozen(values: np.ndarray) -> np.ndarray:
