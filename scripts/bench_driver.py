@@ -133,6 +133,8 @@ def fake_run(num_arms: int) -> Run:
         label=FrozenColumn(name="label", role="label", type="int64"),
         dataset_check=CheckReport(num_rows=0, is_complete=True, rules=(), changes=()),
         unit_keys={},
+        code=(),
+        base_digests={},
         lineage=Lineage(identity={}, circumstance={}),
         opened_at="",
     )
