@@ -32,14 +32,13 @@ from assay.evaluator.predictors.entrypoint import add_import_paths
 from assay.evaluator.probes.batch_size import BatchSizeSensitivity, probe
 from assay.evaluator.probes.latency import PairedTimes, time_in_turn
 from assay.evaluator.provenance import environment, lineage
-from assay.evaluator.provenance.opened_files import OpenedFiles, digests, recording
+from assay.evaluator.provenance.opened_files import digests, opened_by, recording
 from assay.evaluator.results import UnitResult
 from assay.evaluator.storage import open_store
 from assay.manifests import Variant
+from assay.manifests.ledger_layout import LAYOUT
 from assay.manifests.run import Run
 
-_OPENED_BY_CODE: dict[str, OpenedFiles] = {}
-"""What code has opened in this process, by the digest of the code."""
 _NO_PREPARATION = {"load_s": 0.0, "timing_s": 0.0, "probe_s": 0.0, "load_cpu_s": 0.0}
 
 
@@ -107,7 +106,7 @@ class ArmScorer:
         self._remove_copies()
         self._weights = self._read_weights(arm, checks_weights=checks_weights)
         self._opened_files = None
-        with recording(self._opened_by(arm)):
+        with recording(opened_by(str(self._arms[arm].variant.code_digest))):
             self._predictor = self._loaded(arm, self._weights)
         self.arm = arm
         self._add_preparation("load_s", started, cpu_started)
@@ -125,7 +124,7 @@ class ArmScorer:
             self._add_preparation("timing_s", started, cpu_started)
             started, cpu_started = time.perf_counter(), time.process_time()
             reset_peak_memory(self.device)
-            with recording(self._opened_by(self.arm)):
+            with recording(opened_by(str(self.variant.code_digest))):
                 self._sensitivity = probe(
                     self.units[0],
                     predictor=self._predictor,
@@ -167,18 +166,24 @@ class ArmScorer:
         }
 
     def opened_files(self) -> dict[str, str]:
-        """The sha256 of each file that the loaded arm's code opened itself while it was loaded and probed, by its name.
-
-        Arms with the same code share what they opened in this process: a loader with a cache opens its file only once.
-        """
+        """The sha256 of each file that the loaded arm's code has opened itself until it was probed, by its name."""
         if self._opened_files is None:
-            experiment = self.run.experiment
-            stores = [*lineage.stores_of(experiment), tempfile.gettempdir() + f"/assay-{os.getuid()}"]
-            weights = (each for arm in self._arms.values() for each in arm.variant.weights_locations)
-            own = [each for each in weights if "://" not in each]
-            own += [] if self._copies is None else [str(self._copies)]
+            variants = (arm.variant for arm in self._arms.values())
+            alike = (each for each in variants if each.code_digest == self.variant.code_digest)
+            weights = [location for each in alike for location in each.weights_locations if "://" not in location]
+            stores = [
+                str(Path(store, part))
+                for store in lineage.stores_of(self.run.experiment)
+                for part in ("objects", LAYOUT)
+            ]
+            caches = [
+                f"{tempfile.gettempdir()}/assay-{os.getuid()}",
+                *([] if self._copies is None else [str(self._copies)]),
+            ]
             self._opened_files = digests(
-                self._opened_by(self.arm), without=[*stores, *own], relative_to=self._import_paths
+                opened_by(str(self.variant.code_digest)),
+                without=[*stores, *caches, *weights],
+                relative_to=self._import_paths,
             )
         return self._opened_files
 
@@ -240,9 +245,6 @@ class ArmScorer:
         determinism.seed_all(self._suite.seed)
         inputs = variant.inputs or self._reader.dataset.names("feature")
         return load(variant, inputs=inputs, weights=weights, device=self.device)
-
-    def _opened_by(self, arm: str) -> OpenedFiles:
-        return _OPENED_BY_CODE.setdefault(str(self._arms[arm].variant.code_digest), OpenedFiles())
 
     def _remove_copies(self) -> None:
         """Removes the copies of weights that were in a bucket."""

@@ -9,6 +9,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple
 
+from assay.evaluator.fingerprint import sha256_digest
 from assay.evaluator.ledger import reader
 from assay.evaluator.ledger.reader import OpenedRun
 from assay.evaluator.provenance.code_files import code_file_digest
@@ -30,6 +31,9 @@ def with_opened_files(
     experiment: Experiment, store: Store, past: Sequence[OpenedRun], *, folders: Sequence[str]
 ) -> Experiment:
     """The experiment with the changed files of each arm filled in, as `Variant.opened`.
+
+    A file of the user's own folders that is gone has the digest of an empty one. Any other file that this machine does
+    not have cannot be compared: nodes of a cluster may have it.
 
     Args:
         experiment: A resolved experiment.
@@ -55,7 +59,7 @@ def _with_files(arm: Arm, earlier: Sequence[_Earlier], store: Store, folders: Se
     if not names:
         return arm
     now = {name: digest for name in names if (digest := _digest(name, folders))}
-    # As in an earlier run, if all of its files are the same; a file that this machine does not have cannot be compared.
+    # As in an earlier run, if all of its files are the same.
     same = (opened for opened, files in recorded if all(now.get(name, was) == was for name, was in files.items()))
     opened = next(same, now)
     return arm.model_copy(update={"variant": arm.variant.model_copy(update={"opened": dict(opened)})})
@@ -74,4 +78,4 @@ def _digest(name: str, folders: Sequence[str]) -> str:
     for folder in folders:
         with suppress(OSError):
             return code_file_digest(Path(folder, name))
-    return ""
+    return "" if Path(name).is_absolute() else sha256_digest(b"")

@@ -1,7 +1,8 @@
 """Turns an experiment file into an experiment with every digest filled in, checked before any slot is requested."""
 
 import posixpath
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
 from typing import NamedTuple
@@ -15,8 +16,9 @@ from assay.evaluator.predictors import WeightsFiles, code_of, resolve_entrypoint
 from assay.evaluator.predictors.callable import check_callable
 from assay.evaluator.predictors.entrypoint import add_import_paths, check_parameters
 from assay.evaluator.predictors.inputs import check_inputs
+from assay.evaluator.provenance.opened_files import opened_by, recording
 from assay.evaluator.storage import open_store
-from assay.manifests import Arm, Dataset, Experiment, InvalidInput, Metric, parse
+from assay.manifests import Arm, Dataset, Experiment, InvalidInput, Metric, Variant, parse
 from assay.manifests.code import Code
 from assay.manifests.errors import did_you_mean
 
@@ -102,12 +104,18 @@ def resolved(experiment: Experiment, paths: tuple[str, ...]) -> Resolved:
     suite = experiment.suite
     metrics = tuple(_resolved_metric(metric, code_digest_of) for metric in suite.metrics)
     suite = suite.model_copy(update={"metrics": metrics})
-    arms = []
+    arms: list[Arm] = []
     for arm in experiment.arms:
-        try:
+        with _within(f"arm '{arm.name}'"):
             arms.append(_resolved_arm(arm, dataset, code_digest_of=code_digest_of, weights_of=weights_of))
-        except VariantError as error:
-            raise error.within(f"arm '{arm.name}'") from error
+    # Nothing is imported before every pinned digest was compared.
+    for metric in metrics:
+        if metric.scorer is not None:
+            with _within(f"metric '{metric.name}'", field="scorer", value=metric.scorer):
+                custom.check(metric.scorer)
+    for arm in arms:
+        with _within(f"arm '{arm.name}'"):
+            _check_entrypoint(arm.variant)
     update = {
         "suite": suite,
         "arms": tuple(arms),
@@ -122,15 +130,22 @@ def resolved(experiment: Experiment, paths: tuple[str, ...]) -> Resolved:
     return Resolved(experiment.model_copy(update=update), dataset, sizes, tuple(code.values()))
 
 
+@contextmanager
+def _within(place: str, *, field: str = "", value: str = "") -> Iterator[None]:
+    """Names the place, and perhaps the field, of errors that know neither."""
+    try:
+        yield
+    except VariantError as error:
+        raise error.within(place, field=field, value=value) from error
+
+
 def _resolved_metric(metric: Metric, code_digest_of: Callable[[str], str]) -> Metric:
     """The metric with the digest of its scorer's code filled in, if it has a scorer."""
     if metric.scorer is None:
         return metric
     place = f"metric '{metric.name}'"
-    try:
+    with _within(place, field="scorer", value=metric.scorer):
         digest = code_digest_of(metric.scorer)
-    except VariantError as error:
-        raise error.within(place, field="scorer", value=metric.scorer) from error
     if metric.scorer_digest not in (None, digest):
         raise VariantError(
             "the scorer's code does not have the pinned digest",
@@ -140,10 +155,6 @@ def _resolved_metric(metric: Metric, code_digest_of: Callable[[str], str]) -> Me
             bound=str(metric.scorer_digest),
             remedy="restore the pinned code, or correct the digest",
         )
-    try:  # after the digest is checked: code that is pinned and differs is not run
-        custom.check(metric.scorer)
-    except VariantError as error:
-        raise error.within(place, field="scorer", value=metric.scorer) from error
     return metric.model_copy(update={"scorer_digest": digest})
 
 
@@ -171,9 +182,14 @@ def _resolved_arm(
                 bound=pinned,
                 remedy=f"restore the pinned {subject}, or correct the digest",
             )
-    function = resolve_entrypoint(variant.entrypoint)  # not before: code that is pinned and differs is not run
+    return arm.model_copy(update={"variant": variant.model_copy(update=digests)})
+
+
+def _check_entrypoint(variant: Variant) -> None:
+    """Imports the entrypoint of a resolved variant and checks its parameters."""
+    with recording(opened_by(str(variant.code_digest))):  # slots in this process find the module imported already
+        function = resolve_entrypoint(variant.entrypoint)
     if variant.predictor == "callable":
         check_callable(variant, function)
     else:
         check_parameters(function, variant.parameters, entrypoint=variant.entrypoint)
-    return arm.model_copy(update={"variant": variant.model_copy(update=digests)})

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from assay.evaluator.errors import VariantError
 from assay.evaluator.predictors.entrypoint import check_module
-from assay.evaluator.provenance.code_files import code_file_digest, name_under
+from assay.evaluator.provenance.code_files import code_file_digest, files_under, name_under
 from assay.evaluator.provenance.import_closure import import_closure
 from assay.evaluator.provenance.module_spec import module_spec
 from assay.manifests.code import Code
@@ -53,8 +53,7 @@ def _matches(folder: Path, entry: str) -> list[Path]:
 
 
 def _files_in(path: Path) -> list[Path]:
-    files = sorted(path.rglob("*")) if path.is_dir() else [path]
-    return [file for file in files if file.is_file() and "__pycache__" not in file.parts]
+    return files_under(path) if path.is_dir() else [path]
 
 
 def _existing_module(entry: str, folders: Sequence[str]) -> str:

@@ -9,6 +9,7 @@ import rfc8785
 
 from assay.evaluator.errors import VariantError
 from assay.evaluator.fingerprint import sha256_digest
+from assay.evaluator.provenance.code_files import files_under, name_under
 from assay.evaluator.provenance.file_digests import file_digest
 from assay.evaluator.storage import Store, split_uri
 
@@ -21,8 +22,9 @@ class WeightsFiles:
     """The files that a variant's `weights` name.
 
     Attributes:
-        digest: The sha256 of the file, if `weights` is one file. Otherwise the sha256 of the canonical JSON of the names
-            and digests of all files, in order; names are relative to their folder, so that moving it changes nothing.
+        digest: The sha256 of the file, if `weights` is one file. Otherwise the sha256 of the canonical JSON of the
+            numbers of the locations and the names and digests of their files; names are relative to their folder, so
+            that moving it changes nothing.
         size_bytes: The size of all files together.
         paths: Where they are on this machine: one path per location, a file or a folder; empty if they were not fetched.
         content: The bytes, if `weights` is the one file of a torch variant and was read; otherwise None.
@@ -48,7 +50,7 @@ def weights_files(
     Raises:
         VariantError: A location does not exist, is an empty folder, or is a Git LFS pointer.
     """
-    files: list[tuple[str, str]] = []
+    files: list[tuple[int, str, str]] = []
     paths, size_bytes = [], 0
     for number, location in enumerate(locations):
         local = location.removeprefix("file://")
@@ -60,19 +62,16 @@ def weights_files(
             found = _on_disk(Path(local), location, uses_cache=uses_cache)
             paths.append(local)
         for name, digest, size in found:
-            files.append((name, digest))
+            files.append((number, name, digest))
             size_bytes += size
-    is_one_file = len(locations) == 1 and [name for name, _ in files] == [split_uri(locations[0])[1]]
-    digest = files[0][1] if is_one_file else sha256_digest(rfc8785.dumps([list(file) for file in files]))
+    is_one_file = len(locations) == 1 and [name for _, name, _ in files] == [split_uri(locations[0])[1]]
+    digest = files[0][2] if is_one_file else sha256_digest(rfc8785.dumps([list(file) for file in files]))
     return WeightsFiles(digest, size_bytes, tuple(paths) if copies is not None else ())
 
 
 def _on_disk(path: Path, location: str, *, uses_cache: bool) -> Iterator[tuple[str, str, int]]:
     """Name, digest and size of each file of a local location."""
-    if path.is_file():
-        files = {path.name: path}
-    else:
-        files = {file.relative_to(path).as_posix(): file for file in sorted(path.rglob("*")) if file.is_file()}
+    files = {path.name: path} if path.is_file() else {name_under(file, [path]): file for file in files_under(path)}
     if not files:
         raise _missing(location)
     for name, file in files.items():

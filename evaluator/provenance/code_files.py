@@ -1,12 +1,14 @@
 """Files of code: whose they are, what they are called, and their digest, the same in every checkout."""
 
 import hashlib
+import os
 import sysconfig
 from collections.abc import Iterable
 from pathlib import Path
 
 from assay.evaluator.provenance.file_digests import file_digest
 
+_CACHE = "__pycache__"
 _SITE_FOLDERS = frozenset({"site-packages", "dist-packages"})
 _LIBRARY = tuple(Path(sysconfig.get_paths()[name]).resolve() for name in ("stdlib", "platstdlib"))
 
@@ -22,12 +24,26 @@ def is_in_library(file: Path) -> bool:
     return not is_installed(resolved) and any(resolved.is_relative_to(folder) for folder in _LIBRARY)
 
 
+def files_under(folder: Path) -> list[Path]:
+    """Every file in a folder at any depth, sorted, without Python's caches. Links are followed, each folder once."""
+    files, seen = [], set[str]()
+    for within, folders, names in os.walk(folder, followlinks=True):
+        folders[:] = [name for name in folders if name != _CACHE]
+        if os.path.realpath(within) in seen:
+            folders.clear()
+            continue
+        seen.add(os.path.realpath(within))
+        files += [Path(within, name) for name in names]
+    return sorted(file for file in files if file.is_file())
+
+
 def name_under(file: Path, folders: Iterable[Path]) -> str:
-    """The path of a file relative to the first of the folders that contains it, otherwise its own path."""
-    for folder in folders:
-        if file.is_relative_to(folder):
-            return file.relative_to(folder).as_posix()
-    return file.as_posix()
+    """The path of a file relative to the first of the folders that contains it, otherwise its own path.
+
+    Bytes of the path that are not UTF-8 are escaped, because names are stored as JSON.
+    """
+    relative = next((file.relative_to(folder) for folder in folders if file.is_relative_to(folder)), file)
+    return os.fsencode(relative.as_posix()).decode(errors="backslashreplace")
 
 
 def code_file_digest(file: Path) -> str:

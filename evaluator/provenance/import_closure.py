@@ -15,6 +15,7 @@ from assay.evaluator.provenance.code_files import code_file_digest, is_in_librar
 from assay.evaluator.provenance.module_spec import module_file, module_spec
 from assay.manifests.code import Code
 
+_CHECKING = "TYPE_CHECKING"
 _IMPORT_FUNCTIONS = frozenset({"import_module", "__import__"})
 
 
@@ -95,11 +96,7 @@ def _imports(source: bytes, package: str) -> Iterator[str]:
         source: The source; one that cannot be parsed imports nothing, and fails with its own error when it is loaded.
         package: The package that relative imports start from; empty for a top-level module.
     """
-    try:
-        tree = ast.parse(source)
-    except (SyntaxError, ValueError):
-        return
-    for node in _running_nodes(tree):
+    for node in _running_nodes(_parsed(source)):
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names)
         elif isinstance(node, ast.ImportFrom):
@@ -110,20 +107,31 @@ def _imports(source: bytes, package: str) -> Iterator[str]:
                 yield from (f"{base}.{alias.name}" for alias in node.names if alias.name != "*")
                 if any(alias.name == "*" for alias in node.names):
                     yield from (f"{base}.{name}" for name in _exported(base))
-        elif isinstance(node, ast.Call) and _called_name(node) in _IMPORT_FUNCTIONS and node.args:
-            name = node.args[0]
-            if isinstance(name, ast.Constant) and isinstance(name.value, str):
-                level = len(name.value) - len(name.value.lstrip("."))
-                yield _absolute(name.value.lstrip("."), package=package, level=level)
+        elif isinstance(node, ast.Call) and _name_of(node.func) in _IMPORT_FUNCTIONS:
+            name, start = _literal(node, 0, "name"), _literal(node, 1, "package") or package
+            level = len(name) - len(name.lstrip("."))
+            yield _absolute(name.lstrip("."), package=start, level=level)
+
+
+def _parsed(source: bytes) -> ast.Module:
+    """The parsed source; an empty module if it is not Python, or is nested deeper than Python can parse."""
+    try:
+        return ast.parse(source)
+    except (SyntaxError, ValueError, RecursionError, MemoryError):
+        return ast.Module([], [])
 
 
 def _running_nodes(tree: ast.AST) -> Iterator[ast.AST]:
     """All nodes but those under `if TYPE_CHECKING:`."""
-    pending = [tree]
+    pending: list[ast.AST] = [tree]
+    is_own = any(
+        isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store) and node.id == _CHECKING
+        for node in ast.walk(tree)
+    )
     while pending:
         node = pending.pop()
         yield node
-        if isinstance(node, ast.If) and ast.unparse(node.test) in ("TYPE_CHECKING", "typing.TYPE_CHECKING"):
+        if isinstance(node, ast.If) and not is_own and _name_of(node.test) == _CHECKING:
             pending.extend(node.orelse)
         else:
             pending.extend(ast.iter_child_nodes(node))
@@ -139,8 +147,16 @@ def _absolute(name: str, *, package: str, level: int) -> str:
     return ".".join(filter(None, [*parts[: len(parts) - level + 1], name]))
 
 
-def _called_name(node: ast.Call) -> str:
-    return node.func.attr if isinstance(node.func, ast.Attribute) else getattr(node.func, "id", "")
+def _name_of(node: ast.expr) -> str:
+    """The name, or the last part of the dotted name, that an expression is; empty for any other expression."""
+    return node.attr if isinstance(node, ast.Attribute) else getattr(node, "id", "")
+
+
+def _literal(call: ast.Call, position: int, keyword: str) -> str:
+    """An argument of a call that is a literal string; empty if it is none or is not given."""
+    given = call.args[position : position + 1] or [each.value for each in call.keywords if each.arg == keyword]
+    value = given[0].value if given and isinstance(given[0], ast.Constant) else ""
+    return value if isinstance(value, str) else ""
 
 
 def _exported(package: str) -> list[str]:
@@ -149,14 +165,12 @@ def _exported(package: str) -> list[str]:
     file = module_file(spec) if spec is not None else None
     if file is None or file.suffix != ".py" or is_in_library(file):
         return []
-    try:
-        tree = ast.parse(file.read_bytes())
-    except (SyntaxError, ValueError):
-        return []
-    for node in tree.body:
-        if isinstance(node, ast.Assign) and any(getattr(target, "id", "") == "__all__" for target in node.targets):
+    for node in _parsed(file.read_bytes()).body:
+        targets = node.targets if isinstance(node, ast.Assign) else [getattr(node, "target", None)]
+        value = getattr(node, "value", None)
+        if value is not None and any(getattr(target, "id", "") == "__all__" for target in targets):
             try:
-                return [name for name in ast.literal_eval(node.value) if isinstance(name, str)]
-            except ValueError:
+                return [name for name in ast.literal_eval(value) if isinstance(name, str)]
+            except (TypeError, ValueError):
                 return []
     return []

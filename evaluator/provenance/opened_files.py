@@ -19,6 +19,7 @@ _SYSTEM_FOLDERS = ("/dev", "/etc", "/proc", "/run", "/sys", "/usr")
 _WRITE_FLAGS = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_APPEND
 _is_hooked = False
 _recordings: list["OpenedFiles"] = []
+_by_code: dict[str, "OpenedFiles"] = {}
 
 
 @dataclass
@@ -32,6 +33,11 @@ class OpenedFiles:
 
     read: set[str] = field(default_factory=set)
     written: set[str] = field(default_factory=set)
+
+
+def opened_by(code_digest: str) -> OpenedFiles:
+    """What some code has opened in this process so far, whoever had it loaded: a loader with a cache opens a file once."""
+    return _by_code.setdefault(code_digest, OpenedFiles())
 
 
 @contextmanager
@@ -60,11 +66,11 @@ def digests(files: OpenedFiles, *, without: Iterable[str], relative_to: Iterable
 
     Args:
         files: What was recorded.
-        without: Folders to leave out: the dataset, the ledger and caches.
+        without: Files and folders to leave out: objects of the dataset, the ledger, caches, and weights.
         relative_to: Folders that names are relative to, so that another checkout has the same names: where entrypoints
             are imported from. Other files have their absolute path as name.
     """
-    excluded = [Path(folder).resolve() for folder in (*_SYSTEM_FOLDERS, *without, *_assays_folders())]
+    excluded = [Path(folder).resolve() for folder in (*without, *_assays_folders())]
     roots = [Path(folder).resolve() for folder in relative_to]
     found = {}
     for path in files.read - files.written:
@@ -72,7 +78,9 @@ def digests(files: OpenedFiles, *, without: Iterable[str], relative_to: Iterable
         if "__pycache__" in file.parts:
             with suppress(ValueError, NotImplementedError):
                 file = Path(importlib.util.source_from_cache(str(file)))
-        if is_installed(file) or is_in_library(file) or any(file.is_relative_to(each) for each in excluded):
+        is_own = any(file.is_relative_to(root) for root in roots)
+        is_of_system = not is_own and any(file.is_relative_to(folder) for folder in _SYSTEM_FOLDERS)
+        if is_of_system or is_installed(file) or is_in_library(file) or any(map(file.is_relative_to, excluded)):
             continue
         with suppress(OSError):
             if file.is_file():
@@ -87,7 +95,12 @@ def _on_event(event: str, arguments: tuple[Any, ...]) -> None:
     is_written = bool(set("wax") & set(mode)) if isinstance(mode, str) else bool((flags or 0) & _WRITE_FLAGS)
     if not isinstance(path, (str, bytes)):  # a descriptor that is open already
         return
-    absolute = os.path.join(os.getcwd(), os.fsdecode(path))  # noqa: PTH109, PTH118  # every `open` comes through here
+    absolute = os.fsdecode(path)
+    if not absolute.startswith("/"):
+        try:
+            absolute = f"{os.getcwd()}/{absolute}"  # noqa: PTH109  # every `open` comes through here
+        except OSError:  # the working directory was removed; the file is not there either
+            return
     for files in _recordings:
         (files.written if is_written else files.read).add(absolute)
 

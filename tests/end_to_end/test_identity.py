@@ -128,7 +128,7 @@ def run(assay: Callable, folder: Path, *options: str) -> dict:
         ("mine/deeper.py", "CUT = 0.4\n", {*ARMS}, "modules.mine.deeper", "module mine.deeper: changed"),
         ("plugin.py", "FACTOR = 0.9\n", {"control"}, "modules.plugin", "arm control: module plugin: changed"),
         ("one.txt", "0.9", {"one"}, "weights", "arm one: weights: sha256:"),
-        ("folder/b.txt", "0.4", {"several", "folder"}, "weights", "arms folder, several: weights: sha256:"),
+        ("folder/b.txt", "0.4", {"several", "folder"}, "weights", "arm several: weights: sha256:"),
         ("folder/c.txt", "0.4", {"folder"}, "weights", "arm folder: weights: sha256:"),
     ],
 )
@@ -205,6 +205,17 @@ def test_a_pinned_digest_is_compared_before_the_code_runs(assay, project):
     assert "it runs" not in answer.stderr
 
 
+def test_no_code_runs_before_every_pinned_digest_is_compared(assay, project):
+    fields = {"kind": "Variant", "version": 1, **ARMS["control"]}
+    builders.write_experiment(project, arms={"control": fields, "one": {**fields, "code_digest": "sha256:" + "0" * 64}})
+    (project / "sibling.py").write_text("raise RuntimeError('it runs')\n")
+    forget_modules()
+    answer = assay("run", "experiment.yaml", "--in-process", folder=project)
+    assert answer.returncode == 2
+    assert "arm 'one'" in answer.stderr
+    assert "does not have the pinned digest" in answer.stderr
+
+
 def test_weights_for_a_function_that_cannot_take_them_are_refused(assay, project):
     fields = {**ARMS["one"], "entrypoint": "entry:predict"}
     arms = {"control": {"kind": "Variant", "version": 1, **fields}, "one": {"kind": "Variant", "version": 1, **fields}}
@@ -262,6 +273,48 @@ def test_a_file_that_only_the_running_code_opens_is_compared_with_the_run_before
     assert run(assay, project)["run_id"] == second["run_id"]
     (project / name).write_text(before)
     assert run(assay, project)["run_id"] == first["run_id"]
+
+
+def test_a_file_that_is_opened_while_the_entrypoint_is_imported_is_compared(assay, project):
+    write_reading(project)
+    source = (project / "reading.py").read_text()
+    (project / "reading.py").write_text(source + "\nTEXT = (HERE / 'sibling.txt').read_text()\n")
+    (project / "sibling.txt").write_text("1")
+    first = run(assay, project)
+    (project / "sibling.txt").write_text("2")
+    second = run(assay, project)
+    assert second["run_id"] != first["run_id"]
+    assert "  arm reads: file sibling.txt: changed\n" in second["stderr"]
+
+
+def test_a_file_that_the_code_has_opened_and_that_is_gone_is_a_change(assay, project):
+    write_reading(project)
+    source = (project / "reading.py").read_text()
+    optional = "    scale = float((HERE / 'scale').read_text()) if (HERE / 'scale').exists() else 1.0\n"
+    (project / "reading.py").write_text(
+        source.replace("    return (features", f"{optional}    return scale * (features")
+    )
+    (project / "scale").write_text("0.5")
+    first = run(assay, project)
+    (project / "scale").unlink()
+    second = run(assay, project)
+    assert second["run_id"] != first["run_id"]
+    assert "  arm reads: file scale: changed\n" in second["stderr"]
+
+
+def test_a_file_beside_the_rows_and_the_ledger_is_compared(assay, project):
+    write_reading(project)
+    source = (project / "reading.py").read_text()
+    (project / "reading.py").write_text(
+        source + "\nTEXT = [(HERE / p).read_text() for p in ('datasets/t', 'ledger/t')]\n"
+    )
+    for folder in ("datasets", "ledger"):
+        (project / folder).mkdir(exist_ok=True)
+        (project / folder / "t").write_text("1")
+    run(assay, project)
+    for folder in ("datasets", "ledger"):
+        (project / folder / "t").write_text("2")
+        assert f"  arm reads: file {folder}/t: changed\n" in run(assay, project)["stderr"]
 
 
 def test_a_module_that_only_the_running_code_imports_may_have_other_line_endings(assay, project):

@@ -52,6 +52,24 @@ def test_several_locations_are_in_order(tmp_path):
     assert of(first, folder / "part").paths == ()
 
 
+def test_files_of_one_location_are_not_those_of_two(tmp_path):
+    both = written(tmp_path / "both", {"a": b"1", "b": b"2"})
+    first, second = written(tmp_path / "first", {"a": b"1"}), written(tmp_path / "second", {"b": b"2"})
+    assert of(both, first).digest != of(first, both).digest
+    assert of(both).digest != of(first, second).digest
+
+
+def test_linked_folders_count_and_caches_of_python_do_not(tmp_path):
+    folder = written(tmp_path / "model", {"a": b"1"})
+    before = of(folder)
+    written(folder, {"__pycache__/load.pyc": b"compiled"})
+    assert of(folder).digest == before.digest
+    (folder / "linked").symlink_to(written(tmp_path / "elsewhere", {"b": b"2"}))
+    linked = of(folder)
+    (tmp_path / "elsewhere" / "b").write_bytes(b"3")
+    assert len({before.digest, linked.digest, of(folder).digest}) == 3
+
+
 def test_a_bucket_has_the_digests_of_a_disk_and_its_files_are_copied(tmp_path):
     store = open_store("memory://weights-files")
     for name, content in FILES.items():

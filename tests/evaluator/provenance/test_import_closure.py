@@ -55,10 +55,35 @@ def project(tmp_path, monkeypatch) -> Iterator[Path]:
             id="star",
         ),
         pytest.param(
+            {"models.py": "from a import *", "a/__init__.py": "__all__: list[str] = ['b']", "a/b.py": "", "a/c.py": ""},
+            {"a", "a.b"},
+            id="star-of-an-annotated-list",
+        ),
+        pytest.param(
             {"models.py": "import importlib\nimportlib.import_module('helper')\n__import__('other')"}
             | {"helper.py": "", "other.py": ""},
             {"helper", "other"},
             id="by-a-literal-name",
+        ),
+        pytest.param(
+            {"models.py": "import importlib\nimportlib.import_module(name='helper')\n"}
+            | {
+                "helper.py": "import importlib\nimportlib.import_module('.b', package='a')",
+                "a/__init__.py": "",
+                "a/b.py": "",
+            },
+            {"helper", "a", "a.b"},
+            id="by-a-literal-name-and-package",
+        ),
+        pytest.param(
+            {"models.py": f"if {'not ' * 1500}x: pass\nimport helper", "helper.py": ""},
+            {"helper"},
+            id="deep-expression",
+        ),
+        pytest.param(
+            {"models.py": "import broken", "broken.py": "x = " + "-" * 50_000 + "1"},
+            {"broken"},
+            id="deeper-than-python",
         ),
         pytest.param({"models.py": "import a", "a.py": "import b", "b.py": "import a"}, {"a", "b"}, id="circle"),
         pytest.param({"models.py": "import broken", "broken.py": "def ("}, {"broken"}, id="not-python"),
@@ -69,6 +94,11 @@ def project(tmp_path, monkeypatch) -> Iterator[Path]:
             | {"a.py": "", "b.py": ""},
             {"b"},
             id="for-type-checkers",
+        ),
+        pytest.param(
+            {"models.py": "TYPE_CHECKING = True\nif TYPE_CHECKING:\n  import a", "a.py": ""},
+            {"a"},
+            id="a-variable-of-that-name",
         ),
     ],
 )

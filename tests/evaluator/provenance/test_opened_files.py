@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from assay.evaluator.fingerprint import sha256_digest
-from assay.evaluator.provenance.opened_files import OpenedFiles, digests, recording
+from assay.evaluator.provenance.opened_files import OpenedFiles, digests, opened_by, recording
 
 
 @pytest.fixture
@@ -87,3 +87,24 @@ def test_nothing_is_recorded_outside_a_recording(project):
         pass
     (project / "model.pkl").read_bytes()
     assert files == OpenedFiles()
+
+
+def test_a_removed_working_folder_does_not_stop_the_code(project, tmp_path, monkeypatch):
+    gone = tmp_path / "gone"
+    gone.mkdir()
+    monkeypatch.chdir(gone)
+    gone.rmdir()
+    with pytest.raises(FileNotFoundError):
+        recorded(project, lambda _: Path("model.pkl").read_bytes())
+    assert list(recorded(project, lambda folder: (folder / "model.pkl").read_bytes())) == ["model.pkl"]
+
+
+def test_a_project_in_a_folder_of_the_system_is_the_users_own(monkeypatch, project):
+    monkeypatch.setattr("assay.evaluator.provenance.opened_files._SYSTEM_FOLDERS", (str(project.parent),))
+    assert list(recorded(project, lambda folder: (folder / "model.pkl").read_bytes())) == ["model.pkl"]
+    assert recorded(project, lambda folder: (folder.parent / "data" / "table.bin").read_bytes()) == {}
+
+
+def test_what_code_opened_is_kept_for_the_next_arm_with_the_same_code():
+    assert opened_by("sha256:a") is opened_by("sha256:a")
+    assert opened_by("sha256:a") is not opened_by("sha256:b")
