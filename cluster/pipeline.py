@@ -23,6 +23,7 @@ from assay.cluster.prepare.resolve import Resolved
 from assay.evaluator import batches
 from assay.evaluator.batches import Unit
 from assay.evaluator.ledger import reader, writer
+from assay.evaluator.ledger.opening import create_ledger, open_ledger
 from assay.evaluator.ledger.reader import OpenedRun
 from assay.evaluator.predictors import device_class, pick_device
 from assay.evaluator.provenance import lineage, repository
@@ -87,7 +88,7 @@ def prepare(experiment_file: str, *, ledger: str | None = None) -> Prepared:
         as_written = as_written.model_copy(update={"ledger": ledger})
     resolved = resolve.resolved(as_written, paths)
     experiment, dataset = resolved.experiment, resolved.dataset
-    store = open_store(experiment.ledger)
+    store = open_ledger(experiment.ledger)
     past = reader.opened_runs(store)
     experiment = opened_files.with_opened_files(experiment, store, past, folders=paths)
     resolved = resolved._replace(experiment=experiment)
@@ -141,7 +142,7 @@ def run(prepared: Prepared, *, in_process: bool, on_progress: ProgressCallback, 
         submission_id=os.environ.get(SUBMISSION_VARIABLE, ""),
         on_progress=on_progress,
     )
-    store = open_store(experiment.ledger, patient=True)
+    store = open_ledger(experiment.ledger, patient=True)
     past = reader.opened_runs(store)
     budget = _budget_left(prepared.run, store, past, spent=reporter.spent)
     opened = _opened(prepared, store, in_process=in_process)
@@ -208,7 +209,7 @@ def _opened(prepared: Prepared, store: Store, *, in_process: bool) -> Run:
     not as they were recorded.
     """
     experiment = prepared.run.experiment
-    writer.open_ledger(store)
+    create_ledger(store)
     opened = writer.open_run(store, _with_lineage(prepared, store, in_process=in_process))
     if experiment.require_clean:  # the run may have been opened before this was required
         lineage.check_clean(opened.lineage)

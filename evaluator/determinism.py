@@ -3,51 +3,16 @@
 import os
 import random
 from collections.abc import Callable
-from dataclasses import dataclass
 
 import numpy as np
 import torch
 
+from assay.evaluator.conditions import DeterminismFlags
 from assay.manifests.suite import Determinism
 
 _WORKSPACE = ":4096:8"
 """The larger of the two settings under which cuBLAS guarantees the same bits (cuBLAS manual, "Results
 reproducibility")."""
-
-
-@dataclass(frozen=True)
-class DeterminismFlags:
-    """The flags in force in this process. A variant's code may have changed what the suite had set.
-
-    Attributes:
-        deterministic_algorithms: Whether operations without a deterministic implementation raise or warn.
-        warn_only: Whether they only warn.
-        cudnn_deterministic: Whether cuDNN uses only deterministic kernels.
-        cudnn_benchmark: Whether cuDNN chooses kernels by timing them, so that the choice may vary from run to run.
-        matmul_tf32: Whether matrix products may use TensorFloat-32; None if the finer `fp32_precision` flags
-            disagree.
-        cudnn_tf32: Whether convolutions may use TensorFloat-32; None if the finer `fp32_precision`
-            flags disagree.
-        num_threads: Threads within one torch operation.
-        num_interop_threads: Torch operations that may run at the same time.
-        default_dtype: The dtype of new floating-point tensors.
-        cublas_workspace_config: `CUBLAS_WORKSPACE_CONFIG`, which cuBLAS reads when it starts.
-        nvidia_tf32_override: `NVIDIA_TF32_OVERRIDE`, which overrides the TensorFloat-32 flags.
-        python_hash_seed: `PYTHONHASHSEED`, which determines the order of Python's sets of strings.
-    """
-
-    deterministic_algorithms: bool
-    warn_only: bool
-    cudnn_deterministic: bool
-    cudnn_benchmark: bool
-    matmul_tf32: bool | None
-    cudnn_tf32: bool | None
-    num_threads: int
-    num_interop_threads: int
-    default_dtype: str
-    cublas_workspace_config: str | None
-    nvidia_tf32_override: str | None
-    python_hash_seed: str | None
 
 
 def apply(determinism: Determinism) -> None:

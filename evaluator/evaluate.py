@@ -1,23 +1,25 @@
 """The evaluation loop: one unit x one predictor x the suite's metrics -> one UnitResult."""
 
 import time
+from collections import Counter
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from assay.evaluator import determinism, fingerprint, repeats
+from assay.evaluator import determinism, fingerprint, list_columns, repeats
 from assay.evaluator.batches import Unit
 from assay.evaluator.data.frozen.shards import ShardReader, columns_as_numpy
 from assay.evaluator.metrics import custom, operating_point, row
-from assay.evaluator.metrics.predictions import predictions_of
+from assay.evaluator.metrics.predictions import RowAnswers, answers_of
 from assay.evaluator.predictors.batching import batches_of
 from assay.evaluator.predictors.entrypoint import resolve_entrypoint
-from assay.evaluator.predictors.predictor import Predictor
+from assay.evaluator.predictors.predictor import Predictor, RawOutput
 from assay.evaluator.results import UnitResult, UnitTiming
 from assay.manifests import Dataset, Suite, Variant
 from assay.manifests.ledger_layout import SCORE_COLUMN_PREFIX, SEGMENT_COLUMN_PREFIX
+from assay.manifests.row_status import ROW_STATUSES
 
 
 def evaluate(unit: Unit, *, predictor: Predictor, variant: Variant, suite: Suite, reader: ShardReader) -> UnitResult:
@@ -55,8 +57,8 @@ def evaluate(unit: Unit, *, predictor: Predictor, variant: Variant, suite: Suite
         copy_s += answers.copy_s
         forward_s += answers.forward_s
         batch_times_s += answers.batch_times_s
-        table = scored(rows, answers.raw, variant=variant, suite=suite, dataset=dataset, first_row=unit.first_row)
-        tables.append(table.select(repeats.score_columns(table)) if number else table)
+        table = scored(rows, answers, variant=variant, suite=suite, dataset=dataset, first_row=unit.first_row)
+        tables.append(table.select(repeats.needed_columns(table)) if number else table)
     table = repeats.averaged(tables)
     digest = fingerprint.rows_digest(table)
     timing = UnitTiming(
@@ -73,17 +75,31 @@ def evaluate(unit: Unit, *, predictor: Predictor, variant: Variant, suite: Suite
         batch_p50_s=float(np.median(batch_times_s)),
         batch_max_s=max(batch_times_s),
     )
-    return UnitResult(table, digest, timing, repeats.sums(tables) if suite.repeats > 1 else {})
+    score_sums = {name: total for name, (total,) in repeats.sums([table]).items()}
+    return UnitResult(
+        table, digest, timing, *_unanswered(table), score_sums, repeats.sums(tables) if suite.repeats > 1 else {}
+    )
+
+
+def _unanswered(table: pa.Table) -> tuple[dict[str, int], str]:
+    """The number of rows without an answer by status, and the first of them with its reason."""
+    statuses = table["status"].to_pylist()
+    counts = Counter(statuses)
+    if counts["ok"] == len(table):
+        return {}, ""
+    first = next(place for place, status in enumerate(statuses) if status != "ok")
+    example = f"row {table['row_index'][first]}: {statuses[first]}: {table['reason'][first]}"
+    return {name: counts[name] for name in ROW_STATUSES if name != "ok" and counts[name]}, example
 
 
 def scored(
-    rows: pa.Table, raw: np.ndarray, *, variant: Variant, suite: Suite, dataset: Dataset, first_row: int
+    rows: pa.Table, output: RawOutput, *, variant: Variant, suite: Suite, dataset: Dataset, first_row: int
 ) -> pa.Table:
     """Computes the rows of the scores table from dataset rows and the variant's raw output.
 
     Args:
         rows: The dataset rows, in the frozen order.
-        raw: The variant's output, one entry per row.
+        output: The variant's output, one entry per row.
         variant: Declares what the output is.
         suite: Lists the metrics.
         dataset: Gives the role of each column.
@@ -93,23 +109,26 @@ def scored(
         The columns of `UnitResult.table`, one row per dataset row.
 
     Raises:
-        PredictionError: An output or a label is not valid, or a score is not finite.
+        PredictionError: No row has valid output, a label is not valid, or a score is not finite.
     """
     kept = [dataset.label.name, *dataset.names("id"), *dataset.names("segment"), *dataset.names("cluster")]
-    others = _columns_of_scorers(rows, suite=suite, dataset=dataset)
+    answers = answers_of(
+        output.raw, output=variant.output, label=dataset.label, first_row=first_row, unanswered=output.unanswered
+    )
+    answered_R = answers.is_answered(len(rows))
+    predictions, are_complete = answers.predictions, not answers.unanswered
+    answered_rows = rows if are_complete else rows.filter(pa.array(answered_R))
+    others = _columns_of_scorers(answered_rows, suite=suite, dataset=dataset)
+    labels = columns_as_numpy(answered_rows.select([dataset.label.name]), dataset.columns)[dataset.label.name]
     rows = rows.select(kept).combine_chunks()
-    labels = columns_as_numpy(rows.select([dataset.label.name]), dataset.columns)[dataset.label.name]
-    index = pa.array(np.arange(first_row, first_row + len(rows), dtype=np.int64))
-    predictions = predictions_of(raw, output=variant.output, label=dataset.label, first_row=first_row)
-    columns: dict[str, Any] = {"row_index": index}
+    columns: dict[str, Any] = {"row_index": pa.array(np.arange(first_row, first_row + len(rows), dtype=np.int64))}
     for name in dataset.names("id")[:1]:
         columns["row_id"] = pc.cast(rows[name], pa.string())
+    columns |= _statuses(answers, len(rows))
     columns["label"] = rows[dataset.label.name]
-    columns["prediction"] = pa.array(predictions.prediction)
+    columns["prediction"] = _spread(predictions.prediction, answered_R)
     if suite.stores_probabilities and predictions.probabilities is not None:
-        width = predictions.probabilities.shape[1]
-        flat = pa.array(predictions.probabilities.reshape(-1))
-        columns["probabilities"] = pa.FixedSizeListArray.from_arrays(flat, width)
+        columns["probabilities"] = _spread(predictions.probabilities, answered_R)
     for name in dataset.names("segment"):
         columns[SEGMENT_COLUMN_PREFIX + name] = pc.cast(rows[name], pa.string())
     for name in dataset.names("cluster"):
@@ -119,8 +138,28 @@ def scored(
         if metric.has_threshold:
             operating_point.check(metric, predictions, labels, label=dataset.label)
         if metric.scores_rows:
-            columns[SCORE_COLUMN_PREFIX + metric.name] = pa.array(row.score(metric, scored_rows))
+            columns[SCORE_COLUMN_PREFIX + metric.name] = _spread(row.score(metric, scored_rows), answered_R)
     return pa.table(columns)
+
+
+def _statuses(answers: RowAnswers, num_rows: int) -> dict[str, Any]:
+    """The columns `status` and `reason`."""
+    status, reason = np.full(num_rows, "ok", dtype=object), np.full(num_rows, None, dtype=object)
+    for place, unanswered in answers.unanswered.items():
+        status[place], reason[place] = unanswered
+    return {"status": pa.array(status, pa.string()), "reason": pa.array(reason, pa.string())}
+
+
+def _spread(values: np.ndarray, answered_R: np.ndarray) -> Any:
+    """The values of answered rows as a column of all rows, null elsewhere; lists of one length if they have two axes."""
+    mask = None
+    if not answered_R.all():
+        spread = np.zeros((len(answered_R), *values.shape[1:]), dtype=values.dtype)
+        spread[answered_R] = values
+        values, mask = spread, ~answered_R
+    if values.ndim == 1:
+        return pa.array(values, pa.string() if values.dtype.kind == "O" else None, mask=mask)
+    return list_columns.lists(values, mask=mask)
 
 
 def _columns_of_scorers(rows: pa.Table, *, suite: Suite, dataset: Dataset) -> dict[str, np.ndarray]:

@@ -4,34 +4,66 @@ Axes: P repeats, R rows.
 """
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from assay.manifests.ledger_layout import SCORE_COLUMN_PREFIX
+
+_ALWAYS = ("status", "reason")
+_OF_ANSWERS = ("prediction", "probabilities")
 
 
 def averaged(repeats: Sequence[pa.Table]) -> pa.Table:
     """The table of the first repeat, with each score replaced by its mean over all repeats.
 
     The mean of equal scores is exactly that score, and the mean of 0s and 1s does not depend on the order of repeats.
+    A row that has no answer in some repeat has none: its status is that of the first such repeat.
 
     Args:
-        repeats: One table per repeat, with the same rows. Tables after the first need only the score columns.
+        repeats: One table per repeat, with the same rows. Tables after the first need only the columns of
+            `needed_columns`.
     """
-    table = repeats[0]
-    for name in score_columns(table) if len(repeats) > 1 else ():
+    if len(repeats) == 1:
+        return repeats[0]
+    table = _with_statuses(repeats)
+    is_missing_R = ~_is_answered(table)
+    mask = is_missing_R if is_missing_R.any() else None
+    for name in score_columns(table):
         scores_PR = np.stack([each[name].to_numpy() for each in repeats])
         lowest_R = scores_PR.min(axis=0)
         mean_R = lowest_R + (scores_PR - lowest_R).mean(axis=0)
-        table = table.set_column(table.column_names.index(name), name, pa.array(mean_R))
+        table = table.set_column(table.column_names.index(name), name, pa.array(mean_R, mask=mask))
+    return table
+
+
+def _with_statuses(repeats: Sequence[pa.Table]) -> pa.Table:
+    """The table of the first repeat, without answers to rows that have none in another repeat."""
+    table = repeats[0]
+    answered_PR = np.stack([_is_answered(each) for each in repeats])
+    lost_R = answered_PR[0] & ~answered_PR.all(axis=0)
+    if not lost_R.any():
+        return table
+    lost: Any = pa.array(lost_R)
+    first_R = np.argmin(answered_PR, axis=0)
+    for name in _ALWAYS:
+        values = [repeats[number][name][place].as_py() for place, number in enumerate(first_R.tolist())]
+        column = pc.if_else(lost, pa.array(values, pa.string()), table[name])
+        table = table.set_column(table.column_names.index(name), name, column)
+    for name in set(_OF_ANSWERS).intersection(table.column_names):
+        kind: Any = table[name].type
+        column = pc.if_else(lost, pa.scalar(None, kind), table[name])
+        table = table.set_column(table.column_names.index(name), name, column)
     return table
 
 
 def sums(repeats: Sequence[pa.Table]) -> dict[str, list[float]]:
-    """The sum of each metric's scores in each repeat."""
+    """The sum of each metric's scores in each repeat, over the rows that have an answer in all of them."""
+    is_answered_R = np.logical_and.reduce([_is_answered(each) for each in repeats])
     return {
-        name.removeprefix(SCORE_COLUMN_PREFIX): [float(each[name].to_numpy().sum()) for each in repeats]
+        name.removeprefix(SCORE_COLUMN_PREFIX): [float(each[name].to_numpy()[is_answered_R].sum()) for each in repeats]
         for name in score_columns(repeats[0])
     }
 
@@ -39,3 +71,12 @@ def sums(repeats: Sequence[pa.Table]) -> dict[str, list[float]]:
 def score_columns(table: pa.Table) -> list[str]:
     """The names of the score columns."""
     return [name for name in table.column_names if name.startswith(SCORE_COLUMN_PREFIX)]
+
+
+def needed_columns(table: pa.Table) -> list[str]:
+    """The columns of a repeat that are combined with those of the first one."""
+    return [*_ALWAYS, *score_columns(table)]
+
+
+def _is_answered(table: pa.Table) -> np.ndarray:
+    return np.equal(table["status"].to_numpy(), "ok")

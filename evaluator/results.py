@@ -1,11 +1,13 @@
-"""The result of evaluating one unit: its scored rows, their digest, and the time spent."""
+"""What scoring yields: the rows of a unit with the time they took, and what the probes of a loaded arm measure."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import pyarrow as pa
 
+from assay.manifests import Suite
 
-@dataclass(frozen=True)
+
+@dataclass(frozen=True, slots=True)
 class UnitTiming:
     """How long each step of a unit took, in seconds of wall time unless stated otherwise, and what was fetched.
 
@@ -47,15 +49,81 @@ class UnitResult:
     """The scored rows of one unit, in the dataset's order.
 
     Attributes:
-        table: One row per dataset row: `row_index`, `row_id` (if the dataset has ids), `label`, `prediction`,
+        table: One row per dataset row: `row_index`, `row_id` (if the dataset has ids), `status`, `reason`, `label`, `prediction`,
             `probabilities` (if stored and available), `segment_*`, `cluster`, `score_*`. Scores are means over the
             repeats; predictions and probabilities are those of the first repeat.
         digest: Digest of the table's rows: the same for every executor, replica and retry.
         timing: How long each step took.
+        unanswered: The number of rows without an answer, by status; empty if every row has one.
+        first_unanswered: The first of them, with its reason; empty if every row has an answer.
+        score_sums: For each metric, the sum of its scores.
         repeat_sums: For each metric, the sum of its scores in each repeat; empty if there is only one repeat.
     """
 
     table: pa.Table
     digest: str
     timing: UnitTiming
-    repeat_sums: dict[str, list[float]] = field(default_factory=dict)
+    unanswered: dict[str, int]
+    first_unanswered: str
+    score_sums: dict[str, float]
+    repeat_sums: dict[str, list[float]]
+
+
+@dataclass(frozen=True, slots=True)
+class BatchSizeSensitivity:
+    """What changes when rows are scored one by one instead of in their batches.
+
+    If the suite has several repeats, rows are scored that often in both ways, and row scores are means over the
+    repeats, as in a run. A variant that draws random numbers may draw different ones with batch size 1: its noise
+    floor then includes that noise, which more repeats lower.
+
+    Attributes:
+        num_rows: Rows that were scored in both ways.
+        num_flips: Rows whose predictions differ, in the first repeat.
+        max_abs_difference: The largest absolute difference of any number in the variant's raw output, in the first
+            repeat. For output that is not floating-point: 1 if any prediction differs, else 0.
+        noise_floor: How much the batch size changes the primary metric on these rows, in the metric's units. For a
+            metric with row scores: their mean absolute difference. For a corpus metric: the share of flipped
+            predictions (at the metric's threshold if that is fixed), or the mean absolute difference of the
+            probabilities that it is computed from. For a ranking: the share of pairs of rows that change order. For
+            RMSE: the root mean square difference of the values. For R2: the mean absolute difference of squared errors
+            divided by the labels' variance. None if rows cannot be scored with batch size 1.
+        reason: Why they cannot; empty if they can.
+    """
+
+    num_rows: int
+    num_flips: int
+    max_abs_difference: float | None
+    noise_floor: float | None
+    reason: str = ""
+
+    def exceeds(self, tolerance: float) -> bool:
+        """Whether the noise floor exceeds the tolerance."""
+        return self.floor > tolerance
+
+    @property
+    def floor(self) -> float:
+        """The noise floor; infinite if it is unknown."""
+        return float("inf") if self.noise_floor is None else self.noise_floor
+
+    def description(self, suite: Suite) -> str:
+        """The message for a sensitivity that exceeds the suite's tolerance."""
+        return self.reason or (
+            f"{self.num_flips} of {self.num_rows} predictions differ between batch size 1 and {suite.batch_size}; "
+            f"{suite.primary.name} changes by {self.noise_floor:.4g} (tolerance {suite.batch_sensitivity_tolerance:g})"
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class PairedTimes:
+    """Times of the control and of an arm on the same batches, in the order in which the batches were timed.
+
+    Attributes:
+        control_s: The control's seconds per batch.
+        arm_s: The arm's seconds per batch.
+        reason: Why there are no times; empty if there are.
+    """
+
+    control_s: tuple[float, ...] = ()
+    arm_s: tuple[float, ...] = ()
+    reason: str = ""

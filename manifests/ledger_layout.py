@@ -2,8 +2,11 @@
 
 from typing import Literal
 
-LAYOUT = "v1"
+LAYOUT = "v2"
 """The folder of this layout inside a ledger."""
+
+EARLIER_LAYOUTS = ("v1",)
+"""The layouts of earlier releases, which this release does not read."""
 
 Table = Literal[
     "scores",

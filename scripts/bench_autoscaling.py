@@ -172,7 +172,7 @@ class Bench:
 
     def run(self, file: Path, signal_to_send: signal.Signals | None = None) -> RunResult:
         """Runs an experiment; sends it the signal, if there is one, when all nodes are up and a unit is published."""
-        published = file.parent / "ledger" / "v1" / "data" / "scores"
+        published = file.parent / "ledger" / "v2" / "data" / "scores"
         began_at = time.time()
         with timeline(self.cluster) as nodes:
             process = subprocess.Popen(

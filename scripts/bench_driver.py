@@ -26,8 +26,9 @@ from assay.cluster.drive.schedule import Schedule, Task
 from assay.cluster.drive.task_result import Published
 from assay.cluster.drive.waves import Waves
 from assay.evaluator.batches import Unit
-from assay.evaluator.ledger.receipt import UnitReceipt
-from assay.evaluator.results import UnitTiming
+from assay.evaluator.conditions import Conditions, DeterminismFlags
+from assay.evaluator.ledger.receipt import Attempt, Footprint, Preparation, UnitFacts, UnitReceipt
+from assay.evaluator.results import BatchSizeSensitivity, UnitTiming
 from assay.evaluator.storage.memory import MemoryStore
 from assay.manifests import Arm, Experiment, Metric, Plan, Policy, Resources, Suite, Variant
 from assay.manifests.check_report import CheckReport
@@ -84,19 +85,37 @@ class FakeSlots:
 NUM_SLOTS = 64
 
 
-def facts_of(task: Task) -> dict[str, object]:
+CONDITIONS = Conditions(
+    host="host",
+    cpu="cpu",
+    device="cpu",
+    device_class="cpu",
+    num_cpus=1.0,
+    num_gpus=0.0,
+    accelerator_type="",
+    environment_digest=NO_DIGEST,
+    environment={},
+    determinism=DeterminismFlags(True, False, True, False, False, False, 1, 1, "float32", None, None, None),
+)
+
+
+def facts_of(task: Task) -> UnitFacts:
     """As many facts as a real receipt holds."""
-    times = [field.name for field in fields(UnitTiming)]
-    return {
-        **dict.fromkeys([*times, "load_s"], 0.001 * task.unit),
-        "slot": "slot-1",
-        "host": "host",
-        "bytes_fetched": 0,
-        "shards_fetched": 0,
-        "score_sums": {"accuracy": 1.0 * task.unit},
-        "batch_sensitivity": {"num_rows": 32, "num_flips": 0},
-        "nonce": f"{task.arm}-{task.unit}",
-    }
+    timing = UnitTiming(**{field.name: 0.001 * task.unit for field in fields(UnitTiming)})
+    return UnitFacts(
+        first_row=task.unit * 1024,
+        batch_size=1024,
+        conditions=CONDITIONS,
+        footprint=Footprint(),
+        batch_sensitivity=BatchSizeSensitivity(32, 0, 0.0, 0.0),
+        opened_files={},
+        unanswered={},
+        first_unanswered="",
+        score_sums={"accuracy": 1.0 * task.unit},
+        repeat_sums={},
+        nonce=f"{task.arm}-{task.unit}",
+        attempt=Attempt("slot-1", 1, "2026-01-01T00:00:00+00:00", "shared", Preparation(), timing),
+    )
 
 
 def fake_run(num_arms: int) -> Run:

@@ -39,7 +39,7 @@ def evidence(files: fs.FileSystem, ledger: str, *, arms: Collection[str], num_un
         num_units: Units of each arm.
         num_rows: Rows of each arm.
     """
-    commits = [each.path for each in _files(files, f"{ledger}/v1/commits")]
+    commits = [each.path for each in _files(files, f"{ledger}/v2/commits")]
     if len(commits) != 1:
         return Evidence("", (), (f"the ledger has {len(commits)} commit records, expected 1",))
     record = pq.read_table(commits[0], filesystem=files).to_pylist()
@@ -48,7 +48,7 @@ def evidence(files: fs.FileSystem, ledger: str, *, arms: Collection[str], num_un
     counts: Counter[Unit] = Counter()
     arm_digests: list[tuple[str, str]] = []
     for entry in record:
-        path = f"{ledger}/v1/{entry['path']}"
+        path = f"{ledger}/v2/{entry['path']}"
         with files.open_input_file(path) as file:
             content = file.read()
         if f"sha256:{hashlib.sha256(content).hexdigest()}" != entry["sha256"]:
@@ -63,7 +63,7 @@ def evidence(files: fs.FileSystem, ledger: str, *, arms: Collection[str], num_un
             unit = (match[1], int(match[2]))
             counts[unit] += 1
             tables[unit] = table
-    stored = {each.path.removeprefix(f"{ledger}/v1/") for each in _files(files, f"{ledger}/v1/data/scores")}
+    stored = {each.path.removeprefix(f"{ledger}/v2/") for each in _files(files, f"{ledger}/v2/data/scores")}
     committed = {entry["path"] for entry in record if entry["table"] == "scores"}
     wanted = {(arm, unit) for arm in arms for unit in range(num_units)}
     for problem, units in (

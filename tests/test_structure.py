@@ -39,6 +39,7 @@ SHARED_NAMES = {
     "profile": "the profile of a dataset's columns: the record and its computation",
     "progress": "the progress of a run: the record, and its reporting by the driver",
     "run": "one execution of an experiment: the record and the command",
+    "schema": "what a schema declares: the command that prints those of manifests, and those of the ledger's tables",
     "sweep": "a sweep over parameters: the manifest, and its expansion into arms",
     "timing": "where the time of a run was spent: its collection from the ledger, and its rendering",
     "verify": "scoring rows of a run again: the operation and the command",

@@ -17,10 +17,10 @@ def mlflow(run: RunOrExperiment, ledger: LedgerAt = None, as_json: AsJson = Fals
     """Write a run's metrics, digests, comparisons and costs to MLflow, at MLFLOW_TRACKING_URI."""
     from assay.cluster.report.mlflow import to_mlflow
     from assay.cluster.report.record import document
-    from assay.evaluator.storage import open_store
+    from assay.evaluator.ledger.opening import open_ledger
 
     run_id, uri = run_and_ledger(run, ledger)
-    mlflow_runs = to_mlflow(document(open_store(uri), run_id))
+    mlflow_runs = to_mlflow(document(open_ledger(uri), run_id))
     if as_json:
         print_json(mlflow_runs)
     else:

@@ -54,14 +54,14 @@ def review(
     from assay.cluster.commit import gate_review
     from assay.cluster.commit.gate_answer import gate_answer
     from assay.evaluator.ledger.committed_run import CommittedRun
-    from assay.evaluator.storage import open_store
+    from assay.evaluator.ledger.opening import open_ledger
     from assay.manifests import Policy
     from assay.manifests.errors import InvalidInput, did_you_mean
 
     if record and policy is not None:
         raise InvalidInput("decisions by another policy cannot be recorded", field="--record", remedy="remove --policy")
     run_id, uri = run_and_ledger(run, ledger)
-    committed = CommittedRun(open_store(uri), run_id)
+    committed = CommittedRun(open_ledger(uri), run_id)
     review = gate_review.review_run(committed, policy=None if policy is None else read_manifest(policy, Policy))
     answer = gate_answer(review, arm=arm)
     if not answer["decisions"]:
@@ -112,10 +112,10 @@ def calibrate(
     """
     from assay.cluster.commit import gate_calibration
     from assay.evaluator.ledger.committed_run import CommittedRun
-    from assay.evaluator.storage import open_store
+    from assay.evaluator.ledger.opening import open_ledger
 
     run_id, uri = run_and_ledger(run, ledger)
-    committed = CommittedRun(open_store(uri), run_id)
+    committed = CommittedRun(open_ledger(uri), run_id)
     calibration = gate_calibration.calibrate(committed, num_permutations=num_permutations, seed=seed)
     if as_json:
         print_json(calibration.model_dump(mode="json"))

@@ -117,10 +117,10 @@ def cancel(name: Name, address: Address = HERE, as_json: AsJson = False) -> None
 @app.command()
 def result(name: Name, address: Address = HERE, as_json: AsJson = False) -> None:
     """Show the verdict of a submission's run."""
-    from assay.evaluator.storage import open_store
+    from assay.evaluator.ledger.opening import open_ledger
 
     outcome = _submission(name, address).result()
-    print_run(open_store(outcome.ledger), outcome.run_id, as_json=as_json)
+    print_run(open_ledger(outcome.ledger), outcome.run_id, as_json=as_json)
 
 
 def _follow(submission: "Submission", *, as_json: bool) -> None:

@@ -17,10 +17,10 @@ app = typer.Typer(help="Ledgers: list and trace runs, log decisions, verify inte
 def ls(ledger: LedgerAt = None, as_json: AsJson = False) -> None:
     """List the runs of a ledger."""
     from assay.evaluator.ledger import reader
-    from assay.evaluator.storage import open_store
+    from assay.evaluator.ledger.opening import open_ledger
 
     rows = [
-        {"run_id": each.run_id, "committed": each.committed} for each in reader.runs(open_store(ledger or "ledger"))
+        {"run_id": each.run_id, "committed": each.committed} for each in reader.runs(open_ledger(ledger or "ledger"))
     ]
     if as_json:
         print_json(rows)
@@ -41,11 +41,11 @@ def show(
 ) -> None:
     """Print a run's record and files as JSON, or its lineage."""
     from assay.evaluator.ledger import reader, trace
+    from assay.evaluator.ledger.opening import open_ledger
     from assay.evaluator.provenance.dotted import flat
-    from assay.evaluator.storage import open_store
 
     run_id, uri = run_and_ledger(run, ledger)
-    store = open_store(uri)
+    store = open_ledger(uri)
     if lineage:
         groups = trace.run_lineage(store, run_id)
         if as_json:
@@ -76,11 +76,11 @@ def trace(
     Every file of the ledger on the way is checked against its recorded digest.
     """
     from assay.evaluator.ledger import trace as tracing
+    from assay.evaluator.ledger.opening import open_ledger
     from assay.evaluator.provenance.dotted import flat
-    from assay.evaluator.storage import open_store
 
     run_id, uri = run_and_ledger(run, ledger)
-    traced = tracing.number(open_store(uri), run_id, arm, metric)
+    traced = tracing.number(open_ledger(uri), run_id, arm, metric)
     if as_json:
         print_json(traced)
         return
@@ -109,9 +109,9 @@ def diff(
 ) -> None:
     """Compare two runs: lineage, metrics, and which changes could explain the numbers."""
     from assay.evaluator.ledger import trace as tracing
-    from assay.evaluator.storage import open_store
+    from assay.evaluator.ledger.opening import open_ledger
 
-    comparison = tracing.differences(open_store(ledger or "ledger"), first, second)
+    comparison = tracing.differences(open_ledger(ledger or "ledger"), first, second)
     if as_json:
         changes = [change.model_dump(mode="json") for change in comparison.lineage]
         print_json({"first": first, "second": second, "lineage": changes, "numbers": [*map(vars, comparison.numbers)]})
@@ -132,9 +132,9 @@ def diff(
 def log(ledger: LedgerAt = None, as_json: AsJson = False) -> None:
     """List the log: decisions of `assay gate --record`, overrides, and outcomes of `assay verify`."""
     from assay.evaluator.ledger import version_log as ledger_log
-    from assay.evaluator.storage import open_store
+    from assay.evaluator.ledger.opening import open_ledger
 
-    entries = ledger_log.entries(open_store(ledger or "ledger"))
+    entries = ledger_log.entries(open_ledger(ledger or "ledger"))
     if as_json:
         print_json([entry.model_dump(mode="json") for entry in entries])
     elif not entries:
@@ -160,10 +160,10 @@ def override(
     The gate's decision stays in the log and in the run.
     """
     from assay.evaluator.ledger import version_log as ledger_log
-    from assay.evaluator.storage import open_store
+    from assay.evaluator.ledger.opening import open_ledger
 
     run_id, uri = run_and_ledger(run, ledger)
-    entry = ledger_log.override(open_store(uri), run_id, arm, decision, reason=reason, by=by)
+    entry = ledger_log.override(open_ledger(uri), run_id, arm, decision, reason=reason, by=by)
     if as_json:
         print_json(entry.model_dump(mode="json"))
     else:
@@ -182,9 +182,9 @@ def verify(
     """Check every file of a ledger and list what was changed, is missing, unexpected or out of order."""
     from assay.cluster.report.terminal import formatting
     from assay.evaluator.ledger.ledger_verification import verify_ledger
-    from assay.evaluator.storage import open_store
+    from assay.evaluator.ledger.opening import open_ledger
 
-    report = verify_ledger(open_store(ledger or "ledger"), log_head=log_head)
+    report = verify_ledger(open_ledger(ledger or "ledger"), log_head=log_head)
     counts = ", ".join(
         (
             formatting.counted(report.num_runs, "run"),

@@ -7,7 +7,8 @@ import typer
 from assay.cluster.cli.options import AsJson, LedgerAt, RunOrExperiment, print_json, run_and_ledger
 
 if TYPE_CHECKING:
-    from assay.evaluator.storage import Store
+    from assay.evaluator.ledger.opening import open_ledger
+from assay.evaluator.storage import Store
 
 app = typer.Typer()
 
@@ -30,10 +31,9 @@ def report(
     """Show the verdict of a run, its timing, or its confusion matrices."""
     if timing and confusion:
         raise typer.BadParameter("--timing and --confusion cannot be combined; choose one")
-    from assay.evaluator.storage import open_store
 
     run_id, uri = run_and_ledger(run, ledger)
-    store = open_store(uri)
+    store = open_ledger(uri)
     if not timing and not confusion:
         print_run(store, run_id, as_json=as_json)
         return

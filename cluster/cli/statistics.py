@@ -32,10 +32,10 @@ def analyze(
     else:
         from assay.cluster.commit.analysis import reanalysed
         from assay.evaluator.ledger.committed_run import CommittedRun
-        from assay.evaluator.storage import open_store
+        from assay.evaluator.ledger.opening import open_ledger
 
         run_id, uri = run_and_ledger(scores, ledger)
-        result = reanalysed(CommittedRun(open_store(uri), run_id), parsed_plan)
+        result = reanalysed(CommittedRun(open_ledger(uri), run_id), parsed_plan)
     if as_json:
         print_json(result.to_json())
         return

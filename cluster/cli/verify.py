@@ -45,11 +45,11 @@ def verify(
     Exits with 0 if every row matches and with 1 if any row differs or an arm could not be scored.
     """
     from assay.cluster.verify.verify import verify as verify_run
-    from assay.evaluator.storage import open_store
+    from assay.evaluator.ledger.opening import open_ledger
 
     run_id, uri = run_and_ledger(run, ledger)
     verification = verify_run(
-        open_store(uri),
+        open_ledger(uri),
         run_id,
         num_rows=rows,
         arm=arm,

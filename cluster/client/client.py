@@ -13,6 +13,7 @@ from typing import Any
 from assay.cluster.client.ray_jobs import Jobs, checked_address, checked_id, token_of_environment
 from assay.cluster.client.submission import STOP_WAIT_S, Submission
 from assay.cluster.errors import RunError
+from assay.evaluator.ledger.opening import open_ledger
 from assay.evaluator.storage import Store, open_store, split_uri
 from assay.manifests import Experiment, InvalidInput
 from assay.manifests.environment_variables import LEDGER_VARIABLE, SUBMISSION_VARIABLE
@@ -177,7 +178,7 @@ def _experiment(source: str | Path | Experiment, ledger: str | None) -> Experime
         from assay.cluster.prepare import resolve
 
         source = resolve.read_experiment(str(source))
-    uri = open_store(source.ledger if ledger is None else ledger).uri
+    uri = open_ledger(source.ledger if ledger is None else ledger).uri
     if uri.startswith("memory://"):
         raise InvalidInput(
             "a cluster cannot reach the memory of this process",
@@ -197,7 +198,7 @@ def _stage(folder: Path, experiment: Experiment, working_dir: str | Path | None)
         if not Path(working_dir).is_dir():
             raise InvalidInput("there is no such folder", field="working_dir", value=str(working_dir))
         check_import_path(str(working_dir))
-        stores = {_local(open_store(experiment.ledger)), _local(open_store(split_uri(experiment.dataset)[0]))}
+        stores = {_local(open_ledger(experiment.ledger)), _local(open_store(split_uri(experiment.dataset)[0]))}
         usual = shutil.ignore_patterns(*_IGNORED)
 
         def ignored(parent: str, names: list[str]) -> set[str]:

@@ -12,7 +12,8 @@ from ray.job_submission import JobDetails
 
 from assay.cluster.client.ray_jobs import Jobs
 from assay.cluster.errors import NoAnswerError, RunError
-from assay.evaluator.storage import Store, open_store
+from assay.evaluator.ledger.opening import open_ledger
+from assay.evaluator.storage import Store
 from assay.manifests.ledger_layout import cancel_key, progress_key, submission_key
 from assay.manifests.progress import Progress, ProgressState
 
@@ -214,7 +215,7 @@ class Submission:
 
     @cached_property
     def _store(self) -> Store:
-        return open_store(self.ledger)
+        return open_ledger(self.ledger)
 
     def __getstate__(self) -> dict[str, Any]:
         return {name: value for name, value in vars(self).items() if name != "_store"}  # the store may hold credentials

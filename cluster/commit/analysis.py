@@ -13,23 +13,26 @@ from assay.stats import analysis
 from assay.stats.results.analysis_record import Analysis
 
 
-def analysed(scores: RunScores, measured: ArmMeasurements, *, plan: Plan, eliminated: Mapping[str, str]) -> Analysis:
-    """Carries out a plan on the complete arms of a run.
+def analysed(
+    scores: RunScores, measured: ArmMeasurements, *, plan: Plan, arms: Sequence[str], eliminated: Mapping[str, str]
+) -> Analysis:
+    """Carries out a plan on arms of a run.
 
     A plan other than the recorded one makes the analysis exploratory: it can promote nothing. Arms that a race has
     eliminated keep their share of alpha, because the remaining arms were selected by the same scores.
 
     Args:
-        scores: The scores of the complete arms, with the plan's columns kept.
+        scores: The scores of these arms and perhaps of others, with the plan's columns kept.
         measured: Latencies and sizes of the arms.
         plan: The plan.
+        arms: The arms to compare.
         eliminated: The arms that a race has eliminated, with the reason.
 
     Raises:
         DamageError: A file was changed, or the arms do not have the same rows.
     """
     run = scores.run
-    samples, guardrails = planned_samples(scores, plan, measured)
+    samples, guardrails = planned_samples(scores, plan, measured, arms=arms)
     return analysis.analyze(
         samples,
         plan_after_race(plan, run, eliminated),
@@ -55,11 +58,14 @@ def reanalysed(run: CommittedRun, plan: Plan) -> Analysis:
     """
     _check_measured(run.record, plan)
     failed, eliminated = arm_status.left_out(run.rows("arms"))
+    if plan.missing != "refuse":
+        unanswered = {row["arm"] for row in run.rows("arms") if row["status"] == "unanswered"}
+        failed = {arm: reason for arm, reason in failed.items() if arm not in unanswered}
     arms = arms_without(run.record, {*failed, *eliminated})
     scores = run.scores(arms, planned_columns(run.record.experiment.suite, plan))
     _check_columns(run.record, plan, segments=scores.segment_columns)
     measured = ArmMeasurements(run.rows("latency"), run.rows("arms"))
-    return analysed(scores, measured, plan=plan, eliminated=eliminated)
+    return analysed(scores, measured, plan=plan, arms=arms, eliminated=eliminated)
 
 
 def arms_without(run: Run, others: Container[str]) -> list[str]:

@@ -34,10 +34,11 @@ class ArmMetrics:
     Attributes:
         metrics: One row per metric. If rows were scored in several repeats, `repeat_values` has the metric's value in
             each repeat and `repeat_std` their standard deviation.
-        confusions: One row per pair of label and prediction that occurs; empty for predicted values. Beyond
-            `MOST_CELLS`, a last row with neither label nor prediction counts all other pairs.
-        histograms: One row per bin. With probabilities: bins of the predicted class's probability, each with its
-            number of correct predictions. With predicted values: bins of the values over the range of the labels, so
+        confusions: One row per pair of label and prediction that occurs, and per label the rows without an answer;
+            empty for predicted values. Beyond `MOST_CELLS`, a last row with neither label nor prediction counts all
+            other pairs.
+        histograms: One row per bin, with the sum of what is in it. With probabilities: bins of the predicted class's
+            probability, each with its number of correct predictions. With predicted values: bins of the values over the range of the labels, so
             that every arm has the same bins; the first and the last bin are unbounded.
     """
 
@@ -69,16 +70,20 @@ def of_arm(
     outcomes = _Outcomes()
     for table in tables:
         outcomes.update(table)
-        collected.update(table)
+        collected.update(_answered(table))
     num_rows = sum(receipt.num_rows for receipt in receipts)
+    num_unanswered = sum(receipt.num_unanswered for receipt in receipts)
+    num_answered = num_rows - num_unanswered
     metrics: list[Row] = []
     for metric in suite.metrics:
         repeat_values: list[float] | None = None
-        if metric.scores_rows:
-            result = CorpusValue(sum(receipt.facts["score_sums"][metric.name] for receipt in receipts) / num_rows)
+        if not num_answered:
+            result = CorpusValue(None, "no row has an answer")
+        elif metric.scores_rows:
+            result = CorpusValue(sum(receipt.facts.score_sums[metric.name] for receipt in receipts) / num_answered)
             if suite.repeats > 1:
-                sums_UP = np.array([receipt.facts["repeat_sums"][metric.name] for receipt in receipts])
-                repeat_values = (sums_UP.sum(axis=0) / num_rows).tolist()
+                sums_UP = np.array([receipt.facts.repeat_sums[metric.name] for receipt in receipts])
+                repeat_values = (sums_UP.sum(axis=0) / num_answered).tolist()
         else:
             result = collected.value(metric)
         metrics.append(
@@ -91,6 +96,7 @@ def of_arm(
                 "value": result.value,
                 "not_testable": result.reason,
                 "num_rows": num_rows,
+                "num_unanswered": num_unanswered,
                 "repeat_values": repeat_values,
                 "repeat_std": None if repeat_values is None else float(np.std(repeat_values, ddof=1)),
             }
@@ -108,7 +114,7 @@ def thresholds(run: Run, control: Iterable[pa.Table]) -> dict[str, CorpusValue]:
     metrics = [metric for metric in run.experiment.suite.metrics if metric.operating_point is not None]
     if not metrics:
         return {}
-    rows = pa.concat_tables([table.select(["label", "probabilities"]) for table in control])
+    rows = pa.concat_tables([_answered(table).select(["label", "probabilities"]) for table in control])
     return {metric.name: threshold(run, metric, control=rows) for metric in metrics}
 
 
@@ -130,6 +136,12 @@ def threshold(run: Run, metric: Metric, *, control: pa.Table) -> CorpusValue:
     if isinstance(threshold_or_reason, str):
         return CorpusValue(None, threshold_or_reason)
     return CorpusValue(threshold_or_reason)
+
+
+def _answered(table: pa.Table) -> pa.Table:
+    """The rows that the arm has answered."""
+    is_answered = np.equal(table["status"].to_numpy(), "ok")
+    return table if is_answered.all() else table.filter(pa.array(is_answered))
 
 
 class _Collected:
@@ -177,17 +189,20 @@ class _Outcomes:
         self._values: list[tuple[np.ndarray, np.ndarray]] = []
 
     def update(self, table: pa.Table) -> None:
+        are_values = pa.types.is_floating(table["prediction"].type)
+        if not are_values:
+            cells = table.group_by(["label", "prediction"]).aggregate([([], "count_all")])
+            columns = (cells[name].to_pylist() for name in ("label", "prediction", "count_all"))
+            self._cells.update({(label, predicted): count for label, predicted, count in zip(*columns, strict=True)})
+        table = _answered(table)
         prediction, labels = table["prediction"].to_numpy(), table["label"].to_numpy()
-        if prediction.dtype.kind == "f":
+        if are_values:
             self._values.append((prediction, labels.astype(np.float64)))
-            return
-        cells = table.group_by(["label", "prediction"]).aggregate([([], "count_all")])
-        columns = (cells[name].to_pylist() for name in ("label", "prediction", "count_all"))
-        self._cells.update({(label, predicted): count for label, predicted, count in zip(*columns, strict=True)})
-        if "probabilities" in table.column_names:
+        elif "probabilities" in table.column_names and len(table):
             confidence = list_columns.matrix(table["probabilities"]).max(axis=1)
             bins = np.minimum((confidence * NUM_BINS).astype(np.int64), NUM_BINS - 1)
-            counts = [np.bincount(each, minlength=NUM_BINS) for each in (bins, bins[prediction == labels])]
+            hits = prediction == labels
+            counts = [np.bincount(bins, weights=each, minlength=NUM_BINS) for each in (None, confidence, hits)]
             self._bins = np.stack(counts) + (0 if self._bins is None else self._bins)
 
     def confusions(self, arm: str) -> list[Row]:
@@ -195,7 +210,12 @@ class _Outcomes:
         largest_first = sorted(self._cells.items(), key=lambda cell: (-cell[1], *map(str, cell[0])))
         kept, rest = largest_first[:MOST_CELLS], sum(count for _, count in largest_first[MOST_CELLS:])
         rows: list[Row] = [
-            {"arm": arm, "label": str(label), "prediction": str(predicted), "num_rows": count}
+            {
+                "arm": arm,
+                "label": str(label),
+                "prediction": None if predicted is None else str(predicted),
+                "num_rows": count,
+            }
             for (label, predicted), count in kept
         ]
         return rows + [{"arm": arm, "label": None, "prediction": None, "num_rows": rest}] * bool(rest)
@@ -203,19 +223,36 @@ class _Outcomes:
     def histograms(self, arm: str) -> list[Row]:
         if self._values:
             values, labels = (np.concatenate(each) for each in zip(*self._values, strict=True))
+            if not len(values):
+                return []
             low, high = labels.min(), labels.max()
             edges = np.linspace(low, high if high > low else low + 1, NUM_BINS + 1)
-            counts = np.bincount(np.searchsorted(edges[1:-1], values, side="right"), minlength=NUM_BINS)
+            bins = np.searchsorted(edges[1:-1], values, side="right")
+            counts, totals = (np.bincount(bins, weights=each, minlength=NUM_BINS) for each in (None, values))
             bounds = [None, *edges[1:-1].tolist(), None]
-            return _bins(arm, "value", bounds, counts.tolist(), [None] * NUM_BINS)
+            return _bins(arm, "value", bounds, counts, totals, None)
         if self._bins is None:
             return []
-        bounds = np.linspace(0, 1, NUM_BINS + 1).tolist()
-        return _bins(arm, "probability", bounds, *self._bins.tolist())
+        return _bins(arm, "probability", np.linspace(0, 1, NUM_BINS + 1).tolist(), *self._bins)
 
 
-def _bins(arm: str, of: str, bounds: list[float | None], num_rows: list[int], num_correct: list[Any]) -> list[Row]:
+def _bins(
+    arm: str,
+    of: str,
+    bounds: Sequence[float | None],
+    num_rows: np.ndarray,
+    totals: np.ndarray,
+    num_correct: np.ndarray | None,
+) -> list[Row]:
     return [
-        {"arm": arm, "of": of, "low": low, "high": high, "num_rows": rows, "num_correct": correct}
-        for low, high, rows, correct in zip(bounds[:-1], bounds[1:], num_rows, num_correct, strict=True)
+        {
+            "arm": arm,
+            "of": of,
+            "low": bounds[place],
+            "high": bounds[place + 1],
+            "num_rows": int(num_rows[place]),
+            "total": float(totals[place]),
+            "num_correct": None if num_correct is None else int(num_correct[place]),
+        }
+        for place in range(len(num_rows))
     ]

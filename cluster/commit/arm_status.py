@@ -1,5 +1,6 @@
-"""How each arm of a run ended: complete, failed, eliminated from the race or stopped, and why."""
+"""How each arm of a run ended: complete, unanswered, failed, eliminated from the race or stopped, and why."""
 
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -18,16 +19,24 @@ class ArmStatuses:
     """The status of every arm of a run: each arm is in exactly one of these.
 
     Attributes:
-        complete: The arms with every unit, in the experiment's order.
+        complete: The arms with every unit that can be compared, in the experiment's order.
+        unanswered: The arms with every unit, but with rows that have no answer, if the plan refuses these; with the
+            reason.
         failed: The arms that failed, with the reason.
         eliminated: The arms that a race has eliminated, with the reason.
         stopped: The arms that are incomplete because the run was stopped, with the reason.
     """
 
     complete: Sequence[str]
+    unanswered: Mapping[str, str]
     failed: Mapping[str, str]
     eliminated: Mapping[str, str]
     stopped: Mapping[str, str]
+
+    @property
+    def scored(self) -> list[str]:
+        """The arms with every unit."""
+        return [*self.complete, *self.unanswered]
 
     @property
     def unfinished(self) -> dict[str, str]:
@@ -36,7 +45,8 @@ class ArmStatuses:
 
     def columns(self, arm: str) -> dict[str, str]:
         """The columns `status` and `reason` of the arms table."""
-        for status, arms in (("failed", self.failed), ("eliminated", self.eliminated), ("stopped", self.stopped)):
+        for status in ("unanswered", "failed", "eliminated", "stopped"):
+            arms: Mapping[str, str] = getattr(self, status)
             if arm in arms:
                 return {"status": status, "reason": arms[arm]}
         return {"status": "complete", "reason": ""}
@@ -59,17 +69,40 @@ def statuses_of(run: Run, outcome: DriveOutcome, *, num_units: int) -> ArmStatus
         if outcome.stopped and len(receipts) < num_units and arm not in {*outcome.failed, *outcome.eliminated}
     }
     others = {*outcome.failed, *outcome.eliminated, *stopped}
-    complete = [arm.name for arm in run.experiment.arms if arm.name not in others]
-    return ArmStatuses(complete, outcome.failed, outcome.eliminated, stopped)
+    scored = [arm.name for arm in run.experiment.arms if arm.name not in others]
+    unanswered: dict[str, str] = {}
+    if run.experiment.suite.plan.missing == "refuse":
+        summaries = {arm: unanswered_summary(outcome.receipts[arm].values()) for arm in scored}
+        unanswered = {
+            arm: f"{summary}; the plan refuses missing scores: set 'missing: worst' or 'missing: listwise' in it"
+            for arm, summary in summaries.items()
+            if summary
+        }
+    complete = [arm for arm in scored if arm not in unanswered]
+    return ArmStatuses(complete, unanswered, outcome.failed, outcome.eliminated, stopped)
+
+
+def unanswered_summary(receipts: Iterable[UnitReceipt]) -> str:
+    """How many rows of an arm have no answer, by status, and the first of them; empty if every row has one."""
+    in_order = sorted(receipts, key=lambda receipt: receipt.unit)
+    counts = Counter[str]()
+    for receipt in in_order:
+        counts.update(receipt.facts.unanswered)
+    if not counts:
+        return ""
+    by_status = ", ".join(f"{count} {status}" for status, count in counts.items())
+    first = next(receipt.facts.first_unanswered for receipt in in_order if receipt.facts.unanswered)
+    num_rows = sum(receipt.num_rows for receipt in in_order)
+    return f"{counts.total()} of {num_rows} rows have no answer ({by_status}), the first of them {first}"
 
 
 def left_out(arms: Sequence[Mapping[str, Any]]) -> tuple[dict[str, str], dict[str, str]]:
-    """The failed or stopped arms, and those that a race has eliminated, each with the reason.
+    """The arms that could not be measured, and those that a race has eliminated, each with the reason.
 
     Args:
         arms: Rows of the arms table.
     """
-    failed = {row["arm"]: row["reason"] for row in arms if row["status"] in UNFINISHED}
+    failed = {row["arm"]: row["reason"] for row in arms if row["status"] in (*UNFINISHED, "unanswered")}
     eliminated = {row["arm"]: row["reason"] for row in arms if row["status"] == "eliminated"}
     return failed, eliminated
 
@@ -78,14 +111,15 @@ def check_comparable(run: Run, outcome: DriveOutcome, statuses: ArmStatuses) -> 
     """Checks that there is something to compare: the control and, in a stopped run, at least one variant.
 
     Raises:
-        RunError: The control has failed.
+        RunError: The control has failed, or has rows without an answer that the plan refuses.
         StoppedError: The run was stopped before the control and a variant were complete.
     """
     control = run.experiment.suite.plan.control
-    if control in statuses.failed:
+    reasons = {**statuses.failed, **statuses.unanswered}
+    if control in reasons:
         raise RunError(
             f"run '{run.run_id}': the control '{control}' could not be measured, so nothing can be compared: "
-            f"{statuses.failed[control]}"
+            f"{reasons[control]}"
         )
     if statuses.stopped and (
         control not in statuses.complete or set(statuses.complete) <= {control, run.experiment.aa_arm}
@@ -99,10 +133,10 @@ def check_comparable(run: Run, outcome: DriveOutcome, statuses: ArmStatuses) -> 
 
 def _mixed_batch_sizes(receipts: Iterable[UnitReceipt]) -> str:
     """A message if an arm's units were scored with different batch sizes; empty if not."""
-    sizes = {receipt.facts["batch_size"]: receipt for receipt in receipts}
+    sizes = {receipt.facts.batch_size: receipt for receipt in receipts}
     if len(sizes) < 2:
         return ""
-    places = ", ".join(f"{size} on {receipt.facts['host']}" for size, receipt in sorted(sizes.items()))
+    places = ", ".join(f"{size} on {receipt.facts.conditions.host}" for size, receipt in sorted(sizes.items()))
     return (
         f"its units were scored with different batch sizes ({places}), because its scores depend on the batch size on "
         "some hosts only; set 'on_batch_sensitivity: warn' or 'fail' in the suite, or run it on hosts of one kind"

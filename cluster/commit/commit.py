@@ -19,9 +19,9 @@ from assay.cluster.errors import RunError, StoppedError
 from assay.cluster.prepare import dataset_findings
 from assay.evaluator.ledger import writer
 from assay.evaluator.ledger.committed_run import CommittedRun
-from assay.evaluator.ledger.receipt import SLOT_SECONDS, UnitReceipt
+from assay.evaluator.ledger.receipt import UnitReceipt
 from assay.evaluator.ledger.run_scores import RunScores
-from assay.evaluator.probes.batch_size import BatchSizeSensitivity
+from assay.evaluator.results import BatchSizeSensitivity
 from assay.evaluator.storage import Store
 from assay.manifests import Dataset
 from assay.manifests.run import Run
@@ -45,20 +45,20 @@ def commit(run: Run, outcome: DriveOutcome, *, dataset: Dataset, store: Store, n
     arm_status.fail_mixed_batch_sizes(outcome)
     statuses = arm_status.statuses_of(run, outcome, num_units=num_units)
     arm_status.check_comparable(run, outcome, statuses)
-    for arm in statuses.complete:
+    for arm in statuses.scored:
         check_coverage(outcome.receipts[arm], arm, num_rows=dataset.num_rows, num_units=num_units)
-    units = {arm: [outcome.receipts[arm][unit] for unit in range(num_units)] for arm in statuses.complete}
+    units = {arm: [outcome.receipts[arm][unit] for unit in range(num_units)] for arm in statuses.scored}
     suite = run.experiment.suite
     scores = RunScores(store, run, units, columns=planned_columns(suite, suite.plan))
     rows = _arm_tables(run, outcome, statuses, scores, num_units=num_units)
     for arm, message in confounding.confounded(
-        outcome.receipts, statuses.complete, control=run.experiment.suite.plan.control
+        outcome.receipts, statuses.scored, control=run.experiment.suite.plan.control
     ).items():
         outcome.note("confounded", message, arm=arm)
     if outcome.eliminated:
         outcome.note("race", _saved(run, outcome, num_units=num_units))
     tables = {**rows, **_run_tables(run, outcome, statuses, scores, rows, spent=spent)}
-    files = [file for arm in statuses.complete for file in scores.files(arm)]
+    files = [file for arm in statuses.scored for file in scores.files(arm)]
     for name, table_rows in tables.items():
         file = writer.write_table(store, name, table_rows, run_id=run.run_id)  # pyright: ignore[reportArgumentType]
         if file is not None:
@@ -97,18 +97,23 @@ def _arm_tables(
             "num_units": num_units,
             "num_units_done": len(receipts),
             "num_units_reused": sum(receipt.is_reused for receipt in receipts.values()),
-            "reused_from": ",".join(sorted({r.source_run for r in receipts.values() if r.is_reused})),
+            "reused_from": ",".join(sorted({reuse.run_id for r in receipts.values() if (reuse := r.facts.reuse)})),
             **arm_cost.arm_cost(receipts.values(), run.experiment.prices),
         }
         rows["arms"].append(summary)
-        if arm.name not in statuses.complete:
+        if arm.name not in statuses.scored:
             continue
         in_order = [receipts[unit] for unit in range(num_units)]
+        unanswered = arm_status.unanswered_summary(in_order)
+        if unanswered:
+            outcome.note("unanswered", unanswered, arm=arm.name)
         sensitivity = _sensitivity(in_order)
         if sensitivity.exceeds(suite.batch_sensitivity_tolerance):
             outcome.note("batch_sensitivity", sensitivity.description(suite), arm=arm.name)
         num_rows = sum(receipt.num_rows for receipt in in_order)
-        summary |= {"num_rows": num_rows, **_complete_arm_columns(in_order, sensitivity)}
+        num_unanswered = sum(receipt.num_unanswered for receipt in in_order)
+        summary |= {"num_rows": num_rows, "num_unanswered": num_unanswered}
+        summary |= _complete_arm_columns(in_order, sensitivity)
         rows["units"] += [_unit_row(receipt) for receipt in in_order]
         rows["latency"] += latency_rows(arm.name, in_order)
         measured = arm_metrics.of_arm(run, arm.name, in_order, scores.tables(arm.name), thresholds=thresholds)
@@ -119,10 +124,7 @@ def _arm_tables(
 
 def _sensitivity(receipts: Sequence[UnitReceipt]) -> BatchSizeSensitivity:
     """An arm's batch-size sensitivity: the largest that any of its slots has measured."""
-    return max(
-        (BatchSizeSensitivity(**receipt.facts["batch_sensitivity"]) for receipt in receipts),
-        key=lambda each: each.floor,
-    )
+    return max((receipt.facts.batch_sensitivity for receipt in receipts), key=lambda each: each.floor)
 
 
 def _complete_arm_columns(in_order: Sequence[UnitReceipt], sensitivity: BatchSizeSensitivity) -> dict[str, Any]:
@@ -131,38 +133,67 @@ def _complete_arm_columns(in_order: Sequence[UnitReceipt], sensitivity: BatchSiz
     columns = {
         "scores_digest": arm_scores_digest(in_order),
         **times,
-        "batch_size": in_order[0].facts["batch_size"],
+        "batch_size": in_order[0].facts.batch_size,
         **{f"batch_sensitivity_{name}": value for name, value in asdict(sensitivity).items()},
-        "devices": ",".join(sorted({str(receipt.facts["device"]) for receipt in in_order})),
+        "devices": ",".join(sorted({receipt.facts.conditions.device for receipt in in_order})),
     }
-    evaluated = [receipt for receipt in in_order if not receipt.is_reused]
-    if evaluated:  # the times of reused units belong to the run that scored them
-        columns["rows_per_s"] = sum(receipt.num_rows for receipt in evaluated) / max(times["predict_s"], 1e-9)
-        columns["batch_p50_s"] = float(np.median([receipt.facts["batch_p50_s"] for receipt in evaluated]))
+    num_rows = sum(receipt.num_rows for receipt in in_order if not receipt.is_reused)
+    if num_rows:  # the times of reused units belong to the run that scored them
+        columns["rows_per_s"] = num_rows / max(times["predict_s"], 1e-9)
+        columns["batch_p50_s"] = float(
+            np.median([attempt.timing.batch_p50_s for receipt in in_order if (attempt := receipt.facts.attempt)])
+        )
     for size in SIZES:
-        sizes = [receipt.facts[size] for receipt in in_order if receipt.facts.get(size) is not None]
-        columns[size] = max(sizes, default=None)
+        sizes = [getattr(receipt.facts.footprint, size) for receipt in in_order]
+        columns[size] = max((each for each in sizes if each is not None), default=None)
     return columns
 
 
 def arm_times(receipts: Iterable[UnitReceipt]) -> dict[str, float]:
-    """Seconds and rows of one arm, summed over its units."""
-    facts = [receipt.facts for receipt in receipts]
-    return {name: sum(float(fact.get(name, 0.0)) for fact in facts) for name in SLOT_SECONDS}
+    """Seconds that one arm's units spent in slots, summed over its units. Reused units have spent none in this run."""
+    attempts = [attempt for receipt in receipts if (attempt := receipt.facts.attempt)]
+    preparations, timings = [each.preparation for each in attempts], [each.timing for each in attempts]
+    return {
+        "load_s": sum(each.load_s for each in preparations),
+        "timing_s": sum(each.timing_s for each in preparations),
+        "probe_s": sum(each.probe_s for each in preparations),
+        "read_s": sum(each.read_s for each in timings),
+        "predict_s": sum(each.predict_s for each in timings),
+        "score_s": sum(each.score_s for each in timings),
+        "write_s": sum(each.write_s or 0.0 for each in attempts),
+    }
 
 
 def _unit_row(receipt: UnitReceipt) -> dict[str, object]:
-    plain = {name: value for name, value in receipt.facts.items() if not isinstance(value, dict)}
-    return {
+    """One unit's row of the table `units`. Nothing is known of how long it took if another run has scored it."""
+    facts, attempt, reuse = receipt.facts, receipt.facts.attempt, receipt.facts.reuse
+    conditions = {name: value for name, value in asdict(facts.conditions).items() if not isinstance(value, dict)}
+    row: dict[str, object] = {
         "arm": receipt.arm,
         "unit": receipt.unit,
+        "first_row": facts.first_row,
         "num_rows": receipt.num_rows,
+        "num_unanswered": receipt.num_unanswered,
         "size_bytes": receipt.size_bytes,
         "scores_digest": receipt.scores_digest,
-        "write_s": None,  # unknown for units that an earlier driver published: a file cannot contain its own write
-        "reused_from": None,
-        **plain,
+        "batch_size": facts.batch_size,
+        **conditions,
+        **asdict(facts.footprint),
     }
+    if reuse is not None:
+        row |= {"reused_from": reuse.path, "reused_slot_s": reuse.slot_s}
+    if attempt is not None:
+        row |= {
+            "slot": attempt.slot,
+            "attempt": attempt.number,
+            "started_at": attempt.started_at,
+            "shard_cache": attempt.shard_cache,
+            **asdict(attempt.preparation),
+            **asdict(attempt.timing),
+            "write_s": attempt.write_s,  # unknown for units that an earlier driver published
+            "write_cpu_s": attempt.write_cpu_s,
+        }
+    return row
 
 
 def _saved(run: Run, outcome: DriveOutcome, *, num_units: int) -> str:
@@ -193,7 +224,7 @@ def _run_tables(
     """Rows of the tables that are about the whole run: analysis, decisions, events and spending."""
     plan = run.experiment.suite.plan
     measured = ArmMeasurements(rows["latency"], rows["arms"])
-    planned = analysis.analysed(scores, measured, plan=plan, eliminated=statuses.eliminated)
+    planned = analysis.analysed(scores, measured, plan=plan, arms=statuses.complete, eliminated=statuses.eliminated)
     budget = gate_review.budget_of(run, rows["arms"], spent)
     events = [asdict(event) for event in outcome.events]
     evidence = gate_review.evidence_of(

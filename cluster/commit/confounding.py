@@ -1,8 +1,10 @@
 """Confounding: arms whose units were scored on other hardware, packages or settings than the control's same units."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from typing import Any
 
+from assay.evaluator.conditions import Conditions
 from assay.evaluator.ledger.receipt import UnitReceipt
 from assay.evaluator.provenance import lineage
 from assay.evaluator.provenance.dotted import flat
@@ -33,7 +35,9 @@ def confounded(
         differences: dict[str, set[tuple[str, str]]] = {}
         num_units = 0
         for unit, receipt in receipts[arm].items():
-            changes = lineage.changes(_identity(receipts[control][unit].facts), _identity(receipt.facts))
+            changes = lineage.changes(
+                _identity(receipts[control][unit].facts.conditions), _identity(receipt.facts.conditions)
+            )
             num_units += bool(changes)
             for change in changes:
                 differences.setdefault(change.field, set()).add((str(change.recorded), str(change.now)))
@@ -49,6 +53,6 @@ def confounded(
     return messages
 
 
-def _identity(facts: Mapping[str, Any]) -> dict[str, Any]:
-    fields = flat({name: facts.get(name) for name in _IDENTITY})
+def _identity(conditions: Conditions) -> dict[str, Any]:
+    fields = flat({name: value for name, value in asdict(conditions).items() if name in _IDENTITY})
     return {name: value for name, value in fields.items() if name not in _CIRCUMSTANCE}

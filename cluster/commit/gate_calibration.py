@@ -31,8 +31,9 @@ def calibrate(run: CommittedRun, *, num_permutations: int, seed: int) -> Calibra
     plan = plan_after_race(suite.plan, record, eliminated)
     # Arms that were shown to do harm are not candidates; permuted with the others, their scores would mask true effects.
     harmful = {row["arm"] for row in run.rows("decisions") if row["decision"] == "reject"}
-    scores = run.scores(arms_without(record, {*failed, *eliminated, *harmful}), planned_columns(suite, plan))
-    samples, guardrails = planned_samples(scores, plan, ArmMeasurements((), arms))
+    candidates = arms_without(record, {*failed, *eliminated, *harmful})
+    scores = run.scores(candidates, planned_columns(suite, plan))
+    samples, guardrails = planned_samples(scores, plan, ArmMeasurements((), arms), arms=candidates)
     rates = calibration.calibrated(
         samples,
         guardrails,

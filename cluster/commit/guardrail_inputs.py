@@ -55,21 +55,22 @@ def planned_columns(suite: Suite, plan: Plan) -> list[str]:
 
 
 def planned_samples(
-    scores: RunScores, plan: Plan, measured: ArmMeasurements
+    scores: RunScores, plan: Plan, measured: ArmMeasurements, *, arms: Sequence[str]
 ) -> tuple[Samples, tuple[GuardrailCheck, ...]]:
     """The primary metric's samples and the guardrail checks of a plan. Each metric's samples are made once.
 
     Args:
-        scores: The scores of the arms to compare, with the `planned_columns` kept. Predictions and probabilities are
-            forgotten afterwards.
+        scores: The scores of these arms and perhaps of others, with the `planned_columns` kept. Predictions and
+            probabilities are forgotten afterwards.
         plan: The plan, which need not be the recorded one.
         measured: Latencies and sizes of the arms.
+        arms: The arms to compare.
 
     Raises:
         DamageError: A file was changed, or the arms do not have the same rows.
     """
     metrics = _metrics(scores.run.experiment.suite, plan)
-    samples = {metric.name: samples_of(scores, metric, columns=plan.columns) for metric in metrics}
+    samples = {metric.name: samples_of(scores, metric, plan, arms=arms) for metric in metrics}
     inputs = _PlanInputs(scores, plan, measured, samples)
     checks = [inputs.guardrail(rule) for rule in plan.guardrails]
     scores.forget(planned_columns(scores.run.experiment.suite, plan))
@@ -124,8 +125,11 @@ class _PlanInputs:
     def _selected(self, rule: Any) -> Samples:
         """Rows x arms: whether the arm predicts the positive class, on the rows of the primary metric."""
         primary = self.samples[self.plan.metric or self.scores.run.experiment.suite.primary.name]
-        predicted = [self.scores.predictions(arm, "prediction").to_numpy() for arm in primary.arms]
-        selected_RA = np.stack([values_R == rule.positive for values_R in predicted], axis=1)
+        predicted = [self.scores.predictions(arm, "prediction") for arm in primary.arms]
+        selected_RA = np.stack([column.to_numpy() == rule.positive for column in predicted], axis=1)
+        if any(column.null_count for column in predicted):
+            is_missing_RA = np.stack([column.is_null().to_numpy() for column in predicted], axis=1)
+            selected_RA = np.where(is_missing_RA, np.nan, selected_RA)
         return Samples(primary.arms, selected_RA, primary.row_ids, clusters_R=primary.clusters_R)
 
 
@@ -133,13 +137,13 @@ def latency_rows(arm: str, receipts: Iterable[UnitReceipt]) -> list[dict[str, An
     """One arm's rows of the table `latency`: the batches that slots have timed, from its units' receipts."""
     rows: list[dict[str, Any]] = []
     for receipt in receipts:
-        times = receipt.facts.get("latency")
+        times = receipt.facts.latency
         if times is None:
             continue
-        place = {"arm": arm, "unit": receipt.unit, "host": receipt.facts["host"], "reason": times["reason"]}
-        pairs = zip(times["control_s"], times["arm_s"], strict=True)
+        place = {"arm": arm, "unit": receipt.unit, "host": receipt.facts.conditions.host, "reason": times.reason}
+        pairs = zip(times.control_s, times.arm_s, strict=True)
         rows += [{**place, "control_s": control_s, "arm_s": arm_s} for control_s, arm_s in pairs]
-        if times["reason"]:
+        if times.reason:
             rows.append({**place, "control_s": None, "arm_s": None})
     return rows
 

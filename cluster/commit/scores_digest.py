@@ -18,10 +18,10 @@ def arm_scores_digest(receipts: Iterable[UnitReceipt]) -> str:
 
 
 def run_scores_digest(arms: Iterable[Mapping[str, Any]]) -> str:
-    """The digest of all scores of a run, from the digests of its complete arms in the order of their names.
+    """The digest of all scores of a run, from the digests of its fully scored arms in the order of their names.
 
     Args:
         arms: Rows of the table `arms`.
     """
-    digests = sorted((row["arm"], row["scores_digest"]) for row in arms if row["status"] == "complete")
+    digests = sorted((row["arm"], row["scores_digest"]) for row in arms if row["scores_digest"] is not None)
     return fingerprint.sha256_digest(json.dumps(digests).encode())

@@ -4,6 +4,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from assay.cluster.cost.account import cost
+from assay.evaluator.conditions import Conditions
 from assay.evaluator.ledger.receipt import UnitReceipt
 from assay.manifests import Prices
 from assay.manifests.policy import POINT
@@ -22,23 +23,26 @@ def arm_cost(receipts: Iterable[UnitReceipt], prices: Prices) -> dict[str, float
 
     Returns:
         slot_s, cpu_s, gpu_s, price: for units evaluated in this run, slot-seconds, the seconds of CPU cores and GPUs
-        that they reserved, and their price. cpu_used_s: CPU seconds that they used. bytes_fetched: bytes of shards
+        that they reserved, and their price. one_off_slot_s, one_off_cpu_s, one_off_gpu_s, one_off_price: the part of
+        it that does not grow with the number of rows: loading and probing. cpu_used_s: CPU seconds that they used. bytes_fetched: bytes of shards
         that their processes read. num_rows_evaluated: their rows. reused_slot_s, reused_cpu_s, reused_gpu_s,
         reused_price: what reused units had cost in the runs that evaluated them, at this experiment's prices.
     """
-    evaluated, reused = Spent(), Spent()
+    evaluated, one_off, reused = Spent(), Spent(), Spent()
     num_rows, bytes_fetched, cpu_used_s = 0, 0, 0.0
     for receipt in receipts:
-        facts = receipt.facts
-        if receipt.is_reused:
-            reused += _unit_cost(facts, facts.get("reused_slot_s", 0.0), prices)
-            continue
-        evaluated += _unit_cost(facts, receipt.slot_s, prices)
-        num_rows += receipt.num_rows
-        bytes_fetched += facts.get("bytes_fetched", 0)
-        cpu_used_s += sum(facts.get(name, 0.0) for name in ("load_cpu_s", "cpu_s", "write_cpu_s"))
+        conditions, reuse, attempt = receipt.facts.conditions, receipt.facts.reuse, receipt.facts.attempt
+        if reuse is not None:
+            reused += _unit_cost(conditions, reuse.slot_s, prices)
+        if attempt is not None:
+            evaluated += _unit_cost(conditions, attempt.slot_s, prices)
+            one_off += _unit_cost(conditions, attempt.one_off_s, prices)
+            num_rows += receipt.num_rows
+            bytes_fetched += attempt.timing.bytes_fetched
+            cpu_used_s += attempt.preparation.load_cpu_s + attempt.timing.cpu_s + (attempt.write_cpu_s or 0.0)
     return {
         **evaluated.model_dump(),
+        **{f"one_off_{name}": value for name, value in one_off.model_dump().items()},
         **{f"reused_{name}": value for name, value in reused.model_dump().items()},
         "cpu_used_s": cpu_used_s,
         "bytes_fetched": bytes_fetched,
@@ -92,11 +96,11 @@ def _total_cost(arm: Mapping[str, Any], unit: str) -> float:
     return arm[unit] + arm[f"reused_{unit}"]
 
 
-def _unit_cost(facts: Mapping[str, Any], seconds: float, prices: Prices) -> Spent:
+def _unit_cost(conditions: Conditions, seconds: float, prices: Prices) -> Spent:
     return cost(
         seconds,
-        num_cpus=facts.get("num_cpus", 0.0),
-        num_gpus=facts.get("num_gpus", 0.0),
-        accelerator_type=facts.get("accelerator_type", ""),
+        num_cpus=conditions.num_cpus,
+        num_gpus=conditions.num_gpus,
+        accelerator_type=conditions.accelerator_type,
         prices=prices,
     )

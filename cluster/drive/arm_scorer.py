@@ -5,18 +5,19 @@ import shutil
 import tempfile
 import time
 from collections.abc import Iterable, Sequence
-from dataclasses import asdict
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 from assay.cluster.drive.task_result import one_line
 from assay.evaluator import batches, determinism, fingerprint, process
 from assay.evaluator.batches import Unit
+from assay.evaluator.conditions import Conditions
 from assay.evaluator.data.frozen.shard_cache import ShardCache
 from assay.evaluator.data.frozen.shards import open_dataset
 from assay.evaluator.errors import DamageError, StoreError, VariantError
 from assay.evaluator.evaluate import evaluate
+from assay.evaluator.ledger.receipt import Footprint, Preparation
 from assay.evaluator.predictors import (
     Predictor,
     WeightsFiles,
@@ -29,17 +30,15 @@ from assay.evaluator.predictors import (
     weights_files,
 )
 from assay.evaluator.predictors.entrypoint import add_import_paths
-from assay.evaluator.probes.batch_size import BatchSizeSensitivity, probe
-from assay.evaluator.probes.latency import PairedTimes, time_in_turn
+from assay.evaluator.probes.batch_size import probe
+from assay.evaluator.probes.latency import time_in_turn
 from assay.evaluator.provenance import environment, lineage
 from assay.evaluator.provenance.opened_files import digests, opened_by, recording
-from assay.evaluator.results import UnitResult
+from assay.evaluator.results import BatchSizeSensitivity, PairedTimes, UnitResult
 from assay.evaluator.storage import open_store
 from assay.manifests import Variant
 from assay.manifests.ledger_layout import LAYOUT
 from assay.manifests.run import Run
-
-_NO_PREPARATION = {"load_s": 0.0, "timing_s": 0.0, "probe_s": 0.0, "load_cpu_s": 0.0}
 
 
 class ArmScorer:
@@ -82,7 +81,7 @@ class ArmScorer:
         self._weights: WeightsFiles | None = None
         self._copies: Path | None = None
         self._opened_files: dict[str, str] | None = None
-        self._preparation = dict(_NO_PREPARATION)
+        self._preparation = Preparation()
 
     def prefetch(self, indices: Iterable[int]) -> None:
         """Starts fetching the shards of these units in the background."""
@@ -145,25 +144,26 @@ class ArmScorer:
         """The loaded arm's variant."""
         return self._arms[self.arm].variant
 
-    @property
-    def accelerator_type(self) -> str:
-        """The accelerator type that the loaded arm requests; empty: any."""
-        return self._arms[self.arm].accelerator_type or ""
-
-    def take_preparation(self) -> dict[str, float]:
-        """Seconds spent on loading, timing and probing since the last call; they are recorded with the next unit."""
-        preparation, self._preparation = self._preparation, dict(_NO_PREPARATION)
+    def take_preparation(self) -> Preparation:
+        """What was spent on loading, timing and probing since the last call; it is recorded with the next unit."""
+        preparation, self._preparation = self._preparation, Preparation()
         return preparation
 
-    def conditions(self) -> dict[str, Any]:
-        """Host, device class, packages and determinism flags. Call it after loading: a variant's code may change flags."""
-        return {
-            "host": self.environment.circumstance["host"],
-            "cpu": self.environment.circumstance["cpu"],
-            "device_class": device_class(self.device),
-            "environment": dict(self.environment.identity),
-            "determinism": asdict(determinism.flags_in_force()),
-        }
+    def conditions(self) -> Conditions:
+        """The conditions in this process. Call it after loading: a variant's code may change determinism flags."""
+        resources = self.run.experiment.resources
+        return Conditions(
+            host=str(self.environment.circumstance["host"]),
+            cpu=str(self.environment.circumstance["cpu"]),
+            device=self.device.type,
+            device_class=device_class(self.device),
+            num_cpus=resources.num_cpus,
+            num_gpus=resources.num_gpus,
+            accelerator_type=self._arms[self.arm].accelerator_type or "",
+            environment_digest=self.environment.identity_digest,
+            environment=dict(self.environment.identity),
+            determinism=determinism.flags_in_force(),
+        )
 
     def opened_files(self) -> dict[str, str]:
         """The sha256 of each file that the loaded arm's code has opened itself until it was probed, by its name."""
@@ -187,14 +187,14 @@ class ArmScorer:
             )
         return self._opened_files
 
-    def footprint(self) -> dict[str, int | None]:
-        """Size of the loaded variant: bytes of its weights file, number of parameters, peak device memory in bytes."""
+    def footprint(self) -> Footprint:
+        """The size of the loaded variant."""
         assert self._predictor is not None
-        return {
-            "weights_bytes": None if self._weights is None else self._weights.size_bytes,
-            "num_parameters": self._predictor.num_parameters,
-            "peak_memory_bytes": peak_memory_bytes(self.device),
-        }
+        return Footprint(
+            weights_bytes=None if self._weights is None else self._weights.size_bytes,
+            num_parameters=self._predictor.num_parameters,
+            peak_memory_bytes=peak_memory_bytes(self.device),
+        )
 
     @property
     def cache_problem(self) -> str:
@@ -278,5 +278,7 @@ class ArmScorer:
                 control.release()
 
     def _add_preparation(self, name: str, started: float, cpu_started: float) -> None:
-        self._preparation[name] += time.perf_counter() - started
-        self._preparation["load_cpu_s"] += time.process_time() - cpu_started
+        before = self._preparation
+        spent_s, spent_cpu_s = time.perf_counter() - started, time.process_time() - cpu_started
+        more = {name: getattr(before, name) + spent_s, "load_cpu_s": before.load_cpu_s + spent_cpu_s}
+        self._preparation = replace(before, **more)

@@ -5,7 +5,7 @@ It never holds rows of the dataset, and it does not know Ray.
 
 import time
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 
 from assay.cluster.cost.account import SlotAccount
@@ -92,13 +92,21 @@ class Driver:
         self._num_retries = 0
         self._checked_at_s = 0.0
 
-    def drive(self, waves: Waves, *, published: Sequence[UnitReceipt], import_paths: tuple[str, ...]) -> DriveOutcome:
+    def drive(
+        self,
+        waves: Waves,
+        *,
+        published: Sequence[UnitReceipt],
+        import_paths: tuple[str, ...],
+        arms: Collection[str] | None = None,
+    ) -> DriveOutcome:
         """Runs wave after wave until no arm is left or the run is stopped.
 
         Args:
             waves: The units to score before arms are compared: all of them at once, or those of a race's waves.
             published: Receipts of units that are in the ledger already; they are not scored again.
             import_paths: Folders that entrypoints may be imported from.
+            arms: The arms to score; None: all arms of the run.
 
         Raises:
             RunError: The dataset or the ledger is damaged or unreachable; published units stay.
@@ -112,8 +120,9 @@ class Driver:
         has_started = False
         try:
             for units in waves:
-                arms = [arm for arm in self._arms if arm not in schedule.failed and arm not in outcome.eliminated]
-                schedule.add({arm: [unit for unit in units if unit not in outcome.receipts[arm]] for arm in arms})
+                left_out = {*schedule.failed, *outcome.eliminated}
+                left = [arm for arm in self._arms if arm not in left_out and (arms is None or arm in arms)]
+                schedule.add({arm: [unit for unit in units if unit not in outcome.receipts[arm]] for arm in left})
                 if not schedule.finished:
                     if not has_started:
                         self._executor.start(self._run, import_paths=import_paths)
@@ -122,7 +131,7 @@ class Driver:
                 outcome.failed = schedule.failed
                 if outcome.stopped or self._control in schedule.failed:
                     break
-                self._drop_eliminated(waves, [arm for arm in arms if arm not in schedule.failed])
+                self._drop_eliminated(waves, [arm for arm in left if arm not in schedule.failed])
         finally:
             self._executor.close()
             for name in list(self._slots):

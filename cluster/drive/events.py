@@ -11,7 +11,7 @@ class Event:
     Attributes:
         at: UTC, ISO 8601, to the millisecond.
         kind: `resumed`, `reused`, `reuse_refused`, `retried`, `arm_failed`, `arm_eliminated`, `slot_lost`,
-            `out_of_memory`, `hung`, `straggler`, `race`, `published_elsewhere`, `nondeterminism`, `batch_sensitivity`,
+            `out_of_memory`, `hung`, `straggler`, `race`, `published_elsewhere`, `nondeterminism`, `batch_sensitivity`, `unanswered`,
             `confounded`, `budget` (the warning threshold `warn_at` is passed) or `stopped`.
         arm: The arm; empty if the event is not about one arm.
         unit: The unit's index; -1 if the event is not about one unit.

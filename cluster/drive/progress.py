@@ -92,7 +92,8 @@ class ProgressReporter:
         self._rows[receipt.arm][receipt.unit] = receipt.num_rows
         self._num_evaluated += 1
         self._num_rows_evaluated += receipt.num_rows
-        self._bytes_fetched += receipt.facts.get("bytes_fetched", 0)
+        if receipt.facts.attempt is not None:
+            self._bytes_fetched += receipt.facts.attempt.timing.bytes_fetched
         self._on_progress(receipt.arm, 1)
 
     def arm_failed(self, arm: str, reason: str) -> None:

@@ -10,8 +10,8 @@ from assay.cluster.drive.schedule import Task
 from assay.cluster.drive.task_result import Failure, Published, one_line
 from assay.cluster.drive.unit_work import UnitWork
 from assay.evaluator.errors import DamageError, StoreError, VariantError
+from assay.evaluator.ledger.opening import open_ledger
 from assay.evaluator.predictors import PredictionError
-from assay.evaluator.storage import open_store
 from assay.manifests.run import Run
 
 
@@ -30,7 +30,7 @@ class Slot:
         self._name, self._work = name, work
         self._scorer = ArmScorer(Run.model_validate_json(run_json), import_paths)
         self._suite = self._scorer.run.experiment.suite
-        self._ledger = open_store(self._scorer.run.experiment.ledger, patient=True)
+        self._ledger = open_ledger(self._scorer.run.experiment.ledger, patient=True)
 
     def perform(self, task: Task, upcoming: int | None) -> Published | Failure:
         """Works on one unit. Failures are returned, not raised, so that they cross process boundaries intact.

@@ -36,7 +36,7 @@ def time_batches(scorer: ArmScorer, arm: str, *, num_batches: int) -> Trial:
     scorer.probe()
     first_s, second_s = _seconds(scorer, unit), _seconds(scorer, unit)
     preparation = scorer.take_preparation()
-    setup_s = preparation["load_s"] + preparation["probe_s"] + max(first_s - second_s, 0.0)
+    setup_s = preparation.load_s + preparation.probe_s + max(first_s - second_s, 0.0)
     return Trial(unit.num_rows, second_s, setup_s, scorer.device.type)
 
 

@@ -1,15 +1,16 @@
 """What a slot does with each unit once its arm is loaded: evaluates and publishes it, unless a caller passes other work."""
 
 import datetime as dt
-from dataclasses import asdict
+import secrets
 from typing import Protocol
 
 from assay.cluster.drive.arm_scorer import ArmScorer
 from assay.cluster.drive.schedule import Task
 from assay.cluster.drive.task_result import Published
 from assay.evaluator.batches import Unit
+from assay.evaluator.ledger.receipt import Attempt, UnitFacts
 from assay.evaluator.ledger.writer import publish_unit
-from assay.evaluator.probes.batch_size import BatchSizeSensitivity
+from assay.evaluator.results import BatchSizeSensitivity
 from assay.evaluator.storage import Store
 
 
@@ -52,30 +53,30 @@ class PublishUnit:
         """Scores the unit and publishes it with the conditions under which it was scored."""
         started_at = dt.datetime.now(dt.UTC).isoformat(timespec="microseconds")
         result = scorer.score(unit)
-        resources = scorer.run.experiment.resources
-        circumstance = {
-            "slot": slot,
-            "device": scorer.device.type,
-            "attempt": task.attempt,
-            "first_row": unit.first_row,
-            "started_at": started_at,
-            **scorer.take_preparation(),
-            "num_cpus": resources.num_cpus,
-            "num_gpus": resources.num_gpus,
-            "accelerator_type": scorer.accelerator_type,
-            "shard_cache": scorer.cache_problem or "shared",
-            "environment_digest": scorer.environment.identity_digest,
-            **scorer.conditions(),
-            "batch_size": unit.batch_size,
-            "batch_sensitivity": asdict(sensitivity),
-            **scorer.footprint(),
-            "opened_files": scorer.opened_files(),
-        }
-        if scorer.paired_times is not None:
-            circumstance["latency"] = asdict(scorer.paired_times)
-        receipt, is_ours = publish_unit(
-            ledger, result, run=scorer.run, arm=task.arm, unit=task.unit, circumstance=circumstance
+        attempt = Attempt(
+            slot=slot,
+            number=task.attempt,
+            started_at=started_at,
+            shard_cache=scorer.cache_problem or "shared",
+            preparation=scorer.take_preparation(),
+            timing=result.timing,
         )
+        facts = UnitFacts(
+            first_row=unit.first_row,
+            batch_size=unit.batch_size,
+            conditions=scorer.conditions(),
+            footprint=scorer.footprint(),
+            batch_sensitivity=sensitivity,
+            opened_files=scorer.opened_files(),
+            unanswered=result.unanswered,
+            first_unanswered=result.first_unanswered,
+            score_sums=result.score_sums,
+            repeat_sums=result.repeat_sums,
+            nonce=secrets.token_hex(16),
+            latency=scorer.paired_times,
+            attempt=attempt,
+        )
+        receipt, is_ours = publish_unit(ledger, result, facts, run=scorer.run, arm=task.arm, unit=task.unit)
         if is_ours:
             scorer.paired_times = None  # recorded with one unit per load
         return Published(receipt, is_ours, result.digest)

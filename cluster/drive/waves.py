@@ -52,11 +52,16 @@ class RaceWaves(Waves):
             yield self._order[:num_done]
 
     def eliminated(self, receipts: Receipts, arms: Sequence[str]) -> dict[str, str]:
-        """The arms that the interim look shows not to be the best; never the control or its A/A arm."""
+        """The arms that the interim look shows not to be the best; never the control or its A/A arm.
+
+        Arms with rows that have no answer are left out: the sums of their scores cannot be compared.
+        """
+        unanswered = {arm for arm in receipts if any(each.num_unanswered for each in receipts[arm].values())}
+        arms = [arm for arm in arms if arm not in unanswered]
         if self.is_last or len(arms) < 2:
             return {}
         # Earlier leaders are part of the evidence, so every arm that started stays in it, with the units that it has.
-        raced = list(receipts)
+        raced = [arm for arm in receipts if arm not in unanswered]
         for arm in set(raced) - {*self._left_after, *arms}:  # failed in this wave: which of its units it did is chance
             self._left_after[arm] = self._num_before
         units = self._order[: self._num_done]
@@ -97,7 +102,7 @@ class RaceWaves(Waves):
         """The sum of a unit's scores; NaN where the arm was no longer in the race."""
         if position >= self._left_after.get(arm, len(self._units)):
             return float("nan")
-        return float(receipts[unit].facts["score_sums"][self._primary.name])
+        return receipts[unit].facts.score_sums[self._primary.name]
 
 
 def waves_of(experiment: Experiment, units: Sequence[Unit]) -> Waves:

@@ -70,7 +70,7 @@ def _recorded(store: Store, arms: Sequence[tuple[str, str]]) -> Files:
     for run_id, arm in arms:
         receipt = reader.first_receipt(store, run_id, arm)
         if receipt is not None:
-            return receipt.facts.get("opened_files", {})
+            return receipt.facts.opened_files
     return {}
 
 

@@ -11,6 +11,7 @@ from assay.cluster.prepare import sweep
 from assay.cluster.prepare.check_columns import check_columns
 from assay.evaluator.data.frozen.shards import open_dataset
 from assay.evaluator.errors import DataError, VariantError
+from assay.evaluator.ledger.opening import open_ledger
 from assay.evaluator.metrics import custom
 from assay.evaluator.predictors import WeightsFiles, code_of, resolve_entrypoint, weights_files
 from assay.evaluator.predictors.callable import check_callable
@@ -121,7 +122,7 @@ def resolved(experiment: Experiment, paths: tuple[str, ...]) -> Resolved:
         "arms": tuple(arms),
         "dataset": posixpath.join(store.uri, dataset.reference),
         "dataset_digest": dataset.digest(),
-        "ledger": open_store(experiment.ledger).uri,
+        "ledger": open_ledger(experiment.ledger).uri,
     }
     sizes = {
         arm.name: weights_of(arm.variant.weights_locations).size_bytes if arm.variant.weights else 0

@@ -189,8 +189,8 @@ def _committed_sha256(store: Store, run_id: str) -> dict[str, str]:
 def _is_alike(receipt: UnitReceipt, run: Run, device: str) -> bool:
     """Whether a unit was scored on the device class and with the packages of this run."""
     environment = fingerprint.sha256_digest(rfc8785.dumps(dict(run.lineage.identity)))
-    facts = receipt.facts
-    return (facts.get("device_class"), facts["environment_digest"]) == (device, environment)
+    conditions = receipt.facts.conditions
+    return (conditions.device_class, conditions.environment_digest) == (device, environment)
 
 
 def _is_clean_enough(source: OpenedRun, run: Run) -> bool:

@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from assay.evaluator.ledger.committed_run import CommittedRun
-from assay.evaluator.ledger.receipt import SLOT_SECONDS
+from assay.evaluator.ledger.schema import SLOT_SECONDS
 from assay.evaluator.storage import Store
 
 SECONDS = ("load_s", "fetch_s", "read_s", "decode_s", "predict_s", "copy_s", "forward_s", "score_s", "write_s")

@@ -1,27 +1,30 @@
 """The unit work of a verification: scores units again and compares them. Publishes nothing."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from assay.cluster.drive.arm_scorer import ArmScorer
 from assay.cluster.drive.schedule import Task
 from assay.cluster.drive.task_result import Published
 from assay.evaluator.batches import Unit
+from assay.evaluator.conditions import Conditions
 from assay.evaluator.ledger import reader
+from assay.evaluator.ledger.receipt import UnitFacts, UnitReceipt
 from assay.evaluator.ledger.scores_compared import Difference, difference
 from assay.evaluator.predictors import code_of
-from assay.evaluator.probes.batch_size import BatchSizeSensitivity
 from assay.evaluator.provenance import lineage
 from assay.evaluator.provenance.dotted import flat
+from assay.evaluator.results import BatchSizeSensitivity
 from assay.evaluator.storage import Store
 from assay.manifests.ledger_layout import unit_key
 from assay.manifests.verification import Against, Change
 
+_COMPARED_CONDITIONS = ("host", "cpu", "device_class", "environment", "determinism")
+
 
 @dataclass(frozen=True)
 class Compared:
-    """The comparison of one unit. It is carried in the facts of the unit's recorded receipt.
+    """The comparison of one unit.
 
     Attributes:
         difference: How its rows differ.
@@ -36,8 +39,15 @@ class Compared:
     second_s: float = 0.0
 
 
-FACT = "compared"
-"""The key of a receipt's facts that holds the `Compared`."""
+@dataclass(frozen=True)
+class ComparedReceipt(UnitReceipt):
+    """The recorded receipt of a unit that was scored again.
+
+    Attributes:
+        compared: The comparison.
+    """
+
+    compared: Compared
 
 
 class RescoreUnit:
@@ -70,22 +80,22 @@ class RescoreUnit:
         ledger: Store,
         slot: str,  # noqa: ARG002
     ) -> Published:
-        """Scores the unit and returns its recorded receipt with the comparison in its facts."""
+        """Scores the unit and returns its recorded receipt with the comparison."""
         run = scorer.run
         if not self._committed_sha256:
             self._committed_sha256 = {file.key: file.sha256 for file in reader.committed_files(ledger, run.run_id)}
         key = unit_key(run.run_id, task.arm, task.unit)
         receipt, rows = reader.read_unit(ledger, key, committed_sha256=self._committed_sha256[key])
-        unit = replace(unit, batch_size=receipt.facts["batch_size"])
+        unit = replace(unit, batch_size=receipt.facts.batch_size)
         if self._against == "itself":
             compared = _compared_with_itself(scorer, task.arm, unit, facts=receipt.facts)
         else:
             compared = Compared(difference(rows, scorer.score(unit).table), _changes(scorer, task.arm, receipt.facts))
-        with_comparison = replace(receipt, facts={**receipt.facts, FACT: compared})
+        with_comparison = ComparedReceipt(**vars(receipt), compared=compared)
         return Published(with_comparison, is_ours=True, digest=receipt.scores_digest)
 
 
-def _compared_with_itself(scorer: ArmScorer, arm: str, unit: Unit, *, facts: Mapping[str, Any]) -> Compared:
+def _compared_with_itself(scorer: ArmScorer, arm: str, unit: Unit, *, facts: UnitFacts) -> Compared:
     first, second = scorer.score(unit), scorer.score(unit)
     scorer.load(arm, checks_weights=False)
     same_load = difference(first.table, second.table)
@@ -98,7 +108,7 @@ def _compared_with_itself(scorer: ArmScorer, arm: str, unit: Unit, *, facts: Map
     )
 
 
-def _changes(scorer: ArmScorer, arm: str, facts: Mapping[str, Any]) -> tuple[Change, ...]:
+def _changes(scorer: ArmScorer, arm: str, facts: UnitFacts) -> tuple[Change, ...]:
     """Changes since the run in what determines a unit's scores: code, weights, metric scorers and conditions."""
     variant, now = scorer.variant, scorer.conditions()
     entrypoints = {f"arms.{arm}.code ({variant.entrypoint})": (variant.entrypoint, variant.code, variant.code_digest)}
@@ -114,8 +124,13 @@ def _changes(scorer: ArmScorer, arm: str, facts: Mapping[str, Any]) -> tuple[Cha
     if variant.weights is not None:
         name = f"arms.{arm}.weights ({', '.join(variant.weights_locations)})"
         changes += lineage.changes({name: variant.weights_digest}, {name: scorer.weights_digest})
-    opened = {f"arms.{arm}.files": facts["opened_files"]}
+    opened = {f"arms.{arm}.files": facts.opened_files}
     now_opened = {f"arms.{arm}.files": scorer.opened_files()}
     changes += [each for each in lineage.changes(flat(opened), flat(now_opened)) if each.recorded and each.now]
-    recorded = {name: facts.get(name) for name in now}
-    return (*changes, *lineage.changes(flat(recorded), flat(now)))
+    return (*changes, *lineage.changes(_flat(facts.conditions), _flat(now)))
+
+
+def _flat(conditions: Conditions) -> dict[str, Any]:
+    """The conditions that a verification compares, by dotted names; what the slot reserves does not matter."""
+    fields = asdict(conditions)
+    return flat({name: fields[name] for name in _COMPARED_CONDITIONS})

@@ -13,7 +13,7 @@ from assay.cluster.drive.progress import ProgressReporter
 from assay.cluster.drive.waves import Waves
 from assay.cluster.errors import RunError
 from assay.cluster.prepare.dataset_findings import LINEAGE_FIELD
-from assay.cluster.verify.rescore_unit import FACT, Compared, RescoreUnit
+from assay.cluster.verify.rescore_unit import Compared, ComparedReceipt, RescoreUnit
 from assay.evaluator import batches
 from assay.evaluator.batches import Unit
 from assay.evaluator.data.frozen.shards import open_dataset
@@ -93,7 +93,9 @@ def verify(
     # The ledger may have been moved since, and a verification does not spend the run's budget.
     current = {"ledger": store.uri, "budget": None}
     run = recorded.model_copy(update={"experiment": recorded.experiment.model_copy(update=current)})
-    arms = _arms_to_score([row["arm"] for row in committed.rows("arms") if row["status"] == "complete"], arm, run_id)
+    arms = _arms_to_score(
+        [row["arm"] for row in committed.rows("arms") if row["scores_digest"] is not None], arm, run_id
+    )
     paths = _import_paths(run, import_paths)
     add_import_paths(paths)
     dataset, _ = open_dataset(run.experiment.dataset)
@@ -108,7 +110,7 @@ def verify(
     if not complete:
         reasons = "; ".join(f"arm '{name}': {reason}" for name, reason in failed.items())
         raise RunError(f"run '{run_id}' was not verified: no arm could be scored again: {reasons}")
-    compared = {name: {unit: receipts[unit].facts[FACT] for unit in drawn.units} for name, receipts in complete.items()}
+    compared = {name: {unit: _compared(receipts[unit]) for unit in drawn.units} for name, receipts in complete.items()}
     run_changes = lineage.changes(
         _fields(recorded, recorded.lineage), {**_fields(recorded, now), "dataset": dataset.digest()}
     )
@@ -147,9 +149,7 @@ def _rescored(
     in_process: bool,
     import_paths: tuple[str, ...],
 ) -> DriveOutcome:
-    """Scores the drawn units of some arms again in slots. Units of the other arms count as done."""
-    others = [each.name for each in run.experiment.arms if each.name not in arms]
-    done = [UnitReceipt(name, unit, "", 0, 0, "", "", {}) for name in others for unit in drawn.units]
+    """Scores the drawn units of some arms again in slots."""
     # Progress of a verification is not published: it goes to a store in memory.
     reporter = ProgressReporter(
         run,
@@ -159,7 +159,9 @@ def _rescored(
         submission_id="",
     )
     with pipeline.open_executor(work, in_process=in_process) as executor:
-        return Driver(run, executor=executor, reporter=reporter).drive(drawn, published=done, import_paths=import_paths)
+        return Driver(run, executor=executor, reporter=reporter).drive(
+            drawn, published=(), import_paths=import_paths, arms=arms
+        )
 
 
 def _arms_to_score(measured: Sequence[str], arm: str | None, run_id: str) -> tuple[str, ...]:
@@ -199,6 +201,11 @@ def _fields(run: Run, captured: Lineage) -> dict[str, Any]:
     fields = flat({"environment": dict(captured.identity), **circumstance, "dataset": run.dataset_digest})
     fields.pop("source.patch", None)  # only runs keep a patch; the digest of its content is compared
     return fields
+
+
+def _compared(receipt: UnitReceipt) -> Compared:
+    assert isinstance(receipt, ComparedReceipt)
+    return receipt.compared
 
 
 def _summed(arm: str, compared: Mapping[int, Compared], receipts: Mapping[int, UnitReceipt]) -> ArmVerified:

@@ -1,25 +1,8 @@
-"""The commit record: lists the files of a committed run."""
+"""A file of the ledger, as a commit record lists it."""
 
 from dataclasses import dataclass
 
-import pyarrow as pa
-
 from assay.manifests.ledger_layout import Table
-
-COMMIT_SCHEMA = pa.schema(
-    [
-        ("run_id", pa.string()),
-        ("table", pa.string()),
-        ("path", pa.string()),
-        ("num_rows", pa.int64()),
-        ("size_bytes", pa.int64()),
-        ("sha256", pa.string()),
-        ("run_digest", pa.string()),
-        ("committer", pa.string()),
-        ("committed_at", pa.string()),
-    ]
-)
-"""The columns of the commit record, which has one row per file. `path` is relative to the ledger's layout folder."""
 
 
 @dataclass(frozen=True)

@@ -2,7 +2,7 @@
 
 import json
 import struct
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,11 +14,12 @@ from assay.evaluator import fingerprint
 from assay.evaluator.errors import DamageError, LedgerError
 from assay.evaluator.ledger.commit_record import LedgerFile
 from assay.evaluator.ledger.receipt import RECEIPT_METADATA, Sharing, UnitReceipt
+from assay.evaluator.ledger.schema import SCHEMAS
+from assay.evaluator.ledger.stored_scores import from_stored
 from assay.evaluator.storage import Store, StoredObject
 from assay.manifests.errors import did_you_mean
 from assay.manifests.ledger_layout import (
     LAYOUT,
-    LINEAGE_COLUMNS,
     Table,
     commit_key,
     run_key,
@@ -277,7 +278,7 @@ def read_table(store: Store, files: Sequence[LedgerFile], table: Table, columns:
         DamageError: A file is missing or was changed.
     """
     parts = [_verified(store, file, columns) for file in files if file.table == table]
-    return pa.concat_tables(parts, promote_options="permissive") if parts else pa.table({})
+    return pa.concat_tables(parts) if parts else SCHEMAS[table].empty_table()
 
 
 def score_files(files: Sequence[LedgerFile], arm: str) -> tuple[LedgerFile, ...]:
@@ -286,20 +287,11 @@ def score_files(files: Sequence[LedgerFile], arm: str) -> tuple[LedgerFile, ...]
     return tuple(sorted(of_arm, key=lambda file: file.key))
 
 
-def score_tables(
-    store: Store, files: Sequence[LedgerFile], arm: str, columns: list[str] | None = None
-) -> Iterator[pa.Table]:
-    """Yields one arm's scores unit by unit, in row order, so that only one unit is in memory at a time."""
-    for file in score_files(files, arm):
-        yield _verified(store, file, columns)
-
-
 def _receipt(store: Store, key: str, schema: pa.Schema, *, size_bytes: int, sha256: str | None) -> UnitReceipt:
     metadata = schema.metadata or {}
     if RECEIPT_METADATA not in metadata:
         raise DamageError(_not_a_unit(store, key, "its metadata have no receipt"))
-    receipt = json.loads(metadata[RECEIPT_METADATA])
-    return UnitReceipt(key=key, size_bytes=size_bytes, sha256=sha256, **receipt)
+    return UnitReceipt.from_json(metadata[RECEIPT_METADATA], key=key, size_bytes=size_bytes, sha256=sha256)
 
 
 def _not_a_unit(store: Store, key: str, reason: str) -> str:
@@ -311,7 +303,7 @@ def _unit(store: Store, key: str, content: pa.Buffer, *, sha256: str) -> tuple[U
     try:
         table = pq.read_table(pa.BufferReader(content))
         receipt = _receipt(store, key, table.schema, size_bytes=content.size, sha256=sha256)
-        rows = table.drop_columns(list(LINEAGE_COLUMNS)).replace_schema_metadata(None)
+        rows = from_stored(table)
     except (pa.ArrowException, OSError, ValueError, KeyError, TypeError) as error:  # any byte may be damaged
         raise DamageError(f"{store.uri}: '{key}' cannot be read: {error}") from error
     if fingerprint.rows_digest(rows) != receipt.scores_digest:

@@ -11,8 +11,9 @@ import pyarrow.parquet as pq
 from assay.evaluator import fingerprint
 from assay.evaluator.errors import DamageError
 from assay.evaluator.ledger import reader
-from assay.evaluator.ledger.commit_record import COMMIT_SCHEMA, LedgerFile
+from assay.evaluator.ledger.commit_record import LedgerFile
 from assay.evaluator.ledger.ledger_problem import LedgerProblem
+from assay.evaluator.ledger.schema import COMMITS, SCHEMAS
 from assay.evaluator.storage import Store
 from assay.manifests.ledger_layout import (
     Table,
@@ -137,7 +138,7 @@ def _committed(store: Store, run_id: str, run: Run | None) -> tuple[list[LedgerF
             f"{', '.join(map(str, digests))}, but the run record has {run.digest()}"
         )
         problems.append(LedgerProblem(key, problem))
-    if not record.schema.equals(COMMIT_SCHEMA):
+    if not record.schema.equals(COMMITS):
         problems.append(LedgerProblem(key, "was changed: its columns are not those of a commit record"))
     keys = [file.key for file in files]
     if keys != sorted(set(keys)):
@@ -163,6 +164,9 @@ def _file(store: Store, file: LedgerFile) -> Iterator[LedgerProblem]:
         return
     if len(content) != file.size_bytes:
         yield LedgerProblem(file.key, f"has {len(content)} bytes, but the commit record says {file.size_bytes}")
+    schema = pq.read_schema(pa.BufferReader(content))
+    if file.table in SCHEMAS and not schema.equals(SCHEMAS[file.table]):
+        yield LedgerProblem(file.key, f"does not have the schema of the table {file.table}")
     num_rows = pq.read_metadata(pa.BufferReader(content)).num_rows
     if num_rows != file.num_rows:
         yield LedgerProblem(file.key, f"has {num_rows} rows, but the commit record says {file.num_rows}")

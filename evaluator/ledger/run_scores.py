@@ -14,6 +14,7 @@ from assay.evaluator.errors import DamageError
 from assay.evaluator.ledger.commit_record import LedgerFile
 from assay.evaluator.ledger.reader import read_scores
 from assay.evaluator.ledger.receipt import UnitReceipt
+from assay.evaluator.ledger.stored_scores import from_stored, rows_schema, stored_columns
 from assay.evaluator.storage import Store
 from assay.manifests.ledger_layout import SCORE_COLUMN_PREFIX, SEGMENT_COLUMN_PREFIX
 from assay.manifests.run import Run
@@ -68,7 +69,7 @@ class RunScores:
         Opens the first file; it is kept until its rows are read.
         """
         self._first = self._opened(self.arms[0], 0)
-        names = self._first[1].schema_arrow.names
+        names = rows_schema(self._first[1].schema_arrow).names
         return [name.removeprefix(SEGMENT_COLUMN_PREFIX) for name in names if name.startswith(SEGMENT_COLUMN_PREFIX)]
 
     def tables(self, arm: str) -> Iterator[pa.Table]:
@@ -133,10 +134,9 @@ class RunScores:
         for unit in range(len(self._units[arm])):
             file, content = self._opened(arm, unit)
             self._first = None
-            names = content.schema_arrow.names
-            table = content.read(
-                None if whole else [name for name in names if name in {*self._kept, *_ALWAYS_COMPARED}]
-            )
+            names = rows_schema(content.schema_arrow).names
+            wanted = names if whole else [name for name in names if name in {*self._kept, *_ALWAYS_COMPARED}]
+            table = from_stored(content.read(stored_columns(wanted)), wanted)
             start, stop = stop, stop + len(table)
             files.append(file)
             if arm == self.arms[0]:
@@ -175,8 +175,10 @@ class RunScores:
                 if column not in self._scores:
                     shape = sum(self._num_rows(arm)), len(self.arms)
                     self._scores[column] = np.empty(shape, np.bool_ if are_bits else np.float64)
+                if are_bits and table[column].null_count:  # a row without an answer has no score
+                    self._scores[column] = self._scores[column].astype(np.float64)
                 self._scores[column][at] = scores_R
-                if are_bits and not np.array_equal(self._scores[column][at], scores_R):
+                if are_bits and not np.isin(scores_R[~np.isnan(scores_R)], (0, 1)).all():
                     metric = column.removeprefix(SCORE_COLUMN_PREFIX)
                     raise DamageError(
                         f"run '{self.run.run_id}': scores of '{metric}' for arm '{arm}' are not all 0 or 1"

@@ -7,6 +7,8 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
+from assay.evaluator import list_columns
+
 NUM_SHOWN = 5
 """The maximum number of differing rows whose ids are given."""
 
@@ -47,6 +49,8 @@ def difference(recorded: pa.Table, rescored: pa.Table) -> Difference:
             differs_R[:] = True
             continue
         unequal = _bits(before) != _bits(after)
+        is_null, was_null = (column.is_null().to_numpy() for column in (rescored[name], recorded[name]))
+        unequal |= (is_null != was_null).reshape(-1, *[1] * (unequal.ndim - 1))
         if unequal.any():
             columns[name] = _distance(before, after)
             differs_R |= unequal.reshape(len(differs_R), -1).any(axis=1)
@@ -59,10 +63,12 @@ def _ids(rows: pa.Table, places: np.ndarray) -> tuple[str, ...]:
 
 
 def _values(column: pa.ChunkedArray) -> np.ndarray:
-    """A column as an array of shape (rows,) or, for a column of lists, (rows, length)."""
+    """A column as an array of shape (rows,) or, for a column of lists, (rows, length). Nulls are NaN, 0 or None."""
     array: Any = column.combine_chunks()
     if pa.types.is_fixed_size_list(array.type):
-        return array.flatten().to_numpy(zero_copy_only=False).reshape(len(array), array.type.list_size)
+        return list_columns.matrix(array)
+    if array.null_count and pa.types.is_integer(array.type):
+        array = array.fill_null(0)
     return array.to_numpy(zero_copy_only=False)
 
 

@@ -240,7 +240,7 @@ def _flags(run: CommittedRun, arm: str) -> dict[str, Any] | None:
     if not files:
         return None
     first = StoredObject(files[0].key, files[0].size_bytes)
-    return reader.read_receipt(run.store, first).facts["determinism"]
+    return asdict(reader.read_receipt(run.store, first).facts.conditions.determinism)
 
 
 def _shards(run: Run) -> list[dict[str, Any]] | str:

@@ -71,7 +71,7 @@ def score(
     scores = np.empty(len(labels))
     for first in range(0, len(labels), batch_size):
         rows = slice(first, min(first + batch_size, len(labels)))
-        place = f"scorer {scorer}, rows {predictions.first_row + rows.start} to {predictions.first_row + rows.stop - 1}"
+        place = f"scorer {scorer}, rows {predictions.rows[rows.start]} to {predictions.rows[rows.stop - 1]}"
         outputs = [None if each is None else _read_only(each[rows]) for each in (predictions.prediction, probabilities)]
         more = {_COLUMNS: {name: _read_only(each[rows]) for name, each in columns.items()}} if has_columns else {}
         try:
@@ -94,7 +94,7 @@ def _check_numbers(
     if is_bad.any():
         row = rows.start + int(is_bad.argmax())
         raise PredictionError(
-            f"scorer {metric.scorer}, row {predictions.first_row + row}: the score is {scores[row]}, which {rule}; "
+            f"scorer {metric.scorer}, row {predictions.rows[row]}: the score is {scores[row]}, which {rule}; "
             f"the prediction is {predictions.prediction[row]}, the label {labels[row]}"
         )
 

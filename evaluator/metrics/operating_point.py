@@ -58,7 +58,7 @@ def check(metric: Metric, predictions: Predictions, labels: np.ndarray, *, label
             f"metric '{metric.name}' has a threshold between two classes, but the variant predicts "
             f"{predictions.num_classes} classes"
         )
-    label_index(labels, label=label, num_classes=2, first_row=predictions.first_row)
+    label_index(labels, label=label, num_classes=2, rows=predictions.rows)
 
 
 def predicted(probabilities_RC: np.ndarray, *, threshold: float, label: FrozenColumn) -> np.ndarray:

@@ -3,13 +3,13 @@
 Axes: R rows, C classes.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 
 import numpy as np
 
-from assay.evaluator.predictors.predictor import PredictionError
+from assay.evaluator.predictors.predictor import PredictionError, Unanswered
 from assay.manifests.column import FrozenColumn
 from assay.manifests.variant import Output
 
@@ -22,18 +22,35 @@ _FEW_CLASSES = 32
 
 
 @dataclass(frozen=True)
+class RowNumbers:
+    """The indices of some rows in the dataset, for messages.
+
+    Attributes:
+        first: The index of the first row of the unit.
+        kept: The rows' places in the unit; None: they are all of its rows.
+    """
+
+    first: int = 0
+    kept: np.ndarray | None = None
+
+    def __getitem__(self, place: int) -> int:
+        """The index of one of the rows in the dataset."""
+        return self.first + (int(place) if self.kept is None else int(self.kept[place]))
+
+
+@dataclass(frozen=True)
 class Predictions:
     """A variant's predictions for some rows.
 
     Attributes:
         prediction: Shape (R,): the class index as int64; the class name (an object array of strings) if the label
             column names its classes; or the value as float64.
-        first_row: The index of the first of these rows in the dataset, for messages.
+        rows: The indices of these rows in the dataset, for messages.
         num_classes: C; None for `labels` and `values`.
     """
 
     prediction: np.ndarray
-    first_row: int
+    rows: RowNumbers
     num_classes: int | None = None
     _made: Callable[[], np.ndarray] | None = field(default=None, repr=False)
 
@@ -43,33 +60,89 @@ class Predictions:
         return None if self._made is None else self._made()
 
 
-def predictions_of(raw_RC: np.ndarray, *, output: Output, label: FrozenColumn, first_row: int = 0) -> Predictions:
-    """Turns raw output into predictions.
+@dataclass(frozen=True)
+class RowAnswers:
+    """A variant's answers for the rows of a unit.
 
-    Logits become probabilities by softmax or, if there is one number per row, by the logistic function; that number
-    belongs to the second of two classes. The predicted class is the one with the greatest logit or probability, and
-    the first one among equals. With one number per row it is the second class if its probability exceeds 0.5.
+    Attributes:
+        predictions: Predictions for the rows that have an answer.
+        unanswered: The other rows, by their place in the unit, in order.
+    """
+
+    predictions: Predictions
+    unanswered: Mapping[int, Unanswered]
+
+    def is_answered(self, num_rows: int) -> np.ndarray:
+        """Shape (num_rows,), bool: whether each row of the unit has an answer."""
+        answered_R = np.ones(num_rows, dtype=bool)
+        answered_R[list(self.unanswered)] = False
+        return answered_R
+
+
+def answers_of(
+    raw_RC: np.ndarray,
+    *,
+    output: Output,
+    label: FrozenColumn,
+    first_row: int = 0,
+    unanswered: Mapping[int, Unanswered] | None = None,
+) -> RowAnswers:
+    """Turns raw output into predictions. Rows whose output is not valid have the status `invalid`.
 
     Args:
         raw_RC: The output for the real rows, without padding.
         output: The variant's declared output.
         label: The label column, which may name the classes.
         first_row: The index of the first of these rows in the dataset.
+        unanswered: The rows for which the variant says that it has no answer.
 
     Raises:
-        PredictionError: An entry is not finite, not a probability or not a class. The message names the first such
-            row.
+        PredictionError: No row has valid output, or the number of classes is wrong: the declared output is not what
+            the variant returns.
+    """
+    none = dict(unanswered or {})
+    invalid = {
+        row: reason for row, reason in invalid_rows(raw_RC, output=output, label=label).items() if row not in none
+    }
+    if invalid and len(invalid) == len(raw_RC):
+        row, reason = next(iter(invalid.items()))
+        more = f", and the other {len(raw_RC) - 1} rows are wrong, too" if len(raw_RC) > 1 else ""
+        raise PredictionError(f"row {first_row + row}: {reason}{more}")
+    none |= {row: Unanswered("invalid", reason) for row, reason in invalid.items()}
+    if not none:
+        return RowAnswers(predictions_of(raw_RC, output=output, label=label, rows=RowNumbers(first_row)), {})
+    kept = np.delete(np.arange(len(raw_RC)), list(none))
+    predictions = predictions_of(raw_RC[kept], output=output, label=label, rows=RowNumbers(first_row, kept))
+    return RowAnswers(predictions, dict(sorted(none.items())))
+
+
+def predictions_of(
+    raw_RC: np.ndarray, *, output: Output, label: FrozenColumn, rows: RowNumbers = RowNumbers()
+) -> Predictions:
+    """Turns valid raw output into predictions.
+
+    Logits become probabilities by softmax or, if there is one number per row, by the logistic function; that number
+    belongs to the second of two classes. The predicted class is the one with the greatest logit or probability, and
+    the first one among equals. With one number per row it is the second class if its probability exceeds 0.5.
+
+    Args:
+        raw_RC: The output of rows that are not among the `invalid_rows`.
+        output: The variant's declared output.
+        label: The label column, which may name the classes.
+        rows: The indices of these rows in the dataset.
+
+    Raises:
+        PredictionError: The number of classes is not that of the label column.
     """
     classes = label.classes
     if output == "labels":
-        return Predictions(_class_labels(raw_RC, first_row, classes), first_row)
-    _raise_for_first(~np.isfinite(raw_RC), first_row, raw_RC, f"the {output} must be finite")
+        if not classes or raw_RC.dtype.kind == "O":
+            return Predictions(raw_RC if classes else raw_RC.astype(np.int64), rows)
+        return Predictions(np.array(classes, dtype=object)[raw_RC.astype(np.int64)], rows)
     if output == "values":
-        return Predictions(raw_RC.astype(np.float64), first_row)
+        return Predictions(raw_RC.astype(np.float64), rows)
     if output == "probabilities":
-        raw_RC = raw_RC.astype(np.float64)
-        _check_probabilities(raw_RC, first_row)
-        raw_RC = np.minimum(raw_RC, 1.0)
+        raw_RC = np.minimum(raw_RC.astype(np.float64), 1.0)
     if raw_RC.ndim == 1:
         index = (raw_RC > (0.0 if output == "logits" else 0.5)).astype(np.int64)
         num_classes = 2
@@ -83,7 +156,31 @@ def predictions_of(raw_RC: np.ndarray, *, output: Output, label: FrozenColumn, f
             f"{len(classes)}: {', '.join(classes[:5])}{', …' * (len(classes) > 5)}"
         )
     prediction = np.array(classes, dtype=object)[index] if classes else index
-    return Predictions(prediction, first_row, num_classes, lambda: _probabilities(raw_RC, output))
+    return Predictions(prediction, rows, num_classes, lambda: _probabilities(raw_RC, output))
+
+
+def invalid_rows(raw_RC: np.ndarray, *, output: Output, label: FrozenColumn) -> dict[int, str]:
+    """The rows whose raw output is not what the variant declares, each with the reason.
+
+    Raises:
+        PredictionError: The variant returns class names although the labels are numbers.
+    """
+    found: dict[int, str] = {}
+    if output == "labels":
+        _find_unknown_classes(found, raw_RC, label.classes)
+        return found
+    _find(found, ~np.isfinite(raw_RC), raw_RC, f"the {output} must be finite")
+    if output == "probabilities":
+        raw_RC = raw_RC.astype(np.float64)
+        outside = (raw_RC < 0) | (raw_RC > 1 + (_ROUNDING if raw_RC.ndim == 1 else SUM_TOLERANCE))
+        rule = "probabilities must be between 0 and 1; for other numbers declare output: logits"
+        _find(found, outside, raw_RC, rule)
+        if raw_RC.ndim == 2:
+            with np.errstate(invalid="ignore"):  # rows that are not finite were found above
+                sums = raw_RC.sum(axis=1)
+                are_wrong = np.abs(sums - 1) > SUM_TOLERANCE
+            _find(found, are_wrong, sums, f"the probabilities must sum to 1 within {SUM_TOLERANCE:g}")
+    return found
 
 
 def _probabilities(raw_RC: np.ndarray, output: Output) -> np.ndarray:
@@ -95,14 +192,16 @@ def _probabilities(raw_RC: np.ndarray, output: Output) -> np.ndarray:
     return np.stack([1.0 - second, second], axis=1)
 
 
-def label_index(labels: np.ndarray, *, label: FrozenColumn, num_classes: int, first_row: int = 0) -> np.ndarray:
+def label_index(
+    labels: np.ndarray, *, label: FrozenColumn, num_classes: int, rows: RowNumbers = RowNumbers()
+) -> np.ndarray:
     """The index of each label's class, which is its column in the probabilities.
 
     Args:
         labels: Shape (R,): class indices or class names.
         label: The label column.
         num_classes: The number of classes that the variant predicts.
-        first_row: The index of the first of these rows in the dataset, for messages.
+        rows: The indices of these rows in the dataset, for messages.
 
     Returns:
         int64 of shape (R,).
@@ -123,59 +222,44 @@ def label_index(labels: np.ndarray, *, label: FrozenColumn, num_classes: int, fi
         )
     shown = ", ".join(classes[:5]) + ", …" * (len(classes) > 5) if classes else f"0 to {num_classes - 1}"
     rule = f"the label must be one of the variant's {num_classes} classes ({shown})"
-    _raise_for_first((index < 0) | (index >= num_classes), first_row, labels, rule)
+    bad = np.flatnonzero((index < 0) | (index >= num_classes))
+    if bad.size:
+        more = f", and {bad.size - 1} of the other {len(labels) - 1} rows are wrong, too" if bad.size > 1 else ""
+        raise PredictionError(f"row {rows[bad[0]]}: {rule}; got {labels[bad[0]]}{more}")
     return index
 
 
-def _class_labels(raw: np.ndarray, first_row: int, classes: tuple[str, ...]) -> np.ndarray:
+def _find_unknown_classes(found: dict[int, str], raw: np.ndarray, classes: tuple[str, ...]) -> None:
     if not classes:
         if raw.dtype.kind not in "iub":
             raise PredictionError(
-                f"row {first_row}: the variant returns class names ({raw[0]!r}), but the labels are numbers; return "
-                "integers, or list the label's classes in the contract"
+                f"the variant returns class names ({raw[0]!r}), but the labels are numbers; return integers, or list "
+                "the label's classes in the contract"
             )
-        return raw.astype(np.int64)
-    names = np.array(classes, dtype=object)
+        return
     shown = ", ".join(classes[:5]) + ", …" * (len(classes) > 5)
     rule = f"the predicted label must be one of the {len(classes)} classes of the label column ({shown})"
     if raw.dtype.kind in "iub":
-        _raise_for_first((raw < 0) | (raw >= len(classes)), first_row, raw, rule)
-        return names[raw.astype(np.int64)]
-    _raise_for_first(np.array([name not in classes for name in raw], dtype=bool), first_row, raw, rule)
-    return raw.astype(object)
+        _find(found, (raw < 0) | (raw >= len(classes)), raw, rule)
+    else:
+        known = frozenset(classes)
+        _find(found, np.array([name not in known for name in raw], dtype=bool), raw, rule)
 
 
-def _check_probabilities(raw: np.ndarray, first_row: int) -> None:
-    outside = (raw < 0) | (raw > 1 + (_ROUNDING if raw.ndim == 1 else SUM_TOLERANCE))
-    _raise_for_first(
-        outside, first_row, raw, "probabilities must be between 0 and 1; for other numbers declare output: logits"
-    )
-    if raw.ndim == 2:
-        sums = raw.sum(axis=1)
-        _raise_for_first(
-            np.abs(sums - 1) > SUM_TOLERANCE,
-            first_row,
-            sums,
-            f"the probabilities must sum to 1 within {SUM_TOLERANCE:g}",
-        )
-
-
-def _raise_for_first(bad: np.ndarray, first_row: int, values: np.ndarray, rule: str) -> None:
-    """Raises a PredictionError that names the first bad row, if there is one.
+def _find(found: dict[int, str], bad: np.ndarray, values: np.ndarray, rule: str) -> None:
+    """Adds the rows that violate a rule, unless they violate an earlier one.
 
     Args:
+        found: The rows so far.
         bad: Shape (R,) or (R, C): which entries violate the rule.
-        first_row: The index of the first of these rows in the dataset.
-        values: The values, for the message; shape (R,) or (R, C).
-        rule: The rule, for the message.
+        values: The values, for the reason; shape (R,) or (R, C).
+        rule: The rule, for the reason.
     """
     if not bad.any():
         return
-    rows = np.flatnonzero(bad.any(axis=1) if bad.ndim == 2 else bad)
-    row = rows[0]
-    value = values[row][bad[row]][0] if values.ndim == 2 else values[row]
-    more = f", and {rows.size - 1} of the other {len(bad) - 1} rows are wrong, too" if rows.size > 1 else ""
-    raise PredictionError(f"row {first_row + row}: {rule}; got {value}{more}")
+    for row in np.flatnonzero(bad.any(axis=1) if bad.ndim == 2 else bad).tolist():
+        value = values[row][bad[row]][0] if values.ndim == 2 else values[row]
+        found.setdefault(row, f"{rule}; got {value}")
 
 
 def _softmax(logits_RC: np.ndarray) -> np.ndarray:

@@ -7,7 +7,7 @@ from types import MappingProxyType
 import numpy as np
 
 from assay.evaluator.metrics import custom, operating_point
-from assay.evaluator.metrics.predictions import Predictions, label_index
+from assay.evaluator.metrics.predictions import Predictions, RowNumbers, label_index
 from assay.evaluator.predictors.predictor import PredictionError
 from assay.manifests.column import FrozenColumn
 from assay.manifests.metric import Metric, Values
@@ -54,20 +54,22 @@ def score(metric: Metric, rows: ScoredRows) -> np.ndarray:
     if bad.size:
         row = bad[0]
         raise PredictionError(
-            f"row {rows.predictions.first_row + row}: {metric.measure} is {scores[row]}; "
+            f"row {rows.predictions.rows[row]}: {metric.measure} is {scores[row]}; "
             f"the prediction is {rows.predictions.prediction[row]}, the label {rows.labels[row]}"
         )
     return scores
 
 
-def of_classes(metric: Metric, prediction: np.ndarray, labels: np.ndarray, *, first_row: int = 0) -> np.ndarray:
+def of_classes(
+    metric: Metric, prediction: np.ndarray, labels: np.ndarray, *, rows: RowNumbers = RowNumbers()
+) -> np.ndarray:
     """Scores each row by its predicted class: `accuracy` and `value_per_row`, also after the rows were scored.
 
     Args:
         metric: The metric.
         prediction: Shape (rows,): the classes that are predicted at the metric's threshold.
         labels: Shape (rows,).
-        first_row: The index of the first of these rows in the dataset, for messages.
+        rows: The indices of these rows in the dataset, for messages.
 
     Returns:
         float64 of shape (rows,).
@@ -77,7 +79,7 @@ def of_classes(metric: Metric, prediction: np.ndarray, labels: np.ndarray, *, fi
     """
     if metric.values is None:
         return (prediction == labels).astype(np.float64)
-    return _values_of(metric.values, prediction, labels, first_row=first_row)
+    return _values_of(metric.values, prediction, labels, rows=rows)
 
 
 def _by_class(metric: Metric, rows: ScoredRows) -> np.ndarray:
@@ -89,7 +91,7 @@ def _by_class(metric: Metric, rows: ScoredRows) -> np.ndarray:
         probabilities = predictions.probabilities
         assert probabilities is not None, "the suite allows a threshold only for outputs with probabilities"
         prediction = operating_point.predicted(probabilities, threshold=metric.threshold, label=rows.label)
-    return of_classes(metric, prediction, labels, first_row=predictions.first_row)
+    return of_classes(metric, prediction, labels, rows=predictions.rows)
 
 
 def _check_labels(rows: ScoredRows) -> None:
@@ -165,7 +167,7 @@ SCORERS: Mapping[str, Callable[[Metric, ScoredRows], np.ndarray]] = MappingProxy
 """The function of every measure of rows."""
 
 
-def _values_of(values: Values, prediction: np.ndarray, labels: np.ndarray, *, first_row: int) -> np.ndarray:
+def _values_of(values: Values, prediction: np.ndarray, labels: np.ndarray, *, rows: RowNumbers) -> np.ndarray:
     """The value of each row's outcome, that is, of its pair of label and prediction."""
     names = list(values)
     value_matrix = np.array([[values[name][other] for other in names] for name in names])
@@ -179,7 +181,7 @@ def _values_of(values: Values, prediction: np.ndarray, labels: np.ndarray, *, fi
             row = int(np.argmax(indices[-1] < 0))
             shown = ", ".join(names[:5]) + ", …" * (len(names) > 5)
             raise PredictionError(
-                f"row {first_row + row}: the metric's 'values' have no entry for the {title} {classes_R[row]}; "
+                f"row {rows[row]}: the metric's 'values' have no entry for the {title} {classes_R[row]}; "
                 f"entries: {shown}"
             )
     return value_matrix[indices[0], indices[1]]
@@ -199,9 +201,7 @@ def _of_label(rows: ScoredRows) -> tuple[np.ndarray, np.ndarray]:
 def _label_index(rows: ScoredRows) -> np.ndarray:
     predictions = rows.predictions
     assert predictions.num_classes is not None
-    return label_index(
-        rows.labels, label=rows.label, num_classes=predictions.num_classes, first_row=predictions.first_row
-    )
+    return label_index(rows.labels, label=rows.label, num_classes=predictions.num_classes, rows=predictions.rows)
 
 
 def _error(rows: ScoredRows) -> np.ndarray:

@@ -9,7 +9,7 @@ import numpy as np
 
 from assay.evaluator.errors import VariantError
 from assay.evaluator.predictors.entrypoint import check_parameters
-from assay.evaluator.predictors.output import CollectedOutput, checked_output
+from assay.evaluator.predictors.output import BatchOutput, CollectedOutput, checked_output
 from assay.evaluator.predictors.predictor import Batch, PredictionError, RawOutput
 from assay.manifests.variant import Output, Variant
 
@@ -18,7 +18,8 @@ class CallablePredictor:
     """Calls a function with each batch: `function(features, **parameters)`, or what a load step returns with `features`.
 
     `features` is a dictionary of read-only arrays of shape (batch_size, *shape), in the order of the inputs. The
-    function returns an array-like object with one entry per row.
+    function returns an array-like object with one entry per row, or a mapping with it as `output` and, for rows that it
+    cannot answer, their `status` and `reason`.
     """
 
     num_parameters: int | None = None
@@ -62,15 +63,15 @@ class CallablePredictor:
         """Calls the function with one batch after another; see `Predictor.predict`."""
         collected, ends = CollectedOutput(variant=self._entrypoint), [time.perf_counter()]
         for batch in batches:
-            collected.add(self._output_of(batch)[: batch.num_rows])
+            collected.add(self._output_of(batch), num_rows=batch.num_rows)
             ends.append(time.perf_counter())
         times_s = tuple(np.diff(ends).tolist())
-        return RawOutput(collected.joined(), times_s, copy_s=0.0, forward_s=sum(times_s))
+        return RawOutput(collected.joined(), times_s, 0.0, sum(times_s), collected.unanswered)
 
     def release(self) -> None:
         """Does nothing: Assay holds no memory for a function."""
 
-    def _output_of(self, batch: Batch) -> np.ndarray:
+    def _output_of(self, batch: Batch) -> BatchOutput:
         features = {
             name: _read_only(column) for name, column in zip(self._inputs, batch.columns(self._inputs), strict=True)
         }

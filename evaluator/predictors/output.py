@@ -1,20 +1,38 @@
 """Output: checks what a variant returned for a batch against its declared output."""
 
-from typing import Any
+from collections.abc import Mapping
+from typing import Any, NamedTuple
 
 import numpy as np
 
-from assay.evaluator.predictors.predictor import PredictionError
+from assay.evaluator.predictors.predictor import PredictionError, Unanswered
+from assay.manifests.errors import did_you_mean
+from assay.manifests.row_status import ROW_STATUSES
 from assay.manifests.variant import Output
 
 _BLOCK_BYTES = 1 << 22
+_OUTPUT, _STATUS, _REASON = "output", "status", "reason"
+_NONE = Unanswered("invalid", "the variant returned None")
 
 
-def checked_output(returned: Any, *, output: Output, num_rows: int, variant: str) -> np.ndarray:
+class BatchOutput(NamedTuple):
+    """The output for a batch.
+
+    Attributes:
+        values: One entry per row, in the standard form of the declared output.
+        unanswered: The rows without an answer, by their index in the batch; their values mean nothing.
+    """
+
+    values: np.ndarray
+    unanswered: Mapping[int, Unanswered]
+
+
+def checked_output(returned: Any, *, output: Output, num_rows: int, variant: str) -> BatchOutput:
     """Checks what a variant returned for a batch, and converts it to the standard form of its declared output.
 
     Args:
-        returned: What the variant returned: any array-like object.
+        returned: What the variant returned: any array-like object. Or, if some rows have no answer, a mapping with the
+            array-like object as `output`, one status per row as `status`, and one text per row as `reason`.
         output: The output that the variant declares.
         num_rows: Rows of the batch, including padding.
         variant: The variant's name in messages.
@@ -22,11 +40,15 @@ def checked_output(returned: Any, *, output: Output, num_rows: int, variant: str
     Returns:
         `logits`, `probabilities`: floats of shape (rows, classes) or, with one number a row, (rows,).
         `labels`: int64 or class names (an object array), shape (rows,). `values`: floats of shape (rows,).
+        A row for which the variant returned None has no answer.
 
     Raises:
         PredictionError: The number of rows, the shape or the type does not match the declared output.
     """
     prefix = f"{variant} declares output: {output}"
+    unanswered: dict[int, Unanswered] = {}
+    if isinstance(returned, Mapping):
+        returned, unanswered = _with_statuses(returned, prefix, num_rows)
     array = _array(returned, prefix)
     if array.ndim == 0 or array.shape[0] != num_rows:
         raise PredictionError(
@@ -39,11 +61,16 @@ def checked_output(returned: Any, *, output: Output, num_rows: int, variant: str
     if array.ndim > max_axes:
         allowed = "(rows, classes) or (rows,)" if max_axes == 2 else "(rows,)"
         raise PredictionError(f"{prefix}, but returned shape {array.shape}; allowed: {allowed}")
+    if array.dtype.kind == "O":
+        is_none = np.array([entry is None for entry in array.reshape(num_rows, -1)[:, 0]])
+        unanswered = {**dict.fromkeys(np.flatnonzero(is_none).tolist(), _NONE), **unanswered}
+        if unanswered:
+            array = _without(array, list(unanswered), output)
     if output == "labels":
-        return _labels(array, prefix)
+        return BatchOutput(_labels(array, prefix), unanswered)
     if array.dtype.kind not in "fiu":
         raise PredictionError(f"{prefix}, but returned {array.dtype}; allowed: real numbers")
-    return array if array.dtype.kind == "f" else array.astype(np.float64)
+    return BatchOutput(array if array.dtype.kind == "f" else array.astype(np.float64), unanswered)
 
 
 class CollectedOutput:
@@ -62,9 +89,26 @@ class CollectedOutput:
         self._variant = variant
         self._blocks: list[np.ndarray] = []
         self._num_rows = 0  # in the last block; those before it are full
+        self._total_rows = 0
+        self._unanswered: dict[int, Unanswered] = {}
 
-    def add(self, batch: np.ndarray) -> None:
-        """Adds the output for the next batch, without padding."""
+    @property
+    def unanswered(self) -> Mapping[int, Unanswered]:
+        """The rows without an answer, by their index over all batches."""
+        return self._unanswered
+
+    def add(self, output: BatchOutput, *, num_rows: int) -> None:
+        """Adds the output for the next batch.
+
+        Args:
+            output: The output.
+            num_rows: The batch's real rows; those after them are padding.
+        """
+        for row, unanswered in output.unanswered.items():
+            if row < num_rows:
+                self._unanswered[self._total_rows + row] = unanswered
+        self._total_rows += num_rows
+        batch = output.values[:num_rows]
         last = self._blocks[-1] if self._blocks else batch[:0]
         stop = self._num_rows + len(batch)
         if stop > len(last) or last.shape[1:] != batch.shape[1:] or last.dtype != batch.dtype:
@@ -112,6 +156,51 @@ def _array(returned: Any, prefix: str) -> np.ndarray:
     if array.dtype.kind in ("U", "T"):
         return array.astype(object)
     return array
+
+
+def _with_statuses(returned: Mapping[Any, Any], prefix: str, num_rows: int) -> tuple[Any, dict[int, Unanswered]]:
+    """The output and the rows without an answer, from a mapping that gives each row a status."""
+    if _OUTPUT not in returned or not set(returned) <= {_OUTPUT, _STATUS, _REASON}:
+        raise PredictionError(
+            f"{prefix}, but returned a mapping with the keys {', '.join(map(repr, returned))}; allowed: an array, or a "
+            f"mapping with the keys '{_OUTPUT}', '{_STATUS}' and '{_REASON}'"
+        )
+    lists = {}
+    for name in (_STATUS, _REASON):
+        given = returned.get(name)
+        lists[name] = [None] * num_rows if given is None else list(given)
+        if len(lists[name]) != num_rows:
+            raise PredictionError(
+                f"{prefix}, but returned {len(lists[name])} entries as '{name}' for a batch of {num_rows} rows; "
+                "there must be one entry per row of the batch (a last, shorter batch is padded)"
+            )
+    unanswered = {}
+    for row, (status, reason) in enumerate(zip(lists[_STATUS], lists[_REASON], strict=True)):
+        if status not in (None, *ROW_STATUSES):
+            known = [str(each) for each in ROW_STATUSES]
+            raise PredictionError(
+                f"{prefix}, but returned the status {status!r}; allowed: {', '.join(known)}; "
+                f"{did_you_mean(str(status), known)}"
+            )
+        if status not in (None, "ok"):
+            unanswered[row] = Unanswered(status, str(reason or ""))
+    return returned[_OUTPUT], unanswered
+
+
+def _without(array: np.ndarray, rows: list[int], output: Output) -> np.ndarray:
+    """An array of objects with a valid entry of its other rows in place of those without an answer."""
+    others = np.delete(np.arange(len(array)), rows)
+    filled = array.copy()
+    if len(others):
+        filled[rows] = array[others[0]]
+    else:
+        filled[:] = "" if output == "labels" else np.nan
+    if all(isinstance(entry, str) for entry in filled.reshape(-1)):
+        return filled
+    try:
+        return np.array(filled.tolist())
+    except ValueError:  # entries of unlike shapes
+        return filled
 
 
 def _labels(labels: np.ndarray, prefix: str) -> np.ndarray:

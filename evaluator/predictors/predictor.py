@@ -1,12 +1,13 @@
 """Predictor: the protocol of a loaded variant, its input (`Batch`) and its output (`RawOutput`)."""
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import NamedTuple, Protocol
 
 import numpy as np
 
 from assay.manifests.errors import AssayError, did_you_mean
+from assay.manifests.row_status import RowStatus
 
 
 class PredictionError(AssayError):
@@ -45,23 +46,38 @@ class Batch(NamedTuple):
         return [self.features[name] for name in names]
 
 
+class Unanswered(NamedTuple):
+    """A row that has no answer.
+
+    Attributes:
+        status: Any status but `ok`.
+        reason: Why there is no answer.
+    """
+
+    status: RowStatus
+    reason: str
+
+
 @dataclass(frozen=True)
 class RawOutput:
     """A variant's output for the rows of some batches.
 
     Attributes:
-        raw: Shape (rows, ...), in the standard form of the variant's declared output; without padding.
+        raw: Shape (rows, ...), in the standard form of the variant's declared output; without padding. It means
+            nothing for rows without an answer.
         batch_times_s: Seconds per batch, each measured from the end of the previous batch. On a CUDA device they are
             measured by the device's own clock.
         copy_s: Seconds spent copying inputs to the device, over all batches.
         forward_s: Seconds of the variant's own computation, over all batches. A GPU computes one batch while it copies
             another, so this may overlap with `copy_s`.
+        unanswered: The rows for which the variant itself says that it has no answer, by their index.
     """
 
     raw: np.ndarray
     batch_times_s: tuple[float, ...]
     copy_s: float
     forward_s: float
+    unanswered: Mapping[int, Unanswered] = field(default_factory=dict)
 
 
 class Predictor(Protocol):

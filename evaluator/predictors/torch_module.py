@@ -70,7 +70,7 @@ class TorchPredictor:
                 output = checked_output(
                     forwarded.returned.numpy(), output=self._output, num_rows=batch.size, variant=self._entrypoint
                 )
-                collected.add(output[: batch.num_rows])
+                collected.add(output, num_rows=batch.num_rows)
                 times_s.append(forwarded.time_s)
                 copy_s += forwarded.copy_s
                 forward_s += forwarded.forward_s

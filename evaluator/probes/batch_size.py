@@ -1,7 +1,7 @@
 """Batch-size sensitivity: how much a variant's scores depend on the batch size, measured before its first unit."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from types import MappingProxyType
 
 import numpy as np
@@ -12,7 +12,8 @@ from assay.evaluator.batches import Unit
 from assay.evaluator.data.frozen.shards import ShardReader, columns_as_numpy
 from assay.evaluator.evaluate import inputs_of, scored
 from assay.evaluator.predictors.batching import batches_of
-from assay.evaluator.predictors.predictor import PredictionError, Predictor
+from assay.evaluator.predictors.predictor import PredictionError, Predictor, RawOutput
+from assay.evaluator.results import BatchSizeSensitivity
 from assay.manifests import Suite, Variant
 from assay.manifests.ledger_layout import SCORE_COLUMN_PREFIX
 
@@ -20,51 +21,6 @@ NUM_BATCHES = 4
 """Batches to probe, evenly spaced over the first unit. The last of them may be padded."""
 ROWS_PER_BATCH = 16
 """Rows of each probed batch that are also scored with batch size 1."""
-
-
-@dataclass(frozen=True)
-class BatchSizeSensitivity:
-    """What changes when rows are scored one by one instead of in their batches.
-
-    If the suite has several repeats, rows are scored that often in both ways, and row scores are means over the
-    repeats, as in a run. A variant that draws random numbers may draw different ones with batch size 1: its noise
-    floor then includes that noise, which more repeats lower.
-
-    Attributes:
-        num_rows: Rows that were scored in both ways.
-        num_flips: Rows whose predictions differ, in the first repeat.
-        max_abs_difference: The largest absolute difference of any number in the variant's raw output, in the first
-            repeat. For output that is not floating-point: 1 if any prediction differs, else 0.
-        noise_floor: How much the batch size changes the primary metric on these rows, in the metric's units. For a
-            metric with row scores: their mean absolute difference. For a corpus metric: the share of flipped
-            predictions (at the metric's threshold if that is fixed), or the mean absolute difference of the
-            probabilities that it is computed from. For a ranking: the share of pairs of rows that change order. For
-            RMSE: the root mean square difference of the values. For R2: the mean absolute difference of squared errors
-            divided by the labels' variance. None if rows cannot be scored with batch size 1.
-        reason: Why they cannot; empty if they can.
-    """
-
-    num_rows: int
-    num_flips: int
-    max_abs_difference: float | None
-    noise_floor: float | None
-    reason: str = ""
-
-    def exceeds(self, tolerance: float) -> bool:
-        """Whether the noise floor exceeds the tolerance."""
-        return self.floor > tolerance
-
-    @property
-    def floor(self) -> float:
-        """The noise floor; infinite if it is unknown."""
-        return float("inf") if self.noise_floor is None else self.noise_floor
-
-    def description(self, suite: Suite) -> str:
-        """The message for a sensitivity that exceeds the suite's tolerance."""
-        return self.reason or (
-            f"{self.num_flips} of {self.num_rows} predictions differ between batch size 1 and {suite.batch_size}; "
-            f"{suite.primary.name} changes by {self.noise_floor:.4g} (tolerance {suite.batch_sensitivity_tolerance:g})"
-        )
 
 
 def probe(
@@ -86,8 +42,8 @@ def probe(
     spans = list(unit.batches())
     chosen = [spans[index] for index in np.unique(np.linspace(0, len(spans) - 1, NUM_BATCHES).round().astype(int))]
     repeats_P = range(suite.repeats)
-    batched: list[list[np.ndarray]] = [[] for _ in repeats_P]
-    single: list[list[np.ndarray]] = [[] for _ in repeats_P]
+    batched: list[list[RawOutput]] = [[] for _ in repeats_P]
+    single: list[list[RawOutput]] = [[] for _ in repeats_P]
     rows: list[pa.Table] = []
     try:
         for span in chosen:
@@ -98,32 +54,45 @@ def probe(
             one_by_one = replace(batch, num_rows=len(picked), batch_size=1)
             for number in repeats_P:
                 seed = suite.seed + number
-                batched[number].append(_raw(batch_rows, batch, predictor, variant, reader, seed=seed)[picked])
+                batched[number].append(_taken(_raw(batch_rows, batch, predictor, variant, reader, seed=seed), picked))
                 try:
                     single[number].append(_raw(rows[-1], one_by_one, predictor, variant, reader, seed=seed))
                 except PredictionError as error:
                     return BatchSizeSensitivity(0, 0, None, None, f"rows cannot be scored with batch size 1: {error}")
     finally:
         determinism.seed_all(suite.seed)
-    return _compared(pa.concat_tables(rows), _joined(batched), _joined(single), variant, suite, reader)
+    joined_P = [_joined(spans) for spans in batched], [_joined(spans) for spans in single]
+    return _compared(pa.concat_tables(rows), *joined_P, variant, suite, reader)
 
 
-def _joined(spans_P: list[list[np.ndarray]]) -> list[np.ndarray]:
-    return [np.concatenate(spans) for spans in spans_P]
+def _taken(output: RawOutput, picked: np.ndarray) -> RawOutput:
+    """The output of some rows."""
+    places = {row: place for place, row in enumerate(picked.tolist())}
+    unanswered = {places[row]: each for row, each in output.unanswered.items() if row in places}
+    return replace(output, raw=output.raw[picked], unanswered=unanswered)
+
+
+def _joined(spans: list[RawOutput]) -> RawOutput:
+    """The output of consecutive spans of rows."""
+    unanswered, first = {}, 0
+    for span in spans:
+        unanswered |= {first + row: each for row, each in span.unanswered.items()}
+        first += len(span.raw)
+    return replace(spans[0], raw=np.concatenate([span.raw for span in spans]), unanswered=unanswered)
 
 
 def _raw(
     rows: pa.Table, unit: Unit, predictor: Predictor, variant: Variant, reader: ShardReader, *, seed: int
-) -> np.ndarray:
+) -> RawOutput:
     determinism.seed_all(seed)
     chunk = columns_as_numpy(rows.select(inputs_of(variant, reader.dataset)), reader.dataset.columns)
-    return predictor.predict(batches_of([chunk], unit=unit)).raw
+    return predictor.predict(batches_of([chunk], unit=unit))
 
 
 def _compared(
     rows: pa.Table,
-    batched_P: list[np.ndarray],
-    single_P: list[np.ndarray],
+    batched_P: list[RawOutput],
+    single_P: list[RawOutput],
     variant: Variant,
     suite: Suite,
     reader: ShardReader,
@@ -134,11 +103,19 @@ def _compared(
         )
         for raw_P in (batched_P, single_P)
     ]
-    batched, single = batched_P[0], single_P[0]
+    answered_R, also_R = (np.equal(table["status"].to_numpy(), "ok") for table in tables)
+    num_other = int((answered_R != also_R).sum())
+    if num_other or not answered_R.any():
+        reason = f"{num_other} of {len(rows)} probed rows have an answer with only one of the two batch sizes"
+        return BatchSizeSensitivity(
+            len(rows), num_other, None, None, reason if num_other else "no probed row has an answer"
+        )
+    tables = [table.filter(pa.array(answered_R)) for table in tables]
+    batched, single = batched_P[0].raw[answered_R], single_P[0].raw[answered_R]
     flips_R = np.not_equal(*(table["prediction"].to_numpy() for table in tables))
     is_float = batched.dtype.kind == "f"
     largest = float(np.abs(batched - single).max()) if is_float else float(flips_R.any())
-    return BatchSizeSensitivity(len(rows), int(flips_R.sum()), largest, _noise_floor(tables, flips_R, suite))
+    return BatchSizeSensitivity(len(flips_R), int(flips_R.sum()), largest, _noise_floor(tables, flips_R, suite))
 
 
 def _noise_floor(tables: list[pa.Table], flips_R: np.ndarray, suite: Suite) -> float:

@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from itertools import islice
 
 from assay.evaluator import determinism
@@ -11,26 +11,12 @@ from assay.evaluator.data.frozen.shards import ShardReader, columns_as_numpy
 from assay.evaluator.evaluate import inputs_of
 from assay.evaluator.predictors.batching import batches_of
 from assay.evaluator.predictors.predictor import Batch, Predictor
+from assay.evaluator.results import PairedTimes
 from assay.manifests import Suite, Variant
 
 _MOST_BATCHES = 16
 """Number of different batches, which are timed over and over. They stay in memory, so no time is spent reading."""
 _NUM_WARM_UP = 3
-
-
-@dataclass(frozen=True)
-class PairedTimes:
-    """Times of the control and of an arm on the same batches, in the order in which the batches were timed.
-
-    Attributes:
-        control_s: The control's seconds per batch.
-        arm_s: The arm's seconds per batch.
-        reason: Why there are no times; empty if there are.
-    """
-
-    control_s: tuple[float, ...] = ()
-    arm_s: tuple[float, ...] = ()
-    reason: str = ""
 
 
 def time_in_turn(

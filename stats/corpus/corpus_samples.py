@@ -53,6 +53,47 @@ class CorpusStatistic(Protocol):
 
 
 @dataclass(frozen=True, eq=False)
+class OnAnsweredRows:
+    """A statistic of some of the rows: those that every arm has answered. The others have no pseudo-values.
+
+    Attributes:
+        statistic: The statistic of these rows.
+        answered_R: Whether every arm has answered the row, for all rows; at least one is true.
+    """
+
+    statistic: CorpusStatistic
+    answered_R: NDArray[np.bool_]
+
+    @property
+    def bounded(self) -> bool:
+        """See `CorpusStatistic`."""
+        return self.statistic.bounded
+
+    def subset(self, rows_R: NDArray[Any]) -> CorpusStatistic:
+        """See `CorpusStatistic`."""
+        chosen_R = np.zeros(len(self.answered_R), dtype=bool)
+        chosen_R[rows_R] = True
+        inside = self.statistic.subset(chosen_R[self.answered_R])
+        answered_R = self.answered_R[chosen_R]
+        return inside if answered_R.all() else OnAnsweredRows(inside, answered_R)
+
+    def values(self) -> tuple[CorpusValue, ...]:
+        """See `CorpusStatistic`."""
+        return self.statistic.values()
+
+    def pseudo_values(self) -> Floats:
+        """See `CorpusStatistic`; NaN also for the other rows."""
+        values_RA = self.statistic.pseudo_values()
+        spread_RA = np.full((len(self.answered_R), values_RA.shape[1]), np.nan)
+        spread_RA[self.answered_R] = values_RA
+        return spread_RA
+
+    def replicates(self, clusters_R: NDArray[np.int64] | None, keys_R: Keys) -> Replicates | None:  # noqa: ARG002
+        """None: a second method is only applied to complete rows."""
+        return None
+
+
+@dataclass(frozen=True, eq=False)
 class CorpusSamples(Samples):
     """Samples whose scores are pseudo-values; a subset of rows recomputes them from the predictions on those rows.
 
@@ -92,7 +133,8 @@ def corpus_samples(
         clusters_R: The number of each row's cluster, or None.
     """
     scores_RA = statistic.pseudo_values() if len(row_ids) else np.empty((0, len(arms)))
-    undefined = [arm for arm, scores_R in zip(arms, scores_RA.T, strict=True) if not np.isfinite(scores_R).all()]
+    answered_RA = scores_RA[statistic.answered_R] if isinstance(statistic, OnAnsweredRows) else scores_RA
+    undefined = [arm for arm, scores_R in zip(arms, answered_RA.T, strict=True) if not np.isfinite(scores_R).all()]
     names = ", ".join(f"'{arm}'" for arm in undefined[:3]) + ", …" * (len(undefined) > 3)
     return CorpusSamples(
         arms=tuple(arms),

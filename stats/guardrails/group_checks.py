@@ -18,10 +18,9 @@ from numpy.typing import NDArray
 from assay.manifests.plan import Plan
 from assay.stats.comparisons import bootstrap, degenerate
 from assay.stats.comparisons.bootstrap import Replicates
-from assay.stats.errors import SamplesError
 from assay.stats.guardrails import log_ratio
 from assay.stats.guardrails.guardrail_check import verdict_of
-from assay.stats.guardrails.metric_check import MetricCheck, on_rows_of
+from assay.stats.guardrails.metric_check import MetricCheck, complete_scores, on_rows_of
 from assay.stats.guardrails.segments_check import too_small
 from assay.stats.moments.bootstrap_weights import Keys, poisson_weights, row_keys
 from assay.stats.moments.moments import Floats
@@ -62,7 +61,7 @@ class GroupGapCheck:
 
     def check(self, plan: Plan, *, primary: Samples) -> tuple[GuardrailResult, ...]:
         """See `GuardrailCheck.check`."""
-        measured = _measured(self.metric, self.groups, primary=primary)
+        measured = _measured(self.metric, self.groups, plan, primary=primary)
         gaps = measured.replicates(lambda means_GxA: means_GxA.max(axis=0) - means_GxA.min(axis=0))
         control = primary.index(plan.control)
         return tuple(
@@ -95,7 +94,7 @@ class SelectionRatioCheck:
 
     def check(self, plan: Plan, *, primary: Samples) -> tuple[GuardrailResult, ...]:
         """See `GuardrailCheck.check`. The comparisons have no reference."""
-        measured = _measured(self.selection, self.groups, primary=primary)
+        measured = _measured(self.selection, self.groups, plan, primary=primary)
         logs = measured.replicates(_log_smallest_over_largest)
 
         def alone(arm: int) -> Comparison:
@@ -193,16 +192,16 @@ def _log_smallest_over_largest(means_GxA: Floats) -> Floats:
     return np.log(means_GxA.min(axis=0)) - np.log(means_GxA.max(axis=0))
 
 
-def _measured(guardrail: MetricCheck, groups: Groups, *, primary: Samples) -> _GroupMeans:
-    samples = on_rows_of(guardrail, primary)
-    if np.isnan(samples.scores_RA).any() and samples.undefined is None:
-        raise SamplesError(
-            f"scores of '{guardrail.metric}' are missing, which a comparison of groups does not allow",
-            field="guardrails",
-            remedy="provide a score for every row",
-        )
-    order = [samples.index(arm) for arm in primary.arms]
+def _measured(guardrail: MetricCheck, groups: Groups, plan: Plan, *, primary: Samples) -> _GroupMeans:
+    samples, reason = on_rows_of(guardrail, primary), None
     names_R = segment_names(groups.names_R)
+    if samples.undefined is None:
+        given_ids = samples.row_ids
+        samples, reason = complete_scores(guardrail, samples, plan)
+        names_R = names_R[np.isin(given_ids, samples.row_ids)]
+    if reason is not None:
+        return _GroupMeans(guardrail, primary.arms, (), (), (), (), reason)
+    order = [samples.index(arm) for arm in primary.arms]
     ids = samples.row_ids if samples.clusters_R is None else samples.clusters_R
     keys_R = row_keys(ids)  # a row, or cluster, has the same weight in every group and arm
     names: list[str] = []

@@ -39,7 +39,7 @@ class MetricCheck:
     severity: Literal["critical", "advisory"] = "critical"
 
     def check(self, plan: Plan, *, primary: Samples) -> tuple[GuardrailResult, ...]:
-        """See `GuardrailCheck.check`; also raises for scores out of range, and for missing ones as the plan says."""
+        """See `GuardrailCheck.check`; also raises for scores out of range."""
         samples = on_rows_of(self, primary)
         return tuple(
             self._result(comparison)
@@ -101,11 +101,7 @@ def compared(
             num_repeats=samples.num_repeats,
             corpus=samples.corpus,
         )
-        rule = completed(
-            plain, rule=plan.missing, direction=guardrail.direction, scale=guardrail.scale, control=plan.control
-        )
-        samples = rule.samples
-        reason = "fewer than two rows have scores" if samples.num_rows < 2 else None
+        samples, reason = complete_scores(guardrail, plain, plan)
     if reason is not None:
         untestable = tuple(degenerate.untestable(arm, plan.control, method="paired_t", reason=reason) for arm in others)
         return (untestable,) * len(alphas)
@@ -124,6 +120,17 @@ def compared(
         return comparison
 
     return tuple(tuple(alone(arm, alpha) for arm in others) for alpha in alphas)
+
+
+def complete_scores(guardrail: MetricCheck, samples: Samples, plan: Plan) -> tuple[Samples, str | None]:
+    """The guardrail's scores by the plan's rule for missing ones, and why nothing can be said about them, if so."""
+    try:
+        samples = completed(
+            samples, rule=plan.missing, direction=guardrail.direction, scale=guardrail.scale, control=plan.control
+        ).samples
+    except SamplesError as error:  # such as: an arm has no score in this segment
+        return samples, str(error)
+    return samples, "fewer than two rows have scores" if samples.num_rows < 2 else None
 
 
 def check_binary(samples: Samples, *, metric: str) -> None:

@@ -20,6 +20,7 @@ from assay.cluster.drive.unit_work import PublishUnit
 from assay.cluster.report.record import document
 from assay.evaluator.ledger import reader
 from tests import builders
+from tests.score_tables import score_tables
 
 ARMS = {"control": builders.variant(flip_every=5), "mixing": builders.variant("mixing")}
 NUM_ROWS = 90
@@ -93,8 +94,7 @@ def scores(prepared) -> dict[str, pa.Table]:
     files = reader.committed_files(prepared.store, prepared.run.run_id)
     columns = ["row_index", "row_id", "prediction", "score_accuracy", "score_log_loss"]
     return {
-        arm: pa.concat_tables(list(reader.score_tables(prepared.store, files, arm, columns))).combine_chunks()
-        for arm in ARMS
+        arm: pa.concat_tables(list(score_tables(prepared.store, files, arm, columns))).combine_chunks() for arm in ARMS
     }
 
 

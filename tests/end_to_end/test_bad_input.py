@@ -24,8 +24,8 @@ def refused(answer: Answer, folder: Path, *, code: int, words: list[str]) -> Non
     for word in words:
         assert word in messages[0]
     assert answer.stdout == ""
-    assert not list(folder.glob("ledger/v1/commits/*"))
-    assert not list(folder.glob("ledger/v1/data/*")) or code == 1
+    assert not list(folder.glob("ledger/v2/commits/*"))
+    assert not list(folder.glob("ledger/v2/data/*")) or code == 1
 
 
 def _typo(folder: Path) -> None:

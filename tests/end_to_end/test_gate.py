@@ -127,7 +127,7 @@ def test_a_calibration_is_kept_sealed_and_known_to_verify(assay, tmp_path):
     asked = ("gate", "calibrate", "experiment.yaml", "--permutations", "5", "--json")
     first = assay(*asked, folder=tmp_path)
     assert first.returncode == 0, first.stderr
-    (path,) = (tmp_path / "ledger/v1/calibrations").rglob("*.json")
+    (path,) = (tmp_path / "ledger/v2/calibrations").rglob("*.json")
     written = path.read_bytes()
     assert json.loads(first.stdout) == json.loads(written)
     assert [row["multiple"] for row in json.loads(written)["rates"]] == [None, -2, 1, 2]

@@ -51,7 +51,7 @@ def expected(tmp_path_factory) -> str:
 def test_a_killed_run_goes_on_and_ends_with_the_same_digest(tmp_path, num_published, expected):
     log = tmp_path / "batches.log"
     experiment = builders.write_experiment(tmp_path, arms=slow_arms(log))
-    ledger = tmp_path / "ledger" / "v1"
+    ledger = tmp_path / "ledger" / "v2"
 
     def published() -> list[Path]:
         return sorted(ledger.glob("data/scores/*/*/*.parquet"))

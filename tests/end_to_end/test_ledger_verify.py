@@ -56,13 +56,13 @@ def test_verify_answers_with_an_exit_code_and_names_what_is_wrong(run_id, tmp_pa
     assert "files, 3 log entries: no problems found" in fine.stdout
     head = json.loads(assay("ledger", "verify", "--json").stdout)["log_head"]
     assert f"log head: {head}" in fine.stdout
-    path = next((tmp_path / "ledger/v1/data/decisions").rglob("*.parquet"))
+    path = next((tmp_path / "ledger/v2/data/decisions").rglob("*.parquet"))
     path.write_bytes(path.read_bytes().replace(b"worse", b"wurst"))
-    (tmp_path / "ledger/v1/log/000003.json").unlink()
+    (tmp_path / "ledger/v2/log/000003.json").unlink()
     damaged = assay("ledger", "verify", "--log-head", head)
     assert damaged.exit_code == 1
     lines = damaged.stdout.splitlines()
-    assert lines[0].startswith("v1/log/: has no entry with the seal")
+    assert lines[0].startswith("v2/log/: has no entry with the seal")
     assert lines[1].startswith(f"{path.relative_to(tmp_path / 'ledger').as_posix()}: was changed")
     assert lines[2].endswith("2 problems")
     answer = assay("ledger", "verify", "--json")

@@ -84,7 +84,7 @@ def test_a_patch_that_was_kept_makes_the_same_tree_and_is_vouched_for(repository
     run = committed(tmp_path / "run", store_patch=True)
     assert sorted((repository / ".git").rglob("*")) == before
     store = open_store(run.experiment.ledger)
-    (kept,) = store.listing("v1/patches/")
+    (kept,) = store.listing("v2/patches/")
     content = store.get(kept.key).to_pybytes()
     patch = tmp_path / "kept.patch"
     patch.write_bytes(content)
@@ -110,7 +110,7 @@ def test_a_patch_that_was_kept_makes_the_same_tree_and_is_vouched_for(repository
 def test_no_patch_is_kept_unless_it_is_asked_for(repository, tmp_path):
     (repository / "code.py").write_text("password = 'hunter2'\n")
     run = committed(tmp_path / "run")
-    assert not list(open_store(run.experiment.ledger).listing("v1/patches/"))
+    assert not list(open_store(run.experiment.ledger).listing("v2/patches/"))
     assert not [
         path for path in (tmp_path / "run/ledger").rglob("*") if path.is_file() and b"hunter2" in path.read_bytes()
     ]
@@ -189,7 +189,7 @@ def test_a_number_of_changed_rows_is_not_traced(tmp_path):
     store = open_store(run.experiment.ledger)
     with pytest.raises(InvalidInput, match="did you mean 'accuracy'"):
         trace.number(store, run.run_id, "better", "acuracy")
-    path = tmp_path / "ledger" / "v1/data/scores" / f"run_id={run.run_id}" / "better/u000003.parquet"
+    path = tmp_path / "ledger" / "v2/data/scores" / f"run_id={run.run_id}" / "better/u000003.parquet"
     path.write_bytes(path.read_bytes()[:-1] + b"?")
     with pytest.raises(DamageError, match=r"u000003\.parquet' was changed"):
         trace.number(store, run.run_id, "better", "accuracy")

@@ -16,6 +16,7 @@ from assay.evaluator.ledger import reader
 from assay.evaluator.storage import open_store
 from assay.manifests import AssayError, InvalidInput, parse
 from tests import builders
+from tests.score_tables import score_tables
 
 VALUES = {0: {0: 0.0, 1: -5.0}, 1: {0: -20.0, 1: 10.0}}
 POINT = {"false_positive_rate": 0.05}
@@ -92,7 +93,7 @@ def suite(primary, *others, margins=None, direction="higher", **plan):
 
 
 def scored(store, run_id, arm):
-    tables = reader.score_tables(store, reader.committed_files(store, run_id), arm)
+    tables = score_tables(store, reader.committed_files(store, run_id), arm)
     labels, second = zip(
         *((table["label"].to_numpy(), list_columns.matrix(table["probabilities"])[:, 1]) for table in tables),
         strict=True,
@@ -157,7 +158,7 @@ def test_a_custom_measure_of_0_and_1_sees_the_columns_and_is_compared_as_binary(
     assert analysis["scale"] == "binary"
     assert {pair["method"] for pair in analysis["comparisons"]} == {"mcnemar"}
     files = reader.committed_files(store, run_id)
-    assert set(np.concatenate([t["score_own"].to_numpy() for t in reader.score_tables(store, files, "control")])) == {
+    assert set(np.concatenate([t["score_own"].to_numpy() for t in score_tables(store, files, "control")])) == {
         0,
         1,
     }
@@ -230,7 +231,7 @@ def test_rankings_are_compared_query_by_query(place):
     report = document(store, run_id)
     metrics = {arm["arm"]: arm["metrics"] for arm in report["arms"]}
     for arm in metrics:
-        tables = list(reader.score_tables(store, reader.committed_files(store, run_id), arm))
+        tables = list(score_tables(store, reader.committed_files(store, run_id), arm))
         labels, values = (np.concatenate([t[name].to_numpy() for t in tables]) for name in ("label", "prediction"))
         queries = [slice(first, first + 6) for first in range(0, 600, 6)]
         expected = [reference.ndcg_score([labels[rows]], [values[rows]], k=3) for rows in queries]

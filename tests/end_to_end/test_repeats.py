@@ -19,6 +19,7 @@ from assay.evaluator.ledger import reader
 from assay.manifests import ManifestError
 from tests import builders
 from tests.end_to_end.test_any_order import UnrulyExecutor
+from tests.score_tables import score_tables
 
 CODE = """
 import numpy as np
@@ -71,7 +72,7 @@ def repeat_values(ready, arm: str) -> list[float]:
 
 def row_scores(ready, arm: str) -> np.ndarray:
     files = reader.committed_files(ready.store, ready.run.run_id)
-    return np.concatenate([table["score_accuracy"] for table in reader.score_tables(ready.store, files, arm)])
+    return np.concatenate([table["score_accuracy"] for table in score_tables(ready.store, files, arm)])
 
 
 @pytest.fixture(scope="module")

@@ -48,7 +48,7 @@ def terminated(folder: Path, *, after_units: int) -> subprocess.CompletedProcess
     """Runs `assay run` in its own process and sends it SIGTERM once the ledger has `after_units` units."""
     process = AssayProcess("run", "experiment.yaml", "--in-process", "--json", folder=folder)
     deadline = time.monotonic() + 120
-    while len(list(folder.glob("ledger/v1/data/scores/*/*/*.parquet"))) < after_units:
+    while len(list(folder.glob("ledger/v2/data/scores/*/*/*.parquet"))) < after_units:
         assert process.poll() is None, process.wait()
         assert time.monotonic() < deadline
         time.sleep(0.002)
@@ -103,10 +103,10 @@ def test_a_spent_budget_stops_the_run_and_a_larger_one_goes_on(tmp_path, monkeyp
     spent = told(prepared).spent
     assert spent.price >= 0.5
     assert spent.price == pytest.approx(spent.cpu_s)  # the price is 1 per second
-    num_records = len(list((tmp_path / "ledger/v1/runs").iterdir()))
+    num_records = len(list((tmp_path / "ledger/v2/runs").iterdir()))
     with pytest.raises(StoppedError, match=r"nothing was started: budget exhausted: .*raise the budget"):
         pipeline.run(pipeline.prepare(str(experiment)), in_process=True, on_progress=lambda arm, units: None)
-    assert len(list((tmp_path / "ledger/v1/runs").iterdir())) == num_records
+    assert len(list((tmp_path / "ledger/v2/runs").iterdir())) == num_records
     builders.write_experiment(tmp_path, arms=delayed(0.02), budget={"price": 100.0}, prices={"cpu_hour": 3600.0})
     assert {arm["status"] for arm in run(experiment)["arms"]} == {"complete"}
     assert told(pipeline.prepare(str(experiment))).spent.price > spent.price

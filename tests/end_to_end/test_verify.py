@@ -69,7 +69,7 @@ def verify(run: Run, **options) -> verification.RunVerification:
 
 
 def scored_files(run: Run) -> dict[str, str]:
-    folder = Path(run.experiment.ledger, "v1", "data")
+    folder = Path(run.experiment.ledger, "v2", "data")
     return {str(path): hashlib.sha256(path.read_bytes()).hexdigest() for path in sorted(folder.rglob("*.parquet"))}
 
 
@@ -265,8 +265,8 @@ def test_the_newest_word_on_enough_rows_counts(run):
     """The rule of `version_log.repetition`, on entries written for this test."""
     found = verify(run).comparison
     store = open_store(f"memory://words-{run.run_id}")
-    for entry in open_store(run.experiment.ledger).listing("v1/"):
-        if not entry.key.startswith("v1/log/"):
+    for entry in open_store(run.experiment.ledger).listing("v2/"):
+        if not entry.key.startswith("v2/log/"):
             store.put_if_absent(entry.key, open_store(run.experiment.ledger).get(entry.key))
 
     def say(num_rows: int, *, differ: int, against: str = "ledger", arms=("control", "better", "worse", "again")):

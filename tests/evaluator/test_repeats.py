@@ -13,7 +13,19 @@ SCORES = st.floats(-1e6, 1e6)
 
 
 def tables(scores_PR) -> list[pa.Table]:
-    return [pa.table({"row_index": range(len(each)), "prediction": each, "score_a": each}) for each in scores_PR]
+    return [
+        pa.table(
+            {
+                "status": ["ok" if score is not None else "refused" for score in each],
+                "reason": pa.array(
+                    [None if score is not None else f"in repeat {number}" for score in each], pa.string()
+                ),
+                "prediction": pa.array(each, pa.float64()),
+                "score_a": pa.array(each, pa.float64()),
+            }
+        )
+        for number, each in enumerate(scores_PR)
+    ]
 
 
 @given(st.floats(allow_nan=False, allow_infinity=False).filter(bool), st.integers(1, 9))
@@ -32,3 +44,13 @@ def test_a_row_has_the_mean_of_its_scores_and_else_what_the_first_pass_said(scor
 @given(st.permutations([1.0] * 2 + [0.0] * 5))
 def test_the_order_of_right_and_wrong_does_not_show(scores_P):
     assert repeats.averaged(tables([[score] for score in scores_P]))["score_a"].to_pylist() == [2 / 7]
+
+
+def test_a_row_without_an_answer_in_one_repeat_has_none():
+    repeated = tables([[1.0, 2.0, None], [3.0, None, None], [5.0, None, 7.0]])
+    found = repeats.averaged(repeated)
+    assert found["status"].to_pylist() == ["ok", "refused", "refused"]
+    assert found["reason"].to_pylist() == [None, "in repeat 1", "in repeat 0"]
+    assert found["prediction"].to_pylist() == [1.0, None, None]
+    assert found["score_a"].to_pylist() == [3.0, None, None]
+    assert repeats.sums(repeated) == {"a": [1.0, 3.0, 5.0]}

@@ -41,7 +41,7 @@ def test_a_run_is_reviewed_by_its_id_without_importing_its_code(tmp_path, monkey
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(sys, "path", list(sys.path))
     assert command("run", str(experiment), "--in-process") == 0
-    (run,) = [path.stem for path in (tmp_path / "ledger" / "v1" / "runs").iterdir()]
+    (run,) = [path.stem for path in (tmp_path / "ledger" / "v2" / "runs").iterdir()]
     imported = tmp_path / "imported"
     with (tmp_path / "variants_under_test.py").open("a") as code:
         code.write(f"\nopen({str(imported)!r}, 'w').close()\n")

@@ -519,7 +519,7 @@ def test_a_driver_keeps_to_the_ledger_of_its_submission_whatever_the_heads_is(tm
     for name, value in jobs.submitted[0]["runtime_env"]["env_vars"].items():
         monkeypatch.setenv(name, value)
     assert CliRunner().invoke(main.app, ["run", str(experiment), "--in-process"]).exit_code == 0
-    assert (tmp_path / "submitted" / "v1" / "commits").is_dir()
+    assert (tmp_path / "submitted" / "v2" / "commits").is_dir()
     assert not (tmp_path / "of-the-head").exists()
 
 

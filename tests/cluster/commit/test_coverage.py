@@ -5,10 +5,11 @@ import pytest
 from assay.cluster.commit.coverage import check_coverage
 from assay.cluster.errors import RunError
 from assay.evaluator.ledger.receipt import UnitReceipt
+from tests.receipts import receipt
 
 
 def receipts(*num_rows: int) -> dict[int, UnitReceipt]:
-    return {unit: UnitReceipt("a", unit, "key", rows, 1, "sha256", "same", {}) for unit, rows in enumerate(num_rows)}
+    return {unit: receipt("a", unit, num_rows=rows) for unit, rows in enumerate(num_rows)}
 
 
 def test_a_whole_arm_passes():

@@ -14,8 +14,8 @@ from assay.evaluator.errors import DamageError
 from assay.evaluator.ledger import reader
 from assay.evaluator.ledger.commit_record import LedgerFile
 from assay.evaluator.ledger.run_scores import RunScores
-from assay.manifests import PlanColumns
 from tests import builders
+from tests.score_tables import score_tables
 
 
 @pytest.fixture(scope="module")
@@ -33,8 +33,9 @@ def files(prepared) -> list[LedgerFile]:
 def samples(prepared, files, metric=None):
     metric = metric or prepared.run.experiment.suite.primary
     units = {arm.name: reader.score_files(files, arm.name) for arm in prepared.run.experiment.arms}
-    columns = columns_of(metric, columns=PlanColumns())
-    return samples_of(RunScores(prepared.store, prepared.run, units, columns=columns), metric, columns=PlanColumns())
+    plan = prepared.run.experiment.suite.plan
+    scores = RunScores(prepared.store, prepared.run, units, columns=columns_of(metric, columns=plan.columns))
+    return samples_of(scores, metric, plan, arms=[*units])
 
 
 def changed(prepared, file, **columns) -> LedgerFile:
@@ -56,7 +57,7 @@ def changed(prepared, file, **columns) -> LedgerFile:
 def test_scores_stand_in_row_order_in_the_column_of_their_arm(prepared, files):
     found = samples(prepared, files)
     for index, arm in enumerate(found.arms):
-        table = pa.concat_tables(reader.score_tables(prepared.store, files, arm))
+        table = pa.concat_tables(score_tables(prepared.store, files, arm))
         assert len(reader.score_files(files, arm)) > 1
         assert np.array_equal(found.row_ids, table["row_index"].to_numpy())
         name = f"score_{prepared.run.experiment.suite.primary.name}"
@@ -67,9 +68,9 @@ def test_scores_stand_in_row_order_in_the_column_of_their_arm(prepared, files):
 def test_a_score_of_a_01_metric_that_is_neither_is_refused_by_name(prepared, files):
     arm = prepared.run.experiment.arms[1].name
     last = reader.score_files(files, arm)[-1]
-    name = f"score_{prepared.run.experiment.suite.primary.name}"
-    scores = pq.read_table(pa.BufferReader(prepared.store.get(last.key)))[name].to_pylist()
-    other = changed(prepared, last, **{name: [0.5, *scores[1:]]})
+    name = prepared.run.experiment.suite.primary.name
+    (first, *others) = pq.read_table(pa.BufferReader(prepared.store.get(last.key)))["scores"].to_pylist()
+    other = changed(prepared, last, scores=[[*{**dict(first), name: 0.5}.items()], *others])
     with pytest.raises(DamageError, match=f"for arm '{arm}' are not all 0 or 1"):
         samples(prepared, [other if file == last else file for file in files])
 
@@ -81,7 +82,7 @@ def test_an_arm_that_lacks_a_unit_is_refused_by_name(prepared, files):
         samples(prepared, [file for file in files if file != lost])
 
 
-@pytest.mark.parametrize("name", ["row_index", "row_id", "label"])
+@pytest.mark.parametrize("name", ["row_index", "row_id", "label_class"])
 def test_an_arm_with_other_rows_is_refused_by_name(prepared, files, name):
     arm = prepared.run.experiment.arms[1].name
     last = reader.score_files(files, arm)[-1]

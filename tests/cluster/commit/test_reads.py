@@ -151,7 +151,7 @@ def resumed(prepared: pipeline.Prepared, monkeypatch) -> CountingStore:
     """Runs to the end and returns the driver's store."""
     store = CountingStore(prepared.store)
     Watched.store, Watched.before_first_unit = store, None
-    monkeypatch.setattr(pipeline, "open_store", lambda uri, patient: store)
+    monkeypatch.setattr(pipeline, "open_ledger", lambda uri, patient: store)
     monkeypatch.setattr(pipeline, "PublishUnit", Watched)
     pipeline.run(prepared, in_process=True, on_progress=ignored)
     return store
@@ -162,7 +162,7 @@ def test_a_run_of_1_000_published_units_resumes_after_one_small_read_of_each(tmp
     experiment = builders.write_experiment(tmp_path, ledger=f"memory://{tmp_path.name}")
     prepared = pipeline.prepare(str(experiment))
     interrupted(prepared, after=1_000)
-    published = [entry.key for entry in prepared.store.listing("v1/data/scores/")]
+    published = [entry.key for entry in prepared.store.listing("v2/data/scores/")]
     assert len(published) == 1_000
     resumed(prepared, monkeypatch)
     whole, parts = Watched.before_first_unit
@@ -190,14 +190,14 @@ def test_a_commit_reads_each_score_file_once_and_records_the_digest_of_what_it_r
 def test_a_published_unit_whose_rows_were_changed_is_never_committed(tmp_path, monkeypatch):
     prepared = pipeline.prepare(str(builders.write_experiment(tmp_path)))
     interrupted(prepared, after=10)
-    stored = next(prepared.store.listing("v1/data/scores/"))
+    stored = next(prepared.store.listing("v2/data/scores/"))
     path = Path(prepared.store.uri, stored.key)
     content = bytearray(path.read_bytes())
     scores = pq.ParquetFile(path).metadata.row_group(0)
     (column,) = [
         scores.column(index)
         for index in range(scores.num_columns)
-        if scores.column(index).path_in_schema == "score_log_loss"
+        if scores.column(index).path_in_schema == "scores.key_value.value"
     ]
     content[column.data_page_offset + column.total_compressed_size - 1] ^= 1  # the last byte of the last page
     path.write_bytes(content)
@@ -213,14 +213,14 @@ def test_a_published_unit_whose_rows_were_changed_is_never_committed(tmp_path, m
 def test_a_file_among_the_units_that_is_none_is_named(tmp_path, content):
     prepared = pipeline.prepare(str(builders.write_experiment(tmp_path)))
     interrupted(prepared, after=2)
-    stored = next(prepared.store.listing("v1/data/scores/"))
+    stored = next(prepared.store.listing("v2/data/scores/"))
     Path(prepared.store.uri, stored.key).write_bytes(content)
     with pytest.raises(DamageError, match=rf"{stored.key}' is not a unit file written by Assay: .*; delete it"):
         reader.published_units(prepared.store, prepared.run.run_id)
 
 
 def test_metadata_longer_than_the_first_read_take_a_second_one(prepared, monkeypatch):
-    file = next(file for file in prepared.store.listing("v1/data/scores/"))
+    file = next(file for file in prepared.store.listing("v2/data/scores/"))
     at_once = reader.read_receipt(prepared.store, file)
     monkeypatch.setattr(reader, "FOOTER_BYTES", 100)
     store = CountingStore(prepared.store)

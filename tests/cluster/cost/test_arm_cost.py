@@ -10,9 +10,10 @@ from assay.cluster.errors import RunError
 from assay.cluster.report.record import document
 from assay.cluster.report.terminal import verdict
 from assay.evaluator.ledger import reader
-from assay.evaluator.ledger.receipt import UnitReceipt
+from assay.evaluator.ledger.receipt import Reuse, UnitReceipt
 from assay.manifests import Prices
-from tests import builders
+from tests import builders, receipts
+from tests.receipts import attempt, conditions
 
 NUM_UNITS = 7  # 200 rows in units of 32
 PRICES = {"cpu_hour": 36.0}
@@ -34,9 +35,9 @@ def by_arm(report) -> dict[str, dict]:
     return {row["arm"]: row for row in report["arms"]}
 
 
-def receipt(unit, **facts) -> UnitReceipt:
-    held = {"num_cpus": 8.0, "num_gpus": 0.5, "accelerator_type": "H100"}
-    return UnitReceipt("a", unit, "key", 32, 1, "sha256", "same", {**held, **facts})
+def receipt(unit, reuse=None, **times) -> UnitReceipt:
+    slot = conditions(num_cpus=8.0, num_gpus=0.5, accelerator_type="H100")
+    return receipts.receipt("a", unit, conditions=slot, reuse=reuse, attempt=None if reuse else attempt(**times))
 
 
 def test_an_arm_costs_the_seconds_of_its_units_times_what_a_slot_holds():
@@ -45,7 +46,7 @@ def test_an_arm_costs_the_seconds_of_its_units_times_what_a_slot_holds():
         [
             receipt(0, load_s=20.0, probe_s=1.0, read_s=2.0, predict_s=6.0, score_s=1.0, timing_s=70.0, cpu_s=6.0),
             receipt(1, read_s=1.0, predict_s=8.0, score_s=1.0, write_s=50.0, fetch_s=99.0, bytes_fetched=1000),
-            receipt(2, reused_from="data/scores/run_id=r/a/u.parquet", reused_slot_s=100.0, bytes_fetched=5),
+            receipt(2, reuse=Reuse("data/scores/run_id=r/a/u.parquet", 100.0)),
         ],
         prices,
     )
@@ -55,6 +56,10 @@ def test_an_arm_costs_the_seconds_of_its_units_times_what_a_slot_holds():
         "cpu_s": 320.0,
         "gpu_s": 20.0,
         "price": pytest.approx(0.08 + 0.04),
+        "one_off_slot_s": 21.0,
+        "one_off_cpu_s": 168.0,
+        "one_off_gpu_s": 10.5,
+        "one_off_price": pytest.approx(0.042 + 0.021),
         "reused_slot_s": 100.0,
         "reused_cpu_s": 800.0,
         "reused_gpu_s": 50.0,

@@ -58,10 +58,10 @@ def test_what_other_runs_of_the_project_have_cost_bounds_a_run(tmp_path):
         pipeline.run(second, in_process=True, on_progress=lambda arm, units: None, reuses=False)
     assert 0.6 <= told(second).spent.price < budget  # what the first left, and the unit that was in flight
 
-    num_records = len(list((tmp_path / "ledger/v1/runs").iterdir()))
+    num_records = len(list((tmp_path / "ledger/v2/runs").iterdir()))
     with pytest.raises(StoppedError, match=r"nothing was started: budget of project 'vision' exhausted"):
         run(tmp_path, "third", **project)
-    assert len(list((tmp_path / "ledger/v1/runs").iterdir())) == num_records
+    assert len(list((tmp_path / "ledger/v2/runs").iterdir())) == num_records
     other = prepared(tmp_path, "third", project="nlp", project_budget={"price": 1.0})
     assert projects.spent_elsewhere(other.store, other.run, runs=reader.opened_runs(other.store)) == Spent()
 

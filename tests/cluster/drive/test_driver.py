@@ -18,10 +18,10 @@ from assay.cluster.drive.stopping import StopRequest
 from assay.cluster.drive.task_result import Failure, Published
 from assay.cluster.drive.waves import Waves
 from assay.cluster.errors import RunError
-from assay.evaluator.ledger.receipt import UnitReceipt
 from assay.evaluator.storage.memory import MemoryStore
 from assay.manifests import Budget, Prices, Resources
 from tests import builders
+from tests.receipts import receipt
 
 NUM_UNITS = 7  # 200 rows in units of 32
 
@@ -100,8 +100,7 @@ class PretendedSlots:
 
 
 def published(task, *, digest="same", is_ours=True) -> Published:
-    receipt = UnitReceipt(task.arm, task.unit, "key", 32, 1, "sha256", "same", {})
-    return Published(receipt, is_ours, digest)
+    return Published(receipt(task.arm, task.unit), is_ours, digest)
 
 
 def lost(reason="died", *, counts=True, cause="slot_lost") -> Failure:

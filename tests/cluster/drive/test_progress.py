@@ -10,12 +10,12 @@ from assay.cluster.errors import RunError
 from assay.cluster.report.record import document
 from assay.evaluator.errors import StoreError
 from assay.evaluator.ledger import reader
-from assay.evaluator.ledger.receipt import UnitReceipt
 from assay.evaluator.storage.memory import MemoryStore
 from assay.manifests.environment_variables import SUBMISSION_VARIABLE
 from assay.manifests.ledger_layout import cancel_key, progress_key, submission_key
 from assay.manifests.progress import Progress
 from tests import builders
+from tests.receipts import receipt
 
 NUM_UNITS = 7  # 200 rows in units of 32
 NUM_ROWS = 200
@@ -31,10 +31,6 @@ def run(prepared, on_progress=lambda arm, units: None) -> None:
 
 def told(prepared) -> Progress:
     return Progress.model_validate_json(prepared.store.get(progress_key(prepared.run.run_id)).to_pybytes())
-
-
-def receipt(arm: str, unit: int, num_rows: int = 32) -> UnitReceipt:
-    return UnitReceipt(arm, unit, "key", num_rows, 1, "sha256", "digest", {})
 
 
 class Clock:

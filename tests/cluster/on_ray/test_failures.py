@@ -7,6 +7,7 @@ from assay.cluster.errors import RunError
 from assay.cluster.report.record import document
 from assay.evaluator.errors import LedgerError
 from assay.evaluator.ledger import reader
+from assay.evaluator.ledger.opening import create_ledger
 from tests import builders
 
 
@@ -86,7 +87,7 @@ def test_a_recorded_plan_cannot_be_exchanged(tmp_path):
     other = prepared.run.model_copy(update={"plan_digest": "sha256:" + "0" * 64})
     from assay.evaluator.ledger import writer
 
-    writer.open_ledger(prepared.store)
+    create_ledger(prepared.store)
     writer.open_run(prepared.store, prepared.run)
     with pytest.raises(LedgerError, match="opened with another analysis plan"):
         writer.open_run(prepared.store, other)
@@ -101,8 +102,8 @@ def test_the_plan_is_in_the_ledger_before_the_first_unit(tmp_path):
 
     pipeline.run(prepared, in_process=True, on_progress=on_progress)
     assert set(seen) == {prepared.run.plan_digest}
-    files = list((tmp_path / "ledger/v1/data").rglob("*.parquet"))
-    opened = tmp_path / f"ledger/v1/runs/{prepared.run.run_id}.json"
+    files = list((tmp_path / "ledger/v2/data").rglob("*.parquet"))
+    opened = tmp_path / f"ledger/v2/runs/{prepared.run.run_id}.json"
     assert all(opened.stat().st_mtime_ns <= file.stat().st_mtime_ns for file in files)
 
 

@@ -5,6 +5,7 @@ import shutil
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from rich.console import Console
@@ -19,9 +20,9 @@ from assay.cluster.report.terminal import verdict
 from assay.evaluator import fingerprint
 from assay.evaluator.ledger import reader
 from assay.evaluator.ledger.receipt import RECEIPT_METADATA
+from assay.evaluator.ledger.stored_scores import from_stored
 from assay.evaluator.ledger.writer import parquet_bytes
 from assay.evaluator.provenance import environment, repository
-from assay.manifests.ledger_layout import LINEAGE_COLUMNS
 from tests import builders
 
 NUM_UNITS = 7  # 200 rows in units of 32
@@ -79,7 +80,7 @@ def changed_suite(**fields: object) -> dict:
 
 
 def unit_files(report: dict, arm: str) -> list[Path]:
-    folder = Path(report["ledger"], f"v1/data/scores/run_id={report['run_id']}", arm)
+    folder = Path(report["ledger"], f"v2/data/scores/run_id={report['run_id']}", arm)
     return sorted(folder.glob("*.parquet"))
 
 
@@ -117,8 +118,8 @@ def test_rows_that_were_taken_over_belong_to_their_new_run_and_name_the_file_the
         for old, new in zip(unit_files(first, "better"), unit_files(report, "better"), strict=True):
             assert set(pq.ParquetFile(new).read()["run_id"].to_pylist()) == {report["run_id"]}
             receipt, _ = reader.read_unit(store, str(new.relative_to(report["ledger"])), committed_sha256=None)
-            assert receipt.facts["reused_from"] == str(old.relative_to(Path(first["ledger"], "v1")))
-            source, _ = reader.read_unit(store, f"v1/{receipt.facts['reused_from']}", committed_sha256=None)
+            assert receipt.facts.reuse.path == str(old.relative_to(Path(first["ledger"], "v2")))
+            source, _ = reader.read_unit(store, f"v2/{receipt.facts.reuse.path}", committed_sha256=None)
             assert receipt.scores_digest == source.scores_digest
     files = reader.committed_files(store, third["run_id"])
     (units,) = [file for file in files if file.table == "units"]
@@ -226,7 +227,7 @@ def test_a_renamed_arm_is_taken_over_but_no_unit_serves_two_equal_arms(tmp_path)
 
 def test_a_run_that_was_never_committed_serves_too(tmp_path, first, evaluated):
     arms = builders.ARMS
-    Path(first["ledger"], f"v1/commits/{first['run_id']}.parquet").unlink()
+    Path(first["ledger"], f"v2/commits/{first['run_id']}.parquet").unlink()
     for path in unit_files(first, "better")[4:]:
         path.unlink()
     evaluated.since()
@@ -254,9 +255,10 @@ def no_parquet(path: Path) -> None:
 def other_scores(path: Path) -> None:
     """Valid Parquet with the old receipt and other rows."""
     table = pq.ParquetFile(path).read()
-    column = table.column_names.index("score_accuracy")
-    ones = pq.ParquetFile(path).read(["score_accuracy"])["score_accuracy"].to_numpy() * 0 + 1
-    table = table.set_column(column, table.schema.field(column), [ones])
+    column = table.column_names.index("scores")
+    perfect = [[(name, 1.0) for name, _ in row] for row in table["scores"].to_pylist()]
+    field = table.schema.field(column)
+    table = table.set_column(column, field, [pa.array(perfect, field.type)])
     path.write_bytes(parquet_bytes(table).to_pybytes())
 
 
@@ -264,11 +266,10 @@ def other_scores_and_receipt(path: Path) -> None:
     """A forgery that only the commit record reveals."""
     other_scores(path)
     table = pq.ParquetFile(path).read()
-    rows = table.drop_columns([name for name in table.column_names if name in LINEAGE_COLUMNS])
-    digest = fingerprint.rows_digest(rows.replace_schema_metadata(None))
+    digest = fingerprint.rows_digest(from_stored(table))
     receipt = table.schema.metadata[RECEIPT_METADATA].decode()
     old = receipt.partition('"scores_digest": "')[2].partition('"')[0]
-    metadata = {RECEIPT_METADATA: receipt.replace(old, digest).encode()}
+    metadata = {**table.schema.metadata, RECEIPT_METADATA: receipt.replace(old, digest).encode()}
     path.write_bytes(parquet_bytes(table.replace_schema_metadata(metadata)).to_pybytes())
 
 
@@ -287,7 +288,7 @@ def test_a_damaged_unit_is_evaluated_again_and_that_is_said(tmp_path, first, eva
     arms = builders.ARMS
     damage(unit_files(first, "worse")[2])
     if not is_committed:
-        Path(first["ledger"], f"v1/commits/{first['run_id']}.parquet").unlink()
+        Path(first["ledger"], f"v2/commits/{first['run_id']}.parquet").unlink()
     evaluated.since()
     second = run(builders.write_experiment(tmp_path, arms=arms, suite=changed_suite(plan=other_plan())))
     assert evaluated.since() == 1
@@ -379,7 +380,7 @@ def test_looking_for_units_reads_one_record_a_run_and_no_rows_of_others(tmp_path
             return super().get(key)
 
     watched = Watched(store.uri)
-    monkeypatch.setattr(pipeline, "open_store", lambda uri, patient: watched)
+    monkeypatch.setattr(pipeline, "open_ledger", lambda uri, patient: watched)
     pipeline.run(prepared, in_process=True, on_progress=lambda arm, units: None)
     others = [key for key in read if run_id not in key and "FORMAT" not in key]
     assert len([key for key in others if "/runs/" in key]) == 3

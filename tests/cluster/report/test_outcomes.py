@@ -14,6 +14,7 @@ from assay.evaluator import list_columns
 from assay.evaluator.ledger import reader
 from assay.evaluator.ledger.ledger_verification import verify_ledger
 from tests import builders
+from tests.score_tables import score_tables
 
 
 @pytest.fixture
@@ -38,7 +39,7 @@ def test_the_report_shows_what_scikit_learn_counts(run, monkeypatch, capsys):
     assert set(arms) == set(builders.ARMS)
     for name, arm in arms.items():
         files = reader.committed_files(run.store, run.run.run_id)
-        tables = list(reader.score_tables(run.store, files, name))
+        tables = list(score_tables(run.store, files, name))
         labels, predictions = (
             np.concatenate([t[column].to_numpy() for t in tables]) for column in ("label", "prediction")
         )
@@ -61,7 +62,7 @@ def test_only_the_fullest_cells_are_kept_and_the_rest_added_up(run, monkeypatch)
     monkeypatch.setattr(arm_metrics, "MOST_CELLS", 2)
     files = reader.committed_files(run.store, run.run.run_id)
     receipts = [each for each in reader.published_units(run.store, run.run.run_id) if each.arm == "worse"]
-    tables = reader.score_tables(run.store, files, "worse")
+    tables = score_tables(run.store, files, "worse")
     rows = arm_metrics.of_arm(run.run, "worse", receipts, tables, thresholds={}).confusions
     assert [row["label"] for row in rows][2:] == [None]
     assert sum(row["num_rows"] for row in rows) == 200

@@ -74,7 +74,7 @@ def names(whole) -> dict[str, str]:
 
 def found(ledger: Path, pattern: str, names: dict[str, str]) -> Path:
     """The first file that matches the pattern of a case."""
-    return min((ledger / "v1").glob(pattern.format(**names)))
+    return min((ledger / "v2").glob(pattern.format(**names)))
 
 
 def named(ledger: Path, **options) -> dict[str, str]:
@@ -109,7 +109,7 @@ def test_a_ledger_that_nobody_touched_is_as_recorded(ledger, names):
     verified = verify_ledger(open_store(str(ledger)))
     assert verified.problems == ()
     assert verified.num_runs == 3
-    assert verified.num_files == len(list((ledger / "v1/data").rglob("*.parquet")))
+    assert verified.num_files == len(list((ledger / "v2/data").rglob("*.parquet")))
     assert verified.num_entries == 4
     assert named(ledger, log_head=verified.log_head) == {}
 
@@ -124,16 +124,16 @@ def test_a_changed_byte_is_named(ledger, names, pattern, part):
     assert key_of(ledger, path) in named(ledger)
 
 
-@pytest.mark.parametrize(("column", "value"), [("score_log_loss", 0.5), ("run_id", "another"), ("prediction", None)])
+@pytest.mark.parametrize(("column", "value"), [("row_index", 7), ("run_id", "another"), ("whole file", None)])
 @pytest.mark.parametrize("pattern", UNNAMED)
 def test_a_changed_row_of_an_unfinished_arm_is_named(ledger, names, pattern, column, value):
     path = found(ledger, pattern, names)
     table = pq.ParquetFile(path).read()
-    place = table.column_names.index(column)
     path.unlink()  # the file is mapped
     if value is None:
         path.write_bytes(b"PAR1")
     else:
+        place = table.column_names.index(column)
         pq.write_table(table.set_column(place, column, pa.array([value] * len(table))), path)
     assert key_of(ledger, path) in named(ledger)
 
@@ -158,9 +158,9 @@ def test_a_removed_file_is_named(ledger, names, pattern):
 
 def test_the_newest_entry_is_missed_by_who_kept_its_seal(ledger):
     head = verify_ledger(open_store(str(ledger))).log_head
-    (ledger / "v1/log/000004.json").unlink()
+    (ledger / "v2/log/000004.json").unlink()
     assert named(ledger) == {}
-    assert "truncated or replaced" in named(ledger, log_head=head)["v1/log/"]
+    assert "truncated or replaced" in named(ledger, log_head=head)["v2/log/"]
 
 
 @pytest.mark.parametrize(
@@ -177,7 +177,7 @@ def test_the_newest_entry_is_missed_by_who_kept_its_seal(ledger):
 )
 def test_two_swapped_files_are_both_named(ledger, names, one, other):
     if "{half}/" in one:
-        units = sorted((ledger / f"v1/data/scores/run_id={names['half']}").rglob("*.parquet"))
+        units = sorted((ledger / f"v2/data/scores/run_id={names['half']}").rglob("*.parquet"))
         first, second = units[0], units[-1]
     else:
         first, second = (found(ledger, pattern, names) for pattern in (one, other))
@@ -201,22 +201,22 @@ def test_two_swapped_files_are_both_named(ledger, names, one, other):
     ],
 )
 def test_what_nobody_recorded_is_named(ledger, names, source, target):
-    path = ledger / "v1" / target.format(**names)
+    path = ledger / "v2" / target.format(**names)
     path.parent.mkdir(parents=True, exist_ok=True)
     shutil.copy(found(ledger, source, names), path)
     assert key_of(ledger, path) in named(ledger)
 
 
 def test_files_of_a_run_without_a_record_name_the_record(ledger, names):
-    shutil.copytree(ledger / f"v1/data/arms/run_id={names['run']}", ledger / "v1/data/arms/run_id=gone")
-    assert "is missing" in named(ledger)["v1/runs/gone.json"]
+    shutil.copytree(ledger / f"v2/data/arms/run_id={names['run']}", ledger / "v2/data/arms/run_id=gone")
+    assert "is missing" in named(ledger)["v2/runs/gone.json"]
 
 
 def test_tables_of_a_driver_that_died_before_its_commit_are_no_problem(ledger, names):
     store = open_store(str(ledger))
-    arms = next((ledger / f"v1/data/arms/run_id={names['run']}").iterdir())
+    arms = next((ledger / f"v2/data/arms/run_id={names['run']}").iterdir())
     table = pq.ParquetFile(arms).read().to_pylist()
-    assert writer.write_table(store, "arms", [{"arm": row["arm"]} for row in table], run_id=names["run"])
+    assert writer.write_table(store, "arms", [{**row, "reason": "again"} for row in table], run_id=names["run"])
     assert named(ledger) == {}
 
 
@@ -229,7 +229,7 @@ def test_a_run_record_that_was_changed_fits_neither_itself_nor_its_commit(ledger
     record["experiment"]["suite"]["plan"]["alpha"] = 0.05
     record["unit_keys"]["best"] = record["unit_keys"]["control"]
     path.write_text(json.dumps(record))
-    assert "does not match" in named(ledger)[f"v1/commits/{names['other']}.parquet"]
+    assert "does not match" in named(ledger)[f"v2/commits/{names['other']}.parquet"]
 
 
 def test_the_log_vouches_also_for_what_no_digest_of_a_run_covers(ledger, names):
@@ -239,4 +239,4 @@ def test_the_log_vouches_also_for_what_no_digest_of_a_run_covers(ledger, names):
 
 
 def test_a_folder_that_is_no_ledger_says_so(tmp_path):
-    assert "is not a ledger" in named(tmp_path)["v1/FORMAT.json"]
+    assert "is not a ledger" in named(tmp_path)["v2/FORMAT.json"]

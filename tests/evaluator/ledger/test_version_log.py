@@ -47,7 +47,7 @@ def test_the_gates_decisions_are_recorded_once_with_what_they_rest_on(ledger):
     run = reader.read_run(store, run_id)
     assert {entry.plan_digest for entry in new} == {run.plan_digest}
     assert {entry.policy_digest for entry in new} == {run.policy_digest}
-    assert new[0].commit_digest == fingerprint.sha256_digest(store.get(f"v1/commits/{run_id}.parquet"))
+    assert new[0].commit_digest == fingerprint.sha256_digest(store.get(f"v2/commits/{run_id}.parquet"))
     assert new[0].reasons == tuple(rows[0]["reasons"])
 
 
@@ -56,7 +56,7 @@ def test_each_entry_has_the_digest_of_the_canonical_json_of_the_one_before(ledge
     version_log.record_decisions(store, run_id, decisions(store, run_id))
     previous = None
     for number in (1, 2, 3):
-        content = store.get(f"v1/log/{number:06d}.json").to_pybytes()
+        content = store.get(f"v2/log/{number:06d}.json").to_pybytes()
         plain = json.loads(content)
         assert rfc8785.dumps(plain) == content
         assert plain["previous"] == previous
@@ -133,7 +133,7 @@ def test_an_answer_that_was_lost_is_no_second_entry(ledger):
 def test_nothing_is_appended_to_a_log_that_was_changed(ledger):
     store, run_id = ledger
     version_log.record_decisions(store, run_id, decisions(store, run_id))
-    path = Path(store.uri, "v1/log/000002.json")
+    path = Path(store.uri, "v2/log/000002.json")
     path.write_text(path.read_text().replace('"by":"gate"', '"by":"date"'))
     with pytest.raises(DamageError, match=r"000002.json.*was changed.*assay ledger verify"):
         version_log.override(store, run_id, "worse", "hold", reason="why", by="someone")
@@ -142,19 +142,19 @@ def test_nothing_is_appended_to_a_log_that_was_changed(ledger):
 def test_an_entry_that_was_sealed_anew_does_not_fit_the_next(ledger):
     store, run_id = ledger
     version_log.record_decisions(store, run_id, decisions(store, run_id))
-    path = Path(store.uri, "v1/log/000001.json")
+    path = Path(store.uri, "v2/log/000001.json")
     plain = {**json.loads(path.read_text()), "by": "nobody"}
     del plain["seal"]
     path.write_bytes(rfc8785.dumps({**plain, "seal": fingerprint.sha256_digest(rfc8785.dumps(plain))}))
     (wrong,) = [link for link in version_log.links(store) if link.problem]
-    assert wrong.key == "v1/log/000002.json"
+    assert wrong.key == "v2/log/000002.json"
     assert "that entry was replaced" in wrong.problem
 
 
 def test_an_entry_that_only_looks_different_was_changed(ledger):
     store, run_id = ledger
     version_log.record_decisions(store, run_id, decisions(store, run_id))
-    path = store.path("v1/log/000001.json")
+    path = store.path("v2/log/000001.json")
     path.write_text(json.dumps(json.loads(path.read_text()), indent=1))
     assert "was changed" in next(version_log.links(store)).problem
 
@@ -162,5 +162,5 @@ def test_an_entry_that_only_looks_different_was_changed(ledger):
 def test_a_second_name_of_a_number_is_no_entry(ledger):
     store, run_id = ledger
     version_log.record_decisions(store, run_id, decisions(store, run_id))
-    store.put_if_absent("v1/log/0000001.json", store.get("v1/log/000001.json"))
+    store.put_if_absent("v2/log/0000001.json", store.get("v2/log/000001.json"))
     assert [link.problem for link in version_log.links(store) if link.problem] == ["is not an entry of the log"]

@@ -3,7 +3,7 @@ import pytest
 
 from assay.evaluator.errors import VariantError
 from assay.evaluator.metrics import custom, row
-from assay.evaluator.metrics.predictions import predictions_of
+from assay.evaluator.metrics.predictions import RowNumbers, predictions_of
 from assay.evaluator.predictors.predictor import PredictionError
 from tests.evaluator.metrics import builders
 from tests.evaluator.metrics.builders import label
@@ -49,7 +49,9 @@ def place(tmp_path, monkeypatch):
 
 
 def scored(function, *, columns=None, **parameters):
-    said = predictions_of(np.array([0.2, 0.9, 0.6, 0.1, 0.5]), output="probabilities", label=label(), first_row=40)
+    said = predictions_of(
+        np.array([0.2, 0.9, 0.6, 0.1, 0.5]), output="probabilities", label=label(), rows=RowNumbers(40)
+    )
     metric = builders.metric("custom", scorer=f"own_scorers:{function}", direction="higher", **parameters)
     return row.score(metric, row.ScoredRows(said, np.array([0, 0, 0, 1, 0]), label(), 2, columns or {}))
 

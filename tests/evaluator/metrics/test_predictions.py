@@ -5,8 +5,8 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from scipy import special
 
-from assay.evaluator.metrics.predictions import predictions_of
-from assay.evaluator.predictors.predictor import PredictionError
+from assay.evaluator.metrics.predictions import answers_of, predictions_of
+from assay.evaluator.predictors.predictor import PredictionError, Unanswered
 from tests.evaluator.metrics.builders import label
 
 
@@ -96,26 +96,56 @@ def test_labels_and_values_have_no_probabilities():
 
 
 @pytest.mark.parametrize(
-    ("raw", "output", "classes", "named"),
+    ("raw", "output", "classes", "expected"),
     [
         (
             np.array([[1.0, 2.0], [np.nan, 0.0], [np.inf, 0.0]]),
             "logits",
             (),
-            ["row 41:", "finite", "nan", "1 of the other 2 rows"],
+            {1: ["finite", "nan"], 2: ["finite", "inf"]},
         ),
-        (np.array([0.0, 1.0, -np.inf]), "values", (), ["row 42:", "finite", "-inf"]),
-        (np.array([[0.5, 0.5], [0.5, 0.4]]), "probabilities", (), ["row 41:", "sum to 1", "0.9"]),
-        (np.array([[0.5, 0.5], [1.5, -0.5]]), "probabilities", (), ["row 41:", "between 0 and 1", "1.5", "logits"]),
-        (np.array([0.5, 0.5, 1.01]), "probabilities", (), ["row 42:", "1.01"]),
-        (np.array([[0.5, 0.5]]), "probabilities", ("x", "y", "z"), ["2 classes", "3", "x, y, z"]),
-        (np.array([0, 5, 1]), "labels", ("x", "y"), ["row 41:", "one of the 2 classes", "5"]),
-        (np.array(["x", "q"], dtype=object), "labels", ("x", "y"), ["row 41:", "q"]),
-        (np.array(["x", "q"], dtype=object), "labels", (), ["row 40:", "class names", "labels are numbers"]),
+        (np.array([0.0, 1.0, -np.inf]), "values", (), {2: ["finite", "-inf"]}),
+        (np.array([[0.5, 0.5], [0.5, 0.4]]), "probabilities", (), {1: ["sum to 1", "0.9"]}),
+        (np.array([[0.5, 0.5], [1.5, -0.5]]), "probabilities", (), {1: ["between 0 and 1", "1.5", "logits"]}),
+        (np.array([0.5, 0.5, 1.01]), "probabilities", (), {2: ["1.01"]}),
+        (np.array([[np.nan, 0.5], [0.5, 0.5]]), "probabilities", (), {0: ["finite", "nan"]}),
+        (np.array([0, 5, 1]), "labels", ("x", "y"), {1: ["one of the 2 classes", "5"]}),
+        (np.array(["x", "q"], dtype=object), "labels", ("x", "y"), {1: ["q"]}),
     ],
 )
-def test_what_is_no_answer_is_refused_naming_the_first_row(raw, output, classes, named):
+def test_a_row_with_output_that_is_not_valid_has_no_answer(raw, output, classes, expected):
+    found = answers_of(raw, output=output, label=label(*classes), first_row=40)
+    assert found.unanswered.keys() == expected.keys()
+    for row, words in expected.items():
+        assert found.unanswered[row].status == "invalid"
+        for word in words:
+            assert word in found.unanswered[row].reason
+    others = np.delete(raw, list(expected), axis=0)
+    alone = predictions_of(others, output=output, label=label(*classes))
+    assert found.predictions.prediction.tolist() == alone.prediction.tolist()
+    assert [found.predictions.rows[place] for place in range(len(others))] == [
+        40 + row for row in range(len(raw)) if row not in expected
+    ]
+
+
+def test_what_the_variant_says_itself_comes_first():
+    said = Unanswered("refused", "not my field")
+    found = answers_of(np.array([0.0, np.nan, 1.0]), output="values", label=label(), unanswered={1: said})
+    assert found.unanswered == {1: said}
+    assert found.is_answered(3).tolist() == [True, False, True]
+
+
+@pytest.mark.parametrize(
+    ("raw", "output", "classes", "named"),
+    [
+        (np.array([[1.5, 0.5], [0.5, 0.4]]), "probabilities", (), ["row 40:", "between 0 and 1", "other 1 rows"]),
+        (np.array([np.nan]), "values", (), ["row 40:", "finite"]),
+        (np.array([[0.5, 0.5]]), "probabilities", ("x", "y", "z"), ["2 classes", "3", "x, y, z"]),
+        (np.array(["x", "q"], dtype=object), "labels", (), ["class names", "labels are numbers"]),
+    ],
+)
+def test_output_of_which_no_row_is_valid_is_not_what_was_declared(raw, output, classes, named):
     with pytest.raises(PredictionError) as caught:
-        predictions_of(raw, output=output, label=label(*classes), first_row=40)
+        answers_of(raw, output=output, label=label(*classes), first_row=40)
     for word in named:
         assert word in str(caught.value)

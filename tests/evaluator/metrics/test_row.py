@@ -5,7 +5,7 @@ from hypothesis import strategies as st
 from sklearn import metrics as sklearn_metrics
 
 from assay.evaluator.metrics import row
-from assay.evaluator.metrics.predictions import predictions_of
+from assay.evaluator.metrics.predictions import RowNumbers, predictions_of
 from assay.evaluator.predictors.predictor import PredictionError
 from assay.manifests.measures import MEASURES
 from tests.evaluator.metrics import builders
@@ -99,7 +99,7 @@ def test_class_labels_without_probabilities_can_be_correct():
 )
 @pytest.mark.filterwarnings("ignore:overflow")
 def test_a_row_that_cannot_be_scored_is_refused(raw, output, measure, labels, named):
-    predictions = predictions_of(raw, output=output, label=label(), first_row=40)
+    predictions = predictions_of(raw, output=output, label=label(), rows=RowNumbers(40))
     with pytest.raises(PredictionError) as caught:
         score(measure, predictions, labels, label=label())
     for word in named:

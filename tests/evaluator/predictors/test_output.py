@@ -6,7 +6,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from assay.evaluator.predictors import output
-from assay.evaluator.predictors.output import CollectedOutput
+from assay.evaluator.predictors.output import BatchOutput, CollectedOutput
 from assay.evaluator.predictors.predictor import PredictionError
 
 
@@ -22,7 +22,7 @@ def test_batches_are_joined_in_their_order_and_their_memory_may_be_used_again(
     collected, memory = CollectedOutput(variant="a:b"), np.empty((size, *shape), np.float32)
     for start in range(0, last, size):
         memory[:] = rows[start : start + size]
-        collected.add(memory[: min(size, last - start)])
+        collected.add(BatchOutput(memory, {}), num_rows=min(size, last - start))
         memory[:] = -1
     np.testing.assert_array_equal(collected.joined(), rows[:last])
 
@@ -30,7 +30,7 @@ def test_batches_are_joined_in_their_order_and_their_memory_may_be_used_again(
 def test_batches_of_one_kind_may_differ_in_precision():
     collected = CollectedOutput(variant="a:b")
     for dtype in (np.float32, np.float64, np.float32):
-        collected.add(np.full(2, 1 / 3, dtype))
+        collected.add(BatchOutput(np.full(2, 1 / 3, dtype), {}), num_rows=2)
     np.testing.assert_array_equal(collected.joined(), [np.float32(1 / 3)] * 2 + [1 / 3] * 2 + [np.float32(1 / 3)] * 2)
 
 
@@ -43,7 +43,7 @@ def test_batches_of_one_kind_may_differ_in_precision():
 )
 def test_batches_of_two_kinds_are_refused(second, words):
     collected = CollectedOutput(variant="a:b")
-    collected.add(np.zeros((2, 3)))
-    collected.add(second)
+    collected.add(BatchOutput(np.zeros((2, 3)), {}), num_rows=2)
+    collected.add(BatchOutput(second, {}), num_rows=len(second))
     with pytest.raises(PredictionError, match=words):
         collected.joined()

@@ -1,0 +1,36 @@
+"""Opening a ledger: a ledger of an earlier layout is refused once, before anything is read from it or written to it."""
+
+from assay.evaluator.errors import LedgerError
+from assay.evaluator.storage import Store, open_store, prove_put_if_absent
+from assay.manifests.ledger_layout import EARLIER_LAYOUTS, FORMAT, FORMAT_KEY, LAYOUT
+
+
+def open_ledger(uri: str, *, patient: bool = False) -> Store:
+    """Opens the store of a ledger, which may not exist yet.
+
+    Args:
+        uri: The ledger's location.
+        patient: Whether to wait for a store that does not respond.
+
+    Raises:
+        LedgerError: It holds a ledger of a layout that this release does not read.
+        StoreError: The location is not that of a store, or the store cannot be reached.
+    """
+    store = open_store(uri, patient=patient)
+    for layout in EARLIER_LAYOUTS:
+        if store.exists(f"{layout}/FORMAT.json"):
+            raise LedgerError(
+                f"{store.uri}: this ledger has the layout {layout} of an earlier release; this release reads and "
+                f"writes {LAYOUT}. Name another location as `ledger` and run the experiment again; the runs in this "
+                "one stay readable with the release that wrote them"
+            )
+    return store
+
+
+def create_ledger(store: Store) -> None:
+    """Turns a store into a ledger if it is not one yet.
+
+    Raises:
+        StoreError: The store overwrites existing objects and therefore cannot hold evidence.
+    """
+    prove_put_if_absent(store, key=FORMAT_KEY, content=FORMAT.encode())

@@ -1,0 +1,230 @@
+"""Scored rows as the table `scores` stores them: one schema for every run, whatever its labels, metrics and segments.
+
+While they are computed and analysed, scored rows have one column per metric and segment, and labels and predictions of
+the dataset's own types (`UnitResult.table`). A score file keeps that schema in its metadata, from which the rows are
+restored exactly.
+"""
+
+import base64
+from collections.abc import Callable, Iterable, Sequence
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from assay.evaluator import list_columns
+from assay.evaluator.ledger.schema import SCHEMAS
+from assay.manifests.ledger_layout import LINEAGE_COLUMNS, SCORE_COLUMN_PREFIX, SEGMENT_COLUMN_PREFIX
+
+ROWS_METADATA = b"assay.rows"
+"""The metadata key under which a score file holds the schema of its rows as they were computed."""
+_BY_KIND = ("label", "prediction")
+
+
+def to_stored(rows: pa.Table, *, lineage: Sequence[str]) -> pa.Table:
+    """Scored rows in the schema of the table `scores`.
+
+    Args:
+        rows: Rows in the form of `UnitResult.table`.
+        lineage: The values of the lineage columns.
+    """
+    schema = SCHEMAS["scores"]
+    count = len(rows)
+    first: Any = pa.array(np.zeros(count, dtype=np.int32))
+    columns: dict[str, Any] = {
+        name: pa.DictionaryArray.from_arrays(first, pa.array([value]))
+        for name, value in zip(LINEAGE_COLUMNS, lineage, strict=True)
+    }
+    for name in ("row_index", "row_id", "cluster", "status", "reason"):
+        if name in rows.column_names:
+            columns[name] = rows[name].combine_chunks()
+    for name in _BY_KIND:
+        columns |= _by_kind(name, rows[name].combine_chunks())
+    if "probabilities" in rows.column_names:
+        columns["probabilities"] = _lists(rows["probabilities"].combine_chunks())
+    is_answered = np.equal(rows["status"].to_numpy(), "ok")
+    columns["scores"] = _scores(rows, is_answered)
+    columns["segments"] = _segments(rows)
+    arrays = [columns[field.name] if field.name in columns else pa.nulls(count, field.type) for field in schema]
+    # In base64, because some readers reject metadata that are not UTF-8.
+    metadata = {ROWS_METADATA: base64.b64encode(rows.schema.remove_metadata().serialize())}
+    return pa.Table.from_arrays(arrays, schema=schema.with_metadata(metadata))
+
+
+def from_stored(stored: pa.Table, names: Iterable[str] | None = None) -> pa.Table:
+    """The rows of a score file as they were computed.
+
+    Args:
+        stored: Rows of one score file, with its metadata; at least the `stored_columns` of the names.
+        names: The columns to restore; None: all. Names that the rows do not have are left out.
+
+    Raises:
+        ValueError, KeyError, pyarrow.ArrowException: The file was not written by `to_stored`.
+    """
+    schema = rows_schema(stored.schema)
+    wanted = set(schema.names) if names is None else set(names)
+    restore: dict[str, Callable[[pa.Field], Any]] = {}
+    restore |= dict.fromkeys(_BY_KIND, lambda field: _restored(stored, field))
+    restore["probabilities"] = lambda field: _fixed_lists(stored["probabilities"].combine_chunks(), field.type)
+    scores, segments = _ScoreColumns(stored, schema), _SegmentColumns(stored, schema)
+    fields, columns = [], []
+    for field in schema:
+        if field.name not in wanted:
+            continue
+        if field.name.startswith(SCORE_COLUMN_PREFIX):
+            column = scores.column(field.name)
+        elif field.name.startswith(SEGMENT_COLUMN_PREFIX):
+            column = segments.column(field.name)
+        else:
+            column = restore.get(field.name, lambda field: stored[field.name])(field)
+        fields.append(field)
+        columns.append(column)
+    return pa.Table.from_arrays(columns, schema=pa.schema(fields))
+
+
+def rows_schema(stored: pa.Schema) -> pa.Schema:
+    """The schema of a score file's rows as they were computed.
+
+    Raises:
+        ValueError, pyarrow.ArrowException: The file's metadata have no such schema.
+    """
+    content = (stored.metadata or {}).get(ROWS_METADATA)
+    if content is None:
+        raise ValueError(f"its metadata have no '{ROWS_METADATA.decode()}'")
+    return pa.ipc.read_schema(pa.py_buffer(base64.b64decode(content, validate=True)))
+
+
+def stored_columns(names: Iterable[str]) -> list[str]:
+    """The columns of the table `scores` that hold these columns of the rows."""
+    columns: dict[str, None] = {}
+    for name in names:
+        if name in _BY_KIND:
+            columns |= dict.fromkeys((f"{name}_class", f"{name}_value", f"{name}_text"))
+        elif name.startswith(SCORE_COLUMN_PREFIX):
+            columns["scores"] = None
+        elif name.startswith(SEGMENT_COLUMN_PREFIX):
+            columns["segments"] = None
+        else:
+            columns[name] = None
+    known = SCHEMAS["scores"].names
+    return [name for name in known if name in columns]
+
+
+def _by_kind(name: str, column: Any) -> dict[str, Any]:
+    """A label or prediction in the columns for its kind."""
+    kind = column.type
+    if pa.types.is_floating(kind):
+        return {f"{name}_value": column.cast(pa.float64())}
+    if pa.types.is_string(kind):
+        return {f"{name}_class": column}
+    encoded = column.dictionary_encode()
+    names = encoded.dictionary.cast(pa.string())
+    classes = {f"{name}_class": pa.DictionaryArray.from_arrays(encoded.indices, names).cast(pa.string())}
+    if name == "label" and not pa.types.is_boolean(kind):
+        return {**classes, "label_value": pc.cast(column, pa.float64(), safe=False)}
+    return classes
+
+
+def _restored(stored: pa.Table, field: pa.Field) -> Any:
+    if pa.types.is_floating(field.type):
+        return stored[f"{field.name}_value"].cast(field.type)
+    column = stored[f"{field.name}_class"]
+    if pa.types.is_string(field.type):
+        return column
+    encoded: Any = column.combine_chunks().dictionary_encode()
+    return encoded.dictionary.cast(field.type).take(encoded.indices)
+
+
+def _lists(column: Any) -> Any:
+    """Lists of one length as lists of any length. A null stays one."""
+    counts = np.where(column.is_valid().to_numpy(zero_copy_only=False), column.type.list_size, 0)
+    offsets: Any = pa.array(_offsets(counts), mask=np.append(counts == 0, False))
+    return pa.ListArray.from_arrays(offsets, column.flatten(), type=SCHEMAS["scores"].field("probabilities").type)
+
+
+def _fixed_lists(column: Any, kind: Any) -> Any:
+    if not column.null_count:
+        return pa.FixedSizeListArray.from_arrays(column.flatten(), kind.list_size)
+    is_null = column.is_null().to_numpy(zero_copy_only=False)
+    values = np.zeros((len(column), kind.list_size))
+    values[~is_null] = column.flatten().to_numpy().reshape(-1, kind.list_size)
+    return list_columns.lists(values, mask=is_null)
+
+
+def _scores(rows: pa.Table, is_answered: np.ndarray) -> Any:
+    names = _with_prefix(rows.schema, SCORE_COLUMN_PREFIX)
+    columns = [rows[name].to_numpy()[is_answered] for name in names]
+    values = np.stack(columns, axis=1).reshape(-1) if columns else np.empty(0)
+    keys = _keys([name.removeprefix(SCORE_COLUMN_PREFIX) for name in names], int(is_answered.sum()))
+    offsets: Any = pa.array(_offsets(is_answered * len(names)))
+    return pa.MapArray.from_arrays(offsets, keys, pa.array(values), type=SCHEMAS["scores"].field("scores").type)
+
+
+def _segments(rows: pa.Table) -> Any:
+    names = _with_prefix(rows.schema, SEGMENT_COLUMN_PREFIX)
+    offsets: Any = pa.array(_offsets(np.full(len(rows), len(names))))
+    keys = _keys([name.removeprefix(SEGMENT_COLUMN_PREFIX) for name in names], len(rows))
+    columns = [rows[name].combine_chunks() for name in names]
+    values: Any = pa.concat_arrays(columns) if columns else pa.nulls(0, pa.string())
+    # The columns one after the other, in the order row by row.
+    order = np.arange(len(names) * len(rows)).reshape(len(names), len(rows)).T.reshape(-1)
+    return pa.MapArray.from_arrays(offsets, keys, values.take(pa.array(order)))
+
+
+def _with_prefix(schema: pa.Schema, prefix: str) -> list[str]:
+    return [name for name in schema.names if name.startswith(prefix)]
+
+
+def _keys(names: Sequence[str], num_rows: int) -> Any:
+    """The names, repeated for every row."""
+    indices: Any = pa.array(np.tile(np.arange(len(names), dtype=np.int32), num_rows))
+    return pa.DictionaryArray.from_arrays(indices, pa.array(names, pa.string())).cast(pa.string())
+
+
+def _offsets(counts: np.ndarray) -> np.ndarray:
+    return np.concatenate([[0], np.cumsum(counts)]).astype(np.int32)
+
+
+class _ScoreColumns:
+    """The scores of a file by column, restored when the first of them is asked for."""
+
+    def __init__(self, stored: pa.Table, schema: pa.Schema) -> None:
+        self._stored, self._names = stored, _with_prefix(schema, SCORE_COLUMN_PREFIX)
+
+    @cached_property
+    def _values(self) -> tuple[np.ndarray, np.ndarray | None]:
+        """Rows x metrics, and whether a row has no scores; None if all have."""
+        maps: Any = self._stored["scores"].combine_chunks()
+        _check_keys(maps, self._names, SCORE_COLUMN_PREFIX)
+        values = maps.items.to_numpy().reshape(-1, len(self._names))
+        is_answered = np.diff(maps.offsets.to_numpy()) == len(self._names)
+        if is_answered.all():
+            return values, None
+        every = np.full((len(maps), len(self._names)), np.nan)
+        every[is_answered] = values
+        return every, ~is_answered
+
+    def column(self, name: str) -> Any:
+        values, is_missing = self._values
+        return pa.array(np.ascontiguousarray(values[:, self._names.index(name)]), mask=is_missing)
+
+
+class _SegmentColumns:
+    """The segments of a file by column."""
+
+    def __init__(self, stored: pa.Table, schema: pa.Schema) -> None:
+        self._stored, self._names = stored, _with_prefix(schema, SEGMENT_COLUMN_PREFIX)
+
+    def column(self, name: str) -> Any:
+        maps: Any = self._stored["segments"].combine_chunks()
+        _check_keys(maps, self._names, SEGMENT_COLUMN_PREFIX)
+        return maps.items.take(pa.array(np.arange(self._names.index(name), len(maps.items), len(self._names))))
+
+
+def _check_keys(maps: Any, names: Sequence[str], prefix: str) -> None:
+    """Raises a ValueError unless every row has these keys in this order, or none of them."""
+    expected = _keys([name.removeprefix(prefix) for name in names], len(maps.keys) // max(len(names), 1))
+    if not maps.keys.equals(expected):
+        raise ValueError("the keys of a row differ from those that its file's metadata name")
