@@ -23,7 +23,7 @@ import time
 import warnings
 from collections import Counter
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -42,7 +42,7 @@ from process_watch import WorkerMonitor, resident_bytes
 
 from assay.cluster import pipeline
 from assay.cluster.drive.slot import Slot
-from assay.cluster.drive.task_result import Published
+from assay.cluster.drive.task_result import Failure, Published
 from assay.cluster.on_ray import session
 from assay.evaluator import process
 from assay.evaluator.data.frozen.freeze import freeze
@@ -136,17 +136,24 @@ class MeasuredSlot(Slot):
     def perform(self, *args: Any, **kwargs: Any) -> Any:
         """Performs a task, reading the clocks before and after."""
         began_at, started, cpu_started = time.time(), time.perf_counter(), time.process_time()
-        result = super().perform(*args, **kwargs)
-        if isinstance(result, Published):
-            result.receipt.facts.update(
-                bench_cpu_s=time.process_time() - cpu_started,
-                bench_wall_s=time.perf_counter() - started,
-                bench_began_at=began_at,
-                bench_idle_bytes=self._idle_bytes,
-                bench_peak_bytes=resident_bytes()["VmHWM"],
-                bench_pid=os.getpid(),
-            )
-        return result
+        end = super().perform(*args, **kwargs)
+        measured = {
+            "bench_cpu_s": time.process_time() - cpu_started,  # publishing the unit before is in it
+            "bench_wall_s": time.perf_counter() - started,
+            "bench_began_at": began_at,
+            "bench_idle_bytes": self._idle_bytes,
+            "bench_peak_bytes": resident_bytes()["VmHWM"],
+            "bench_pid": os.getpid(),
+        }
+        with_facts: Future[Published | Failure] = Future()
+
+        def report(end: Future[Published | Failure]) -> None:
+            if isinstance(end.result(), Published):
+                end.result().receipt.facts.update(measured)
+            with_facts.set_result(end.result())
+
+        end.add_done_callback(report)
+        return with_facts
 
 
 def frozen(work: Workload, folder: Path) -> Dataset:
@@ -579,20 +586,21 @@ def sweep(bench: Bench) -> None:
     frozen(work, bench.folder)
     file = bench.experiment(work, store=str(bench.folder), num_arms=num_arms)
     units, _, total_s = bench.run(file, in_process=False)
-    per_arm = []
+    per_unit = []
     for slot in {unit["slot"] for unit in units}:
         own = sorted((unit for unit in units if unit["slot"] == slot), key=lambda unit: unit["bench_began_at"])
         ends = [unit["bench_began_at"] + unit["bench_wall_s"] for unit in own]
-        per_arm += list(np.diff(ends))
+        per_unit += list(np.diff(ends))
+    per_arm = len(units) / num_arms  # units
     print(f"\n### sweep: {num_arms} arms of {work.num_rows:,} rows over {NUM_SLOTS} slots, whole run {total_s:.1f} s\n")
-    compute = statistics.mean(unit["predict_s"] for unit in units)
-    performed = statistics.mean(unit["bench_wall_s"] for unit in units)
-    cpu = statistics.mean(unit["bench_cpu_s"] for unit in units)
+    compute = per_arm * statistics.mean(unit["predict_s"] for unit in units)
+    performed = per_arm * statistics.mean(unit["bench_wall_s"] for unit in units)
+    cpu = per_arm * statistics.mean(unit["bench_cpu_s"] for unit in units)
     print(
         "| time per arm after the first, s | in perform, s | CPU, s | predicting, s | time / predicting | time / perform |"
     )
     print("|---|---|---|---|---|---|")
-    mean = statistics.mean(per_arm)
+    mean = per_arm * statistics.mean(per_unit)
     print(
         f"| {mean:.3f} | {performed:.3f} | {cpu:.3f} | {compute:.3f} | {mean / compute:.2f} | {mean / performed:.2f} |"
     )
@@ -648,13 +656,14 @@ def main() -> None:
 def _measure_slots() -> None:
     """Makes the executors create `MeasuredSlot` instead of `Slot`."""
     session.secure()
-    import ray
-
     from assay.cluster.drive import local_executor
-    from assay.cluster.on_ray import ray_executor
+    from assay.cluster.on_ray import actors, ray_executor
+
+    class MeasuredRemoteSlot(actors.RemoteSlot):
+        slot_class = MeasuredSlot
 
     local_executor.Slot = MeasuredSlot
-    ray_executor.SlotActor = ray.remote(max_restarts=0)(MeasuredSlot)
+    ray_executor.SlotActor = actors.slot_actor(MeasuredRemoteSlot)
 
 
 if __name__ == "__main__":

@@ -148,7 +148,7 @@ def _complete_arm_columns(in_order: Sequence[UnitReceipt], sensitivity: BatchSiz
 def arm_times(receipts: Iterable[UnitReceipt]) -> dict[str, float]:
     """Seconds and rows of one arm, summed over its units."""
     facts = [receipt.facts for receipt in receipts]
-    return {name: sum(float(fact.get(name, 0.0)) for fact in facts) for name in SLOT_SECONDS}
+    return {name: sum(float(fact.get(name, 0.0)) for fact in facts) for name in (*SLOT_SECONDS, "write_s")}
 
 
 def _unit_row(receipt: UnitReceipt) -> dict[str, object]:
@@ -173,7 +173,7 @@ def _saved(run: Run, outcome: DriveOutcome, *, num_units: int) -> str:
         if arm.name in outcome.eliminated:
             num_saved += num_units - len(receipts)
             times = arm_times(receipts.values())
-            seconds = sum(times.values()) - sum(times[name] for name in ("load_s", "timing_s", "probe_s"))
+            seconds = sum(times.values()) - sum(times[name] for name in ("load_s", "timing_s", "probe_s", "write_s"))
             cost += account.cost(arm.accelerator_type or "", seconds / len(receipts) * (num_units - len(receipts)))
     return (
         f"{num_saved} of {num_units * len(run.experiment.arms)} units saved: about {cost.slot_s:.0f} slot-seconds, "

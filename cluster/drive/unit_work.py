@@ -1,6 +1,7 @@
 """What a slot does with each unit once its arm is loaded: evaluates and publishes it, unless a caller passes other work."""
 
 import datetime as dt
+from collections.abc import Callable
 from dataclasses import asdict
 from typing import Protocol
 
@@ -26,8 +27,8 @@ class UnitWork(Protocol):
 
     def perform(
         self, task: Task, unit: Unit, *, scorer: ArmScorer, sensitivity: BatchSizeSensitivity, ledger: Store, slot: str
-    ) -> Published:
-        """Works on one unit of the loaded arm.
+    ) -> Callable[[], Published]:
+        """Works on one unit of the loaded arm, except for what need not be done before the next unit.
 
         Args:
             task: The arm, the unit's index and the number of the attempt.
@@ -36,6 +37,9 @@ class UnitWork(Protocol):
             sensitivity: The batch-size sensitivity that the probe measured.
             ledger: The run's ledger.
             slot: The slot's name in the ledger.
+
+        Returns:
+            Does the rest, in another thread, while the slot works on the next unit of the same arm.
         """
         ...
 
@@ -48,8 +52,8 @@ class PublishUnit:
 
     def perform(
         self, task: Task, unit: Unit, *, scorer: ArmScorer, sensitivity: BatchSizeSensitivity, ledger: Store, slot: str
-    ) -> Published:
-        """Scores the unit and publishes it with the conditions under which it was scored."""
+    ) -> Callable[[], Published]:
+        """Scores the unit; the rest is to publish it with the conditions under which it was scored."""
         started_at = dt.datetime.now(dt.UTC).isoformat(timespec="microseconds")
         result = scorer.score(unit)
         resources = scorer.run.experiment.resources
@@ -71,11 +75,16 @@ class PublishUnit:
             **scorer.footprint(),
             "opened_files": scorer.opened_files(),
         }
-        if scorer.paired_times is not None:
-            circumstance["latency"] = asdict(scorer.paired_times)
-        receipt, is_ours = publish_unit(
-            ledger, result, run=scorer.run, arm=task.arm, unit=task.unit, circumstance=circumstance
-        )
-        if is_ours:
-            scorer.paired_times = None  # recorded with one unit per load
-        return Published(receipt, is_ours, result.digest)
+        times, scorer.paired_times = scorer.paired_times, None  # recorded with one unit per load
+        if times is not None:
+            circumstance["latency"] = asdict(times)
+
+        def publish() -> Published:
+            receipt, is_ours = publish_unit(
+                ledger, result, run=scorer.run, arm=task.arm, unit=task.unit, circumstance=circumstance
+            )
+            if times is not None and not is_ours:
+                scorer.paired_times = times  # for a later unit
+            return Published(receipt, is_ours, result.digest)
+
+        return publish

@@ -1,6 +1,6 @@
 """The unit work of a verification: scores units again and compares them. Publishes nothing."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -69,8 +69,8 @@ class RescoreUnit:
         sensitivity: BatchSizeSensitivity,  # noqa: ARG002  # slots probe it as in a run
         ledger: Store,
         slot: str,  # noqa: ARG002
-    ) -> Published:
-        """Scores the unit and returns its recorded receipt with the comparison in its facts."""
+    ) -> Callable[[], Published]:
+        """Scores the unit; the rest is to return its recorded receipt with the comparison in its facts."""
         run = scorer.run
         if not self._committed_sha256:
             self._committed_sha256 = {file.key: file.sha256 for file in reader.committed_files(ledger, run.run_id)}
@@ -82,7 +82,7 @@ class RescoreUnit:
         else:
             compared = Compared(difference(rows, scorer.score(unit).table), _changes(scorer, task.arm, receipt.facts))
         with_comparison = replace(receipt, facts={**receipt.facts, FACT: compared})
-        return Published(with_comparison, is_ours=True, digest=receipt.scores_digest)
+        return lambda: Published(with_comparison, is_ours=True, digest=receipt.scores_digest)
 
 
 def _compared_with_itself(scorer: ArmScorer, arm: str, unit: Unit, *, facts: Mapping[str, Any]) -> Compared:

@@ -7,8 +7,10 @@ from typing import Any
 RECEIPT_METADATA = b"assay.receipt"
 """The metadata key under which a unit file holds its own receipt, so that a resumed run needs no other state."""
 
-SLOT_SECONDS = ("load_s", "timing_s", "probe_s", "read_s", "predict_s", "score_s", "write_s")
-"""The parts of a unit's time in its slot, in order. Loading, timing and probing are charged to the first unit after."""
+SLOT_SECONDS = ("load_s", "timing_s", "probe_s", "read_s", "predict_s", "score_s")
+"""The parts of a unit's time in its slot, in order. Loading, timing and probing are charged to the first unit after.
+
+The slot publishes a unit while it scores the next one, so `write_s` is not among them."""
 _COST_SECONDS = ("load_s", "probe_s", "read_s", "predict_s", "score_s")
 
 
@@ -40,7 +42,7 @@ class UnitReceipt:
     def slot_s(self) -> float:
         """Slot-seconds spent on its scores.
 
-        Excludes writing the file, whose duration the file cannot contain, and timing the arm against the control, so
+        Excludes writing the file, which the slot does while it scores the next unit, and timing the arm against the control, so
         that the number is the same for a new unit and for one read back from the ledger.
         """
         return sum(self.facts.get(name, 0.0) for name in _COST_SECONDS)

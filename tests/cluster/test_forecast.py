@@ -12,7 +12,7 @@ from assay.cluster.forecast import forecast
 from assay.manifests import Budget, Prices
 from tests import builders
 
-NUM_UNITS = 7  # 200 rows in units of 32: 25 batches of 8
+NUM_UNITS = 7  # 200 rows in units of 32
 DELAY_S = 0.03
 SLOW = builders.variant(delay_s=DELAY_S, flip_every=5)
 ARMS = {"control": SLOW, "fast": builders.variant(flip_every=3), "broken": builders.variant("raises", above=0.1)}

@@ -65,7 +65,7 @@ def test_rows_are_scored_one_by_one_where_the_suite_says_so(tmp_path):
     assert row["metrics"]["accuracy"] == pytest.approx(1 - sum(labels) / 200)  # a single row is never above its mean
     for arm in ("control", "better"):
         assert of(report, arm)[0]["scores_digest"] == of(batches, arm)[0]["scores_digest"]
-        assert of(report, arm)[0]["batch_size"] == 8
+        assert of(report, arm)[0]["batch_size"] == 32
 
 
 def test_a_tolerance_is_in_units_of_the_primary_metric(tmp_path):

@@ -91,7 +91,7 @@ def probed(place, entrypoint, *, measure="accuracy", predictor="torch", output="
     assert isinstance(variant, Variant)
     torch.manual_seed(0)
     loaded = load(variant, inputs=("x",), weights=None, device=torch.device("cpu"))
-    unit = batches.units(dataset.num_rows, shard_rows=dataset.shard_rows, batch_size=batch_size)[0]
+    unit = batches.units(dataset.num_rows, batch_size=batch_size)[0]
     return probe(unit, predictor=loaded, variant=variant, suite=suite, reader=ShardReader(dataset, store))
 
 
