@@ -9,6 +9,7 @@ BATCHING_RULE = "grid/pad-with-last-row/1"
 """The name of the batching rule below. It is part of a unit's key, so results are never reused under another rule."""
 
 _MAX_UNITS = 64  # work for many slots and for a race's looks, and few files
+_NUM_PROBED = 16
 _MAX_ROWS = 65_536  # bounds what a retry costs and what a slot holds in memory
 
 
@@ -56,6 +57,11 @@ def units(num_rows: int, *, batch_size: int) -> tuple[Unit, ...]:
         Unit(index, first_row, min(size, num_rows - first_row), batch_size)
         for index, first_row in enumerate(range(0, num_rows, size))
     )
+
+
+def first_batches(num_rows: int, *, batch_size: int) -> Unit:
+    """The dataset's first 16 batches, for probes: every slot probes the same rows, and a unit may be a single batch."""
+    return Unit(0, 0, min(num_rows, _NUM_PROBED * batch_size), batch_size)
 
 
 def padded(rows: np.ndarray, *, batch_size: int) -> np.ndarray:

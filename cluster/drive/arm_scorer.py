@@ -48,6 +48,7 @@ class ArmScorer:
     Attributes:
         run: The opened run.
         units: The dataset's units.
+        first_batches: The rows that arms are probed and timed with.
         device: The device that variants run on.
         environment: Package versions and the host.
         arm: The loaded arm; empty before the first load and after a failed one.
@@ -75,6 +76,7 @@ class ArmScorer:
             dataset, store, run_id=run.run_id, bound_bytes=run.experiment.resources.shard_cache_bytes
         )
         self.units = batches.units(dataset.num_rows, batch_size=self._suite.batch_size)
+        self.first_batches = batches.first_batches(dataset.num_rows, batch_size=self._suite.batch_size)
         self.environment = environment.capture()
         self.arm = ""
         self.cpu_clock: Callable[[], float] = time.process_time
@@ -128,7 +130,7 @@ class ArmScorer:
             reset_peak_memory(self.device)
             with recording(opened_by(str(self.variant.code_digest))):
                 self._sensitivity = probe(
-                    self.units[0],
+                    self.first_batches,
                     predictor=self._predictor,
                     variant=self.variant,
                     suite=self._suite,
@@ -271,7 +273,7 @@ class ArmScorer:
         try:
             control = self._loaded(plan.control, self._read_weights(plan.control, checks_weights=True))
             return time_in_turn(
-                self.units[0],
+                self.first_batches,
                 arm=(self._predictor, self.variant),
                 control=(control, self._arms[plan.control].variant),
                 num_batches=plan.num_timed_batches,

@@ -14,7 +14,7 @@ ARMS = {"control": builders.variant(flip_every=2), "mixing": builders.variant("m
 
 
 def run(folder, *, arms=ARMS, in_process=True, **suite):
-    experiment = builders.write_experiment(folder, arms=arms, suite={**builders.SUITE, **suite})
+    experiment = builders.write_experiment(folder, arms=arms, suite={**builders.SUITE, "batch_size": 8, **suite})
     prepared = pipeline.prepare(str(experiment))
     pipeline.run(prepared, in_process=in_process, on_progress=lambda arm, units: None)
     return document(prepared.store, prepared.run.run_id)
@@ -65,7 +65,7 @@ def test_rows_are_scored_one_by_one_where_the_suite_says_so(tmp_path):
     assert row["metrics"]["accuracy"] == pytest.approx(1 - sum(labels) / 200)  # a single row is never above its mean
     for arm in ("control", "better"):
         assert of(report, arm)[0]["scores_digest"] == of(batches, arm)[0]["scores_digest"]
-        assert of(report, arm)[0]["batch_size"] == 32
+        assert of(report, arm)[0]["batch_size"] == 8
 
 
 def test_a_tolerance_is_in_units_of_the_primary_metric(tmp_path):
