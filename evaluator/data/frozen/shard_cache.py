@@ -64,6 +64,7 @@ class ShardCache(ShardReader):
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="prefetch")
         self._place: BinaryIO | None = None
         self._ahead: tuple[Shard, ...] = ()
+        self._at: int | None = None
         self.problem = ""
         """Why shards are read directly from the store; empty while the cache works."""
         try:
@@ -208,8 +209,9 @@ class ShardCache(ShardReader):
             )
 
     def _move_to(self, index: int) -> None:
-        if self._place is not None:
+        if self._place is not None and index != self._at:  # most units are in the shard of the unit before
             os.pwrite(self._place.fileno(), b"%8d" % index, 0)
+            self._at = index
 
     def _places(self) -> list[int]:
         """The progress of each live process of this run; the files of dead processes are removed."""
