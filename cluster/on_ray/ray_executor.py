@@ -32,7 +32,7 @@ _LONGEST_BACK_OFF_S = 30.0
 
 
 @dataclass(frozen=True)
-class _InFlight:
+class _Submitted:
     """A submitted, unfinished task.
 
     Attributes:
@@ -68,7 +68,7 @@ class _ActorSlot:
     accelerator_type: str
     actor: Any = None  # Ray has types for actor handles only if the class itself is a Ray class
     is_ready: bool = False
-    in_flight: dict[ray.ObjectRef, _InFlight] = field(default_factory=dict)
+    in_flight: dict[ray.ObjectRef, _Submitted] = field(default_factory=dict)
     restart_at_s: float = 0.0
 
 
@@ -132,7 +132,7 @@ class RayExecutor:
         """Submits the task to the slot's actor."""
         actor = self._slots[slot].actor
         scored, ref = actor.score.remote(task, upcoming), actor.outcome.remote()
-        self._slots[slot].in_flight[ref] = _InFlight(task, scored)
+        self._slots[slot].in_flight[ref] = _Submitted(task, scored)
         self._owners[ref] = slot
 
     def wait(self, timeout_s: float) -> list[Ready | TaskOutcome]:
