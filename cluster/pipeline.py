@@ -98,7 +98,7 @@ def prepare(experiment_file: str, *, ledger: str | None = None) -> Prepared:
     submission_id = os.environ.get(SUBMISSION_VARIABLE)
     if submission_id:
         store.replace(submission_key(submission_id), json.dumps({"run_id": run.run_id}).encode())
-    units = batches.units(dataset.num_rows, shard_rows=dataset.shard_rows, batch_size=experiment.suite.batch_size)
+    units = batches.units(dataset.num_rows, batch_size=experiment.suite.batch_size)
     return Prepared(
         run,
         dataset,
@@ -243,7 +243,7 @@ def _run(resolved: Resolved, import_paths: Sequence[str]) -> Run:
         label=dataset.label,
         dataset_description=dataset.contract.description,
         dataset_check=dataset.check,
-        unit_keys=reuse.unit_keys(experiment, dataset_digest=dataset.digest(), environment=environment),
+        unit_keys=reuse.unit_keys(experiment, dataset=dataset, environment=environment),
         lineage=captured,
         opened_at=events.utc_now(),
     )

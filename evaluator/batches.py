@@ -8,6 +8,10 @@ import numpy as np
 BATCHING_RULE = "grid/pad-with-last-row/1"
 """The name of the batching rule below. It is part of a unit's key, so results are never reused under another rule."""
 
+_MAX_UNITS = 64  # work for many slots and for a race's looks, and few files
+_NUM_PROBED = 16
+_MAX_ROWS = 65_536  # bounds what a retry costs and what a slot holds in memory
+
 
 @dataclass(frozen=True)
 class Unit:
@@ -31,17 +35,33 @@ class Unit:
             yield slice(start, min(start + self.batch_size, self.num_rows))
 
 
-def units(num_rows: int, *, shard_rows: int, batch_size: int) -> tuple[Unit, ...]:
-    """Splits rows [0, num_rows) into units of whole batches, about one shard each.
+def rows_per_unit(num_rows: int, *, batch_size: int) -> int:
+    """Rows of every unit but the last: whole batches, at most 65,536 rows unless a batch is larger.
 
-    Batch k is rows [k * batch_size, (k + 1) * batch_size) of the frozen order, whichever unit it belongs to. Where
-    the batch size does not divide the number of rows per shard, a unit takes rows from two shards.
+    Args:
+        num_rows: Rows of the dataset.
+        batch_size: Rows per batch.
     """
-    rows_per_unit = batch_size * max(1, shard_rows // batch_size)
+    at_least = min(max(-(-num_rows // _MAX_UNITS), batch_size), _MAX_ROWS)
+    return -(-at_least // batch_size) * batch_size
+
+
+def units(num_rows: int, *, batch_size: int) -> tuple[Unit, ...]:
+    """Splits rows [0, num_rows) into units of whole batches.
+
+    Batch k is rows [k * batch_size, (k + 1) * batch_size) of the frozen order, whichever unit it belongs to. How the
+    rows are split into shards does not matter: a shard may hold many units, and a unit may take rows from many shards.
+    """
+    size = rows_per_unit(num_rows, batch_size=batch_size)
     return tuple(
-        Unit(index, first_row, min(rows_per_unit, num_rows - first_row), batch_size)
-        for index, first_row in enumerate(range(0, num_rows, rows_per_unit))
+        Unit(index, first_row, min(size, num_rows - first_row), batch_size)
+        for index, first_row in enumerate(range(0, num_rows, size))
     )
+
+
+def first_batches(num_rows: int, *, batch_size: int) -> Unit:
+    """The dataset's first 16 batches, for probes: every slot probes the same rows, and a unit may be a single batch."""
+    return Unit(0, 0, min(num_rows, _NUM_PROBED * batch_size), batch_size)
 
 
 def padded(rows: np.ndarray, *, batch_size: int) -> np.ndarray:

@@ -2,6 +2,7 @@
 
 import time
 from collections import Counter
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -22,7 +23,15 @@ from assay.manifests.ledger_layout import SCORE_COLUMN_PREFIX, SEGMENT_COLUMN_PR
 from assay.manifests.row_status import ROW_STATUSES
 
 
-def evaluate(unit: Unit, *, predictor: Predictor, variant: Variant, suite: Suite, reader: ShardReader) -> UnitResult:
+def evaluate(
+    unit: Unit,
+    *,
+    predictor: Predictor,
+    variant: Variant,
+    suite: Suite,
+    reader: ShardReader,
+    cpu_clock: Callable[[], float] = time.process_time,
+) -> UnitResult:
     """Scores the rows of one unit, batch by batch, once for each of the suite's repeats.
 
     The result depends only on the rows, the variant and the suite: the seeds are set again before every repeat of
@@ -34,12 +43,13 @@ def evaluate(unit: Unit, *, predictor: Predictor, variant: Variant, suite: Suite
         variant: Names the inputs and declares the output.
         suite: Sets the metrics, the seed and the number of repeats.
         reader: Reads the dataset's rows.
+        cpu_clock: Says how many CPU seconds this process has used for scoring.
 
     Raises:
         DamageError: A shard is missing or differs from what was frozen.
         PredictionError: The variant fails, or its output is not what its manifest declares.
     """
-    started, cpu_started = time.perf_counter(), time.process_time()
+    started, cpu_started = time.perf_counter(), cpu_clock()
     dataset = reader.dataset
     rows = reader.rows(unit.first_row, unit.num_rows)
     read, reads = time.perf_counter(), reader.reads()
@@ -71,7 +81,7 @@ def evaluate(unit: Unit, *, predictor: Predictor, variant: Variant, suite: Suite
         copy_s=copy_s,
         forward_s=forward_s,
         score_s=time.perf_counter() - read - predict_s,
-        cpu_s=time.process_time() - cpu_started,
+        cpu_s=cpu_clock() - cpu_started,
         batch_p50_s=float(np.median(batch_times_s)),
         batch_max_s=max(batch_times_s),
     )

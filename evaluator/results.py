@@ -25,7 +25,7 @@ class UnitTiming:
         forward_s: The part of `predict_s` that the variant itself took. A GPU computes one batch while it copies
             another, so `copy_s` and `forward_s` together may exceed `predict_s`.
         score_s: Time for turning raw outputs into predictions and scores.
-        cpu_s: CPU seconds of the whole unit, over all threads of the process.
+        cpu_s: CPU seconds of the whole unit, over all threads of the process except one that publishes another unit.
         batch_p50_s: Median time per batch.
         batch_max_s: Longest time of any batch.
     """

@@ -37,8 +37,7 @@ from tests import builders
 from assay.cluster.report.timing import timing
 from assay.evaluator.storage import open_store
 
-NUM_UNITS = 5  # per arm
-BATCHES_PER_UNIT = 40  # enough that the few batches of the batch-size probe hardly count
+NUM_BATCHES = 200  # per arm, in 50 units; enough that the few batches of the batch-size probe hardly count
 BATCH_SIZE = 8
 NUM_ARMS_TO_STOP = 40  # too many for one node to finish before the last node is up
 MAX_S_UNTIL_EMPTY = 15.0
@@ -156,9 +155,8 @@ class Bench:
         """Freezes a dataset and writes an experiment with its own ledger."""
         folder = self.top / name
         folder.mkdir()
-        shard_rows = BATCHES_PER_UNIT * BATCH_SIZE
-        builders.freeze_rows(folder, num_rows=NUM_UNITS * shard_rows, shard_rows=shard_rows)
-        delay_s = self.size.arm_s / (NUM_UNITS * BATCHES_PER_UNIT)
+        builders.freeze_rows(folder, num_rows=NUM_BATCHES * BATCH_SIZE, shard_rows=40 * BATCH_SIZE)
+        delay_s = self.size.arm_s / NUM_BATCHES
         arms = {
             "control" if number == 0 else f"arm-{number:02}": builders.variant(
                 "sleepy", delay_s=delay_s, flip_every=5 + number

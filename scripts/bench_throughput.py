@@ -41,13 +41,13 @@ from counting_proxy import CountingProxy, counting_proxy
 from process_watch import WorkerMonitor, resident_bytes
 
 from assay.cluster import pipeline
+from assay.cluster.drive.schedule import Task
 from assay.cluster.drive.slot import Slot
-from assay.cluster.drive.task_result import Published
 from assay.cluster.on_ray import session
 from assay.evaluator import process
 from assay.evaluator.data.frozen.freeze import freeze
 from assay.evaluator.data.frozen.shards import ShardReader, columns_as_numpy
-from assay.evaluator.ledger import reader
+from assay.evaluator.ledger.committed_run import CommittedRun
 from assay.evaluator.storage import open_store
 from assay.manifests import Contract, Dataset
 from assay.manifests.dataset import Shard
@@ -127,7 +127,7 @@ class Cost:
 
 
 class MeasuredSlot(Slot):
-    """A slot that records the time and memory of each unit in the units table."""
+    """A slot that records the time and memory of each unit in a file."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -136,17 +136,33 @@ class MeasuredSlot(Slot):
     def perform(self, *args: Any, **kwargs: Any) -> Any:
         """Performs a task, reading the clocks before and after."""
         began_at, started, cpu_started = time.time(), time.perf_counter(), time.process_time()
-        result = super().perform(*args, **kwargs)
-        if isinstance(result, Published):
-            result.receipt.facts.update(
-                bench_cpu_s=time.process_time() - cpu_started,
-                bench_wall_s=time.perf_counter() - started,
-                bench_began_at=began_at,
-                bench_idle_bytes=self._idle_bytes,
-                bench_peak_bytes=resident_bytes()["VmHWM"],
-                bench_pid=os.getpid(),
-            )
-        return result
+        end = super().perform(*args, **kwargs)
+        measured = {
+            "bench_cpu_s": time.process_time() - cpu_started,  # publishing the unit before is in it
+            "bench_wall_s": time.perf_counter() - started,
+            "bench_began_at": began_at,
+            "bench_idle_bytes": self._idle_bytes,
+            "bench_peak_bytes": resident_bytes()["VmHWM"],
+            "bench_pid": os.getpid(),
+        }
+        task: Task = args[0]
+        file = measured_file(self._scorer.run.run_id, task.arm, task.unit)
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text(json.dumps(measured))
+        return end
+
+
+def measured_file(run_id: str, arm: str, unit: int) -> Path:
+    """The file with what was measured of one unit."""
+    return Path(tempfile.gettempdir(), f"assay-bench-{os.getuid()}", run_id, f"{arm}-{unit}.json")
+
+
+def measured_units(prepared: pipeline.Prepared) -> list[dict[str, Any]]:
+    """The rows of a run's units table, with what the slots have measured of each unit."""
+    run_id = prepared.run.run_id
+    units = CommittedRun(prepared.store, run_id).rows("units")
+    measured = [json.loads(measured_file(run_id, unit["arm"], unit["unit"]).read_text()) for unit in units]
+    return [{**unit, **each} for unit, each in zip(units, measured, strict=True)]
 
 
 def frozen(work: Workload, folder: Path) -> Dataset:
@@ -256,8 +272,7 @@ class Bench:
                 copy.unlink()
         pipeline.run(prepared, in_process=in_process, on_progress=_ignore_progress)
         wall_s = time.perf_counter() - started
-        files = reader.committed_files(prepared.store, prepared.run.run_id)
-        return reader.read_table(prepared.store, files, "units").to_pylist(), began_at, wall_s
+        return measured_units(prepared), began_at, wall_s
 
     def assay(self, work: Workload, *, store: str, in_process: bool) -> Cost:
         """Runs the workload through Assay's pipeline."""
@@ -567,9 +582,7 @@ def drive(file: str) -> None:
         before = resident_bytes()["VmRSS"]
         pipeline.run(prepared, in_process=False, on_progress=_ignore_progress)
         peak = resident_bytes()["VmHWM"]
-    files = reader.committed_files(prepared.store, prepared.run.run_id)
-    units = reader.read_table(prepared.store, files, "units").to_pylist()
-    print(json.dumps({"before": before, "peak": peak, "units": units}, default=str))
+    print(json.dumps({"before": before, "peak": peak, "units": measured_units(prepared)}, default=str))
 
 
 def sweep(bench: Bench) -> None:
@@ -579,20 +592,21 @@ def sweep(bench: Bench) -> None:
     frozen(work, bench.folder)
     file = bench.experiment(work, store=str(bench.folder), num_arms=num_arms)
     units, _, total_s = bench.run(file, in_process=False)
-    per_arm = []
+    per_unit = []
     for slot in {unit["slot"] for unit in units}:
         own = sorted((unit for unit in units if unit["slot"] == slot), key=lambda unit: unit["bench_began_at"])
         ends = [unit["bench_began_at"] + unit["bench_wall_s"] for unit in own]
-        per_arm += list(np.diff(ends))
+        per_unit += list(np.diff(ends))
+    per_arm = len(units) / num_arms  # units
     print(f"\n### sweep: {num_arms} arms of {work.num_rows:,} rows over {NUM_SLOTS} slots, whole run {total_s:.1f} s\n")
-    compute = statistics.mean(unit["predict_s"] for unit in units)
-    performed = statistics.mean(unit["bench_wall_s"] for unit in units)
-    cpu = statistics.mean(unit["bench_cpu_s"] for unit in units)
+    compute = per_arm * statistics.mean(unit["predict_s"] for unit in units)
+    performed = per_arm * statistics.mean(unit["bench_wall_s"] for unit in units)
+    cpu = per_arm * statistics.mean(unit["bench_cpu_s"] for unit in units)
     print(
         "| time per arm after the first, s | in perform, s | CPU, s | predicting, s | time / predicting | time / perform |"
     )
     print("|---|---|---|---|---|---|")
-    mean = statistics.mean(per_arm)
+    mean = per_arm * statistics.mean(per_unit)
     print(
         f"| {mean:.3f} | {performed:.3f} | {cpu:.3f} | {compute:.3f} | {mean / compute:.2f} | {mean / performed:.2f} |"
     )
@@ -648,13 +662,14 @@ def main() -> None:
 def _measure_slots() -> None:
     """Makes the executors create `MeasuredSlot` instead of `Slot`."""
     session.secure()
-    import ray
-
     from assay.cluster.drive import local_executor
-    from assay.cluster.on_ray import ray_executor
+    from assay.cluster.on_ray import actors, ray_executor
+
+    class MeasuredRemoteSlot(actors.RemoteSlot):
+        slot_class = MeasuredSlot
 
     local_executor.Slot = MeasuredSlot
-    ray_executor.SlotActor = ray.remote(max_restarts=0)(MeasuredSlot)
+    ray_executor.SlotActor = actors.slot_actor(MeasuredRemoteSlot)
 
 
 if __name__ == "__main__":

@@ -46,7 +46,7 @@ LENGTHS_S = {"node": (3, 10), "s3-errors": (3, 10), "s3-cuts": (3, 10), "s3-dela
 NUM_FAULTS = 5
 NUM_MOMENTS = 18  # so few that faults often coincide
 NUM_SLOTS = 6
-ROWS_PER_UNIT = 20
+ROWS_PER_UNIT = 20  # the batch size: up to 64 batches, each is a unit
 LIMIT_S = 600.0  # only ends a run that hangs: on a busy machine, starting takes a minute
 MAX_STARTS = 6
 
@@ -181,7 +181,7 @@ class Bench:
         return self.num_units * ROWS_PER_UNIT - 3
 
     def freeze(self) -> None:
-        """Freezes the dataset, with one shard per unit."""
+        """Freezes the dataset; a unit is a batch and has a shard of its own."""
         generator = random.Random(0)
         xs = [round(generator.random(), 6) for _ in range(self.num_rows)]
         rows = [{"key": f"row-{number:05d}", "x": x, "y": int(x > 0.5)} for number, x in enumerate(xs)]

@@ -101,7 +101,7 @@ CONTRACT = {
 SUITE = {
     "kind": "Suite",
     "version": 1,
-    "batch_size": 8,
+    "batch_size": 32,
     "metrics": [
         {"name": "accuracy", "measure": "accuracy"},
         {"name": "log_loss", "measure": "log_loss"},

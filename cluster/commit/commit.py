@@ -204,7 +204,7 @@ def _saved(run: Run, outcome: DriveOutcome, *, num_units: int) -> str:
         if arm.name in outcome.eliminated:
             num_saved += num_units - len(receipts)
             times = arm_times(receipts.values())
-            seconds = sum(times.values()) - sum(times[name] for name in ("load_s", "timing_s", "probe_s"))
+            seconds = sum(times.values()) - sum(times[name] for name in ("load_s", "timing_s", "probe_s", "write_s"))
             cost += account.cost(arm.accelerator_type or "", seconds / len(receipts) * (num_units - len(receipts)))
     return (
         f"{num_saved} of {num_units * len(run.experiment.arms)} units saved: about {cost.slot_s:.0f} slot-seconds, "

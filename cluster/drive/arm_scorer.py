@@ -4,7 +4,7 @@ import os
 import shutil
 import tempfile
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -47,9 +47,11 @@ class ArmScorer:
     Attributes:
         run: The opened run.
         units: The dataset's units.
+        first_batches: The rows that arms are probed and timed with.
         device: The device that variants run on.
         environment: Package versions and the host.
         arm: The loaded arm; empty before the first load and after a failed one.
+        cpu_clock: Says how many CPU seconds this process has used for scoring.
         paired_times: Times of the arm's and the control's batches, measured in turn; None if no guardrail needs them.
     """
 
@@ -72,9 +74,11 @@ class ArmScorer:
         self._reader = ShardCache(
             dataset, store, run_id=run.run_id, bound_bytes=run.experiment.resources.shard_cache_bytes
         )
-        self.units = batches.units(dataset.num_rows, shard_rows=dataset.shard_rows, batch_size=self._suite.batch_size)
+        self.units = batches.units(dataset.num_rows, batch_size=self._suite.batch_size)
+        self.first_batches = batches.first_batches(dataset.num_rows, batch_size=self._suite.batch_size)
         self.environment = environment.capture()
         self.arm = ""
+        self.cpu_clock: Callable[[], float] = time.process_time
         self.paired_times: PairedTimes | None = None
         self._predictor: Predictor | None = None
         self._sensitivity: BatchSizeSensitivity | None = None
@@ -125,7 +129,7 @@ class ArmScorer:
             reset_peak_memory(self.device)
             with recording(opened_by(str(self.variant.code_digest))):
                 self._sensitivity = probe(
-                    self.units[0],
+                    self.first_batches,
                     predictor=self._predictor,
                     variant=self.variant,
                     suite=self._suite,
@@ -137,7 +141,14 @@ class ArmScorer:
     def score(self, unit: Unit) -> UnitResult:
         """Scores a unit's rows with the loaded arm."""
         assert self._predictor is not None
-        return evaluate(unit, predictor=self._predictor, variant=self.variant, suite=self._suite, reader=self._reader)
+        return evaluate(
+            unit,
+            predictor=self._predictor,
+            variant=self.variant,
+            suite=self._suite,
+            reader=self._reader,
+            cpu_clock=self.cpu_clock,
+        )
 
     @property
     def variant(self) -> Variant:
@@ -262,7 +273,7 @@ class ArmScorer:
         try:
             control = self._loaded(plan.control, self._read_weights(plan.control, checks_weights=True))
             return time_in_turn(
-                self.units[0],
+                self.first_batches,
                 arm=(self._predictor, self.variant),
                 control=(control, self._arms[plan.control].variant),
                 num_batches=plan.num_timed_batches,

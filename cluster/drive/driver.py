@@ -133,7 +133,8 @@ class Driver:
                     break
                 self._drop_eliminated(waves, [arm for arm in left if arm not in schedule.failed])
         finally:
-            self._executor.close()
+            for update in self._executor.close():
+                self._take(update)
             for name in list(self._slots):
                 self._lose(name)
             self._update_counts()

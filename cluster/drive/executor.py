@@ -81,6 +81,6 @@ class Executor(Protocol):
         """Ends an idle slot for good and frees its resources."""
         ...
 
-    def close(self) -> None:
-        """Ends every slot."""
+    def close(self) -> list[TaskOutcome]:
+        """Ends every slot; returns the outcomes of units that were being published and now are."""
         ...

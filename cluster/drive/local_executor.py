@@ -1,10 +1,13 @@
 """Runs all tasks in this process, one after another: for debuggers, small experiments and most tests."""
 
 from collections import deque
+from collections.abc import Iterator
+from concurrent.futures import Future, wait
 
 from assay.cluster.drive.executor import Ready, TaskOutcome
 from assay.cluster.drive.schedule import Task
 from assay.cluster.drive.slot import Slot
+from assay.cluster.drive.task_result import Failure, Published
 from assay.cluster.drive.unit_work import UnitWork
 from assay.manifests import Arm
 from assay.manifests.run import Run
@@ -15,7 +18,7 @@ _NAME = "in-process"
 class LocalExecutor:
     """A single slot for all arms, which works while `wait` is called. It cannot be interrupted."""
 
-    depth = 1
+    depth = 2
 
     def __init__(self, work: UnitWork) -> None:
         """Creates no slot yet.
@@ -27,6 +30,7 @@ class LocalExecutor:
         self._slot: Slot | None = None
         self._is_ready_reported = False
         self._queue: deque[tuple[Task, int | None]] = deque()
+        self._scored: deque[tuple[Task, Future[Published | Failure]]] = deque()
 
     def start(self, run: Run, *, import_paths: tuple[str, ...]) -> None:
         """Creates the slot."""
@@ -44,13 +48,17 @@ class LocalExecutor:
         self._queue.append((task, upcoming))
 
     def wait(self, timeout_s: float) -> list[Ready | TaskOutcome]:  # noqa: ARG002
-        """Performs the oldest task, however long that takes."""
+        """Performs the oldest task, however long that takes; if none is left, waits until the last one is published."""
         if not self._is_ready_reported:
             self._is_ready_reported = True
             return [Ready(_NAME, "")]
         assert self._slot is not None
-        task, upcoming = self._queue.popleft()
-        return [TaskOutcome(_NAME, task, self._slot.perform(task, upcoming))]
+        if self._queue:
+            task, upcoming = self._queue.popleft()
+            self._scored.append((task, self._slot.perform(task, upcoming)))
+        else:
+            wait([self._scored[0][1]])
+        return [*self._published()]
 
     def interrupt(self, slot: str, reason: str) -> list[TaskOutcome]:  # noqa: ARG002
         """Does nothing: the driver cannot call this while the slot works."""
@@ -59,8 +67,15 @@ class LocalExecutor:
     def give_back(self, slot: str) -> None:
         """Does nothing: the slot lives until `close`."""
 
-    def close(self) -> None:
-        """Closes the slot."""
+    def close(self) -> list[TaskOutcome]:
+        """Closes the slot, once the last unit that it scored is published."""
         if self._slot is not None:
             self._slot.close()
         self._slot = None
+        return [*self._published()]
+
+    def _published(self) -> Iterator[TaskOutcome]:
+        """Takes the outcomes of the oldest tasks whose units are published."""
+        while self._scored and self._scored[0][1].done():
+            task, end = self._scored.popleft()
+            yield TaskOutcome(_NAME, task, end.result())

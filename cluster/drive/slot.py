@@ -1,9 +1,13 @@
 """A slot: has one variant loaded at a time and works on one unit after another. Knows nothing of Ray."""
 
+import threading
+import time
 import traceback
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from dataclasses import replace
-from typing import Literal
+from functools import partial
+from typing import Literal, TypeVar
 
 from assay.cluster.drive.arm_scorer import ArmScorer
 from assay.cluster.drive.schedule import Task
@@ -14,9 +18,11 @@ from assay.evaluator.ledger.opening import open_ledger
 from assay.evaluator.predictors import PredictionError
 from assay.manifests.run import Run
 
+Step = TypeVar("Step")
+
 
 class Slot:
-    """One share of a machine, with at most one variant loaded."""
+    """One share of a machine, with at most one variant loaded. It publishes a unit while it scores the next one."""
 
     def __init__(self, name: str, run_json: str, import_paths: Sequence[str], work: UnitWork) -> None:
         """Takes everything by value, so that a slot can be restarted on any host.
@@ -31,33 +37,54 @@ class Slot:
         self._scorer = ArmScorer(Run.model_validate_json(run_json), import_paths)
         self._suite = self._scorer.run.experiment.suite
         self._ledger = open_ledger(self._scorer.run.experiment.ledger, patient=True)
+        self._lost_arms: dict[str, Failure] = {}
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix="publish", initializer=self._note_clock)
+        self._thread_clock: int | None = None
+        self._published: Future[Published | Failure] = Future()
+        self._published.set_result(Failure("unit", "there was no unit before", name))
+        self._scorer.cpu_clock = self._cpu_s
 
-    def perform(self, task: Task, upcoming: int | None) -> Published | Failure:
-        """Works on one unit. Failures are returned, not raised, so that they cross process boundaries intact.
+    def perform(self, task: Task, upcoming: int | None) -> Future[Published | Failure]:
+        """Scores one unit in this thread and publishes it in another, once the unit before it is published.
 
         Args:
             task: The task.
             upcoming: The index of the unit that this slot will probably get next: its shards are prefetched.
+
+        Returns:
+            How the task ends. Failures are returned, not raised, so that they cross process boundaries intact.
         """
+        self._scorer.prefetch(index for index in (task.unit, upcoming) if index is not None)
+        publish = self._lost_arms.get(task.arm) or self._attempted(partial(self._scored, task))
+        if isinstance(publish, Failure) and publish.scope == "arm":
+            self._lost_arms[task.arm] = publish  # the driver may have sent another of its units already
+        wait([self._published])
+        self._published = self._thread.submit(
+            partial(self._attempted, publish) if callable(publish) else lambda: publish
+        )
+        return self._published
+
+    def _scored(self, task: Task) -> Callable[[], Published] | Failure:
+        """Scores the unit and returns what publishes it."""
         scorer, work = self._scorer, self._work
-        scorer.prefetch(index for index in (task.unit, upcoming) if index is not None)
-        try:
-            if task.arm != scorer.arm:
+        if task.arm != scorer.arm:
+            wait([self._published])  # it may give times back to the arm that is loaded
+            try:
                 scorer.load(task.arm, checks_weights=work.checks_weights)
-        except Exception as error:  # noqa: BLE001  # a variant's code may raise anything
-            return self._failure("arm", f"the variant cannot be loaded: {one_line(error)}", error)
+            except Exception as error:  # noqa: BLE001  # a variant's code may raise anything
+                return self._failure("arm", f"the variant cannot be loaded: {one_line(error)}", error)
+        sensitivity = scorer.probe(times_control=work.times_control)
+        unit, is_sensitive = scorer.units[task.unit], sensitivity.exceeds(self._suite.batch_sensitivity_tolerance)
+        if is_sensitive and self._suite.on_batch_sensitivity == "fail":
+            return self._failure("arm", f"its scores depend on the batch size: {sensitivity.description(self._suite)}")
+        if is_sensitive and self._suite.on_batch_sensitivity == "batch_size_1":
+            unit = replace(unit, batch_size=1)
+        return work.perform(task, unit, scorer=scorer, sensitivity=sensitivity, ledger=self._ledger, slot=self._name)
+
+    def _attempted(self, step: Callable[[], Step]) -> Step | Failure:
+        """What a step returns, or the failure that its error means."""
         try:
-            sensitivity = scorer.probe(times_control=work.times_control)
-            unit, is_sensitive = scorer.units[task.unit], sensitivity.exceeds(self._suite.batch_sensitivity_tolerance)
-            if is_sensitive and self._suite.on_batch_sensitivity == "fail":
-                return self._failure(
-                    "arm", f"its scores depend on the batch size: {sensitivity.description(self._suite)}"
-                )
-            if is_sensitive and self._suite.on_batch_sensitivity == "batch_size_1":
-                unit = replace(unit, batch_size=1)
-            return work.perform(
-                task, unit, scorer=scorer, sensitivity=sensitivity, ledger=self._ledger, slot=self._name
-            )
+            return step()
         except (DamageError, StoreError) as error:
             return self._failure("run", str(error))
         except PredictionError as error:
@@ -67,8 +94,16 @@ class Slot:
             return self._failure("unit", one_line(error), error)
 
     def close(self) -> None:
-        """Releases files and locks that the slot holds."""
+        """Waits for the last unit to be published, and releases files and locks that the slot holds."""
+        self._thread.shutdown()
         self._scorer.close()
+
+    def _note_clock(self) -> None:
+        self._thread_clock = time.pthread_getcpuclockid(threading.get_ident())
+
+    def _cpu_s(self) -> float:
+        """CPU seconds of this process, without those of publishing: a unit has them of its own."""
+        return time.process_time() - (0.0 if self._thread_clock is None else time.clock_gettime(self._thread_clock))
 
     def _failure(
         self, scope: Literal["unit", "arm", "run"], reason: str, error: BaseException | None = None

@@ -30,7 +30,7 @@ def time_batches(scorer: ArmScorer, arm: str, *, num_batches: int) -> Trial:
     Raises:
         Exception: Whatever the variant's code raises.
     """
-    first = scorer.units[0]
+    first = scorer.first_batches
     unit = replace(first, num_rows=min(first.num_rows, num_batches * first.batch_size))
     scorer.load(arm)
     scorer.probe()

@@ -2,6 +2,7 @@
 
 import datetime as dt
 import secrets
+from collections.abc import Callable
 from typing import Protocol
 
 from assay.cluster.drive.arm_scorer import ArmScorer
@@ -27,8 +28,8 @@ class UnitWork(Protocol):
 
     def perform(
         self, task: Task, unit: Unit, *, scorer: ArmScorer, sensitivity: BatchSizeSensitivity, ledger: Store, slot: str
-    ) -> Published:
-        """Works on one unit of the loaded arm.
+    ) -> Callable[[], Published]:
+        """Works on one unit of the loaded arm, except for what need not be done before the next unit.
 
         Args:
             task: The arm, the unit's index and the number of the attempt.
@@ -37,6 +38,9 @@ class UnitWork(Protocol):
             sensitivity: The batch-size sensitivity that the probe measured.
             ledger: The run's ledger.
             slot: The slot's name in the ledger.
+
+        Returns:
+            Does the rest, in another thread, while the slot works on the next unit of the same arm.
         """
         ...
 
@@ -49,8 +53,8 @@ class PublishUnit:
 
     def perform(
         self, task: Task, unit: Unit, *, scorer: ArmScorer, sensitivity: BatchSizeSensitivity, ledger: Store, slot: str
-    ) -> Published:
-        """Scores the unit and publishes it with the conditions under which it was scored."""
+    ) -> Callable[[], Published]:
+        """Scores the unit; the rest is to publish it with the conditions under which it was scored."""
         started_at = dt.datetime.now(dt.UTC).isoformat(timespec="microseconds")
         result = scorer.score(unit)
         attempt = Attempt(
@@ -61,6 +65,7 @@ class PublishUnit:
             preparation=scorer.take_preparation(),
             timing=result.timing,
         )
+        times, scorer.paired_times = scorer.paired_times, None  # recorded with one unit per load
         facts = UnitFacts(
             first_row=unit.first_row,
             batch_size=unit.batch_size,
@@ -73,10 +78,14 @@ class PublishUnit:
             score_sums=result.score_sums,
             repeat_sums=result.repeat_sums,
             nonce=secrets.token_hex(16),
-            latency=scorer.paired_times,
+            latency=times,
             attempt=attempt,
         )
-        receipt, is_ours = publish_unit(ledger, result, facts, run=scorer.run, arm=task.arm, unit=task.unit)
-        if is_ours:
-            scorer.paired_times = None  # recorded with one unit per load
-        return Published(receipt, is_ours, result.digest)
+
+        def publish() -> Published:
+            receipt, is_ours = publish_unit(ledger, result, facts, run=scorer.run, arm=task.arm, unit=task.unit)
+            if times is not None and not is_ours:
+                scorer.paired_times = times  # for a later unit
+            return Published(receipt, is_ours, result.digest)
+
+        return publish

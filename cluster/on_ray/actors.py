@@ -1,16 +1,60 @@
 """The slot as a Ray actor, and the device class that such actors get."""
 
-from typing import Any
+from collections.abc import Sequence
+from concurrent.futures import Future
+from queue import SimpleQueue
+from typing import Any, ClassVar
 
 import ray
 from ray.exceptions import GetTimeoutError
 
+from assay.cluster.drive.schedule import Task
 from assay.cluster.drive.slot import Slot
+from assay.cluster.drive.task_result import Failure, Published
+from assay.cluster.drive.unit_work import UnitWork
 from assay.evaluator.predictors import device_class, pick_device
 from assay.manifests.resources import Resources
 
-# max_restarts=0: the driver restarts slots itself, since only it knows which units were in flight.
-SlotActor: Any = ray.remote(max_restarts=0)(Slot)
+_REPORTING = "reporting"  # the group, and thread, of the calls that wait for a unit to be published
+
+
+class RemoteSlot:
+    """A slot that is called twice per unit, so that it can score one unit while it publishes another.
+
+    Both kinds of calls are answered in order, each by one thread.
+    """
+
+    slot_class: ClassVar[type[Slot]] = Slot
+
+    def __init__(self, name: str, run_json: str, import_paths: Sequence[str], work: UnitWork) -> None:
+        """Creates the slot, with the slot's arguments."""
+        self._slot = self.slot_class(name, run_json, import_paths, work)
+        self._ends: SimpleQueue[Future[Published | Failure]] = SimpleQueue()
+
+    def score(self, task: Task, upcoming: int | None) -> None:
+        """Scores one unit; `outcome` says how the task ends."""
+        end: Future[Published | Failure] = Future()
+        try:
+            end = self._slot.perform(task, upcoming)
+        except BaseException as error:  # such as SystemExit: the driver must not wait for an outcome
+            end.set_exception(error)
+            raise
+        finally:
+            self._ends.put(end)
+
+    @ray.method(concurrency_group=_REPORTING)
+    def outcome(self) -> Published | Failure:
+        """How the oldest task ends that this was not called for yet."""
+        return self._ends.get().result()
+
+
+def slot_actor(slot: type[RemoteSlot] = RemoteSlot) -> Any:
+    """The class of the actors. They are never restarted by Ray: only the driver knows which units were in flight."""
+    remote: Any = ray.remote  # Ray's types do not have `concurrency_groups`
+    return remote(max_restarts=0, concurrency_groups={_REPORTING: 1})(slot)
+
+
+SlotActor = slot_actor()
 
 
 def slot_device_class(resources: Resources, accelerator_type: str) -> str:

@@ -31,6 +31,28 @@ _FIRST_BACK_OFF_S = 1.0
 _LONGEST_BACK_OFF_S = 30.0
 
 
+@dataclass(frozen=True)
+class _Submitted:
+    """A submitted, unfinished task.
+
+    Attributes:
+        task: The task.
+        scored: Is resolved once the slot has scored the unit; it may not be published yet.
+    """
+
+    task: Task
+    scored: ray.ObjectRef
+
+    @property
+    def has_been_scored(self) -> bool:
+        """Whether the slot has scored the unit."""
+        try:
+            ray.get(self.scored, timeout=0)
+        except (RayError, TimeoutError):
+            return False
+        return True
+
+
 @dataclass
 class _ActorSlot:
     """One slot and its current actor.
@@ -46,7 +68,7 @@ class _ActorSlot:
     accelerator_type: str
     actor: Any = None  # Ray has types for actor handles only if the class itself is a Ray class
     is_ready: bool = False
-    in_flight: dict[ray.ObjectRef, Task] = field(default_factory=dict)
+    in_flight: dict[ray.ObjectRef, _Submitted] = field(default_factory=dict)
     restart_at_s: float = 0.0
 
 
@@ -108,8 +130,9 @@ class RayExecutor:
 
     def submit(self, slot: str, task: Task, upcoming: int | None) -> None:
         """Submits the task to the slot's actor."""
-        ref = self._slots[slot].actor.perform.remote(task, upcoming)
-        self._slots[slot].in_flight[ref] = task
+        actor = self._slots[slot].actor
+        scored, ref = actor.score.remote(task, upcoming), actor.outcome.remote()
+        self._slots[slot].in_flight[ref] = _Submitted(task, scored)
         self._owners[ref] = slot
 
     def wait(self, timeout_s: float) -> list[Ready | TaskOutcome]:
@@ -139,10 +162,11 @@ class RayExecutor:
         self._forget(slot)
         del self._slots[slot]
 
-    def close(self) -> None:
-        """Ends every actor; published units stay."""
+    def close(self) -> list[TaskOutcome]:
+        """Ends every actor at once; published units stay."""
         for name in list(self._slots):
             self.give_back(name)
+        return []
 
     def _demand(self, accelerator_type: str) -> dict[str, float]:
         return slot_demand.slot_demand(self._resources, accelerator_type)
@@ -166,19 +190,23 @@ class RayExecutor:
             cause = "out_of_memory" if isinstance(error, OutOfMemoryError) else "slot_lost"
             return self._lost(name, lost_actor.reason_of(error), cause, counts=not lost_actor.is_of_the_node(error))
         del self._owners[ref]
-        task = slot.in_flight.pop(ref, None)
-        if task is None:
+        ended = slot.in_flight.pop(ref, None)
+        if ended is None:
             slot.is_ready = True
             return [Ready(name, slot.accelerator_type)]
         self._lost_in_a_row, self._has_worked = 0, True
-        return [TaskOutcome(name, task, result)]
+        return [TaskOutcome(name, ended.task, result)]
 
     def _lost(
         self, name: str, reason: str, cause: Literal["slot_lost", "out_of_memory", "hung"], *, counts: bool = True
     ) -> list[TaskOutcome]:
-        """Fails a lost slot's tasks in flight, of which it had started only the oldest; restarts it after a pause."""
+        """Fails a lost slot's tasks in flight; restarts it after a pause.
+
+        Of these tasks, it was scoring the first one that it had not scored yet, and had not started those after it.
+        """
         slot = self._slots[name]
-        tasks = list(slot.in_flight.values())
+        tasks = [each.task for each in slot.in_flight.values()]
+        at_work_on = next((n for n, each in enumerate(slot.in_flight.values()) if not each.has_been_scored), 0)
         self._forget(name)
         if (
             time.monotonic() > self._pause_until_s
@@ -192,7 +220,9 @@ class RayExecutor:
             self._pause_until_s = time.monotonic() + pause_s
         slot.restart_at_s = self._pause_until_s
         return [
-            TaskOutcome(name, task, Failure("slot", reason, name, cause=cause, counts=counts and position == 0))
+            TaskOutcome(
+                name, task, Failure("slot", reason, name, cause=cause, counts=counts and position == at_work_on)
+            )
             for position, task in enumerate(tasks)
         ]
 

@@ -12,20 +12,20 @@ from assay.evaluator.ledger import reader, writer
 from assay.evaluator.ledger.reader import OpenedRun
 from assay.evaluator.ledger.receipt import UnitReceipt
 from assay.evaluator.storage import Store
-from assay.manifests import Experiment
+from assay.manifests import Dataset, Experiment
 from assay.manifests.run import Run
 
 
-def unit_keys(experiment: Experiment, *, dataset_digest: str, environment: Mapping[str, str | None]) -> dict[str, str]:
+def unit_keys(experiment: Experiment, *, dataset: Dataset, environment: Mapping[str, str | None]) -> dict[str, str]:
     """The key of each arm's units: the digest of everything that their scores depend on, with two exceptions.
 
-    A unit's rows are not in it: the unit's index identifies them, since the dataset and the batch size determine
-    where units begin and end. The device is not in it either: only slots know theirs, so it is compared when a unit
+    Which of the dataset's units it is, its index says: the key has the number of rows per unit, so the index identifies
+    the rows. The device is not in it either: only slots know theirs, so it is compared when a unit
     with the key is found.
 
     Args:
         experiment: The resolved experiment, with digests of weights and code.
-        dataset_digest: The digest of the dataset.
+        dataset: The dataset.
         environment: The identity of the environment: versions of the packages that scores depend on.
 
     Returns:
@@ -33,9 +33,10 @@ def unit_keys(experiment: Experiment, *, dataset_digest: str, environment: Mappi
     """
     suite = experiment.suite
     shared = {
-        "dataset": dataset_digest,
+        "dataset": dataset.digest(),
         "batch_size": suite.batch_size,
         "batching": batches.BATCHING_RULE,
+        "rows_per_unit": batches.rows_per_unit(dataset.num_rows, batch_size=suite.batch_size),
         "seed": suite.seed,
         "repeats": suite.repeats,
         "determinism": suite.determinism.content(),

@@ -10,7 +10,7 @@ from assay.evaluator.storage import Store
 
 SECONDS = ("load_s", "fetch_s", "read_s", "decode_s", "predict_s", "copy_s", "forward_s", "score_s", "write_s")
 """Seconds per step. fetch_s overlaps with the previous unit. read_s is the wait for rows that are not there yet and
-includes decode_s. copy_s and forward_s are parts of predict_s and overlap on a GPU."""
+includes decode_s. copy_s and forward_s are parts of predict_s and overlap on a GPU. write_s overlaps with the next unit."""
 
 Row = Mapping[str, Any]
 

@@ -1,5 +1,6 @@
 """The unit work of a verification: scores units again and compares them. Publishes nothing."""
 
+from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
@@ -79,8 +80,8 @@ class RescoreUnit:
         sensitivity: BatchSizeSensitivity,  # noqa: ARG002  # slots probe it as in a run
         ledger: Store,
         slot: str,  # noqa: ARG002
-    ) -> Published:
-        """Scores the unit and returns its recorded receipt with the comparison."""
+    ) -> Callable[[], Published]:
+        """Scores the unit; the rest is to return its recorded receipt with the comparison."""
         run = scorer.run
         if not self._committed_sha256:
             self._committed_sha256 = {file.key: file.sha256 for file in reader.committed_files(ledger, run.run_id)}
@@ -92,7 +93,7 @@ class RescoreUnit:
         else:
             compared = Compared(difference(rows, scorer.score(unit).table), _changes(scorer, task.arm, receipt.facts))
         with_comparison = ComparedReceipt(**vars(receipt), compared=compared)
-        return Published(with_comparison, is_ours=True, digest=receipt.scores_digest)
+        return lambda: Published(with_comparison, is_ours=True, digest=receipt.scores_digest)
 
 
 def _compared_with_itself(scorer: ArmScorer, arm: str, unit: Unit, *, facts: UnitFacts) -> Compared:

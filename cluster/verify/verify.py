@@ -100,7 +100,7 @@ def verify(
     add_import_paths(paths)
     dataset, _ = open_dataset(run.experiment.dataset)
     now = lineage.captured(run.experiment, import_paths=paths, executor=pipeline.executor_name(in_process=in_process))
-    units = batches.units(dataset.num_rows, shard_rows=dataset.shard_rows, batch_size=run.experiment.suite.batch_size)
+    units = batches.units(dataset.num_rows, batch_size=run.experiment.suite.batch_size)
     drawn = _DrawnUnits(units, _drawn(units, num_rows, digest=recorded.digest()))
     outcome = _rescored(run, arms, drawn, work=RescoreUnit(against), in_process=in_process, import_paths=paths)
     complete = {name: outcome.receipts[name] for name in arms if len(outcome.receipts[name]) == len(drawn.units)}

@@ -76,8 +76,8 @@ class Attempt:
     def slot_s(self) -> float:
         """Slot-seconds spent on the unit's scores.
 
-        Excludes writing the file, whose duration the file cannot contain, and timing the arm against the control, so
-        that the number is the same for a new unit and for one read back from the ledger.
+        Excludes writing the file, which the slot does while it scores the next unit, and timing the arm against the
+        control, so that the number is the same for a new unit and for one read back from the ledger.
         """
         unit = self.timing
         return self.one_off_s + unit.read_s + unit.predict_s + unit.score_s

@@ -7,9 +7,10 @@ import pyarrow as pa
 
 from assay.manifests.ledger_layout import LINEAGE_COLUMNS, Table
 
-SLOT_SECONDS = ("load_s", "timing_s", "probe_s", "read_s", "predict_s", "score_s", "write_s")
+SLOT_SECONDS = ("load_s", "timing_s", "probe_s", "read_s", "predict_s", "score_s")
 """The columns of `units` and `arms` with the parts of a unit's time in its slot, in order. Loading, timing and probing
-are charged to the first unit after them."""
+are charged to the first unit after them. The slot publishes a unit while it scores the next one, so `write_s` is not
+among them."""
 
 _TEXT, _INT, _FLOAT, _BOOL = pa.string(), pa.int64(), pa.float64(), pa.bool_()
 _REPEATED = pa.dictionary(pa.int32(), pa.string())
@@ -117,7 +118,7 @@ _ARMS = _schema(
         "num_rows": _INT,
         "num_unanswered": _INT,
         "scores_digest": _TEXT,
-        **dict.fromkeys(SLOT_SECONDS, _FLOAT),
+        **dict.fromkeys((*SLOT_SECONDS, "write_s"), _FLOAT),
         "batch_size": _INT,
         "batch_sensitivity_num_rows": _INT,
         "batch_sensitivity_num_flips": _INT,

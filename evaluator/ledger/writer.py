@@ -101,7 +101,7 @@ def republish_unit(store: Store, rows: pa.Table, source: UnitReceipt, *, run: Ru
 def _publish(
     store: Store, table: pa.Table, digest: str, facts: UnitFacts, *, run: Run, arm: str, unit: int
 ) -> tuple[UnitReceipt, bool]:
-    started, cpu_started = time.perf_counter(), time.process_time()
+    started, cpu_started = time.perf_counter(), time.thread_time()  # other threads score the next unit
     key = unit_key(run.run_id, arm, unit)
     lineage = (
         run.run_id,
@@ -121,7 +121,7 @@ def _publish(
         stored, _ = read_unit(store, key, committed_sha256=None)
         return stored, stored.facts.nonce == facts.nonce
     if facts.attempt is not None:  # known only after the file was written, so only the table `units` has it
-        write_s, write_cpu_s = time.perf_counter() - started, time.process_time() - cpu_started
+        write_s, write_cpu_s = time.perf_counter() - started, time.thread_time() - cpu_started
         facts = replace(facts, attempt=replace(facts.attempt, write_s=write_s, write_cpu_s=write_cpu_s))
     sha256 = fingerprint.sha256_digest(content)
     return replace(receipt, size_bytes=len(content), sha256=sha256, facts=facts), True

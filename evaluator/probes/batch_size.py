@@ -26,10 +26,10 @@ ROWS_PER_BATCH = 16
 def probe(
     unit: Unit, *, predictor: Predictor, variant: Variant, suite: Suite, reader: ShardReader
 ) -> BatchSizeSensitivity:
-    """Scores some rows of a unit both in their batches and with batch size 1.
+    """Scores some rows of some batches both in their batches and with batch size 1.
 
     Args:
-        unit: The dataset's first unit, so that every slot on every host probes the same rows.
+        unit: The dataset's first batches, so that every slot on every host probes the same rows.
         predictor: The loaded variant.
         variant: Declares the output.
         suite: Sets the batch size, the seed, the repeats and the primary metric.

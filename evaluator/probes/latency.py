@@ -35,7 +35,7 @@ def time_in_turn(
     scores, because the seeds are set again before every unit.
 
     Args:
-        unit: The dataset's first unit, so that every slot times the same rows.
+        unit: The dataset's first batches, so that every slot times the same rows.
         arm: The loaded arm and its manifest.
         control: The control and its manifest, loaded in the same process.
         num_batches: The number of batches to time for each variant.

@@ -12,7 +12,7 @@ from assay.cluster.forecast import forecast
 from assay.manifests import Budget, Prices
 from tests import builders
 
-NUM_UNITS = 7  # 200 rows in units of 32: 25 batches of 8
+NUM_UNITS = 7  # 200 rows in units of 32
 DELAY_S = 0.03
 SLOW = builders.variant(delay_s=DELAY_S, flip_every=5)
 ARMS = {"control": SLOW, "fast": builders.variant(flip_every=3), "broken": builders.variant("raises", above=0.1)}
@@ -39,7 +39,7 @@ def test_what_no_run_knows_is_probed_here_and_nothing_is_written(tmp_path):
     assert files(tmp_path) == before
     control, fast, broken = found.arms
     assert (control.num_units, control.num_rows, control.num_units_reused) == (NUM_UNITS, 200, 0)
-    assert control.source == "32 rows timed in this process on cpu"
+    assert control.source == "128 rows timed in this process on cpu"
     assert 25 * DELAY_S < control.slot_s < 150 * DELAY_S  # 25 batches, and the probe of the batch size
     assert fast.slot_s < control.slot_s / 2
     assert control.price == pytest.approx(control.slot_s * 2 * 36 / 3600)

@@ -61,12 +61,12 @@ class UnrulyExecutor:
         fate = self._random.random()
         if fate < 0.1:  # the slot dies before it begins
             return self._lost(slot, task)
-        result = self._slots[slot].perform(task, upcoming)
+        end = self._slots[slot].perform(task, upcoming)
         if fate < 0.2:  # the slot dies after it has published: the retry finds the published unit
             self._slots[slot].close()
             self._slots[slot] = self._make(slot)
             return self._lost(slot, task)
-        return [TaskOutcome(slot, task, result)]
+        return [TaskOutcome(slot, task, end.result())]
 
     def _lost(self, slot, task):
         """The slot loses all its units in flight and is restarted at once."""
@@ -88,6 +88,7 @@ class UnrulyExecutor:
     def close(self):
         for slot in self._slots.values():
             slot.close()
+        return []
 
 
 def scores(prepared) -> dict[str, pa.Table]:

@@ -14,7 +14,7 @@ ARMS = {"control": builders.variant(flip_every=2), "mixing": builders.variant("m
 
 
 def run(folder, *, arms=ARMS, in_process=True, **suite):
-    experiment = builders.write_experiment(folder, arms=arms, suite={**builders.SUITE, **suite})
+    experiment = builders.write_experiment(folder, arms=arms, suite={**builders.SUITE, "batch_size": 8, **suite})
     prepared = pipeline.prepare(str(experiment))
     pipeline.run(prepared, in_process=in_process, on_progress=lambda arm, units: None)
     return document(prepared.store, prepared.run.run_id)

@@ -235,7 +235,7 @@ def test_a_run_says_what_changed_in_the_suite_the_parameters_and_the_arms(assay,
     builders.write_experiment(tmp_path, arms=arms, suite=suite)
     stderr = run(assay, tmp_path)["stderr"]
     for line in (
-        "suite.batch_size: 8 -> 16",
+        "suite.batch_size: 32 -> 16",
         "arm control: parameters.flip_every: 5 -> 4",
         "arm better: no longer in the experiment",
         "arm other: new",

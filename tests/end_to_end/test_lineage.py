@@ -153,7 +153,7 @@ def test_the_lineage_says_where_a_run_came_from(two):
     )
     assert list(found) == ["run_id", "identity", "arms", "circumstance"]
     assert found["identity"]["dataset"]["digest"] == first.dataset_digest
-    assert found["identity"]["batch_size"] == 8
+    assert found["identity"]["batch_size"] == 32
     assert found["arms"]["control"]["parameters"] == {"flip_every": 5}
     assert found["arms"]["control"]["flags"]["matmul_tf32"] is False
     assert found["circumstance"]["executor"] == "in_process"

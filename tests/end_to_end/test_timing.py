@@ -10,7 +10,7 @@ from assay.cluster.cli import main
 from tests import builders
 
 DELAY_S = 0.02
-NUM_BATCHES = 25
+NUM_BATCHES = 7
 
 
 @pytest.fixture

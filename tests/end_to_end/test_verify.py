@@ -89,7 +89,7 @@ def test_a_run_matches_to_the_last_bit_and_no_score_is_written(run):
 
 
 def test_a_sample_is_whole_units_no_more_than_needed_and_part_of_a_larger_one():
-    units = batches.units(200, shard_rows=32, batch_size=8)
+    units = batches.units(200, batch_size=32)
     firsts = set()
     for seed in range(20):
         drawn = {
@@ -107,7 +107,7 @@ def test_a_sample_is_whole_units_no_more_than_needed_and_part_of_a_larger_one():
 
 def test_a_run_is_always_sampled_alike(run):
     digest = reader.read_run(open_store(run.experiment.ledger), run.run_id).digest()
-    units = batches.units(200, shard_rows=32, batch_size=8)
+    units = batches.units(200, batch_size=32)
     drawn = verification._drawn(units, 33, digest=digest)
     for _ in range(2):
         (arm,) = verify(run, num_rows=33, arm="better").comparison.arms
@@ -190,7 +190,7 @@ STATEFUL = '''
         """Predictions are the same, but those of batches it has seen are cached."""
         key = features["x"].tobytes()
         if key not in SEEN:
-            time.sleep(0.005)
+            time.sleep(0.02)
             SEEN[key] = honest(features)
         return SEEN[key]
 '''

@@ -1,4 +1,5 @@
 import numpy as np
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -7,26 +8,38 @@ from assay.evaluator import batches
 sizes = st.integers(1, 400)
 
 
-@given(num_rows=sizes, shard_rows=sizes, batch_size=st.integers(1, 64))
-def test_units_cover_every_row_once_in_whole_batches_of_the_global_grid(num_rows, shard_rows, batch_size):
+@given(num_rows=sizes, batch_size=st.integers(1, 64))
+def test_units_cover_every_row_once_in_whole_batches_of_the_global_grid(num_rows, batch_size):
     spans = []
-    for unit in batches.units(num_rows, shard_rows=shard_rows, batch_size=batch_size):
+    for index, unit in enumerate(batches.units(num_rows, batch_size=batch_size)):
+        assert (unit.index, unit.batch_size) == (index, batch_size)
         spans += [(unit.first_row + span.start, unit.first_row + span.stop) for span in unit.batches()]
     grid = [(start, min(start + batch_size, num_rows)) for start in range(0, num_rows, batch_size)]
     assert spans == grid
 
 
-@given(num_rows=sizes, batch_size=st.integers(1, 64), shards=st.tuples(sizes, sizes))
-def test_how_the_rows_are_sharded_does_not_change_the_batches(num_rows, batch_size, shards):
-    first, second = (
-        [
-            (unit.first_row + span.start, span.stop - span.start)
-            for unit in batches.units(num_rows, shard_rows=shard_rows, batch_size=batch_size)
-            for span in unit.batches()
-        ]
-        for shard_rows in shards
-    )
-    assert first == second
+@pytest.mark.parametrize(
+    ("num_rows", "batch_size", "rows_per_unit", "num_units"),
+    [
+        (1, 8, 8, 1),
+        (200, 8, 8, 25),  # fewer than 64 batches: each is a unit
+        (640, 10, 10, 64),
+        (641, 10, 20, 33),  # 64 units of one batch would leave a row over
+        (82_609, 256, 1_536, 54),  # 82,609 / 64 = 1,290.8: 5.04 batches
+        (82_609, 1, 1_291, 64),
+        (4_194_304, 256, 65_536, 64),
+        (10_000_000, 1_000, 66_000, 152),  # the bound of 65,536 rows, rounded up to whole batches
+        (10_000_000, 65_537, 65_537, 153),  # a batch above the bound is a unit
+        (10_000_000, 1_000_000, 1_000_000, 10),
+    ],
+)
+def test_a_unit_is_a_64th_of_the_rows_but_at_least_a_batch_and_at_most_65536_rows(
+    num_rows, batch_size, rows_per_unit, num_units
+):
+    units = batches.units(num_rows, batch_size=batch_size)
+    assert batches.rows_per_unit(num_rows, batch_size=batch_size) == rows_per_unit
+    assert len(units) == num_units
+    assert {unit.num_rows for unit in units[:-1]} <= {rows_per_unit}
 
 
 def test_padding_repeats_the_last_row_and_leaves_full_batches_as_they_are():

@@ -62,7 +62,8 @@ def _verdict_table(report: Document) -> Table:
     decisions = {row["arm"]: row["decision"] for row in report["decisions"]}
     confidence = 100 * (1 - report["analysis"]["alpha"])
     dataset = report["dataset"]
-    table = formatting.table(f"{report['name']}: {dataset['reference']}, {dataset['num_rows']:,} rows")
+    units = formatting.counted(report["arms"][0]["num_units"], "unit")
+    table = formatting.table(f"{report['name']}: {dataset['reference']}, {dataset['num_rows']:,} rows in {units}")
     table.add_column("arm", overflow="fold")
     for name in (_titled(report, primary), "difference", f"{confidence:.4g} % interval*", "p (adj.)"):
         table.add_column(name, justify="right")

@@ -63,6 +63,8 @@ class ShardCache(ShardReader):
         self._run_id, self._bound_bytes = run_id, bound_bytes
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="prefetch")
         self._place: BinaryIO | None = None
+        self._ahead: tuple[Shard, ...] = ()
+        self._at: int | None = None
         self.problem = ""
         """Why shards are read directly from the store; empty while the cache works."""
         try:
@@ -83,8 +85,11 @@ class ShardCache(ShardReader):
 
     def prefetch(self, first_row: int, num_rows: int) -> None:
         """Fetches the shards of some rows to this host in a background thread; its errors reach whoever reads the rows."""
-        for shard in self.shards(first_row, num_rows):
-            self._thread.submit(self._fetch_ahead, shard)
+        shards = self.shards(first_row, num_rows)
+        for shard in shards:
+            if shard not in self._ahead:  # a shard may hold the rows of many calls
+                self._thread.submit(self._fetch_ahead, shard)
+        self._ahead = shards
 
     def close(self) -> None:
         """Closes the cache: the progress of this process no longer counts when space is freed."""
@@ -204,8 +209,9 @@ class ShardCache(ShardReader):
             )
 
     def _move_to(self, index: int) -> None:
-        if self._place is not None:
+        if self._place is not None and index != self._at:  # most units are in the shard of the unit before
             os.pwrite(self._place.fileno(), b"%8d" % index, 0)
+            self._at = index
 
     def _places(self) -> list[int]:
         """The progress of each live process of this run; the files of dead processes are removed."""

@@ -95,8 +95,9 @@ class PretendedSlots:
         self.given_back.append(slot)
         del self.slots[slot], self.accelerator_types[slot]
 
-    def close(self) -> None:
+    def close(self) -> list:
         self.slots = {}
+        return []
 
 
 def published(task, *, digest="same", is_ours=True) -> Published:

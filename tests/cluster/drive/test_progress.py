@@ -157,7 +157,7 @@ def test_a_submitted_driver_notes_which_run_it_carries_out(tmp_path, monkeypatch
     assert note == {"run_id": prepared.run.run_id}
 
 
-def test_a_cancelled_driver_stops_after_the_unit_in_hand_and_the_next_one_goes_on(tmp_path, monkeypatch, every_unit):
+def test_a_cancelled_driver_stops_after_the_units_in_hand_and_the_next_one_goes_on(tmp_path, monkeypatch, every_unit):
     calm = prepare(tmp_path, ledger="calm")
     run(calm)
     expected = document(calm.store, calm.run.run_id)["scores_digest"]
@@ -173,14 +173,14 @@ def test_a_cancelled_driver_stops_after_the_unit_in_hand_and_the_next_one_goes_o
 
     with pytest.raises(RunError, match=r"submission 'small-1' was cancelled.*run the same command again"):
         run(prepared, cancel_at_five)
-    assert len(reader.published_units(prepared.store, prepared.run.run_id)) == 5
+    assert len(reader.published_units(prepared.store, prepared.run.run_id)) == 6  # one was being published
     assert told(prepared).state == "cancelled"
-    assert told(prepared).num_units_done == 5
+    assert told(prepared).num_units_done == 6
     assert not reader.is_committed(prepared.store, prepared.run.run_id)
 
     with pytest.raises(RunError, match="was cancelled"):  # the same submission, started late, like a pending job
         run(prepared)
-    assert len(reader.published_units(prepared.store, prepared.run.run_id)) == 5
+    assert len(reader.published_units(prepared.store, prepared.run.run_id)) == 6
 
     monkeypatch.setenv(SUBMISSION_VARIABLE, "small-1.2")
     run(prepared)

@@ -67,7 +67,8 @@ def test_while_a_unit_is_evaluated_the_shards_of_the_next_one_come(tmp_path, mon
     monkeypatch.setattr(ShardCache, "fetch", noted)
     experiment = builders.write_experiment(tmp_path, arms={"control": builders.variant(delay_s=0.05)})
     units(experiment)
-    assert [names[0].partition("_")[0] for names in threads.values()] == ["prefetch"] * NUM_SHARDS
+    unprobed = (1, 3, 5)  # the probe may have fetched the others: it reads 4 batches, spread over the first 16
+    assert [threads[index][0].partition("_")[0] for index in unprobed] == ["prefetch"] * len(unprobed)
 
 
 @pytest.mark.parametrize("num_arms", [1, 4, 8])
@@ -103,5 +104,5 @@ def test_two_slots_of_a_host_read_each_shard_once_between_them(tmp_path, local_r
 def test_without_a_cache_every_unit_reads_for_itself_and_says_so(tmp_path):
     (tmp_path / "temporary" / f"assay-{os.getuid()}").touch()
     found = units(builders.write_experiment(tmp_path, arms=arms(4)))
-    assert sum(unit["shards_fetched"] for unit in found) == 4 * NUM_SHARDS
+    assert sum(unit["shards_fetched"] for unit in found) == 4 * (4 + NUM_SHARDS)  # the probe reads 4 of them
     assert all("File exists" in unit["shard_cache"] for unit in found)

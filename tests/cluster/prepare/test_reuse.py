@@ -17,7 +17,7 @@ from assay.cluster.drive import arm_scorer
 from assay.cluster.prepare import reuse
 from assay.cluster.report.record import document
 from assay.cluster.report.terminal import verdict
-from assay.evaluator import fingerprint
+from assay.evaluator import batches, fingerprint
 from assay.evaluator.ledger import reader
 from assay.evaluator.ledger.receipt import RECEIPT_METADATA
 from assay.evaluator.ledger.stored_scores import from_stored
@@ -134,7 +134,7 @@ def test_rows_that_were_taken_over_belong_to_their_new_run_and_name_the_file_the
 @pytest.mark.parametrize(
     "suite",
     [
-        pytest.param(changed_suite(batch_size=16), id="batch_size"),  # the units are the same 32 rows
+        pytest.param(changed_suite(batch_size=16), id="batch_size"),
         pytest.param(changed_suite(seed=1), id="seed"),
         pytest.param(changed_suite(determinism={"threads": 2}), id="determinism"),
         pytest.param(changed_suite(on_batch_sensitivity="batch_size_1"), id="on_batch_sensitivity"),
@@ -185,10 +185,18 @@ def test_other_weights_have_another_key(tmp_path):
         arm = experiment.arms[0]
         arms = (arm.model_copy(update={"variant": arm.variant.model_copy(update=fields)}), *experiment.arms[1:])
         changed = experiment.model_copy(update={"arms": arms})
-        return reuse.unit_keys(changed, dataset_digest=prepared.run.dataset_digest, environment={})[arm.name]
+        return reuse.unit_keys(changed, dataset=prepared.dataset, environment={})[arm.name]
 
     assert key(weights_digest="sha256:" + "0" * 64) != key(weights_digest="sha256:" + "1" * 64)
     assert key(weights="here.safetensors") == key(weights="there.safetensors")
+
+
+def test_units_of_another_size_have_another_key(tmp_path, monkeypatch):
+    prepared = pipeline.prepare(str(builders.write_experiment(tmp_path)))
+    monkeypatch.setattr(batches, "_MAX_UNITS", 3)  # 96 rows: the same rows in the same batches, but other units
+    other = pipeline.prepare(str(tmp_path / "experiment.yaml"))
+    assert (len(prepared.units), len(other.units)) == (7, 3)
+    assert not set(prepared.run.unit_keys.values()) & set(other.run.unit_keys.values())
 
 
 def test_other_rows_take_nothing_over(tmp_path):
