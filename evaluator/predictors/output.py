@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 
 from assay.evaluator.predictors.predictor import PredictionError
-from assay.manifests.variant import Output
+from assay.manifests.base_variant import Output
 
 _BLOCK_BYTES = 1 << 22
 
