@@ -21,7 +21,7 @@ from assay.manifests.ledger_layout import (
     patch_key,
     run_key,
 )
-from assay.manifests.log_entry import LogEntry
+from assay.manifests.log_entry import BaseLogEntry, BaseRunEntry
 
 _PLACES = re.compile(
     rf"{LAYOUT}/(FORMAT\.json|(log|progress|submissions|index|patches)/.+|runs/[^/]+\.json"
@@ -63,7 +63,7 @@ def verify_ledger(store: Store, *, log_head: str | None = None) -> LedgerVerific
         log_head: A seal noted at an earlier verification; the log must still contain it.
     """
     problems = list(_format(store))
-    entries: list[LogEntry] = []
+    entries: list[BaseLogEntry] = []
     for link in version_log.links(store):
         if link.entry is None:
             problems.append(LedgerProblem(link.key, link.problem))
@@ -103,11 +103,12 @@ def _format(store: Store) -> Iterator[LedgerProblem]:
         yield LedgerProblem(FORMAT_KEY, f"was changed: {content[:80]!r}")
 
 
-def _changed_records(store: Store, entries: list[LogEntry]) -> Iterator[LedgerProblem]:
+def _changed_records(store: Store, entries: list[BaseLogEntry]) -> Iterator[LedgerProblem]:
     """The records of runs whose digests are not those in the log's entries. Each is listed once."""
     expected = {
         (key, digest): entry
         for entry in reversed(entries)
+        if isinstance(entry, BaseRunEntry)
         for key, digest in (
             (run_key(entry.run_id), entry.record_digest),
             (commit_key(entry.run_id), entry.commit_digest),
