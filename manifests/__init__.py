@@ -2,7 +2,9 @@
 
 from assay.manifests.arm import Arm
 from assay.manifests.base import Manifest
+from assay.manifests.base_variant import BaseVariant
 from assay.manifests.budget import Budget, Prices
+from assay.manifests.callable_variant import CallableVariant
 from assay.manifests.contract import Contract
 from assay.manifests.contract_column import Column
 from assay.manifests.dataset import Dataset, Shard, Source
@@ -16,13 +18,16 @@ from assay.manifests.race import Race
 from assay.manifests.resources import Resources
 from assay.manifests.suite import Determinism, Suite
 from assay.manifests.sweep import Sweep
+from assay.manifests.torch_variant import TorchVariant
 from assay.manifests.variant import Variant
 
 __all__ = [
     "KINDS",
     "Arm",
     "AssayError",
+    "BaseVariant",
     "Budget",
+    "CallableVariant",
     "Column",
     "Contract",
     "Dataset",
@@ -42,6 +47,7 @@ __all__ = [
     "Source",
     "Suite",
     "Sweep",
+    "TorchVariant",
     "Variant",
     "parse",
 ]

@@ -34,6 +34,12 @@ class FrozenColumn(Manifest):
     """Whether values may be missing. Default: false. Variants receive NaN for a missing number and None for a missing
     string; rows whose segment is missing form a segment of their own."""
 
+    @property
+    def form(self) -> str:
+        """The column's name, type and shape, for messages."""
+        shape = f"[{'x'.join(map(str, self.shape))}]" if self.shape else ""
+        return f"{self.name}: {'nullable ' * self.nullable}{self.type}{shape}"
+
     @model_validator(mode="after")
     def _is_consistent(self) -> Self:
         if any(size < 1 for size in self.shape):

@@ -93,6 +93,15 @@ def unit_key(run_id: str, arm: str, unit: int) -> str:
     return f"{table_prefix('scores', run_id)}{arm}/u{unit:06d}.parquet"
 
 
+TABLES_PREFIX = f"{LAYOUT}/tables/"
+"""The prefix of the keys of tables that belong to no run."""
+
+
+def part_key(table: str, part: str) -> str:
+    """The key of one part of a table that belongs to no run."""
+    return f"{TABLES_PREFIX}{table}/{part}.parquet"
+
+
 PATCH_PREFIX = f"{LAYOUT}/patches/"
 """The prefix of the keys of uncommitted changes, stored for experiments with `store_patch`."""
 

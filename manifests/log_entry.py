@@ -1,42 +1,43 @@
-"""An entry of the version log: a decision about an arm, or a verification of a run."""
+"""Entries of the version log: a class for each kind, distinguished by `kind`."""
 
-from typing import Literal, Self
+from typing import Annotated, Any, Literal, get_args
 
-from pydantic import Field, model_validator
+from pydantic import ConfigDict, Field, TypeAdapter
 
 from assay.manifests.base import CIRCUMSTANCE, Digest, Manifest, Name
-from assay.manifests.verification import Outcome, Verification
+from assay.manifests.verification import Verification
+
+Verdict = Literal["promote", "hold", "reject"]
 
 
-class LogEntry(Manifest):
-    """One entry of the version log. Its file is canonical JSON plus the seal, so that changing any byte is detected."""
+class BaseLogEntry(Manifest):
+    """What every entry has. Its file is canonical JSON plus the seal, so that changing any byte is detected.
 
-    version: Literal[1] = 1
-    """The version of this schema: always 1."""
+    Each kind is a subclass with a `Literal` field `kind`, a `version` of its own schema, and a `summary`.
+    """
+
     number: int = Field(ge=1)
     """Position in the log, from 1."""
     previous: Digest | None
     """The seal of the previous entry. Null in the first."""
-    kind: Literal["promote", "hold", "reject", "override", "verification"]
-    """What is recorded: the gate's decision, `override` for a decision by a person, or a verification."""
     at: str
     """Time of the entry: UTC, ISO 8601."""
+    by: str = Field(min_length=1, max_length=100)
+    """Who made the entry: `gate`, `verify`, or the name that a person gave (a label that anyone with access can read)."""
+    seal: Digest = Field(json_schema_extra=CIRCUMSTANCE)
+    """Digest of all other fields: a change to an entry, even to the newest, is detected."""
+
+    @property
+    def summary(self) -> str:
+        """The entry in one line, without its number and time."""
+        raise NotImplementedError
+
+
+class BaseRunEntry(BaseLogEntry):
+    """An entry about a committed run, with the digests of what it rests on."""
+
     run_id: Name
     """The run's id."""
-    arm: Name | None
-    """The arm concerned. Null for a verification, which lists its arms itself."""
-    decision: Literal["promote", "hold", "reject"] | None
-    """The decision about the arm that is now in force; for the gate's decisions, the same as `kind`. Null for a
-    verification, which decides nothing."""
-    verification: Verification | None
-    """The result of scoring rows again. Null for other kinds."""
-    reasons: tuple[str, ...]
-    """The gate's reasons for its decision about the arm."""
-    by: str = Field(min_length=1, max_length=100)
-    """Who decided: `gate`, or the name that a person gave (a label that anyone with access can read); `verify` for a
-    verification."""
-    reason: str | None = Field(min_length=1)
-    """The person's reason for an override. Null for other kinds."""
     record_digest: Digest
     """The sha256 of the stored record of the opened run."""
     commit_digest: Digest
@@ -47,24 +48,107 @@ class LogEntry(Manifest):
     """Digest of the analysis plan."""
     policy_digest: Digest
     """Digest of the gate's policy."""
-    seal: Digest = Field(json_schema_extra=CIRCUMSTANCE)
-    """Digest of all other fields: a change to an entry, even to the newest, is detected."""
 
-    @model_validator(mode="after")
-    def _is_consistent(self) -> Self:
-        if (self.kind == "override") != (self.reason is not None):
-            raise ValueError("an override needs a reason, and no other entry can have one")
-        of_rows = (self.verification is not None, self.arm is None, self.decision is None)
-        if any(of_rows) or self.kind == "verification":
-            if not all(of_rows) or self.kind != "verification":
-                raise ValueError(
-                    "a verification needs its result and cannot have an arm or a decision; no other entry has a result"
-                )
-        elif self.kind not in ("override", self.decision):
-            raise ValueError(f"an entry of kind '{self.kind}' cannot have the decision '{self.decision}'")
-        return self
+
+class DecisionEntry(BaseRunEntry):
+    """The gate's decision about an arm."""
+
+    kind: Literal["decision"] = "decision"
+    """Always `decision`."""
+    version: Literal[1] = 1
+    """The version of this schema: always 1."""
+    arm: Name
+    """The arm's name."""
+    decision: Verdict
+    """The gate's decision."""
+    reasons: tuple[str, ...]
+    """The gate's reasons."""
 
     @property
-    def outcome(self) -> Outcome | None:
-        """Whether the rows that were scored again match; None if the entry is not a verification."""
-        return None if self.verification is None else self.verification.outcome
+    def summary(self) -> str:
+        """Run, arm, decision and reasons."""
+        return f"{self.run_id}  {self.arm}  {self.decision}  by {self.by}: {'; '.join(self.reasons)}"
+
+
+class OverrideEntry(BaseRunEntry):
+    """A person's decision about an arm, in place of the gate's."""
+
+    kind: Literal["override"] = "override"
+    """Always `override`."""
+    version: Literal[1] = 1
+    """The version of this schema: always 1."""
+    arm: Name
+    """The arm's name."""
+    decision: Verdict
+    """The decision that is now in force."""
+    reasons: tuple[str, ...]
+    """The gate's reasons for its own decision."""
+    reason: str = Field(min_length=1)
+    """The person's reason."""
+
+    @property
+    def summary(self) -> str:
+        """Run, arm, decision, person and reason."""
+        return f"{self.run_id}  {self.arm}  override: {self.decision}  by {self.by}: {self.reason}"
+
+
+class VerificationEntry(BaseRunEntry):
+    """The result of scoring rows of a run again."""
+
+    kind: Literal["verification"] = "verification"
+    """Always `verification`."""
+    version: Literal[1] = 1
+    """The version of this schema: always 1."""
+    verification: Verification
+    """What was scored again, and how many rows differ."""
+
+    @property
+    def summary(self) -> str:
+        """Run, outcome, and the number of rows that differ per arm."""
+        verified = self.verification
+        arms = ", ".join(f"{arm.arm} {arm.num_rows_different} of {arm.num_rows} rows differ" for arm in verified.arms)
+        return f"{self.run_id}  {verified.outcome} (against {verified.against}): {arms}"
+
+
+class UnknownEntry(BaseLogEntry):
+    """An entry that another release of Assay wrote. This one knows its place in the chain, but not what it means."""
+
+    model_config = ConfigDict(extra="allow")
+
+    kind: str
+    """The kind, which this release does not know, or not in this version."""
+    version: int
+    """The version of the kind's schema."""
+
+    @property
+    def summary(self) -> str:
+        """The kind, and what to do to read the entry."""
+        return (
+            f"an entry of kind '{self.kind}', version {self.version}, which this release of Assay cannot read; use the "
+            "release that wrote it, or a later one"
+        )
+
+
+LogEntry = Annotated[DecisionEntry | OverrideEntry | VerificationEntry, Field(discriminator="kind")]
+"""An entry of any kind, distinguished by `kind`."""
+
+_VERSIONS = {
+    (kind.model_fields["kind"].default, kind.model_fields["version"].default)
+    for kind in get_args(get_args(LogEntry)[0])
+}
+_ENTRIES: TypeAdapter[BaseLogEntry] = TypeAdapter(LogEntry)
+
+
+def read_entry(plain: dict[str, Any], content: bytes) -> BaseLogEntry:
+    """The entry in a file of the log; an `UnknownEntry` if its kind, or this version of it, is not known.
+
+    Args:
+        plain: The file's JSON.
+        content: The file's bytes.
+
+    Raises:
+        ValueError: A field is missing, unexpected or of the wrong type.
+    """
+    if (plain.get("kind"), plain.get("version")) in _VERSIONS:
+        return _ENTRIES.validate_json(content)
+    return UnknownEntry.model_validate_json(content)

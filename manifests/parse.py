@@ -3,12 +3,12 @@
 import datetime as dt
 import json
 import posixpath
-from collections.abc import Callable, Hashable, Iterator
-from typing import Any, cast, get_args
+from collections.abc import Callable, Hashable, Iterator, Sequence
+from functools import cache
+from typing import Any, cast
 
 import yaml
-from pydantic import ValidationError
-from pydantic_core import ErrorDetails
+from pydantic import TypeAdapter, ValidationError
 
 from assay.manifests.base import Manifest, marked
 from assay.manifests.contract import Contract
@@ -18,16 +18,20 @@ from assay.manifests.experiment import Experiment
 from assay.manifests.plan import Plan
 from assay.manifests.policy import Policy
 from assay.manifests.suite import Suite
+from assay.manifests.union import manifests_in, tags_of
+from assay.manifests.validation_error import Path, Plain, dotted, manifest_error, place_of
 from assay.manifests.variant import Variant
 
-KINDS: dict[str, type[Manifest]] = {
-    kind.__name__: kind for kind in (Contract, Dataset, Experiment, Plan, Policy, Suite, Variant)
+KINDS: dict[str, Any] = {
+    "Contract": Contract,
+    "Dataset": Dataset,
+    "Experiment": Experiment,
+    "Plan": Plan,
+    "Policy": Policy,
+    "Suite": Suite,
+    "Variant": Variant,
 }
-"""The manifests that can be a file of their own, by the value of `kind:`."""
-
-Path = tuple[str | int, ...]
-Plain = Any
-"""A JSON value."""
+"""The manifests that can be a file of their own, by the value of `kind:`: each a class, or a union of classes."""
 
 
 def parse(text: str, *, file: str, kind: str | None = None, read: Callable[[str], str] | None = None) -> Manifest:
@@ -52,7 +56,7 @@ def parse(text: str, *, file: str, kind: str | None = None, read: Callable[[str]
         allowed = [kind] if kind else sorted(KINDS)
         raise ManifestError(
             "wrong kind of manifest" if actual in KINDS else "unknown kind of manifest",
-            place=_place(file, lines, ("kind",)),
+            place=place_of(file, lines, ("kind",)),
             field="kind",
             value=actual,
             bound=", ".join(allowed),
@@ -60,12 +64,17 @@ def parse(text: str, *, file: str, kind: str | None = None, read: Callable[[str]
             if isinstance(actual, str)
             else f"start the file with 'kind: {allowed[0]}'",
         )
-    model = KINDS[actual]
-    composed = _composed(plain, model, file, read)
+    models = manifests_in(KINDS[actual])
+    composed = _composed(plain, models, file, read)
     try:
-        return model.model_validate_json(json.dumps(composed))
+        return _validator(actual).validate_json(json.dumps(composed))
     except ValidationError as error:
-        raise _manifest_error(error, model, composed, file, lines) from None
+        raise manifest_error(error, models, composed, file, lines) from None
+
+
+@cache
+def _validator(kind: str) -> TypeAdapter[Manifest]:
+    return TypeAdapter(KINDS[kind])
 
 
 def _plain_values(text: str, file: str) -> tuple[Plain, dict[Path, int]]:
@@ -93,8 +102,8 @@ def _plain_values(text: str, file: str) -> tuple[Plain, dict[Path, int]]:
         if isinstance(value, dt.date):
             raise ManifestError(
                 "this is a date in YAML, but a string is needed",
-                place=_place(file, lines, path),
-                field=_dotted(path),
+                place=place_of(file, lines, path),
+                field=dotted(path),
                 value=value,
                 remedy="put the value in quotes",
             )
@@ -114,7 +123,7 @@ def _lines(node: yaml.Node, path: Path, file: str) -> Iterator[tuple[Path, int]]
                 raise ManifestError(
                     "the field is given twice",
                     place=f"{file}:{key.start_mark.line + 1}",
-                    field=_dotted((*path, name)),
+                    field=dotted((*path, name)),
                     remedy="keep one of them",
                 )
             seen.add(name)
@@ -133,30 +142,48 @@ def _leaves(plain: Plain, path: Path) -> Iterator[tuple[Path, Plain]]:
         yield path, plain
 
 
-def _composed(plain: Plain, model: type[Manifest], file: str, read: Callable[[str], str] | None) -> Plain:
-    """The values with referenced manifests inlined and relative locations resolved against the file's folder."""
+def _composed(plain: Plain, models: Sequence[type[Manifest]], file: str, read: Callable[[str], str] | None) -> Plain:
+    """The values with referenced manifests inlined and relative locations resolved against the file's folder.
+
+    Args:
+        plain: The values.
+        models: The class of the manifest, or the classes of a union.
+        file: The file with the values.
+        read: Returns the text of another file by its path.
+    """
     if not isinstance(plain, dict):
         return plain
     composed = dict(cast("dict[str, Plain]", plain))
+    model = _meant(models, composed)
     for name, field in model.model_fields.items():
         value = composed.get(name)
-        part = _manifest_in(field.annotation)
+        parts = manifests_in(field.annotation)
         if isinstance(value, str) and marked(model, name, "location"):
             composed[name] = located(value, file)
         elif isinstance(value, list) and marked(model, name, "location"):
             composed[name] = [
                 located(each, file) if isinstance(each, str) else each for each in cast("list[Plain]", value)
             ]
-        elif isinstance(value, str) and part is not None and part.__name__ in KINDS and read is not None:
+        elif isinstance(value, str) and read is not None and (kind := _kind(parts)) is not None:
             target = located(value, file)
-            composed[name] = parse(read(target), file=target, kind=part.__name__, read=read).model_dump(mode="json")
-        elif isinstance(value, list) and part is not None:
-            composed[name] = [_composed(item, part, file, read) for item in cast("list[Plain]", value)]
-        elif part is not None:
-            composed[name] = _composed(value, part, file, read) if name in composed else None
-            if name not in plain:
-                del composed[name]
+            composed[name] = parse(read(target), file=target, kind=kind, read=read).model_dump(mode="json")
+        elif isinstance(value, list) and parts:
+            composed[name] = [_composed(item, parts, file, read) for item in cast("list[Plain]", value)]
+        elif parts and name in composed:
+            composed[name] = _composed(value, parts, file, read)
     return composed
+
+
+def _meant(models: Sequence[type[Manifest]], plain: dict[str, Plain]) -> type[Manifest]:
+    """Of the classes of a union, the one that the values name; the first if they name none."""
+    field, by_tag = tags_of(models)
+    tag = plain.get(field)
+    return by_tag.get(tag, models[0]) if isinstance(tag, str) else models[0]
+
+
+def _kind(models: Sequence[type[Manifest]]) -> str | None:
+    """The `kind:` of a file that holds one of these manifests; None if they cannot be files of their own."""
+    return next((kind for kind, model in KINDS.items() if models and manifests_in(model) == models), None)
 
 
 def located(location: str, file: str) -> str:
@@ -164,135 +191,3 @@ def located(location: str, file: str) -> str:
     if "://" in location or posixpath.isabs(location):
         return location
     return posixpath.normpath(posixpath.join(posixpath.dirname(file), location))
-
-
-def _manifest_in(annotation: Any) -> type[Manifest] | None:
-    """The manifest class in an annotation such as `Suite`, `Suite | None` or `tuple[Arm, ...]`."""
-    return next(iter(_manifests_in(annotation)), None)
-
-
-def _manifests_in(annotation: Any) -> list[type[Manifest]]:
-    """All manifest classes in an annotation, those of a union within it included."""
-    if isinstance(annotation, type) and issubclass(annotation, Manifest):
-        return [annotation]
-    return [each for part in get_args(annotation) for each in _manifests_in(part)]
-
-
-def _manifest_error(
-    error: ValidationError, model: type[Manifest], composed: Plain, file: str, lines: dict[Path, int]
-) -> ManifestError:
-    """The first of pydantic's errors as one of ours, with the number of the others."""
-    # Unknown fields come first: where another field is missing, its name was probably mistyped.
-    details = sorted(error.errors(include_url=False), key=lambda detail: detail["type"] != "extra_forbidden")
-    first = details[0]
-    problems: dict[Path, str] = {}
-    for detail in details:
-        problems.setdefault(_path_of(detail, composed), _problem(detail))
-    path, *others = problems
-    remedy = _remedy(first, model)
-    if others:
-        more = f"{len(others)} more {'problem' if len(others) == 1 else 'problems'} in this file"
-        remedy = (
-            f"{remedy}; " * bool(remedy)
-            + f"{more}, the next at {_place(file, lines, others[0])}: {_dotted(others[0])}: {problems[others[0]]}"
-        )
-    return ManifestError(
-        _problem(first),
-        place=_place(file, lines, path),
-        field=_dotted(path),
-        value=_value(first),
-        bound=_bound(first),
-        remedy=remedy,
-    )
-
-
-def _problem(detail: ErrorDetails) -> str:
-    match detail["type"]:
-        case "extra_forbidden":
-            return "unknown field"
-        case "missing":
-            return "required field is missing"
-        case "value_error":
-            return str(detail.get("ctx", {}).get("error", detail["msg"]))
-        case "literal_error" | "union_tag_invalid":
-            return "not one of the allowed values"
-        case _:
-            return detail["msg"][0].lower() + detail["msg"][1:]
-
-
-def _value(detail: ErrorDetails) -> Any:
-    if detail["type"] in ("missing", "value_error"):
-        return None
-    return detail.get("ctx", {}).get("tag", detail["input"])
-
-
-def _bound(detail: ErrorDetails) -> str:
-    context = detail.get("ctx", {})
-    if "expected_tags" in context:
-        return str(context["expected_tags"])
-    signs = {"ge": ">=", "gt": ">", "le": "<=", "lt": "<"}
-    limits = [f"{sign} {context[key]}" for key, sign in signs.items() if key in context]
-    return str(context["expected"]) if "expected" in context else ", ".join(limits)
-
-
-def _path_of(detail: ErrorDetails, plain: Plain) -> Path:
-    """Where an error is in the document: pydantic's location without the names of the alternatives of a union."""
-    location: Path = detail["loc"]
-    if detail["type"] == "union_tag_invalid":
-        location = (*location, str(detail.get("ctx", {})["discriminator"]).strip("'"))
-    path: list[str | int] = []
-    for number, step in enumerate(location):
-        is_last = number == len(location) - 1
-        if isinstance(plain, dict) and (step in plain or is_last):
-            plain = cast("dict[str | int, Plain]", plain).get(step)
-            path.append(step)
-        elif isinstance(plain, list) and isinstance(step, int) and step < len(cast("list[Plain]", plain)):
-            plain = cast("list[Plain]", plain)[step]
-            path.append(step)
-    return tuple(path)
-
-
-def _remedy(detail: ErrorDetails, model: type[Manifest]) -> str:
-    path: Path = detail["loc"]
-    if detail["type"] == "extra_forbidden":
-        owner = _model_at(model, path[:-1])
-        return did_you_mean(str(path[-1]), list(owner.model_fields)) if owner else ""
-    if detail["type"] == "missing":
-        return f"add '{path[-1]}:'"
-    if detail["type"] == "union_tag_invalid":
-        tags = detail.get("ctx", {})["expected_tags"].replace("'", "").split(", ")
-        near = did_you_mean(str(_value(detail)), tags)
-        return near if near.startswith("did you mean") else ""
-    if detail["type"] == "model_type":
-        return "give the fields here, or the path of a file that contains them"
-    return ""
-
-
-def _model_at(model: type[Manifest], path: Path) -> type[Manifest] | None:
-    """The class of the manifest at a location; where a union has several, the location names which."""
-    at = [model]
-    for step in path:
-        if isinstance(step, int):
-            continue
-        if len(at) > 1:
-            at = [each for each in at if _has_tag(each, step)]
-        else:
-            field = at[0].model_fields.get(step) if at else None
-            at = _manifests_in(field.annotation) if field else []
-    return at[0] if len(at) == 1 else None
-
-
-def _has_tag(model: type[Manifest], tag: str) -> bool:
-    return any(tag in get_args(field.annotation) for field in model.model_fields.values())
-
-
-def _place(file: str, lines: dict[Path, int], path: Path) -> str:
-    """`file:line` of the value, or of the innermost enclosing value that is in this file."""
-    for length in range(len(path), -1, -1):
-        if path[:length] in lines:
-            return f"{file}:{lines[path[:length]]}"
-    return file
-
-
-def _dotted(path: Path) -> str:
-    return "".join(f"[{step}]" if isinstance(step, int) else f".{step}" for step in path).lstrip(".")

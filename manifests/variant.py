@@ -1,98 +1,11 @@
-"""Variant: one version of a model: code, weights and parameters."""
+"""Variant: one version of a model, of any kind."""
 
-from typing import Annotated, Literal, Self
+from typing import Annotated
 
-from pydantic import Field, model_validator
+from pydantic import Field
 
-from assay.manifests.base import LOCATION, Digest, Manifest, Parameters
-from assay.manifests.code import Digests
+from assay.manifests.callable_variant import CallableVariant
+from assay.manifests.torch_variant import TorchVariant
 
-Location = Annotated[str, Field(min_length=1)]
-Output = Literal["logits", "probabilities", "labels", "values"]
-
-
-class Variant(Manifest):
-    """One version of a model: everything that is needed to load it on any machine."""
-
-    kind: Literal["Variant"]
-    """Always `Variant`."""
-    version: Literal[1]
-    """The version of this schema: always 1."""
-    predictor: Literal["torch", "callable"]
-    """`torch`: the entrypoint is called once and returns a `torch.nn.Module`. `callable`: the entrypoint is called with
-    every batch, as a dictionary of arrays, and returns the answers."""
-    entrypoint: str = Field(pattern=r"^[A-Za-z_][\w.]*:[A-Za-z_]\w*$")
-    """`module:function`, importable where slots run: next to the experiment's file, in the working directory, or
-    installed. The module is imported and executed with the rights of whoever runs the experiment."""
-    load: bool = False
-    """For `callable`: whether the entrypoint loads the model instead of answering. It is then called once per slot, with
-    the parameters and, if the variant has weights, with their local path as `weights` (a list of paths if `weights` is
-    a list), and returns the function that is called with every batch. Default: false. A class always loads."""
-    code: tuple[str, ...] = ()
-    """Code and data that the imports of the entrypoint's module do not show: names of modules, and files, folders or
-    globs relative to the folder of the experiment's file. A change of any of them is a change of the variant. Default:
-    none. What the module imports from your own tree is always part of it."""
-    code_digest: Digest | None = None
-    """Digest of the code: every module of your own tree that the entrypoint's module imports, the versions of the
-    installed packages that these import, and what `code` names. Null (default): filled in when a run starts. Set it to
-    pin the code: it must match."""
-    parameters: Parameters = Field(default_factory=dict, validate_default=True)
-    """Keyword arguments of the entrypoint. Default: none."""
-    weights: Location | Annotated[tuple[Location, ...], Field(min_length=1)] | None = Field(
-        default=None, json_schema_extra=LOCATION
-    )
-    """The model's files. For `torch`: a `.safetensors` file, or a `.pt`, `.pth` or `.bin` file that
-    `torch.load(weights_only=True)` can read; pickled objects are never executed. For `callable`: a file or a folder, or a
-    list of them, that the load step reads; it may unpickle them. Null (default): none."""
-    weights_digest: Digest | None = None
-    """The sha256 of the weights: of the file, or of the names and digests of all files. Null (default): filled in when
-    a run starts. Set it to pin the weights: they must match."""
-    opened: Digests = Field(default_factory=dict, validate_default=True)
-    """Files that the code was seen to open in an earlier run and that have changed since, by their path relative to the
-    experiment's folder. Filled in when a run starts; leave it out."""
-    inputs: tuple[str, ...] = ()
-    """The feature columns that the variant receives, in the order of its arguments. Empty (default): all features."""
-    input_type: Literal["as_frozen", "float32", "float64", "float32_rounded"] = "as_frozen"
-    """Type of the tensors that a torch variant receives. `as_frozen` (default): each column's stored type. `float32`,
-    `float64`: this type; a column whose values it cannot represent exactly is an error before the run starts.
-    `float32_rounded`: float32, with values rounded to the nearest."""
-    takes_missing: bool = False
-    """Whether the variant accepts missing values: NaN for a number, None for a string. Default: false; a nullable
-    column among its inputs is then an error before the run starts."""
-    output: Output
-    """What the variant returns. `logits`, `probabilities`: per class, shape (rows, classes), or shape (rows,) for the
-    positive one of two classes. `labels`: one class per row. `values`: one number per row."""
-
-    @model_validator(mode="after")
-    def _is_consistent(self) -> Self:
-        if self.predictor == "torch":
-            self._check_torch()
-        if self.predictor == "callable" and self.input_type != "as_frozen":
-            raise ValueError("input_type needs predictor: torch; a callable receives arrays of the stored types")
-        twice = sorted({name for name in self.inputs if self.inputs.count(name) > 1})
-        if twice:
-            raise ValueError(f"inputs has '{twice[0]}' more than once")
-        if self.weights is None and self.weights_digest is not None:
-            raise ValueError("weights_digest is given without weights; remove it or add 'weights:'")
-        return self
-
-    def base_digest(self) -> str:
-        """The digest of the variant without the files that its code was seen to open."""
-        return self.model_copy(update={"opened": {}}).digest()
-
-    @property
-    def weights_locations(self) -> tuple[str, ...]:
-        """The locations that `weights` names; none if it is null."""
-        if self.weights is None:
-            return ()
-        return (self.weights,) if isinstance(self.weights, str) else self.weights
-
-    def _check_torch(self) -> None:
-        if self.load:
-            raise ValueError(
-                "load is for predictor: callable; the entrypoint of a torch variant always builds the module"
-            )
-        if self.weights is not None and not isinstance(self.weights, str):
-            raise ValueError("weights is a list, but predictor: torch loads one file; a callable can load several")
-        if self.weights is not None and not self.weights.endswith((".safetensors", ".pt", ".pth", ".bin")):
-            raise ValueError(f"weights is '{self.weights}', but must end in .safetensors, .pt, .pth or .bin")
+Variant = Annotated[CallableVariant | TorchVariant, Field(discriminator="predictor")]
+"""A variant of any kind, distinguished by `predictor`. What each kind does is in `evaluator/predictors/kinds.py`."""

@@ -30,7 +30,7 @@ from assay.evaluator.conditions import Conditions, DeterminismFlags
 from assay.evaluator.ledger.receipt import Attempt, Footprint, Preparation, UnitFacts, UnitReceipt
 from assay.evaluator.results import BatchSizeSensitivity, UnitTiming
 from assay.evaluator.storage.memory import MemoryStore
-from assay.manifests import Arm, Experiment, Metric, Plan, Policy, Resources, Suite, Variant
+from assay.manifests import Arm, CallableVariant, Experiment, Metric, Plan, Policy, Resources, Suite
 from assay.manifests.check_report import CheckReport
 from assay.manifests.column import FrozenColumn
 from assay.manifests.run import Lineage, Run
@@ -130,7 +130,9 @@ def fake_run(num_arms: int) -> Run:
         plan=plan,
         policy=Policy(kind="Policy", version=1),
     )
-    variant = Variant(kind="Variant", version=1, predictor="callable", entrypoint="module:function", output="labels")
+    variant = CallableVariant(
+        kind="Variant", version=1, predictor="callable", entrypoint="module:function", output="labels"
+    )
     experiment = Experiment(
         kind="Experiment",
         version=1,

@@ -8,7 +8,7 @@ import typer
 from assay.cluster.cli.options import AsJson, LedgerAt, RunOrExperiment, print_json, run_and_ledger
 
 if TYPE_CHECKING:
-    from assay.manifests.log_entry import LogEntry
+    from assay.manifests.log_entry import BaseLogEntry
 
 app = typer.Typer(help="Ledgers: list and trace runs, log decisions, verify integrity.", no_args_is_help=True)
 
@@ -205,15 +205,8 @@ def verify(
     raise typer.Exit(1 if report.problems else 0)
 
 
-def _line(entry: "LogEntry") -> str:
-    if entry.verification is not None:
-        verified = entry.verification
-        arms = ", ".join(f"{arm.arm} {arm.num_rows_different} of {arm.num_rows} rows differ" for arm in verified.arms)
-        outcome = f"{verified.outcome} (against {verified.against})"
-        return f"{entry.number:06d}  {entry.at}  {entry.run_id}  {outcome}: {arms}"
-    why = entry.reason or "; ".join(entry.reasons)
-    what = f"override: {entry.decision}" if entry.kind == "override" else entry.decision
-    return f"{entry.number:06d}  {entry.at}  {entry.run_id}  {entry.arm}  {what}  by {entry.by}: {why}"
+def _line(entry: "BaseLogEntry") -> str:
+    return f"{entry.number:06d}  {entry.at}  {entry.summary}"
 
 
 def _value_text(value: Any) -> str:

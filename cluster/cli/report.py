@@ -7,8 +7,7 @@ import typer
 from assay.cluster.cli.options import AsJson, LedgerAt, RunOrExperiment, print_json, run_and_ledger
 
 if TYPE_CHECKING:
-    from assay.evaluator.ledger.opening import open_ledger
-from assay.evaluator.storage import Store
+    from assay.evaluator.storage import Store
 
 app = typer.Typer()
 
@@ -31,6 +30,7 @@ def report(
     """Show the verdict of a run, its timing, or its confusion matrices."""
     if timing and confusion:
         raise typer.BadParameter("--timing and --confusion cannot be combined; choose one")
+    from assay.evaluator.ledger.opening import open_ledger
 
     run_id, uri = run_and_ledger(run, ledger)
     store = open_ledger(uri)

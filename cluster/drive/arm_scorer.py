@@ -10,7 +10,7 @@ from functools import partial
 from pathlib import Path
 
 from assay.cluster.drive.task_result import one_line
-from assay.evaluator import batches, determinism, fingerprint, process
+from assay.evaluator import batches, determinism, process
 from assay.evaluator.batches import Unit
 from assay.evaluator.conditions import Conditions
 from assay.evaluator.data.frozen.shard_cache import ShardCache
@@ -22,12 +22,10 @@ from assay.evaluator.predictors import (
     Predictor,
     WeightsFiles,
     device_class,
-    load,
+    kind_of,
     peak_memory_bytes,
     pick_device,
-    read_weights_file,
     reset_peak_memory,
-    weights_files,
 )
 from assay.evaluator.predictors.entrypoint import add_import_paths
 from assay.evaluator.probes.batch_size import probe
@@ -232,14 +230,10 @@ class ArmScorer:
         determinism.apply(self._suite.determinism)  # the previous arm's code may have changed the flags
         if not variant.weights_locations:
             return None
+        if self._copies is None:
+            self._copies = Path(tempfile.mkdtemp(prefix="assay-weights-"))
         store_at = partial(open_store, patient=True)
-        if variant.predictor == "torch":
-            content = read_weights_file(variant.weights_locations[0], store_at=store_at)
-            files = WeightsFiles(fingerprint.sha256_digest(content), content.size, content=content)
-        else:
-            if self._copies is None:
-                self._copies = Path(tempfile.mkdtemp(prefix="assay-weights-"))
-            files = weights_files(variant.weights_locations, store_at=store_at, copies=self._copies / arm)
+        files = kind_of(variant).read_weights(variant, store_at=store_at, copies=self._copies / arm)
         if checks_weights and files.digest != variant.weights_digest:
             raise VariantError(
                 "the weights have changed since the run was opened",
@@ -255,7 +249,7 @@ class ArmScorer:
         variant = self._arms[arm].variant
         determinism.seed_all(self._suite.seed)
         inputs = variant.inputs or self._reader.dataset.names("feature")
-        return load(variant, inputs=inputs, weights=weights, device=self.device)
+        return kind_of(variant).load(variant, inputs=inputs, weights=weights, device=self.device)
 
     def _remove_copies(self) -> None:
         """Removes the copies of weights that were in a bucket."""

@@ -13,9 +13,8 @@ from assay.evaluator.data.frozen.shards import open_dataset
 from assay.evaluator.errors import DataError, VariantError
 from assay.evaluator.ledger.opening import open_ledger
 from assay.evaluator.metrics import custom
-from assay.evaluator.predictors import WeightsFiles, code_of, resolve_entrypoint, weights_files
-from assay.evaluator.predictors.callable import check_callable
-from assay.evaluator.predictors.entrypoint import add_import_paths, check_parameters
+from assay.evaluator.predictors import WeightsFiles, code_of, kind_of, weights_files
+from assay.evaluator.predictors.entrypoint import add_import_paths
 from assay.evaluator.predictors.inputs import check_inputs
 from assay.evaluator.provenance.opened_files import opened_by, recording
 from assay.evaluator.storage import open_store
@@ -187,10 +186,6 @@ def _resolved_arm(
 
 
 def _check_entrypoint(variant: Variant) -> None:
-    """Imports the entrypoint of a resolved variant and checks its parameters."""
+    """Imports the entrypoint of a resolved variant and checks the variant against it."""
     with recording(opened_by(str(variant.code_digest))):  # slots in this process find the module imported already
-        function = resolve_entrypoint(variant.entrypoint)
-    if variant.predictor == "callable":
-        check_callable(variant, function)
-    else:
-        check_parameters(function, variant.parameters, entrypoint=variant.entrypoint)
+        kind_of(variant).check(variant)

@@ -27,7 +27,7 @@ from assay.evaluator.provenance.dotted import flat
 from assay.evaluator.storage import Store
 from assay.evaluator.storage.memory import MemoryStore
 from assay.manifests.errors import InvalidInput, did_you_mean
-from assay.manifests.log_entry import LogEntry
+from assay.manifests.log_entry import VerificationEntry
 from assay.manifests.run import Lineage, Run
 from assay.manifests.verification import Against, ArmVerified, Verification
 
@@ -45,14 +45,13 @@ class RunVerification:
         failed: Arms that could not be scored again, with the reason. They are not in the log entry.
     """
 
-    entry: LogEntry
+    entry: VerificationEntry
     hints: tuple[str, ...]
     failed: dict[str, str]
 
     @property
     def comparison(self) -> Verification:
         """The comparison of rows, per arm."""
-        assert self.entry.verification is not None
         return self.entry.verification
 
 

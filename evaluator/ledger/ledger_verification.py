@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import get_args
 
 from assay.evaluator import fingerprint
-from assay.evaluator.ledger import calibrations, reader, version_log
+from assay.evaluator.ledger import append_only_table, calibrations, reader, version_log
 from assay.evaluator.ledger.ledger_problem import LedgerProblem
 from assay.evaluator.ledger.run_check import RunCheck
 from assay.evaluator.storage import Store
@@ -21,11 +21,11 @@ from assay.manifests.ledger_layout import (
     patch_key,
     run_key,
 )
-from assay.manifests.log_entry import LogEntry
+from assay.manifests.log_entry import BaseLogEntry, BaseRunEntry
 
 _PLACES = re.compile(
     rf"{LAYOUT}/(FORMAT\.json|(log|progress|submissions|index|patches)/.+|runs/[^/]+\.json"
-    rf"|calibrations/(?P<calibrated>[^/]+)/[^/]+\.json|commits/(?P<committed>[^/]+)\.parquet"
+    rf"|tables/[^/]+/[^/]+\.parquet|calibrations/(?P<calibrated>[^/]+)/[^/]+\.json|commits/(?P<committed>[^/]+)\.parquet"
     rf"|data/({'|'.join(get_args(Table))})/run_id=(?P<run>[^/]+)/.+\.parquet)"
 )
 """The keys under which Assay writes."""
@@ -63,7 +63,7 @@ def verify_ledger(store: Store, *, log_head: str | None = None) -> LedgerVerific
         log_head: A seal noted at an earlier verification; the log must still contain it.
     """
     problems = list(_format(store))
-    entries: list[LogEntry] = []
+    entries: list[BaseLogEntry] = []
     for link in version_log.links(store):
         if link.entry is None:
             problems.append(LedgerProblem(link.key, link.problem))
@@ -88,6 +88,7 @@ def verify_ledger(store: Store, *, log_head: str | None = None) -> LedgerVerific
     problems += [
         LedgerProblem(key, problem) for key in calibrations.keys(store) if (problem := calibrations.read(store, key)[1])
     ]
+    problems += [LedgerProblem(key, problem) for key, problem in append_only_table.changed_parts(store)]
     problems += _unexpected_objects(store, {state.run_id for state in states})
     head = entries[-1].seal if entries else None
     return LedgerVerification(len(states), num_files, len(entries), head, tuple(problems))
@@ -103,11 +104,12 @@ def _format(store: Store) -> Iterator[LedgerProblem]:
         yield LedgerProblem(FORMAT_KEY, f"was changed: {content[:80]!r}")
 
 
-def _changed_records(store: Store, entries: list[LogEntry]) -> Iterator[LedgerProblem]:
+def _changed_records(store: Store, entries: list[BaseLogEntry]) -> Iterator[LedgerProblem]:
     """The records of runs whose digests are not those in the log's entries. Each is listed once."""
     expected = {
         (key, digest): entry
         for entry in reversed(entries)
+        if isinstance(entry, BaseRunEntry)
         for key, digest in (
             (run_key(entry.run_id), entry.record_digest),
             (commit_key(entry.run_id), entry.commit_digest),

@@ -5,7 +5,7 @@ import json
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, TypeVar
 
 import rfc8785
 
@@ -15,10 +15,17 @@ from assay.evaluator.ledger.committed_run import CommittedRun
 from assay.evaluator.storage import Store
 from assay.manifests.errors import InvalidInput, did_you_mean
 from assay.manifests.ledger_layout import LOG_PREFIX, log_key, run_key
-from assay.manifests.log_entry import LogEntry
+from assay.manifests.log_entry import (
+    BaseLogEntry,
+    DecisionEntry,
+    OverrideEntry,
+    Verdict,
+    VerificationEntry,
+    read_entry,
+)
 from assay.manifests.verification import Against, ArmVerified, Outcome, Verification
 
-Verdict = Literal["promote", "hold", "reject"]
+_Entry = TypeVar("_Entry", bound=BaseLogEntry)
 
 _UNSEALED = f"sha256:{'0' * 64}"
 
@@ -34,7 +41,7 @@ class Link:
     """
 
     key: str
-    entry: LogEntry | None
+    entry: BaseLogEntry | None
     problem: str = ""
 
 
@@ -66,8 +73,8 @@ def links(store: Store) -> Iterator[Link]:
         expected, before = number + 1, link.entry
 
 
-def entries(store: Store) -> tuple[LogEntry, ...]:
-    """All entries of the log.
+def entries(store: Store) -> tuple[BaseLogEntry, ...]:
+    """All entries of the log. Those of kinds that only another release knows are `UnknownEntry`.
 
     Raises:
         DamageError: An entry is missing or was changed.
@@ -82,7 +89,7 @@ def entries(store: Store) -> tuple[LogEntry, ...]:
     return tuple(intact)
 
 
-def record_decisions(store: Store, run_id: str, decisions: Sequence[Mapping[str, Any]]) -> tuple[LogEntry, ...]:
+def record_decisions(store: Store, run_id: str, decisions: Sequence[Mapping[str, Any]]) -> tuple[DecisionEntry, ...]:
     """Appends the gate's decisions. A decision that the log already has for the same run and arm is not repeated.
 
     Args:
@@ -100,12 +107,12 @@ def record_decisions(store: Store, run_id: str, decisions: Sequence[Mapping[str,
     evidence = _evidence(CommittedRun(store, run_id))
     appended = []
     for row in decisions:
-        fields = {"kind": row["decision"], "arm": row["arm"], "decision": row["decision"], "by": "gate"}
-        appended.append(_append(store, {**evidence, **fields, "reasons": tuple(row["reasons"])}, once=True))
+        fields = {"arm": row["arm"], "decision": row["decision"], "reasons": tuple(row["reasons"]), "by": "gate"}
+        appended.append(_append(store, DecisionEntry, {**evidence, **fields}, once=("run_id", "arm", "decision")))
     return tuple(entry for entry in appended if entry is not None)
 
 
-def override(store: Store, run_id: str, arm: str, decision: Verdict, *, reason: str, by: str) -> LogEntry:
+def override(store: Store, run_id: str, arm: str, decision: Verdict, *, reason: str, by: str) -> OverrideEntry:
     """Appends a person's decision about an arm, which may differ from the gate's.
 
     Args:
@@ -133,21 +140,22 @@ def override(store: Store, run_id: str, arm: str, decision: Verdict, *, reason: 
             value=arm,
             remedy=did_you_mean(arm, list(gate_decisions)),
         )
-    fields = {"kind": "override", "arm": arm, "decision": decision, "by": by, "reason": reason}
-    entry = _append(store, {**_evidence(run), **fields, "reasons": tuple(gate_decisions[arm]["reasons"])})
+    reasons = tuple(gate_decisions[arm]["reasons"])
+    fields = {"arm": arm, "decision": decision, "reasons": reasons, "reason": reason, "by": by}
+    entry = _append(store, OverrideEntry, {**_evidence(run), **fields})
     assert entry is not None
     return entry
 
 
-def record_verification(store: Store, run_id: str, verification: Verification) -> LogEntry:
+def record_verification(store: Store, run_id: str, verification: Verification) -> VerificationEntry:
     """Appends the result of scoring a run's rows again.
 
     Raises:
         LedgerError: The run is unknown or not committed.
         DamageError: The log was changed.
     """
-    fields = {"kind": "verification", "by": "verify", "verification": verification}
-    entry = _append(store, {**_evidence(CommittedRun(store, run_id)), **fields})
+    fields = {"verification": verification, "by": "verify"}
+    entry = _append(store, VerificationEntry, {**_evidence(CommittedRun(store, run_id)), **fields})
     assert entry is not None
     return entry
 
@@ -180,7 +188,7 @@ def repetition(run: CommittedRun) -> Repetition | None:
     """
     results: dict[tuple[Against, str], ArmVerified] = {}
     for entry in entries(run.store):
-        if entry.run_id == run.run_id and entry.verification is not None:
+        if isinstance(entry, VerificationEntry) and entry.run_id == run.run_id:
             for arm in entry.verification.arms:
                 key = (entry.verification.against, arm.arm)
                 before = results.get(key)
@@ -194,30 +202,31 @@ def repetition(run: CommittedRun) -> Repetition | None:
     return Repetition("matched", min(results["ledger", arm].num_rows for arm in measured))
 
 
-def _append(store: Store, fields: Mapping[str, Any], *, once: bool = False) -> LogEntry | None:
+def _append(store: Store, kind: type[_Entry], fields: Mapping[str, Any], *, once: Sequence[str] = ()) -> _Entry | None:
     """Appends an entry at the next free number.
 
     Of two concurrent writers put-if-absent lets one succeed; the other reads the log again and retries.
 
     Args:
         store: The ledger's store.
+        kind: The class of the entry.
         fields: The entry's fields, without its number, time, previous seal and seal.
-        once: Whether to append nothing if the log has an entry of this kind about the same run and arm.
+        once: Nothing is appended if the log has an entry of this class in which these fields are the same.
 
     Returns:
         The entry; None if nothing was appended.
     """
-    defaults = {"arm": None, "decision": None, "verification": None, "reasons": (), "reason": None}
     while True:
         log = entries(store)
-        if once and (fields["run_id"], fields["arm"], fields["kind"]) in {(e.run_id, e.arm, e.kind) for e in log}:
+        alike = (entry for entry in log if isinstance(entry, kind))
+        if once and any(all(getattr(entry, name) == fields[name] for name in once) for entry in alike):
             return None
-        draft = LogEntry(
+        draft = kind(
             number=len(log) + 1,
             previous=log[-1].seal if log else None,
             at=dt.datetime.now(dt.UTC).isoformat(timespec="milliseconds"),
             seal=_UNSEALED,
-            **{**defaults, **fields},
+            **fields,
         )
         entry = draft.model_copy(update={"seal": draft.digest()})
         content, key = rfc8785.dumps(entry.model_dump(mode="json")), log_key(entry.number)
@@ -227,7 +236,7 @@ def _append(store: Store, fields: Mapping[str, Any], *, once: bool = False) -> L
 
 
 def _evidence(run: CommittedRun) -> dict[str, Any]:
-    """The digests that every entry records about its run."""
+    """The fields of a `BaseRunEntry`: the run, and the digests of what is recorded about it."""
     return {
         "run_id": run.run_id,
         "record_digest": fingerprint.sha256_digest(run.store.get(run_key(run.run_id))),
@@ -247,7 +256,7 @@ def _link(store: Store, number: int) -> Link:
         is_canonical = rfc8785.dumps(plain) == content
         seal = plain.pop("seal")
         is_sealed = fingerprint.sha256_digest(rfc8785.dumps(plain)) == seal
-        entry = LogEntry.model_validate_json(content)
+        entry = read_entry(plain, content)
     except (ValueError, TypeError, KeyError, AttributeError) as error:
         return Link(key, None, f"was changed: {str(error).splitlines()[0]}")
     if not (is_canonical and is_sealed):

@@ -10,8 +10,8 @@ from functools import cached_property
 import numpy as np
 
 from assay.evaluator.predictors.predictor import PredictionError, Unanswered
+from assay.manifests.base_variant import Output
 from assay.manifests.column import FrozenColumn
-from assay.manifests.variant import Output
 
 SUM_TOLERANCE = 1e-4
 """How far the sum of a row's probabilities may differ from 1: enough for float32 softmax over 10,000 classes."""

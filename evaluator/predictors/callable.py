@@ -3,15 +3,47 @@
 import inspect
 import time
 from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 
 from assay.evaluator.errors import VariantError
-from assay.evaluator.predictors.entrypoint import check_parameters
+from assay.evaluator.predictors.entrypoint import check_parameters, resolve_entrypoint
 from assay.evaluator.predictors.output import BatchOutput, CollectedOutput, checked_output
 from assay.evaluator.predictors.predictor import Batch, PredictionError, RawOutput
-from assay.manifests.variant import Output, Variant
+from assay.evaluator.predictors.weights_files import WeightsFiles, weights_files
+from assay.evaluator.storage import Store
+from assay.manifests.base_variant import Output
+from assay.manifests.callable_variant import CallableVariant
+from assay.manifests.column import FrozenColumn
+from assay.manifests.contract_column import Column
+
+
+def check(variant: CallableVariant) -> None:
+    """Imports the entrypoint and checks that it accepts the parameters and the weights; see `Kind.check`."""
+    _check_arguments(variant, resolve_entrypoint(variant.entrypoint))
+
+
+def check_input(variant: CallableVariant, column: FrozenColumn, rules: Column | None) -> None:
+    """Does nothing: a callable receives arrays of any type, as they are frozen."""
+
+
+def read_weights(variant: CallableVariant, *, store_at: Callable[[str], Store], copies: Path) -> WeightsFiles:
+    """Makes the weights available as paths on this machine; see `Kind.read_weights`."""
+    return weights_files(variant.weights_locations, store_at=store_at, copies=copies)
+
+
+def load(
+    variant: CallableVariant,
+    *,
+    inputs: tuple[str, ...],
+    weights: WeightsFiles | None,
+    device: torch.device,  # noqa: ARG001  # a callable chooses its own
+) -> "CallablePredictor":
+    """Calls the load step, if there is one; see `Kind.load`."""
+    return CallablePredictor(variant, inputs=inputs, weights_paths=() if weights is None else weights.paths)
 
 
 class CallablePredictor:
@@ -26,27 +58,26 @@ class CallablePredictor:
 
     def __init__(
         self,
-        variant: Variant,
+        variant: CallableVariant,
         *,
-        function: Callable[..., Any],
         inputs: tuple[str, ...],
         weights_paths: Sequence[str] = (),
     ) -> None:
-        """Checks the parameters against the function's signature and, if it is a load step, calls it.
+        """Checks the parameters against the entrypoint's signature and, if it is a load step, calls it.
 
         Args:
             variant: The variant.
-            function: Its entrypoint.
             inputs: The feature columns that it receives, in order.
             weights_paths: Local paths of its weights.
 
         Raises:
             VariantError: The function does not accept these parameters, or the load step returns nothing to call.
         """
-        check_callable(variant, function)
+        function = resolve_entrypoint(variant.entrypoint)
+        _check_arguments(variant, function)
         self._inputs, self._entrypoint = inputs, variant.entrypoint
         self._function, self._parameters = function, dict(variant.parameters)
-        if is_load_step(variant, function):
+        if _is_load_step(variant, function):
             paths = weights_paths[0] if isinstance(variant.weights, str) else list(weights_paths)
             self._function = function(**self._parameters, **({"weights": paths} if weights_paths else {}))
             self._parameters = {}
@@ -84,18 +115,13 @@ class CallablePredictor:
         return checked_output(returned, output=self._output, num_rows=batch.size, variant=self._entrypoint)
 
 
-def is_load_step(variant: Variant, function: Callable[..., Any]) -> bool:
-    """Whether the entrypoint of a callable variant loads the model, rather than answering a batch."""
+def _is_load_step(variant: CallableVariant, function: Callable[..., Any]) -> bool:
+    """Whether the entrypoint loads the model, rather than answering a batch."""
     return variant.load or inspect.isclass(function)
 
 
-def check_callable(variant: Variant, function: Callable[..., Any]) -> None:
-    """Checks the parameters and weights of a callable variant against its entrypoint's signature.
-
-    Raises:
-        VariantError: The function does not accept the parameters, or there are weights and no load step to take them.
-    """
-    if is_load_step(variant, function):
+def _check_arguments(variant: CallableVariant, function: Callable[..., Any]) -> None:
+    if _is_load_step(variant, function):
         weights = {"weights": None} if variant.weights is not None else {}
         check_parameters(function, {**variant.parameters, **weights}, entrypoint=variant.entrypoint)
         return

@@ -6,9 +6,9 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from assay.evaluator.predictors.predictor import PredictionError, Unanswered
+from assay.manifests.base_variant import Output
 from assay.manifests.errors import did_you_mean
 from assay.manifests.row_status import ROW_STATUSES
-from assay.manifests.variant import Output
 
 _BLOCK_BYTES = 1 << 22
 _OUTPUT, _STATUS, _REASON = "output", "status", "reason"

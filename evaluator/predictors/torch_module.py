@@ -1,6 +1,7 @@
 """Torch variants: the entrypoint builds a module, a weights file fills it, and batches are passed through it."""
 
 from collections.abc import Callable, Iterable
+from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
@@ -8,15 +9,46 @@ import torch
 from torch import nn
 
 from assay.evaluator.errors import VariantError
+from assay.evaluator.fingerprint import sha256_digest
 from assay.evaluator.predictors import device_transfer
 from assay.evaluator.predictors.device import empty_cache
-from assay.evaluator.predictors.entrypoint import check_parameters
+from assay.evaluator.predictors.entrypoint import check_parameters, resolve_entrypoint
 from assay.evaluator.predictors.output import CollectedOutput, checked_output
 from assay.evaluator.predictors.predictor import Batch, PredictionError, RawOutput
-from assay.evaluator.predictors.weights import fill, tensors_by_name
-from assay.manifests.variant import Output, Variant
+from assay.evaluator.predictors.tensor_inputs import check_tensor_input
+from assay.evaluator.predictors.weights import fill, read_weights_file, tensors_by_name
+from assay.evaluator.predictors.weights_files import WeightsFiles
+from assay.evaluator.storage import Store
+from assay.manifests.base_variant import Output
+from assay.manifests.column import FrozenColumn
+from assay.manifests.contract_column import Column
+from assay.manifests.torch_variant import TorchVariant
 
 _DTYPES = {"as_frozen": None, "float32": torch.float32, "float32_rounded": torch.float32, "float64": torch.float64}
+
+
+def check(variant: TorchVariant) -> None:
+    """Imports the entrypoint and checks that it accepts the parameters; see `Kind.check`."""
+    check_parameters(resolve_entrypoint(variant.entrypoint), variant.parameters, entrypoint=variant.entrypoint)
+
+
+def check_input(variant: TorchVariant, column: FrozenColumn, rules: Column | None) -> None:
+    """Checks that a feature can be put into a tensor; see `Kind.check_input`."""
+    check_tensor_input(column, rules, input_type=variant.input_type)
+
+
+def read_weights(variant: TorchVariant, *, store_at: Callable[[str], Store], copies: Path) -> WeightsFiles:  # noqa: ARG001
+    """Reads the bytes of the file; see `Kind.read_weights`."""
+    content = read_weights_file(variant.weights_locations[0], store_at=store_at)
+    return WeightsFiles(sha256_digest(content), content.size, content=content)
+
+
+def load(
+    variant: TorchVariant, *, inputs: tuple[str, ...], weights: WeightsFiles | None, device: torch.device
+) -> "TorchPredictor":
+    """Builds the module, fills it and moves it to the device; see `Kind.load`."""
+    content = None if weights is None else weights.content
+    return TorchPredictor(variant, inputs=inputs, weights=content, device=device)
 
 
 class TorchPredictor:
@@ -24,9 +56,8 @@ class TorchPredictor:
 
     def __init__(
         self,
-        variant: Variant,
+        variant: TorchVariant,
         *,
-        function: Callable[..., Any],
         inputs: tuple[str, ...],
         weights: pa.Buffer | None,
         device: torch.device,
@@ -36,7 +67,7 @@ class TorchPredictor:
         Raises:
             VariantError: The entrypoint fails or does not return a module, or the weights do not fit the module.
         """
-        module = _build(variant, function)
+        module = _build(variant, resolve_entrypoint(variant.entrypoint))
         if weights is not None:
             file = ", ".join(variant.weights_locations)
             fill(module, tensors_by_name(weights, file=file), file=file)
@@ -104,7 +135,7 @@ class TorchPredictor:
         return returned.detach().float() if returned.dtype == torch.bfloat16 else returned.detach()
 
 
-def _build(variant: Variant, function: Callable[..., Any]) -> nn.Module:
+def _build(variant: TorchVariant, function: Callable[..., Any]) -> nn.Module:
     check_parameters(function, variant.parameters, entrypoint=variant.entrypoint)
     try:
         module = function(**variant.parameters)

@@ -2,7 +2,7 @@ from pathlib import Path
 
 import pytest
 
-from assay.manifests import Contract, Experiment, Manifest, Plan, Policy, Suite, Variant, parse
+from assay.manifests import CallableVariant, Contract, Experiment, Manifest, Plan, Policy, Suite, TorchVariant, parse
 
 FOLDER = Path(__file__).parents[2] / "manifests" / "examples"
 EXAMPLES: dict[str, type[Manifest]] = {
@@ -13,8 +13,8 @@ EXAMPLES: dict[str, type[Manifest]] = {
     "policy.yaml": Policy,
     "suite.yaml": Suite,
     "sweep.yaml": Experiment,
-    "variant_callable.yaml": Variant,
-    "variant_torch.yaml": Variant,
+    "variant_callable.yaml": CallableVariant,
+    "variant_torch.yaml": TorchVariant,
 }
 
 

@@ -11,12 +11,12 @@ import torch
 from assay.cluster.demo import digits
 from assay.evaluator.metrics import row
 from assay.evaluator.metrics.predictions import predictions_of
-from assay.evaluator.predictors.load import load
+from assay.evaluator.predictors.kinds import kind_of
 from assay.evaluator.predictors.predictor import Batch
 from assay.evaluator.predictors.weights import read_weights_file
 from assay.evaluator.predictors.weights_files import WeightsFiles
 from assay.evaluator.storage import open_store
-from assay.manifests import Column, Metric, Variant, parse
+from assay.manifests import Column, Metric, TorchVariant, parse
 
 REPOSITORY = Path(__file__).parents[3]
 DEMO = REPOSITORY / "cluster" / "demo"
@@ -24,17 +24,17 @@ LABEL = Column(name="digit", role="label", type="int64")
 BATCH_SIZE = 64
 
 
-def _variant(name: str) -> Variant:
+def _variant(name: str) -> TorchVariant:
     file = DEMO / "variants" / f"{name}.yaml"
     parsed = parse(file.read_text(), file=str(file))
-    assert isinstance(parsed, Variant)
+    assert isinstance(parsed, TorchVariant)
     return parsed
 
 
 def _answers(name: str, *, padding: int = 0) -> np.ndarray:
     variant, test = _variant(name), digits.test()
     weights = read_weights_file(variant.weights_locations[0], store_at=open_store)
-    predictor = load(
+    predictor = kind_of(variant).load(
         variant,
         inputs=variant.inputs,
         weights=WeightsFiles("", weights.size, content=weights),

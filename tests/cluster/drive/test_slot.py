@@ -87,7 +87,7 @@ def test_a_run_in_process_scores_each_unit_while_the_one_before_is_published(pre
         monkeypatch.setattr(module, "open_ledger", lambda uri, patient: ledger)
     monkeypatch.setattr(pipeline, "PublishUnit", lambda: work)
     pipeline.run(prepared, in_process=True, on_progress=lambda arm, units: None)
-    assert len(list(ledger.listing("v1/data/scores/"))) == NUM_UNITS * len(builders.ARMS)
+    assert len(list(ledger.listing("v2/data/scores/"))) == NUM_UNITS * len(builders.ARMS)
     assert reader.is_committed(ledger, prepared.run.run_id)
 
 
@@ -112,7 +112,7 @@ def test_an_error_of_publishing_is_that_of_the_unit_and_not_of_the_next(make, pr
     assert isinstance(second, Failure)
     assert (second.scope, second.reason) == ("run", "the disk is full")
     assert [each.receipt.key for each in (first, third)] == [key_of(prepared, 0), key_of(prepared, 2)]
-    assert [entry.key for entry in ledger.listing("v1/data/scores/")] == [key_of(prepared, 0), key_of(prepared, 2)]
+    assert [entry.key for entry in ledger.listing("v2/data/scores/")] == [key_of(prepared, 0), key_of(prepared, 2)]
 
 
 def test_an_arm_is_replaced_only_after_its_last_unit_is_published(make, monkeypatch):
@@ -182,4 +182,4 @@ def test_times_beside_the_control_are_recorded_with_one_unit_that_this_slot_publ
     slot._scorer.paired_times = PairedTimes(reason="as if a guardrail had asked for them")
     ends = [slot.perform(Task("better", unit), None).result(LONG_S) for unit in range(3)]
     assert [end.is_ours for end in ends] == [False, True, True]
-    assert ["latency" in end.receipt.facts for end in ends] == [False, True, False]
+    assert [end.receipt.facts.latency is not None for end in ends] == [False, True, False]

@@ -7,11 +7,14 @@ from pathlib import Path
 
 import pytest
 import rfc8785
+from typer.testing import CliRunner
 
 from assay.cluster import pipeline
+from assay.cluster.cli.main import app
 from assay.evaluator import fingerprint
 from assay.evaluator.errors import DamageError, LedgerError
 from assay.evaluator.ledger import reader, version_log
+from assay.evaluator.ledger.ledger_verification import verify_ledger
 from assay.evaluator.storage import Store, open_store
 from assay.manifests import InvalidInput
 from tests import builders
@@ -41,7 +44,8 @@ def test_the_gates_decisions_are_recorded_once_with_what_they_rest_on(ledger):
     new = version_log.record_decisions(store, run_id, rows)
     assert version_log.record_decisions(store, run_id, rows) == ()
     assert version_log.entries(store) == new
-    assert [(entry.number, entry.kind, entry.arm) for entry in new] == [
+    assert {entry.kind for entry in new} == {"decision"}
+    assert [(entry.number, entry.decision, entry.arm) for entry in new] == [
         (number, row["decision"], row["arm"]) for number, row in enumerate(rows, start=1)
     ]
     run = reader.read_run(store, run_id)
@@ -164,3 +168,61 @@ def test_a_second_name_of_a_number_is_no_entry(ledger):
     version_log.record_decisions(store, run_id, decisions(store, run_id))
     store.put_if_absent("v2/log/0000001.json", store.get("v2/log/000001.json"))
     assert [link.problem for link in version_log.links(store) if link.problem] == ["is not an entry of the log"]
+
+
+def _append_of_another_release(store: Store, **fields: object) -> dict:
+    """Seals and chains an entry by the format's rules, without the code under test."""
+    log = sorted(store.listing("v2/log/"), key=lambda each: each.key)
+    plain = {
+        "number": len(log) + 1,
+        "previous": json.loads(store.get(log[-1].key).to_pybytes())["seal"] if log else None,
+        "at": "2031-01-01T00:00:00.000+00:00",
+        "by": "rollout",
+        "version": 1,
+        **fields,
+    }
+    plain["seal"] = fingerprint.sha256_digest(rfc8785.dumps(plain))
+    assert store.put_if_absent(f"v2/log/{plain['number']:06d}.json", rfc8785.dumps(plain))
+    return plain
+
+
+@pytest.mark.parametrize(
+    ("fields", "named"),
+    [
+        ({"kind": "rollout_step", "step": "canary", "share": 0.05}, "kind 'rollout_step', version 1"),
+        ({"kind": "decision", "version": 2, "arms": ["better"]}, "kind 'decision', version 2"),
+    ],
+)
+def test_an_entry_of_an_unknown_kind_is_named_and_the_others_are_still_read(ledger, fields, named):
+    store, run_id = ledger
+    before = version_log.record_decisions(store, run_id, decisions(store, run_id))
+    plain = _append_of_another_release(store, **fields)
+    after = version_log.override(store, run_id, "better", "hold", reason="why", by="someone")
+
+    found = version_log.entries(store)
+    assert (found[:-2], found[-1]) == (before, after)
+    assert after.previous == plain["seal"]  # the chain goes on through it
+    assert found[-2].model_dump(mode="json") == plain
+    assert verify_ledger(store, log_head=plain["seal"]).problems == ()
+
+    lines = _printed("ledger", "log", "--ledger", store.uri).splitlines()
+    assert len(lines) == len(found)
+    assert named in lines[-2]
+    assert "cannot read; use the release that wrote it" in lines[-2]
+    assert json.loads(_printed("ledger", "log", "--ledger", store.uri, "--json"))[-2] == plain
+
+
+def test_a_change_to_an_entry_of_an_unknown_kind_is_detected(ledger):
+    store, _ = ledger
+    _append_of_another_release(store, kind="rollout_step", share=0.05)
+    path = Path(store.uri, "v2/log/000001.json")
+    path.write_text(path.read_text().replace("0.05", "0.95"))
+    with pytest.raises(DamageError, match=r"000001.json.*was changed.*does not match its seal"):
+        version_log.entries(store)
+
+
+def _printed(*arguments: str) -> str:
+    """What a command prints that ends with exit code 0."""
+    ran = CliRunner().invoke(app, arguments)
+    assert ran.exit_code == 0, ran.output
+    return ran.stdout

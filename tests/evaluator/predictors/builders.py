@@ -5,8 +5,9 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import torch
+from pydantic import TypeAdapter
 
-from assay.evaluator.predictors.load import load
+from assay.evaluator.predictors.kinds import kind_of
 from assay.evaluator.predictors.predictor import Batch, Predictor
 from assay.evaluator.predictors.weights_files import WeightsFiles
 from assay.manifests import Variant
@@ -16,7 +17,7 @@ HERE = "tests.evaluator.predictors.entrypoints"
 
 def variant(function: str, **fields: Any) -> Variant:
     given = {"kind": "Variant", "version": 1, "predictor": "torch", "output": "logits", **fields}
-    return Variant(entrypoint=f"{HERE}:{function}", **given)
+    return TypeAdapter(Variant).validate_python({"entrypoint": f"{HERE}:{function}", **given})
 
 
 def loaded(
@@ -36,7 +37,7 @@ def loaded(
         fields["weights"] = weights_location
     each = variant(function, **fields)
     files = WeightsFiles("", 0, each.weights_locations, content)
-    return load(each, inputs=inputs, weights=files, device=torch.device("cpu"))
+    return kind_of(each).load(each, inputs=inputs, weights=files, device=torch.device("cpu"))
 
 
 def frozen(values: np.ndarray) -> np.ndarray:

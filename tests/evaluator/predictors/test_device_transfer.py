@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from assay.evaluator.predictors.load import load
+from assay.evaluator.predictors.kinds import kind_of
 from tests.evaluator.predictors.builders import batch, loaded, variant
 
 pytestmark = [
@@ -14,7 +14,8 @@ pytestmark = [
 
 
 def _on_gpu(function, *, inputs=("left",), **fields):
-    return load(variant(function, **fields), inputs=inputs, weights=None, device=torch.device("cuda"))
+    given = variant(function, **fields)
+    return kind_of(given).load(given, inputs=inputs, weights=None, device=torch.device("cuda"))
 
 
 @pytest.mark.parametrize("function", ["echo", "in_place", "one_tensor_anywhere", "first_of_all", "half_precision"])

@@ -7,7 +7,6 @@ from tempfile import TemporaryDirectory
 import numpy as np
 import pytest
 import torch
-from pydantic import ValidationError
 
 from assay.evaluator.data.frozen.freeze import freeze
 from assay.evaluator.errors import VariantError
@@ -138,8 +137,3 @@ def test_rounding_is_to_the_nearest():
     predictor = loaded("remembering", inputs=("wide",), input_type="float32_rounded", output="values")
     found = answers(predictor, batch(num_rows=4, wide=frozen(values)))
     assert found.tolist() == [float(np.float32(0.1)), 1.0, 1 + 2**-23, 2.0**24]
-
-
-def test_only_torch_variants_say_a_type():
-    with pytest.raises(ValidationError, match="input_type needs predictor: torch"):
-        variant("linear", predictor="callable", input_type="float32")

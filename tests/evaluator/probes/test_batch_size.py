@@ -6,10 +6,10 @@ import yaml
 
 from assay.evaluator import batches
 from assay.evaluator.data.frozen.shards import ShardReader, open_dataset
-from assay.evaluator.predictors import load
+from assay.evaluator.predictors import kind_of
 from assay.evaluator.predictors.predictor import PredictionError
 from assay.evaluator.probes.batch_size import OF_VALUES, probe
-from assay.manifests import Suite, Variant, parse
+from assay.manifests import BaseVariant, Suite, parse
 from assay.manifests.measures import MEASURES
 from tests import builders
 
@@ -88,9 +88,9 @@ def probed(place, entrypoint, *, measure="accuracy", predictor="torch", output="
     given = builders.variant() | {"entrypoint": f"batch_sensitive_variants:{entrypoint}", "parameters": parameters}
     variant = parse(yaml.safe_dump({**given, "predictor": predictor, "output": output}), file="v.yaml", kind="Variant")
     assert isinstance(suite, Suite)
-    assert isinstance(variant, Variant)
+    assert isinstance(variant, BaseVariant)
     torch.manual_seed(0)
-    loaded = load(variant, inputs=("x",), weights=None, device=torch.device("cpu"))
+    loaded = kind_of(variant).load(variant, inputs=("x",), weights=None, device=torch.device("cpu"))
     unit = batches.first_batches(dataset.num_rows, batch_size=batch_size)
     return probe(unit, predictor=loaded, variant=variant, suite=suite, reader=ShardReader(dataset, store))
 
