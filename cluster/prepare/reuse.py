@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 
 import rfc8785
 
-from assay.cluster.drive.events import Event, event
+from assay.cluster.drive.events import event
 from assay.evaluator import batches, fingerprint
 from assay.evaluator.errors import DamageError
 from assay.evaluator.ledger import reader, writer
@@ -13,6 +13,7 @@ from assay.evaluator.ledger.reader import OpenedRun
 from assay.evaluator.ledger.receipt import UnitReceipt
 from assay.evaluator.storage import Store
 from assay.manifests import Experiment
+from assay.manifests.event import Event
 from assay.manifests.run import Run
 
 
