@@ -11,6 +11,7 @@ from assay.cluster.drive.task_result import one_line
 from assay.cluster.drive.trial import time_batches
 from assay.cluster.pipeline import Prepared
 from assay.cluster.prepare import reuse, throughput_history
+from assay.cluster.prepare.run_changes import ArmReasons
 from assay.cluster.prepare.throughput_history import Pace
 from assay.evaluator.ledger import reader
 from assay.evaluator.ledger.reader import OpenedRun
@@ -36,7 +37,8 @@ def forecast(prepared: Prepared, *, in_process: bool, reuses: bool = True) -> Fo
     """
     run, experiment, store = prepared.run, prepared.run.experiment, prepared.store
     past = prepared.past
-    units = {arm.name: _units(prepared, arm.name, past, reuses=reuses) for arm in experiment.arms}
+    reasons = ArmReasons(run, past, store)
+    units = {arm.name: _units(prepared, arm.name, past, reuses=reuses, reasons=reasons) for arm in experiment.arms}
     paces = throughput_history.paces(store, run, runs=past)
     timed, problems = _timed(prepared, [arm for arm in units if units[arm].left and arm not in paces])
     paces |= timed
@@ -77,20 +79,30 @@ class _Units:
     Attributes:
         num_done: Units that this run already has in the ledger.
         num_reused: Units that other runs have scored.
+        reason: Why it has to be scored, or which run has scored it.
         left: Indices of the units that remain to be evaluated.
     """
 
     num_done: int
     num_reused: int
+    reason: str
     left: tuple[int, ...]
 
 
-def _units(prepared: Prepared, arm: str, past: Sequence[OpenedRun], *, reuses: bool) -> _Units:
+def _units(prepared: Prepared, arm: str, past: Sequence[OpenedRun], *, reuses: bool, reasons: ArmReasons) -> _Units:
     run, store = prepared.run, prepared.store
     stored = set(reader.stored_units(store, run.run_id, arm))
-    reused = reuse.available(run, arm, store=store, sources=past) - stored if reuses else set[int]()
-    left = [index for index in range(prepared.num_units) if index not in stored | reused]
-    return _Units(len(stored), len(reused), () if prepared.committed else tuple(left))
+    known = reuse.available(run, arm, store=store, sources=past)
+    reused = {unit: source for unit, source in known.items() if unit not in stored} if reuses else dict[int, str]()
+    left = [index for index in range(prepared.num_units) if index not in stored and index not in reused]
+    texts = [f"{len(stored)} units are in the ledger"] if stored else []
+    if reused:
+        texts.append(f"reused from run {', '.join(sorted(set(reused.values())))}")
+    if left and known and not reuses:
+        texts.append("scored again: --no-reuse")
+    elif left:
+        texts.append(reasons.of(arm))
+    return _Units(len(stored), len(reused), "; ".join(texts), () if prepared.committed else tuple(left))
 
 
 def _arm_forecast(prepared: Prepared, arm: Arm, units: _Units, *, pace: Pace | None, problem: str) -> ArmForecast:
@@ -114,6 +126,7 @@ def _arm_forecast(prepared: Prepared, arm: Arm, units: _Units, *, pace: Pace | N
         num_units_reused=units.num_reused,
         num_units_left=len(units.left),
         num_rows_left=num_rows,
+        reason=units.reason,
         seconds_per_row=None if pace is None else pace.seconds_per_row,
         setup_s=None if pace is None else pace.setup_s,
         source="" if pace is None else pace.source,

@@ -17,6 +17,9 @@ class ArmForecast(Computed):
     """Units that remain to be evaluated."""
     num_rows_left: int
     """Rows in those units."""
+    reason: str
+    """Why it has to be scored: `new`, or what has changed since the latest earlier run that has the arm. If nothing
+    remains to be evaluated: which run has scored it."""
     seconds_per_row: float | None
     """Slot-seconds per row; None if unknown or nothing remains."""
     setup_s: float | None

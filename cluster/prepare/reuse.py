@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import rfc8785
+from pydantic import JsonValue
 
 from assay.cluster.drive.events import event
 from assay.evaluator import batches, fingerprint
@@ -17,7 +18,7 @@ from assay.manifests.event import Event
 from assay.manifests.run import Run
 
 
-def unit_keys(experiment: Experiment, *, dataset_digest: str, environment: Mapping[str, str | None]) -> dict[str, str]:
+def unit_keys(experiment: Experiment, *, dataset_digest: str, environment: Mapping[str, JsonValue]) -> dict[str, str]:
     """The key of each arm's units: the digest of everything that their scores depend on, with two exceptions.
 
     A unit's rows are not in it: the unit's index identifies them, since the dataset and the batch size determine
@@ -33,7 +34,26 @@ def unit_keys(experiment: Experiment, *, dataset_digest: str, environment: Mappi
         The key by the arm's name.
     """
     suite = experiment.suite
-    shared = {
+    shared = shared_parts(experiment, dataset_digest=dataset_digest, environment=environment)
+    control = next((arm.variant.digest() for arm in experiment.arms if arm.name == suite.plan.control), None)
+    # Units of an arm that is timed against the control carry those times, which are useless with another control.
+    timed = {"timed_beside": [control, suite.plan.num_timed_batches]} if suite.plan.num_timed_batches else {}
+    return {
+        arm.name: fingerprint.sha256_digest(
+            rfc8785.dumps(
+                {"variant": arm.variant.digest(), **shared, **(timed if arm.name != suite.plan.control else {})}
+            )
+        )
+        for arm in experiment.arms
+    }
+
+
+def shared_parts(
+    experiment: Experiment, *, dataset_digest: str, environment: Mapping[str, JsonValue]
+) -> dict[str, JsonValue]:
+    """The parts of a unit key that all arms share, by name; arguments as for `unit_keys`."""
+    suite = experiment.suite
+    return {
         "dataset": dataset_digest,
         "batch_size": suite.batch_size,
         "batching": batches.BATCHING_RULE,
@@ -50,17 +70,6 @@ def unit_keys(experiment: Experiment, *, dataset_digest: str, environment: Mappi
         ],
         "probabilities": suite.stores_probabilities,
         "environment": dict(environment),
-    }
-    control = next((arm.variant.digest() for arm in experiment.arms if arm.name == suite.plan.control), None)
-    # Units of an arm that is timed against the control carry those times, which are useless with another control.
-    timed = {"timed_beside": [control, suite.plan.num_timed_batches]} if suite.plan.num_timed_batches else {}
-    return {
-        arm.name: fingerprint.sha256_digest(
-            rfc8785.dumps(
-                {"variant": arm.variant.digest(), **shared, **(timed if arm.name != suite.plan.control else {})}
-            )
-        )
-        for arm in experiment.arms
     }
 
 
@@ -150,10 +159,10 @@ def reuse_units(
     return reused
 
 
-def available(run: Run, arm: str, *, store: Store, sources: Sequence[OpenedRun]) -> set[int]:
-    """The indices of an arm's units that other runs have scored under its key. Lists files, reads none of them."""
+def available(run: Run, arm: str, *, store: Store, sources: Sequence[OpenedRun]) -> dict[int, str]:
+    """An arm's units that other runs have scored under its key, with the run's id. Lists files, reads none of them."""
     return {
-        unit
+        unit: source.run_id
         for source, arms in _alike(sources, run)
         if arm in arms and _is_clean_enough(source, run)
         for unit in reader.stored_units(store, source.run_id, arms[arm])

@@ -5,6 +5,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from assay.cluster.prepare.run_changes import named
 from assay.cluster.report.terminal import formatting
 from assay.manifests.forecast import Forecast
 
@@ -38,6 +39,11 @@ def show(forecast: Forecast, console: Console) -> None:
             Text(arm.problem, style="yellow") if arm.problem else arm.source,
         )
     console.print(table)
+    arms_by_reason: dict[str, list[str]] = {}
+    for arm in forecast.arms:
+        arms_by_reason.setdefault(arm.reason, []).append(arm.arm)
+    for reason, arms in arms_by_reason.items():
+        console.print(Text(f"{named(arms)}: {reason}"))
     slots = formatting.counted(forecast.num_slots, "slot")
     if forecast.num_waves > 1:
         slots += f", scoring up to {forecast.num_waves} arms one after another"
