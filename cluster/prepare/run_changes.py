@@ -70,13 +70,13 @@ class ArmReasons:
 
 def _arm_changes(earlier: Run, now: Run, arm: str) -> Iterator[str]:
     """What differs in the parts of one arm's unit key."""
-    variants = [next(each.variant for each in run.experiment.arms if each.name == arm) for run in (earlier, now)]
-    yield from _variant_changes(*variants, {each.digest(): each for each in (*earlier.code, *now.code)})
-    before, after = (
+    before, after = (next(each.variant for each in run.experiment.arms if each.name == arm) for run in (earlier, now))
+    yield from _variant_changes(before, after, {each.digest(): each for each in (*earlier.code, *now.code)})
+    shared_before, shared_after = (
         reuse.shared_parts(run.experiment, dataset_digest=run.dataset_digest, environment=run.lineage.identity)
         for run in (earlier, now)
     )
-    for each in lineage.changes(flat(before), flat(after)):
+    for each in lineage.changes(flat(shared_before), flat(shared_after)):
         name, _, rest = each.field.partition(".")
         if name == "dataset":
             yield f"dataset: {earlier.experiment.dataset} -> {now.experiment.dataset}"
