@@ -2,8 +2,7 @@
 
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
-from typing import Any
+from dataclasses import dataclass
 
 from assay.cluster.cost import projects
 from assay.cluster.cost.account import cost
@@ -12,94 +11,17 @@ from assay.cluster.drive.task_result import one_line
 from assay.cluster.drive.trial import time_batches
 from assay.cluster.pipeline import Prepared
 from assay.cluster.prepare import reuse, throughput_history
+from assay.cluster.prepare.run_changes import ArmReasons
 from assay.cluster.prepare.throughput_history import Pace
 from assay.evaluator.ledger import reader
 from assay.evaluator.ledger.reader import OpenedRun
 from assay.manifests import Arm, Experiment
+from assay.manifests.forecast import ArmForecast, Forecast
 from assay.manifests.spent import Spent
 
 _NUM_BATCHES = 4
 _TRIALS_S = 30.0
 """Seconds of trials after which an arm whose entrypoint has been timed reuses that timing."""
-
-
-@dataclass(frozen=True)
-class ArmForecast:
-    """Forecast of one arm.
-
-    Attributes:
-        arm: The arm's name.
-        num_units_there: Units that this run already has in the ledger.
-        num_units_reused: Units with the same keys that other runs have scored. Whether those were scored on the same
-            class of device is checked only when the run reuses them.
-        num_units: Units that remain to be evaluated.
-        num_rows: Rows in those units.
-        seconds_per_row: Slot-seconds per row; None if unknown or nothing remains.
-        setup_s: Seconds to load and probe the variant, once per slot; None if unknown or nothing remains.
-        source: Where the two times come from: an earlier run, or a trial in this process.
-        slot_s: Forecast slot-seconds.
-        gpu_s: Forecast GPU-seconds.
-        price: Forecast price, by the experiment's prices.
-        problem: Why the arm could not be forecast; empty if it could.
-    """
-
-    arm: str
-    num_units_there: int
-    num_units_reused: int
-    num_units: int
-    num_rows: int
-    seconds_per_row: float | None
-    setup_s: float | None
-    source: str
-    slot_s: float
-    gpu_s: float
-    price: float
-    problem: str = ""
-
-
-@dataclass(frozen=True)
-class Forecast:
-    """Forecast of a run.
-
-    Attributes:
-        run_id: ID of the run.
-        committed: Whether the run is already committed in the ledger.
-        num_units: Units per arm.
-        num_rows: Rows per arm.
-        num_slots: Number of concurrent slots.
-        slots_known: False if the cluster decides how many slots start; `num_slots` is then one for all pending work.
-        num_waves: Number of arms (with replicas: shares of arms) that each slot works through, rounded up.
-        slot_hours: Slot-hours.
-        gpu_hours: GPU-hours.
-        price: Price, by the experiment's prices.
-        wall_s: Seconds from the start of the first slot to the end of the last, with `num_slots` slots.
-        is_complete: Whether every arm could be forecast. If not, the totals lack some arms.
-        in_a_race: Whether a race may eliminate arms early, which makes all totals upper bounds.
-        exceeds: Message about the budget limit that the run would reach; empty if none.
-        warnings: Messages about the budget warnings that the run would trigger.
-        arms: Forecasts of the arms, in the experiment's order.
-    """
-
-    run_id: str
-    committed: bool
-    num_units: int
-    num_rows: int
-    num_slots: int
-    slots_known: bool
-    num_waves: int
-    slot_hours: float
-    gpu_hours: float
-    price: float
-    wall_s: float
-    is_complete: bool
-    in_a_race: bool
-    exceeds: str
-    warnings: tuple[str, ...]
-    arms: tuple[ArmForecast, ...]
-
-    def to_json(self) -> dict[str, Any]:
-        """The forecast as plain JSON values."""
-        return {**asdict(self), "warnings": list(self.warnings), "arms": [asdict(arm) for arm in self.arms]}
 
 
 def forecast(prepared: Prepared, *, in_process: bool, reuses: bool = True) -> Forecast:
@@ -115,7 +37,8 @@ def forecast(prepared: Prepared, *, in_process: bool, reuses: bool = True) -> Fo
     """
     run, experiment, store = prepared.run, prepared.run.experiment, prepared.store
     past = prepared.past
-    units = {arm.name: _units(prepared, arm.name, past, reuses=reuses) for arm in experiment.arms}
+    reasons = ArmReasons(run, past, store)
+    units = {arm.name: _units(prepared, arm.name, past, reuses=reuses, reasons=reasons) for arm in experiment.arms}
     paces = throughput_history.paces(store, run, runs=past)
     timed, problems = _timed(prepared, [arm for arm in units if units[arm].left and arm not in paces])
     paces |= timed
@@ -154,22 +77,32 @@ class _Units:
     """Units of one arm.
 
     Attributes:
-        num_there: Units that this run already has in the ledger.
+        num_done: Units that this run already has in the ledger.
         num_reused: Units that other runs have scored.
+        reason: Why it has to be scored, or which run has scored it.
         left: Indices of the units that remain to be evaluated.
     """
 
-    num_there: int
+    num_done: int
     num_reused: int
+    reason: str
     left: tuple[int, ...]
 
 
-def _units(prepared: Prepared, arm: str, past: Sequence[OpenedRun], *, reuses: bool) -> _Units:
+def _units(prepared: Prepared, arm: str, past: Sequence[OpenedRun], *, reuses: bool, reasons: ArmReasons) -> _Units:
     run, store = prepared.run, prepared.store
     stored = set(reader.stored_units(store, run.run_id, arm))
-    reused = reuse.available(run, arm, store=store, sources=past) - stored if reuses else set[int]()
-    left = [index for index in range(prepared.num_units) if index not in stored | reused]
-    return _Units(len(stored), len(reused), () if prepared.committed else tuple(left))
+    known = reuse.available(run, arm, store=store, sources=past)
+    reused = {unit: source for unit, source in known.items() if unit not in stored} if reuses else dict[int, str]()
+    left = [index for index in range(prepared.num_units) if index not in stored and index not in reused]
+    texts = [f"{len(stored)} units are in the ledger"] if stored else []
+    if reused:
+        texts.append(f"reused from run {', '.join(sorted(set(reused.values())))}")
+    if left and known and not reuses:
+        texts.append("scored again: --no-reuse")
+    elif left:
+        texts.append(reasons.of(arm))
+    return _Units(len(stored), len(reused), "; ".join(texts), () if prepared.committed else tuple(left))
 
 
 def _arm_forecast(prepared: Prepared, arm: Arm, units: _Units, *, pace: Pace | None, problem: str) -> ArmForecast:
@@ -189,10 +122,11 @@ def _arm_forecast(prepared: Prepared, arm: Arm, units: _Units, *, pace: Pace | N
     )
     return ArmForecast(
         arm=arm.name,
-        num_units_there=units.num_there,
+        num_units_done=units.num_done,
         num_units_reused=units.num_reused,
-        num_units=len(units.left),
-        num_rows=num_rows,
+        num_units_left=len(units.left),
+        num_rows_left=num_rows,
+        reason=units.reason,
         seconds_per_row=None if pace is None else pace.seconds_per_row,
         setup_s=None if pace is None else pace.setup_s,
         source="" if pace is None else pace.source,
@@ -204,7 +138,7 @@ def _arm_forecast(prepared: Prepared, arm: Arm, units: _Units, *, pace: Pace | N
 
 
 def _openings(experiment: Experiment, arm: ArmForecast) -> int:
-    return min(arm.num_units, experiment.resources.replicas)
+    return min(arm.num_units_left, experiment.resources.replicas)
 
 
 def _slots(experiment: Experiment, arms: Sequence[ArmForecast], *, in_process: bool) -> tuple[int, bool]:

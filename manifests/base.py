@@ -1,6 +1,7 @@
-"""Manifest: the frozen base class of all manifests, with one canonical form and one digest."""
+"""The frozen base classes: of manifests, with one canonical form and one digest, and of computed records."""
 
 import hashlib
+import json
 from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Annotated, Any, TypeVar
@@ -35,7 +36,7 @@ _Value = TypeVar("_Value")
 Named = Annotated[
     Mapping[str, _Value],
     AfterValidator(lambda values: MappingProxyType(dict(values))),
-    PlainSerializer(dict),
+    PlainSerializer(lambda values: dict(values)),  # noqa: PLW0108  # a plain `dict` would hide the values' type in JSON Schemas
 ]
 """Values by name, read-only once parsed."""
 
@@ -73,6 +74,27 @@ class Manifest(BaseModel):
     def digest(self) -> str:
         """The sha256 of `canonical_json()`, as `sha256:<hex>`."""
         return sha256_digest(self.canonical_json())
+
+
+class Computed(BaseModel):
+    """A record that Assay computes. In JSON, a number that is undefined (NaN) or infinite is null."""
+
+    model_config = ConfigDict(
+        frozen=True,
+        extra="forbid",
+        strict=True,
+        use_attribute_docstrings=True,
+        ser_json_inf_nan="null",
+        json_schema_serialization_defaults_required=True,
+    )
+
+    def plain(self) -> dict[str, Any]:
+        """The record as plain JSON values."""
+        return json.loads(self.model_dump_json())
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Pickles the record as JSON, because read-only mappings cannot be pickled."""
+        return type(self).model_validate_json, (self.model_dump_json(),)
 
 
 def sha256_digest(content: bytes) -> str:

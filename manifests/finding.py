@@ -4,7 +4,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from assay.manifests.base import Digest, Instant, Manifest, Reference
+from assay.manifests.base import Computed, Digest, Instant, Manifest, Reference
 from assay.manifests.drift_report import DriftReport
 from assay.manifests.leakage import Leakage
 
@@ -44,3 +44,23 @@ class Withdrawal(Manifest):
 
 Finding = Annotated[Withdrawal | DriftReport | Leakage, Field(discriminator="kind")]
 """Any finding, distinguished by `kind`. Each has `is_fine` and, in `summary`, a description of one line."""
+
+
+FindingKind = Literal["Withdrawal", "Leakage", "Drift"]
+
+
+class FindingSummary(Computed):
+    """The part of a finding that a run or its gate needs."""
+
+    kind: FindingKind
+    """Kind of the finding."""
+    digest: Digest
+    """Digest of the finding."""
+    is_fine: bool
+    """Whether nothing bad was found."""
+    summary: str
+    """What was found, in one sentence."""
+    found_at: Instant
+    """When it was found."""
+    compared_with: tuple[str, ...] = ()
+    """Digests of what the dataset was compared with: training sets, or the earlier version."""

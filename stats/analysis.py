@@ -5,6 +5,10 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from assay.manifests.analysis import Analysis, BestArm, NotTestable
+from assay.manifests.comparison import ArmEstimate, Comparison, Margin, OmnibusTest, SecondMethod
+from assay.manifests.guardrail_result import GuardrailResult
+from assay.manifests.missingness import Missingness
 from assay.manifests.plan import Plan
 from assay.stats import warnings
 from assay.stats.comparisons import degenerate
@@ -21,10 +25,6 @@ from assay.stats.guardrails.suspicious_improvement import suspicious_improvement
 from assay.stats.moments.arm_means import ArmMeans
 from assay.stats.omnibus import omnibus_result
 from assay.stats.power.observed import best_of, power_of
-from assay.stats.results.analysis_record import Analysis, BestArm, NotTestable
-from assay.stats.results.comparison import ArmEstimate, Comparison, Margin, OmnibusTest, SecondMethod
-from assay.stats.results.guardrail_result import GuardrailResult
-from assay.stats.results.missingness import Missingness
 from assay.stats.samples.missing import Complete, completed, completed_unpaired
 from assay.stats.samples.samples import Samples, refuse_out_of_range, segment_names
 
@@ -98,10 +98,11 @@ def analyze(
         plan_digest=plan.digest(),
         exploratory=exploratory,
     )
-    return replace(
-        analysis,
-        warnings=warnings.of(analysis, complete.samples, pairs=pairs),
-        not_testable=_not_testable(analysis),
+    return analysis.model_copy(
+        update={
+            "warnings": warnings.of(analysis, complete.samples, pairs=pairs),
+            "not_testable": _not_testable(analysis),
+        }
     )
 
 
@@ -204,7 +205,16 @@ def _untestable(samples: Samples, plan: Plan, pairs: Pairs, reason: str) -> _Des
     """The result where nothing can be tested: the scores of a single row, if there is one."""
     mean_A = [None if samples.undefined is not None else float(score) for score in samples.scores_RA[0]]
     estimates = tuple(
-        ArmEstimate(arm, mean, None, None, None, samples.num_rows, 0, "none")
+        ArmEstimate(
+            arm=arm,
+            mean=mean,
+            std_error=None,
+            ci_low=None,
+            ci_high=None,
+            num_rows=samples.num_rows,
+            num_missing=0,
+            method="none",
+        )
         for arm, mean in zip(samples.arms, mean_A, strict=True)
     )
     comparisons = tuple(
@@ -250,13 +260,14 @@ def _with_missing(arms: tuple[ArmEstimate, ...], missingness: Missingness | None
     if missingness is None:
         return arms
     return tuple(
-        replace(arm, num_missing=counts.num_missing) for arm, counts in zip(arms, missingness.arms, strict=True)
+        arm.model_copy(update={"num_missing": counts.num_missing})
+        for arm, counts in zip(arms, missingness.arms, strict=True)
     )
 
 
-def _letters(design: _DesignResult, plan: Plan) -> tuple[tuple[str, str], ...]:
+def _letters(design: _DesignResult, plan: Plan) -> dict[str, str]:
     if plan.family != "tukey" or not design.comparisons:
-        return ()
+        return {}
     sign = -1.0 if plan.direction == "higher" else 1.0
     best_first = sorted(design.arms, key=lambda arm: (sign * (arm.mean or 0.0), arm.arm))
     return letters_of(design.comparisons, arms=[arm.arm for arm in best_first], alpha=plan.alpha)
@@ -285,20 +296,20 @@ def _not_testable(analysis: Analysis) -> tuple[NotTestable, ...]:
     entries = []
     for what, test in (("omnibus", analysis.omnibus), ("interaction", analysis.interaction)):
         if test is not None and test.not_testable is not None:
-            entries.append(NotTestable(what, test.test, test.not_testable))
+            entries.append(NotTestable(what=what, name=test.test, reason=test.not_testable))
     for comparison in analysis.comparisons:
         if comparison.not_testable is not None:
             name = f"{comparison.arm} - {comparison.reference}"
-            entries.append(NotTestable("comparison", name, comparison.not_testable))
+            entries.append(NotTestable(what="comparison", name=name, reason=comparison.not_testable))
     for segment in analysis.segments:
         if segment.not_testable is not None:
-            entries.append(NotTestable("segment", segment.segment, segment.not_testable))
+            entries.append(NotTestable(what="segment", name=segment.segment, reason=segment.not_testable))
         for comparison in segment.comparisons:
             if comparison.not_testable is not None:
                 name = f"{segment.segment}: {comparison.arm} - {comparison.reference}"
-                entries.append(NotTestable("segment", name, comparison.not_testable))
+                entries.append(NotTestable(what="segment", name=name, reason=comparison.not_testable))
     for result in analysis.guardrails:
         if result.comparison.not_testable is not None:
             name = f"{result.name}: {result.comparison.arm} - {result.comparison.reference or 'none'}"
-            entries.append(NotTestable("guardrail", name, result.comparison.not_testable))
+            entries.append(NotTestable(what="guardrail", name=name, reason=result.comparison.not_testable))
     return tuple(entries)

@@ -4,10 +4,10 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 
+from assay.manifests.analysis import Analysis
 from assay.stats.designs import second_methods
 from assay.stats.distributions.max_t import Pair
 from assay.stats.moments.clusters import FEW_CLUSTERS
-from assay.stats.results.analysis_record import Analysis
 from assay.stats.samples.samples import Samples
 
 UNEQUAL_CLUSTERS = 0.5

@@ -64,7 +64,7 @@ def review(
     committed = CommittedRun(open_ledger(uri), run_id)
     review = gate_review.review_run(committed, policy=None if policy is None else read_manifest(policy, Policy))
     answer = gate_answer(review, arm=arm)
-    if not answer["decisions"]:
+    if not answer.decisions:
         arms = [each.arm for each in review.decisions]
         raise InvalidInput(
             "the run has no decision about this arm", place=run_id, value=arm, remedy=did_you_mean(arm or "", arms)
@@ -72,7 +72,7 @@ def review(
     if record:
         from assay.evaluator.ledger import version_log
 
-        version_log.record_decisions(committed.store, run_id, answer["decisions"])
+        version_log.record_decisions(committed.store, run_id, [each.model_dump() for each in answer.decisions])
     if markdown is not None:
         from assay.cluster.report.markdown import pull_request_comment
 
@@ -83,12 +83,12 @@ def review(
                 f"cannot be written: {error.strerror}", place=str(markdown), field="--markdown"
             ) from None
     if as_json:
-        print_json(answer)
+        print_json(answer.plain())
     else:
         from assay.cluster.report.terminal import gate as terminal
 
         typer.echo(terminal.text(answer))
-    raise typer.Exit(EXIT_CODES[answer["gate"]])
+    raise typer.Exit(EXIT_CODES[answer.gate])
 
 
 @app.command()

@@ -1,13 +1,20 @@
 """`assay report`: show a committed run. Other commands print runs through `print_run`."""
 
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, TypeVar
 
 import typer
 
 from assay.cluster.cli.options import AsJson, LedgerAt, RunOrExperiment, print_json, run_and_ledger
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from rich.console import Console
+
     from assay.evaluator.storage import Store
+    from assay.manifests.base import Computed
+
+_Report = TypeVar("_Report", bound="Computed")
 
 app = typer.Typer()
 
@@ -37,34 +44,30 @@ def report(
     if not timing and not confusion:
         print_run(store, run_id, as_json=as_json)
         return
+    from assay.cluster.report import outcomes as of_outcomes
+    from assay.cluster.report import timing as of_timing
+    from assay.cluster.report.terminal import outcomes as outcomes_tables
+    from assay.cluster.report.terminal import timing as timing_tables
+
     if timing:
-        from assay.cluster.report import timing as source
-        from assay.cluster.report.terminal import timing as terminal
-
-        gathered = source.timing(store, run_id)
+        _print(of_timing.timing(store, run_id), timing_tables.show, as_json=as_json)
     else:
-        from assay.cluster.report import outcomes as source
-        from assay.cluster.report.terminal import outcomes as terminal
-
-        gathered = source.outcomes(store, run_id)
-    if as_json:
-        print_json(gathered)
-        return
-    from rich.console import Console
-
-    terminal.show(gathered, Console())
+        _print(of_outcomes.outcomes(store, run_id), outcomes_tables.show, as_json=as_json)
 
 
 def print_run(store: "Store", run_id: str, *, as_json: bool) -> None:
     """Prints a committed run: the verdict as tables, or the whole report as JSON."""
     from assay.cluster.report.record import document
+    from assay.cluster.report.terminal import verdict
 
-    record = document(store, run_id)
+    _print(document(store, run_id), verdict.show, as_json=as_json)
+
+
+def _print(report: "_Report", show: "Callable[[_Report, Console], None]", *, as_json: bool) -> None:
+    """Prints a report as JSON, or as tables."""
     if as_json:
-        print_json(record)
+        print_json(report.plain())
         return
     from rich.console import Console
 
-    from assay.cluster.report.terminal import verdict
-
-    verdict.show(record, Console())
+    show(report, Console())

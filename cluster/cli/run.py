@@ -84,10 +84,10 @@ def _forecast(prepared: "Prepared", *, in_process: bool, reuses: bool, as_json: 
 
     estimate = forecast(prepared, in_process=in_process, reuses=reuses)
     if as_json:
-        print_json(estimate.to_json())
+        print_json(estimate.plain())
         return
     from rich.console import Console
 
     from assay.cluster.report.terminal import forecast as forecast_table
 
-    forecast_table.show(estimate.to_json(), Console())
+    forecast_table.show(estimate, Console())

@@ -1,4 +1,4 @@
-"""`assay schema`: print the JSON Schema of a manifest."""
+"""`assay schema`: print the JSON Schema of a manifest, or of what a command prints with `--json`."""
 
 from typing import Annotated
 
@@ -11,14 +11,21 @@ app = typer.Typer()
 
 @app.command()
 def schema(
-    kind: Annotated[str, typer.Argument(help="Contract, Dataset, Experiment, Plan, Policy, Suite or Variant.")],
+    kind: Annotated[
+        str,
+        typer.Argument(
+            help="A manifest (Contract, Dataset, Experiment, Plan, Policy, Suite, Variant) or what `--json` prints (RunReport, GateAnswer, Analysis, ...)."
+        ),
+    ],
 ) -> None:
-    """Print the JSON Schema of a manifest, for your editor."""
+    """Print the JSON Schema of a manifest, for your editor, or of what a command prints with `--json`, for your scripts."""
     from pydantic import TypeAdapter
 
     from assay.manifests import KINDS, InvalidInput
     from assay.manifests.errors import did_you_mean
+    from assay.manifests.printed import PRINTED
 
-    if kind not in KINDS:
-        raise InvalidInput("unknown kind of manifest", value=kind, remedy=did_you_mean(kind, list(KINDS)))
-    print_json(TypeAdapter(KINDS[kind]).json_schema())
+    known = {**KINDS, **PRINTED}
+    if kind not in known:
+        raise InvalidInput("unknown kind of manifest", value=kind, remedy=did_you_mean(kind, list(known)))
+    print_json(TypeAdapter(known[kind]).json_schema(mode="serialization" if kind in PRINTED else "validation"))

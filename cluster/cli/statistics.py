@@ -37,13 +37,13 @@ def analyze(
         run_id, uri = run_and_ledger(scores, ledger)
         result = reanalysed(CommittedRun(open_ledger(uri), run_id), parsed_plan)
     if as_json:
-        print_json(result.to_json())
+        print_json(result.plain())
         return
     from rich.console import Console
 
     from assay.cluster.report.terminal import analysis as terminal
 
-    terminal.show(result.to_json(), Console())
+    terminal.show(result, Console())
 
 
 @app.command()
@@ -122,10 +122,10 @@ def power(
         )
         answer = power_analysis.answer(question)
     if as_json:
-        print_json(answer.to_json())
+        print_json(answer.plain())
         return
     from rich.console import Console
 
     from assay.cluster.report.terminal import power as terminal
 
-    terminal.show(answer.to_json(), Console())
+    terminal.show(answer, Console())

@@ -4,30 +4,14 @@ import posixpath
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from assay.cluster.commit import gate_review
-from assay.cluster.commit.gate_answer import run_decision
-from assay.evaluator.ledger.committed_run import CommittedRun
+from assay.cluster.report.record import document
 from assay.evaluator.storage import Store
+from assay.manifests.decision import Decision, Verdict
 from assay.manifests.ledger_layout import run_key
-from assay.stats.gate.decide import Decision
+from assay.manifests.run_report import ReportedArm, RunReport
 
 if TYPE_CHECKING:
     import pandas as pd
-
-
-@dataclass(frozen=True)
-class MissingArm:
-    """An arm that a run has not scored completely.
-
-    Attributes:
-        arm: The arm's name.
-        status: Its status in the ledger: `failed`, `eliminated` or `stopped`.
-        reason: Why, with unit, node and traceback if it failed.
-    """
-
-    arm: str
-    status: str
-    reason: str
 
 
 @dataclass(frozen=True)
@@ -35,24 +19,49 @@ class SubmissionResult:
     """The result of a committed run.
 
     Attributes:
-        run_id: ID of the run.
-        ledger: URI of its ledger.
-        record: URI of the run's record, which holds its lineage.
-        report_command: The command that shows its report.
-        gate: The gate's decision about the run: `promote`, `hold` or `reject`.
-        decisions: One per variant, with its reasons.
-        missing: Arms that were not scored completely, and why. All others were compared.
-        comparisons: The recorded analysis, one row per comparison.
+        ledger: URI of its ledger, as the user wrote it.
+        report: Everything that is shown about the run, as `assay report --json` prints it.
     """
 
-    run_id: str
     ledger: str
-    record: str
-    report_command: str
-    gate: str
-    decisions: tuple[Decision, ...]
-    missing: tuple[MissingArm, ...]
-    comparisons: "pd.DataFrame"
+    report: RunReport
+
+    @property
+    def run_id(self) -> str:
+        """ID of the run."""
+        return self.report.run_id
+
+    @property
+    def record(self) -> str:
+        """URI of the run's record, which holds its lineage."""
+        return posixpath.join(self.ledger, run_key(self.run_id))
+
+    @property
+    def report_command(self) -> str:
+        """The command that shows its report."""
+        return f"assay report {self.run_id} --ledger {self.ledger}"
+
+    @property
+    def gate(self) -> Verdict:
+        """The gate's decision about the run: `promote`, `hold` or `reject`."""
+        return self.report.gate
+
+    @property
+    def decisions(self) -> tuple[Decision, ...]:
+        """One per variant, with its reasons."""
+        return self.report.decisions
+
+    @property
+    def missing(self) -> tuple[ReportedArm, ...]:
+        """Arms that were not scored completely: `status` and `reason` say why. All others were compared."""
+        return tuple(arm for arm in self.report.arms if arm.status != "complete")
+
+    @property
+    def comparisons(self) -> "pd.DataFrame":
+        """The planned comparisons, one row each."""
+        import pandas as pd
+
+        return pd.DataFrame([each.model_dump() for each in self.report.analysis.comparisons])
 
 
 def read_result(store: Store, run_id: str, *, ledger: str) -> SubmissionResult:
@@ -67,19 +76,4 @@ def read_result(store: Store, run_id: str, *, ledger: str) -> SubmissionResult:
         LedgerError: The run is not committed.
         DamageError: A file of it was changed.
     """
-    run = CommittedRun(store, run_id)
-    decisions = gate_review.review_run(run).decisions
-    return SubmissionResult(
-        run_id=run_id,
-        ledger=ledger,
-        record=posixpath.join(ledger, run_key(run_id)),
-        report_command=f"assay report {run_id} --ledger {ledger}",
-        gate=run_decision(gate_review.as_rows(decisions)),
-        decisions=decisions,
-        missing=tuple(
-            MissingArm(row["arm"], row["status"], row["reason"])
-            for row in run.rows("arms")
-            if row["status"] != "complete"
-        ),
-        comparisons=run.table("comparisons").to_pandas(),
-    )
+    return SubmissionResult(ledger, document(store, run_id))

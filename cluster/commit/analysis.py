@@ -7,10 +7,10 @@ from assay.cluster.commit.guardrail_inputs import ArmMeasurements, planned_colum
 from assay.evaluator.ledger.committed_run import CommittedRun
 from assay.evaluator.ledger.run_scores import RunScores
 from assay.manifests import InvalidInput, Plan
+from assay.manifests.analysis import Analysis
 from assay.manifests.errors import did_you_mean
 from assay.manifests.run import Run
 from assay.stats import analysis
-from assay.stats.results.analysis_record import Analysis
 
 
 def analysed(

@@ -1,6 +1,5 @@
 """Commits a run: checks coverage, computes every arm's numbers, analyses, decides, and records all of it at once."""
 
-import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
@@ -226,7 +225,7 @@ def _run_tables(
     measured = ArmMeasurements(rows["latency"], rows["arms"])
     planned = analysis.analysed(scores, measured, plan=plan, arms=statuses.complete, eliminated=statuses.eliminated)
     budget = gate_review.budget_of(run, rows["arms"], spent)
-    events = [asdict(event) for event in outcome.events]
+    events = [event.model_dump() for event in outcome.events]
     evidence = gate_review.evidence_of(
         run,
         gate_review.EvidenceTables(rows["arms"], rows["metrics"], events),
@@ -235,11 +234,10 @@ def _run_tables(
         findings=dataset_findings.at_opening(run),
     )
     decisions = review.review(planned, run.experiment.suite.policy, plan, evidence)
-    analysis_json = json.dumps(planned.to_json())
     return {
-        "comparisons": [{"metric": planned.metric, **asdict(comparison)} for comparison in planned.comparisons],
-        "decisions": gate_review.as_rows(decisions),
-        "analyses": [{"plan_digest": run.plan_digest, "exploratory": False, "analysis": analysis_json}],
+        "comparisons": [{"metric": planned.metric, **comparison.model_dump()} for comparison in planned.comparisons],
+        "decisions": [each.model_dump(mode="json") for each in decisions],
+        "analyses": [{"plan_digest": run.plan_digest, "exploratory": False, "analysis": planned.model_dump_json()}],
         "events": events,
         "spending": [{**spent.model_dump(), "budget_kept": budget.passed, "budget_summary": budget.summary}],
     }

@@ -1,24 +1,24 @@
 """The gate's review of a run: decides about its arms from its recorded analysis and the evidence in the ledger."""
 
-import json
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any
 
 from assay.cluster.commit import arm_status
 from assay.cluster.cost.budget import EXHAUSTED, BudgetCheck
 from assay.cluster.prepare import dataset_findings
-from assay.cluster.prepare.dataset_findings import DatasetFindings, FindingSummary
+from assay.cluster.prepare.dataset_findings import DatasetFindings
 from assay.evaluator.ledger import version_log
 from assay.evaluator.ledger.committed_run import CommittedRun
 from assay.evaluator.ledger.version_log import Repetition
 from assay.manifests import InvalidInput, Policy
+from assay.manifests.analysis import Analysis
+from assay.manifests.decision import Decision
+from assay.manifests.finding import FindingSummary
 from assay.manifests.run import Run
 from assay.manifests.spent import Spent
 from assay.stats.gate import review
-from assay.stats.gate.decide import Decision
 from assay.stats.gate.evidence import ArmCost, ArmEvidence, CheckOutcome, Evidence
-from assay.stats.results.analysis_record import Analysis
 
 Row = Mapping[str, Any]
 
@@ -71,7 +71,7 @@ def review_run(run: CommittedRun, *, policy: Policy | None = None) -> GateReview
         suite.check_policy(policy)
     except ValueError as error:
         raise InvalidInput(str(error), place=run.run_id) from None
-    analysis = Analysis.from_json(json.loads(run.rows("analyses")[0]["analysis"]))
+    analysis = Analysis.model_validate_json(run.rows("analyses")[0]["analysis"])
     (spending,) = run.rows("spending")
     findings = dataset_findings.now(record)
     evidence = evidence_of(
@@ -161,11 +161,3 @@ def budget_of(run: Run, arms: Sequence[Row], spent: Spent) -> CheckOutcome:
     budget_check = BudgetCheck(experiment.budget, experiment.project or "", experiment.project_budget)
     exceeded = stopped[0] if stopped else budget_check.exceeded(spent)
     return CheckOutcome(not exceeded, exceeded or "the run stayed within its budget")
-
-
-def as_rows(decisions: Sequence[Decision]) -> list[dict[str, Any]]:
-    """Decisions as rows of the table `decisions`."""
-    return [
-        {**asdict(each), "reasons": list(each.reasons), "questions": [asdict(question) for question in each.questions]}
-        for each in decisions
-    ]

@@ -7,7 +7,9 @@ from assay.cluster.cost.account import cost
 from assay.evaluator.conditions import Conditions
 from assay.evaluator.ledger.receipt import UnitReceipt
 from assay.manifests import Prices
+from assay.manifests.analysis import Analysis
 from assay.manifests.policy import POINT
+from assay.manifests.run_report import ComparedCost, RunCost
 from assay.manifests.spent import Spent
 
 
@@ -50,50 +52,43 @@ def arm_cost(receipts: Iterable[UnitReceipt], prices: Prices) -> dict[str, float
     }
 
 
-def compared(
-    arms: Sequence[Mapping[str, Any]], comparisons: Sequence[Mapping[str, Any]], *, control: str, direction: str
-) -> dict[str, Any]:
-    """What arms cost compared with the control, and per point of improvement.
+def run_cost(arms: Sequence[Mapping[str, Any]], analysis: Analysis, *, spent: Spent) -> RunCost:
+    """What a run has cost, and its arms compared with the control, and per point of improvement.
 
     An arm's cost includes its reused units at what they cost originally, so reuse does not make an arm look cheaper.
 
     Args:
         arms: The rows of the arms table.
-        comparisons: The rows of the planned comparisons, on the primary metric.
-        control: The control's name.
-        direction: Whether `higher` or `lower` is better.
-
-    Returns:
-        unit: `price` if the experiment gives prices, otherwise `slot_s`. arms: per arm, its cost in that unit, the
-        ratio to the control's cost, its improvement of the primary metric in points, and its cost per point. The
-        ratio is None unless both arms are complete, the cost per point unless the arm is complete and better.
+        analysis: The planned analysis.
+        spent: What all slots of the run have cost.
     """
-    unit = "price" if any(_total_cost(row, "price") for row in arms) else "slot_s"
-    costs = {row["arm"]: _total_cost(row, unit) for row in arms}
+    quantity = "price" if any(_total_cost(row, "price") for row in arms) else "slot_s"
+    costs = {row["arm"]: _total_cost(row, quantity) for row in arms}
+    control = analysis.control
     complete = {row["arm"] for row in arms if row["status"] == "complete"}
     improvements = {
-        row["arm"]: row["estimate"] if direction == "higher" else -row["estimate"]
-        for row in comparisons
-        if row["reference"] == control and row["estimate"] is not None
+        each.arm: each.estimate if analysis.direction == "higher" else -each.estimate
+        for each in analysis.comparisons
+        if each.reference == control and each.estimate is not None
     }
     compared_arms = []
-    for arm, spent in costs.items():
+    for arm, its_cost in costs.items():
         points = improvements[arm] / POINT if arm in improvements else None
         is_comparable = arm in complete and control in complete
         compared_arms.append(
-            {
-                "arm": arm,
-                "cost": spent,
-                "ratio_to_control": spent / costs[control] if is_comparable and costs[control] else None,
-                "points": points,
-                "cost_per_point": spent / points if arm in complete and points is not None and points > 0 else None,
-            }
+            ComparedCost(
+                arm=arm,
+                cost=its_cost,
+                ratio_to_control=its_cost / costs[control] if is_comparable and costs[control] else None,
+                points=points,
+                cost_per_point=its_cost / points if arm in complete and points is not None and points > 0 else None,
+            )
         )
-    return {"unit": unit, "control": control, "arms": compared_arms}
+    return RunCost(spent=spent, quantity=quantity, arms=tuple(compared_arms))
 
 
-def _total_cost(arm: Mapping[str, Any], unit: str) -> float:
-    return arm[unit] + arm[f"reused_{unit}"]
+def _total_cost(arm: Mapping[str, Any], quantity: str) -> float:
+    return arm[quantity] + arm[f"reused_{quantity}"]
 
 
 def _unit_cost(conditions: Conditions, seconds: float, prices: Prices) -> Spent:

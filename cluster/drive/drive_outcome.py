@@ -2,8 +2,9 @@
 
 from dataclasses import dataclass, field
 
-from assay.cluster.drive.events import Event, event
+from assay.cluster.drive.events import event
 from assay.evaluator.ledger.receipt import UnitReceipt
+from assay.manifests.event import Event
 
 
 @dataclass

@@ -1,7 +1,7 @@
 """Dataset findings (withdrawal, leakage, drift) about a run's dataset, as of now and as of the run's opening."""
 
-from dataclasses import asdict, dataclass, field, replace
-from typing import Any, Literal, get_args
+from dataclasses import dataclass, field
+from typing import Any, get_args
 
 from assay.evaluator.data.frozen import findings
 from assay.evaluator.data.frozen.references import stored_dataset
@@ -9,34 +9,12 @@ from assay.evaluator.errors import StoreError
 from assay.evaluator.storage import Store, open_store, split_uri
 from assay.manifests.dataset import Dataset
 from assay.manifests.drift_report import DriftReport
-from assay.manifests.finding import Finding
+from assay.manifests.finding import Finding, FindingKind, FindingSummary
 from assay.manifests.leakage import Leakage
 from assay.manifests.run import Run
 
 LINEAGE_FIELD = "findings"
 """The entry of a run's lineage with the findings as of the run's opening."""
-Kind = Literal["Withdrawal", "Leakage", "Drift"]
-
-
-@dataclass(frozen=True)
-class FindingSummary:
-    """The part of a finding that a run or its gate needs.
-
-    Attributes:
-        kind: `Withdrawal`, `Leakage` or `Drift`.
-        digest: The finding's digest.
-        is_fine: Whether nothing bad was found.
-        summary: What was found, in one sentence.
-        found_at: When, UTC, ISO 8601.
-        compared_with: The digests of what the dataset was compared with: training sets, or the earlier version.
-    """
-
-    kind: str
-    digest: str
-    is_fine: bool
-    summary: str
-    found_at: str
-    compared_with: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -51,7 +29,7 @@ class DatasetFindings:
     all: tuple[FindingSummary, ...] = field(default=())
     problem: str = ""
 
-    def answer(self, kind: Kind) -> FindingSummary | None:
+    def answer(self, kind: FindingKind) -> FindingSummary | None:
         """The findings of a kind, merged into one; None if there are none.
 
         The newest finding counts, and so does every older one that was compared with something that no newer one was
@@ -64,7 +42,7 @@ class DatasetFindings:
                 compared.update(each.compared_with)
         bad = [each for each in counted if not each.is_fine]
         if len(bad) > 1:
-            return replace(bad[0], summary="; ".join(each.summary for each in bad))
+            return bad[0].model_copy(update={"summary": "; ".join(each.summary for each in bad)})
         return next(iter(bad or counted), None)
 
     @property
@@ -76,7 +54,7 @@ class DatasetFindings:
     @property
     def warnings(self) -> tuple[str, ...]:
         """The bad findings, one message per kind."""
-        answers = [self.answer(kind) for kind in get_args(Kind)]
+        answers = [self.answer(kind) for kind in get_args(FindingKind)]
         return tuple(each.summary for each in answers if each is not None and not each.is_fine)
 
 
@@ -92,15 +70,13 @@ def in_store(store: Store, dataset: Dataset) -> DatasetFindings:
 
 def as_lineage(dataset_findings: DatasetFindings) -> list[dict[str, Any]]:
     """Findings as a run's lineage records them."""
-    return [asdict(each) for each in dataset_findings.all]
+    return [each.model_dump(mode="json") for each in dataset_findings.all]
 
 
 def at_opening(run: Run) -> DatasetFindings:
     """The findings as of the run's opening."""
     recorded: Any = run.lineage.circumstance.get(LINEAGE_FIELD) or ()
-    return DatasetFindings(
-        tuple(FindingSummary(**{**each, "compared_with": tuple(each.get("compared_with", ()))}) for each in recorded)
-    )
+    return DatasetFindings(tuple(FindingSummary.model_validate(each, strict=False) for each in recorded))
 
 
 def now(run: Run) -> DatasetFindings:
@@ -131,5 +107,10 @@ def _summary(finding: Finding) -> FindingSummary:
     elif isinstance(finding, DriftReport):
         compared_with = (finding.earlier_rows_digest,)
     return FindingSummary(
-        finding.kind, finding.digest(), finding.is_fine, finding.summary, finding.found_at, compared_with
+        kind=finding.kind,
+        digest=finding.digest(),
+        is_fine=finding.is_fine,
+        summary=finding.summary,
+        found_at=finding.found_at,
+        compared_with=compared_with,
     )

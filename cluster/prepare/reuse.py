@@ -4,8 +4,9 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import rfc8785
+from pydantic import JsonValue
 
-from assay.cluster.drive.events import Event, event
+from assay.cluster.drive.events import event
 from assay.evaluator import batches, fingerprint
 from assay.evaluator.errors import DamageError
 from assay.evaluator.ledger import reader, writer
@@ -13,10 +14,11 @@ from assay.evaluator.ledger.reader import OpenedRun
 from assay.evaluator.ledger.receipt import UnitReceipt
 from assay.evaluator.storage import Store
 from assay.manifests import Dataset, Experiment
+from assay.manifests.event import Event
 from assay.manifests.run import Run
 
 
-def unit_keys(experiment: Experiment, *, dataset: Dataset, environment: Mapping[str, str | None]) -> dict[str, str]:
+def unit_keys(experiment: Experiment, *, dataset: Dataset, environment: Mapping[str, JsonValue]) -> dict[str, str]:
     """The key of each arm's units: the digest of everything that their scores depend on, with two exceptions.
 
     Which of the dataset's units it is, its index says: the key has the number of rows per unit, so the index identifies
@@ -32,11 +34,39 @@ def unit_keys(experiment: Experiment, *, dataset: Dataset, environment: Mapping[
         The key by the arm's name.
     """
     suite = experiment.suite
-    shared = {
-        "dataset": dataset.digest(),
+    shared = shared_parts(
+        experiment, dataset_digest=dataset.digest(), num_rows=dataset.num_rows, environment=environment
+    )
+    control = next((arm.variant.digest() for arm in experiment.arms if arm.name == suite.plan.control), None)
+    # Units of an arm that is timed against the control carry those times, which are useless with another control.
+    timed = {"timed_beside": [control, suite.plan.num_timed_batches]} if suite.plan.num_timed_batches else {}
+    return {
+        arm.name: fingerprint.sha256_digest(
+            rfc8785.dumps(
+                {"variant": arm.variant.digest(), **shared, **(timed if arm.name != suite.plan.control else {})}
+            )
+        )
+        for arm in experiment.arms
+    }
+
+
+def shared_parts(
+    experiment: Experiment, *, dataset_digest: str, num_rows: int, environment: Mapping[str, JsonValue]
+) -> dict[str, JsonValue]:
+    """The parts of a unit key that all arms share, by name.
+
+    Args:
+        experiment: The resolved experiment.
+        dataset_digest: Digest of the dataset's rows.
+        num_rows: Rows of the dataset.
+        environment: The identity of the environment.
+    """
+    suite = experiment.suite
+    return {
+        "dataset": dataset_digest,
         "batch_size": suite.batch_size,
         "batching": batches.BATCHING_RULE,
-        "rows_per_unit": batches.rows_per_unit(dataset.num_rows, batch_size=suite.batch_size),
+        "rows_per_unit": batches.rows_per_unit(num_rows, batch_size=suite.batch_size),
         "seed": suite.seed,
         "repeats": suite.repeats,
         "determinism": suite.determinism.content(),
@@ -50,17 +80,6 @@ def unit_keys(experiment: Experiment, *, dataset: Dataset, environment: Mapping[
         ],
         "probabilities": suite.stores_probabilities,
         "environment": dict(environment),
-    }
-    control = next((arm.variant.digest() for arm in experiment.arms if arm.name == suite.plan.control), None)
-    # Units of an arm that is timed against the control carry those times, which are useless with another control.
-    timed = {"timed_beside": [control, suite.plan.num_timed_batches]} if suite.plan.num_timed_batches else {}
-    return {
-        arm.name: fingerprint.sha256_digest(
-            rfc8785.dumps(
-                {"variant": arm.variant.digest(), **shared, **(timed if arm.name != suite.plan.control else {})}
-            )
-        )
-        for arm in experiment.arms
     }
 
 
@@ -150,10 +169,10 @@ def reuse_units(
     return reused
 
 
-def available(run: Run, arm: str, *, store: Store, sources: Sequence[OpenedRun]) -> set[int]:
-    """The indices of an arm's units that other runs have scored under its key. Lists files, reads none of them."""
+def available(run: Run, arm: str, *, store: Store, sources: Sequence[OpenedRun]) -> dict[int, str]:
+    """An arm's units that other runs have scored under its key, with the run's id. Lists files, reads none of them."""
     return {
-        unit
+        unit: source.run_id
         for source, arms in _alike(sources, run)
         if arm in arms and _is_clean_enough(source, run)
         for unit in reader.stored_units(store, source.run_id, arms[arm])

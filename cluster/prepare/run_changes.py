@@ -4,6 +4,7 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 
+from assay.cluster.prepare import reuse
 from assay.evaluator.errors import DamageError
 from assay.evaluator.ledger import reader
 from assay.evaluator.ledger.reader import OpenedRun
@@ -26,12 +27,79 @@ def previous_run(run: Run, past: Sequence[OpenedRun], store: Store) -> Run | Non
         past: The runs of the ledger, oldest first.
         store: The ledger.
     """
-    pattern = re.compile(rf"{re.escape(run.experiment.name)}-[0-9a-f]{{12}}(\.\d+)?")
-    for each in reversed(past):
-        if each.run_id != run.run_id and pattern.fullmatch(each.run_id):
-            with suppress(DamageError):  # `assay ledger verify` names it
-                return reader.read_run(store, each.run_id)
+    for each in _earlier(run, past):
+        with suppress(DamageError):  # `assay ledger verify` names it
+            return reader.read_run(store, each.run_id)
     return None
+
+
+def _earlier(run: Run, past: Sequence[OpenedRun]) -> Iterator[OpenedRun]:
+    """The other runs of the same experiment, the latest first."""
+    pattern = re.compile(rf"{re.escape(run.experiment.name)}-[0-9a-f]{{12}}(\.\d+)?")
+    return (each for each in reversed(past) if each.run_id != run.run_id and pattern.fullmatch(each.run_id))
+
+
+class ArmReasons:
+    """Why each arm of a run has to be scored: what has changed since the latest earlier run that has the arm."""
+
+    def __init__(self, run: Run, past: Sequence[OpenedRun], store: Store) -> None:
+        """Reads nothing; arguments as for `previous_run`."""
+        self._run, self._store = run, store
+        self._earlier = tuple(_earlier(run, past))
+        self._read: dict[str, Run | None] = {}
+
+    def of(self, arm: str) -> str:
+        """The reason why an arm has to be scored, in one sentence."""
+        for each in self._earlier:
+            earlier = self._record(each.run_id) if arm in each.keys else None
+            if earlier is None:
+                continue
+            if each.keys[arm] == self._run.unit_keys[arm]:
+                return f"scored again: run {each.run_id} has not scored all of its units, or they cannot be reused"
+            changed = "; ".join(_arm_changes(earlier, self._run, arm))
+            return f"scored again: changed since run {each.run_id}: {changed}"
+        return "new"
+
+    def _record(self, run_id: str) -> Run | None:
+        if run_id not in self._read:
+            self._read[run_id] = None
+            with suppress(DamageError):
+                self._read[run_id] = reader.read_run(self._store, run_id)
+        return self._read[run_id]
+
+
+def _arm_changes(earlier: Run, now: Run, arm: str) -> Iterator[str]:
+    """What differs in the parts of one arm's unit key."""
+    before, after = (next(each.variant for each in run.experiment.arms if each.name == arm) for run in (earlier, now))
+    yield from _variant_changes(before, after, {each.digest(): each for each in (*earlier.code, *now.code)})
+    shared_before, shared_after = (
+        reuse.shared_parts(
+            run.experiment,
+            dataset_digest=run.dataset_digest,
+            num_rows=run.dataset_check.num_rows,
+            environment=run.lineage.identity,
+        )
+        for run in (earlier, now)
+    )
+    for each in lineage.changes(flat(shared_before), flat(shared_after)):
+        name, _, rest = each.field.partition(".")
+        if name == "rows_per_unit":  # follows from the dataset and the batch size
+            continue
+        if name == "dataset":
+            yield f"dataset: {earlier.experiment.dataset} -> {now.experiment.dataset}"
+        elif name == "environment":
+            yield f"environment: {rest} {each.recorded} -> {each.now}"
+        elif name in ("scores", "probabilities"):
+            yield "suite.metrics"
+        else:
+            yield f"suite.{each.field}: {each.recorded} -> {each.now}"
+    plan, timed_before = now.experiment.suite.plan, earlier.experiment.suite.plan.num_timed_batches
+    if arm == plan.control:
+        return
+    if timed_before != plan.num_timed_batches:
+        yield f"batches timed beside the control: {timed_before} -> {plan.num_timed_batches}"
+    elif timed_before and earlier.variant_digests.get(plan.control) != now.variant_digests.get(plan.control):
+        yield "the variant of the control, beside which it is timed"
 
 
 def changes(earlier: Run, now: Run) -> tuple[str, ...]:
@@ -49,7 +117,7 @@ def changes(earlier: Run, now: Run) -> tuple[str, ...]:
     for name in {**before, **after}:
         for change in _variant_changes(before.get(name), after.get(name), code):
             affected.setdefault(change, []).append(name)
-    lines += [f"{_named(names)}: {change}" for change, names in affected.items()]
+    lines += [f"{named(names)}: {change}" for change, names in affected.items()]
     return tuple(lines)
 
 
@@ -68,7 +136,8 @@ def _variant_changes(before: Variant | None, after: Variant | None, code: Mappin
             yield f"{each.field}: {each.recorded} -> {each.now}"
 
 
-def _named(arms: list[str]) -> str:
+def named(arms: Sequence[str]) -> str:
+    """Some arms by name, and the number of the others."""
     shown = ", ".join(sorted(arms)[:_NUM_ARMS])
     others = f" and {len(arms) - _NUM_ARMS} more" if len(arms) > _NUM_ARMS else ""
     return f"arm{'s' if len(arms) > 1 else ''} {shown}{others}"

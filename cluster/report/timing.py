@@ -7,15 +7,15 @@ from typing import Any
 from assay.evaluator.ledger.committed_run import CommittedRun
 from assay.evaluator.ledger.schema import SLOT_SECONDS
 from assay.evaluator.storage import Store
+from assay.manifests.timing import ArmTiming, RunTiming, SlotTiming
 
 SECONDS = ("load_s", "fetch_s", "read_s", "decode_s", "predict_s", "copy_s", "forward_s", "score_s", "write_s")
-"""Seconds per step. fetch_s overlaps with the previous unit. read_s is the wait for rows that are not there yet and
-includes decode_s. copy_s and forward_s are parts of predict_s and overlap on a GPU. write_s overlaps with the next unit."""
+"""The steps whose seconds are summed up."""
 
 Row = Mapping[str, Any]
 
 
-def timing(store: Store, run_id: str) -> dict[str, Any]:
+def timing(store: Store, run_id: str) -> RunTiming:
     """Rows, bytes and seconds of every arm and every slot. Null: not measured.
 
     Reused units are counted, but contribute no time: their times are in the run that scored them.
@@ -29,27 +29,27 @@ def timing(store: Store, run_id: str) -> dict[str, Any]:
     arms = list(dict.fromkeys(row["arm"] for row in rows))
     slots = sorted({(row["slot"], row["host"]) for row in evaluated})
     reused = {arm: sum(bool(row.get("reused_from")) for row in rows if row["arm"] == arm) for arm in arms}
-    return {
-        "run_id": run_id,
-        "ledger": store.uri,
-        "arms": [
-            {"arm": arm, "num_units_reused": reused[arm], **_sums([row for row in evaluated if row["arm"] == arm])}
+    return RunTiming(
+        run_id=run_id,
+        ledger=store.uri,
+        arms=tuple(
+            ArmTiming(arm=arm, num_units_reused=reused[arm], **_sums([row for row in evaluated if row["arm"] == arm]))
             for arm in arms
-        ],
-        "slots": [
-            {"slot": slot, "host": host, **_sums(of_slot), **_span(of_slot)}
+        ),
+        slots=tuple(
+            SlotTiming(slot=slot, host=host, **_sums(of_slot), **_span(of_slot))
             for slot, host in slots
             for of_slot in [[row for row in evaluated if (row["slot"], row["host"]) == (slot, host)]]
-        ],
-    }
+        ),
+    )
 
 
 def _sums(units: Sequence[Row]) -> dict[str, Any]:
     num_rows = sum(row["num_rows"] for row in units)
     busy_s = sum(_busy_s(row) for row in units)
     return {
-        "num_units": len(units),
-        "num_rows": num_rows,
+        "num_units_evaluated": len(units),
+        "num_rows_evaluated": num_rows,
         "bytes_fetched": _sum(units, "bytes_fetched"),
         "bytes_written": sum(row["size_bytes"] for row in units),
         **{name: _sum(units, name) for name in SECONDS},
@@ -61,13 +61,13 @@ def _sums(units: Sequence[Row]) -> dict[str, Any]:
 def _span(units: Sequence[Row]) -> dict[str, Any]:
     """The time from the start of a slot's first unit to the end of its last, and the share of it that the slot worked."""
     if any(row.get("started_at") is None for row in units):
-        return {"started_at": None, "span_s": None, "busy": None}
+        return {"started_at": None, "span_s": None, "busy_fraction": None}
     # A unit's `started_at` is after its variant was loaded, timed and probed.
     begins = [_at(row) - sum(_seconds(row, name) for name in ("load_s", "timing_s", "probe_s")) for row in units]
     ends = [begin + _busy_s(row) for begin, row in zip(begins, units, strict=True)]
     span_s = max(ends) - min(begins)
     started_at = min(row["started_at"] for row in units)
-    return {"started_at": started_at, "span_s": span_s, "busy": sum(map(_busy_s, units)) / span_s}
+    return {"started_at": started_at, "span_s": span_s, "busy_fraction": sum(map(_busy_s, units)) / span_s}
 
 
 def _at(unit: Row) -> float:

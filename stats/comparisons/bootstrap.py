@@ -11,13 +11,13 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from assay.manifests.comparison import Comparison
 from assay.stats.comparisons import degenerate
 from assay.stats.comparisons.family import pairs_named
 from assay.stats.distributions.max_t import Pair
 from assay.stats.errors import SamplesError
 from assay.stats.moments.bootstrap_weights import Keys, poisson_weights
 from assay.stats.moments.moments import Floats
-from assay.stats.results.comparison import Comparison
 
 SumsMetric = Callable[[Floats], Floats]
 """Maps sums over rows (... x A x S) to the metric (... x A)."""

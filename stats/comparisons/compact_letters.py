@@ -3,10 +3,10 @@
 from collections.abc import Sequence
 from string import ascii_lowercase
 
-from assay.stats.results.comparison import Comparison
+from assay.manifests.comparison import Comparison
 
 
-def letters_of(comparisons: Sequence[Comparison], *, arms: Sequence[str], alpha: float) -> tuple[tuple[str, str], ...]:
+def letters_of(comparisons: Sequence[Comparison], *, arms: Sequence[str], alpha: float) -> dict[str, str]:
     """The letters of all pairs, by insertion and absorption (Piepho 2004, J. Comput. Graph. Stat. 13:456).
 
     Args:
@@ -35,7 +35,7 @@ def letters_of(comparisons: Sequence[Comparison], *, arms: Sequence[str], alpha:
         ]
     rank = {arm: index for index, arm in enumerate(arms)}
     groups.sort(key=lambda group: sorted(rank[arm] for arm in group))
-    return tuple((arm, "".join(_letter(index) for index, group in enumerate(groups) if arm in group)) for arm in arms)
+    return {arm: "".join(_letter(index) for index, group in enumerate(groups) if arm in group) for arm in arms}
 
 
 def _letter(index: int) -> str:

@@ -1,11 +1,9 @@
 """Comparisons without a test: identical arms, constant differences, and everything else that is untestable."""
 
-from dataclasses import replace
-
 import numpy as np
 
+from assay.manifests.comparison import Comparison
 from assay.stats.moments.clusters import CONSTANT_TOTALS
-from assay.stats.results.comparison import Comparison
 
 
 def without_variance(
@@ -33,11 +31,8 @@ def without_variance(
         return identical(arm, reference, df=df, method=method)
     constant = f"the arms differ by {estimate:g} on every row: there is no variation to test against"
     reason = CONSTANT_TOTALS if rows_vary else constant
-    return replace(
-        untestable(arm, reference, method=method, reason=reason, estimate=estimate),
-        std_error=0.0,
-        df=df,
-        degenerate=None if rows_vary else "constant_difference",
+    return untestable(arm, reference, method=method, reason=reason, estimate=estimate).model_copy(
+        update={"std_error": 0.0, "df": df, "degenerate": None if rows_vary else "constant_difference"}
     )
 
 

@@ -4,12 +4,12 @@ A pair is (index of the arm, index of its reference); differences are arm minus 
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
+from assay.manifests.comparison import Comparison
 from assay.manifests.errors import InvalidInput, did_you_mean
 from assay.stats.distributions import multiplicity
 from assay.stats.distributions.max_t import Pair
-from assay.stats.results.comparison import Comparison
 
 
 @dataclass(frozen=True)
@@ -51,6 +51,6 @@ def holm(comparisons: Sequence[Comparison], method: str) -> tuple[Comparison, ..
     """The comparisons with Holm-adjusted p-values; comparisons without a p-value are not counted."""
     adjusted = multiplicity.adjust([comparison.p_value for comparison in comparisons], method="holm")
     return tuple(
-        replace(comparison, p_adjusted=p_adjusted, method=method)
+        comparison.model_copy(update={"p_adjusted": p_adjusted, "method": method})
         for comparison, p_adjusted in zip(comparisons, adjusted, strict=True)
     )

@@ -8,13 +8,13 @@ from collections.abc import Sequence
 import numpy as np
 from scipy import stats
 
+from assay.manifests.comparison import Comparison
 from assay.stats.comparisons import degenerate
 from assay.stats.comparisons.family import Family, holm
 from assay.stats.distributions import proportions
 from assay.stats.distributions.max_t import Pair, max_t_of, pair_variances
 from assay.stats.moments.arm_means import ArmMeans
 from assay.stats.moments.moments import Moments
-from assay.stats.results.comparison import Comparison
 
 FEW_DISCORDANT = 25
 """With fewer discordant rows in any pair, McNemar's mid-p decides instead of a normal approximation."""

@@ -8,11 +8,11 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from assay.manifests.comparison import Comparison
 from assay.stats.comparisons import bootstrap, degenerate
 from assay.stats.comparisons.family import pairs_named
 from assay.stats.moments.bootstrap_weights import Keys, signs
 from assay.stats.moments.moments import Floats
-from assay.stats.results.comparison import Comparison
 
 _EXACT_NUM_BLOCKS = 20
 _BLOCK_NUM_REPLICATES = 512

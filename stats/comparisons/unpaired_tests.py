@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 from scipy import special, stats
 
+from assay.manifests.comparison import Comparison
 from assay.manifests.errors import InvalidInput
 from assay.stats.comparisons import degenerate
 from assay.stats.comparisons.family import holm, pairs_named
@@ -20,7 +21,6 @@ from assay.stats.distributions.studentized_range import StudentizedRange
 from assay.stats.errors import SamplesError
 from assay.stats.moments.moments import Floats, moments_of
 from assay.stats.moments.score_range import finite
-from assay.stats.results.comparison import Comparison
 
 
 @dataclass(frozen=True, eq=False)

@@ -6,10 +6,10 @@ import numpy as np
 from scipy import special, stats
 from statsmodels.stats.proportion import proportion_confint
 
+from assay.manifests.comparison import ArmEstimate
 from assay.manifests.errors import InvalidInput
 from assay.stats.distributions.error_rate import check_alpha
 from assay.stats.moments.arm_means import ArmMeans
-from assay.stats.results.comparison import ArmEstimate
 
 
 def mean_interval(mean: float, std_error: float, df: float, alpha: float) -> tuple[float, float]:
@@ -75,5 +75,16 @@ def arm_estimates(arms: ArmMeans, *, alpha: float, is_binary: bool) -> tuple[Arm
                 method = "jackknife_logit_t" + suffix
                 slope = mean * (1 - mean)
                 low, high = special.expit(mean_interval(special.logit(mean), std_error / slope, df, alpha)).tolist()
-        estimates.append(ArmEstimate(arm, mean, std_error, low, high, num_rows, 0, method))
+        estimates.append(
+            ArmEstimate(
+                arm=arm,
+                mean=mean,
+                std_error=std_error,
+                ci_low=low,
+                ci_high=high,
+                num_rows=num_rows,
+                num_missing=0,
+                method=method,
+            )
+        )
     return tuple(estimates)

@@ -6,12 +6,12 @@ Equivalence is decided by TOST (Schuirmann 1987, J. Pharmacokinet. Biopharm. 15:
 
 from scipy import stats
 
+from assay.manifests.comparison import Comparison, Margin
 from assay.manifests.plan import Plan
 from assay.stats.comparisons import tost
 from assay.stats.designs import paired
 from assay.stats.distributions import proportions
 from assay.stats.moments.arm_means import ArmMeans
-from assay.stats.results.comparison import Comparison, Margin
 
 
 def margin_of(comparison: Comparison, arms: ArmMeans, plan: Plan, *, is_binary: bool, num_comparisons: int) -> Margin:

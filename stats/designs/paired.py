@@ -3,10 +3,9 @@
 Axes: R rows, A arms.
 """
 
-from dataclasses import replace
-
 import numpy as np
 
+from assay.manifests.comparison import Comparison, OmnibusTest
 from assay.manifests.plan import Plan
 from assay.stats.comparisons import paired_tests
 from assay.stats.comparisons.family import Family
@@ -18,7 +17,6 @@ from assay.stats.moments.arm_means import ArmMeans
 from assay.stats.moments.clusters import cluster_moments_of, refuse_few_clusters
 from assay.stats.moments.moments import Scores, moments_of
 from assay.stats.omnibus import omnibus_result, repeated_measures, wald
-from assay.stats.results.comparison import Comparison, OmnibusTest
 from assay.stats.samples.samples import Samples
 
 
@@ -179,7 +177,7 @@ def with_score_interval(comparison: Comparison, arms: ArmMeans, pair: Pair, *, a
     discordant_AA = arms.moments.discordant_AA
     b, c = int(discordant_AA[pair]), int(discordant_AA[pair[::-1]])
     low, high = proportions.tango_interval(b, c, num_rows=arms.moments.num_rows, alpha=alpha)
-    return replace(comparison, ci_low=low, ci_high=high)
+    return comparison.model_copy(update={"ci_low": low, "ci_high": high})
 
 
 def gains(comparison: Comparison, direction: str) -> tuple[float, float] | None:

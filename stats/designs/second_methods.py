@@ -1,10 +1,10 @@
 """Second methods that check the deciding one where its assumptions are doubtful."""
 
 from collections.abc import Sequence
-from dataclasses import replace
 
 from scipy import stats
 
+from assay.manifests.comparison import Comparison, SecondMethod, SecondMethodPair
 from assay.manifests.plan import Plan
 from assay.stats.comparisons import bootstrap, degenerate, paired_tests
 from assay.stats.comparisons.randomisation import sign_flip_max_t
@@ -15,7 +15,6 @@ from assay.stats.moments.arm_means import ArmMeans
 from assay.stats.moments.bootstrap_weights import row_keys
 from assay.stats.moments.clusters import FEW_CLUSTERS
 from assay.stats.moments.moments import Floats
-from assay.stats.results.comparison import Comparison, SecondMethod, SecondMethodPair
 from assay.stats.samples.samples import Samples
 
 FEW_ROWS = 30
@@ -116,10 +115,15 @@ def _check(second: Sequence[Comparison], family: Sequence[Comparison], plan: Pla
         if deciding.p_adjusted is not None and checking.p_adjusted is not None
     )
     pairs = tuple(
-        SecondMethodPair(comparison.arm, comparison.reference, comparison.p_value, comparison.p_adjusted)
+        SecondMethodPair(
+            arm=comparison.arm,
+            reference=comparison.reference,
+            p_value=comparison.p_value,
+            p_adjusted=comparison.p_adjusted,
+        )
         for comparison in second
     )
-    return SecondMethod(second[0].method, reason, pairs, agrees)
+    return SecondMethod(method=second[0].method, reason=reason, pairs=pairs, agrees=agrees)
 
 
 def _wilcoxon(arms: ArmMeans, scores_RA: Floats, pairs: Sequence[Pair]) -> list[Comparison]:
@@ -143,11 +147,8 @@ def _as_comparisons(
 ) -> list[Comparison]:
     """Comparisons that consist of p-values only."""
     return [
-        replace(
-            degenerate.untestable(arms.arms[arm], arms.arms[reference], method=method, reason=""),
-            p_value=p_value,
-            p_adjusted=adjusted,
-            not_testable=None,
+        degenerate.untestable(arms.arms[arm], arms.arms[reference], method=method, reason="").model_copy(
+            update={"p_value": p_value, "p_adjusted": adjusted, "not_testable": None}
         )
         for (arm, reference), p_value, adjusted in zip(pairs, p_values, p_adjusted, strict=True)
     ]

@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from scipy import stats
 
+from assay.manifests.comparison import Comparison, OmnibusTest, Segment
 from assay.stats.distributions import multiplicity
 from assay.stats.distributions.max_t import Pair
 from assay.stats.errors import SamplesError
@@ -16,7 +17,6 @@ from assay.stats.moments.arm_means import ArmMeans
 from assay.stats.moments.clusters import MIN_CLUSTERS
 from assay.stats.moments.moments import Floats
 from assay.stats.omnibus import omnibus_result, wald
-from assay.stats.results.comparison import Comparison, OmnibusTest, Segment
 from assay.stats.samples.samples import Samples
 
 MIN_ROWS = 30
@@ -72,11 +72,13 @@ def segments_of(
         own_RA[samples.segments_R == name] = inside.kept_RA  # for a corpus metric: the segment's own pseudo-values
         num_rows, reason = _size(inside)
         if reason is not None:
-            segments.append(Segment(name, num_rows, (), reason))
+            segments.append(Segment(segment=name, num_rows=num_rows, comparisons=(), not_testable=reason))
             continue
         arms = measure(inside)
         usable.append(arms)
-        segments.append(Segment(name, num_rows, tuple(compare(arms, inside, pair) for pair in pairs)))
+        segments.append(
+            Segment(segment=name, num_rows=num_rows, comparisons=tuple(compare(arms, inside, pair) for pair in pairs))
+        )
     samples = replace(samples, kept_RA=own_RA)
     interaction = (
         _interaction(samples, usable, [s.segment for s in segments if s.not_testable is None]) if pairs else None
@@ -102,12 +104,13 @@ def _adjusted(segments: Sequence[Segment]) -> tuple[Segment, ...]:
     p_values = [comparison.p_value for segment in segments for comparison in segment.comparisons]
     adjusted = iter(multiplicity.adjust(p_values, method="bh"))
     return tuple(
-        replace(
-            segment,
-            comparisons=tuple(
-                replace(comparison, p_adjusted=next(adjusted), method=f"{comparison.method}_bh")
-                for comparison in segment.comparisons
-            ),
+        segment.model_copy(
+            update={
+                "comparisons": tuple(
+                    comparison.model_copy(update={"p_adjusted": next(adjusted), "method": f"{comparison.method}_bh"})
+                    for comparison in segment.comparisons
+                )
+            }
         )
         for segment in segments
     )
@@ -162,13 +165,13 @@ def _welch_james(mean_SD: Floats, covariance_SDD: Floats, df_S: Floats) -> Omnib
     traces_S = np.trace(share_SDD @ share_SDD, axis1=1, axis2=2) + np.trace(share_SDD, axis1=1, axis2=2) ** 2
     correction = float((traces_S / df_S).sum() / 2)
     f_statistic = statistic / (rank + 2 * correction - 6 * correction / (rank + 2))
-    df_den = rank * (rank + 2) / (3 * correction)
+    df_denominator = rank * (rank + 2) / (3 * correction)
     return OmnibusTest(
         test="interaction_welch_james",
         statistic=f_statistic,
-        df_num=rank,
-        df_den=df_den,
-        p_value=float(stats.f.sf(f_statistic, rank, df_den)),
+        df_numerator=rank,
+        df_denominator=df_denominator,
+        p_value=float(stats.f.sf(f_statistic, rank, df_denominator)),
     )
 
 

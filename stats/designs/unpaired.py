@@ -8,6 +8,7 @@ from collections.abc import Sequence
 import numpy as np
 from scipy import stats
 
+from assay.manifests.comparison import Comparison, OmnibusTest
 from assay.manifests.plan import Plan
 from assay.stats.comparisons import paired_tests, unpaired_tests
 from assay.stats.comparisons.family import holm
@@ -19,7 +20,6 @@ from assay.stats.moments.arm_means import ArmMeans
 from assay.stats.moments.clusters import refuse_few_clusters
 from assay.stats.moments.moments import Floats
 from assay.stats.omnibus import independent_groups
-from assay.stats.results.comparison import Comparison, OmnibusTest
 from assay.stats.samples.samples import Samples
 
 Groups = tuple[Floats, ...]

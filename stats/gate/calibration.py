@@ -82,7 +82,7 @@ def calibrated(
                 changed, gain = _planted(shuffled, plan, planted, effect, rng)
                 analysed = analysis.analyze(changed, plan, guardrails=checks)
             decisions = decide.decide(analysed, policy, plan, evidence)
-            without = decide.decide(replace(analysed, guardrails=()), policy, unguarded, evidence)
+            without = decide.decide(analysed.model_copy(update={"guardrails": ()}), policy, unguarded, evidence)
             arm = None if multiple is None else samples.arms[planted]
             counts[index] += _counted(decisions, without, arm, gain=gain, bound=bound)
             effects[index] += gain

@@ -1,8 +1,11 @@
 """The benchmark's decision about every variant, from an analysis and a policy, with reasons."""
 
-from dataclasses import dataclass, replace
-from typing import Literal
+from dataclasses import dataclass
 
+from assay.manifests.analysis import Analysis
+from assay.manifests.comparison import Comparison
+from assay.manifests.decision import Decision, Verdict
+from assay.manifests.guardrail_result import GuardrailResult
 from assay.manifests.plan import Plan
 from assay.manifests.policy import Policy
 from assay.stats.designs import paired
@@ -11,56 +14,8 @@ from assay.stats.gate.evidence import ArmEvidence
 from assay.stats.gate.noise_floor import NoiseFloor
 from assay.stats.guardrails import wording
 from assay.stats.power.observed import rows_to_settle
-from assay.stats.results.analysis_record import Analysis
-from assay.stats.results.comparison import Comparison
-from assay.stats.results.guardrail_result import GuardrailResult
-
-Verdict = Literal["promote", "hold", "reject"]
-Answer = Literal["pass", "fail", "unknown"]
 
 _NOTHING = ArmEvidence()
-
-
-@dataclass(frozen=True)
-class GateQuestion:
-    """One check of a gate review.
-
-    Attributes:
-        question: The check.
-        answer: `unknown` if it was not measured, or not enough.
-        counts: Whether the policy lets it affect the decision.
-        evidence: What the answer is based on, as text.
-        next_step: What would make it pass; empty if it passes.
-    """
-
-    question: Literal["dataset", "benchmark", "cost", "reproducibility", "deployment"]
-    answer: Answer
-    counts: bool
-    evidence: str
-    next_step: str = ""
-
-
-@dataclass(frozen=True)
-class Decision:
-    """The decision about one variant.
-
-    Attributes:
-        arm: The variant.
-        decision: `promote`: everything that the policy requires is shown. `reject`: harm is shown. `hold`: neither.
-        reasons: The reasons, one fact each.
-        next_step: What would change the decision, or what to do next.
-        questions: The five checks of the review, in order; empty if only the benchmark was evaluated.
-        won_by: Why it is the winner among the promoted arms; empty if it is not.
-        is_control: Whether the arm is the A/A arm, which is not a candidate: its hold is not the run's.
-    """
-
-    arm: str
-    decision: Verdict
-    reasons: tuple[str, ...]
-    next_step: str
-    questions: tuple[GateQuestion, ...] = ()
-    won_by: str = ""
-    is_control: bool = False
 
 
 @dataclass(frozen=True)
@@ -105,13 +60,24 @@ def decide(
     decisions = [_decided(analysis, policy, plan, arm, floor=floors[arm]) for arm in variants]
     if analysis.control in failed:
         reason = f"the control '{analysis.control}' could not be measured: {failed[analysis.control]}"
-        decisions = [Decision(each.arm, "hold", (reason,), "measure the control") for each in decisions]
+        decisions = [
+            Decision(arm=each.arm, decision="hold", reasons=(reason,), next_step="measure the control")
+            for each in decisions
+        ]
     decisions += [
-        Decision(arm, "hold", (f"could not be measured: {reason}",), "find out why it failed, then run it again")
+        Decision(
+            arm=arm,
+            decision="hold",
+            reasons=(f"could not be measured: {reason}",),
+            next_step="find out why it failed, then run it again",
+        )
         for arm, reason in failed.items()
         if arm != analysis.control
     ]
-    decisions += [Decision(arm, "reject", (reason,), "look at the leading arm") for arm, reason in eliminated.items()]
+    decisions += [
+        Decision(arm=arm, decision="reject", reasons=(reason,), next_step="look at the leading arm")
+        for arm, reason in eliminated.items()
+    ]
     return (*decisions, *again)
 
 
@@ -126,7 +92,7 @@ def _aa_decision(analysis: Analysis, aa_arm: str, *, failed: str | None) -> Deci
         result = f"its difference in {analysis.metric}, {comparison.estimate:+.4g}, is noise"
         step = "compare the differences of the variants with it"
     reason = f"A/A arm, the control '{analysis.control}' scored a second time: {result}"
-    return Decision(aa_arm, "hold", (reason,), step, is_control=True)
+    return Decision(arm=aa_arm, decision="hold", reasons=(reason,), next_step=step, is_control=True)
 
 
 def _first(analysis: Analysis, policy: Policy) -> Decision:
@@ -134,14 +100,21 @@ def _first(analysis: Analysis, policy: Policy) -> Decision:
     alone = f"nothing to compare: the control '{analysis.control}' is the only arm"
     if not policy.bootstrap:
         step = "add a variant; to promote a first version on purpose, set 'bootstrap: true' in the policy"
-        return Decision(analysis.control, "hold", (alone,), step)
+        return Decision(arm=analysis.control, decision="hold", reasons=(alone,), next_step=step)
     if analysis.exploratory:
         step = "record this plan and run it"
-        return Decision(analysis.control, "hold", (alone, "exploratory: the plan is not the recorded one"), step)
+        return Decision(
+            arm=analysis.control,
+            decision="hold",
+            reasons=(alone, "exploratory: the plan is not the recorded one"),
+            next_step=step,
+        )
     mean = next(arm.mean for arm in analysis.arms if arm.arm == analysis.control)
     scored = f"{analysis.metric} is unknown" if mean is None else f"{analysis.metric} {mean:.4g}"
     reason = f"{alone}, {scored} on {analysis.num_rows:,} rows; the policy promotes a first version (bootstrap)"
-    return Decision(analysis.control, "promote", (reason,), "ship it; the next run compares with it")
+    return Decision(
+        arm=analysis.control, decision="promote", reasons=(reason,), next_step="ship it; the next run compares with it"
+    )
 
 
 def _decided(analysis: Analysis, policy: Policy, plan: Plan, arm: str, *, floor: NoiseFloor) -> Decision:
@@ -149,11 +122,14 @@ def _decided(analysis: Analysis, policy: Policy, plan: Plan, arm: str, *, floor:
     findings += [_guardrail(result, analysis) for result in analysis.guardrails if result.comparison.arm == arm]
     reasons = tuple(finding.reason for finding in findings)
     if any(finding.supports == "reject" for finding in findings):
-        return Decision(arm, "reject", reasons, "do not ship: it is shown to be worse")
+        return Decision(arm=arm, decision="reject", reasons=reasons, next_step="do not ship: it is shown to be worse")
     if analysis.exploratory:
         reason = "exploratory: the plan is not the one recorded before the scores, so nothing can be promoted"
         return Decision(
-            arm, "hold", (*reasons, reason), "record this plan and run it on rows that were not analysed yet"
+            arm=arm,
+            decision="hold",
+            reasons=(*reasons, reason),
+            next_step="record this plan and run it on rows that were not analysed yet",
         )
     missing = _unguarded(analysis, plan, arm)
     open_steps = [finding.next_step for finding in findings if finding.supports == "hold"]
@@ -161,8 +137,10 @@ def _decided(analysis: Analysis, policy: Policy, plan: Plan, arm: str, *, floor:
         reasons += tuple(f"guardrail {name} was not measured" for name in missing)
         open_steps.append(f"measure {', '.join(missing)}")
     if open_steps:
-        return Decision(arm, "hold", reasons, "; ".join(step for step in open_steps if step))
-    return Decision(arm, "promote", reasons, "ship it and monitor its guardrails")
+        return Decision(
+            arm=arm, decision="hold", reasons=reasons, next_step="; ".join(step for step in open_steps if step)
+        )
+    return Decision(arm=arm, decision="promote", reasons=reasons, next_step="ship it and monitor its guardrails")
 
 
 def _unguarded(analysis: Analysis, plan: Plan, arm: str) -> list[str]:
@@ -219,7 +197,7 @@ def _non_inferiority(comparison: Comparison, analysis: Analysis, plan: Plan) -> 
         result = wording.with_interval(analysis.metric, comparison, alpha=plan.alpha)
         step = f"record a plan with a margin for '{comparison.arm}'"
         return _Finding("hold", f"{result}: the plan has no non-inferiority margin for this arm", step)
-    comparison = replace(comparison, ci_low=margin.ci_low, ci_high=margin.ci_high)
+    comparison = comparison.model_copy(update={"ci_low": margin.ci_low, "ci_high": margin.ci_high})
     result = wording.with_interval(analysis.metric, comparison, alpha=plan.alpha)
     required = f"within its margin of {margin.margin:.4g}"
     if margin.non_inferior:

@@ -2,8 +2,8 @@
 
 from dataclasses import dataclass
 
+from assay.manifests.analysis import Analysis
 from assay.stats.gate.evidence import ArmEvidence
-from assay.stats.results.analysis_record import Analysis
 
 
 @dataclass(frozen=True)

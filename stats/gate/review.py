@@ -16,15 +16,15 @@ verification that differs means that the scores cannot be trusted, not that the 
 
 import shlex
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from types import MappingProxyType
 
+from assay.manifests.analysis import Analysis
+from assay.manifests.decision import Answer, Decision, GateQuestion, Verdict
 from assay.manifests.plan import Plan
 from assay.manifests.policy import POINT, Policy
 from assay.stats.gate import decide, winner
-from assay.stats.gate.decide import Answer, Decision, GateQuestion, Verdict
 from assay.stats.gate.evidence import ArmCost, Evidence
-from assay.stats.results.analysis_record import Analysis
 
 _OF_BENCHMARK: Mapping[Verdict, Answer] = MappingProxyType({"promote": "pass", "hold": "unknown", "reject": "fail"})
 
@@ -60,8 +60,14 @@ def review(analysis: Analysis, policy: Policy, plan: Plan, evidence: Evidence) -
     decisions = []
     for benchmark in decide.decide(analysis, policy, plan, evidence.arms):
         if benchmark.is_control:
-            shown = GateQuestion("benchmark", "unknown", False, "; ".join(benchmark.reasons), benchmark.next_step)
-            decisions.append(replace(benchmark, questions=(shown,)))
+            shown = GateQuestion(
+                question="benchmark",
+                answer="unknown",
+                counts=False,
+                evidence="; ".join(benchmark.reasons),
+                next_step=benchmark.next_step,
+            )
+            decisions.append(benchmark.model_copy(update={"questions": (shown,)}))
             continue
         cheap = equal.get(benchmark.arm) if benchmark.decision != "promote" else None
         rewarded = benchmark if cheap is None else _rewarded(benchmark, cheap, analysis, policy, evidence)
@@ -78,13 +84,15 @@ def _rewarded(benchmark: Decision, equal: Decision, analysis: Analysis, policy: 
         reason = (
             f"the policy promotes an equal arm at up to {bound:g} times the control's cost, but the cost is not known"
         )
-        return replace(equal, decision="hold", reasons=(*equal.reasons, reason), next_step=_MEASURE_COST)
+        return equal.model_copy(
+            update={"decision": "hold", "reasons": (*equal.reasons, reason), "next_step": _MEASURE_COST}
+        )
     ratio, summary = cost_ratio
     if ratio > bound:
         reason = f"{summary}: more than the {bound:g} up to which the policy promotes an equal arm"
-        return replace(benchmark, reasons=(*benchmark.reasons, reason))
+        return benchmark.model_copy(update={"reasons": (*benchmark.reasons, reason)})
     reason = f"{summary}: the policy promotes an equal arm at up to {bound:g}"
-    return replace(equal, reasons=(*equal.reasons, reason))
+    return equal.model_copy(update={"reasons": (*equal.reasons, reason)})
 
 
 def _decided(
@@ -116,7 +124,13 @@ def _decided(
         stage = policy.next_stage
         steps = [f"{stage.name}: {'; '.join(stage.criteria)}" if stage else benchmark.next_step]
     questions = tuple(_question(name, group) for name, group in parts.items())
-    return Decision(benchmark.arm, verdict, reasons, "; ".join(dict.fromkeys(steps)), questions)
+    return Decision(
+        arm=benchmark.arm,
+        decision=verdict,
+        reasons=reasons,
+        next_step="; ".join(dict.fromkeys(steps)),
+        questions=questions,
+    )
 
 
 def _like_with_like(arm: str, evidence: Evidence) -> tuple[_Part, ...]:
@@ -254,4 +268,4 @@ def _with_winner(
     if not promoted:
         return tuple(decisions)
     first, won_by = winner.winner(promoted, analysis, policy, evidence)
-    return tuple(replace(each, won_by=won_by) if each.arm == first else each for each in decisions)
+    return tuple(each.model_copy(update={"won_by": won_by}) if each.arm == first else each for each in decisions)

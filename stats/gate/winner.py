@@ -2,9 +2,9 @@
 
 from collections.abc import Sequence
 
+from assay.manifests.analysis import Analysis
 from assay.manifests.policy import Policy
 from assay.stats.gate.evidence import Evidence
-from assay.stats.results.analysis_record import Analysis
 
 
 def gain(analysis: Analysis, arm: str) -> float:

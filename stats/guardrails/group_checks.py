@@ -15,6 +15,8 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from assay.manifests.comparison import Comparison
+from assay.manifests.guardrail_result import GuardrailPart, GuardrailResult
 from assay.manifests.plan import Plan
 from assay.stats.comparisons import bootstrap, degenerate
 from assay.stats.comparisons.bootstrap import Replicates
@@ -24,8 +26,6 @@ from assay.stats.guardrails.metric_check import MetricCheck, complete_scores, on
 from assay.stats.guardrails.segments_check import too_small
 from assay.stats.moments.bootstrap_weights import Keys, poisson_weights, row_keys
 from assay.stats.moments.moments import Floats
-from assay.stats.results.comparison import Comparison
-from assay.stats.results.guardrail_result import GuardrailPart, GuardrailResult
 from assay.stats.samples.samples import Samples, segment_names
 
 _NUM_REPLICATES = 4_000
@@ -182,7 +182,10 @@ class _GroupMeans:
             comparison=comparison,
             verdict=verdict_of(comparison, bound=bound, direction=direction),
             where=" and ".join(furthest) or None,
-            parts=tuple(map(GuardrailPart, self.names, self.num_rows, means)),
+            parts=tuple(
+                GuardrailPart(name=name, num_rows=num_rows, estimate=mean)
+                for name, num_rows, mean in zip(self.names, self.num_rows, means, strict=True)
+            ),
             not_judged=self.not_judged,
         )
 

@@ -7,10 +7,10 @@ two-sided interval at level 1 - alpha, each is tested at alpha / 2 one-sided.
 
 from typing import Protocol
 
+from assay.manifests.comparison import Comparison
+from assay.manifests.guardrail_result import GuardrailResult, GuardrailVerdict
 from assay.manifests.plan import Plan
 from assay.stats.designs import paired
-from assay.stats.results.comparison import Comparison
-from assay.stats.results.guardrail_result import GuardrailResult, GuardrailVerdict
 from assay.stats.samples.samples import Samples
 
 

@@ -6,14 +6,14 @@ from typing import Literal
 
 import numpy as np
 
+from assay.manifests.comparison import Comparison
+from assay.manifests.guardrail_result import GuardrailResult
 from assay.manifests.plan import Plan
 from assay.stats.comparisons import degenerate
 from assay.stats.designs import paired
 from assay.stats.errors import SamplesError
 from assay.stats.guardrails.guardrail_check import verdict_of
 from assay.stats.moments.score_range import other_than_01
-from assay.stats.results.comparison import Comparison
-from assay.stats.results.guardrail_result import GuardrailResult
 from assay.stats.samples.missing import completed
 from assay.stats.samples.samples import Samples, refuse_out_of_range
 

@@ -5,12 +5,14 @@ only the ratio is reported. Batches are resampled in pairs; the interval is that
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
+from assay.manifests.comparison import Comparison
 from assay.manifests.guardrail import LatencyGuardrail, SizeGuardrail
+from assay.manifests.guardrail_result import GuardrailResult
 from assay.manifests.plan import Plan
 from assay.stats.comparisons import bootstrap, degenerate
 from assay.stats.comparisons.bootstrap import Replicates
@@ -18,8 +20,6 @@ from assay.stats.guardrails import latency_quantile, log_ratio
 from assay.stats.guardrails.fieller import fieller_interval
 from assay.stats.guardrails.guardrail_check import verdict_of
 from assay.stats.moments.bootstrap_weights import row_keys
-from assay.stats.results.comparison import Comparison
-from assay.stats.results.guardrail_result import GuardrailResult
 from assay.stats.samples.samples import Samples
 
 Seconds = NDArray[np.float64]
@@ -69,7 +69,7 @@ def _mean_ratio(pairs_s: Seconds, arm: str, plan: Plan) -> Comparison:
     )
     if interval is None:
         return untested
-    return replace(untested, ci_low=interval[0], ci_high=interval[1], not_testable=None)
+    return untested.model_copy(update={"ci_low": interval[0], "ci_high": interval[1], "not_testable": None})
 
 
 def _quantile_ratio(pairs_s: Seconds, share_below: float, arm: str, plan: Plan) -> Comparison:
@@ -114,7 +114,7 @@ class SizeCheck:
         if unknown:
             return untested
         ratio = self.sizes[arm] / self.sizes[control]
-        return replace(untested, estimate=ratio, ci_low=ratio, ci_high=ratio, not_testable=None)
+        return untested.model_copy(update={"estimate": ratio, "ci_low": ratio, "ci_high": ratio, "not_testable": None})
 
 
 def _ratio_result(rule: LatencyGuardrail | SizeGuardrail, kind: str, comparison: Comparison) -> GuardrailResult:

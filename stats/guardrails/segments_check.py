@@ -11,6 +11,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from assay.manifests.comparison import Comparison
+from assay.manifests.guardrail_result import GuardrailPart, GuardrailResult, GuardrailVerdict
 from assay.manifests.plan import Plan
 from assay.stats.comparisons import degenerate
 from assay.stats.designs import paired
@@ -18,8 +20,6 @@ from assay.stats.errors import SamplesError
 from assay.stats.guardrails.guardrail_check import verdict_of
 from assay.stats.guardrails.metric_check import MetricCheck, bound_of, compared, on_rows_of
 from assay.stats.moments.clusters import MIN_CLUSTERS
-from assay.stats.results.comparison import Comparison
-from assay.stats.results.guardrail_result import GuardrailPart, GuardrailResult, GuardrailVerdict
 from assay.stats.samples.samples import Samples
 
 _WORST_FIRST: tuple[GuardrailVerdict, ...] = ("breach", "not_testable", "undecided", "non_inferior")
@@ -96,7 +96,14 @@ class SegmentsCheck:
             verdict=verdict,
             where=where,
             parts=tuple(
-                GuardrailPart(each.name, each.num_rows, each.own.estimate, each.own.ci_low, each.own.ci_high, its_own)
+                GuardrailPart(
+                    name=each.name,
+                    num_rows=each.num_rows,
+                    estimate=each.own.estimate,
+                    ci_low=each.own.ci_low,
+                    ci_high=each.own.ci_high,
+                    verdict=its_own,
+                )
                 for each, its_own in zip(segments, verdicts, strict=True)
             ),
             not_judged=not_judged,

@@ -2,9 +2,9 @@
 
 from collections.abc import Sequence
 
+from assay.manifests.comparison import Comparison
+from assay.manifests.guardrail_result import GuardrailResult
 from assay.manifests.plan import Plan
-from assay.stats.results.comparison import Comparison
-from assay.stats.results.guardrail_result import GuardrailResult
 
 
 def suspicious_improvements(

@@ -1,7 +1,7 @@
 """Texts about guardrail results."""
 
-from assay.stats.results.comparison import Comparison
-from assay.stats.results.guardrail_result import GuardrailResult
+from assay.manifests.comparison import Comparison
+from assay.manifests.guardrail_result import GuardrailResult
 
 _VERDICTS = {
     "non_inferior": "within",

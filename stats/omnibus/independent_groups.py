@@ -10,11 +10,11 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy import stats
 
+from assay.manifests.comparison import OmnibusTest
 from assay.stats.errors import SamplesError
 from assay.stats.moments.moments import Floats, Moments, moments_of
 from assay.stats.moments.score_range import finite, refuse_other_than_01
 from assay.stats.omnibus import omnibus_result
-from assay.stats.results.comparison import OmnibusTest
 
 
 def oneway(groups: Sequence[ArrayLike]) -> OmnibusTest:
@@ -37,16 +37,16 @@ def oneway_of(moments: Sequence[Moments]) -> OmnibusTest:
     within = float(groups.comoment_A.sum())
     if within == 0:
         return groups.without_variation("oneway")
-    df_num, df_den = len(moments) - 1, groups.num_rows - len(moments)
+    df_numerator, df_denominator = len(moments) - 1, groups.num_rows - len(moments)
     between = float((groups.num_rows_A * groups.deviations(groups.num_rows_A) ** 2).sum())
-    f_value = (between / df_num) / (within / df_den)
+    f_value = (between / df_numerator) / (within / df_denominator)
     return OmnibusTest(
         test="oneway",
         statistic=f_value,
-        df_num=df_num,
-        df_den=df_den,
-        p_value=float(stats.f.sf(f_value, df_num, df_den)),
-        details=(("eta_squared", between / (between + within)),),
+        df_numerator=df_numerator,
+        df_denominator=df_denominator,
+        p_value=float(stats.f.sf(f_value, df_numerator, df_denominator)),
+        details={"eta_squared": between / (between + within)},
     )
 
 
@@ -72,13 +72,13 @@ def welch(groups: Sequence[ArrayLike]) -> OmnibusTest:
     between = float(((arms.deviations(weight_A) / std_error_A) ** 2).sum()) / (num_arms - 1)
     lack = float(((1 - weight_A / weight_A.sum()) ** 2 / (arms.num_rows_A - 1)).sum())
     f_value = between / (1 + 2 * (num_arms - 2) * lack / (num_arms**2 - 1))
-    df_num, df_den = num_arms - 1, (num_arms**2 - 1) / (3 * lack)
+    df_numerator, df_denominator = num_arms - 1, (num_arms**2 - 1) / (3 * lack)
     return OmnibusTest(
         test="welch",
         statistic=f_value,
-        df_num=df_num,
-        df_den=df_den,
-        p_value=float(stats.f.sf(f_value, df_num, df_den)),
+        df_numerator=df_numerator,
+        df_denominator=df_denominator,
+        p_value=float(stats.f.sf(f_value, df_numerator, df_denominator)),
     )
 
 
@@ -95,7 +95,7 @@ def kruskal(groups: Sequence[ArrayLike]) -> OmnibusTest:
         return untestable
     first = arrays[0][0]
     if all((values == first).all() for values in arrays):
-        return omnibus_result.identical("kruskal", df_num=len(arrays) - 1)
+        return omnibus_result.identical("kruskal", df_numerator=len(arrays) - 1)
     statistic = float(stats.kruskal(*arrays).statistic)
     return omnibus_result.chi_square_result("kruskal", statistic, len(arrays) - 1, {})
 
@@ -116,7 +116,7 @@ def chi_square(groups: Sequence[ArrayLike]) -> OmnibusTest:
     ones_A = np.array([int(values.sum()) for values in arrays])
     table = np.array([ones_A, [len(values) for values in arrays] - ones_A])
     if (table.sum(axis=1) == 0).any():
-        return omnibus_result.identical("chi_square", df_num=len(arrays) - 1)
+        return omnibus_result.identical("chi_square", df_numerator=len(arrays) - 1)
     result = stats.chi2_contingency(table, correction=False)
     expected = float(result.expected_freq.min())
     return omnibus_result.chi_square_result(
@@ -160,7 +160,7 @@ class _Groups:
 
     def without_variation(self, test: str) -> OmnibusTest:
         if (self.offset_A == self.offset_A[0]).all():
-            return omnibus_result.identical(test, df_num=len(self.offset_A) - 1)
+            return omnibus_result.identical(test, df_numerator=len(self.offset_A) - 1)
         return omnibus_result.constant_difference(test)
 
 

@@ -3,8 +3,8 @@
 import numpy as np
 from scipy import stats
 
+from assay.manifests.comparison import OmnibusTest
 from assay.stats.moments.moments import Floats
-from assay.stats.results.comparison import OmnibusTest
 
 
 def chi_square_result(test: str, statistic: float, df: int, details: dict[str, float]) -> OmnibusTest:
@@ -12,10 +12,10 @@ def chi_square_result(test: str, statistic: float, df: int, details: dict[str, f
     return OmnibusTest(
         test=test,
         statistic=statistic,
-        df_num=df,
-        df_den=None,
+        df_numerator=df,
+        df_denominator=None,
         p_value=float(stats.chi2.sf(statistic, df)),
-        details=tuple(details.items()),
+        details=details,
     )
 
 
@@ -33,21 +33,23 @@ def without_variation(test: str, mean_D: Floats, covariance_DD: Floats, rounding
     if np.diag(covariance_DD).any():
         return None
     has_difference = bool((np.abs(mean_D) > rounding).any())
-    return constant_difference(test) if has_difference else identical(test, df_num=len(mean_D))
+    return constant_difference(test) if has_difference else identical(test, df_numerator=len(mean_D))
 
 
 def untestable(test: str, reason: str) -> OmnibusTest:
     """The result of an omnibus test that could not be performed, with the reason."""
-    return OmnibusTest(test=test, statistic=None, df_num=None, df_den=None, p_value=None, not_testable=reason)
+    return OmnibusTest(
+        test=test, statistic=None, df_numerator=None, df_denominator=None, p_value=None, not_testable=reason
+    )
 
 
-def identical(test: str, *, df_num: float) -> OmnibusTest:
+def identical(test: str, *, df_numerator: float) -> OmnibusTest:
     """The result if arms agree on every row: p = 1 is a valid result here, not a missing one."""
     return OmnibusTest(
         test=test,
         statistic=0.0,
-        df_num=df_num,
-        df_den=None,
+        df_numerator=df_numerator,
+        df_denominator=None,
         p_value=1.0,
         p_value_corrected=1.0 if test == "rm_anova" else None,
         degenerate="identical",
@@ -59,8 +61,8 @@ def constant_difference(test: str) -> OmnibusTest:
     return OmnibusTest(
         test=test,
         statistic=None,
-        df_num=None,
-        df_den=None,
+        df_numerator=None,
+        df_denominator=None,
         p_value=None,
         degenerate="constant_difference",
         not_testable="arms differ by the same amount on every row: there is no variation to test against",

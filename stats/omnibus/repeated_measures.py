@@ -8,10 +8,10 @@ import numpy as np
 from numpy.typing import ArrayLike
 from scipy import stats
 
+from assay.manifests.comparison import OmnibusTest
 from assay.stats.moments.moments import Moments
 from assay.stats.moments.score_range import finite, refuse_other_than_01
 from assay.stats.omnibus import omnibus_result, sphericity, wald
-from assay.stats.results.comparison import OmnibusTest
 
 _CHUNK_NUM_ROWS = 65_536
 
@@ -37,13 +37,13 @@ def rm_anova(moments: Moments) -> OmnibusTest:
     trace = float(np.trace(centred_AA))
     mean_A = moments.difference_mean_A
     effect = num_rows * float(((mean_A - mean_A.mean()) ** 2).sum())
-    df_num, df_den = num_arms - 1, (num_arms - 1) * (num_rows - 1)
+    df_numerator, df_denominator = num_arms - 1, (num_arms - 1) * (num_rows - 1)
     f_value = effect / trace
     # in units of the trace, so that squares stay within the range of float64
-    epsilon = min(1.0, 1 / (df_num * float(((centred_AA / trace) ** 2).sum())))
+    epsilon = min(1.0, 1 / (df_numerator * float(((centred_AA / trace) ** 2).sum())))
     details = {
-        "df_num_gg": epsilon * df_num,
-        "df_den_gg": epsilon * df_den,
+        "df_numerator_gg": epsilon * df_numerator,
+        "df_denominator_gg": epsilon * df_denominator,
         **sphericity.huynh_feldt(epsilon, f_value, num_arms=num_arms, num_rows=num_rows),
         **sphericity.mauchly(centred_AA, num_rows=num_rows),
         "eta_squared_partial": f_value / (f_value + num_rows - 1),
@@ -51,12 +51,12 @@ def rm_anova(moments: Moments) -> OmnibusTest:
     return OmnibusTest(
         test="rm_anova",
         statistic=f_value,
-        df_num=df_num,
-        df_den=df_den,
-        p_value=float(stats.f.sf(f_value, df_num, df_den)),
-        p_value_corrected=float(stats.f.sf(f_value, epsilon * df_num, epsilon * df_den)),
+        df_numerator=df_numerator,
+        df_denominator=df_denominator,
+        p_value=float(stats.f.sf(f_value, df_numerator, df_denominator)),
+        p_value_corrected=float(stats.f.sf(f_value, epsilon * df_numerator, epsilon * df_denominator)),
         epsilon=epsilon,
-        details=tuple(details.items()),
+        details=details,
     )
 
 
@@ -97,7 +97,7 @@ def friedman(scores_RA: ArrayLike) -> OmnibusTest:
         squares += float((ranks_RA**2).sum())
     spread = squares - num_rows * num_arms * (num_arms + 1) ** 2 / 4
     if spread == 0:
-        return omnibus_result.identical("friedman", df_num=num_arms - 1)
+        return omnibus_result.identical("friedman", df_numerator=num_arms - 1)
     deviation = float(((rank_sums_A - num_rows * (num_arms + 1) / 2) ** 2).sum())
     statistic = (num_arms - 1) * deviation / spread
     details = {"kendall_w": statistic / (num_rows * (num_arms - 1))}
@@ -128,7 +128,7 @@ def cochran_q(scores_RA: ArrayLike) -> OmnibusTest:
     total = float(column_A.sum())
     below = num_arms * total - float((row_R**2).sum())
     if below == 0:
-        return omnibus_result.identical("cochran_q", df_num=num_arms - 1)
+        return omnibus_result.identical("cochran_q", df_numerator=num_arms - 1)
     statistic = (num_arms - 1) * (num_arms * float((column_A**2).sum()) - total**2) / below
     informative = int(((row_R > 0) & (row_R < num_arms)).sum())
     return omnibus_result.chi_square_result(

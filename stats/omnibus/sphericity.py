@@ -18,11 +18,11 @@ def double_centred(covariance_AA: Floats) -> Floats:
 
 def huynh_feldt(epsilon: float, f_value: float, *, num_arms: int, num_rows: int) -> dict[str, float]:
     """Huynh & Feldt's epsilon (1976, J. Educ. Stat. 1:69), at most 1, and the p-value corrected by it."""
-    df_num, df_den = num_arms - 1, (num_arms - 1) * (num_rows - 1)
-    below = df_num * (num_rows - 1 - df_num * epsilon)
-    raw = (num_rows * df_num * epsilon - 2) / below if below > 0 else 1.0
+    df_numerator, df_denominator = num_arms - 1, (num_arms - 1) * (num_rows - 1)
+    below = df_numerator * (num_rows - 1 - df_numerator * epsilon)
+    raw = (num_rows * df_numerator * epsilon - 2) / below if below > 0 else 1.0
     epsilon_hf = min(1.0, raw)
-    p_value = float(stats.f.sf(f_value, epsilon_hf * df_num, epsilon_hf * df_den))
+    p_value = float(stats.f.sf(f_value, epsilon_hf * df_numerator, epsilon_hf * df_denominator))
     return {"epsilon_hf": epsilon_hf, "p_value_hf": p_value}
 
 

@@ -6,10 +6,10 @@ from dataclasses import dataclass
 import numpy as np
 from scipy import linalg, stats
 
+from assay.manifests.comparison import OmnibusTest
 from assay.stats.moments.clusters import CONSTANT_TOTALS, MIN_CLUSTERS
 from assay.stats.moments.moments import Floats
 from assay.stats.omnibus import omnibus_result
-from assay.stats.results.comparison import OmnibusTest
 
 _RANK_TOLERANCE = 1e-10
 
@@ -67,15 +67,15 @@ def f_test(test: str, form: QuadraticForm, *, num_blocks: int, blocks: str) -> O
         return omnibus_result.untestable(test, f"{num_blocks} {blocks} are too few for {form.num_varying} differences")
     if form.outside:
         return omnibus_result.constant_difference(test)
-    df_num, df_den = form.rank, num_blocks - form.rank
-    f_value = form.value * df_den / ((num_blocks - 1) * df_num)
+    df_numerator, df_denominator = form.rank, num_blocks - form.rank
+    f_value = form.value * df_denominator / ((num_blocks - 1) * df_numerator)
     return OmnibusTest(
         test=test,
         statistic=f_value,
-        df_num=df_num,
-        df_den=df_den,
-        p_value=float(stats.f.sf(f_value, df_num, df_den)),
-        details=(("t_squared" if test == "hotelling" else "wald", form.value), ("rank", float(form.rank))),
+        df_numerator=df_numerator,
+        df_denominator=df_denominator,
+        p_value=float(stats.f.sf(f_value, df_numerator, df_denominator)),
+        details={"t_squared" if test == "hotelling" else "wald": form.value, "rank": float(form.rank)},
     )
 
 

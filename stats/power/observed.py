@@ -2,15 +2,14 @@
 
 import math
 from collections.abc import Sequence
-from dataclasses import replace
 
 import numpy as np
 from scipy import stats
 
+from assay.manifests.analysis import BestArm, PairPower, Power
+from assay.manifests.comparison import Comparison
 from assay.stats.comparisons import selection
 from assay.stats.moments.arm_means import ArmMeans
-from assay.stats.results.analysis_record import BestArm, PairPower, Power
-from assay.stats.results.comparison import Comparison
 
 POWER = 0.8
 """The power at which minimum detectable effects are computed."""
@@ -41,9 +40,9 @@ def power_of(comparisons: Sequence[Comparison], *, critical: float | None, num_b
             squared = (own + z_power) ** 2 / num_binary_rows
             discordant = num_binary_rows * comparison.std_error**2 + comparison.estimate**2
             mde = (squared + math.sqrt(squared**2 + 4 * (1 + squared) * squared * discordant)) / (2 * (1 + squared))
-        pairs.append(PairPower(comparison.arm, comparison.reference, mde))
+        pairs.append(PairPower(arm=comparison.arm, reference=comparison.reference, mde=mde))
     mdes = [pair.mde for pair in pairs if pair.mde is not None]
-    return Power(max(mdes) if mdes else None, POWER, critical, tuple(pairs))
+    return Power(mde=max(mdes) if mdes else None, power=POWER, critical=critical, pairs=tuple(pairs))
 
 
 def own_critical(comparison: Comparison) -> float | None:
@@ -109,10 +108,11 @@ def best_of(arms: ArmMeans, comparisons: Sequence[Comparison], *, direction: str
         return raw
     corrected = selection.best_of(gains, covariance, alpha=alpha)
     ends = sorted((sign * corrected.ci_low, sign * corrected.ci_high)) if variants[best].std_error else (None, None)
-    return replace(
-        raw,
-        estimate_corrected=sign * corrected.corrected,
-        ci_low_corrected=ends[0],
-        ci_high_corrected=ends[1],
-        method="hybrid_median_unbiased",
+    return raw.model_copy(
+        update={
+            "estimate_corrected": sign * corrected.corrected,
+            "ci_low_corrected": ends[0],
+            "ci_high_corrected": ends[1],
+            "method": "hybrid_median_unbiased",
+        }
     )

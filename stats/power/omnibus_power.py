@@ -45,8 +45,8 @@ class AnovaDesign:
 
     def _df(self, rows: float) -> tuple[float, float]:
         if self.paired:
-            df_num = (self.num_arms - 1) * self.epsilon
-            return df_num, df_num * (rows - 1)
+            df_numerator = (self.num_arms - 1) * self.epsilon
+            return df_numerator, df_numerator * (rows - 1)
         return self.num_arms - 1.0, self.num_arms * (rows - 1)
 
     def rows_for(self, cohen_f: float, *, power: float) -> float:

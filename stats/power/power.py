@@ -6,11 +6,11 @@ the variation from existing scores.
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass, replace
-from typing import Any, Protocol
+from typing import Protocol
 
 from assay.manifests.errors import InvalidInput
 from assay.manifests.plan import Plan
+from assay.manifests.power_answer import PowerAnswer
 from assay.stats.moments.clusters import FEW_CLUSTERS
 from assay.stats.power import pilot
 from assay.stats.power.mean_power import MeanDesign
@@ -20,53 +20,6 @@ from assay.stats.power.question import Question, needed
 from assay.stats.samples.samples import Samples
 
 _MOST_EXACT_ROWS = 1_000_000
-
-
-@dataclass(frozen=True)
-class PowerAnswer:
-    """A consistent set of rows, effect and power.
-
-    Attributes:
-        rows: Number of rows, rounded up; per arm, if unpaired.
-        rows_exact: The same before rounding up.
-        rows_total: Rows to score in all arms together.
-        effect: The true difference between two arms, in units of the score; its size, without a sign.
-        power: The probability of detecting the effect.
-        alpha: The error rate of the whole family, two-sided.
-        critical: The value that the test statistic must exceed.
-        arms: Number of arms.
-        method: The test and its power formula.
-        assumptions: The assumptions made, as text.
-        clusters: Number of clusters, or None.
-    """
-
-    rows: int
-    rows_exact: float
-    rows_total: int
-    effect: float
-    power: float
-    alpha: float
-    critical: float
-    arms: int
-    method: str
-    assumptions: tuple[str, ...]
-    clusters: int | None = None
-
-    def to_json(self) -> dict[str, Any]:
-        """Plain JSON values under the names of the attributes."""
-        return {
-            "rows": self.rows,
-            "rows_exact": self.rows_exact,
-            "rows_total": self.rows_total,
-            "clusters": self.clusters,
-            "effect": self.effect,
-            "power": self.power,
-            "alpha": self.alpha,
-            "critical": self.critical,
-            "arms": self.arms,
-            "method": self.method,
-            "assumptions": list(self.assumptions),
-        }
 
 
 class _Solver(Protocol):
@@ -126,7 +79,7 @@ def from_pilot(
         icc=hardest.icc,
     )
     result = answer(question)
-    return replace(result, assumptions=(*result.assumptions, *hardest.notes))
+    return result.model_copy(update={"assumptions": (*result.assumptions, *hardest.notes)})
 
 
 def _means(question: Question) -> PowerAnswer:
@@ -197,11 +150,11 @@ def _proportions(question: Question) -> PowerAnswer:
     result = _answered(question, paired, method="McNemar, Connor 1987", assumptions=assumptions)
     share = paired.discordant_at(result.effect)
     notes = [f"arms differ on {share:.4g} of the rows"]
-    if result.rows <= _MOST_EXACT_ROWS and question.design_effect == 1:
+    if result.num_rows <= _MOST_EXACT_ROWS and question.design_effect == 1:
         alpha = math.erfc(critical / math.sqrt(2))  # two-sided level of one comparison
-        exact = midp_power(result.rows, discordant=share, effect=result.effect, alpha=alpha)
-        notes.append(f"exact power of the mid-p test on {result.rows} rows: {exact:.4f}")
-    return replace(result, assumptions=(*result.assumptions, *notes))
+        exact = midp_power(result.num_rows, discordant=share, effect=result.effect, alpha=alpha)
+        notes.append(f"exact power of the mid-p test on {result.num_rows} rows: {exact:.4f}")
+    return result.model_copy(update={"assumptions": (*result.assumptions, *notes)})
 
 
 def _omnibus(question: Question, test: str) -> PowerAnswer:
@@ -259,15 +212,15 @@ def _answered(
                 f"{clusters} clusters are few: cluster-robust errors are unreliable below {FEW_CLUSTERS}"
             )
     return PowerAnswer(
-        rows=whole,
-        rows_exact=float(rows),
-        rows_total=whole * question.arms,
+        num_rows=whole,
+        num_rows_exact=float(rows),
+        num_rows_total=whole * question.arms,
         effect=abs(effect),
         power=power,
         alpha=question.alpha,
         critical=critical_at(rows) if critical_at else question.normal_critical(),
-        arms=question.arms,
+        num_arms=question.arms,
         method=method,
         assumptions=tuple(all_assumptions),
-        clusters=clusters,
+        num_clusters=clusters,
     )

@@ -9,9 +9,9 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from assay.manifests.missingness import ArmMissingness, Missingness, MissingRule
 from assay.stats.distributions import multiplicity, proportions
 from assay.stats.errors import SamplesError
-from assay.stats.results.missingness import ArmMissingness, Missingness, MissingRule
 from assay.stats.samples.samples import Samples
 
 Direction = Literal["higher", "lower"]
@@ -99,7 +99,14 @@ def completed_unpaired(samples: Samples, *, rule: MissingRule, direction: Direct
         num_rows_left_out=int(num_missing_A.sum()) if rule == "listwise" else 0,
         worst_score=worst if rule == "worst" else None,
         arms=tuple(
-            ArmMissingness(arm, int(count), float(count / given), None, None, None)
+            ArmMissingness(
+                arm=arm,
+                num_missing=int(count),
+                rate=float(count / given),
+                p_value=None,
+                estimate_low=None,
+                estimate_high=None,
+            )
             for arm, count, given in zip(samples.arms, num_missing_A, num_given_A, strict=True)
         ),
     )
@@ -179,5 +186,14 @@ def _by_arm(
             )
         num_missing = int(missing_RA[:, index].sum())
         rate = num_missing / samples.num_rows
-        arms.append(ArmMissingness(arm, num_missing, rate, p_values.get(index), low, high))
+        arms.append(
+            ArmMissingness(
+                arm=arm,
+                num_missing=num_missing,
+                rate=rate,
+                p_value=p_values.get(index),
+                estimate_low=low,
+                estimate_high=high,
+            )
+        )
     return tuple(arms)

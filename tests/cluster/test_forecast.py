@@ -38,7 +38,7 @@ def test_what_no_run_knows_is_probed_here_and_nothing_is_written(tmp_path):
     found = forecast(ready, in_process=True)
     assert files(tmp_path) == before
     control, fast, broken = found.arms
-    assert (control.num_units, control.num_rows, control.num_units_reused) == (NUM_UNITS, 200, 0)
+    assert (control.num_units_left, control.num_rows_left, control.num_units_reused) == (NUM_UNITS, 200, 0)
     assert control.source == "128 rows timed in this process on cpu"
     assert 25 * DELAY_S < control.slot_s < 150 * DELAY_S  # 25 batches, and the probe of the batch size
     assert fast.slot_s < control.slot_s / 2
@@ -54,11 +54,11 @@ def test_what_earlier_runs_know_or_have_scored_is_not_probed(tmp_path):
     arms = {"control": SLOW, "fast": builders.variant(), "new": builders.variant(delay_s=0.0, flip_every=9)}
     ready = prepared(tmp_path, arms=arms)
     found = forecast(ready, in_process=True)
-    assert [(arm.num_units_reused, arm.num_units) for arm in found.arms] == [(7, 0), (7, 0), (0, 7)]
+    assert [(arm.num_units_reused, arm.num_units_left) for arm in found.arms] == [(7, 0), (7, 0), (0, 7)]
     assert found.arms[2].source.startswith(f"run {first.run.run_id} on cpu")
     without_reuse = forecast(ready, in_process=True, reuses=False)
     assert without_reuse.arms[0].source == f"run {first.run.run_id} on cpu"
-    assert [arm.num_units for arm in without_reuse.arms] == [NUM_UNITS] * 3
+    assert [arm.num_units_left for arm in without_reuse.arms] == [NUM_UNITS] * 3
     assert without_reuse.arms[0].slot_s > 25 * DELAY_S
     run(tmp_path, arms=arms)
     assert forecast(prepared(tmp_path, arms=arms), in_process=True).slot_hours == 0

@@ -52,7 +52,7 @@ def run(folder, arms, **fields) -> dict:
     sys.modules.pop("variants_that_drift", None)  # it keeps state from an earlier run
     ready = pipeline.prepare(str(builders.write_experiment(folder, arms=arms, **fields)))
     pipeline.run(ready, in_process=True, on_progress=lambda arm, units: None)
-    return document(ready.store, ready.run.run_id)
+    return document(ready.store, ready.run.run_id).plain()
 
 
 def of(report: dict, arm: str) -> tuple[dict, dict]:

@@ -81,11 +81,11 @@ def test_power_answers_as_r_does_and_the_other_way_round(assay, tmp_path):
     words = ("power", "--design", "paired", "--scale", "continuous", "--sd-difference", "1.2", "--json")
     answer = assay(*words, "--effect", "0.3", "--power", "0.8", "--alpha", "0.05", folder=tmp_path)
     assert answer.returncode == 0, answer.stderr
-    assert json.loads(answer.stdout)["rows"] == 128
+    assert json.loads(answer.stdout)["num_rows"] == 128
     back = json.loads(assay(*words, "--rows", "128", folder=tmp_path).stdout)
     assert 0.299 < back["effect"] < 0.3
     family = json.loads(assay(*words, "--effect", "0.3", "--arms", "5", folder=tmp_path).stdout)
-    assert family["rows"] > 128
+    assert family["num_rows"] > 128
 
 
 def test_power_from_a_pilot_and_with_too_little_said(assay, example):
@@ -93,7 +93,7 @@ def test_power_from_a_pilot_and_with_too_little_said(assay, example):
         "power", "--pilot", "scores.csv", "--plan", "plan.yaml", "--effect", "0.05", "--json", folder=example
     )
     assert answer.returncode == 0, answer.stderr
-    assert json.loads(answer.stdout)["rows"] > 1
+    assert json.loads(answer.stdout)["num_rows"] > 1
     nothing = assay("power", "--effect", "0.3", folder=example)
     assert nothing.returncode == 2
     assert "sd" in nothing.stderr

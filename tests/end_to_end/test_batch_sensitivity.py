@@ -1,6 +1,7 @@
 """A batch-size-sensitive variant is reported and held, fails, or is scored row by row, as the suite says."""
 
 import io
+import json
 
 import pytest
 from rich.console import Console
@@ -8,6 +9,7 @@ from rich.console import Console
 from assay.cluster import pipeline
 from assay.cluster.report.record import document
 from assay.cluster.report.terminal import verdict
+from assay.manifests.run_report import RunReport
 from tests import builders
 
 ARMS = {"control": builders.variant(flip_every=2), "mixing": builders.variant("mixing"), "better": builders.variant()}
@@ -17,7 +19,7 @@ def run(folder, *, arms=ARMS, in_process=True, **suite):
     experiment = builders.write_experiment(folder, arms=arms, suite={**builders.SUITE, "batch_size": 8, **suite})
     prepared = pipeline.prepare(str(experiment))
     pipeline.run(prepared, in_process=in_process, on_progress=lambda arm, units: None)
-    return document(prepared.store, prepared.run.run_id)
+    return document(prepared.store, prepared.run.run_id).plain()
 
 
 def of(report, arm):
@@ -29,22 +31,22 @@ def of(report, arm):
 def test_an_improvement_below_the_noise_floor_is_held(tmp_path):
     report = run(tmp_path)
     row, decision = of(report, "mixing")
-    assert row["batch_sensitivity"]["rows"] == 32
-    assert row["batch_sensitivity"]["flips"] > 10
+    assert row["batch_sensitivity"]["num_rows"] == 32
+    assert row["batch_sensitivity"]["num_flips"] > 10
     assert row["batch_sensitivity"]["noise_floor"] > 0.001 == report["batch_sensitivity_tolerance"]
     (comparison,) = [each for each in report["analysis"]["comparisons"] if each["arm"] == "mixing"]
     assert 0 < comparison["ci_low"] < comparison["estimate"] < row["batch_sensitivity"]["noise_floor"]
     assert decision["decision"] == "hold"
     assert "noise floor" in decision["reasons"][0]
     row, decision = of(report, "better")
-    assert (row["batch_sensitivity"]["noise_floor"], row["batch_sensitivity"]["flips"], decision["decision"]) == (
+    assert (row["batch_sensitivity"]["noise_floor"], row["batch_sensitivity"]["num_flips"], decision["decision"]) == (
         0,
         0,
         "promote",
     )
     assert [(event["kind"], event["arm"]) for event in report["events"]] == [("batch_sensitivity", "mixing")]
     printed = io.StringIO()
-    verdict.show(report, Console(file=printed, width=200))
+    verdict.show(RunReport.model_validate_json(json.dumps(report)), Console(file=printed, width=200))
     assert "mixing is sensitive to the batch size" in printed.getvalue()
 
 

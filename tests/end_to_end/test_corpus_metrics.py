@@ -19,7 +19,7 @@ CLASSIFIED = ("accuracy", "precision", "recall", "f1", "balanced_accuracy", "mac
 def run(experiment):
     prepared = pipeline.prepare(str(experiment))
     pipeline.run(prepared, in_process=True, on_progress=lambda arm, units: None)
-    return document(prepared.store, prepared.run.run_id)
+    return document(prepared.store, prepared.run.run_id).plain()
 
 
 def suite(measure, *, guardrails=(), direction="higher", **plan):

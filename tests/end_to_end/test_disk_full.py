@@ -32,7 +32,7 @@ def run(experiment: Path) -> pipeline.Prepared:
 
 
 def digest_of(prepared: pipeline.Prepared) -> str:
-    return document(prepared.store, prepared.run.run_id)["scores_digest"]
+    return document(prepared.store, prepared.run.run_id).plain()["scores_digest"]
 
 
 def fill_and_make_room(folder: Path) -> None:

@@ -39,7 +39,7 @@ def test_the_answer_is_what_the_run_recorded_and_stands_in_the_report(assay, tmp
     store = open_store(str(tmp_path / "ledger"))
     recorded = reader.read_table(store, reader.committed_files(store, found["run_id"]), "decisions").to_pylist()
     assert found["decisions"] == [{k: v for k, v in row.items() if k != "run_id"} for row in recorded]
-    assert found["policy"]["recorded"] is True
+    assert found["policy"]["is_recorded"] is True
     report = json.loads(assay("report", "experiment.yaml", "--json", folder=tmp_path).stdout)
     assert found["winner"] == report["winner"] == {"arm": "better", "won_by": "the only promoted arm"}
     assert "winner: better" in assay("report", "experiment.yaml", folder=tmp_path).stdout
@@ -64,7 +64,7 @@ def test_another_policy_says_that_it_is_another_and_promotes_nothing(assay, tmp_
     path = tmp_path / "policy.yaml"
     path.write_text(yaml.safe_dump({"kind": "Policy", "version": 1, "tie_breakers": ["cost"]}))
     found = gate(assay, tmp_path, "--policy", "policy.yaml", code=3)
-    assert found["policy"]["recorded"] is False
+    assert found["policy"]["is_recorded"] is False
     assert (decided(found)["better"], decided(found)["worse"], found["winner"]) == ("hold", "reject", None)
     assert (
         "a policy OTHER than the recorded one"
@@ -76,7 +76,7 @@ def test_another_policy_says_that_it_is_another_and_promotes_nothing(assay, tmp_
     refused = assay("gate", "experiment.yaml", "--policy", "policy.yaml", folder=tmp_path)
     assert (refused.returncode, "did you mean 'log_loss'?" in refused.stderr) == (2, True)
     path.write_text(yaml.safe_dump({"kind": "Policy", "version": 1}))  # it has the digest of the recorded one
-    assert gate(assay, tmp_path, "--policy", "policy.yaml", code=0)["policy"]["recorded"] is True
+    assert gate(assay, tmp_path, "--policy", "policy.yaml", code=0)["policy"]["is_recorded"] is True
 
 
 def test_the_markdown_is_a_comment_that_no_variant_can_write_into(assay, tmp_path):

@@ -1,6 +1,7 @@
 """Variants that are better on average but breach a guardrail are rejected, held or reported, as the plan says."""
 
 import io
+import json
 
 import pytest
 from rich.console import Console
@@ -11,6 +12,7 @@ from assay.cluster.report.record import document
 from assay.cluster.report.terminal import verdict
 from assay.evaluator.ledger import reader
 from assay.evaluator.ledger.committed_run import CommittedRun
+from assay.manifests.run_report import RunReport
 from tests import builders
 
 CODE = '''
@@ -43,7 +45,7 @@ def run(folder, guardrails, *, arms, num_rows=400, write=None, **suite):
     (folder / "variants_under_test.py").write_text(builders.CODE + CODE)
     prepared = pipeline.prepare(str(experiment))
     pipeline.run(prepared, in_process=True, on_progress=lambda arm, units: None)
-    return document(prepared.store, prepared.run.run_id), prepared
+    return document(prepared.store, prepared.run.run_id).plain(), prepared
 
 
 def decision(report, arm):
@@ -92,7 +94,7 @@ def test_better_on_average_but_worse_in_a_segment_is_rejected_naming_it(tmp_path
     assert "beyond its margin of 0.05" in decided["reasons"][1]
     assert decision(report, "better")["decision"] == "promote"
     printed = io.StringIO()
-    verdict.show(report, Console(file=printed, width=200))
+    verdict.show(RunReport.model_validate_json(json.dumps(report)), Console(file=printed, width=200))
     assert words in printed.getvalue()
 
 
@@ -122,7 +124,7 @@ def test_better_but_over_the_latency_ratio_is_rejected(tmp_path):
     assert plain["scores_digest"] == report["scores_digest"]  # timing does not change scores
     # Analysing the run again finds the times in the ledger.
     again = analysis.reanalysed(CommittedRun(prepared.store, prepared.run.run_id), prepared.run.experiment.suite.plan)
-    assert again.to_json()["guardrails"] == report["analysis"]["guardrails"]
+    assert again.plain()["guardrails"] == report["analysis"]["guardrails"]
 
 
 def test_times_come_along_with_units_that_are_taken_over_and_only_beside_the_same_control(tmp_path):

@@ -43,7 +43,7 @@ def expected(tmp_path_factory) -> str:
     folder = tmp_path_factory.mktemp("undisturbed")
     prepared = pipeline.prepare(str(builders.write_experiment(folder, arms=slow_arms(folder / "calm.log"))))
     pipeline.run(prepared, in_process=True, on_progress=lambda arm, units: None)
-    return document(prepared.store, prepared.run.run_id)["scores_digest"]
+    return document(prepared.store, prepared.run.run_id).plain()["scores_digest"]
 
 
 @pytest.mark.forked
@@ -68,7 +68,7 @@ def test_a_killed_run_goes_on_and_ends_with_the_same_digest(tmp_path, num_publis
     resumed = start(experiment).wait()
     assert resumed.returncode == 0, resumed.stderr
     prepared = pipeline.prepare(str(experiment))
-    report = document(prepared.store, prepared.run.run_id)
+    report = document(prepared.store, prepared.run.run_id).plain()
     assert report["scores_digest"] == expected
     assert {path: path.stat().st_mtime_ns for path in published() if path in before} == before
     num_batches_left = len(builders.evaluated_batches(log))

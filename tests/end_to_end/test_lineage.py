@@ -129,7 +129,7 @@ def test_an_arm_that_was_scored_under_other_flags_is_named_as_confounded(tmp_pat
     )
     threads = {**builders.variant(), "entrypoint": "flags_under_test:more_threads"}
     run = committed(tmp_path, arms={"control": builders.variant(), "same": builders.variant(cut=0.4), "more": threads})
-    found = document(open_store(run.experiment.ledger), run.run_id)
+    found = document(open_store(run.experiment.ledger), run.run_id).plain()
     assert found["confounded"] == {
         "more": "7 of 7 units were scored under other conditions than the control's: determinism.num_threads 2 instead of 1"
     }
@@ -168,7 +168,8 @@ def test_a_number_leads_back_to_rows_shards_code_and_plan(two):
     answer = assay("ledger", "trace", first.run_id, "better", "accuracy", "--json", "--ledger", str(folder / "ledger"))
     found = json.loads(answer.stdout)
     assert (
-        found["value"] == document(open_store(first.experiment.ledger), first.run_id)["arms"][1]["metrics"]["accuracy"]
+        found["value"]
+        == document(open_store(first.experiment.ledger), first.run_id).plain()["arms"][1]["metrics"]["accuracy"]
     )
     assert sum(file["num_rows"] for file in found["made_from"]) == found["num_rows"] == 200
     for file in (*found["made_from"], *found["published_in"]):

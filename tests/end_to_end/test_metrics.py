@@ -111,7 +111,7 @@ def test_value_at_an_operating_point_decides_and_its_threshold_is_recorded(place
         margins={"recall": 0.05, "accuracy": 0.5, "own": 0.2, "ap": 0.1},
     )
     store, run_id = run(builders.write_experiment(place, arms=ARMS, suite=planned))
-    report = document(store, run_id)
+    report = document(store, run_id).plain()
     rows = reader.read_table(store, reader.committed_files(store, run_id), "metrics").to_pylist()
     found = {(row["arm"], row["metric"]): row for row in rows}
 
@@ -152,7 +152,7 @@ def test_a_custom_measure_of_0_and_1_sees_the_columns_and_is_compared_as_binary(
     planned = suite({**own, "scale": "binary"}, scale="binary")
     arms = {"control": builders.variant(flip_every=5), "better": builders.variant()}
     store, run_id = run(builders.write_experiment(place, arms=arms, suite=planned))
-    analysis = document(store, run_id)["analysis"]
+    analysis = document(store, run_id).plain()["analysis"]
     late = [row["group"] == "b" and row["x"] <= 0.25 for row in builders.rows(200)]
     assert {arm["arm"]: arm["mean"] for arm in analysis["arms"]}["better"] == pytest.approx(1 - np.mean(late))
     assert analysis["scale"] == "binary"
@@ -228,7 +228,7 @@ def ranked_experiment(place, *, cluster="query", role="cluster"):
 
 def test_rankings_are_compared_query_by_query(place):
     store, run_id = run(ranked_experiment(place))
-    report = document(store, run_id)
+    report = document(store, run_id).plain()
     metrics = {arm["arm"]: arm["metrics"] for arm in report["arms"]}
     for arm in metrics:
         tables = list(score_tables(store, reader.committed_files(store, run_id), arm))
@@ -311,6 +311,6 @@ def test_an_operating_point_that_the_control_cannot_reach_is_not_testable(place)
         if row["metric"] == "f1":
             assert (row["value"], row["threshold"]) == (None, None)
             assert "the control has a false positive rate above 0 at every threshold" in row["not_testable"]
-    report = document(store, run_id)
+    report = document(store, run_id).plain()
     assert [row["decision"] for row in report["decisions"]] == ["hold"]
     assert "above 0 at every threshold" in json.dumps(report["analysis"]["guardrails"])

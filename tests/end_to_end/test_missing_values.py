@@ -50,7 +50,7 @@ def test_missing_values_reach_the_variant_and_the_report(tmp_path, monkeypatch, 
     (tmp_path / "variants_under_test.py").write_text(builders.CODE + CODE)
     prepared = pipeline.prepare(str(experiment))
     pipeline.run(prepared, in_process=True, on_progress=lambda arm, units: None)
-    report = document(prepared.store, prepared.run.run_id)
+    report = document(prepared.store, prepared.run.run_id).plain()
     names = sorted({"a", other, "((none))" if called_none else "(none)"})
     none = names[0]  # "(" comes before letters
     rows = {segment["segment"]: segment["num_rows"] for segment in report["analysis"]["segments"]}

@@ -1,5 +1,7 @@
 """A race eliminates arms that are clearly worse, keeps their scores, and scores the others as a run without a race."""
 
+import json
+
 import pytest
 from rich.console import Console
 
@@ -8,6 +10,7 @@ from assay.cluster.report.record import document
 from assay.cluster.report.terminal import verdict
 from assay.evaluator.ledger import reader
 from assay.manifests import ManifestError
+from assay.manifests.run_report import RunReport
 from tests import builders
 
 NUM_ROWS, NUM_UNITS = 1600, 50
@@ -23,7 +26,7 @@ RACE = {"first_units": 8, "growth": 1.5}
 def run(experiment) -> dict:
     prepared = pipeline.prepare(str(experiment))
     pipeline.run(prepared, in_process=True, on_progress=lambda arm, units: None)
-    return document(prepared.store, prepared.run.run_id)
+    return document(prepared.store, prepared.run.run_id).plain()
 
 
 def write(folder, **options):
@@ -70,7 +73,7 @@ def test_the_report_says_what_was_saved_and_lists_no_dropped_arm(raced, capsys):
     (told,) = [event["message"] for event in report["events"] if event["kind"] == "race"]
     assert f"{saved} of {NUM_UNITS * len(ARMS)} units saved" in told
     console = Console(width=100)
-    verdict.show(report, console)
+    verdict.show(RunReport.model_validate_json(json.dumps(report)), console)
     printed = capsys.readouterr().out
     assert (
         f"race: {num_eliminated} of {len(ARMS)} arms eliminated, {saved} of {NUM_UNITS * len(ARMS)} units saved"

@@ -1,6 +1,7 @@
 """Variants that draw random numbers: rows are scored several times, and the spread of the repeats is kept and shown."""
 
 import io
+import json
 import statistics
 from contextlib import nullcontext
 from pathlib import Path
@@ -17,6 +18,7 @@ from assay.cluster.report.terminal import verdict
 from assay.cluster.verify import verify
 from assay.evaluator.ledger import reader
 from assay.manifests import ManifestError
+from assay.manifests.run_report import RunReport
 from tests import builders
 from tests.end_to_end.test_any_order import UnrulyExecutor
 from tests.score_tables import score_tables
@@ -57,7 +59,7 @@ def prepared(folder: Path, *, arms=ARMS, replicas: int = 1, **suite):
 
 def run(ready, on_progress=lambda arm, units: None) -> dict:
     pipeline.run(ready, in_process=True, on_progress=on_progress)
-    return document(ready.store, ready.run.run_id)
+    return document(ready.store, ready.run.run_id).plain()
 
 
 def arm_of(report: dict, name: str) -> dict:
@@ -138,11 +140,11 @@ def test_the_spread_and_the_noise_that_is_left_are_those_of_independent_passes(t
 def test_the_spread_is_shown_and_averages_are_compared_as_numbers(repeated):
     _, report = repeated
     analysis = report["analysis"]
-    assert (report["repeats"], analysis["num_repeats"]) == (4, 4)
+    assert (report["num_repeats"], analysis["num_repeats"]) == (4, 4)
     assert {each["method"] for each in analysis["comparisons"]} == {"max_t"}
     assert any("so they were compared as continuous scores" in words for words in analysis["warnings"])
     printed = io.StringIO()
-    verdict.show(report, Console(file=printed, width=80))
+    verdict.show(RunReport.model_validate_json(json.dumps(report)), Console(file=printed, width=80))
     _, _, table = printed.getvalue().partition("std. deviation over 4 repeats")
     assert f"{arm_of(report, 'noisy')['repeat_std']['accuracy']:.4g}" in table
 

@@ -12,7 +12,7 @@ from tests import builders
 def run(experiment: Path, *, in_process: bool = True) -> dict:
     prepared = pipeline.prepare(str(experiment))
     pipeline.run(prepared, in_process=in_process, on_progress=lambda arm, units: None)
-    return document(prepared.store, prepared.run.run_id)
+    return document(prepared.store, prepared.run.run_id).plain()
 
 
 def test_the_better_arm_is_promoted_the_worse_rejected_and_the_same_one_held(tmp_path):
@@ -29,7 +29,7 @@ def test_the_better_arm_is_promoted_the_worse_rejected_and_the_same_one_held(tmp
 @pytest.mark.ray
 def test_ray_and_replicas_give_the_digest_of_a_single_process(tmp_path, run_on_ray):
     alone = run(builders.write_experiment(tmp_path, ledger="alone"))
-    one = document(run_on_ray.store, run_on_ray.run.run_id)
+    one = document(run_on_ray.store, run_on_ray.run.run_id).plain()
     resources = {"replicas": 2, "num_cpus": 0.5, "max_slots": 2}
     two = run(builders.write_experiment(tmp_path, ledger="two", resources=resources), in_process=False)
     assert alone["scores_digest"] == one["scores_digest"] == two["scores_digest"]

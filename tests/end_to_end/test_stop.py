@@ -37,7 +37,7 @@ SLOW = delayed(0.02)  # long enough that a busy machine does not end the run bef
 def run(experiment) -> dict:
     prepared = pipeline.prepare(str(experiment))
     pipeline.run(prepared, in_process=True, on_progress=lambda arm, units: None)
-    return document(prepared.store, prepared.run.run_id)
+    return document(prepared.store, prepared.run.run_id).plain()
 
 
 def told(prepared) -> Progress:
@@ -65,7 +65,7 @@ def test_sigterm_commits_the_arms_that_are_whole_and_the_next_run_does_the_other
     assert ended.returncode == 1
     assert "was stopped: SIGTERM" in ended.stderr
     assert "run the same command again" in ended.stderr
-    report = document(first.store, first.run.run_id)
+    report = document(first.store, first.run.run_id).plain()
     status = {arm["arm"]: arm["status"] for arm in report["arms"]}
     assert status["control"] == status["better"] == "complete"
     assert status["again"] == "stopped"

@@ -60,7 +60,7 @@ def write_sweep(folder: Path, *, steps: range, **sweep) -> Path:
 def run(experiment: Path) -> dict:
     prepared = pipeline.prepare(str(experiment))
     pipeline.run(prepared, in_process=True, on_progress=lambda arm, units: None)
-    return document(prepared.store, prepared.run.run_id)
+    return document(prepared.store, prepared.run.run_id).plain()
 
 
 def test_a_damaged_checkpoint_costs_its_arm_and_says_so(tmp_path):

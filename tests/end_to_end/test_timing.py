@@ -34,18 +34,22 @@ def answer(*options: str) -> str:
 def test_time_is_told_per_arm_and_per_slot_and_none_twice(experiment):
     timing = json.loads(answer(experiment, "--timing", "--json"))
     arms = {row["arm"]: row for row in timing["arms"]}
-    assert arms["slow"]["num_rows"] == 200
-    assert arms["slow"]["num_units"] == 7
+    assert arms["slow"]["num_rows_evaluated"] == 200
+    assert arms["slow"]["num_units_evaluated"] == 7
     assert NUM_BATCHES * DELAY_S <= arms["slow"]["predict_s"] < arms["slow"]["busy_s"]
     assert NUM_BATCHES * DELAY_S <= arms["slow"]["forward_s"] <= arms["slow"]["predict_s"]
     assert arms["slow"]["write_s"] > 0
     assert arms["slow"]["rows_per_s"] == pytest.approx(200 / arms["slow"]["busy_s"])
     assert arms["better"]["num_units_reused"] == 7
-    assert (arms["better"]["num_units"], arms["better"]["busy_s"], arms["better"]["predict_s"]) == (0, 0, None)
+    assert (arms["better"]["num_units_evaluated"], arms["better"]["busy_s"], arms["better"]["predict_s"]) == (
+        0,
+        0,
+        None,
+    )
     (slot,) = timing["slots"]
     assert slot["busy_s"] == arms["slow"]["busy_s"]
-    assert 0.5 < slot["busy"] <= 1.01  # the only slot did nothing else
-    assert slot["busy_s"] / slot["span_s"] == slot["busy"]
+    assert 0.5 < slot["busy_fraction"] <= 1.01  # the only slot did nothing else
+    assert slot["busy_s"] / slot["span_s"] == slot["busy_fraction"]
     assert slot["bytes_fetched"] > 0
 
 

@@ -1,6 +1,5 @@
 """The primary path: paired samples, one family, simultaneous intervals, the gate."""
 
-from dataclasses import replace
 from functools import reduce
 from operator import add
 
@@ -121,7 +120,7 @@ def test_the_gate_decides_by_intervals(gain, guard_loss, expected):
     (decision,) = decide.decide(found, POLICY, margined)
     assert decision.decision == expected
     assert decision.reasons
-    (explored,) = decide.decide(replace(found, exploratory=True), POLICY, margined)
+    (explored,) = decide.decide(found.model_copy(update={"exploratory": True}), POLICY, margined)
     assert explored.decision != "promote"
 
 

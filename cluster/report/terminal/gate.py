@@ -1,31 +1,30 @@
 """The gate's decisions and a calibration's error rates in the terminal."""
 
-from typing import Any
-
 from rich.console import Group, RenderableType
 from rich.text import Text
 
 from assay.cluster.report.terminal import formatting
 from assay.manifests.calibration import Calibration
+from assay.manifests.decision import GateAnswer, GateQuestion
 
 
-def text(answer: dict[str, Any]) -> str:
+def text(answer: GateAnswer) -> str:
     """The gate's answer as plain text, for a terminal or a CI log."""
-    lines = [f"{answer['gate']}: run {answer['run_id']}", policy_sentence(answer)]
-    if answer["winner"] is not None:
-        lines.append(f"winner: {answer['winner']['arm']}: {answer['winner']['won_by']}")
-    for row in answer["decisions"]:
-        lines.append(f"{row['arm']}: {row['decision']}")
-        lines += [f"  {each['question']:<16}{_answer(each):<10}{each['evidence']}" for each in row["questions"]]
-        lines.append(f"  {'next':<16}{row['next_step']}")
+    lines = [f"{answer.gate}: run {answer.run_id}", policy_sentence(answer)]
+    if answer.winner is not None:
+        lines.append(f"winner: {answer.winner.arm}: {answer.winner.won_by}")
+    for row in answer.decisions:
+        lines.append(f"{row.arm}: {row.decision}")
+        lines += [f"  {each.question:<16}{_answer(each):<10}{each.evidence}" for each in row.questions]
+        lines.append(f"  {'next':<16}{row.next_step}")
     lines.append("[brackets]: shown for information, not required by the policy")
     return "\n".join(lines)
 
 
-def policy_sentence(answer: dict[str, Any]) -> str:
+def policy_sentence(answer: GateAnswer) -> str:
     """Which policy decided, and that a policy other than the recorded one cannot promote."""
-    digest = answer["policy"]["digest"]
-    if answer["policy"]["recorded"]:
+    digest = answer.policy.digest
+    if answer.policy.is_recorded:
         return f"decided by the recorded policy {digest}"
     return f"decided by a policy OTHER than the recorded one, so nothing can be promoted: {digest}"
 
@@ -52,5 +51,5 @@ def calibration_table(calibration: Calibration) -> RenderableType:
     return Group(table, Text(legend), Text(f"run {calibration.run_id}  seal {calibration.seal}", style="dim"))
 
 
-def _answer(question: dict[str, Any]) -> str:
-    return question["answer"] if question["counts"] else f"[{question['answer']}]"
+def _answer(question: GateQuestion) -> str:
+    return question.answer if question.counts else f"[{question.answer}]"

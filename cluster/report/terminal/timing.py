@@ -1,31 +1,30 @@
 """Where the time of a run went, per arm and per slot, in the terminal."""
 
-from typing import Any
-
 from rich.console import Console
 from rich.text import Text
 
 from assay.cluster.report.terminal import formatting
+from assay.manifests.timing import ArmTiming, RunTiming
 
 
-def show(timing: dict[str, Any], console: Console) -> None:
+def show(timing: RunTiming, console: Console) -> None:
     """Prints two tables of seconds: one row per arm, and one row per slot."""
     steps = ("load", "fetch", "wait", "copy", "forward", "score", "write")
-    for group, last in (("arm", "reused"), ("slot", "busy")):
+    for group, rows, last in (("arm", timing.arms, "reused"), ("slot", timing.slots, "busy")):
         table = formatting.table(f"seconds per {group}")
         table.padding = 0  # twelve columns must fit into 80 characters; the separator leaves one space
         table.add_column(group, overflow="fold")
         for name in ("rows", "MB in", *steps, "rows/s", last):
             table.add_column(name, justify="right", no_wrap=True)
-        for row in timing[f"{group}s"]:
-            fetched, speed = row["bytes_fetched"], row["rows_per_s"]
+        for row in rows:
+            fetched, speed = row.bytes_fetched, row.rows_per_s
             table.add_row(
-                row[group],
-                f"{row['num_rows']:,}",
+                row.arm if isinstance(row, ArmTiming) else row.slot,
+                f"{row.num_rows_evaluated:,}",
                 "–" if fetched is None else f"{fetched / 1e6:,.1f}",
-                *(_seconds(row["read_s" if step == "wait" else f"{step}_s"]) for step in steps),
+                *(_seconds(getattr(row, "read_s" if step == "wait" else f"{step}_s")) for step in steps),
                 "–" if speed is None else f"{speed:,.0f}",
-                _units(row) if group == "arm" else _share(row["busy"]),
+                _units(row) if isinstance(row, ArmTiming) else _share(row.busy_fraction),
             )
         console.print(table)
     legend = (
@@ -34,12 +33,12 @@ def show(timing: dict[str, Any], console: Console) -> None:
         "run (see there for their times); busy: of the time from a slot's first unit to its last, the share it spent working"
     )
     console.print(Text(legend, style="dim"))
-    console.print(Text(f"run {timing['run_id']}  ledger {timing['ledger']}", style="dim"))
+    console.print(Text(f"run {timing.run_id}  ledger {timing.ledger}", style="dim"))
 
 
-def _units(arm: dict[str, Any]) -> str:
-    reused = arm["num_units_reused"]
-    return f"{reused} of {reused + arm['num_units']}" if reused else ""
+def _units(arm: ArmTiming) -> str:
+    reused = arm.num_units_reused
+    return f"{reused} of {reused + arm.num_units_evaluated}" if reused else ""
 
 
 def _share(part: float | None) -> str:

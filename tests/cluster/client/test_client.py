@@ -121,7 +121,7 @@ def test_a_cancelled_submission_keeps_its_units_and_the_next_one_outlives_its_cl
     prepared = pipeline.prepare(str(builders.write_experiment(alone)))
     pipeline.run(prepared, in_process=True, on_progress=lambda arm, units: None)
     result_json = json.loads(verb(head, "result", "first", "--json"))
-    assert result_json["scores_digest"] == document(prepared.store, prepared.run.run_id)["scores_digest"]
+    assert result_json["scores_digest"] == document(prepared.store, prepared.run.run_id).plain()["scores_digest"]
 
     assert head.client().submit(experiment, working_dir=code, name="first").submission_id == found.submission_id
     ours = [job for job in head.client()._jobs.all() if (job.metadata or {}).get("assay_name") == "first"]

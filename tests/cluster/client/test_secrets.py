@@ -88,7 +88,7 @@ def test_no_secret_is_in_the_ledger(ended):
         if key.endswith(".parquet"):
             table = pq.read_table(io.BytesIO(content))
             assert_holds_none(ended, key, repr((table.schema.metadata, table.to_pylist())).encode())
-    assert_holds_none(ended, "the report", repr(document(store, ended.last.run_id)).encode())
+    assert_holds_none(ended, "the report", repr(document(store, ended.last.run_id).plain()).encode())
 
 
 def test_no_secret_is_in_what_ray_tells_of_the_job(ended):

@@ -1,5 +1,7 @@
 """Costs of arms come from their units' times, what slots reserve and the prices; they do not affect scores."""
 
+import json
+
 import pytest
 from rich.console import Console
 
@@ -12,6 +14,10 @@ from assay.cluster.report.terminal import verdict
 from assay.evaluator.ledger import reader
 from assay.evaluator.ledger.receipt import Reuse, UnitReceipt
 from assay.manifests import Prices
+from assay.manifests.analysis import Analysis
+from assay.manifests.run_report import RunReport
+from assay.manifests.spent import Spent
+from assay.stats.comparisons import degenerate
 from tests import builders, receipts
 from tests.receipts import attempt, conditions
 
@@ -23,7 +29,7 @@ RESOURCES = {"num_cpus": 2.0}
 def run(folder, **fields) -> dict:
     prepared = pipeline.prepare(str(builders.write_experiment(folder, **fields)))
     pipeline.run(prepared, in_process=True, on_progress=lambda arm, units: None)
-    return document(prepared.store, prepared.run.run_id)
+    return document(prepared.store, prepared.run.run_id).plain()
 
 
 def units(report) -> list[dict]:
@@ -87,12 +93,13 @@ def test_cost_stands_beside_the_controls_and_per_point(direction, estimate, pric
         return {"arm": name, "status": "complete", **amounts}
 
     arms = [arm("control", 0.5, reused=1.5), arm("a", price)]  # the control was reused in part: it costs 2
-    comparisons = [{"arm": "a", "reference": "control", "estimate": estimate}]
-    found = arm_cost.compared(arms, comparisons, control="control", direction=direction)
-    assert found["unit"] == "price"
-    control, row = found["arms"]
-    assert (control["cost"], control["ratio_to_control"], control["cost_per_point"]) == (2.0, 1.0, None)
-    assert (row["ratio_to_control"], row["points"], row["cost_per_point"]) == pytest.approx(expected)
+    compared = degenerate.untestable("a", "control", method="max_t", reason="by hand", estimate=estimate)
+    analysis = Analysis.model_construct(control="control", direction=direction, comparisons=(compared,))
+    found = arm_cost.run_cost(arms, analysis, spent=Spent())
+    assert found.quantity == "price"
+    control, row = found.arms
+    assert (control.cost, control.ratio_to_control, control.cost_per_point) == (2.0, 1.0, None)
+    assert (row.ratio_to_control, row.points, row.cost_per_point) == pytest.approx(expected)
 
 
 def test_a_run_records_what_each_arm_and_all_its_slots_have_cost(tmp_path):
@@ -112,21 +119,21 @@ def test_a_run_records_what_each_arm_and_all_its_slots_have_cost(tmp_path):
         assert [row["probe_s"] > 0 for row in of_arm] == [True] + [False] * (NUM_UNITS - 1)
         assert [row["load_cpu_s"] > 0 for row in of_arm] == [True] + [False] * (NUM_UNITS - 1)
     cost = report["cost"]
-    assert cost["unit"] == "price"
+    assert cost["quantity"] == "price"
     assert cost["spent"]["slot_s"] > sum(arm["slot_s"] for arm in report["arms"])
     assert cost["spent"]["price"] == pytest.approx(cost["spent"]["slot_s"] * 2 / 100)
     better = next(row for row in cost["arms"] if row["arm"] == "better")
     labels_missed = [row for row in report["analysis"]["comparisons"] if row["arm"] == "better"]
     assert better["cost_per_point"] == pytest.approx(better["cost"] / (100 * labels_missed[0]["estimate"]))
     console = Console(record=True, width=100)
-    verdict.show(report, console)
+    verdict.show(RunReport.model_validate_json(json.dumps(report)), console)
     assert "per point" in console.export_text()
 
 
 def test_without_prices_slot_seconds_are_compared_and_no_score_changes(tmp_path):
     priced = run(tmp_path / "priced", prices=PRICES)
     free = run(tmp_path / "free")
-    assert free["cost"]["unit"] == "slot_s"
+    assert free["cost"]["quantity"] == "slot_s"
     assert {arm["price"] for arm in free["arms"]} == {0.0}
     assert free["scores_digest"] == priced["scores_digest"]
     assert free["analysis"] == priced["analysis"]

@@ -36,7 +36,7 @@ def prepared(folder, name, arms=TWO, **fields) -> pipeline.Prepared:
 def run(folder, name, arms=TWO, **fields) -> dict:
     ready = prepared(folder, name, arms, **fields)
     pipeline.run(ready, in_process=True, on_progress=lambda arm, units: None, reuses=False)
-    return document(ready.store, ready.run.run_id)
+    return document(ready.store, ready.run.run_id).plain()
 
 
 def told(ready) -> Progress:

@@ -160,7 +160,7 @@ def test_a_submitted_driver_notes_which_run_it_carries_out(tmp_path, monkeypatch
 def test_a_cancelled_driver_stops_after_the_units_in_hand_and_the_next_one_goes_on(tmp_path, monkeypatch, every_unit):
     calm = prepare(tmp_path, ledger="calm")
     run(calm)
-    expected = document(calm.store, calm.run.run_id)["scores_digest"]
+    expected = document(calm.store, calm.run.run_id).plain()["scores_digest"]
 
     monkeypatch.setenv(SUBMISSION_VARIABLE, "small-1")
     prepared = prepare(tmp_path)
@@ -184,7 +184,7 @@ def test_a_cancelled_driver_stops_after_the_units_in_hand_and_the_next_one_goes_
 
     monkeypatch.setenv(SUBMISSION_VARIABLE, "small-1.2")
     run(prepared)
-    report = document(prepared.store, prepared.run.run_id)
+    report = document(prepared.store, prepared.run.run_id).plain()
     assert report["scores_digest"] == expected
     assert [event["kind"] for event in report["events"]] == ["resumed"]
     assert told(prepared).state == "committed"

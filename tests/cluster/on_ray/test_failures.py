@@ -14,7 +14,7 @@ from tests import builders
 def run(experiment, *, in_process: bool = True) -> dict:
     prepared = pipeline.prepare(str(experiment))
     pipeline.run(prepared, in_process=in_process, on_progress=lambda arm, units: None)
-    return document(prepared.store, prepared.run.run_id)
+    return document(prepared.store, prepared.run.run_id).plain()
 
 
 def failing_arms(**failing) -> dict[str, dict]:

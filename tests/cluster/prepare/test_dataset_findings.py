@@ -1,12 +1,21 @@
 """Findings of a kind are merged into one answer, and findings about other rows do not count."""
 
-from assay.cluster.prepare.dataset_findings import DatasetFindings, FindingSummary, Kind
+from assay.cluster.prepare.dataset_findings import DatasetFindings
+from assay.manifests.base import sha256_digest
+from assay.manifests.finding import FindingKind, FindingSummary
 
 
 def known(
-    summary: str, *, is_fine: bool, compared_with: tuple[str, ...] = (), kind: Kind = "Leakage", at: int = 1
+    summary: str, *, is_fine: bool, compared_with: tuple[str, ...] = (), kind: FindingKind = "Leakage", at: int = 1
 ) -> FindingSummary:
-    return FindingSummary(kind, f"sha256:{summary}", is_fine, summary, f"2026-01-{at:02d}", compared_with)
+    return FindingSummary(
+        kind=kind,
+        digest=sha256_digest(summary.encode()),
+        is_fine=is_fine,
+        summary=summary,
+        found_at=f"2026-01-{at:02d}T00:00:00+00:00",
+        compared_with=compared_with,
+    )
 
 
 def test_nothing_found_in_one_training_set_takes_nothing_back_of_another():

@@ -1,6 +1,7 @@
 """Units that another run scored under the same key are reused; units that differ in anything that affects scores are not."""
 
 import dataclasses
+import json
 import shutil
 from pathlib import Path
 from typing import Any
@@ -23,6 +24,7 @@ from assay.evaluator.ledger.receipt import RECEIPT_METADATA
 from assay.evaluator.ledger.stored_scores import from_stored
 from assay.evaluator.ledger.writer import parquet_bytes
 from assay.evaluator.provenance import environment, repository
+from assay.manifests.run_report import RunReport
 from tests import builders
 
 NUM_UNITS = 7  # 200 rows in units of 32
@@ -32,7 +34,7 @@ NUM_ARMS = 4
 def run(experiment: Path, **options: Any) -> dict:
     prepared = pipeline.prepare(str(experiment))
     pipeline.run(prepared, in_process=True, on_progress=lambda arm, units: None, **options)
-    return document(prepared.store, prepared.run.run_id)
+    return document(prepared.store, prepared.run.run_id).plain()
 
 
 @pytest.fixture(scope="module")
@@ -104,7 +106,7 @@ def test_one_arm_more_costs_one_arm(tmp_path, evaluated):
     assert by_arm["worse"]["rows_per_s"] > 0
     assert [event["kind"] for event in second["events"]] == ["reused"] * 3
     console = Console(record=True, width=100)
-    verdict.show(second, console)
+    verdict.show(RunReport.model_validate_json(json.dumps(second)), console)
     assert f"3 of 4 arms reused from run {first['run_id']}" in console.export_text()
 
 
@@ -406,7 +408,7 @@ def test_ray_takes_over_what_one_process_has_scored(tmp_path, local_ray):
     experiment = builders.write_experiment(tmp_path, arms={**arms, "worse": new}, resources={"max_slots": 1})
     prepared = pipeline.prepare(str(experiment))
     pipeline.run(prepared, in_process=False, on_progress=lambda arm, units: None)
-    second = document(prepared.store, prepared.run.run_id)
+    second = document(prepared.store, prepared.run.run_id).plain()
     assert second["reused"]["runs"] == [first["run_id"]]
     assert second["reused"]["num_arms"] == NUM_ARMS - 1
     assert {row["arm"]: row["status"] for row in second["arms"]}["worse"] == "complete"

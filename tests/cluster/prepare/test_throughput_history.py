@@ -20,7 +20,7 @@ def run(folder, *, begun=None, **fields):
             begun.append(arm)
 
     pipeline.run(prepared, in_process=True, on_progress=note, reuses=False)
-    return document(prepared.store, prepared.run.run_id)
+    return document(prepared.store, prepared.run.run_id).plain()
 
 
 def known(**seconds) -> dict[str, Pace]:

@@ -22,7 +22,7 @@ def committed(tmp_path) -> dict:
     arms["broken"]["parameters"] = {"above": 0.1}
     prepared = pipeline.prepare(str(builders.write_experiment(tmp_path, arms=arms, resources={"max_attempts": 1})))
     pipeline.run(prepared, in_process=True, on_progress=lambda arm, units: None)
-    return document(prepared.store, prepared.run.run_id)
+    return document(prepared.store, prepared.run.run_id).plain()
 
 
 def exported(report):

@@ -74,7 +74,7 @@ def test_with_one_variant_the_interaction_is_welchs_anova_of_the_differences():
         np.array([len(group) - 1.0 for group in groups]),
     )
     assert found.statistic == pytest.approx(14.1200828789, rel=1e-9)
-    assert (found.df_num, found.df_den) == pytest.approx((2, 15.994540507), rel=1e-9)
+    assert (found.df_numerator, found.df_denominator) == pytest.approx((2, 15.994540507), rel=1e-9)
     assert found.p_value == pytest.approx(0.000293004939431, rel=1e-8)
 
 

@@ -1,16 +1,14 @@
 """The review, in addition to its truth table: requirements, costs, the winner, and the first version."""
 
-import json
-
 import pytest
 
+from assay.manifests.analysis import Analysis
 from assay.manifests.errors import ManifestError
 from assay.manifests.parse import parse
 from assay.manifests.policy import NextStage, Policy
 from assay.stats import analysis
 from assay.stats.gate import review
 from assay.stats.gate.evidence import ArmCost, CheckOutcome, Evidence
-from assay.stats.results.analysis_record import Analysis
 from tests.stats.plans import differing, plan
 
 
@@ -200,4 +198,4 @@ def test_a_policy_that_contradicts_itself_is_refused(fields, words):
 @pytest.mark.parametrize("family", ["dunnett", "tukey"])
 def test_an_analysis_comes_back_from_its_json(family):
     found = analysis.analyze(differing(0.2, 0.0), plan(family=family, margins={"a": 0.1}))
-    assert Analysis.from_json(json.loads(json.dumps(found.to_json()))) == found
+    assert Analysis.model_validate_json(found.model_dump_json()) == found

@@ -67,7 +67,4 @@ def test_the_decision_is_the_rules(policy, primary, guardrail, cost, verified):
     assert found.reasons
     assert found.next_step
     assert bool(found.won_by) == (wanted == "promote")
-    assert (
-        EXIT_CODES[run_decision([{"decision": found.decision, "is_control": False}])]
-        == {"promote": 0, "hold": 3, "reject": 4}[wanted]
-    )
+    assert EXIT_CODES[run_decision([found])] == {"promote": 0, "hold": 3, "reject": 4}[wanted]

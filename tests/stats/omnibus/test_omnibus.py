@@ -78,7 +78,7 @@ def test_repeated_measures_agree_with_afex_and_car(name, control):
     found = repeated_measures.rm_anova(moments(case["scores"], control))
     details = dict(found.details)
     assert found.statistic == pytest.approx(case["f"], rel=1e-12)
-    assert (found.df_num, found.df_den) == (case["df_num"], case["df_den"])
+    assert (found.df_numerator, found.df_denominator) == (case["df_num"], case["df_den"])
     assert found.p_value == pytest.approx(case["p"], rel=1e-10)
     assert found.epsilon == pytest.approx(case["epsilon_gg"], rel=1e-10)
     assert found.p_value_corrected == pytest.approx(case["p_gg"], rel=1e-10)
@@ -101,7 +101,7 @@ def test_hotelling_agrees_with_r(name):
     case = REPEATED[name]
     found = repeated_measures.hotelling(moments(case["scores"], 1))
     assert found.statistic == pytest.approx(case["hotelling_f"], rel=1e-9)
-    assert [found.df_num, found.df_den] == case["hotelling_df"]
+    assert [found.df_numerator, found.df_denominator] == case["hotelling_df"]
     assert found.p_value == pytest.approx(case["hotelling_p"], rel=1e-9)
 
 
@@ -164,7 +164,7 @@ def test_cluster_wald_of_equal_clusters_is_hotelling_of_their_means():
     found = cluster_wald(by_cluster.reshape(60, 3), np.repeat(np.arange(12), 5))
     of_means = repeated_measures.hotelling(moments(by_cluster.mean(axis=1)))
     assert found.statistic == pytest.approx(of_means.statistic)
-    assert (found.df_num, found.df_den) == (2, 10) == (of_means.df_num, of_means.df_den)
+    assert (found.df_numerator, found.df_denominator) == (2, 10) == (of_means.df_numerator, of_means.df_denominator)
 
 
 @pytest.mark.parametrize("name", UNPAIRED)
@@ -175,7 +175,9 @@ def test_unpaired_tests_agree_with_r(name):
     assert independent_groups.oneway(groups).p_value == pytest.approx(case["oneway"]["p"], rel=1e-11)
     welch = independent_groups.welch(groups)
     assert welch.statistic == pytest.approx(case["welch"]["f"], rel=1e-12)
-    assert (welch.df_num, welch.df_den) == pytest.approx((case["welch"]["df_num"], case["welch"]["df_den"]), rel=1e-12)
+    assert (welch.df_numerator, welch.df_denominator) == pytest.approx(
+        (case["welch"]["df_num"], case["welch"]["df_den"]), rel=1e-12
+    )
     assert welch.p_value == pytest.approx(case["welch"]["p"], rel=1e-11)
     assert independent_groups.kruskal(groups).statistic == pytest.approx(case["kruskal"]["h"], rel=1e-12)
     assert independent_groups.kruskal(groups).p_value == pytest.approx(case["kruskal"]["p"], rel=1e-11)
@@ -187,7 +189,7 @@ def test_chi_square_is_that_of_the_table():
     found = independent_groups.chi_square(groups)
     assert found.statistic == pytest.approx(16.369047619048, rel=1e-12)
     assert found.p_value == pytest.approx(0.00027893722275, rel=1e-10)
-    assert found.df_num == 2
+    assert found.df_numerator == 2
 
 
 IDENTICAL = np.tile(np.random.default_rng(3).normal(size=(20, 1)), 3)
@@ -256,7 +258,7 @@ def test_identical_variants_take_no_dimension():
     two = rng.normal(size=(50, 2))
     doubled = np.column_stack([two, two[:, 1]])
     found = repeated_measures.hotelling(moments(doubled))
-    assert found.df_num == 1
+    assert found.df_numerator == 1
     assert found.p_value == pytest.approx(repeated_measures.hotelling(moments(two)).p_value)
 
 

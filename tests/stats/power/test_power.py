@@ -45,8 +45,8 @@ def test_answers_agree_with_r(case):
         common |= {"rate_variant": float(given["p2"])} if "p2" in given else {}
     found = answer(**common)
     if "n" not in given:
-        assert found.rows_exact == pytest.approx(case["value"], rel=1e-8)
-        assert found.rows == math.ceil(case["value"])
+        assert found.num_rows_exact == pytest.approx(case["value"], rel=1e-8)
+        assert found.num_rows == math.ceil(case["value"])
     elif "power" not in given:
         assert found.power == pytest.approx(case["value"], rel=1e-8)
     elif "p1" in given:
@@ -66,20 +66,20 @@ def test_repeated_measures_power_agrees_with_the_noncentral_f_of_r(case):
 def test_rows_agree_with_miller_2024():
     # Miller 2024 (arXiv:2411.00640), section 5: w^2 = 1/9, many generations per row, delta = 0.03, power 0.8: n = 969.
     # Miller uses the normal limit; t needs two more rows.
-    assert answer(design="paired", sd_difference=1 / 3, effect=0.03).rows == 971
+    assert answer(design="paired", sd_difference=1 / 3, effect=0.03).num_rows == 971
 
 
 def test_rows_and_effects_are_inverse():
     for arms, family in ((2, "dunnett"), (5, "dunnett"), (5, "tukey")):
         arguments = {"design": "paired", "sd_difference": 1.2, "arms": arms, "family": family}
-        rows = answer(**arguments, effect=0.3).rows_exact
+        rows = answer(**arguments, effect=0.3).num_rows_exact
         assert answer(**arguments, rows=rows).effect == pytest.approx(0.3, rel=1e-9)
         assert answer(**arguments, rows=rows, effect=0.3).power == pytest.approx(0.8, rel=1e-9)
 
 
 def test_the_family_costs_rows_and_two_arms_are_not_adjusted():
     rows = {
-        (arms, family): answer(design="paired", sd_difference=1.2, effect=0.3, arms=arms, family=family).rows
+        (arms, family): answer(design="paired", sd_difference=1.2, effect=0.3, arms=arms, family=family).num_rows
         for arms in (2, 5)
         for family in ("dunnett", "tukey")
     }
@@ -101,10 +101,10 @@ def test_power_of_a_family_is_what_simulation_finds():
 def test_clusters_multiply_rows_by_the_design_effect():
     arguments = {"design": "paired", "sd_difference": 1.2, "effect": 0.1}
     alone, clustered = answer(**arguments), answer(**arguments, cluster_size=20, icc=0.1)
-    assert clustered.rows == pytest.approx(alone.rows * 2.9, rel=0.02)  # a little more: t on clusters - 1
-    assert clustered.rows > alone.rows * 2.9
-    assert clustered.clusters == math.ceil(clustered.rows / 20)
-    assert answer(**arguments, cluster_size=1, icc=0.5).rows == alone.rows
+    assert clustered.num_rows == pytest.approx(alone.num_rows * 2.9, rel=0.02)  # a little more: t on clusters - 1
+    assert clustered.num_rows > alone.num_rows * 2.9
+    assert clustered.num_clusters == math.ceil(clustered.num_rows / 20)
+    assert answer(**arguments, cluster_size=1, icc=0.5).num_rows == alone.num_rows
 
 
 def test_power_with_clusters_is_what_simulation_finds():
@@ -125,7 +125,7 @@ def test_rows_of_mcnemar_agree_with_connor():
     p, d = 0.2, 0.05
     by_hand = (Z * math.sqrt(p) + 0.8416212335729143 * math.sqrt(p - d**2)) ** 2 / d**2
     found = answer(design="paired", scale="binary", discordant=p, effect=d)
-    assert found.rows_exact == pytest.approx(by_hand, rel=1e-9)
+    assert found.num_rows_exact == pytest.approx(by_hand, rel=1e-9)
     back = answer(design="paired", scale="binary", discordant=p, rows=by_hand)
     assert back.effect == pytest.approx(d, rel=1e-9)
 
@@ -135,8 +135,8 @@ def test_discordance_follows_from_rates_and_correlation():
     found = answer(design="paired", scale="binary", rate_control=0.8, rate_variant=0.85, correlation=0.6)
     both = 0.8 * 0.85 + 0.6 * math.sqrt(0.8 * 0.2 * 0.85 * 0.15)
     same = answer(design="paired", scale="binary", discordant=0.8 + 0.85 - 2 * both, effect=0.05)
-    assert found.rows_exact == pytest.approx(same.rows_exact, rel=1e-9)
-    back = answer(design="paired", scale="binary", rate_control=0.8, correlation=0.6, rows=found.rows_exact)
+    assert found.num_rows_exact == pytest.approx(same.num_rows_exact, rel=1e-9)
+    back = answer(design="paired", scale="binary", rate_control=0.8, correlation=0.6, rows=found.num_rows_exact)
     assert back.effect == pytest.approx(0.05, rel=1e-6)
 
 
@@ -176,10 +176,10 @@ def test_omnibus_in_units_of_the_score_is_what_simulation_finds():
 
 
 def test_json_is_plain_and_complete():
-    found = answer(design="paired", sd_difference=1.2, effect=-0.3).to_json()
+    found = answer(design="paired", sd_difference=1.2, effect=-0.3).plain()
     assert json.loads(json.dumps(found)) == found
-    assert {"rows", "rows_exact", "effect", "power", "alpha", "method", "assumptions"} <= set(found)
-    assert (found["rows"], found["effect"]) == (128, 0.3)
+    assert {"num_rows", "num_rows_exact", "effect", "power", "alpha", "method", "assumptions"} <= set(found)
+    assert (found["num_rows"], found["effect"]) == (128, 0.3)
 
 
 def test_the_wrong_tail_counts_only_if_asked():
@@ -244,10 +244,10 @@ def test_a_pilot_gives_what_it_has():
     samples = of_arms({"a": base, "b": base + rng.normal(size=200) * 0.5, "c": base + rng.normal(size=200) * 2})
     found = power.from_pilot(samples, plan_of(), effect=0.5)
     sd = float(np.std(samples.scores_RA[:, 2] - samples.scores_RA[:, 0], ddof=1))
-    assert found.rows == answer(design="paired", sd_difference=sd, effect=0.5, arms=3).rows
+    assert found.num_rows == answer(design="paired", sd_difference=sd, effect=0.5, arms=3).num_rows
     assert any("'c' against 'a'" in said for said in found.assumptions)
     assert (
-        power.from_pilot(samples, plan_of()).rows == 200
+        power.from_pilot(samples, plan_of()).num_rows == 200
     )  # no effect and no rows: the minimum detectable effect of the pilot itself
 
 
@@ -257,10 +257,10 @@ def test_a_pilot_of_zeros_and_ones_gives_discordance():
     b = np.where(rng.random(300) < 0.1, 1 - a, a)
     found = power.from_pilot(of_arms({"a": a, "b": b}), plan_of(scale="binary"), effect=0.05)
     expected = answer(design="paired", scale="binary", discordant=float((a != b).mean()), effect=0.05)
-    assert found.rows == expected.rows
+    assert found.num_rows == expected.num_rows
     unpaired = power.from_pilot(of_arms({"a": a, "b": b}), plan_of(scale="binary", design="unpaired"), effect=0.05)
     rate = float(a.mean())
-    assert unpaired.rows == answer(design="unpaired", scale="binary", rate_control=rate, effect=0.05).rows
+    assert unpaired.num_rows == answer(design="unpaired", scale="binary", rate_control=rate, effect=0.05).num_rows
 
 
 def test_a_pilot_in_clusters_gives_their_correlation():
@@ -271,8 +271,8 @@ def test_a_pilot_in_clusters_gives_their_correlation():
     samples = of_arms({"a": base, "b": base + difference}, cluster=clusters)
     found = power.from_pilot(samples, plan_of(), effect=0.2)
     expected = answer(design="paired", sd_difference=1.0, effect=0.2, cluster_size=10, icc=0.3)
-    assert found.rows == pytest.approx(expected.rows, rel=0.08)
-    assert found.clusters == math.ceil(found.rows / 10)
+    assert found.num_rows == pytest.approx(expected.num_rows, rel=0.08)
+    assert found.num_clusters == math.ceil(found.num_rows / 10)
 
 
 def test_a_pilot_says_which_rows_it_left_out_and_refuses_what_tells_nothing():

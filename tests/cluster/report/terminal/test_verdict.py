@@ -1,12 +1,20 @@
 """The notes about the dataset in a run's report: its description, rules that warn, and changes to the rows."""
 
-from assay.cluster.report import record
 from assay.cluster.report.terminal import verdict
+from assay.manifests.run_report import ReportedDataset
 from tests.cluster.report.terminal.check_reports import REPORT
 
 
 def test_a_runs_report_names_the_rules_that_warn():
-    dataset = {"description": "A digit.", "check": record.check_summary(REPORT)}
+    dataset = ReportedDataset(
+        reference="digits@v1",
+        digest=f"sha256:{'0' * 64}",
+        num_rows=9,
+        description="A digit.",
+        check=REPORT,
+        findings=(),
+        withdrawn="",
+    )
     assert [str(line) for line in verdict.dataset_notes(dataset)] == [
         "rows: A digit.",
         "the rows pass 1 of 2 rules of their contract",

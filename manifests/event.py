@@ -1,0 +1,20 @@
+"""Event: something that happened during a run, such as a retry or a lost slot, as the ledger records it."""
+
+from assay.manifests.base import Computed
+
+
+class Event(Computed):
+    """One event of a run."""
+
+    at: str
+    """When: UTC, ISO 8601, to the millisecond."""
+    kind: str
+    """`resumed`, `reused`, `reuse_refused`, `retried`, `arm_failed`, `arm_eliminated`, `slot_lost`, `out_of_memory`,
+    `hung`, `straggler`, `race`, `published_elsewhere`, `nondeterminism`, `batch_sensitivity`, `unanswered`,
+    `confounded`, `budget` (the warning threshold `warn_at` is passed) or `stopped`."""
+    arm: str
+    """The arm; empty if the event is not about one arm."""
+    unit: int
+    """The unit's index; -1 if the event is not about one unit."""
+    message: str
+    """What happened, for people."""

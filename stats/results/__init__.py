@@ -1,1 +1,0 @@
-"""Records of the results of an analysis."""
