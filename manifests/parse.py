@@ -264,6 +264,11 @@ def _remedy(detail: ErrorDetails, model: type[Manifest]) -> str:
         near = did_you_mean(str(_value(detail)), tags)
         return near if near.startswith("did you mean") else ""
     if detail["type"] == "model_type":
+        if detail["input"] is None:
+            off = getattr(_model_at(model, path), "OFF", None)
+            return f"remove '{path[-1]}:' for the default" + (
+                f", or switch it off with '{path[-1]}: {off}'" if off else ""
+            )
         return "give the fields here, or the path of a file that contains them"
     return ""
 

@@ -5,7 +5,7 @@ from typing import Any
 
 from assay.cluster.report.terminal.gate import policy_sentence
 
-_MARKS = {"pass": "✅", "fail": "❌", "unknown": "❔"}
+_MARKS = {"pass": "✅", "fail": "❌", "unknown": "❔", "info": "ℹ️"}
 _MAX_CHARACTERS = 60_000
 """The length limit of a comment. GitHub rejects comments of more than 65,536 characters."""
 

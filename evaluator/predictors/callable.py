@@ -67,6 +67,13 @@ class CallablePredictor:
         times_s = tuple(np.diff(ends).tolist())
         return RawOutput(collected.joined(), times_s, copy_s=0.0, forward_s=sum(times_s))
 
+    def _received(self) -> str:
+        """Which columns the function receives, for an error about another one."""
+        return (
+            f"the variant receives the columns {', '.join(self._inputs)}: its 'inputs' or, without them, the columns of "
+            "role feature in the contract; columns of other roles, such as segments, are not passed"
+        )
+
     def release(self) -> None:
         """Does nothing: Assay holds no memory for a function."""
 
@@ -77,8 +84,10 @@ class CallablePredictor:
         try:
             returned = self._function(features, **self._parameters)
         except Exception as error:  # the variant's own code may raise anything
+            missing = error.args[0] if isinstance(error, KeyError) and error.args else None
+            hint = "" if missing is None or missing in features else f"; {self._received()}"
             raise PredictionError(
-                f"{self._entrypoint} failed on a batch of {batch.size} rows: {type(error).__name__}: {error}"
+                f"{self._entrypoint} failed on a batch of {batch.size} rows: {type(error).__name__}: {error}{hint}"
             ) from error
         return checked_output(returned, output=self._output, num_rows=batch.size, variant=self._entrypoint)
 
@@ -95,7 +104,7 @@ def check_callable(variant: Variant, function: Callable[..., Any]) -> None:
         VariantError: The function does not accept the parameters, or there are weights and no load step to take them.
     """
     if is_load_step(variant, function):
-        weights = {"weights": None} if variant.weights is not None else {}
+        weights = {"weights": variant.weights} if variant.weights is not None else {}
         check_parameters(function, {**variant.parameters, **weights}, entrypoint=variant.entrypoint)
         return
     if variant.weights is not None:

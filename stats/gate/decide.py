@@ -16,18 +16,18 @@ from assay.stats.results.comparison import Comparison
 from assay.stats.results.guardrail_result import GuardrailResult
 
 Verdict = Literal["promote", "hold", "reject"]
-Answer = Literal["pass", "fail", "unknown"]
+Answer = Literal["pass", "fail", "unknown", "info"]
 
 _NOTHING = ArmEvidence()
 
 
 @dataclass(frozen=True)
 class GateQuestion:
-    """One check of a gate review.
+    """One check of a gate review, or information shown with the checks.
 
     Attributes:
-        question: The check.
-        answer: `unknown` if it was not measured, or not enough.
+        question: The check; `deployment` is information, not a check.
+        answer: `unknown` if it was not measured, or not enough; `info` for information.
         counts: Whether the policy lets it affect the decision.
         evidence: What the answer is based on, as text.
         next_step: What would make it pass; empty if it passes.
@@ -49,7 +49,7 @@ class Decision:
         decision: `promote`: everything that the policy requires is shown. `reject`: harm is shown. `hold`: neither.
         reasons: The reasons, one fact each.
         next_step: What would change the decision, or what to do next.
-        questions: The five checks of the review, in order; empty if only the benchmark was evaluated.
+        questions: The four checks of the review and the next stage, in order; empty if only the benchmark was evaluated.
         won_by: Why it is the winner among the promoted arms; empty if it is not.
         is_control: Whether the arm is the A/A arm, which is not a candidate: its hold is not the run's.
     """
@@ -149,7 +149,7 @@ def _decided(analysis: Analysis, policy: Policy, plan: Plan, arm: str, *, floor:
     findings += [_guardrail(result, analysis) for result in analysis.guardrails if result.comparison.arm == arm]
     reasons = tuple(finding.reason for finding in findings)
     if any(finding.supports == "reject" for finding in findings):
-        return Decision(arm, "reject", reasons, "do not ship: it is shown to be worse")
+        return Decision(arm, "reject", reasons, "do not ship: it is worse than the control")
     if analysis.exploratory:
         reason = "exploratory: the plan is not the one recorded before the scores, so nothing can be promoted"
         return Decision(
@@ -227,7 +227,7 @@ def _non_inferiority(comparison: Comparison, analysis: Analysis, plan: Plan) -> 
     if _gain(comparison, plan.direction)[1] < 0:
         return _Finding("reject", f"{result}: worse than the control")
     step = _more_rows(comparison, bound=-margin.margin, analysis=analysis)
-    return _Finding("hold", f"{result}: a loss of more than {margin.margin:.4g} cannot be ruled out", step)
+    return _Finding("hold", f"{result}: it may be worse by more than {margin.margin:.4g}", step)
 
 
 def _guardrail(result: GuardrailResult, analysis: Analysis) -> _Finding:
