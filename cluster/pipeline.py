@@ -30,6 +30,7 @@ from assay.evaluator.provenance import lineage, repository
 from assay.evaluator.storage import Store, open_store, split_uri
 from assay.manifests import Dataset, Experiment
 from assay.manifests.environment_variables import SUBMISSION_VARIABLE
+from assay.manifests.errors import InvalidInput
 from assay.manifests.ledger_layout import submission_key
 from assay.manifests.run import Run
 from assay.manifests.spent import Spent
@@ -95,6 +96,9 @@ def prepare(experiment_file: str, *, ledger: str | None = None) -> Prepared:
     run = _run(resolved, paths)
     while reader.is_committed(store, run.run_id) and commit.unfinished_arms(store, run.run_id):
         run = _superseding(run)
+    named_by_digest = split_uri(as_written.dataset)[1] != dataset.reference
+    if not named_by_digest:
+        _check_version(run, past)
     submission_id = os.environ.get(SUBMISSION_VARIABLE)
     if submission_id:
         store.replace(submission_key(submission_id), json.dumps({"run_id": run.run_id}).encode())
@@ -108,9 +112,25 @@ def prepare(experiment_file: str, *, ledger: str | None = None) -> Prepared:
         paths,
         committed=reader.is_committed(store, run.run_id),
         weights_bytes=resolved.weights_bytes,
-        named_by_digest=split_uri(as_written.dataset)[1] != dataset.reference,
+        named_by_digest=named_by_digest,
         findings=dataset_findings.in_store(open_store(split_uri(experiment.dataset)[0]), dataset),
     )
+
+
+def _check_version(run: Run, past: Sequence[OpenedRun]) -> None:
+    """Refuses a run that another version of the dataset with the same rows has opened: its findings may differ."""
+    named = run.experiment.dataset.rpartition("/")[2]
+    for each in past:
+        evaluated = each.dataset.rpartition("/")[2]
+        if each.run_id in (run.run_id, run.supersedes) and evaluated != named:
+            raise InvalidInput(
+                f"run '{each.run_id}' of this experiment evaluated {evaluated}, which has the same rows; its report and "
+                "gate are about the findings of that version",
+                field="dataset",
+                value=named,
+                bound=evaluated,
+                remedy=f"name {evaluated}, or give the experiment another name and run it (no row is scored again)",
+            )
 
 
 def run(prepared: Prepared, *, in_process: bool, on_progress: ProgressCallback, reuses: bool = True) -> None:

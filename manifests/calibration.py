@@ -4,7 +4,7 @@ from typing import Annotated
 
 from pydantic import Field
 
-from assay.manifests.base import CIRCUMSTANCE, Digest, Manifest, Name
+from assay.manifests.base import CIRCUMSTANCE, Digest, Manifest, Name, Named
 
 Share = Annotated[float, Field(ge=0, le=1)]
 
@@ -51,6 +51,8 @@ class Calibration(Manifest):
     """Replicates for each entry of `rates`."""
     arms: tuple[Name, ...]
     """The arms whose names were permuted within rows."""
+    left_out: Named[str]
+    """The other arms of the run, each with the reason why it was left out."""
     planted: Name
     """The arm in which effects were planted."""
     rates: tuple[Rates, ...]

@@ -1,6 +1,6 @@
 """Contract: the columns of a dataset and the rules that its rows must satisfy."""
 
-from typing import Literal, Self
+from typing import ClassVar, Literal, Self
 from unicodedata import is_normalized
 
 from pydantic import Field, model_validator
@@ -72,10 +72,14 @@ class UniqueTogether(Manifest):
 class DuplicateLimit(Manifest):
     """Limit on rows that repeat an earlier row. Two missing values count as equal here."""
 
+    OFF: ClassVar[str] = "{max_fraction: 1}"
+    """The limit that any rows keep."""
+
     max_fraction: Fraction = 0.0
-    """Largest fraction of the rows that may do so. Default: 0."""
+    """Largest fraction of the rows that may repeat an earlier row. Default: 0. 1 permits any number, which switches the
+    rule off."""
     severity: Severity = "warn"
-    """`error`: more of them prevent freezing. `warn` (default): they are only reported."""
+    """`error`: a violation prevents freezing. `warn` (default): it is only reported."""
 
 
 class Invariant(Manifest):
@@ -145,8 +149,8 @@ class Contract(Manifest):
     duplicates: DuplicateLimit = DuplicateLimit()
     """Limit on rows whose features and label equal those of an earlier row. Default: any such row warns."""
     label_conflicts: DuplicateLimit = DuplicateLimit()
-    """Limit on rows whose features equal those of an earlier row but whose label differs from that of the first such
-    row. Default: any such row warns."""
+    """Limit on rows whose features equal those of an earlier row but whose label differs from that of the first row with
+    these features. Default: any such row warns."""
     invariants: tuple[Invariant, ...] = ()
     """Conditions across the columns of a row that every row must satisfy. Default: none."""
     sample: RowSample | None = None

@@ -6,16 +6,16 @@ from assay.manifests.base import Computed, Digest, Name
 from assay.manifests.comparison import Comparison
 
 Verdict = Literal["promote", "hold", "reject"]
-Answer = Literal["pass", "fail", "unknown"]
+Answer = Literal["pass", "fail", "unknown", "info"]
 
 
 class GateQuestion(Computed):
-    """One check of a gate review."""
+    """One check of a gate review, or information shown with the checks."""
 
     question: Literal["dataset", "benchmark", "cost", "reproducibility", "deployment"]
-    """The check."""
+    """The check. `deployment` is information, not a check."""
     answer: Answer
-    """`unknown` if it was not measured, or not enough."""
+    """`unknown` if it was not measured, or not enough. `info` for information."""
     counts: bool
     """Whether the policy lets it affect the decision."""
     evidence: str
@@ -36,7 +36,7 @@ class Decision(Computed):
     next_step: str
     """What would change the decision, or what to do next."""
     questions: tuple[GateQuestion, ...] = ()
-    """The five checks of the review, in order; empty if only the benchmark was evaluated."""
+    """The four checks of the review and the next stage, in order; empty if only the benchmark was evaluated."""
     won_by: str = ""
     """Why it is the winner among the promoted arms; empty if it is not."""
     is_control: bool = False

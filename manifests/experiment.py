@@ -3,12 +3,13 @@
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from difflib import get_close_matches
-from typing import Annotated, Literal, Self
+from typing import Annotated, Literal, Self, get_args
 
 from pydantic import Field, model_validator
 
 from assay.manifests.arm import Arm
 from assay.manifests.base import CIRCUMSTANCE, LOCATION, Digest, Manifest, Name
+from assay.manifests.base_variant import Output
 from assay.manifests.budget import Budget, Prices
 from assay.manifests.errors import ManifestError, did_you_mean
 from assay.manifests.race import Race
@@ -43,12 +44,13 @@ class Experiment(Manifest):
     """The arms to compare; one of these or of the sweep's must be `suite.plan.control`. Default: only those of the
     sweep."""
     sweep: Sweep | None = None
-    """Generates more arms from one variant. Null (default): none. A run records its arms written out, and this as
-    null."""
+    """Generates more arms from one variant. Null (default): none. The run's record lists the generated arms
+    under `arms` and has null here."""
     aa: bool = False
     """Whether to score the control a second time, as an additional last arm `CONTROL-again` (the A/A arm). Its
     difference from the control on the primary metric is noise: an arm is promoted only if its improvement is larger than
-    this noise. Default: false; turn it on if scoring may not be deterministic. A run records this arm written out."""
+    this noise. Default: false; turn it on if scoring may not be deterministic. The run's record
+    lists this arm under `arms`."""
     resources: Resources = Field(default=Resources(), json_schema_extra=CIRCUMSTANCE)
     """Resources of a slot and limits on slots. They change time and cost but not scores, so they are not in the
     digest."""
@@ -157,10 +159,12 @@ class Experiment(Manifest):
                 raise ValueError(f"suite.plan.margins names '{name}', which is not an arm; {remedy}")
         for arm in arms:
             for metric in self.suite.metrics:
-                if not metric.accepts(arm.variant.output):
+                accepted = [output for output in get_args(Output) if metric.accepts(output)]
+                if arm.variant.output not in accepted:
                     raise ValueError(
                         f"arm '{arm.name}' returns {arm.variant.output}, from which metric '{metric.name}' "
-                        f"({metric.measure}) cannot be computed"
+                        f"({metric.measure}) cannot be computed; return {' or '.join(accepted)} from the variant, or remove "
+                        "the metric"
                     )
 
 

@@ -35,18 +35,18 @@ class LeakageCheck(Manifest):
     ids: Fraction | None = 0.0
     """Largest fraction of rows whose id is in a training set. Default: 0."""
     time: Fraction | None = None
-    """Largest fraction of rows that are not newer than the newest training row. Null (default): no
-    limit; after a random split nearly all rows are older, and that is harmless. If a
-    cut-off is given to `assay dataset leakage`, no row may be on the wrong side of it, whatever this value is."""
+    """Largest fraction of rows that are not newer than the newest training row. Null (default): no limit; after a random
+    split nearly all rows are older than the newest training row, and that is harmless. If a cut-off is given to `assay dataset leakage`, no row may be on the wrong side of it, whatever this value is."""
     jaccard: float = Field(default=0.7, gt=0, le=1)
     """Smallest Jaccard similarity of the 5-character shingles of two texts at which they are near duplicates. Default:
-    0.7, about one changed word in ten or more."""
+    0.7: texts of which about one word in ten differs."""
     distance: float = Field(default=0.05, gt=0, le=1)
     """Largest root mean square difference at which two rows of numbers are near duplicates, with each column in units
     of its spread. Default: 0.05."""
     single_feature: float | None = Field(default=0.95, gt=0, le=1)
-    """A feature leaks the label if predicting from it alone removes at least this fraction of the errors that always
-    predicting the most frequent label makes. Default: 0.95. Null: it is reported but never counts as a leak."""
+    """Smallest fraction of errors removed at which a feature counts as giving away the label. The errors are those of
+    always predicting the most frequent label; predicting the label from this feature alone removes some of them.
+    Default: 0.95. Null: features are reported but never count as a leak."""
 
 
 class TrainingSet(Manifest):
@@ -182,12 +182,14 @@ class Leakage(Manifest):
             return f"{overlap.num_training_rows:,} training rows are not older than the cut-off"
         assert overlap.num_rows is not None
         how = {
-            "exact": "are in a training set",
-            "normalised": "are in a training set up to case and white space",
+            "exact": "have the same features as a training row",
+            "normalised": "have the same features as a training row up to case and white space",
             "near": "have a near duplicate in a training set",
             "ids": "have an id that is in a training set",
             "time": "are older than the cut-off" if self.cutoff else "are not newer than the training sets",
         }[overlap.kind]
+        if overlap.kind == "exact" and any(each.kind == "ids" and each.num_rows == 0 for each in self.overlaps):
+            how += ", but no row has its id"
         first = overlap.pairs[0] if overlap.pairs else None
         where = f" (the first: row {first.row}, {first.place})" if first is not None and first.place else ""
         return f"{overlap.num_rows:,} of {self.num_rows:,} rows {how}{where}"

@@ -25,8 +25,9 @@ POINT = 0.01
 class Policy(Manifest):
     """The rule by which the gate decides; recorded with the plan before the first unit is scored.
 
-    Of the five gate checks, dataset and benchmark always count. The others count if this policy requires them. A check
-    that counts and whose answer is unknown leads to hold, never to promote.
+    The gate makes four checks: dataset, benchmark (the comparison and the guardrails), cost, and reproducibility. The
+    first two always count; the others count if this policy requires them. A check that counts and whose answer is unknown
+    leads to hold, never to promote.
     """
 
     kind: Literal["Policy"]

@@ -11,8 +11,8 @@ class Race(Manifest):
     Units are scored in a random order, determined by the seed only, so that the units done so far are a random sample
     of the dataset. After each wave of units, every arm that is shown to be worse than another one by more than the
     margin is eliminated. The probability that the arm that is best on the whole dataset is ever eliminated is at most
-    alpha, for any number of waves and arms: exactly for scores of 0 and 1; for other scores, as long as no unit differs
-    much more than those before it. The control is never eliminated. A race pays off from about 60 units.
+    alpha, for any number of waves and arms. This bound is guaranteed for scores of 0 and 1. For other scores it holds
+    if no unit is much more extreme than the units before it. The control is never eliminated. A race pays off from about 60 units.
     """
 
     alpha: float = Field(default=0.05, gt=0, lt=0.5)

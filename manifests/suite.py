@@ -78,7 +78,7 @@ class Suite(Manifest):
         if self.primary.direction != self.plan.direction:
             raise ValueError(
                 f"plan.direction is {self.plan.direction}, but metric '{self.plan.metric}' has the direction "
-                f"{self.primary.direction}"
+                f"{self.primary.direction}; set 'direction: {self.primary.direction}' in the plan"
             )
         if not self.primary.fits_scale(self.plan.scale):
             raise ValueError(

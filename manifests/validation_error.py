@@ -116,6 +116,10 @@ def _remedy(detail: ErrorDetails, models: Sequence[type[Manifest]]) -> str:
         near = did_you_mean(str(_value(detail)), tags)
         return near if near.startswith("did you mean") else ""
     if detail["type"] in _NO_MAPPING and wanted:
+        if detail["input"] is None and path:
+            off = getattr(wanted[0], "OFF", "")
+            either = f", or switch it off with '{path[-1]}: {off}'" if off else ""
+            return f"remove '{path[-1]}:' for the default{either}"
         return "give the fields here, or the path of a file that contains them"
     return ""
 

@@ -25,7 +25,9 @@ def infer(
         str | None,
         typer.Option(
             "--id",
-            help="The id column. Default: of the columns whose values are all distinct, one whose name looks like an id; if there is none, the first.",
+            help="The id column. Default: the first column of text or integers that is named like an id (id, row_id, rowId, uuid, "
+            "key) and whose values are all distinct; else the first column of the table, if it is such a column and another "
+            "column is left to be a feature; else none.",
         ),
     ] = None,
     encoding: Annotated[

@@ -27,7 +27,10 @@ def leakage(
     fail_on_leak: Annotated[bool, typer.Option("--fail-on-leak", help="Exit with code 1 if a leak is found.")] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Search training data for a dataset's rows, and its features for its label. The result is stored with the dataset."""
+    """Search training data for rows of the dataset, and check whether a single feature gives away the label.
+
+    The result is stored with the dataset.
+    """
     from assay.evaluator.data.frozen import findings
     from assay.evaluator.data.frozen.shards import open_dataset
     from assay.evaluator.data.leakage import leakage_of, open_training

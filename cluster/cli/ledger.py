@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
-from assay.cluster.cli.options import AsJson, LedgerAt, RunOrExperiment, print_json, run_and_ledger
+from assay.cluster.cli.options import AsJson, LedgerAlone, LedgerAt, RunOrExperiment, print_json, run_and_ledger
 
 if TYPE_CHECKING:
     from assay.manifests.log_entry import BaseLogEntry
@@ -14,7 +14,7 @@ app = typer.Typer(help="Ledgers: list and trace runs, log decisions, verify inte
 
 
 @app.command()
-def ls(ledger: LedgerAt = None, as_json: AsJson = False) -> None:
+def ls(ledger: LedgerAlone = None, as_json: AsJson = False) -> None:
     """List the runs of a ledger."""
     from assay.evaluator.ledger import reader
     from assay.evaluator.ledger.opening import open_ledger
@@ -104,7 +104,7 @@ def trace(
 def diff(
     first: Annotated[str, typer.Argument(metavar="RUN", help="ID of the first run.")],
     second: Annotated[str, typer.Argument(metavar="RUN", help="ID of the second run.")],
-    ledger: LedgerAt = None,
+    ledger: LedgerAlone = None,
     as_json: AsJson = False,
 ) -> None:
     """Compare two runs: lineage, metrics, and which changes could explain the numbers."""
@@ -129,7 +129,7 @@ def diff(
 
 
 @app.command()
-def log(ledger: LedgerAt = None, as_json: AsJson = False) -> None:
+def log(ledger: LedgerAlone = None, as_json: AsJson = False) -> None:
     """List the log: decisions of `assay gate --record`, overrides, and outcomes of `assay verify`."""
     from assay.evaluator.ledger import version_log as ledger_log
     from assay.evaluator.ledger.opening import open_ledger
@@ -172,7 +172,7 @@ def override(
 
 @app.command()
 def verify(
-    ledger: LedgerAt = None,
+    ledger: LedgerAlone = None,
     log_head: Annotated[
         str | None,
         typer.Option(help="The log head that an earlier `assay ledger verify` printed. The log must still contain it."),

@@ -1,6 +1,7 @@
 """Options and arguments that several commands share, and the functions that interpret them."""
 
 import json
+import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
@@ -16,26 +17,39 @@ RunOrExperiment = Annotated[str, typer.Argument(metavar="RUN", help="ID of a run
 InProcess = Annotated[
     bool, typer.Option("--in-process", help="Run in this process without Ray, for example under a debugger.")
 ]
+
+
+def _ledger(default: str) -> Any:
+    return typer.Option("--ledger", envvar="ASSAY_LEDGER", help=f"Folder or URI of the ledger. Default: {default}.")
+
+
 LedgerAt = Annotated[
-    str | None,
-    typer.Option(
-        "--ledger",
-        envvar="ASSAY_LEDGER",
-        help="Folder or URI of the ledger. Default: the ledger that the experiment file names, or ./ledger if no experiment file is given.",
-    ),
+    str | None, _ledger("the ledger that the experiment file names, or ./ledger if no experiment file is given")
 ]
+LedgerAlone = Annotated[str | None, _ledger("./ledger")]
+"""The option of commands that take no experiment file."""
 
 
 def run_and_ledger(run: str, ledger: str | None) -> tuple[str, str]:
-    """The run ID and the ledger's location for a RUN argument, which is a run ID or the path of an experiment file."""
+    """The run ID and the ledger's location for a RUN argument, which is a run ID or the path of an experiment file.
+
+    Raises:
+        InvalidInput: The experiment cannot be used, or its run evaluated another version of the dataset.
+        LedgerError: The experiment, as it is now, has not been run.
+    """
     if not run.endswith((".yaml", ".yml", ".json")):
         return run, ledger or "ledger"
     from assay.cluster import pipeline
+    from assay.evaluator.errors import LedgerError
 
     prepared = pipeline.prepare(run, ledger=ledger)
+    uri = prepared.run.experiment.ledger
     # With unfinished arms, the prepared run is the next one; the user means the run that is already in the ledger.
     existing = prepared.run.run_id if prepared.committed else prepared.run.supersedes or prepared.run.run_id
-    return existing, prepared.run.experiment.ledger
+    if existing not in {each.run_id for each in prepared.past}:
+        command = f"assay run {shlex.quote(run)}" + (f" --ledger {shlex.quote(ledger)}" if ledger else "")
+        raise LedgerError(f"{uri}: the ledger has no run of {run} as it is now ({existing}); run it first: {command}")
+    return existing, uri
 
 
 def read_manifest(path: Path, kind: type[Kind]) -> Kind:

@@ -75,7 +75,8 @@ def verify(
             typer.echo(f"  {name}: not verified, could not be scored again: {reason}")
         for hint in verification.hints:
             typer.echo(f"  hint: {hint}")
-        typer.echo(f"{comparison.outcome}: run {run_id}, log entry {verification.entry.number}")
+        itself = " compared with itself" if comparison.against == "itself" else ""
+        typer.echo(f"{comparison.outcome}: run {run_id}{itself}, log entry {verification.entry.number}")
     raise typer.Exit(1 if verification.failed or comparison.outcome == "differs" else 0)
 
 
@@ -96,6 +97,8 @@ def _lines(verification: "Verification") -> list[str]:
 
 def _arm(arm: "ArmVerified", verification: "Verification") -> str:
     rows = f"{arm.num_rows:,} of {verification.num_rows_dataset:,} rows"
+    if verification.against == "itself":
+        rows += " scored twice, and again after reloading the variant"
     if not arm.num_rows_different:
         return f"{rows}, bit-identical"
     columns = [

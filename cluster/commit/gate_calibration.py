@@ -30,8 +30,13 @@ def calibrate(run: CommittedRun, *, num_permutations: int, seed: int) -> Calibra
     failed, eliminated = arm_status.left_out(arms)
     plan = plan_after_race(suite.plan, record, eliminated)
     # Arms that were shown to do harm are not candidates; permuted with the others, their scores would mask true effects.
-    harmful = {row["arm"] for row in run.rows("decisions") if row["decision"] == "reject"}
-    candidates = arms_without(record, {*failed, *eliminated, *harmful})
+    harmful = {
+        row["arm"]: "rejected when the run was committed"
+        for row in run.rows("decisions")
+        if row["decision"] == "reject"
+    }
+    left_out = {**harmful, **failed, **eliminated}
+    candidates = arms_without(record, set(left_out))
     scores = run.scores(candidates, planned_columns(suite, plan))
     samples, guardrails = planned_samples(scores, plan, ArmMeasurements((), arms), arms=candidates)
     rates = calibration.calibrated(
@@ -52,6 +57,7 @@ def calibrate(run: CommittedRun, *, num_permutations: int, seed: int) -> Calibra
         seed=seed,
         num_permutations=num_permutations,
         arms=samples.arms,
+        left_out=left_out,
         planted=next(arm for arm in samples.arms if arm not in (plan.control, record.experiment.aa_arm)),
         rates=rates,
         seal=record.plan_digest,  # a placeholder: `keep` computes the seal

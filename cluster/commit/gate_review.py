@@ -1,5 +1,6 @@
 """The gate's review of a run: decides about its arms from its recorded analysis and the evidence in the ledger."""
 
+import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -75,7 +76,7 @@ def review_run(run: CommittedRun, *, policy: Policy | None = None) -> GateReview
     (spending,) = run.rows("spending")
     findings = dataset_findings.now(record)
     evidence = evidence_of(
-        record,
+        record.model_copy(update={"experiment": record.experiment.model_copy(update={"ledger": run.store.uri})}),
         EvidenceTables(run.rows("arms"), run.rows("metrics"), run.rows("events")),
         policy=policy,
         budget=CheckOutcome(spending["budget_kept"], spending["budget_summary"]),
@@ -125,6 +126,7 @@ def evidence_of(
         confounded={row["arm"]: row["message"] for row in tables.events if row["kind"] == "confounded"},
         metrics=by_arm,
         directions={metric.name: metric.direction for metric in run.experiment.suite.metrics},
+        run=f"{run.run_id} --ledger {shlex.quote(run.experiment.ledger)}",
         policy_is_recorded=policy.digest() == run.policy_digest,
     )
 

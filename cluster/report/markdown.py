@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from assay.cluster.report.terminal.gate import policy_sentence
 from assay.manifests.decision import Decision, GateAnswer
 
-_MARKS = {"pass": "✅", "fail": "❌", "unknown": "❔"}
+_MARKS = {"pass": "✅", "fail": "❌", "unknown": "❔", "info": "ℹ️"}
 _MAX_CHARACTERS = 60_000
 """The length limit of a comment. GitHub rejects comments of more than 65,536 characters."""
 

@@ -62,6 +62,7 @@ class OpenedRun:
 
     run_id: str
     opened_at: str
+    dataset: str
     keys: Mapping[str, str]
     source: Mapping[str, Any]
     variant_digests: Mapping[str, str]
@@ -116,6 +117,7 @@ def opened_runs(store: Store) -> tuple[OpenedRun, ...]:
             OpenedRun(
                 run_id=record["run_id"],
                 opened_at=record["opened_at"],
+                dataset=experiment["dataset"],
                 keys=record["unit_keys"],
                 source=record["lineage"]["circumstance"].get("source") or {},
                 variant_digests=record["variant_digests"],

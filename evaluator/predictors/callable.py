@@ -99,6 +99,13 @@ class CallablePredictor:
         times_s = tuple(np.diff(ends).tolist())
         return RawOutput(collected.joined(), times_s, 0.0, sum(times_s), collected.unanswered)
 
+    def _received(self) -> str:
+        """Which columns the function receives, for an error about another one."""
+        return (
+            f"the variant receives the columns {', '.join(self._inputs)}: its 'inputs' or, without them, the columns of "
+            "role feature in the contract; columns of other roles, such as segments, are not passed"
+        )
+
     def release(self) -> None:
         """Does nothing: Assay holds no memory for a function."""
 
@@ -109,8 +116,10 @@ class CallablePredictor:
         try:
             returned = self._function(features, **self._parameters)
         except Exception as error:  # the variant's own code may raise anything
+            missing = error.args[0] if isinstance(error, KeyError) and error.args else None
+            hint = "" if missing is None or missing in features else f"; {self._received()}"
             raise PredictionError(
-                f"{self._entrypoint} failed on a batch of {batch.size} rows: {type(error).__name__}: {error}"
+                f"{self._entrypoint} failed on a batch of {batch.size} rows: {type(error).__name__}: {error}{hint}"
             ) from error
         return checked_output(returned, output=self._output, num_rows=batch.size, variant=self._entrypoint)
 
@@ -122,7 +131,7 @@ def _is_load_step(variant: CallableVariant, function: Callable[..., Any]) -> boo
 
 def _check_arguments(variant: CallableVariant, function: Callable[..., Any]) -> None:
     if _is_load_step(variant, function):
-        weights = {"weights": None} if variant.weights is not None else {}
+        weights = {"weights": variant.weights} if variant.weights is not None else {}
         check_parameters(function, {**variant.parameters, **weights}, entrypoint=variant.entrypoint)
         return
     if variant.weights is not None:

@@ -122,7 +122,9 @@ def _decided(analysis: Analysis, policy: Policy, plan: Plan, arm: str, *, floor:
     findings += [_guardrail(result, analysis) for result in analysis.guardrails if result.comparison.arm == arm]
     reasons = tuple(finding.reason for finding in findings)
     if any(finding.supports == "reject" for finding in findings):
-        return Decision(arm=arm, decision="reject", reasons=reasons, next_step="do not ship: it is shown to be worse")
+        return Decision(
+            arm=arm, decision="reject", reasons=reasons, next_step="do not ship: it is worse than the control"
+        )
     if analysis.exploratory:
         reason = "exploratory: the plan is not the one recorded before the scores, so nothing can be promoted"
         return Decision(
@@ -205,7 +207,7 @@ def _non_inferiority(comparison: Comparison, analysis: Analysis, plan: Plan) -> 
     if _gain(comparison, plan.direction)[1] < 0:
         return _Finding("reject", f"{result}: worse than the control")
     step = _more_rows(comparison, bound=-margin.margin, analysis=analysis)
-    return _Finding("hold", f"{result}: a loss of more than {margin.margin:.4g} cannot be ruled out", step)
+    return _Finding("hold", f"{result}: it may be worse by more than {margin.margin:.4g}", step)
 
 
 def _guardrail(result: GuardrailResult, analysis: Analysis) -> _Finding:

@@ -70,6 +70,7 @@ class Evidence:
         drift: Whether a comparison with an earlier version found no drift.
         metrics: Every arm's metrics by name, for tie-breakers.
         directions: Which direction of a metric is better.
+        run: The arguments that name the run in suggested commands.
         policy_is_recorded: Whether the policy is the one that was recorded before the scores.
     """
 
@@ -86,6 +87,7 @@ class Evidence:
     drift: CheckOutcome = CheckOutcome()
     metrics: Mapping[str, Mapping[str, float | None]] = field(default_factory=dict)
     directions: Mapping[str, str] = field(default_factory=dict)
+    run: str = "RUN"
     policy_is_recorded: bool = True
 
     def cost_ratio(self, arm: str, control: str) -> tuple[float, str] | None:

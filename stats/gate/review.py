@@ -1,4 +1,4 @@
-"""The gate's review: five checks of every arm, the benchmark among them, lead to one decision and one winner.
+"""The gate's review: four checks of every arm, the benchmark among them, lead to one decision and one winner.
 
     check            passes if                                                      counts
     dataset          frozen, rows satisfied the contract, not withdrawn             always
@@ -7,7 +7,8 @@
     cost             within the policy's limits                                     if the policy has a limit
                      the budget was kept                                            if the policy requires it
     reproducibility  a verification scored the run again, and the scores matched    if the policy requires it
-    deployment       the policy names the next stage and its criteria               never: for information
+
+The next stage and its criteria, where the policy names them, are shown with the checks as `deployment`.
 
 Every check that counts must pass for a promotion. A benchmark that fails rejects, because harm is shown. An arm that
 exceeds a cost limit is held or rejected, as the policy says. Any other check that fails or is unknown holds: a
@@ -108,14 +109,16 @@ def _decided(
         ),
         "cost": _cost(benchmark, analysis, policy, evidence, is_equal=is_equal),
         "reproducibility": (_reproducibility(policy, evidence),),
-        "deployment": (_deployment(policy),),
     }
     open_parts = [part for group in parts.values() for part in group if part.counts and part.answer != "pass"]
     verdict: Verdict = "hold" if open_parts else "promote"
     if any(part.answer == "fail" and part.if_fails == "reject" for part in open_parts):
         verdict = "reject"
     reasons = (*benchmark.reasons, *(part.summary for part in open_parts if part.summary != shown))
-    steps = [part.next_step for part in open_parts if part.next_step]
+    deciding = [
+        part for part in open_parts if verdict != "reject" or (part.answer, part.if_fails) == ("fail", "reject")
+    ]
+    steps = [part.next_step for part in deciding if part.next_step]
     if verdict == "promote" and not evidence.policy_is_recorded:
         verdict = "hold"
         reasons += ("the policy is not the one recorded before the scores, so it cannot promote",)
@@ -123,7 +126,7 @@ def _decided(
     if verdict == "promote":
         stage = policy.next_stage
         steps = [f"{stage.name}: {'; '.join(stage.criteria)}" if stage else benchmark.next_step]
-    questions = tuple(_question(name, group) for name, group in parts.items())
+    questions = (*(_question(name, group) for name, group in parts.items()), _deployment(policy))
     return Decision(
         arm=benchmark.arm,
         decision=verdict,
@@ -172,7 +175,8 @@ def _dataset(policy: Policy, evidence: Evidence) -> tuple[_Part, ...]:
     ):
         passed = outcome.passed
         summary = {None: f"not checked for {name}", True: f"no {name} found", False: f"{name} found"}[passed]
-        step = {None: f"run {command}", True: "", False: f"freeze a dataset without {name}"}[passed]
+        cure = f"freeze a version without {name} (the contract's field '{name}' sets the limits)"
+        step = {None: f"run {command}", True: "", False: cure}[passed]
         parts.append(
             _Part(
                 _answer(passed),
@@ -242,19 +246,16 @@ def _reproducibility(policy: Policy, evidence: Evidence) -> _Part:
             step = "find out why (assay verify names what has changed), then run it again"
             return _Part("fail", "scored again: the scores differ, so the run is not reproducible", counts, step)
         case None:
-            return _Part("unknown", "not verified by scoring it again", counts, "run assay verify RUN")
+            return _Part("unknown", "not verified by scoring it again", counts, f"run assay verify {evidence.run}")
 
 
-def _deployment(policy: Policy) -> _Part:
+def _deployment(policy: Policy) -> GateQuestion:
     stage = policy.next_stage
     if stage is None:
-        return _Part(
-            "unknown",
-            "the policy names no next deployment stage (optional)",
-            False,
-            "add next_stage with its criteria to the policy",
-        )
-    return _Part("pass", f"next stage: {stage.name}; criteria: {'; '.join(stage.criteria)}", False)
+        summary, step = "the policy names no next stage (optional)", "add next_stage with its criteria to the policy"
+    else:
+        summary, step = f"after promotion: {stage.name}; criteria: {'; '.join(stage.criteria)}", ""
+    return GateQuestion(question="deployment", answer="info", counts=False, evidence=summary, next_step=step)
 
 
 def _answer(passed: bool | None) -> Answer:

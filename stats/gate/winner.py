@@ -6,6 +6,9 @@ from assay.manifests.analysis import Analysis
 from assay.manifests.policy import Policy
 from assay.stats.gate.evidence import Evidence
 
+_NUM_NAMED = 4
+"""The most arms that are named where several are tied."""
+
 
 def gain(analysis: Analysis, arm: str) -> float:
     """How much better than the control an arm is by its estimate; 0 without an estimate."""
@@ -37,10 +40,16 @@ def winner(promoted: Sequence[str], analysis: Analysis, policy: Policy, evidence
         known = [value for value in values.values() if value is not None]
         left = [arm for arm in tied if known and values[arm] == min(known)]
         if len(left) == 1:
-            return left[0], f"best {name} of {len(tied)} promoted arms that {analysis.metric} does not distinguish"
+            best = "lowest" if name == "cost" else "best"
+            return left[0], f"{best} {name} of {_listed(tied)}, which {analysis.metric} does not distinguish"
         tied = left or tied
     best = max(tied, key=lambda arm: gain(analysis, arm))
-    return best, f"{len(tied)} promoted arms are not shown to differ; it has the best estimate"
+    return best, f"best estimate of {_listed(tied)}, which {analysis.metric} does not distinguish"
+
+
+def _listed(arms: Sequence[str]) -> str:
+    named = arms if len(arms) <= _NUM_NAMED else [*arms[: _NUM_NAMED - 1], f"{len(arms) - _NUM_NAMED + 1} others"]
+    return f"{', '.join(named[:-1])} and {named[-1]}"
 
 
 def _differ(analysis: Analysis, leader: str, arm: str) -> bool:

@@ -27,8 +27,10 @@ def summary(result: GuardrailResult, *, alpha: float) -> str:
         bound = f"{abs(result.bound):.4g}"
         return f"{name}: {measured}, " + (f"more than {bound}: too good to be true" if is_more else f"at most {bound}")
     if result.kind == "segments" and result.verdict == "non_inferior":
-        closest = with_interval(f"'{result.where}', difference", result.comparison, alpha=alpha)
-        return f"{name}: {_conclusion(result)} in all {len(result.parts)} segments; closest is {closest}{small}"
+        gain = (result.comparison.estimate or 0.0) * (1 if result.direction == "higher" else -1)
+        judged = "better" if gain > 0 else "worse" if gain < 0 else "equal"
+        nearest = with_interval(f"'{result.where}' ({judged}), difference", result.comparison, alpha=alpha)
+        return f"{name}: {_conclusion(result)} in all {len(result.parts)} segments; nearest to it is {nearest}{small}"
     return f"{_measured(name + where, result, alpha=alpha)}: {_conclusion(result)}{small}"
 
 
@@ -62,7 +64,8 @@ def _measured(name: str, result: GuardrailResult, *, alpha: float) -> str:
         return f"{measured} (corrected for the number of segments)" if result.verdict == "breach" else measured
     if result.kind == "group_gap":
         means = ", ".join(f"{part.name} {part.estimate:.4g}" for part in result.parts)
-        return f"{with_interval(name, comparison, alpha=alpha)} relative to the control's gap ({means})"
+        compared = with_interval(f"{name}: difference from the control's gap", comparison, alpha=alpha)
+        return f"{compared} ({result.metric} of '{comparison.arm}' by group: {means})"
     if result.scale == "difference":
         return with_interval(f"{name}: difference", comparison, alpha=alpha)
     of_control = " times the control's" if comparison.reference else f" of {result.where}"
@@ -74,5 +77,9 @@ def _measured(name: str, result: GuardrailResult, *, alpha: float) -> str:
 def _conclusion(result: GuardrailResult) -> str:
     bound = f"{abs(result.bound):.4g}"
     if result.verdict == "undecided":
-        return f"{'a ratio beyond' if result.scale == 'ratio' else 'a loss of more than'} {bound} cannot be ruled out"
+        if result.scale == "ratio":
+            return f"the ratio may be {'below' if result.direction == 'higher' else 'above'} {bound}"
+        if result.kind == "group_gap":
+            return f"the gap may be more than {bound} wider than the control's"
+        return f"it may be worse by more than {bound}"
     return f"{_VERDICTS[result.verdict]} its {'ratio' if result.scale == 'ratio' else 'margin'} of {bound}"

@@ -98,7 +98,11 @@ def _check_columns(table: pa.Table, named: Sequence[str], place: str, *, is_wide
             if not is_wide and name == named[0]:
                 remedy += "; if the table has one column per arm, set 'columns: {arms: \"*\"}' in the plan"
             raise SamplesError(
-                "the table has no such column", place=place, field="columns", value=name, remedy=remedy.lstrip("; ")
+                "the table has no such column",
+                place=place,
+                field="columns",
+                value=f"'{name}'",
+                remedy=remedy.lstrip("; "),
             )
 
 

@@ -63,7 +63,7 @@ class RaceLook:
         num_units: Number of units so far.
         leader: The arm with the best mean so far; of ties, the first by name.
         guarantee: `exact`: the best arm is eliminated with probability at most alpha, whatever the scores.
-            `approximate` (scores without bounds): this holds only if no unit is much more extreme than those before it.
+            `approximate` (scores without bounds): this holds only if no unit is much more extreme than the units before it.
         arms: The arms still in the race, in the order given.
     """
 

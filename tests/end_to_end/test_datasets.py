@@ -90,7 +90,10 @@ def test_show_tells_meaning_rules_sources_and_findings(assay, tmp_path):
     train = tmp_path / "train.jsonl"
     train.write_bytes(source.read_bytes())
     assay("dataset", "leakage", "datasets/small@v1", "--training", "train.jsonl")
-    assert "200 of 200 rows are in a training set" in assay("dataset", "show", "datasets/small@v1").stdout
+    assert (
+        "200 of 200 rows have the same features as a training row"
+        in assay("dataset", "show", "datasets/small@v1").stdout
+    )
 
 
 def test_verify_finds_nothing_wrong_with_what_was_frozen(assay, dataset):
@@ -241,3 +244,13 @@ def test_freezing_a_sample_says_of_how_many(assay, tmp_path):
     assert found["parent"]["num_rows"] == 200
     assert "a sample of 50 of 200 rows within y, group, seed 4" in assay("dataset", "show", "datasets/few@v1").stdout
     assert assay("dataset", "verify", "datasets/few@v1").returncode == 0
+
+
+def test_the_number_of_distinct_ids_is_exact_and_that_of_many_other_values_is_said_to_be_about_right(assay, tmp_path):
+    source = builders.write_rows(tmp_path, num_rows=6_000)
+    (tmp_path / "contract.yaml").write_text(yaml.safe_dump(builders.CONTRACT))
+    assert assay("freeze", str(source), "--contract", "contract.yaml", "--as", "many@v1").returncode == 0
+    shown = [" ".join(line.split()) for line in assay("dataset", "show", "datasets/many@v1").stdout.splitlines()]
+    assert any(line.startswith("key 0 6,000 ") for line in shown)
+    assert any(line.startswith("x 0 about ") for line in shown)
+    assert "values converted while reading:" in shown

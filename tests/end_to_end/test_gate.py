@@ -53,7 +53,9 @@ def test_a_verification_after_the_run_turns_the_hold_into_a_promotion(assay, tmp
     run(assay, tmp_path, require=["verification"])
     found = gate(assay, tmp_path, code=3)
     assert (decided(found)["better"], decided(found)["worse"], found["winner"]) == ("hold", "reject", None)
-    assert "assay verify" in found["decisions"][0]["next_step"]
+    steps = {row["arm"]: row["next_step"] for row in found["decisions"]}
+    assert steps["better"] == f"run assay verify {found['run_id']} --ledger {tmp_path / 'ledger'}"
+    assert steps["worse"] == "do not ship: it is worse than the control"
     assert assay("verify", "experiment.yaml", "--in-process", folder=tmp_path).returncode == 0
     found = gate(assay, tmp_path, code=0)
     assert (decided(found)["better"], decided(found)["worse"]) == ("promote", "reject")
@@ -132,7 +134,10 @@ def test_a_calibration_is_kept_sealed_and_known_to_verify(assay, tmp_path):
     assert json.loads(first.stdout) == json.loads(written)
     assert [row["multiple"] for row in json.loads(written)["rates"]] == [None, -2, 1, 2]
     assert assay(*asked, folder=tmp_path).stdout == first.stdout
-    assert "false" in assay(*asked[:-1], folder=tmp_path).stdout
+    assert set(json.loads(written)["left_out"]) == {"worse"}
+    shown = assay(*asked[:-1], folder=tmp_path).stdout
+    assert "left out: worse (rejected when the run was committed)" in shown
+    assert "+k MDE means a gain of k MDE" in " ".join(shown.split())
     assert assay("ledger", "verify", folder=tmp_path).returncode == 0
     path.write_bytes(written.replace(b'"seed":0', b'"seed":1'))
     broken = assay("ledger", "verify", folder=tmp_path)

@@ -4,15 +4,18 @@ import json
 from pathlib import Path
 
 import pytest
+import yaml
 from typer.testing import CliRunner
 
 from assay.cluster import pipeline
 from assay.cluster.cli import main
 from assay.cluster.verify import verify
 from assay.evaluator.data.frozen import findings
+from assay.evaluator.data.frozen.freeze import freeze
 from assay.evaluator.data.frozen.shards import open_dataset
 from assay.evaluator.ledger import reader
 from assay.evaluator.storage import open_store
+from assay.manifests import Contract, parse
 from assay.manifests.finding import Withdrawal
 from tests import builders
 
@@ -75,7 +78,7 @@ def test_the_gate_holds_until_somebody_looked_and_again_when_a_leak_is_found(fol
     command("dataset", "leakage", LOCATION, "--training", "fine.jsonl", "--training", "leaking.jsonl")
     held = gate(code=3)
     assert held["decision"] == "hold"
-    words = "1 of 200 rows are in a training set (the first: row 17, leaking.jsonl:301)"
+    words = "1 of 200 rows have the same features as a training row (the first: row 17, leaking.jsonl:301)"
     assert any(words in reason for reason in held["reasons"])
     command("dataset", "leakage", LOCATION, "--training", "fine.jsonl")  # does not cover the other training set
     assert gate(code=3)["decision"] == "hold"
@@ -125,3 +128,39 @@ def test_a_withdrawn_dataset_is_told_by_run_report_and_gate_and_holds(folder):
     assert words in " ".join(command("report", "experiment.yaml").split())
     held = gate(code=3)
     assert any(words in reason for reason in held["reasons"])
+
+
+def freeze_v2() -> None:
+    """Freezes the same rows under a contract that allows leaks, and writes an experiment that names that version."""
+    loose = {**builders.CONTRACT, "leakage": {"exact": None, "normalised": None, "near": None, "ids": None}}
+    contract = parse(yaml.safe_dump(loose), file="contract.yaml", kind="Contract")
+    assert isinstance(contract, Contract)
+    freeze(["rows.jsonl"], contract=contract, reference="small@v2", store=open_store("datasets"), shard_rows=32)
+    experiment = yaml.safe_load(Path("experiment.yaml").read_text())
+    Path("second.yaml").write_text(yaml.safe_dump({**experiment, "dataset": "datasets/small@v2"}))
+    for version in ("v1", "v2"):
+        command("dataset", "leakage", f"datasets/small@{version}", "--training", "leaking.jsonl")
+
+
+def test_the_run_of_another_version_with_the_same_rows_does_not_answer_for_the_one_that_is_named(folder, assay):
+    freeze_v2()
+    command("run", "second.yaml", "--in-process")
+    command("gate", "second.yaml")
+    for verb in (("gate",), ("run", "--in-process"), ("report",)):
+        refused = assay(verb[0], "experiment.yaml", *verb[1:], folder=folder)
+        assert (refused.returncode, refused.stdout) == (2, "")
+        assert "evaluated small@v2, which has the same rows" in refused.stderr
+        assert "name small@v2, or give the experiment another name and run it" in refused.stderr
+    renamed = yaml.safe_load(Path("experiment.yaml").read_text()) | {"name": "renamed"}
+    Path("experiment.yaml").write_text(yaml.safe_dump(renamed))
+    assert "arms reused from run" in command("run", "experiment.yaml", "--in-process")
+    assert gate(code=3)["decision"] == "hold"
+
+
+def test_the_gate_of_an_experiment_that_was_not_run_says_how_to_run_it(folder, assay):
+    run()
+    changed = yaml.safe_load(Path("experiment.yaml").read_text()) | {"aa": True}
+    Path("changed.yaml").write_text(yaml.safe_dump(changed))
+    refused = assay("gate", "changed.yaml", "--ledger", "ledger", folder=folder)
+    assert refused.returncode == 1
+    assert refused.stderr.endswith("run it first: assay run changed.yaml --ledger ledger\n")

@@ -288,12 +288,21 @@ def test_a_ranking_needs_queries(place, more, words):
             {"measure": "value_per_row", "values": {"no": {"no": 1, "yes": 0}, "yes": {"no": 0, "yes": 1}}},
             "must give values for exactly the classes of the label 'y'",
         ),
-        ({"measure": "ndcg", "k": 3}, "from which metric 'm' .ndcg. cannot be computed"),
+        (
+            {"measure": "ndcg", "k": 3},
+            "from which metric 'm' .ndcg. cannot be computed; return values from the variant, or remove",
+        ),
     ],
 )
 def test_what_cannot_be_measured_is_refused_before_anything_is_evaluated(place, metric, words):
     planned = suite({"name": "log_loss", "measure": "log_loss"}, {"name": "m", **metric}, direction="lower")
     with pytest.raises(InvalidInput, match=words):
+        pipeline.prepare(str(builders.write_experiment(place, arms=ARMS, suite=planned)))
+
+
+def test_a_plan_in_the_other_direction_is_told_the_metrics_own(place):
+    planned = suite({"name": "log_loss", "measure": "log_loss"}, direction="higher")
+    with pytest.raises(InvalidInput, match="has the direction lower; set 'direction: lower' in the plan"):
         pipeline.prepare(str(builders.write_experiment(place, arms=ARMS, suite=planned)))
 
 

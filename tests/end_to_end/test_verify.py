@@ -289,3 +289,12 @@ def test_the_newest_word_on_enough_rows_counts(run):
     assert say(200, differ=0) == "differs"
     assert say(32, differ=0, against="itself", arms=("better",)) == "matched"
     assert len(reader.runs(store)) == 1
+
+
+def test_rows_that_were_scored_twice_are_said_to_be_compared_with_each_other(tmp_path, monkeypatch):
+    run = committed(tmp_path, arms=linear_arms(tmp_path))
+    monkeypatch.chdir(tmp_path)
+    twice = CliRunner().invoke(main.app, ["verify", run.run_id, "--same-rows-twice", "--in-process"])
+    words = "control: 200 of 200 rows scored twice, and again after reloading the variant, bit-identical"
+    assert words in twice.stdout
+    assert twice.stdout.endswith(f"matched: run {run.run_id} compared with itself, log entry 1\n")

@@ -162,3 +162,12 @@ def test_a_contract_is_read_back_as_it_was_written():
     ]
     written = Contract.model_validate_json(json.dumps({"kind": "Contract", "version": 1, "columns": columns}))
     assert Contract.model_validate_json(written.model_dump_json()) == written
+
+
+@pytest.mark.parametrize("rule", ["duplicates", "label_conflicts"])
+def test_a_limit_that_is_null_is_told_how_to_switch_it_off(rule):
+    with pytest.raises(ManifestError, match=rf"remove '{rule}:'.*switch it off with '{rule}: {{max_fraction: 1}}'"):
+        contract(**{rule: None})
+    assert contract(**{rule: {"max_fraction": 1.0}})
+    with pytest.raises(ManifestError, match="remove 'rows:' for the default"):
+        contract(rows=None)

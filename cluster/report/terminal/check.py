@@ -21,11 +21,13 @@ _MOST_SHOWN = 3
 
 
 def show(report: CheckReport, console: Console) -> None:
-    """Prints the rules that all rows pass, a table of the others with the first violations, and a summary."""
+    """Prints the rules that the table and its columns pass, a table of the others with the first violations, and a summary."""
     passed = [rule for rule in report.rules if not rule.num_rows_broken and not rule.is_broken]
     for column, rules in _by_column(passed).items():
         names = ", ".join(_NAMES.get(rule, rule) for rule in rules)
-        console.print(Text(f"{f'{column} passes' if column else 'all rows pass'}: {names}"), soft_wrap=True)
+        console.print(
+            Text(f"{f'column {column}' if column else 'the table'} passes the rules: {names}"), soft_wrap=True
+        )
     broken = [rule for rule in report.rules if rule not in passed]
     if broken:
         _show_table(broken, console)
@@ -33,7 +35,7 @@ def show(report: CheckReport, console: Console) -> None:
         if rule.is_broken:
             _show_broken(rule, console)
     for change in report.changes:
-        console.print(Text(f"changed while reading: {change}"))
+        console.print(Text(f"converted while reading: {change}"))
     console.print(Text(summary(report), style="red" if report.broken else ""))
 
 

@@ -47,7 +47,7 @@ def show(dataset: dict[str, Any], console: Console) -> None:
     _list(console, "rules of rows", dataset["rules"])
     broken = [rule for rule in dataset["check"]["rules"] if rule["is_broken"]]
     _list(console, "warnings of the check", [_warning(rule) for rule in broken] or ["none"])
-    _list(console, "changed while reading", dataset["check"]["changes"] or ["nothing"])
+    _list(console, "values converted while reading", dataset["check"]["changes"] or ["none"])
     sources = [f"{each['name']}  {each['num_rows']:,} rows  {each['sha256']}" for each in dataset["sources"]]
     _list(console, "sources", sources)
     findings = [f"{each['found_at']}  {each['summary']}" for each in dataset["findings"]]
@@ -73,6 +73,7 @@ def _columns(dataset: dict[str, Any]) -> Table:
 
 def _profile(dataset: dict[str, Any]) -> Table:
     types = {column["name"]: column["type"] for column in dataset["columns"]}
+    unique = {column["name"] for column in dataset["columns"] if "unique" in column["rules"]}
     table = _table(
         "column", "nulls", "distinct", "minimum", "median", "maximum", "most frequent", right=("nulls", "distinct")
     )
@@ -82,11 +83,18 @@ def _profile(dataset: dict[str, Any]) -> Table:
             _quantile(quantiles[at], types[column["name"]]) if quantiles else "" for at in (0, len(quantiles) // 2, -1)
         ]
         common = ", ".join(f"{top['value']} ({top['num_rows']:,})" for top in column["top"][:3])
-        distinct = "" if column["num_distinct"] is None else f"{column['num_distinct']:,}"
-        if not column["top"] and distinct:
-            distinct = f"about {distinct}"
+        distinct = _distinct(column, num_rows=dataset["num_rows"], is_unique=column["name"] in unique)
         table.add_row(escape(column["name"]), f"{column['num_nulls']:,}", distinct, *spread, escape(common))
     return table
+
+
+def _distinct(column: dict[str, Any], *, num_rows: int, is_unique: bool) -> str:
+    """The number of distinct values: exact where few were counted or a rule was checked that all are, else about."""
+    if column["num_distinct"] is None:
+        return ""
+    if is_unique:
+        return f"{num_rows - column['num_nulls']:,}"
+    return f"{'' if column['top'] else 'about '}{column['num_distinct']:,}"
 
 
 def _quantile(value: float, column_type: str) -> str:

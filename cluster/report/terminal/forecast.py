@@ -53,7 +53,10 @@ def show(forecast: Forecast, console: Console) -> None:
     if priced:
         totals += f", price {forecast.price:,.4g}"
     console.print(f"{formatting.counted(forecast.num_units, 'unit')} per arm; {slots}")
-    console.print(f"{'at most ' if forecast.in_a_race else ''}about {totals}, {forecast.wall_s:,.3g} s of wall time")
+    console.print(
+        f"{'at most ' if forecast.in_a_race else ''}about {totals}; scoring takes about {forecast.wall_s:,.3g} s, plus "
+        "the time to start, analyse and commit"
+    )
     if any("timed in this process" in arm.source for arm in forecast.arms):
         console.print(
             Text(

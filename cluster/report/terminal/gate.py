@@ -40,15 +40,27 @@ def calibration_table(calibration: Calibration) -> RenderableType:
         table.add_row(size, *(f"{100 * getattr(row, name):.1f} %" for name in columns))
     legend = (
         f"Each line is {calibration.num_permutations} simulations (seed {calibration.seed}): in every row of the dataset, "
-        f"the scores of the {len(calibration.arms)} arms are shuffled among the arms, so that no arm is better; then the "
-        f"effect is added to the scores of '{calibration.planted}'. Brackets give the effect in minimum detectable effects "
-        "(MDE). Gains are counted from the smallest gain that the policy requires, losses from zero. promote, hold and "
-        "reject are the decisions "
-        f"about '{calibration.planted}' (effect none: about any arm). false promote: any arm was promoted that is not "
-        "better; false reject: any was rejected that is not worse. The plan's alpha is "
-        f"{calibration.alpha:g}. The decisions are those of the gate's benchmark check: comparisons and guardrails."
+        f"the scores of {', '.join(calibration.arms)} are shuffled among these arms, so that none is better; then the "
+        f"scores of '{calibration.planted}' are improved by the effect (a negative effect: made worse). MDE is the minimum "
+        f"detectable effect: +k MDE means {_planted(calibration)}, -k MDE a loss of k MDE. The columns "
+        f"promote, hold and reject count decisions about '{calibration.planted}'; in the line without effect, promote and "
+        "reject count simulations in which any arm was promoted or rejected, and hold those in which every arm was held. "
+        "false promote: any arm was promoted that is not better; false reject: any was rejected that is not worse. The "
+        f"plan's alpha is {calibration.alpha:g}. The decisions are those of the gate's benchmark check: comparisons and "
+        "guardrails."
     )
-    return Group(table, Text(legend), Text(f"run {calibration.run_id}  seal {calibration.seal}", style="dim"))
+    left_out = [Text(f"left out: {arm} ({reason})") for arm, reason in calibration.left_out.items()]
+    return Group(
+        table, Text(legend), *left_out, Text(f"run {calibration.run_id}  seal {calibration.seal}", style="dim")
+    )
+
+
+def _planted(calibration: Calibration) -> str:
+    """What a planted effect of +k MDE is: it is added to the improvement that the policy requires."""
+    bound = next((row.effect for row in calibration.rates if row.multiple == 0), 0.0)
+    if bound > 0:
+        return "the plan's minimum_effect plus k MDE"
+    return "the loss that the plan's margin allows plus a gain of k MDE" if bound < 0 else "a gain of k MDE"
 
 
 def _answer(question: GateQuestion) -> str:

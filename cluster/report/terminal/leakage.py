@@ -5,7 +5,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from assay.manifests.leakage import Leakage, Overlap
+from assay.manifests.leakage import Leakage, Overlap, SingleFeature
 
 _NUM_SHOWN = 3
 _KINDS = {
@@ -29,17 +29,23 @@ def show(leakage: Leakage, console: Console) -> None:
     table.add_column("first matches", overflow="fold")
     for overlap in leakage.overlaps:
         style = "bold red" if leakage.is_over(overlap) else ""
-        bound = "any" if overlap.bound is None else f"{overlap.bound:.4g} of rows"
+        bound = "any" if overlap.bound is None else f"{100 * overlap.bound:.4g} % of rows" if overlap.bound else "none"
         shown = "-" if overlap.num_rows is None else f"{overlap.num_rows:,}"
         table.add_row(_KINDS[overlap.kind], Text(shown, style=style), bound, "\n".join(_pairs(overlap)))
     for each in leakage.single_features:
         style = "bold red" if leakage.is_telling(each) else ""
-        name = f"feature '{each.feature}' alone gives the label (by {each.how})"
-        accuracy = f"{each.accuracy:.1%}"
-        table.add_row(
-            name, Text(accuracy, style=style), "", f"the most frequent label is right in {each.commonest:.1%}"
-        )
+        name = f"label predicted from '{each.feature}' alone (by {each.how})"
+        accuracy = f"right in {100 * each.accuracy:.1f} %"
+        guessing = f"always the most frequent label: right in {100 * each.commonest:.1f} %"
+        table.add_row(name, Text(accuracy, style=style), _allowed(each, leakage.check.single_feature), guessing)
     console.print(table)
+
+
+def _allowed(each: SingleFeature, single_feature: float | None) -> str:
+    """The accuracy from which the feature counts as a leak."""
+    if single_feature is None or each.commonest == 1:
+        return "any"
+    return f"below {100 * (each.commonest + single_feature * (1 - each.commonest)):.1f} %"
 
 
 def _pairs(overlap: Overlap) -> list[str]:

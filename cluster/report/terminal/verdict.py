@@ -193,10 +193,10 @@ def _batch_size_notes(report: RunReport) -> list[Text]:
     if floors:
         num_rows = max(sensitivity.num_rows for sensitivity in measured)
         most = max(sensitivity.num_flips for sensitivity in measured)
-        flips = "no prediction changes" if not most else f"up to {most} predictions change"
+        flips = "predictions stay the same" if not most else f"at most {most} predictions change"
         if max(floors):
-            flips += f", {primary} by up to {max(floors):.2g}"
-        notes.append(Text(f"batch-size check, {num_rows} rows of each arm scored one by one: {flips}"))
+            flips += f"; {primary} changes by at most {max(floors):.2g}"
+        notes.append(Text(f"batch-size check ({num_rows} rows of each arm, scored one by one): {flips}"))
     for arm in report.arms:
         sensitivity = arm.batch_sensitivity
         if sensitivity is None or (sensitivity.noise_floor is not None and sensitivity.noise_floor <= tolerance):

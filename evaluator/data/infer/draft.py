@@ -35,7 +35,7 @@ def infer(
     Args:
         sources: Files in any of the formats of `ingest`, with the same columns.
         label: The label column; None: a column named label, target, y, class or outcome.
-        id_column: The id column; None: a column of distinct values that is named like an id or comes first.
+        id_column: The id column; None: the one that `entries_of` chooses, if any.
         encoding: The encoding of text files.
 
     Raises:
@@ -80,7 +80,7 @@ def _label(label: str | None, guessed: dict[str, Guess]) -> str:
 
 
 def _unknown(name: str, guessed: dict[str, Guess], option: str) -> DataError:
-    return DataError("no such column", field=option, value=name, remedy=did_you_mean(name, list(guessed)))
+    return DataError("no such column", field=option, value=f"'{name}'", remedy=did_you_mean(name, list(guessed)))
 
 
 def _seen(

@@ -32,7 +32,8 @@ def entries_of(
         guessed: The guess for each column.
         seen: Statistics of the values of each column that has a type.
         label: The label column.
-        id_column: The id column; None: a column of distinct values that is named like an id or comes first.
+        id_column: The id column; None: the first column of distinct texts or integers that is named like an id,
+            else the first of all columns if it has distinct texts or integers and is not the only possible feature.
 
     Raises:
         DataError: The label or id column is unsuitable, or no column can be a feature.
@@ -63,7 +64,7 @@ def entries_of(
 
 
 def _id(guessed: dict[str, Guess], seen: dict[str, ColumnValues], label: str) -> str | None:
-    """A column of distinct values: one that is named like an id, else the first of all columns."""
+    """The id column by default, as `entries_of` says; None if no column qualifies."""
     named = [name for name in guessed if _ID.search(name)]
     values = [name for name, guess in guessed.items() if name != label and guess.type not in ("", "date", "timestamp")]
     first = list(guessed)[: len(values) > 1]  # the only possible feature cannot be the id

@@ -155,11 +155,12 @@ class _Reader:
                 number := int(numbers[row]),
                 origin.place(number),
                 "",
-                f"{num_cells[row]} {'cell' if num_cells[row] == 1 else 'cells'} in this row",
-                block.content[starts[row] : min(stops[row], starts[row] + 200)].decode("utf-8", "replace").rstrip("\r"),
-                f"{len(self._header)}, as in the header",
+                f"this row has {num_cells[row]} {'cell' if num_cells[row] == 1 else 'cells'}, "
+                f"the header has {len(self._header)}",
+                f"the row '{text.decode('utf-8', 'replace').rstrip(chr(13))}'",
             )
             for row in np.flatnonzero(~keep)
+            if (text := block.content[starts[row] : min(stops[row], starts[row] + 200)])
         )
         return keep, offences
 

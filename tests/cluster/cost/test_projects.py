@@ -84,7 +84,16 @@ def test_a_run_that_repeats_another_counts_once(tmp_path):
         if price is not None:
             record = told_of.model_copy(update={"run_id": run_id, "spent": Spent(price=price)})
             store.replace(progress_key(run_id), record.model_dump_json().encode())
-        return OpenedRun(run_id, "2026", *[{}] * 6, has_gpus=False, project=project, supersedes=supersedes, repeats=1)
+        return OpenedRun(
+            run_id,
+            "2026",
+            "datasets/small@v1",
+            *[{}] * 6,
+            has_gpus=False,
+            project=project,
+            supersedes=supersedes,
+            repeats=1,
+        )
 
     reporter = progress.ProgressReporter(ready.run, num_units=1, num_rows=1, store=store, submission_id="")
     told_of = reporter.progress("running", "")

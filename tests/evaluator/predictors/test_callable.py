@@ -132,3 +132,21 @@ def test_a_load_step_that_does_not_fit_is_refused(fields, named):
         loaded(fields.pop("entrypoint"), predictor="callable", output="values", **fields)
     for word in named:
         assert word in str(caught.value)
+
+
+def test_a_column_that_is_not_passed_is_named_with_those_that_are():
+    with pytest.raises(PredictionError, match=r"KeyError: 'text'; the variant receives the columns left: its 'inputs'"):
+        answers(_called("lengths_of_text"), batch())
+
+
+def test_a_misspelt_parameter_is_shown_with_the_weights_that_were_given(tmp_path):
+    (tmp_path / "factor").write_text("3.0")
+    with pytest.raises(VariantError, match=r"got \{'ofset': 1.0, 'weights': '.*factor'\}.*did you mean 'offset'"):
+        loaded(
+            "load_factor",
+            predictor="callable",
+            output="values",
+            parameters={"ofset": 1.0},
+            weights_location="folder/factor",
+            load=True,
+        )

@@ -40,7 +40,7 @@ def _decide(samples, policy=IMPROVEMENT, *, guardrails=(), planned=(), failed=No
         (0.2, {"minimum_effect": 0.1}, IMPROVEMENT, "promote", "better than the control by more than 0.1"),
         (0.2, {"minimum_effect": 0.11}, IMPROVEMENT, "hold", "better than the control, but not shown to be better"),
         (0.0, {"margins": {"a": 0.1}}, NON_INFERIORITY, "promote", "within its margin of 0.1"),
-        (0.0, {"margins": {"a": 0.09}}, NON_INFERIORITY, "hold", "a loss of more than 0.09 cannot be ruled out"),
+        (0.0, {"margins": {"a": 0.09}}, NON_INFERIORITY, "hold", "it may be worse by more than 0.09"),
         (-0.2, {"margins": {"a": 0.1}}, NON_INFERIORITY, "reject", "worse than the control"),
         # certainly worse, but by less than the margin, which is what a margin allows
         (-0.2, {"margins": {"a": 0.3}}, NON_INFERIORITY, "promote", "within its margin of 0.3"),
@@ -60,7 +60,7 @@ def test_the_interval_decides(mean, changes, policy, decision, words):
     [
         (0.0, 0.1, "promote", "within its margin of 0.1"),
         (-0.2, 0.1, "reject", "beyond its margin of 0.1"),
-        (-0.1, 0.1, "hold", "a loss of more than 0.1 cannot be ruled out"),
+        (-0.1, 0.1, "hold", "it may be worse by more than 0.1"),
         (-0.2, 0.3, "promote", "within its margin of 0.3"),
     ],
 )

@@ -39,7 +39,7 @@ def test_by_default_only_the_dataset_and_the_benchmark_count_and_the_rest_is_tol
         "benchmark": ("pass", True),
         "cost": ("unknown", False),
         "reproducibility": ("unknown", False),
-        "deployment": ("unknown", False),
+        "deployment": ("info", False),
     }
 
 
@@ -119,9 +119,9 @@ def test_equal_at_an_unknown_cost_is_held_and_says_what_is_missing():
     ("means", "tie_breakers", "winner", "won_by"),
     [
         ((0.4, 0.2), ("cost",), "a", "best score of 2 promoted arms"),
-        ((0.4, 0.35), (), "a", "2 promoted arms are not shown to differ; it has the best estimate"),
-        ((0.4, 0.35), ("cost",), "b", "best cost of 2 promoted arms that score does not distinguish"),
-        ((0.4, 0.35), ("f1", "cost"), "b", "best cost"),  # both have the same f1
+        ((0.4, 0.35), (), "a", "best estimate of a and b, which score does not distinguish"),
+        ((0.4, 0.35), ("cost",), "b", "lowest cost of a and b, which score does not distinguish"),
+        ((0.4, 0.35), ("f1", "cost"), "b", "lowest cost"),  # both have the same f1
         ((0.4, 0.35), ("loss", "cost"), "a", "best loss"),
         ((0.4, 0.0), ("cost",), "a", "the only promoted arm"),
     ],
@@ -177,7 +177,7 @@ def test_a_promoted_arm_is_told_where_to_go():
     stage = NextStage(name="canary", criteria=("p95 latency under 80 ms for a day",))
     (found,) = reviewed(differing(0.2), policy(next_stage=stage))
     assert found.next_step == "canary: p95 latency under 80 ms for a day"
-    assert answers(found)["deployment"] == ("pass", False)
+    assert answers(found)["deployment"] == ("info", False)
 
 
 @pytest.mark.parametrize(
@@ -199,3 +199,11 @@ def test_a_policy_that_contradicts_itself_is_refused(fields, words):
 def test_an_analysis_comes_back_from_its_json(family):
     found = analysis.analyze(differing(0.2, 0.0), plan(family=family, margins={"a": 0.1}))
     assert Analysis.model_validate_json(found.model_dump_json()) == found
+
+
+def test_a_rejected_arm_is_given_no_chores_that_could_not_save_it():
+    (found,) = reviewed(differing(-0.5), policy(require=("leakage", "verification")))
+    assert (found.decision, found.next_step) == ("reject", "do not ship: it is worse than the control")
+    expensive = policy(max_cost_ratio=1.5, over_cost="reject", require=("verification",))
+    (found,) = reviewed(differing(0.2), expensive, evidence=costing(2.0))
+    assert (found.decision, found.next_step) == ("reject", "make it cheaper, or raise max_cost_ratio from 1.5")

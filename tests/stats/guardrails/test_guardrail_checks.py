@@ -1,5 +1,7 @@
 """Guardrails other than a metric over all rows: their intervals against scipy's, and their verdicts."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from pydantic import ValidationError
@@ -9,6 +11,7 @@ from scipy.stats.contingency import relative_risk
 from assay.manifests.guardrail import LatencyGuardrail, MetricGuardrail, SegmentsGuardrail, SizeGuardrail
 from assay.stats import analysis
 from assay.stats.gate import decide
+from assay.stats.guardrails import wording
 from assay.stats.guardrails.group_checks import GroupGapCheck, Groups, SelectionRatioCheck
 from assay.stats.guardrails.guardrail_check import verdict_of
 from assay.stats.guardrails.metric_check import MetricCheck
@@ -214,3 +217,37 @@ def test_a_cluster_weighs_the_same_in_every_group():
     by_cluster = (scores[:, 1] - scores[:, 0]).reshape(60, 2, 5).mean(axis=2)
     half = 1.96 * stats.sem(by_cluster[:, 1] - by_cluster[:, 0])
     assert found.comparison.ci_high - found.comparison.estimate == pytest.approx(half, rel=0.15)
+
+
+# The better group of the arm is 0.5 below the control's, so its gap is 0.5 narrower.
+def test_the_numbers_of_a_gap_are_said_to_be_whose_they_are():
+    scores = correlated(1000, [0.0, 0.0]) + np.where(GROUPS == "f", 1.0, 0.0)[:, None] * [1.0, 0.5]
+    guard = GroupGapCheck(MetricCheck("m", "higher", "continuous", 0.2, samples_of(scores)), Groups("g", GROUPS, 1))
+    (found,) = guard.check(plan(), primary=samples_of(scores))
+    words = wording.summary(found, alpha=0.05)
+    assert words.startswith("guardrail gap of m by g: difference from the control's gap -0.")
+    assert "(m of 'a' by group: f " in words
+
+
+@pytest.mark.parametrize(
+    ("kind", "scale", "direction", "words"),
+    [
+        ("metric", "difference", "higher", "it may be worse by more than 0.1"),
+        ("group_gap", "difference", "lower", "the gap may be more than 0.1 wider than the control's"),
+        ("latency", "ratio", "lower", "the ratio may be above 0.1"),
+        ("selection_ratio", "ratio", "higher", "the ratio may be below 0.1"),
+    ],
+)
+def test_what_is_undecided_is_said_by_its_kind(kind, scale, direction, words):
+    rule = MetricCheck("m", "higher", "continuous", 0.1, samples_of(correlated(400, [0.0, 0.0], seed=2)))
+    (found,) = rule.check(plan(), primary=rule.samples)
+    undecided = replace(found, kind=kind, scale=scale, direction=direction, bound=0.1, verdict="undecided")
+    assert wording.summary(undecided, alpha=0.05).endswith(words)
+
+
+@pytest.mark.parametrize(("direction", "words"), [("higher", "worse"), ("lower", "better")])
+def test_the_segment_nearest_to_the_margin_is_said_to_be_better_or_worse(direction, words):
+    samples = segmented([0.5, 0.0, 0.0] if direction == "higher" else [0.3, 0.3, 0.3])
+    guard = SegmentsCheck(MetricCheck("score", direction, "continuous", 5.0, samples), 30)
+    (found,) = guard.check(plan(direction=direction, columns={"segment": "s"}), primary=samples)
+    assert f"segments; nearest to it is '{found.where}' ({words}), difference -" in wording.summary(found, alpha=0.05)

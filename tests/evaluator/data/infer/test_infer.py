@@ -206,7 +206,7 @@ def test_several_files_share_a_contract(tmp_path):
             "--label: no column is named label, target, y, class or outcome; allowed: a, b",
         ),
         ({"a": NUMBERS, "yes": LABEL}, {"label": "yess"}, "--label: no such column.*did you mean 'yes'"),
-        ({"y": LABEL, "b": NUMBERS}, {"id_column": "c"}, "--id: no such column"),
+        ({"y": LABEL, "b": NUMBERS}, {"id_column": "c"}, "--id: no such column; got 'c'"),
         ({"y": LABEL, "b": LABEL, "c": NUMBERS}, {"id_column": "b"}, "--id: this column cannot be the id"),
         ({"y": LABEL, "b": NUMBERS}, {"id_column": "b"}, "no column can be a feature"),
         ({"y": LABEL}, {}, "at least two columns"),
@@ -324,3 +324,18 @@ def test_dates_and_times_are_seen_as_such(tmp_path):
         ("info", "timestamp"),
     ]
     freeze([path], contract=contract(text), reference="t@v1", store=MemoryStore("infer"))
+
+
+@pytest.mark.parametrize(
+    ("names", "expected"),
+    [
+        (("x", "row_id"), "row_id"),  # named like an id, wherever it is
+        (("row", "x"), "row"),  # the first column
+        (("x", "row"), None),  # neither
+    ],
+)
+def test_the_id_is_named_like_one_or_comes_first(tmp_path, names, expected):
+    values = {"x": [0.5] * 30, "row": [*range(30)], "row_id": [*range(30)]}
+    rows = [{**{name: values[name][at] for name in names}, "y": at % 2} for at in range(30)]
+    drafted = columns(infer([tables.write(tmp_path / "rows.jsonl", rows)]))
+    assert [name for name, fields in drafted.items() if fields["role"] == "id"] == ([expected] if expected else [])

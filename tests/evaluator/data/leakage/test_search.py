@@ -212,3 +212,12 @@ def test_time_is_told_and_a_leak_only_past_a_cutoff_or_by_the_contract(tmp_path)
     assert searched(dataset, store, train(tmp_path, {"x": [9.5]}), cutoff=instant("2026-01-01")).is_fine
     with pytest.raises(DataError, match="not a date"):
         instant("soon")
+
+
+def test_equal_features_under_other_ids_are_said_to_be_that(tmp_path):
+    dataset, store = frozen(tmp_path, [ID, X, Y], {"id": ["a", "b", "c"], "x": [0.5, 1.5, 2.5], "y": [0, 1, 0]})
+    other = searched(dataset, store, train(tmp_path, {"id": ["z"], "x": [2.5]}))
+    same = searched(dataset, store, train(tmp_path, {"id": ["c"], "x": [2.5]}))
+    first = "(the first: row 2, train.parquet row 1)"
+    assert other.leaks == (f"1 of 3 rows have the same features as a training row, but no row has its id {first}",)
+    assert same.leaks[0] == f"1 of 3 rows have the same features as a training row {first}"
