@@ -4,7 +4,7 @@ from dataclasses import fields
 from typing import Any
 
 from assay.evaluator.conditions import Conditions, DeterminismFlags
-from assay.evaluator.ledger.receipt import Attempt, Footprint, Preparation, Reuse, UnitFacts, UnitReceipt
+from assay.evaluator.ledger.receipt import Attempt, Footprint, Preparation, ReuseSource, UnitFacts, UnitReceipt
 from assay.evaluator.results import BatchSizeSensitivity, UnitTiming
 
 FLAGS = DeterminismFlags(True, False, True, False, False, False, 1, 1, "float32", None, None, None)
@@ -38,7 +38,7 @@ def attempt(**times: float) -> Attempt:
 
 
 def receipt(
-    arm: str = "a", unit: int = 0, *, num_rows: int = 32, reuse: Reuse | None = None, **changed: Any
+    arm: str = "a", unit: int = 0, *, num_rows: int = 32, reuse: ReuseSource | None = None, **changed: Any
 ) -> UnitReceipt:
     """A receipt; `changed` are fields of its facts."""
     known = {

@@ -89,7 +89,7 @@ class Attempt:
 
 
 @dataclass(frozen=True, slots=True)
-class Reuse:
+class ReuseSource:
     """Where the rows of a reused unit come from.
 
     Attributes:
@@ -141,7 +141,7 @@ class UnitFacts:
     nonce: str
     latency: PairedTimes | None = None
     attempt: Attempt | None = None
-    reuse: Reuse | None = None
+    reuse: ReuseSource | None = None
 
 
 @dataclass(frozen=True)

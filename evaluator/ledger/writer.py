@@ -14,7 +14,7 @@ from assay.evaluator import fingerprint
 from assay.evaluator.errors import LedgerError
 from assay.evaluator.ledger.commit_record import LedgerFile
 from assay.evaluator.ledger.reader import committed_files, read_unit
-from assay.evaluator.ledger.receipt import RECEIPT_METADATA, Reuse, UnitFacts, UnitReceipt
+from assay.evaluator.ledger.receipt import RECEIPT_METADATA, ReuseSource, UnitFacts, UnitReceipt
 from assay.evaluator.ledger.schema import COMMITS, SCHEMAS
 from assay.evaluator.ledger.stored_scores import to_stored
 from assay.evaluator.results import UnitResult
@@ -93,7 +93,7 @@ def republish_unit(store: Store, rows: pa.Table, source: UnitReceipt, *, run: Ru
     """
     attempt = source.facts.attempt
     assert attempt is not None
-    reuse = Reuse(source.key.removeprefix(f"{LAYOUT}/"), attempt.slot_s)
+    reuse = ReuseSource(source.key.removeprefix(f"{LAYOUT}/"), attempt.slot_s)
     facts = replace(source.facts, attempt=None, reuse=reuse, nonce=secrets.token_hex(16))
     return _publish(store, rows, source.scores_digest, facts, run=run, arm=arm, unit=source.unit)[0]
 

@@ -133,8 +133,10 @@ def test_a_driver_that_comes_second_does_not_take_a_commit_with_fewer_arms_for_i
 
     def second(store, run, files):
         if not reader.is_committed(store, run.run_id):  # the other driver's commit, in which an arm was stopped
-            arms = [{"arm": arm, "status": "stopped" if arm == "again" else "complete"} for arm in builders.ARMS]
-            commit(store, run, [writer.write_table(store, "arms", arms, run_id=run.run_id)])
+            (written,) = [file for file in files if file.table == "arms"]
+            arms = reader.read_table(store, [written], "arms").to_pylist()
+            stopped = [{**row, "status": "stopped"} if row["arm"] == "again" else row for row in arms]
+            commit(store, run, [writer.write_table(store, "arms", stopped, run_id=run.run_id)])
         return commit(store, run, files)
 
     monkeypatch.setattr(writer, "commit", second)

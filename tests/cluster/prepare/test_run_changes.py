@@ -35,7 +35,7 @@ def reasons(folder, *options: str, **fields) -> dict[str, str]:
     ("change", "expected"),
     [
         ({"arms": {**ARMS, "better": builders.variant(flip_every=9)}}, "parameters.flip_every: None -> 9"),
-        ({"suite": LARGER}, "suite.batch_size: 8 -> 16"),
+        ({"suite": LARGER}, "suite.batch_size: 32 -> 16"),
         ({"suite": SEEDED}, "suite.seed: 0 -> 7"),
         ({"suite": RESCORED}, "suite.metrics"),
     ],

@@ -7,11 +7,11 @@ from dataclasses import replace
 
 import pytest
 
-from assay.evaluator.ledger.receipt import Reuse, Sharing, UnitReceipt
+from assay.evaluator.ledger.receipt import ReuseSource, Sharing, UnitReceipt
 from assay.evaluator.results import BatchSizeSensitivity, PairedTimes
 from tests import receipts
 
-REUSED = receipts.receipt(reuse=Reuse("data/scores/run_id=r-1/a/u000000.parquet", 2.5))
+REUSED = receipts.receipt(reuse=ReuseSource("data/scores/run_id=r-1/a/u000000.parquet", 2.5))
 
 
 @pytest.mark.parametrize(

@@ -241,7 +241,9 @@ def test_the_numbers_of_a_gap_are_said_to_be_whose_they_are():
 def test_what_is_undecided_is_said_by_its_kind(kind, scale, direction, words):
     rule = MetricCheck("m", "higher", "continuous", 0.1, samples_of(correlated(400, [0.0, 0.0], seed=2)))
     (found,) = rule.check(plan(), primary=rule.samples)
-    undecided = replace(found, kind=kind, scale=scale, direction=direction, bound=0.1, verdict="undecided")
+    undecided = found.model_copy(
+        update={"kind": kind, "scale": scale, "direction": direction, "bound": 0.1, "verdict": "undecided"}
+    )
     assert wording.summary(undecided, alpha=0.05).endswith(words)
 
 
