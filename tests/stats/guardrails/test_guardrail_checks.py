@@ -1,6 +1,5 @@
 """Guardrails other than a metric over all rows: their intervals against scipy's, and their verdicts."""
 
-from dataclasses import replace
 
 import numpy as np
 import pytest
