@@ -61,7 +61,7 @@ def commit_key(run_id: str) -> str:
 
 def table_prefix(table: Table, run_id: str) -> str:
     """The prefix of the keys of a run's files of one table."""
-    return f"{LAYOUT}/data/{table}/run_id={run_id}/"
+    return f"{LAYOUT}/data/{table}/{run_id}/"
 
 
 def progress_key(run_id: str) -> str:

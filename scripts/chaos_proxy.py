@@ -14,7 +14,7 @@ from typing import Any, Self
 Unit = tuple[str, int]
 """An arm and the index of one of its units."""
 
-SCORES_FILE = re.compile(r"/data/scores/run_id=[^/]+/([^/]+)/u(\d+)\.parquet$")
+SCORES_FILE = re.compile(r"/data/scores/[^/]+/([^/]+)/u(\d+)\.parquet$")
 
 DISTURBANCES = {
     "s3-errors": ("refuse", "pass"),

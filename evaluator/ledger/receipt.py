@@ -103,7 +103,7 @@ class ReuseSource:
     @property
     def run_id(self) -> str:
         """The id of the run that scored the unit."""
-        return self.path.partition("run_id=")[2].partition("/")[0]
+        return self.path.split("/")[2]
 
 
 @dataclass(frozen=True, slots=True)

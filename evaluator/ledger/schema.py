@@ -13,8 +13,6 @@ are charged to the first unit after them. The slot publishes a unit while it sco
 among them."""
 
 _TEXT, _INT, _FLOAT, _BOOL = pa.string(), pa.int64(), pa.float64(), pa.bool_()
-_REPEATED = pa.dictionary(pa.int32(), pa.string())
-"""Text that is the same in many rows."""
 
 
 def _schema(*fields: tuple[str, pa.DataType], nullable: Mapping[str, pa.DataType] | None = None) -> pa.Schema:
@@ -24,7 +22,7 @@ def _schema(*fields: tuple[str, pa.DataType], nullable: Mapping[str, pa.DataType
 
 
 _SCORES = _schema(
-    *((name, _REPEATED) for name in LINEAGE_COLUMNS),
+    *((name, _TEXT) for name in LINEAGE_COLUMNS),
     ("row_index", _INT),
     ("status", _TEXT),
     ("scores", pa.map_(_TEXT, pa.field("value", _FLOAT, nullable=False))),  # pyright: ignore[reportArgumentType]

@@ -32,10 +32,8 @@ def to_stored(rows: pa.Table, *, lineage: Sequence[str]) -> pa.Table:
     """
     schema = SCHEMAS["scores"]
     count = len(rows)
-    first: Any = pa.array(np.zeros(count, dtype=np.int32))
     columns: dict[str, Any] = {
-        name: pa.DictionaryArray.from_arrays(first, pa.array([value]))
-        for name, value in zip(LINEAGE_COLUMNS, lineage, strict=True)
+        name: pa.repeat(pa.scalar(value), count) for name, value in zip(LINEAGE_COLUMNS, lineage, strict=True)
     }
     for name in ("row_index", "row_id", "cluster", "status", "reason"):
         if name in rows.column_names:

@@ -190,7 +190,7 @@ def test_a_number_of_changed_rows_is_not_traced(tmp_path):
     store = open_store(run.experiment.ledger)
     with pytest.raises(InvalidInput, match="did you mean 'accuracy'"):
         trace.number(store, run.run_id, "better", "acuracy")
-    path = tmp_path / "ledger" / "v2/data/scores" / f"run_id={run.run_id}" / "better/u000003.parquet"
+    path = tmp_path / "ledger" / "v2/data/scores" / run.run_id / "better/u000003.parquet"
     path.write_bytes(path.read_bytes()[:-1] + b"?")
     with pytest.raises(DamageError, match=r"u000003\.parquet' was changed"):
         trace.number(store, run.run_id, "better", "accuracy")

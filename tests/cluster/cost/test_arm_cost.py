@@ -52,7 +52,7 @@ def test_an_arm_costs_the_seconds_of_its_units_times_what_a_slot_holds():
         [
             receipt(0, load_s=20.0, probe_s=1.0, read_s=2.0, predict_s=6.0, score_s=1.0, timing_s=70.0, cpu_s=6.0),
             receipt(1, read_s=1.0, predict_s=8.0, score_s=1.0, write_s=50.0, fetch_s=99.0, bytes_fetched=1000),
-            receipt(2, reuse=ReuseSource("data/scores/run_id=r/a/u.parquet", 100.0)),
+            receipt(2, reuse=ReuseSource("data/scores/r/a/u.parquet", 100.0)),
         ],
         prices,
     )

@@ -82,7 +82,7 @@ def changed_suite(**fields: object) -> dict:
 
 
 def unit_files(report: dict, arm: str) -> list[Path]:
-    folder = Path(report["ledger"], f"v2/data/scores/run_id={report['run_id']}", arm)
+    folder = Path(report["ledger"], f"v2/data/scores/{report['run_id']}", arm)
     return sorted(folder.glob("*.parquet"))
 
 
@@ -127,8 +127,8 @@ def test_rows_that_were_taken_over_belong_to_their_new_run_and_name_the_file_the
     (units,) = [file for file in files if file.table == "units"]
     rows = pq.read_table(Path(store.uri, units.key)).to_pylist()
     sources = {row["arm"]: row["reused_from"] for row in rows if row["unit"] == 0}
-    assert f"run_id={first['run_id']}/better/u000000" in sources["better"]
-    assert f"run_id={second['run_id']}/worse/u000000" in sources["worse"]
+    assert f"{first['run_id']}/better/u000000" in sources["better"]
+    assert f"{second['run_id']}/worse/u000000" in sources["worse"]
     assert sources["again"] is None
     assert {row["predict_s"] for row in rows if row["reused_from"]} == {None}
 
@@ -397,7 +397,7 @@ def test_looking_for_units_reads_one_record_a_run_and_no_rows_of_others(tmp_path
     assert len([key for key in others if "/data/scores/" in key]) == NUM_ARMS * NUM_UNITS
     # Times of arms, which determine the order, are read from one run, since it has all arms.
     assert [key.split("/")[2] for key in others if "/data/" in key and "/data/scores/" not in key] == ["arms"]
-    assert {key.split("/")[3] for key in others if "/data/scores/" in key} == {f"run_id={first['run_id']}"}
+    assert {key.split("/")[3] for key in others if "/data/scores/" in key} == {first["run_id"]}
 
 
 @pytest.mark.ray

@@ -86,17 +86,17 @@ def key_of(ledger: Path, path: Path) -> str:
 
 
 UNNAMED = [  # units in no commit record, which are checked against their own receipts
-    "data/scores/run_id={run}/worse/*.parquet",
-    "data/scores/run_id={run}/broken/*.parquet",
-    "data/scores/run_id={half}/control/*.parquet",
+    "data/scores/{run}/worse/*.parquet",
+    "data/scores/{run}/broken/*.parquet",
+    "data/scores/{half}/control/*.parquet",
 ]
 EVIDENCE = [
     "FORMAT.json",
     "runs/{run}.json",
     "commits/{run}.parquet",
-    "data/scores/run_id={run}/control/*.parquet",
+    "data/scores/{run}/control/*.parquet",
     *(
-        f"data/{table}/run_id={{run}}/*.parquet"
+        f"data/{table}/{{run}}/*.parquet"
         for table in ("units", "arms", "metrics", "comparisons", "decisions", "analyses", "events")
     ),
     "log/000001.json",
@@ -171,13 +171,13 @@ def test_the_newest_entry_is_missed_by_who_kept_its_seal(ledger):
         ("runs/{run}.json", "runs/{other}.json"),
         ("runs/{half}.json", "runs/{other}.json"),
         ("commits/{run}.parquet", "commits/{other}.parquet"),
-        ("data/scores/run_id={run}/control/u000000.parquet", "data/scores/run_id={run}/control/u000001.parquet"),
-        ("data/scores/run_id={half}/control/u000000.parquet", "data/scores/run_id={half}/best/u000000.parquet"),
+        ("data/scores/{run}/control/u000000.parquet", "data/scores/{run}/control/u000001.parquet"),
+        ("data/scores/{half}/control/u000000.parquet", "data/scores/{half}/best/u000000.parquet"),
     ],
 )
 def test_two_swapped_files_are_both_named(ledger, names, one, other):
     if "{half}/" in one:
-        units = sorted((ledger / f"v2/data/scores/run_id={names['half']}").rglob("*.parquet"))
+        units = sorted((ledger / f"v2/data/scores/{names['half']}").rglob("*.parquet"))
         first, second = units[0], units[-1]
     else:
         first, second = (found(ledger, pattern, names) for pattern in (one, other))
@@ -190,11 +190,11 @@ def test_two_swapped_files_are_both_named(ledger, names, one, other):
 @pytest.mark.parametrize(
     ("source", "target"),
     [
-        ("data/scores/run_id={run}/control/u000000.parquet", "data/scores/run_id={run}/control/u000999.parquet"),
-        ("data/scores/run_id={run}/control/u000000.parquet", "data/scores/run_id={run}/new/u000000.parquet"),
-        ("data/scores/run_id={half}/control/*.parquet", "data/scores/run_id={half}/control/u000999.parquet"),
-        ("data/arms/run_id={run}/*.parquet", "data/arms/run_id={run}/arms.parquet"),
-        ("data/arms/run_id={run}/*.parquet", "data/elsewhere/run_id={run}/arms.parquet"),
+        ("data/scores/{run}/control/u000000.parquet", "data/scores/{run}/control/u000999.parquet"),
+        ("data/scores/{run}/control/u000000.parquet", "data/scores/{run}/new/u000000.parquet"),
+        ("data/scores/{half}/control/*.parquet", "data/scores/{half}/control/u000999.parquet"),
+        ("data/arms/{run}/*.parquet", "data/arms/{run}/arms.parquet"),
+        ("data/arms/{run}/*.parquet", "data/elsewhere/{run}/arms.parquet"),
         ("FORMAT.json", "notes.json"),
         ("log/000001.json", "log/1.json"),
         ("log/000004.json", "log/000005.json"),
@@ -208,13 +208,13 @@ def test_what_nobody_recorded_is_named(ledger, names, source, target):
 
 
 def test_files_of_a_run_without_a_record_name_the_record(ledger, names):
-    shutil.copytree(ledger / f"v2/data/arms/run_id={names['run']}", ledger / "v2/data/arms/run_id=gone")
+    shutil.copytree(ledger / f"v2/data/arms/{names['run']}", ledger / "v2/data/arms/gone")
     assert "is missing" in named(ledger)["v2/runs/gone.json"]
 
 
 def test_tables_of_a_driver_that_died_before_its_commit_are_no_problem(ledger, names):
     store = open_store(str(ledger))
-    arms = next((ledger / f"v2/data/arms/run_id={names['run']}").iterdir())
+    arms = next((ledger / f"v2/data/arms/{names['run']}").iterdir())
     table = pq.ParquetFile(arms).read().to_pylist()
     assert writer.write_table(store, "arms", [{**row, "reason": "again"} for row in table], run_id=names["run"])
     assert named(ledger) == {}

@@ -11,7 +11,7 @@ from assay.evaluator.ledger.receipt import ReuseSource, Sharing, UnitReceipt
 from assay.evaluator.results import BatchSizeSensitivity, PairedTimes
 from tests import receipts
 
-REUSED = receipts.receipt(reuse=ReuseSource("data/scores/run_id=r-1/a/u000000.parquet", 2.5))
+REUSED = receipts.receipt(reuse=ReuseSource("data/scores/r-1/a/u000000.parquet", 2.5))
 
 
 @pytest.mark.parametrize(
