@@ -9,11 +9,11 @@ import pyarrow as pa
 def matrix(lists: pa.ChunkedArray | pa.Array) -> np.ndarray:
     """A column of lists of one length, such as `probabilities`, as an array of shape (rows, length); NaN for nulls."""
     column: Any = lists.combine_chunks() if isinstance(lists, pa.ChunkedArray) else lists
-    values = column.flatten().to_numpy()  # leaves out the elements under a null
+    values = column.flatten().to_numpy().reshape(-1, column.type.list_size)  # without the elements under a null
     if not column.null_count:
-        return values.reshape(len(column), -1)
+        return values
     spread = np.full((len(column), column.type.list_size), np.nan)
-    spread[column.is_valid().to_numpy(zero_copy_only=False)] = values.reshape(-1, column.type.list_size)
+    spread[column.is_valid().to_numpy(zero_copy_only=False)] = values
     return spread
 
 
