@@ -43,8 +43,8 @@ def test_a_slot_scores_each_unit_while_the_one_before_is_published(tmp_path, mon
     monkeypatch.setattr(pipeline, "PublishUnit", lambda: Meeting(tmp_path / "begun"))
     pipeline.run(prepared, in_process=False, on_progress=lambda arm, units: None)
     report = document(prepared.store, prepared.run.run_id)
-    assert {arm["num_units_done"] for arm in report["arms"]} == {NUM_UNITS}
-    assert report["events"] == []
+    assert {arm.num_units_done for arm in report.arms} == {NUM_UNITS}
+    assert report.events == ()
 
 
 @pytest.mark.ray
@@ -54,5 +54,5 @@ def test_an_arm_that_exits_costs_its_arm_only(tmp_path, local_ray):
     arms = {"control": builders.ARMS["control"], "better": builders.variant(), "leaving": leaving}
     prepared = pipeline.prepare(str(builders.write_experiment(tmp_path, arms=arms)))
     pipeline.run(prepared, in_process=False, on_progress=lambda arm, units: None)
-    status = {arm["arm"]: arm["status"] for arm in document(prepared.store, prepared.run.run_id)["arms"]}
+    status = {arm.arm: arm.status for arm in document(prepared.store, prepared.run.run_id).arms}
     assert status == {"control": "complete", "better": "complete", "leaving": "failed"}
