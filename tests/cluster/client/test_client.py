@@ -35,7 +35,7 @@ SLOW = """
 
 def slow(features, *, flip_every):
     # Over half a second per unit, but no delay for the probe, which sends rows one by one.
-    return threshold(features, flip_every=flip_every, delay_s=0.15 if len(features["x"]) > 1 else 0.0)
+    return threshold(features, flip_every=flip_every, delay_s=0.6 if len(features["x"]) > 1 else 0.0)
 """
 
 

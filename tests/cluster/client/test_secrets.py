@@ -24,7 +24,7 @@ pytestmark = pytest.mark.ray
 LATE = """
 
 def late(features):
-    return threshold(features, delay_s=0.15 if len(features["x"]) > 1 else 0.0)
+    return threshold(features, delay_s=0.6 if len(features["x"]) > 1 else 0.0)
 """
 
 
