@@ -13,6 +13,7 @@ from assay.cluster.commit.corpus_statistic import Answers, LabelledRows, Source
 from assay.evaluator import list_columns
 from assay.evaluator.ledger.receipt import UnitReceipt
 from assay.evaluator.metrics import operating_point
+from assay.evaluator.results import is_answered
 from assay.manifests import Metric
 from assay.manifests.run import Run
 from assay.stats.corpus.corpus_value import CorpusValue
@@ -140,8 +141,8 @@ def threshold(run: Run, metric: Metric, *, control: pa.Table) -> CorpusValue:
 
 def _answered(table: pa.Table) -> pa.Table:
     """The rows that the arm has answered."""
-    is_answered = np.equal(table["status"].to_numpy(), "ok")
-    return table if is_answered.all() else table.filter(pa.array(is_answered))
+    answered_R = is_answered(table)
+    return table if answered_R.all() else table.filter(pa.array(answered_R))
 
 
 class _Collected:

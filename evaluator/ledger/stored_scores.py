@@ -16,6 +16,7 @@ import pyarrow.compute as pc
 
 from assay.evaluator import list_columns
 from assay.evaluator.ledger.schema import SCHEMAS
+from assay.evaluator.results import is_answered
 from assay.manifests.ledger_layout import LINEAGE_COLUMNS, SCORE_COLUMN_PREFIX, SEGMENT_COLUMN_PREFIX
 
 ROWS_METADATA = b"assay.rows"
@@ -44,8 +45,7 @@ def to_stored(rows: pa.Table, *, lineage: Sequence[str]) -> pa.Table:
         columns |= _by_kind(name, rows[name].combine_chunks())
     if "probabilities" in rows.column_names:
         columns["probabilities"] = _lists(rows["probabilities"].combine_chunks())
-    is_answered = np.equal(rows["status"].to_numpy(), "ok")
-    columns["scores"] = _scores(rows, is_answered)
+    columns["scores"] = _scores(rows, is_answered(rows))
     columns["segments"] = _segments(rows)
     arrays = [columns[field.name] if field.name in columns else pa.nulls(count, field.type) for field in schema]
     # In base64, because some readers reject metadata that are not UTF-8.
@@ -153,12 +153,12 @@ def _fixed_lists(column: Any, kind: Any) -> Any:
     return list_columns.lists(values, mask=is_null)
 
 
-def _scores(rows: pa.Table, is_answered: np.ndarray) -> Any:
+def _scores(rows: pa.Table, answered_R: np.ndarray) -> Any:
     names = _with_prefix(rows.schema, SCORE_COLUMN_PREFIX)
-    columns = [rows[name].to_numpy()[is_answered] for name in names]
+    columns = [rows[name].to_numpy()[answered_R] for name in names]
     values = np.stack(columns, axis=1).reshape(-1) if columns else np.empty(0)
-    keys = _keys([name.removeprefix(SCORE_COLUMN_PREFIX) for name in names], int(is_answered.sum()))
-    offsets: Any = pa.array(_offsets(is_answered * len(names)))
+    keys = _keys([name.removeprefix(SCORE_COLUMN_PREFIX) for name in names], int(answered_R.sum()))
+    offsets: Any = pa.array(_offsets(answered_R * len(names)))
     return pa.MapArray.from_arrays(offsets, keys, pa.array(values), type=SCHEMAS["scores"].field("scores").type)
 
 
