@@ -7,7 +7,7 @@ restored exactly.
 
 import base64
 from collections.abc import Callable, Iterable, Sequence
-from functools import cached_property
+from functools import cached_property, lru_cache
 from typing import Any
 
 import numpy as np
@@ -93,6 +93,11 @@ def rows_schema(stored: pa.Schema) -> pa.Schema:
     content = (stored.metadata or {}).get(ROWS_METADATA)
     if content is None:
         raise ValueError(f"its metadata have no '{ROWS_METADATA.decode()}'")
+    return _decoded_schema(content)
+
+
+@lru_cache(maxsize=4)  # the files of a run have the same schema
+def _decoded_schema(content: bytes) -> pa.Schema:
     return pa.ipc.read_schema(pa.py_buffer(base64.b64decode(content, validate=True)))
 
 
@@ -120,8 +125,7 @@ def _by_kind(name: str, column: Any) -> dict[str, Any]:
     if pa.types.is_string(kind):
         return {f"{name}_class": column}
     encoded = column.dictionary_encode()
-    names = encoded.dictionary.cast(pa.string())
-    classes = {f"{name}_class": pa.DictionaryArray.from_arrays(encoded.indices, names).cast(pa.string())}
+    classes = {f"{name}_class": encoded.dictionary.cast(pa.string()).take(encoded.indices)}
     if name == "label" and not pa.types.is_boolean(kind):
         return {**classes, "label_value": pc.cast(column, pa.float64(), safe=False)}
     return classes
@@ -157,7 +161,7 @@ def _scores(rows: pa.Table, answered_R: np.ndarray) -> Any:
     names = _with_prefix(rows.schema, SCORE_COLUMN_PREFIX)
     columns = [rows[name].to_numpy()[answered_R] for name in names]
     values = np.stack(columns, axis=1).reshape(-1) if columns else np.empty(0)
-    keys = _keys([name.removeprefix(SCORE_COLUMN_PREFIX) for name in names], int(answered_R.sum()))
+    keys = _keys(_without_prefix(names, SCORE_COLUMN_PREFIX), int(answered_R.sum()))
     offsets: Any = pa.array(_offsets(answered_R * len(names)))
     return pa.MapArray.from_arrays(offsets, keys, pa.array(values), type=SCHEMAS["scores"].field("scores").type)
 
@@ -165,7 +169,7 @@ def _scores(rows: pa.Table, answered_R: np.ndarray) -> Any:
 def _segments(rows: pa.Table) -> Any:
     names = _with_prefix(rows.schema, SEGMENT_COLUMN_PREFIX)
     offsets: Any = pa.array(_offsets(np.full(len(rows), len(names))))
-    keys = _keys([name.removeprefix(SEGMENT_COLUMN_PREFIX) for name in names], len(rows))
+    keys = _keys(_without_prefix(names, SEGMENT_COLUMN_PREFIX), len(rows))
     columns = [rows[name].combine_chunks() for name in names]
     values: Any = pa.concat_arrays(columns) if columns else pa.nulls(0, pa.string())
     # The columns one after the other, in the order row by row.
@@ -177,10 +181,15 @@ def _with_prefix(schema: pa.Schema, prefix: str) -> list[str]:
     return [name for name in schema.names if name.startswith(prefix)]
 
 
-def _keys(names: Sequence[str], num_rows: int) -> Any:
+def _without_prefix(names: Sequence[str], prefix: str) -> tuple[str, ...]:
+    return tuple(name.removeprefix(prefix) for name in names)
+
+
+@lru_cache(maxsize=4)  # most units have equally many rows
+def _keys(names: tuple[str, ...], num_rows: int) -> Any:
     """The names, repeated for every row."""
-    indices: Any = pa.array(np.tile(np.arange(len(names), dtype=np.int32), num_rows))
-    return pa.DictionaryArray.from_arrays(indices, pa.array(names, pa.string())).cast(pa.string())
+    places: Any = pa.array(np.tile(np.arange(len(names), dtype=np.int32), num_rows))
+    return pa.array(names, pa.string()).take(places)
 
 
 def _offsets(counts: np.ndarray) -> np.ndarray:
@@ -225,6 +234,6 @@ class _SegmentColumns:
 
 def _check_keys(maps: Any, names: Sequence[str], prefix: str) -> None:
     """Raises a ValueError unless every row has these keys in this order, or none of them."""
-    expected = _keys([name.removeprefix(prefix) for name in names], len(maps.keys) // max(len(names), 1))
+    expected = _keys(_without_prefix(names, prefix), len(maps.keys) // max(len(names), 1))
     if not maps.keys.equals(expected):
         raise ValueError("the keys of a row differ from those that its file's metadata name")
