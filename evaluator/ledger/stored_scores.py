@@ -22,6 +22,8 @@ from assay.manifests.ledger_layout import LINEAGE_COLUMNS, SCORE_COLUMN_PREFIX, 
 ROWS_METADATA = b"assay.rows"
 """The metadata key under which a score file holds the schema of its rows as they were computed."""
 _BY_KIND = ("label", "prediction")
+CLASSES = [f"{name}_class" for name in _BY_KIND]
+"""The columns that `from_stored` restores fastest if they are read as dictionaries."""
 
 
 def to_stored(rows: pa.Table, *, lineage: Sequence[str]) -> pa.Table:
@@ -134,10 +136,9 @@ def _by_kind(name: str, column: Any) -> dict[str, Any]:
 def _restored(stored: pa.Table, field: pa.Field) -> Any:
     if pa.types.is_floating(field.type):
         return stored[f"{field.name}_value"].cast(field.type)
-    column = stored[f"{field.name}_class"]
-    if pa.types.is_string(field.type):
-        return column
-    encoded: Any = column.combine_chunks().dictionary_encode()
+    encoded: Any = stored[f"{field.name}_class"].combine_chunks()
+    if not pa.types.is_dictionary(encoded.type):
+        encoded = encoded.dictionary_encode()
     return encoded.dictionary.cast(field.type).take(encoded.indices)
 
 
