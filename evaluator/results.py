@@ -73,7 +73,7 @@ class UnitResult:
 
 def is_answered(rows: pa.Table) -> np.ndarray:
     """Which rows of a `UnitResult.table` have an answer: bool of shape (rows,)."""
-    return pc.equal(rows["status"], "ok").to_numpy()
+    return pc.equal(rows["status"], pa.scalar("ok")).to_numpy()
 
 
 @dataclass(frozen=True, slots=True)
