@@ -2,6 +2,7 @@
 
 import hashlib
 import sys
+from functools import lru_cache
 from typing import Any
 
 import blake3
@@ -21,6 +22,7 @@ def sha256_digest(content: bytes | pa.Buffer | memoryview) -> str:
     return f"sha256:{hashlib.sha256(memoryview(content)).hexdigest()}"
 
 
+@lru_cache(maxsize=16)
 def schema_digest(schema: pa.Schema) -> str:
     """`sha256:<hex>` of the names and types of the columns, in order.
 
@@ -104,7 +106,7 @@ class _Stream:
         elif not pa.types.is_primitive(kind):
             raise TypeError(f"columns of type {kind} cannot be digested")
         else:
-            values = _filled(array, _zero(kind)).to_numpy(zero_copy_only=False)
+            values = _filled(array).to_numpy(zero_copy_only=False)
             self._values.update(_bytes_of(values, values.dtype.newbyteorder("<")))
 
     def hexdigests(self) -> list[Any]:
@@ -112,9 +114,11 @@ class _Stream:
         return own if self._elements is None else [*own, self._elements.hexdigests()]
 
 
-def _filled(array: Any, value: Any) -> Any:
-    """The array with its nulls replaced by a value; the same array if it has no nulls."""
-    return array.fill_null(value) if array.null_count else array
+def _filled(array: Any, value: Any = None) -> Any:
+    """The array with its nulls replaced by a value (None: zero); the same array if it has no nulls."""
+    if not array.null_count:
+        return array
+    return array.fill_null(_zero(array.type) if value is None else value)
 
 
 def _zero(kind: Any) -> pa.Scalar:

@@ -10,6 +10,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from assay.evaluator.results import is_answered
 from assay.manifests.ledger_layout import SCORE_COLUMN_PREFIX
 
 _ALWAYS = ("status", "reason")
@@ -29,7 +30,7 @@ def averaged(repeats: Sequence[pa.Table]) -> pa.Table:
     if len(repeats) == 1:
         return repeats[0]
     table = _with_statuses(repeats)
-    is_missing_R = ~_is_answered(table)
+    is_missing_R = ~is_answered(table)
     mask = is_missing_R if is_missing_R.any() else None
     for name in score_columns(table):
         scores_PR = np.stack([each[name].to_numpy() for each in repeats])
@@ -42,7 +43,7 @@ def averaged(repeats: Sequence[pa.Table]) -> pa.Table:
 def _with_statuses(repeats: Sequence[pa.Table]) -> pa.Table:
     """The table of the first repeat, without answers to rows that have none in another repeat."""
     table = repeats[0]
-    answered_PR = np.stack([_is_answered(each) for each in repeats])
+    answered_PR = np.stack([is_answered(each) for each in repeats])
     lost_R = answered_PR[0] & ~answered_PR.all(axis=0)
     if not lost_R.any():
         return table
@@ -61,7 +62,7 @@ def _with_statuses(repeats: Sequence[pa.Table]) -> pa.Table:
 
 def sums(repeats: Sequence[pa.Table]) -> dict[str, list[float]]:
     """The sum of each metric's scores in each repeat, over the rows that have an answer in all of them."""
-    is_answered_R = np.logical_and.reduce([_is_answered(each) for each in repeats])
+    is_answered_R = np.logical_and.reduce([is_answered(each) for each in repeats])
     return {
         name.removeprefix(SCORE_COLUMN_PREFIX): [float(each[name].to_numpy()[is_answered_R].sum()) for each in repeats]
         for name in score_columns(repeats[0])
@@ -76,7 +77,3 @@ def score_columns(table: pa.Table) -> list[str]:
 def needed_columns(table: pa.Table) -> list[str]:
     """The columns of a repeat that are combined with those of the first one."""
     return [*_ALWAYS, *score_columns(table)]
-
-
-def _is_answered(table: pa.Table) -> np.ndarray:
-    return np.equal(table["status"].to_numpy(), "ok")

@@ -2,7 +2,9 @@
 
 from dataclasses import dataclass
 
+import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from assay.manifests import Suite
 
@@ -67,6 +69,11 @@ class UnitResult:
     first_unanswered: str
     score_sums: dict[str, float]
     repeat_sums: dict[str, list[float]]
+
+
+def is_answered(rows: pa.Table) -> np.ndarray:
+    """Which rows of a `UnitResult.table` have an answer: bool of shape (rows,)."""
+    return pc.equal(rows["status"], pa.scalar("ok")).to_numpy()
 
 
 @dataclass(frozen=True, slots=True)

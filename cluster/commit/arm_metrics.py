@@ -13,6 +13,7 @@ from assay.cluster.commit.corpus_statistic import Answers, LabelledRows, Source
 from assay.evaluator import list_columns
 from assay.evaluator.ledger.receipt import UnitReceipt
 from assay.evaluator.metrics import operating_point
+from assay.evaluator.results import is_answered
 from assay.manifests import Metric
 from assay.manifests.run import Run
 from assay.stats.corpus.corpus_value import CorpusValue
@@ -21,6 +22,7 @@ NUM_BINS = 20
 """Number of bins of a histogram, of equal width."""
 MOST_CELLS = 2_500
 """How many cells of a confusion matrix are kept (all of 50 classes), the largest first; the rest are summed up."""
+_ROWS_COUNTED_AT_ONCE = 65_536  # a unit may have few rows, and each count has a fixed cost
 
 Row = dict[str, object]
 _Need = tuple[Source, float | None]
@@ -69,8 +71,9 @@ def of_arm(
     collected = _Collected(run, suite.metrics, chosen)
     outcomes = _Outcomes()
     for table in tables:
-        outcomes.update(table)
-        collected.update(_answered(table))
+        answered = _answered(table)
+        outcomes.update(table, answered)
+        collected.update(answered)
     num_rows = sum(receipt.num_rows for receipt in receipts)
     num_unanswered = sum(receipt.num_unanswered for receipt in receipts)
     num_answered = num_rows - num_unanswered
@@ -140,8 +143,8 @@ def threshold(run: Run, metric: Metric, *, control: pa.Table) -> CorpusValue:
 
 def _answered(table: pa.Table) -> pa.Table:
     """The rows that the arm has answered."""
-    is_answered = np.equal(table["status"].to_numpy(), "ok")
-    return table if is_answered.all() else table.filter(pa.array(is_answered))
+    answered_R = is_answered(table)
+    return table if answered_R.all() else table.filter(pa.array(answered_R))
 
 
 class _Collected:
@@ -185,27 +188,29 @@ class _Outcomes:
 
     def __init__(self) -> None:
         self._cells: Counter[tuple[Any, Any]] = Counter()
+        self._uncounted: list[pa.Table] = []
         self._bins: np.ndarray | None = None
         self._values: list[tuple[np.ndarray, np.ndarray]] = []
 
-    def update(self, table: pa.Table) -> None:
+    def update(self, table: pa.Table, answered: pa.Table) -> None:
+        """Adds the rows of a unit; `answered` are those that have an answer."""
         are_values = pa.types.is_floating(table["prediction"].type)
         if not are_values:
-            cells = table.group_by(["label", "prediction"]).aggregate([([], "count_all")])
-            columns = (cells[name].to_pylist() for name in ("label", "prediction", "count_all"))
-            self._cells.update({(label, predicted): count for label, predicted, count in zip(*columns, strict=True)})
-        table = _answered(table)
-        prediction, labels = table["prediction"].to_numpy(), table["label"].to_numpy()
+            self._uncounted.append(table.select(["label", "prediction"]))
+            if sum(map(len, self._uncounted)) >= _ROWS_COUNTED_AT_ONCE:
+                self._count()
+        prediction, labels = answered["prediction"].to_numpy(), answered["label"].to_numpy()
         if are_values:
             self._values.append((prediction, labels.astype(np.float64)))
-        elif "probabilities" in table.column_names and len(table):
-            confidence = list_columns.matrix(table["probabilities"]).max(axis=1)
+        elif "probabilities" in answered.column_names and len(answered):
+            confidence = list_columns.matrix(answered["probabilities"]).max(axis=1)
             bins = np.minimum((confidence * NUM_BINS).astype(np.int64), NUM_BINS - 1)
             hits = prediction == labels
             counts = [np.bincount(bins, weights=each, minlength=NUM_BINS) for each in (None, confidence, hits)]
             self._bins = np.stack(counts) + (0 if self._bins is None else self._bins)
 
     def confusions(self, arm: str) -> list[Row]:
+        self._count()
         # Ties are broken by name, so that the order of the rows does not matter.
         largest_first = sorted(self._cells.items(), key=lambda cell: (-cell[1], *map(str, cell[0])))
         kept, rest = largest_first[:MOST_CELLS], sum(count for _, count in largest_first[MOST_CELLS:])
@@ -219,6 +224,14 @@ class _Outcomes:
             for (label, predicted), count in kept
         ]
         return rows + [{"arm": arm, "label": None, "prediction": None, "num_rows": rest}] * bool(rest)
+
+    def _count(self) -> None:
+        if not self._uncounted:
+            return
+        cells = pa.concat_tables(self._uncounted).group_by(["label", "prediction"]).aggregate([([], "count_all")])
+        columns = (cells[name].to_pylist() for name in ("label", "prediction", "count_all"))
+        self._cells.update({(label, predicted): count for label, predicted, count in zip(*columns, strict=True)})
+        self._uncounted.clear()
 
     def histograms(self, arm: str) -> list[Row]:
         if self._values:

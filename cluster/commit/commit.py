@@ -1,7 +1,7 @@
 """Commits a run: checks coverage, computes every arm's numbers, analyses, decides, and records all of it at once."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, fields
 from typing import Any
 
 import numpy as np
@@ -166,7 +166,8 @@ def arm_times(receipts: Iterable[UnitReceipt]) -> dict[str, float]:
 def _unit_row(receipt: UnitReceipt) -> dict[str, object]:
     """One unit's row of the table `units`. Nothing is known of how long it took if another run has scored it."""
     facts, attempt, reuse = receipt.facts, receipt.facts.attempt, receipt.facts.reuse
-    conditions = {name: value for name, value in asdict(facts.conditions).items() if not isinstance(value, dict)}
+    conditions = _columns(facts.conditions)
+    del conditions["environment"], conditions["determinism"]
     row: dict[str, object] = {
         "arm": receipt.arm,
         "unit": receipt.unit,
@@ -177,7 +178,7 @@ def _unit_row(receipt: UnitReceipt) -> dict[str, object]:
         "scores_digest": receipt.scores_digest,
         "batch_size": facts.batch_size,
         **conditions,
-        **asdict(facts.footprint),
+        **_columns(facts.footprint),
     }
     if reuse is not None:
         row |= {"reused_from": reuse.path, "reused_slot_s": reuse.slot_s}
@@ -187,12 +188,17 @@ def _unit_row(receipt: UnitReceipt) -> dict[str, object]:
             "attempt": attempt.number,
             "started_at": attempt.started_at,
             "shard_cache": attempt.shard_cache,
-            **asdict(attempt.preparation),
-            **asdict(attempt.timing),
+            **_columns(attempt.preparation),
+            **_columns(attempt.timing),
             "write_s": attempt.write_s,  # unknown for units that an earlier driver published
             "write_cpu_s": attempt.write_cpu_s,
         }
     return row
+
+
+def _columns(record: Any) -> dict[str, Any]:
+    """A dataclass's fields by name. Unlike `asdict`, it copies no values."""
+    return {field.name: getattr(record, field.name) for field in fields(record)}
 
 
 def _saved(run: Run, outcome: DriveOutcome, *, num_units: int) -> str:

@@ -35,9 +35,7 @@ def confounded(
         differences: dict[str, set[tuple[str, str]]] = {}
         num_units = 0
         for unit, receipt in receipts[arm].items():
-            changes = lineage.changes(
-                _identity(receipts[control][unit].facts.conditions), _identity(receipt.facts.conditions)
-            )
+            changes = _changes(receipts[control][unit].facts.conditions, receipt.facts.conditions)
             num_units += bool(changes)
             for change in changes:
                 differences.setdefault(change.field, set()).add((str(change.recorded), str(change.now)))
@@ -51,6 +49,12 @@ def confounded(
                 f"{fields}"
             )
     return messages
+
+
+def _changes(control: Conditions, arm: Conditions) -> tuple[lineage.Change, ...]:
+    if all(getattr(control, name) == getattr(arm, name) for name in _IDENTITY):  # as in nearly every unit
+        return ()
+    return lineage.changes(_identity(control), _identity(arm))
 
 
 def _identity(conditions: Conditions) -> dict[str, Any]:

@@ -2,7 +2,7 @@
 
 import json
 import sys
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 from pydantic import TypeAdapter
@@ -12,7 +12,7 @@ from assay.evaluator.results import BatchSizeSensitivity, PairedTimes, UnitTimin
 
 RECEIPT_METADATA = b"assay.receipt"
 """The metadata key under which a unit file holds its own receipt, so that a resumed run needs no other state."""
-_OF_THE_FILE = ("key", "size_bytes", "sha256")
+_OF_THE_FILE = {"key", "size_bytes", "sha256"}
 """What a file cannot contain, because it describes the file."""
 
 
@@ -180,7 +180,7 @@ class UnitReceipt:
 
     def to_json(self) -> bytes:
         """The receipt without what only the written file can tell, as the file's metadata hold it."""
-        return json.dumps({name: value for name, value in asdict(self).items() if name not in _OF_THE_FILE}).encode()
+        return json.dumps(_RECEIPT.dump_python(self, exclude=_OF_THE_FILE)).encode()
 
     @classmethod
     def from_json(cls, content: bytes, *, key: str, size_bytes: int, sha256: str | None) -> "UnitReceipt":

@@ -14,7 +14,7 @@ from assay.evaluator.errors import DamageError
 from assay.evaluator.ledger.commit_record import LedgerFile
 from assay.evaluator.ledger.reader import read_scores
 from assay.evaluator.ledger.receipt import UnitReceipt
-from assay.evaluator.ledger.stored_scores import from_stored, rows_schema, stored_columns
+from assay.evaluator.ledger.stored_scores import CLASSES, from_stored, rows_schema, stored_columns
 from assay.evaluator.storage import Store
 from assay.manifests.ledger_layout import SCORE_COLUMN_PREFIX, SEGMENT_COLUMN_PREFIX
 from assay.manifests.run import Run
@@ -156,7 +156,7 @@ class RunScores:
         if self._first is not None and (arm, unit) == (self.arms[0], 0):
             return self._first
         file, content = read_scores(self._store, self._units[arm][unit])
-        return file, pq.ParquetFile(pa.BufferReader(content))
+        return file, pq.ParquetFile(pa.BufferReader(content), read_dictionary=CLASSES)
 
     def _num_rows(self, arm: str) -> list[int]:
         return [unit.num_rows for unit in self._units[arm]]

@@ -13,7 +13,7 @@ from assay.evaluator.data.frozen.shards import ShardReader, columns_as_numpy
 from assay.evaluator.evaluate import inputs_of, scored
 from assay.evaluator.predictors.batching import batches_of
 from assay.evaluator.predictors.predictor import PredictionError, Predictor, RawOutput
-from assay.evaluator.results import BatchSizeSensitivity
+from assay.evaluator.results import BatchSizeSensitivity, is_answered
 from assay.manifests import Suite, Variant
 from assay.manifests.ledger_layout import SCORE_COLUMN_PREFIX
 
@@ -103,7 +103,7 @@ def _compared(
         )
         for raw_P in (batched_P, single_P)
     ]
-    answered_R, also_R = (np.equal(table["status"].to_numpy(), "ok") for table in tables)
+    answered_R, also_R = map(is_answered, tables)
     num_other = int((answered_R != also_R).sum())
     if num_other or not answered_R.any():
         reason = f"{num_other} of {len(rows)} probed rows have an answer with only one of the two batch sizes"
