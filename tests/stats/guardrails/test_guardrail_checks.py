@@ -1,6 +1,5 @@
 """Guardrails other than a metric over all rows: their intervals against scipy's, and their verdicts."""
 
-
 import numpy as np
 import pytest
 from pydantic import ValidationError
