@@ -140,19 +140,13 @@ def reuse_units(
         for accelerator_type in {accelerator_types[arm] for arm in wanted} - set(devices):
             devices[accelerator_type] = device_class(accelerator_type)
             if not devices[accelerator_type]:
-                message = (
-                    "no slot became ready within start_timeout_s, so its device is unknown; units of run "
-                    f"'{source.run_id}' are not reused"
+                reused.events.append(
+                    _refused(source, "no slot became ready within start_timeout_s, so its device is unknown")
                 )
-                reused.events.append(event("reuse_refused", message))
-        wanted = {
-            arm: theirs
-            for arm, theirs in wanted.items()
-            if _may_serve(past, source, theirs, run, device=devices[accelerator_types[arm]])
-        }
+        on = {arm: devices[accelerator_types[arm]] for arm in wanted}
+        wanted = {arm: each for arm, each in wanted.items() if _may_serve(past, source, each, run, device=on[arm])}
         if wanted and not past.is_as_recorded(source):
-            message = f"the index contradicts the record of run '{source.run_id}'; its units are not reused"
-            reused.events.append(event("reuse_refused", message))
+            reused.events.append(_refused(source, "the index contradicts the record"))
             continue
         committed = _committed_sha256(store, source.run_id) if wanted else {}
         for arm, their_arm in wanted.items():
@@ -215,6 +209,10 @@ def _committed_sha256(store: Store, run_id: str) -> dict[str, str]:
     if not reader.is_committed(store, run_id):
         return {}
     return {file.key: file.sha256 for file in reader.committed_files(store, run_id)}
+
+
+def _refused(source: OpenedRun, reason: str) -> Event:
+    return event("reuse_refused", f"{reason}; units of run '{source.run_id}' are not reused")
 
 
 def _may_serve(past: PastRuns, source: OpenedRun, arm: str, run: Run, *, device: str | None = None) -> bool:

@@ -96,7 +96,8 @@ class PastRuns(Sequence[OpenedRun]):
             commit_bytes = commits.get(commit_key(entry.run.run_id), 0)
             if entry.commit_bytes != commit_bytes:
                 entry = _Entry(entry.sha256, entry.record_bytes, commit_bytes, entry.run)
-            self._entries[key] = entry
+            if run_key(entry.run.run_id) == key:  # `assay ledger verify` names any other
+                self._entries[key] = entry
         self._runs = sorted((each.run for each in self._entries.values()), key=lambda run: (run.opened_at, run.run_id))
 
     @overload
@@ -117,11 +118,11 @@ class PastRuns(Sequence[OpenedRun]):
 
     def spent(self, run_id: str) -> Spent | None:
         """What a run and the runs that it supersedes have cost, from its recorded progress; None if not recorded."""
-        entry = self._entries[run_key(run_id)]
-        if entry.spent is not None:
+        entry = self._entries.get(run_key(run_id))  # None: the record of a run that another one supersedes is gone
+        if entry is not None and entry.spent is not None:
             return entry.spent
         progress = reader.recorded_progress(self._store, run_id)
-        if progress is not None and progress.state != "running" and entry.commit_bytes:
+        if entry is not None and entry.commit_bytes and progress is not None and progress.state != "running":
             entry.spent, self._is_new = progress.spent, True
         return None if progress is None else progress.spent
 
@@ -155,7 +156,9 @@ class PastRuns(Sequence[OpenedRun]):
 
     def is_as_recorded(self, run: OpenedRun) -> bool:
         """Whether the record of one of these runs says the same. Reads the record."""
-        return _read(self._store, run_key(run.run_id)).run == run
+        with suppress(FileNotFoundError, ValueError, KeyError, TypeError):  # missing or damaged
+            return _read(self._store, run_key(run.run_id)).run == run
+        return False
 
     def keep(self) -> None:
         """Replaces the index, unless nothing was read that was not in it. The last of several writers wins."""

@@ -98,6 +98,7 @@ def test_a_run_that_repeats_another_counts_once(tmp_path):
     open_run("b.2", price=None, supersedes="b")  # has recorded nothing yet
     open_run("c", price=100.0, project="other")
     open_run("d", price=None)
+    open_run("e.2", price=None, supersedes="e")  # whose record is gone
     open_run(ready.run.run_id, price=1000.0)  # the run itself knows what it has cost
     assert projects.spent_elsewhere(ready.run, PastRuns(store)).price == 13.0
     again = ready.run.model_copy(update={"run_id": "a.3", "supersedes": "a.2"})

@@ -12,10 +12,12 @@ from assay.evaluator.ledger import reader
 from assay.evaluator.ledger.ledger_verification import verify_ledger
 from assay.evaluator.ledger.past_runs import PastRuns
 from assay.evaluator.storage import Store, open_store
-from assay.manifests.ledger_layout import commit_key, progress_key, run_key
+from assay.manifests.ledger_layout import INDEX_KEY, commit_key, progress_key, run_key
 from assay.manifests.spent import Spent
 from tests import builders
+from tests.counting_store import CountingStore
 
+OTHER = {"better": builders.variant(flip_every=9)}
 ARMS = {"control": builders.ARMS["control"], "better": builders.variant()}
 
 
@@ -124,6 +126,23 @@ def test_an_index_that_cannot_be_used_changes_no_answer_and_is_written_again(led
     assert index.read_bytes() == intact
 
 
+def test_once_kept_no_record_is_read_but_the_one_that_shows_whose_index_it_is(ledger):
+    store = CountingStore(open_store(str(ledger)))
+    index_of(ledger).unlink()
+    PastRuns(store).keep()
+    store.whole.clear()
+    last = max(run.run_id for run in PastRuns(store))
+    assert store.whole == {INDEX_KEY: 1, run_key(last): 1}
+    assert store.parts == {}
+
+
+def test_a_record_under_another_name_is_set_aside(ledger):
+    store = open_store(str(ledger))
+    renamed, *others = known(PastRuns(store))
+    Path(ledger, run_key(renamed[0].run_id)).rename(Path(ledger, run_key("renamed")))
+    assert known(PastRuns(store)) == others
+
+
 def test_a_run_that_is_gone_is_not_known(ledger):
     store = open_store(str(ledger))
     gone = PastRuns(store)[1].run_id
@@ -180,16 +199,28 @@ def scores(store: Store, run_id: str) -> list[str]:
     return reader.read_table(store, files, "arms", ["scores_digest"])["scores_digest"].to_pylist()
 
 
-def test_units_are_not_reused_by_an_index_that_contradicts_the_record(tmp_path):
+def damage_record(ledger: Path, run_id: str) -> None:
+    Path(ledger, run_key(run_id)).write_bytes(b"?" * Path(ledger, run_key(run_id)).stat().st_size)
+
+
+def swap_arms_in_index(ledger: Path, run_id: str) -> None:
+    index_of(ledger).write_bytes(edited(index_of(ledger).read_bytes(), swapped))
+
+
+SWAPPED = {"better": ARMS["control"], "control": ARMS["better"]}
+
+
+@pytest.mark.parametrize(("change", "arms"), [(damage_record, ARMS), (swap_arms_in_index, SWAPPED)])
+def test_units_are_not_reused_by_an_index_that_contradicts_the_record(tmp_path, change, arms):
     first = committed(tmp_path, name="first")
-    committed(tmp_path, name="second")
-    index = index_of(tmp_path / "ledger")
-    index.write_bytes(edited(index.read_bytes(), swapped))
-    again = committed(tmp_path, name="third", arms={"better": ARMS["control"], "control": ARMS["better"]})
+    for name, flip_every in (("second", 3), ("third", 4)):
+        committed(tmp_path, name=name, arms={"control": builders.variant(flip_every=flip_every)} | OTHER)
+    change(tmp_path / "ledger", first.run.run_id)
+    again = committed(tmp_path, name="fourth", arms=arms)
     store = again.store
     assert scores(store, again.run.run_id) == scores(store, first.run.run_id)
     events = reader.read_table(store, reader.committed_files(store, again.run.run_id), "events").to_pylist()
-    assert f"the index contradicts the record of run '{first.run.run_id}'; its units are not reused" in {
+    assert f"the index contradicts the record; units of run '{first.run.run_id}' are not reused" in {
         event["message"] for event in events
     }
 
