@@ -87,8 +87,6 @@ def test_a_new_run_makes_at_most_10_reads_more_than_in_an_empty_ledger(counted_r
         assert store.num_reads - num_units_reused <= empty.num_reads + MAX_READS
         assert store.listed.total() <= empty.listed.total() + MAX_READS
         assert store.asked.total() <= empty.asked.total() + MAX_READS
-        print("READS", *((s.num_reads, s.listed.total(), s.asked.total()) for s in (empty, unindexed, store)))
-    print("SIZE", open_store(many).get(INDEX_KEY).size)
     assert open_store(many).get(INDEX_KEY).size < 1_000_000
 
 
