@@ -39,7 +39,7 @@ def forecast(prepared: Prepared, *, in_process: bool, reuses: bool = True) -> Fo
     past = prepared.past
     reasons = ArmReasons(run, past, store)
     units = {arm.name: _units(prepared, arm.name, past, reuses=reuses, reasons=reasons) for arm in experiment.arms}
-    paces = throughput_history.paces(store, run, runs=past)
+    paces = throughput_history.paces(run, past)
     timed, problems = _timed(prepared, [arm for arm in units if units[arm].left and arm not in paces])
     paces |= timed
     arms = tuple(
@@ -51,7 +51,7 @@ def forecast(prepared: Prepared, *, in_process: bool, reuses: bool = True) -> Fo
     openings = sum(_openings(experiment, arm) for arm in arms)
     longest_s = max((arm.slot_s / max(_openings(experiment, arm), 1) for arm in arms), default=0.0)
     total = projects.spent_before(store, run) + spent
-    budget = projects.budget_check(store, run, runs=past)
+    budget = projects.budget_check(run, past)
     return Forecast(
         run_id=run.run_id,
         committed=prepared.committed,

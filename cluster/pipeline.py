@@ -24,6 +24,7 @@ from assay.evaluator import batches
 from assay.evaluator.batches import Unit
 from assay.evaluator.ledger import reader, writer
 from assay.evaluator.ledger.opening import create_ledger, open_ledger
+from assay.evaluator.ledger.past_runs import PastRuns
 from assay.evaluator.ledger.reader import OpenedRun
 from assay.evaluator.predictors import device_class, pick_device
 from assay.evaluator.provenance import lineage, repository
@@ -47,7 +48,7 @@ class Prepared:
         run: The run as it is, or will be, recorded.
         dataset: The frozen dataset.
         store: The ledger.
-        past: The runs that the ledger had when this was prepared, oldest first.
+        past: The runs that the ledger had when this was prepared.
         units: The dataset's units.
         import_paths: Folders that entrypoints may be imported from.
         committed: Whether the run is committed already, with every arm complete or eliminated.
@@ -59,7 +60,7 @@ class Prepared:
     run: Run
     dataset: Dataset
     store: Store
-    past: tuple[OpenedRun, ...]
+    past: PastRuns
     units: tuple[Unit, ...]
     import_paths: tuple[str, ...]
     committed: bool
@@ -90,8 +91,8 @@ def prepare(experiment_file: str, *, ledger: str | None = None) -> Prepared:
     resolved = resolve.resolved(as_written, paths)
     experiment, dataset = resolved.experiment, resolved.dataset
     store = open_ledger(experiment.ledger)
-    past = reader.opened_runs(store)
-    experiment = opened_files.with_opened_files(experiment, store, past, folders=paths)
+    past = PastRuns(store)
+    experiment = opened_files.with_opened_files(experiment, past, folders=paths)
     resolved = resolved._replace(experiment=experiment)
     run = _run(resolved, paths)
     while reader.is_committed(store, run.run_id) and commit.unfinished_arms(store, run.run_id):
@@ -163,8 +164,8 @@ def run(prepared: Prepared, *, in_process: bool, on_progress: ProgressCallback, 
         on_progress=on_progress,
     )
     store = open_ledger(experiment.ledger, patient=True)
-    past = reader.opened_runs(store)
-    budget = _budget_left(prepared.run, store, past, spent=reporter.spent)
+    past = PastRuns(store, known=prepared.past)
+    budget = _budget_left(prepared.run, past, spent=reporter.spent)
     opened = _opened(prepared, store, in_process=in_process)
     published = reader.published_units(store, opened.run_id)
     with progress.reporting(reporter), ExitStack() as until_committed:
@@ -186,7 +187,7 @@ def run(prepared: Prepared, *, in_process: bool, on_progress: ProgressCallback, 
                     published=published,
                     num_units=prepared.num_units,
                     store=store,
-                    sources=past,
+                    past=past,
                     device_class=lambda each: _device_class(experiment, each, in_process=in_process),
                     on_reused=reporter.add_existing_unit,
                 )
@@ -194,10 +195,11 @@ def run(prepared: Prepared, *, in_process: bool, on_progress: ProgressCallback, 
                 opened,
                 executor=executor,
                 reporter=reporter,
-                order=_cheapest_first(prepared, opened, store, past),
+                order=_cheapest_first(prepared, opened, past),
                 budget=budget,
                 stop=stop,
             )
+            past.keep()
             outcome = driver.drive(
                 waves.waves_of(experiment, prepared.units),
                 published=[*published, *reused.receipts],
@@ -209,13 +211,13 @@ def run(prepared: Prepared, *, in_process: bool, on_progress: ProgressCallback, 
         )
 
 
-def _budget_left(run: Run, store: Store, past: Sequence[OpenedRun], *, spent: Spent) -> BudgetCheck:
+def _budget_left(run: Run, past: PastRuns, *, spent: Spent) -> BudgetCheck:
     """The budgets of the run and its project.
 
     Raises:
         StoppedError: The run's earlier drivers, or other runs of its project, have exhausted one of them.
     """
-    budget = projects.budget_check(store, run, runs=past)
+    budget = projects.budget_check(run, past)
     exceeded = budget.exceeded(spent)
     if exceeded:
         raise StoppedError(f"nothing was started: {exceeded}; raise the budget to resume")
@@ -236,10 +238,10 @@ def _opened(prepared: Prepared, store: Store, *, in_process: bool) -> Run:
     return opened.model_copy(update={"experiment": experiment})
 
 
-def _cheapest_first(prepared: Prepared, run: Run, store: Store, past: Sequence[OpenedRun]) -> list[str]:
+def _cheapest_first(prepared: Prepared, run: Run, past: PastRuns) -> list[str]:
     return throughput_history.cheapest_first(
         [arm.name for arm in run.experiment.arms],
-        paces=throughput_history.paces(store, run, runs=past),
+        paces=throughput_history.paces(run, past),
         weights_bytes=prepared.weights_bytes,
     )
 

@@ -79,6 +79,9 @@ def cancel_key(submission_id: str) -> str:
     return f"{LAYOUT}/submissions/{submission_id}/cancel.json"
 
 
+INDEX_KEY = f"{LAYOUT}/index/runs.json.gz"
+"""The key of the index of runs, which later runs replace: derived from the other files, not evidence."""
+
 CALIBRATIONS_PREFIX = f"{LAYOUT}/calibrations/"
 """The prefix of the keys of gate calibrations."""
 

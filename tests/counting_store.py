@@ -14,6 +14,8 @@ class CountingStore:
     Attributes:
         whole: How often each object was read as a whole.
         parts: Per object of which parts were read, the length of each part.
+        listed: How often each prefix was listed.
+        asked: How often it was asked whether each object exists.
     """
 
     def __init__(self, store: Store) -> None:
@@ -21,6 +23,13 @@ class CountingStore:
         self.uri = store.uri
         self.whole: Counter[str] = Counter()
         self.parts: dict[str, list[int]] = {}
+        self.listed: Counter[str] = Counter()
+        self.asked: Counter[str] = Counter()
+
+    @property
+    def num_reads(self) -> int:
+        """How often an object or a part of one was read."""
+        return self.whole.total() + sum(map(len, self.parts.values()))
 
     def of(self, part_of_key: str) -> dict[str, int]:
         """How often each object whose key contains this text was read as a whole."""
@@ -43,9 +52,11 @@ class CountingStore:
         self._store.replace(key, content)
 
     def listing(self, prefix: str) -> Iterator[StoredObject]:
+        self.listed[prefix] += 1
         return self._store.listing(prefix)
 
     def exists(self, key: str) -> bool:
+        self.asked[key] += 1
         return self._store.exists(key)
 
     def _counted(self, key: str, part: pa.Buffer) -> pa.Buffer:

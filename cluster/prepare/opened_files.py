@@ -10,10 +10,8 @@ from pathlib import Path
 from typing import NamedTuple
 
 from assay.evaluator.fingerprint import sha256_digest
-from assay.evaluator.ledger import reader
-from assay.evaluator.ledger.reader import OpenedRun
+from assay.evaluator.ledger.past_runs import PastRuns
 from assay.evaluator.provenance.code_files import code_file_digest
-from assay.evaluator.storage import Store
 from assay.manifests import Arm, Experiment
 
 Files = Mapping[str, str]
@@ -27,9 +25,7 @@ class _Earlier(NamedTuple):
     arms: list[tuple[str, str]]
 
 
-def with_opened_files(
-    experiment: Experiment, store: Store, past: Sequence[OpenedRun], *, folders: Sequence[str]
-) -> Experiment:
+def with_opened_files(experiment: Experiment, past: PastRuns, *, folders: Sequence[str]) -> Experiment:
     """The experiment with the changed files of each arm filled in, as `Variant.opened`.
 
     A file of the user's own folders that is gone has the digest of an empty one. Any other file that this machine does
@@ -37,8 +33,7 @@ def with_opened_files(
 
     Args:
         experiment: A resolved experiment.
-        store: Its ledger.
-        past: The runs of the ledger.
+        past: The runs of its ledger.
         folders: The folders that the names of files are relative to.
     """
     earlier: dict[str, dict[str, _Earlier]] = {}  # by base digest, then by the variant's own
@@ -47,14 +42,14 @@ def with_opened_files(
             alike = earlier.setdefault(base_digest, {})
             alike.setdefault(run.variant_digests[arm], _Earlier(run.opened[arm], [])).arms.append((run.run_id, arm))
     arms = tuple(
-        _with_files(arm, [*earlier.get(arm.variant.base_digest(), {}).values()], store, folders)
+        _with_files(arm, [*earlier.get(arm.variant.base_digest(), {}).values()], past, folders)
         for arm in experiment.arms
     )
     return experiment.model_copy(update={"arms": arms})
 
 
-def _with_files(arm: Arm, earlier: Sequence[_Earlier], store: Store, folders: Sequence[str]) -> Arm:
-    recorded = [(each.opened, _recorded(store, each.arms)) for each in earlier]
+def _with_files(arm: Arm, earlier: Sequence[_Earlier], past: PastRuns, folders: Sequence[str]) -> Arm:
+    recorded = [(each.opened, _recorded(past, each.arms)) for each in earlier]
     names = sorted({name for _, files in recorded for name in files})
     if not names:
         return arm
@@ -65,12 +60,12 @@ def _with_files(arm: Arm, earlier: Sequence[_Earlier], store: Store, folders: Se
     return arm.model_copy(update={"variant": arm.variant.model_copy(update={"opened": dict(opened)})})
 
 
-def _recorded(store: Store, arms: Sequence[tuple[str, str]]) -> Files:
+def _recorded(past: PastRuns, arms: Sequence[tuple[str, str]]) -> Files:
     """The files that a variant opened, by the first published unit of the first arm that has one; none before that."""
     for run_id, arm in arms:
-        receipt = reader.first_receipt(store, run_id, arm)
-        if receipt is not None:
-            return receipt.facts.opened_files
+        first = past.first_unit(run_id, arm)
+        if first is not None:
+            return first.opened_files
     return {}
 
 

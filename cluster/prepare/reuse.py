@@ -8,8 +8,10 @@ from pydantic import JsonValue
 
 from assay.cluster.drive.events import event
 from assay.evaluator import batches, fingerprint
+from assay.evaluator.conditions import Conditions
 from assay.evaluator.errors import DamageError
 from assay.evaluator.ledger import reader, writer
+from assay.evaluator.ledger.past_runs import FirstUnit, PastRuns
 from assay.evaluator.ledger.reader import OpenedRun
 from assay.evaluator.ledger.receipt import UnitReceipt
 from assay.evaluator.storage import Store
@@ -102,7 +104,7 @@ def reuse_units(
     published: Sequence[UnitReceipt],
     num_units: int,
     store: Store,
-    sources: Sequence[OpenedRun],
+    past: PastRuns,
     device_class: Callable[[str], str],
     on_reused: Callable[[UnitReceipt], None],
 ) -> Reused:
@@ -116,7 +118,7 @@ def reuse_units(
         published: Receipts of the units that this run has already.
         num_units: Units per arm.
         store: The ledger.
-        sources: The ledger's runs, the oldest first.
+        past: The ledger's runs.
         device_class: Returns the device class of slots of an accelerator type (empty: any); empty if it is unknown.
             Called only if there is something to reuse.
         on_reused: Called with the receipt of each reused unit, as published in this run.
@@ -127,8 +129,8 @@ def reuse_units(
         missing[receipt.arm].discard(receipt.unit)
     accelerator_types = {arm.name: arm.accelerator_type or "" for arm in run.experiment.arms}
     devices: dict[str, str] = {}
-    for source, arms in _alike(sources, run):
-        wanted = {arm: their_arm for arm, their_arm in arms.items() if missing[arm]}
+    for source, arms in _alike(past, run):
+        wanted = {arm: theirs for arm, theirs in arms.items() if missing[arm] and _may_serve(past, source, theirs, run)}
         if not wanted:
             continue
         if not _is_clean_enough(source, run):
@@ -138,12 +140,15 @@ def reuse_units(
         for accelerator_type in {accelerator_types[arm] for arm in wanted} - set(devices):
             devices[accelerator_type] = device_class(accelerator_type)
             if not devices[accelerator_type]:
-                message = (
-                    "no slot became ready within start_timeout_s, so its device is unknown; units of run "
-                    f"'{source.run_id}' are not reused"
+                reused.events.append(
+                    _refused(source, "no slot became ready within start_timeout_s, so its device is unknown")
                 )
-                reused.events.append(event("reuse_refused", message))
-        committed = _committed_sha256(store, source.run_id)
+        on = {arm: devices[accelerator_types[arm]] for arm in wanted}
+        wanted = {arm: each for arm, each in wanted.items() if _may_serve(past, source, each, run, device=on[arm])}
+        if wanted and not past.is_as_recorded(source):
+            reused.events.append(_refused(source, "the index contradicts the record"))
+            continue
+        committed = _committed_sha256(store, source.run_id) if wanted else {}
         for arm, their_arm in wanted.items():
             num_reused = 0
             for unit, key in reader.stored_units(store, source.run_id, their_arm).items():
@@ -156,7 +161,7 @@ def reuse_units(
                     continue
                 if receipt.is_reused:
                     continue
-                if not _is_alike(receipt, run, devices[accelerator_types[arm]]):
+                if not _is_alike(receipt.facts.conditions, run, devices[accelerator_types[arm]]):
                     break  # one unit's device and packages are almost always those of all units of the arm
                 republished = writer.republish_unit(store, rows, receipt, run=run, arm=arm)
                 reused.receipts.append(republished)
@@ -206,11 +211,23 @@ def _committed_sha256(store: Store, run_id: str) -> dict[str, str]:
     return {file.key: file.sha256 for file in reader.committed_files(store, run_id)}
 
 
-def _is_alike(receipt: UnitReceipt, run: Run, device: str) -> bool:
+def _refused(source: OpenedRun, reason: str) -> Event:
+    return event("reuse_refused", f"{reason}; units of run '{source.run_id}' are not reused")
+
+
+def _may_serve(past: PastRuns, source: OpenedRun, arm: str, run: Run, *, device: str | None = None) -> bool:
+    """Whether an arm has units, of which the first was scored on this device class, if known, as this run would."""
+    try:
+        first = past.first_unit(source.run_id, arm)
+    except DamageError:  # the others may be intact
+        return True
+    return first is not None and (device is None or _is_alike(first, run, device))
+
+
+def _is_alike(unit: FirstUnit | Conditions, run: Run, device: str) -> bool:
     """Whether a unit was scored on the device class and with the packages of this run."""
     environment = fingerprint.sha256_digest(rfc8785.dumps(dict(run.lineage.identity)))
-    conditions = receipt.facts.conditions
-    return (conditions.device_class, conditions.environment_digest) == (device, environment)
+    return (unit.device_class, unit.environment_digest) == (device, environment)
 
 
 def _is_clean_enough(source: OpenedRun, run: Run) -> bool:

@@ -4,15 +4,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from assay.evaluator.errors import DamageError, LedgerError
-from assay.evaluator.ledger import reader
+from assay.evaluator.ledger.past_runs import PastRuns
 from assay.evaluator.ledger.reader import OpenedRun
-from assay.evaluator.storage import Store
 from assay.manifests.run import Run
 
 _MAX_RUNS = 20
-"""How many runs are read at most, the newest first; each takes three small files."""
-
-_COLUMNS = ["arm", "status", "slot_s", "load_s", "probe_s", "write_s", "num_rows_evaluated", "devices"]
+"""How many runs are read at most, the newest first."""
 
 
 @dataclass(frozen=True)
@@ -30,35 +27,33 @@ class Pace:
     source: str
 
 
-def paces(store: Store, run: Run, *, runs: Sequence[OpenedRun]) -> dict[str, Pace]:
+def paces(run: Run, past: PastRuns) -> dict[str, Pace]:
     """How long arms took in earlier runs; arms without history are missing from the result.
 
     The newest run with the same variant counts, otherwise the newest run with the same entrypoint. Only runs whose
     slots reserved GPUs count if this run's do, and vice versa.
 
     Args:
-        store: The ledger.
         run: The run.
-        runs: The ledger's runs, the oldest first.
+        past: The ledger's runs.
     """
     experiment = run.experiment
     digests = {arm.name: str(run.variant_digests[arm.name]) for arm in experiment.arms}
     entrypoints = {arm.name: arm.variant.entrypoint for arm in experiment.arms}
-    committed = {state.run_id for state in reader.runs(store) if state.committed}
     by_digest: dict[str, Pace] = {}
     by_entrypoint: dict[str, Pace] = {}
     num_read = 0
-    for past in reversed(runs):
-        if past.run_id not in committed or past.has_gpus != (experiment.resources.num_gpus > 0):
+    for each in reversed(past):
+        if not past.is_committed(each.run_id) or each.has_gpus != (experiment.resources.num_gpus > 0):
             continue
-        if not set(past.entrypoints.values()) & set(entrypoints.values()):
+        if not set(each.entrypoints.values()) & set(entrypoints.values()):
             continue
         if num_read == _MAX_RUNS or set(digests.values()) <= set(by_digest):
             break
         num_read += 1
-        for arm, pace in _paces_of(store, past, repeats=experiment.suite.repeats).items():
-            by_digest.setdefault(past.variant_digests[arm], pace)
-            by_entrypoint.setdefault(past.entrypoints[arm], pace)
+        for arm, pace in _paces_of(each, past, repeats=experiment.suite.repeats).items():
+            by_digest.setdefault(each.variant_digests[arm], pace)
+            by_entrypoint.setdefault(each.entrypoints[arm], pace)
     paces_by_arm = {}
     for arm, digest in digests.items():
         same, alike = by_digest.get(digest), by_entrypoint.get(entrypoints[arm])
@@ -77,18 +72,18 @@ def cheapest_first(arms: Sequence[str], *, paces: Mapping[str, Pace], weights_by
     return sorted(arms, key=lambda arm: weights_bytes[arm])
 
 
-def _paces_of(store: Store, past: OpenedRun, *, repeats: int) -> dict[str, Pace]:
+def _paces_of(run: OpenedRun, past: PastRuns, *, repeats: int) -> dict[str, Pace]:
     """The pace of every complete arm of a run that evaluated rows itself, scaled to this number of repeats."""
     try:
-        rows = reader.read_table(store, reader.committed_files(store, past.run_id), "arms", _COLUMNS).to_pylist()
+        rows = past.arms(run.run_id)
     except (DamageError, LedgerError):  # needed for an order and a forecast only; 'ledger verify' reports damage
         return {}
     paces_by_arm = {}
     for row in rows:
         if row["status"] == "complete" and row["num_rows_evaluated"]:
             setup_s = row["load_s"] + row["probe_s"]
-            source = f"run {past.run_id} on {row['devices']}"
+            source = f"run {run.run_id} on {row['devices']}"
             own_s = max(row["slot_s"] - setup_s, row["write_s"])  # units are published while others are scored
-            seconds_per_row = own_s / row["num_rows_evaluated"] * repeats / past.repeats
+            seconds_per_row = own_s / row["num_rows_evaluated"] * repeats / run.repeats
             paces_by_arm[row["arm"]] = Pace(seconds_per_row, setup_s, source)
     return paces_by_arm

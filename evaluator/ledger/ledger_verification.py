@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import get_args
 
 from assay.evaluator import fingerprint
-from assay.evaluator.ledger import append_only_table, calibrations, reader, version_log
+from assay.evaluator.ledger import append_only_table, calibrations, past_runs, reader, version_log
 from assay.evaluator.ledger.ledger_problem import LedgerProblem
 from assay.evaluator.ledger.run_check import RunCheck
 from assay.evaluator.storage import Store
@@ -24,7 +24,7 @@ from assay.manifests.ledger_layout import (
 from assay.manifests.log_entry import BaseLogEntry, BaseRunEntry
 
 _PLACES = re.compile(
-    rf"{LAYOUT}/(FORMAT\.json|(log|progress|submissions|index|patches)/.+|runs/[^/]+\.json"
+    rf"{LAYOUT}/(FORMAT\.json|(log|progress|submissions|patches)/.+|index/runs\.json\.gz|runs/[^/]+\.json"
     rf"|tables/[^/]+/[^/]+\.parquet|calibrations/(?P<calibrated>[^/]+)/[^/]+\.json|commits/(?P<committed>[^/]+)\.parquet"
     rf"|data/({'|'.join(get_args(Table))})/(?P<run>[^/]+)/.+\.parquet)"
 )
@@ -55,7 +55,8 @@ def verify_ledger(store: Store, *, log_head: str | None = None) -> LedgerVerific
 
     Every file that a commit record names is compared with the digest in that record. Files in no commit record are
     units and tables of arms or drivers that did not finish: units are compared with their own receipts, tables with
-    the digest in their names. Progress and submissions are not evidence and are not checked. When a run was opened and
+    the digest in their names. Progress and submissions are not evidence and are not checked;
+    the index of runs is not evidence either, but is compared with what it was derived from. When a run was opened and
     with which resources, and who committed it and when, can be checked only if the log has entries about the run.
 
     Args:
@@ -89,6 +90,7 @@ def verify_ledger(store: Store, *, log_head: str | None = None) -> LedgerVerific
         LedgerProblem(key, problem) for key in calibrations.keys(store) if (problem := calibrations.read(store, key)[1])
     ]
     problems += [LedgerProblem(key, problem) for key, problem in append_only_table.changed_parts(store)]
+    problems += past_runs.index_problems(store)
     problems += _unexpected_objects(store, {state.run_id for state in states})
     head = entries[-1].seal if entries else None
     return LedgerVerification(len(states), num_files, len(entries), head, tuple(problems))

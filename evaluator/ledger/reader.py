@@ -3,6 +3,7 @@
 import json
 import struct
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,7 +12,7 @@ import pyarrow.parquet as pq
 from pydantic import ValidationError
 
 from assay.evaluator import fingerprint
-from assay.evaluator.errors import DamageError, LedgerError
+from assay.evaluator.errors import DamageError, LedgerError, StoreError
 from assay.evaluator.ledger.commit_record import LedgerFile
 from assay.evaluator.ledger.receipt import RECEIPT_METADATA, Sharing, UnitReceipt
 from assay.evaluator.ledger.schema import SCHEMAS
@@ -22,9 +23,11 @@ from assay.manifests.ledger_layout import (
     LAYOUT,
     Table,
     commit_key,
+    progress_key,
     run_key,
     table_prefix,
 )
+from assay.manifests.progress import Progress
 from assay.manifests.run import Run
 
 
@@ -104,33 +107,35 @@ def read_run(store: Store, run_id: str) -> Run:
         raise LedgerError(f"{store.uri}: the ledger has no run '{run_id}'; {remedy}") from None
 
 
-def opened_runs(store: Store) -> tuple[OpenedRun, ...]:
-    """Every opened run, oldest first. Reads one small file per run.
+def opened_run(record: pa.Buffer) -> OpenedRun:
+    """What the record of an opened run says to other runs.
 
-    Other fields of the records are not validated, because another release may have written them.
+    Other fields are not validated, because another release may have written them.
     """
-    opened = []
-    for entry in store.listing(f"{LAYOUT}/runs/"):
-        record = json.loads(store.get(entry.key).to_pybytes())
-        experiment = record["experiment"]
-        opened.append(
-            OpenedRun(
-                run_id=record["run_id"],
-                opened_at=record["opened_at"],
-                dataset=experiment["dataset"],
-                keys=record["unit_keys"],
-                source=record["lineage"]["circumstance"].get("source") or {},
-                variant_digests=record["variant_digests"],
-                base_digests=record["base_digests"],
-                opened={arm["name"]: arm["variant"]["opened"] for arm in experiment["arms"]},
-                entrypoints={arm["name"]: arm["variant"]["entrypoint"] for arm in experiment["arms"]},
-                has_gpus=experiment["resources"]["num_gpus"] > 0,
-                project=experiment["project"] or "",
-                supersedes=record["supersedes"],
-                repeats=experiment["suite"]["repeats"],
-            )
-        )
-    return tuple(sorted(opened, key=lambda each: (each.opened_at, each.run_id)))
+    content = json.loads(record.to_pybytes())
+    experiment = content["experiment"]
+    return OpenedRun(
+        run_id=content["run_id"],
+        opened_at=content["opened_at"],
+        dataset=experiment["dataset"],
+        keys=content["unit_keys"],
+        source=content["lineage"]["circumstance"].get("source") or {},
+        variant_digests=content["variant_digests"],
+        base_digests=content["base_digests"],
+        opened={arm["name"]: arm["variant"]["opened"] for arm in experiment["arms"]},
+        entrypoints={arm["name"]: arm["variant"]["entrypoint"] for arm in experiment["arms"]},
+        has_gpus=experiment["resources"]["num_gpus"] > 0,
+        project=experiment["project"] or "",
+        supersedes=content["supersedes"],
+        repeats=experiment["suite"]["repeats"],
+    )
+
+
+def recorded_progress(store: Store, run_id: str) -> Progress | None:
+    """The progress that a run's driver reported last; None if there is none or it cannot be read: it is no evidence."""
+    with suppress(FileNotFoundError, StoreError, OSError, ValueError):
+        return Progress.model_validate_json(store.get(progress_key(run_id)).to_pybytes())
+    return None
 
 
 def is_committed(store: Store, run_id: str) -> bool:

@@ -17,6 +17,7 @@ from assay.cluster.report.record import document
 from assay.cluster.report.terminal import verdict
 from assay.cluster.verify import verify
 from assay.evaluator.ledger import reader
+from assay.evaluator.ledger.past_runs import PastRuns
 from assay.manifests import ManifestError
 from assay.manifests.run_report import RunReport
 from tests import builders
@@ -186,10 +187,7 @@ def test_what_passes_cost_is_told_from_runs_with_fewer(tmp_path):
     once = prepared(tmp_path)
     run(once)
     often = prepared(tmp_path, repeats=4)
-    of_one, of_four = (
-        throughput_history.paces(ready.store, ready.run, runs=reader.opened_runs(ready.store))
-        for ready in (once, often)
-    )
+    of_one, of_four = (throughput_history.paces(ready.run, PastRuns(ready.store)) for ready in (once, often))
     for arm in ARMS:
         assert of_four[arm].seconds_per_row == pytest.approx(4 * of_one[arm].seconds_per_row)
         assert of_four[arm].setup_s == of_one[arm].setup_s

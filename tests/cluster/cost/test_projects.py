@@ -8,8 +8,8 @@ from assay.cluster.cost.budget import BudgetCheck
 from assay.cluster.drive import driver, progress
 from assay.cluster.errors import StoppedError
 from assay.cluster.report.record import document
-from assay.evaluator.ledger import reader
-from assay.evaluator.ledger.reader import OpenedRun
+from assay.evaluator.ledger import writer
+from assay.evaluator.ledger.past_runs import PastRuns
 from assay.evaluator.storage.memory import MemoryStore
 from assay.manifests import Budget
 from assay.manifests.ledger_layout import progress_key
@@ -63,7 +63,7 @@ def test_what_other_runs_of_the_project_have_cost_bounds_a_run(tmp_path):
         run(tmp_path, "third", **project)
     assert len(list((tmp_path / "ledger/v2/runs").iterdir())) == num_records
     other = prepared(tmp_path, "third", project="nlp", project_budget={"price": 1.0})
-    assert projects.spent_elsewhere(other.store, other.run, runs=reader.opened_runs(other.store)) == Spent()
+    assert projects.spent_elsewhere(other.run, PastRuns(other.store)) == Spent()
 
 
 def test_a_soft_bound_stands_in_the_report(tmp_path):
@@ -80,35 +80,29 @@ def test_a_run_that_repeats_another_counts_once(tmp_path):
     ready = prepared(tmp_path, "mine", project="vision")
     store = MemoryStore("p")
 
-    def opened(run_id, *, price, supersedes=None, project="vision") -> OpenedRun:
+    def open_run(run_id, *, price, supersedes=None, project="vision") -> None:
         if price is not None:
             record = told_of.model_copy(update={"run_id": run_id, "spent": Spent(price=price)})
             store.replace(progress_key(run_id), record.model_dump_json().encode())
-        return OpenedRun(
-            run_id,
-            "2026",
-            "datasets/small@v1",
-            *[{}] * 6,
-            has_gpus=False,
-            project=project,
-            supersedes=supersedes,
-            repeats=1,
+        experiment = ready.run.experiment.model_copy(update={"project": project})
+        writer.open_run(
+            store,
+            ready.run.model_copy(update={"run_id": run_id, "supersedes": supersedes, "experiment": experiment}),
         )
 
     reporter = progress.ProgressReporter(ready.run, num_units=1, num_rows=1, store=store, submission_id="")
     told_of = reporter.progress("running", "")
-    runs = [
-        opened("a", price=1.0),
-        opened("a.2", price=3.0, supersedes="a"),  # has recorded the cost of both
-        opened("b", price=10.0),
-        opened("b.2", price=None, supersedes="b"),  # has recorded nothing yet
-        opened("c", price=100.0, project="other"),
-        opened("d", price=None),
-        opened(ready.run.run_id, price=1000.0),  # the run itself knows what it has cost
-    ]
-    assert projects.spent_elsewhere(store, ready.run, runs=runs).price == 13.0
+    open_run("a", price=1.0)
+    open_run("a.2", price=3.0, supersedes="a")  # has recorded the cost of both
+    open_run("b", price=10.0)
+    open_run("b.2", price=None, supersedes="b")  # has recorded nothing yet
+    open_run("c", price=100.0, project="other")
+    open_run("d", price=None)
+    open_run("e.2", price=None, supersedes="e")  # whose record is gone
+    open_run(ready.run.run_id, price=1000.0)  # the run itself knows what it has cost
+    assert projects.spent_elsewhere(ready.run, PastRuns(store)).price == 13.0
     again = ready.run.model_copy(update={"run_id": "a.3", "supersedes": "a.2"})
-    assert projects.spent_elsewhere(store, again, runs=runs).price == 1010.0
+    assert projects.spent_elsewhere(again, PastRuns(store)).price == 1010.0
 
 
 def test_both_budgets_bound_and_each_says_which():
@@ -123,6 +117,6 @@ def test_both_budgets_bound_and_each_says_which():
 
 def test_records_say_what_others_ask_of_them(tmp_path):
     report = run(tmp_path, "first", project="vision")
-    (found,) = reader.opened_runs(pipeline.open_store(report["ledger"]))
+    (found,) = PastRuns(pipeline.open_store(report["ledger"]))
     assert (found.project, found.has_gpus, found.supersedes) == ("vision", False, None)
     assert found.entrypoints == dict.fromkeys(TWO, "variants_under_test:threshold")

@@ -4,7 +4,7 @@ from assay.cluster import pipeline
 from assay.cluster.prepare import throughput_history
 from assay.cluster.prepare.throughput_history import Pace
 from assay.cluster.report.record import document
-from assay.evaluator.ledger import reader
+from assay.evaluator.ledger.past_runs import PastRuns
 from tests import builders
 
 SLOW = builders.variant(flip_every=2, delay_s=0.03)
@@ -56,7 +56,7 @@ def test_the_same_variant_is_known_best_then_the_same_code_then_nothing(tmp_path
         "unknown": builders.variant("mixing"),
     }
     prepared = pipeline.prepare(str(builders.write_experiment(tmp_path, arms=asked)))
-    found = throughput_history.paces(prepared.store, prepared.run, runs=reader.opened_runs(prepared.store))
+    found = throughput_history.paces(prepared.run, PastRuns(prepared.store))
     assert set(found) == {"control", "renamed", "alike"}
     # a batch of 32 rows sleeps 0.02 s
     assert 0.02 / 32 < found["control"].seconds_per_row < 0.1
@@ -67,4 +67,4 @@ def test_the_same_variant_is_known_best_then_the_same_code_then_nothing(tmp_path
         update={"resources": prepared.run.experiment.resources.model_copy(update={"num_gpus": 1.0})}
     )
     other_device = prepared.run.model_copy(update={"experiment": with_gpus})
-    assert throughput_history.paces(prepared.store, other_device, runs=reader.opened_runs(prepared.store)) == {}
+    assert throughput_history.paces(other_device, PastRuns(prepared.store)) == {}
