@@ -43,7 +43,10 @@ def show(forecast: Forecast, console: Console) -> None:
     for arm in forecast.arms:
         arms_by_reason.setdefault(arm.reason, []).append(arm.arm)
     for reason, arms in arms_by_reason.items():
-        console.print(Text(f"{named(arms)}: {reason}"))
+        who = named(arms)
+        if len(arms) == len(forecast.arms) > 1:
+            who = "both arms" if len(arms) == 2 else f"all {len(arms)} arms"
+        console.print(Text(f"{who} will be {reason}" if reason.startswith("scored again") else f"{reason}: {who}"))
     slots = formatting.counted(forecast.num_slots, "slot")
     if forecast.num_waves > 1:
         slots += f", scoring up to {forecast.num_waves} arms one after another"
