@@ -224,3 +224,13 @@ def test_a_rejected_arm_is_given_no_chores_that_could_not_save_it():
     expensive = policy(max_cost_ratio=1.5, over_cost="reject", require=("verification",))
     (found,) = reviewed(differing(0.2), expensive, evidence=costing(2.0))
     assert (found.decision, found.next_step) == ("reject", "make it cheaper, or raise max_cost_ratio from 1.5")
+
+
+@pytest.mark.parametrize(
+    ("num_warnings", "said"),
+    [(0, "no rule of severity error"), (2, "no rule of severity error, and 2 of severity warn")],
+)
+def test_the_dataset_check_counts_the_rules_that_only_warn(num_warnings, said):
+    (found,) = reviewed(differing(0.2), policy(), evidence=Evidence(dataset="rows@v1", num_warnings=num_warnings))
+    (check,) = [each for each in found.questions if each.question == "dataset"]
+    assert f"rows@v1; when the dataset was frozen, its rows broke {said}; " in check.evidence
