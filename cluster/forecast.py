@@ -99,7 +99,7 @@ def _units(prepared: Prepared, arm: str, past: Sequence[OpenedRun], *, reuses: b
     if reused:
         texts.append(f"reused from run {', '.join(sorted(set(reused.values())))}")
     if left and known and not reuses:
-        texts.append("scored again: --no-reuse")
+        texts.append("scored again, because of --no-reuse")
     elif left:
         texts.append(reasons.of(arm))
     return _Units(len(stored), len(reused), "; ".join(texts), () if prepared.committed else tuple(left))

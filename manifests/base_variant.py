@@ -26,7 +26,7 @@ class BaseVariant(Manifest):
     """`module:function`, importable where slots run: next to the experiment's file, in the working directory, or
     installed. The module is imported and executed with the rights of whoever runs the experiment."""
     code: tuple[str, ...] = ()
-    """Code and data that the imports of the entrypoint's module do not show: names of modules, and files, folders or
+    """Further code and data that the variant depends on but does not import: names of modules, and files, folders or
     globs relative to the folder of the experiment's file. A change of any of them is a change of the variant. Default:
     none. What the module imports from your own tree is always part of it."""
     code_digest: Digest | None = None

@@ -16,7 +16,9 @@ class CallableVariant(BaseVariant):
     load: bool = False
     """Whether the entrypoint loads the model instead of answering. It is then called once per slot, with the parameters
     and, if the variant has weights, with their local path as `weights` (a list of paths if `weights` is a list), and
-    returns the function that is called with every batch. Default: false. A class always loads."""
+    returns the function that is called with every batch. Default: false. If the entrypoint is a class, it is always a load step."""
+    inputs: tuple[str, ...] = ()
+    """The feature columns in the dictionary that the function is called with. Empty (default): all features."""
     weights: Location | Annotated[tuple[Location, ...], Field(min_length=1)] | None = Field(
         default=None, json_schema_extra=LOCATION
     )

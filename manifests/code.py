@@ -27,7 +27,7 @@ class Code(Manifest):
             now: The other state.
         """
         return tuple(
-            f"{kind} {name}: {_change(before.get(name), after.get(name))}"
+            f"{kind} {name}{_change(before.get(name), after.get(name))}"
             for kind, before, after in (
                 ("module", self.modules, now.modules),
                 ("distribution", self.distributions, now.distributions),
@@ -40,7 +40,7 @@ class Code(Manifest):
 
 def _change(before: str | None, after: str | None) -> str:
     if before is None:
-        return "new"
+        return " is new"
     if after is None:
-        return "no longer used"
-    return "changed" if after.startswith("sha256:") else f"{before} -> {after}"
+        return " is no longer used"
+    return " has changed" if after.startswith("sha256:") else f": {before} -> {after}"

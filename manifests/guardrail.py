@@ -14,8 +14,8 @@ _SHARE_BELOW = {"batch_p50": 0.5, "batch_p95": 0.95, "batch_p99": 0.99}
 
 class _Guardrail(Manifest):
     severity: Literal["critical", "advisory"] = "critical"
-    """`critical` (default): a breach rejects the arm, and an undecided result holds it. Exception: the guardrail
-    `suspicious_improvement` only holds. `advisory`: the result is reported and blocks nothing."""
+    """`critical` (default): a breach rejects the arm, and an undecided result holds it; a breach of
+    `suspicious_improvement` holds the arm and never rejects it. `advisory`: the result is reported and blocks nothing."""
 
 
 class MetricGuardrail(_Guardrail):

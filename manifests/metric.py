@@ -62,8 +62,8 @@ class Metric(Manifest):
     quantile: float | None = Field(default=None, gt=0, lt=1)
     """`quantile_loss`: the quantile that the variants predict, such as 0.9. Required for this measure."""
     threshold: float | None = Field(default=None, ge=0, le=1)
-    """The second of two classes is predicted if its probability is at least this. Null (default): if it is the more
-    likely one."""
+    """The second of two classes is predicted if its probability is at least this. Null (default): the more
+    likely class is predicted."""
     operating_point: OperatingPoint | None = None
     """Chooses the threshold by its effect on the control and uses it for every arm. Null (default): see `threshold`."""
     values: Annotated[Values | None, PlainSerializer(_plain)] = None

@@ -57,12 +57,12 @@ class Plan(Manifest):
     arms."""
     omnibus: Omnibus = "auto"
     """Test of the hypothesis that no arms differ. Default: `auto`. Paired: Cochran's Q (binary), Friedman (ordinal),
-    else repeated-measures ANOVA. Unpaired: chi-square, Kruskal-Wallis, Welch. With clusters only `auto`: a Wald
-    test."""
+    else repeated-measures ANOVA. Unpaired: chi-square, Kruskal-Wallis, Welch. With clusters, only
+    `auto` is allowed; it is a Wald test."""
     posthoc: Posthoc = "auto"
     """Method of the comparisons in the family. Default: `auto`. Paired: max-T, or McNemar with Holm for binary scores
     with few discordant rows. Unpaired: score tests with Holm (binary), Games-Howell (`tukey`), Welch's t with Holm
-    (`dunnett`). Unpaired with clusters only `auto`: max-T."""
+    (`dunnett`). Unpaired with clusters, only `auto` is allowed; it is max-T."""
     alpha: float = Field(default=0.05, gt=0, lt=0.5)
     """Family-wise error rate, two-sided: all intervals of the family cover simultaneously with probability 1 - alpha.
     Default: 0.05."""

@@ -40,7 +40,7 @@ class Policy(Manifest):
     require: tuple[Requirement, ...] = ()
     """Checks that must pass in addition to dataset and benchmark. `leakage`: `assay dataset leakage` found no leak.
     `drift`: `assay dataset diff` found no drift. `budget`: the experiment has a budget and kept it. `verification`:
-    `assay verify` scored the run again and the scores matched. Default: none."""
+    `assay verify` scored the arm and the control again and the scores matched. Default: none."""
     max_cost_ratio: float | None = Field(default=None, gt=0)
     """Largest cost of an arm as a multiple of the control's cost. Costs are compared by price, else by GPU time, else
     by CPU time. Null (default): no limit."""

@@ -19,15 +19,16 @@ def infer(
         list[Path], typer.Argument(help="csv, tsv, jsonl, Parquet or Arrow files with the same columns.")
     ],
     label: Annotated[
-        str | None, typer.Option(help="The label column. Default: one named label, target, y, class or outcome.")
+        str | None,
+        typer.Option(help="The label column. Default: the column named `label`, `target`, `y`, `class` or `outcome`."),
     ] = None,
     id_column: Annotated[
         str | None,
         typer.Option(
             "--id",
-            help="The id column. Default: the first column of text or integers that is named like an id (id, row_id, rowId, uuid, "
-            "key) and whose values are all distinct; else the first column of the table, if it is such a column and another "
-            "column is left to be a feature; else none.",
+            help="The id column. Default: the first text or integer column with distinct values that is named like an id (id, "
+            "row_id, rowId, uuid, key). If there is none: the table's first column, if it holds distinct text or integers and "
+            "is not the only possible feature. Otherwise no id.",
         ),
     ] = None,
     encoding: Annotated[

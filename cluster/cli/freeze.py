@@ -25,13 +25,14 @@ def freeze(
 ) -> None:
     """Check rows against a contract, and freeze them as an immutable dataset."""
     from assay.cluster.report.terminal import check
-    from assay.evaluator.data.frozen import findings
+    from assay.evaluator.data.frozen import findings, references
     from assay.evaluator.data.frozen.freeze import freeze as freeze_rows
     from assay.evaluator.storage import open_store
     from assay.manifests import Contract
 
     rules = read_manifest(contract, Contract)
     store = open_store(to)
+    existed = name in references.references(store)
     dataset = freeze_rows(sources, contract=rules, reference=name, store=store, shard_rows=shard_rows)
     for warning in check.warning_lines(dataset.check):
         typer.echo(f"warning: {warning}", err=True)
@@ -41,7 +42,8 @@ def freeze(
     shards = "1 shard" if len(dataset.shards) == 1 else f"{len(dataset.shards):,} shards"
     if dataset.parent is not None:
         shards += f", a sample of {dataset.parent.num_rows:,}"
-    typer.echo(f"frozen {dataset.reference}: {dataset.num_rows:,} rows in {shards}, {dataset.digest()}", err=True)
+    done = f"{name} exists already with these rows; nothing was written" if existed else f"frozen {name}"
+    typer.echo(f"{done}: {dataset.num_rows:,} rows in {shards}, {dataset.digest()}", err=True)
     withdrawal = findings.withdrawal_of(store, dataset.reference, rows_digest=dataset.rows_digest)
     if withdrawal is not None:
         typer.echo(f"warning: {name} was withdrawn on {withdrawal.found_at}: {withdrawal.reason}", err=True)

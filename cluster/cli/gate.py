@@ -40,7 +40,11 @@ def review(
         ),
     ] = None,
     record: Annotated[
-        bool, typer.Option("--record", help="Append the decisions to the ledger's log, each only once.")
+        bool,
+        typer.Option(
+            "--record",
+            help="Append the decisions to the ledger's log; a decision that is already there is not appended again.",
+        ),
     ] = False,
     markdown: Annotated[
         Path | None, typer.Option(help="Also write the decisions to this file as Markdown, for a pull request comment.")

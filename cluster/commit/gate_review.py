@@ -94,7 +94,7 @@ def evidence_of(
     policy: Policy,
     budget: CheckOutcome,
     findings: DatasetFindings,
-    repetition: Repetition | None = None,
+    repetition: Repetition = Repetition(),
 ) -> Evidence:
     """The evidence for the gate in addition to the analysis.
 
@@ -104,7 +104,7 @@ def evidence_of(
         policy: The policy that decides.
         budget: Whether the run stayed within its budget.
         findings: Findings about its dataset.
-        repetition: The result of the run's verification; None: it was never verified.
+        repetition: The combined result of the run's verifications.
     """
     failed, eliminated = arm_status.left_out(tables.arms)
     by_arm: dict[str, dict[str, float | None]] = {}
@@ -121,8 +121,10 @@ def evidence_of(
         drift=_outcome(findings.answer("Drift")),
         costs={row["arm"]: _cost(row) for row in tables.arms if row["status"] == "complete"},
         budget=budget,
-        verification=repetition.outcome if repetition else None,
-        verified_rows=f"{repetition.num_rows:,} of {num_rows:,} rows of each arm" if repetition else "",
+        num_rows=num_rows,
+        num_warnings=sum(rule.is_broken for rule in run.dataset_check.rules),
+        verified=repetition.matched,
+        differing=repetition.differing,
         confounded={row["arm"]: row["message"] for row in tables.events if row["kind"] == "confounded"},
         metrics=by_arm,
         directions={metric.name: metric.direction for metric in run.experiment.suite.metrics},

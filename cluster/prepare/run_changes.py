@@ -55,9 +55,11 @@ class ArmReasons:
             if earlier is None:
                 continue
             if each.keys[arm] == self._run.unit_keys[arm]:
-                return f"scored again: run {each.run_id} has not scored all of its units, or they cannot be reused"
+                return (
+                    f"scored again, because run {each.run_id} has not scored all of its units, or they cannot be reused"
+                )
             changed = "; ".join(_arm_changes(earlier, self._run, arm))
-            return f"scored again: changed since run {each.run_id}: {changed}"
+            return f"scored again, because of changes since run {each.run_id} ({changed})"
         return "new"
 
     def _record(self, run_id: str) -> Run | None:
@@ -131,7 +133,7 @@ def _variant_changes(before: Variant | None, after: Variant | None, code: Mappin
         yield f"weights: {before.weights_digest} -> {after.weights_digest}"
     for each in lineage.changes(flat(before.content()), flat(after.content())):
         if each.field.startswith("opened."):
-            yield f"file {each.field.removeprefix('opened.')}: changed"
+            yield f"file {each.field.removeprefix('opened.')} has changed"
         elif each.field not in ("code_digest", "weights_digest"):
             yield f"{each.field}: {each.recorded} -> {each.now}"
 

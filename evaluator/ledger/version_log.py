@@ -4,7 +4,7 @@ import datetime as dt
 import json
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
 import rfc8785
@@ -23,7 +23,7 @@ from assay.manifests.log_entry import (
     VerificationEntry,
     read_entry,
 )
-from assay.manifests.verification import Against, ArmVerified, Outcome, Verification
+from assay.manifests.verification import Against, ArmVerified, Verification
 
 _Entry = TypeVar("_Entry", bound=BaseLogEntry)
 
@@ -128,9 +128,9 @@ def override(store: Store, run_id: str, arm: str, decision: Verdict, *, reason: 
         LedgerError: The run is unknown or not committed.
         DamageError: The log was changed.
     """
-    for field, value in (("reason", reason), ("by", by)):
+    for name, value in (("reason", reason), ("by", by)):
         if not value.strip():
-            raise InvalidInput("an override needs a reason and a name", field=field, value=value)
+            raise InvalidInput("an override needs a reason and a name", field=name, value=value)
     run = CommittedRun(store, run_id)
     gate_decisions = {row["arm"]: row for row in run.rows("decisions")}
     if arm not in gate_decisions:
@@ -165,26 +165,22 @@ class Repetition:
     """The combined result of the verifications of a run.
 
     Attributes:
-        outcome: `differs` if any verification that counts found a difference; `matched` if every arm matched.
-        num_rows: The number of rows verified per arm; the smallest such number over the arms.
+        matched: How many rows of each arm matched what the ledger holds; arms that were not compared with it are absent.
+        differing: Arms with a difference that counts, whatever they were compared with.
     """
 
-    outcome: Outcome
-    num_rows: int
+    matched: Mapping[str, int] = field(default_factory=dict)
+    differing: tuple[str, ...] = ()
 
 
-def repetition(run: CommittedRun) -> Repetition | None:
-    """Whether the run's scores could be repeated, according to the verifications in the log.
+def repetition(run: CommittedRun) -> Repetition:
+    """Which arms' scores could be repeated, according to all verifications in the log.
 
     For each arm and each form of verification the newest result counts. A difference, however, is superseded only by a
     match on at least as many rows, because smaller samples are parts of larger ones.
 
-    Returns:
-        `differs` if any result that counts is a difference. `matched` if every complete arm matched what the ledger
-        holds, possibly only on a sample of rows. None if neither is known.
-
     Raises:
-        DamageError: The log, or the table of arms, was changed.
+        DamageError: The log was changed.
     """
     results: dict[tuple[Against, str], ArmVerified] = {}
     for entry in entries(run.store):
@@ -194,12 +190,9 @@ def repetition(run: CommittedRun) -> Repetition | None:
                 before = results.get(key)
                 if before is None or arm.num_rows_different or arm.num_rows >= before.num_rows:
                     results[key] = arm
-    if any(arm.num_rows_different for arm in results.values()):
-        return Repetition("differs", min(arm.num_rows for arm in results.values()))
-    measured = [row["arm"] for row in run.rows("arms") if row["status"] == "complete"]
-    if not all(("ledger", arm) in results for arm in measured):
-        return None
-    return Repetition("matched", min(results["ledger", arm].num_rows for arm in measured))
+    differing = sorted({arm.arm for arm in results.values() if arm.num_rows_different})
+    matched = {arm: result.num_rows for (against, arm), result in results.items() if against == "ledger"}
+    return Repetition({arm: rows for arm, rows in matched.items() if arm not in differing}, tuple(differing))
 
 
 def _append(store: Store, kind: type[_Entry], fields: Mapping[str, Any], *, once: Sequence[str] = ()) -> _Entry | None:

@@ -20,7 +20,7 @@ def code_of(entrypoint: str, *, also: Sequence[str] = (), folders: Sequence[str]
 
     Args:
         entrypoint: `module:function`.
-        also: What its imports do not show: names of modules, and files, folders or globs relative to one of the folders.
+        also: What it depends on but does not import: names of modules, and files, folders or globs relative to one of the folders.
         folders: Where `also` is looked for, such as the folder of the experiment.
 
     Raises:

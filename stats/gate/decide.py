@@ -186,7 +186,8 @@ def _improvement(comparison: Comparison, analysis: Analysis, plan: Plan) -> _Fin
         return _Finding("reject", f"{result}: worse than the control")
     if comparison.degenerate == "identical":
         return _Finding("hold", f"{result}: the same score as the control on every row", "there is nothing to gain")
-    step = _more_rows(comparison, bound=least, analysis=analysis)
+    what = f"the improvement is larger than {least:.4g}" if least else "the arm is better than the control"
+    step = _more_rows(comparison, bound=least, analysis=analysis, shows=what)
     if high <= least:
         step = f"the improvement is not larger than {least:.4g}; ship it only for other reasons"
     also = "better than the control, but " if low > 0 else ""
@@ -206,8 +207,9 @@ def _non_inferiority(comparison: Comparison, analysis: Analysis, plan: Plan) -> 
         return _Finding("promote", f"{result}: {required}")
     if _gain(comparison, plan.direction)[1] < 0:
         return _Finding("reject", f"{result}: worse than the control")
-    step = _more_rows(comparison, bound=-margin.margin, analysis=analysis)
-    return _Finding("hold", f"{result}: it may be worse by more than {margin.margin:.4g}", step)
+    worse = f"worse by more than {margin.margin:.4g}"
+    step = _more_rows(comparison, bound=-margin.margin, analysis=analysis, shows=f"the arm is {worse}")
+    return _Finding("hold", f"{result}: it may be {worse}", step)
 
 
 def _guardrail(result: GuardrailResult, analysis: Analysis) -> _Finding:
@@ -231,7 +233,11 @@ def _guardrail_step(result: GuardrailResult, analysis: Analysis) -> str:
     num_rows = next((part.num_rows for part in result.parts if part.name == result.where), analysis.num_rows)
     where = f" in segment '{result.where}'" if result.kind == "segments" else ""
     return _more_rows_for(
-        result.comparison, bound=result.bound, num_rows=num_rows, where=where, what=f"guardrail '{result.name}'"
+        result.comparison,
+        bound=result.bound,
+        num_rows=num_rows,
+        where=where,
+        shows=f"guardrail '{result.name}' is kept",
     )
 
 
@@ -241,18 +247,17 @@ def _gain(comparison: Comparison, direction: str) -> tuple[float, float]:
     return gain
 
 
-def _more_rows(comparison: Comparison, *, bound: float, analysis: Analysis) -> str:
+def _more_rows(comparison: Comparison, *, bound: float, analysis: Analysis, shows: str) -> str:
     sign = 1 if analysis.direction == "higher" else -1
-    return _more_rows_for(comparison, bound=sign * bound, num_rows=analysis.num_rows)
+    return _more_rows_for(comparison, bound=sign * bound, num_rows=analysis.num_rows, shows=shows)
 
 
-def _more_rows_for(comparison: Comparison, *, bound: float, num_rows: int, where: str = "", what: str = "") -> str:
+def _more_rows_for(comparison: Comparison, *, bound: float, num_rows: int, shows: str, where: str = "") -> str:
     more = rows_to_settle(comparison, bound=bound, num_rows=num_rows)
     if more is None:
-        return f"more rows{where} are unlikely to decide {what or 'this'}: the estimate is at the bound"
-    return (
-        f"about {_three_digits(more):,} more rows{where} would decide {what or 'this'}, if the estimate stays the same"
-    )
+        return f"more rows{where} are unlikely to show whether {shows}: the estimate is at the bound"
+    rows = f"about {_three_digits(more):,} more rows{where}"
+    return f"if the estimate stays the same, {rows} would show whether {shows}"
 
 
 def _three_digits(count: int) -> int:

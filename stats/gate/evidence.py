@@ -1,8 +1,7 @@
 """Evidence: what is known about a run in addition to its analysis, as far as it can affect a decision."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Literal
 
 
 @dataclass(frozen=True)
@@ -61,8 +60,10 @@ class Evidence:
         arms: What is known about the arms.
         costs: Costs of the arms, including the control.
         budget: Whether the run stayed within its budget.
-        verification: The outcome of scoring the run again; None: not done.
-        verified_rows: How many rows were scored again, as text.
+        num_rows: The number of rows of the dataset.
+        num_warnings: How many rules of the contract its rows violated that only warn.
+        verified: How many rows of each arm were scored again and matched; arms that were not are absent.
+        differing: Arms whose scores differed when they were scored again.
         confounded: Arms that were scored in a different environment than the control, each with what differs.
         dataset_location: Location of the dataset, for suggested commands.
         withdrawn: By whom and why the dataset was withdrawn; empty if it was not.
@@ -78,8 +79,10 @@ class Evidence:
     arms: ArmEvidence = ArmEvidence()
     costs: Mapping[str, ArmCost] = field(default_factory=dict)
     budget: CheckOutcome = CheckOutcome(None, "no budget was set")
-    verification: Literal["matched", "differs"] | None = None
-    verified_rows: str = ""
+    num_rows: int = 0
+    num_warnings: int = 0
+    verified: Mapping[str, int] = field(default_factory=dict)
+    differing: Sequence[str] = ()
     confounded: Mapping[str, str] = field(default_factory=dict)
     dataset_location: str = "STORE/NAME@VERSION"
     withdrawn: str = ""

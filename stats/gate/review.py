@@ -1,12 +1,12 @@
 """The gate's review: four checks of every arm, the benchmark among them, lead to one decision and one winner.
 
     check            passes if                                                      counts
-    dataset          frozen, rows satisfied the contract, not withdrawn             always
+    dataset          frozen, so no rule of severity error is broken; not withdrawn  always
                      no leak found, no drift found                                  if the policy requires it
     benchmark        primary metric and guardrails pass (`decide`)                  always
     cost             within the policy's limits                                     if the policy has a limit
                      the budget was kept                                            if the policy requires it
-    reproducibility  a verification scored the run again, and the scores matched    if the policy requires it
+    reproducibility  arm and control were scored again, and no scores differed      if the policy requires it
 
 The next stage and its criteria, where the policy names them, are shown with the checks as `deployment`.
 
@@ -108,7 +108,7 @@ def _decided(
             *_like_with_like(benchmark.arm, evidence),
         ),
         "cost": _cost(benchmark, analysis, policy, evidence, is_equal=is_equal),
-        "reproducibility": (_reproducibility(policy, evidence),),
+        "reproducibility": (_reproducibility(benchmark.arm, analysis.control, policy, evidence),),
     }
     open_parts = [part for group in parts.values() for part in group if part.counts and part.answer != "pass"]
     verdict: Verdict = "hold" if open_parts else "promote"
@@ -165,7 +165,9 @@ def _question(name: str, parts: Sequence[_Part]) -> GateQuestion:
 
 def _dataset(policy: Policy, evidence: Evidence) -> tuple[_Part, ...]:
     where = shlex.quote(evidence.dataset_location)
-    parts = [_Part("pass", f"{evidence.dataset}; its rows satisfied the contract when it was frozen", True)]
+    warned = f", and {evidence.num_warnings} of severity warn" if evidence.num_warnings else ""
+    frozen = f"when the dataset was frozen, its rows broke no rule of severity error{warned}"
+    parts = [_Part("pass", f"{evidence.dataset}; {frozen}", True)]
     if evidence.withdrawn:
         step = "run the experiment on a version that was not withdrawn"
         parts.append(_Part("fail", f"the dataset was {evidence.withdrawn}", True, step))
@@ -237,16 +239,21 @@ def _price_per_point(
     return _Part("pass", f"{summary}: at most {bound:g}", True)
 
 
-def _reproducibility(policy: Policy, evidence: Evidence) -> _Part:
+def _reproducibility(arm: str, control: str, policy: Policy, evidence: Evidence) -> _Part:
+    """An arm is verified together with the control, whose scores it is compared with; a difference of any arm fails."""
     counts = "verification" in policy.require
-    match evidence.verification:
-        case "matched":
-            return _Part("pass", f"scored again, {evidence.verified_rows}: the scores match", counts)
-        case "differs":
-            step = "find out why (assay verify names what has changed), then run it again"
-            return _Part("fail", "scored again: the scores differ, so the run is not reproducible", counts, step)
-        case None:
-            return _Part("unknown", "not verified by scoring it again", counts, f"run assay verify {evidence.run}")
+    if evidence.differing:
+        differing = ", ".join(evidence.differing)
+        summary = f"scored again: the scores of {differing} differ, so the run is not reproducible"
+        return _Part("fail", summary, counts, "find out why (assay verify names what has changed), then run it again")
+    pair = (control, arm)
+    missing = [name for name in pair if name not in evidence.verified]
+    if missing:
+        summary = f"`assay verify` has not been run on {' and '.join(missing)}"
+        return _Part("unknown", summary, counts, f"run assay verify {evidence.run}")
+    num_rows = min(evidence.verified[name] for name in pair)
+    rows = f"{num_rows:,} of {evidence.num_rows:,} rows of the arm and of the control"
+    return _Part("pass", f"scored again, {rows}: the scores match", counts)
 
 
 def _deployment(policy: Policy) -> GateQuestion:

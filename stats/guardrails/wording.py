@@ -28,9 +28,10 @@ def summary(result: GuardrailResult, *, alpha: float) -> str:
         return f"{name}: {measured}, " + (f"more than {bound}: too good to be true" if is_more else f"at most {bound}")
     if result.kind == "segments" and result.verdict == "non_inferior":
         gain = (result.comparison.estimate or 0.0) * (1 if result.direction == "higher" else -1)
-        judged = "better" if gain > 0 else "worse" if gain < 0 else "equal"
-        nearest = with_interval(f"'{result.where}' ({judged}), difference", result.comparison, alpha=alpha)
-        return f"{name}: {_conclusion(result)} in all {len(result.parts)} segments; nearest to it is {nearest}{small}"
+        judged = "better" if gain > 0 else "worse" if gain < 0 else "equal to the control"
+        closest = f"the segment closest to that limit is '{result.where}', where the arm is {judged}"
+        measured = with_interval(f"{closest}: difference", result.comparison, alpha=alpha)
+        return f"{name}: {_conclusion(result)} in all {len(result.parts)} segments; {measured}{small}"
     return f"{_measured(name + where, result, alpha=alpha)}: {_conclusion(result)}{small}"
 
 

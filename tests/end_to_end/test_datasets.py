@@ -174,6 +174,16 @@ def test_freezing_again_under_an_edited_contract_says_that_the_old_one_stands(as
         assert ("small@v1 already exists and keeps the contract that it was frozen with" in frozen.stderr) == is_told
 
 
+def test_freezing_the_same_rows_again_says_that_they_were_frozen_before(assay, dataset, tmp_path):
+    (tmp_path / "contract.yaml").write_text(yaml.safe_dump(builders.CONTRACT))
+    for version, said in (
+        ("v1", "small@v1 exists already with these rows; nothing was written: "),
+        ("v2", "frozen small@v2: "),
+    ):
+        frozen = assay("freeze", "rows.jsonl", "--contract", "contract.yaml", "--as", f"small@{version}")
+        assert (frozen.returncode, frozen.stderr.startswith(said)) == (0, True), frozen.stderr
+
+
 def test_withdrawing_again_for_the_same_reason_changes_nothing(assay, dataset, tmp_path):
     first = Withdrawal(
         reference="small@v1",

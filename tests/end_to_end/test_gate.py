@@ -56,7 +56,9 @@ def test_a_verification_after_the_run_turns_the_hold_into_a_promotion(assay, tmp
     steps = {row["arm"]: row["next_step"] for row in found["decisions"]}
     assert steps["better"] == f"run assay verify {found['run_id']} --ledger {tmp_path / 'ledger'}"
     assert steps["worse"] == "do not ship: it is worse than the control"
-    assert assay("verify", "experiment.yaml", "--in-process", folder=tmp_path).returncode == 0
+    for arm in ("better", "control"):  # one after another, and not all arms
+        assert decided(gate(assay, tmp_path, code=3))["better"] == "hold"
+        assert assay("verify", "experiment.yaml", "--in-process", "--arm", arm, folder=tmp_path).returncode == 0
     found = gate(assay, tmp_path, code=0)
     assert (decided(found)["better"], decided(found)["worse"]) == ("promote", "reject")
 

@@ -208,4 +208,4 @@ def test_thirty_rows_hold_and_say_how_many_would_do(tmp_path):
     report, _ = run(tmp_path, [], arms=arms, num_rows=30)
     decided = decision(report, "better")
     assert decided["decision"] == "hold"
-    assert "more rows would decide" in decided["next_step"]
+    assert "more rows would show whether the arm is better" in decided["next_step"]

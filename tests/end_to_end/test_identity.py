@@ -123,10 +123,10 @@ def run(assay: Callable, folder: Path, *options: str) -> dict:
             "FACTOR = 0.9\n",
             {*ARMS},
             "modules.sibling",
-            "control, folder, one and 1 more: module sibling: changed",
+            "control, folder, one and 1 more: module sibling has changed",
         ),  # entry.py is the module of every arm
-        ("mine/deeper.py", "CUT = 0.4\n", {*ARMS}, "modules.mine.deeper", "module mine.deeper: changed"),
-        ("plugin.py", "FACTOR = 0.9\n", {"control"}, "modules.plugin", "arm control: module plugin: changed"),
+        ("mine/deeper.py", "CUT = 0.4\n", {*ARMS}, "modules.mine.deeper", "module mine.deeper has changed"),
+        ("plugin.py", "FACTOR = 0.9\n", {"control"}, "modules.plugin", "arm control: module plugin has changed"),
         ("one.txt", "0.9", {"one"}, "weights", "arm one: weights: sha256:"),
         ("folder/b.txt", "0.4", {"several", "folder"}, "weights", "arm several: weights: sha256:"),
         ("folder/c.txt", "0.4", {"folder"}, "weights", "arm folder: weights: sha256:"),
@@ -268,7 +268,7 @@ def test_a_file_that_only_the_running_code_opens_is_compared_with_the_run_before
     assert f"files.{name}" in " ".join(verified.stdout.split()), verified.stdout
     second = run(assay, project)
     assert second["run_id"] != first["run_id"]
-    assert f"  arm reads: file {name}: changed\n" in second["stderr"]
+    assert f"  arm reads: file {name} has changed\n" in second["stderr"]
     assert [arm["num_units_reused"] > 0 for arm in second["arms"]] == [True, False]
     assert run(assay, project)["run_id"] == second["run_id"]
     (project / name).write_text(before)
@@ -284,7 +284,7 @@ def test_a_file_that_is_opened_while_the_entrypoint_is_imported_is_compared(assa
     (project / "sibling.txt").write_text("2")
     second = run(assay, project)
     assert second["run_id"] != first["run_id"]
-    assert "  arm reads: file sibling.txt: changed\n" in second["stderr"]
+    assert "  arm reads: file sibling.txt has changed\n" in second["stderr"]
 
 
 def test_a_file_that_the_code_has_opened_and_that_is_gone_is_a_change(assay, project):
@@ -299,7 +299,7 @@ def test_a_file_that_the_code_has_opened_and_that_is_gone_is_a_change(assay, pro
     (project / "scale").unlink()
     second = run(assay, project)
     assert second["run_id"] != first["run_id"]
-    assert "  arm reads: file scale: changed\n" in second["stderr"]
+    assert "  arm reads: file scale has changed\n" in second["stderr"]
 
 
 def test_a_file_beside_the_rows_and_the_ledger_is_compared(assay, project):
@@ -314,7 +314,7 @@ def test_a_file_beside_the_rows_and_the_ledger_is_compared(assay, project):
     run(assay, project)
     for folder in ("datasets", "ledger"):
         (project / folder / "t").write_text("2")
-        assert f"  arm reads: file {folder}/t: changed\n" in run(assay, project)["stderr"]
+        assert f"  arm reads: file {folder}/t has changed\n" in run(assay, project)["stderr"]
 
 
 def test_a_module_that_only_the_running_code_imports_may_have_other_line_endings(assay, project):

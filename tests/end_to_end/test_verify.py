@@ -84,7 +84,8 @@ def test_a_run_matches_to_the_last_bit_and_no_score_is_written(run):
     assert scored_files(run) == before
     store = open_store(run.experiment.ledger)
     assert version_log.entries(store)[-1] == found.entry
-    assert version_log.repetition(CommittedRun(store, run.run_id)).outcome == "matched"
+    repeated = version_log.repetition(CommittedRun(store, run.run_id))
+    assert repeated == version_log.Repetition(dict.fromkeys(("control", "better", "worse", "again"), 200))
     assert verify_ledger(store).problems == ()
 
 
@@ -147,7 +148,7 @@ def test_one_weight_changed_by_a_thousandth_differs_and_names_the_artifact(tmp_p
     assert change.now == f"sha256:{hashlib.sha256(path.read_bytes()).hexdigest()}"
     assert found.is_close == (set(steeper.columns) <= {"probabilities", "score_log_loss"})
     store = open_store(run.experiment.ledger)
-    assert version_log.repetition(CommittedRun(store, run.run_id)).outcome == "differs"
+    assert version_log.repetition(CommittedRun(store, run.run_id)).differing == ("steeper",)
 
 
 def test_a_package_of_another_version_is_named_though_the_scores_match(run, tmp_path, monkeypatch):
@@ -215,7 +216,8 @@ def test_the_same_rows_twice_catches_what_changes_with_use_and_hints_at_what_rem
     assert by_arm["remembering"].num_rows_different == 0
     (hint,) = found.hints
     assert hint.startswith("arm 'remembering' took")
-    assert version_log.repetition(CommittedRun(open_store(run.experiment.ledger), run.run_id)).outcome == "differs"
+    repeated = version_log.repetition(CommittedRun(open_store(run.experiment.ledger), run.run_id))
+    assert repeated.differing == ("drifting",)
 
 
 def test_an_arm_that_cannot_be_scored_again_is_unknown_rather_than_different(tmp_path):
@@ -226,7 +228,7 @@ def test_an_arm_that_cannot_be_scored_again_is_unknown_rather_than_different(tmp
     assert [arm.arm for arm in found.comparison.arms] == ["control"]
     assert found.comparison.outcome == "matched"
     assert "the file does not exist" in found.failed["steeper"]
-    assert version_log.repetition(CommittedRun(store, run.run_id)) is None
+    assert version_log.repetition(CommittedRun(store, run.run_id)) == version_log.Repetition({"control": 200})
     with pytest.raises(RunError, match="was not verified: no arm could be scored again: arm 'steeper': "):
         verify(run, arm="steeper")
     assert len(version_log.entries(store)) == 1
@@ -275,26 +277,19 @@ def test_the_newest_word_on_enough_rows_counts(run):
         version_log.record_verification(
             store, run.run_id, found.model_copy(update={"arms": compared, "against": against})
         )
-        repeated = version_log.repetition(CommittedRun(store, run.run_id))
-        return repeated and repeated.outcome
+        return version_log.repetition(CommittedRun(store, run.run_id))
 
-    assert version_log.repetition(CommittedRun(store, run.run_id)) is None
-    assert say(200, differ=0, arms=("control", "better")) is None
-    assert say(200, differ=0, arms=("worse", "again")) == "matched"
-    assert say(64, differ=1, arms=("worse",)) == "differs"
-    assert say(32, differ=0) == "differs"  # fewer rows than those with the difference
-    assert say(64, differ=0, against="itself") == "differs"  # does not compare with the ledger
-    assert say(64, differ=0) == "matched"
-    assert say(32, differ=2, against="itself", arms=("better",)) == "differs"
-    assert say(200, differ=0) == "differs"
-    assert say(32, differ=0, against="itself", arms=("better",)) == "matched"
-    assert len(reader.runs(store)) == 1
+    def matched(*arms: str):
+        return dict.fromkeys(arms, 200)
 
-
-def test_rows_that_were_scored_twice_are_said_to_be_compared_with_each_other(tmp_path, monkeypatch):
-    run = committed(tmp_path, arms=linear_arms(tmp_path))
-    monkeypatch.chdir(tmp_path)
-    twice = CliRunner().invoke(main.app, ["verify", run.run_id, "--same-rows-twice", "--in-process"])
-    words = "control: 200 of 200 rows scored twice, and again after reloading the variant, bit-identical"
-    assert words in twice.stdout
-    assert twice.stdout.endswith(f"matched: run {run.run_id} compared with itself, log entry 1\n")
+    every = ("control", "better", "worse", "again")
+    assert version_log.repetition(CommittedRun(store, run.run_id)).matched == {}
+    assert say(200, differ=0, arms=("control", "better")).matched == matched("control", "better")
+    assert say(200, differ=0, arms=("worse", "again")).matched == matched(*every)
+    assert say(64, differ=1, arms=("worse",)).differing == ("worse",)
+    assert say(32, differ=0).differing == ("worse",)  # fewer rows than those with the difference
+    assert say(64, differ=0, against="itself").differing == ("worse",)  # does not compare with the ledger
+    assert say(64, differ=0) == version_log.Repetition({**matched(*every), "worse": 64})
+    assert say(32, differ=2, against="itself", arms=("better",)).differing == ("better",)
+    assert say(200, differ=0).differing == ("better",)
+    assert say(32, differ=0, against="itself", arms=("better",)) == version_log.Repetition(matched(*every))

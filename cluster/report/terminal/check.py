@@ -7,14 +7,21 @@ from rich.text import Text
 from assay.cluster.report.terminal import formatting
 from assay.manifests.check_report import CheckReport, RuleReport
 
-_NAMES = {"null": "no nulls", "finite": "finite numbers"}
-"""What a rule asks, where its name alone reads like the opposite."""
+_NAMES = {
+    "null": "no nulls",
+    "finite": "finite numbers",
+    "readable": "every row can be read",
+    "rows": "number of rows",
+    "duplicates": "limit on duplicates",
+    "label_conflicts": "limit on label conflicts",
+}
+"""What a rule asks, where its name alone does not say it or reads like the opposite."""
 
 _REPEATS = {
-    "duplicates": "with the same features and label as an earlier row",
-    "label_conflicts": "with the same features as an earlier row but a different label",
+    "duplicates": ("repeats", "repeat", "the features and label of an earlier row"),
+    "label_conflicts": ("has", "have", "the features of an earlier row but another label"),
 }
-"""What the rules about repeated rows count."""
+"""What is wrong with one row, and with several, that violate a rule about repeated rows."""
 
 _MOST_SHOWN = 3
 """Violations shown of each rule; the JSON has a few more."""
@@ -79,7 +86,10 @@ def broken_rule_line(rule: RuleReport) -> str:
     first = f"; first at {rule.offenders[0].place}" if rule.offenders else ""
     unit = "row" if rule.num_rows_broken == 1 else "rows"
     if rule.rule in _REPEATS:
-        return f"{rule.rule}: {rule.num_rows_broken:,} {unit} {_REPEATS[rule.rule]} (allowed: {rule.bound}){first}"
+        one, several, what = _REPEATS[rule.rule]
+        verb = one if rule.num_rows_broken == 1 else several
+        limit = "any" if rule.bound == "none" else rule.bound.replace("at most", "more than")
+        return f"{rule.rule}: {rule.num_rows_broken:,} {unit} {verb} {what} (the contract warns about {limit}){first}"
     where = f" ({rule.column})" if rule.column else ""
     count = f", violated by {rule.num_rows_broken:,} {unit}" if rule.num_rows_broken else ""
     observed = f", found {rule.observed}" if rule.observed else ""

@@ -39,11 +39,7 @@ def show(forecast: Forecast, console: Console) -> None:
             Text(arm.problem, style="yellow") if arm.problem else arm.source,
         )
     console.print(table)
-    arms_by_reason: dict[str, list[str]] = {}
-    for arm in forecast.arms:
-        arms_by_reason.setdefault(arm.reason, []).append(arm.arm)
-    for reason, arms in arms_by_reason.items():
-        console.print(Text(f"{named(arms)}: {reason}"))
+    _show_reasons(forecast, console)
     slots = formatting.counted(forecast.num_slots, "slot")
     if forecast.num_waves > 1:
         slots += f", scoring up to {forecast.num_waves} arms one after another"
@@ -71,3 +67,15 @@ def show(forecast: Forecast, console: Console) -> None:
     else:
         for warning in forecast.warnings:
             console.print(Text(f"warning: at the end of the run: {warning}", style="yellow"))
+
+
+def _show_reasons(forecast: Forecast, console: Console) -> None:
+    """Prints why arms are scored, or from which run they are reused: one line for all arms with the same reason."""
+    arms_by_reason: dict[str, list[str]] = {}
+    for arm in forecast.arms:
+        arms_by_reason.setdefault(arm.reason, []).append(arm.arm)
+    for reason, arms in arms_by_reason.items():
+        who = named(arms)
+        if len(arms) == len(forecast.arms) > 1:
+            who = "both arms" if len(arms) == 2 else f"all {len(arms)} arms"
+        console.print(Text(f"{who} will be {reason}" if reason.startswith("scored again") else f"{reason}: {who}"))

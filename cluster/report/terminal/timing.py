@@ -30,7 +30,7 @@ def show(timing: RunTiming, console: Console) -> None:
     legend = (
         "fetch: reading shards, in the background; wait: waiting for rows, decoding included; copy: making tensors of "
         "the inputs and moving them to the device (on a GPU, in the background); forward: the variant's own work; write: publishing units, in the background; reused: units scored by another "
-        "run (see there for their times); busy: of the time from a slot's first unit to its last, the share it spent working"
+        "run (see there for their times); busy: share of the time between a slot's first and last unit in which it worked"
     )
     console.print(Text(legend, style="dim"))
     console.print(Text(f"run {timing.run_id}  ledger {timing.ledger}", style="dim"))

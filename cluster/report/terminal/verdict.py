@@ -223,8 +223,8 @@ def _best_note(report: RunReport) -> list[Text]:
     interval = formatting.interval(best.ci_low_corrected, best.ci_high_corrected, sign="+")
     return [
         Text(
-            f"best estimate (not a verdict): {best.arm} {best.estimate:+.4f}; corrected for having been picked "
-            f"as the best: {best.estimate_corrected:+.4f} {interval}"
+            f"best estimate (not a verdict): {best.arm} {best.estimate:+.4f}; corrected for selection "
+            f"(it was picked because it is the largest): {best.estimate_corrected:+.4f} {interval}"
         )
     ]
 

@@ -34,7 +34,7 @@ def infer(
 
     Args:
         sources: Files in any of the formats of `ingest`, with the same columns.
-        label: The label column; None: a column named label, target, y, class or outcome.
+        label: The label column; None: the column named label, target, y, class or outcome.
         id_column: The id column; None: the one that `entries_of` chooses, if any.
         encoding: The encoding of text files.
 

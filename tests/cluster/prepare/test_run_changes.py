@@ -44,7 +44,7 @@ def reasons(folder, *options: str, **fields) -> dict[str, str]:
 def test_a_change_of_the_manifests_is_named(tmp_path, change, expected):
     first = run(tmp_path, arms=ARMS)
     found = reasons(tmp_path, **{"arms": ARMS, **change})
-    assert found["better"] == f"scored again: changed since run {first}: {expected}"
+    assert found["better"] == f"scored again, because of changes since run {first} ({expected})"
     if "arms" in change:
         assert found["control"] == f"reused from run {first}"
 
@@ -53,12 +53,12 @@ def test_a_changed_module_and_another_dataset_are_named(tmp_path, monkeypatch):
     first = run(tmp_path, arms=ARMS)
     monkeypatch.setattr(builders, "CODE", builders.CODE + "\n# changed\n")
     found = reasons(tmp_path, arms=ARMS)
-    assert found["better"].startswith(f"scored again: changed since run {first}: ")
+    assert found["better"].startswith(f"scored again, because of changes since run {first} (")
     assert "variants_under_test" in found["better"]
     monkeypatch.undo()
     (tmp_path / "datasets").rename(tmp_path / "earlier")
     found = reasons(tmp_path, arms=ARMS, num_rows=240)
-    assert f"changed since run {first}: dataset: " in found["better"]
+    assert f"changes since run {first} (dataset: " in found["better"]
 
 
 def test_another_package_is_named_with_both_versions(tmp_path):
@@ -69,7 +69,7 @@ def test_another_package_is_named_with_both_versions(tmp_path):
     newer = record.model_copy(update={"lineage": record.lineage.model_copy(update={"identity": identity})})
     found = ArmReasons(newer, prepared.past, prepared.store).of("better")
     assert f"environment: torch {record.lineage.identity['torch']} -> 99.0" in found
-    assert found.startswith(f"scored again: changed since run {first}: ")
+    assert found.startswith(f"scored again, because of changes since run {first} (")
 
 
 def test_what_nothing_has_scored_is_new_and_what_need_not_be_scored_again_says_so(tmp_path):
@@ -80,14 +80,18 @@ def test_what_nothing_has_scored_is_new_and_what_need_not_be_scored_again_says_s
         "better": f"reused from run {first}",
         "added": "new",
     }
-    assert reasons(tmp_path, "--no-reuse", arms=grown)["better"] == "scored again: --no-reuse"
+    assert reasons(tmp_path, "--no-reuse", arms=grown)["better"] == "scored again, because of --no-reuse"
     stricter = {**builders.SUITE, "plan": {**builders.SUITE["plan"], "alpha": 0.01}}  # affects no score
     assert set(reasons(tmp_path, arms=ARMS, suite=stricter).values()) == {f"reused from run {first}"}
 
 
-def test_the_terminal_says_it_too(tmp_path):
+def test_the_terminal_says_it_too(tmp_path, monkeypatch):
     run(tmp_path, arms=ARMS)
     experiment = builders.write_experiment(tmp_path, arms={**ARMS, "added": builders.variant(flip_every=3)})
     answer = CliRunner().invoke(main.app, ["run", str(experiment), "--dry-run", "--in-process"])
-    assert "arms better, control: reused from run" in answer.stdout
-    assert "arm added: new" in answer.stdout
+    assert "arms better, control\n" in answer.stdout
+    assert "new: arm added\n" in answer.stdout
+    monkeypatch.setattr(builders, "CODE", builders.CODE + "\n# changed\n")
+    experiment = builders.write_experiment(tmp_path, arms=ARMS)
+    answer = CliRunner().invoke(main.app, ["run", str(experiment), "--dry-run", "--in-process"])
+    assert "both arms will be scored again, because of changes since run" in " ".join(answer.stdout.split())

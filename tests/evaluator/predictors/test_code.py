@@ -57,9 +57,9 @@ def test_a_change_is_named(project):
     (project / "prompts" / "b.txt").unlink()
     after = code_of("answers:net", also=["prompts"], folders=[str(project)])
     assert before.changes(after) == (
-        "module helper: changed",
-        "file prompts/b.txt: no longer used",
-        "file prompts/c.txt: new",
+        "module helper has changed",
+        "file prompts/b.txt is no longer used",
+        "file prompts/c.txt is new",
     )
     assert Code(modules={}, distributions={"a": "1"}, files={}).changes(
         Code(modules={}, distributions={"a": "2"}, files={})

@@ -136,16 +136,18 @@ def test_binary_arms_that_agree_everywhere_are_non_inferior_only_on_enough_rows(
 def test_the_number_of_rows_that_would_settle_it_is_told():
     """mean 0.05, se 1 / 20: n (1.9659 + 0.8416)^2 (0.05 / 0.05)^2 = 400 * 7.882 = 3,153, less the 400 there are."""
     (found,) = _decide(_with_mean(0.05))
-    assert found.next_step == "about 2,760 more rows would decide this, if the estimate stays the same"
+    assert found.next_step == (
+        "if the estimate stays the same, about 2,760 more rows would show whether the arm is better than the control"
+    )
 
 
 def test_an_estimate_on_the_bound_says_that_rows_will_not_help():
     (found,) = _decide(_with_mean(0.1), minimum_effect=0.1)
-    assert "unlikely to decide" in found.next_step
+    assert "unlikely to show whether the improvement is larger than 0.1" in found.next_step
 
 
 def test_rows_of_the_prospect_do_settle_it():
-    rows = int(_decide(_with_mean(0.05))[0].next_step.split()[1].replace(",", ""))
+    rows = int(_decide(_with_mean(0.05))[0].next_step.split("about ")[1].split()[0].replace(",", ""))
     settled = [
         _decide(samples_of(correlated(400 + rows, [0.0, 0.05], seed=seed) * 0.5**0.5))[0].decision == "promote"
         for seed in range(100)

@@ -46,9 +46,9 @@ def test_by_default_only_the_dataset_and_the_benchmark_count_and_the_rest_is_tol
 @pytest.mark.parametrize("requirement", ["leakage", "drift", "budget", "verification"])
 @pytest.mark.parametrize(("known", "decision"), [(None, "hold"), (False, "hold"), (True, "promote")])
 def test_what_is_required_must_be_known_and_fine(requirement, known, decision):
-    verified = {None: None, False: "differs", True: "matched"}[known]
-    value = verified if requirement == "verification" else CheckOutcome(known)
-    evidence = Evidence(dataset="rows@v1", **{requirement: value})
+    verified = {None: {}, False: {"differing": ("a",)}, True: {"verified": {"control": 9, "a": 9}}}[known]
+    fields = verified if requirement == "verification" else {requirement: CheckOutcome(known)}
+    evidence = Evidence(dataset="rows@v1", **fields)
     (found,) = reviewed(differing(0.2), policy(require=(requirement,)), evidence=evidence)
     assert found.decision == decision
     assert found.next_step
@@ -59,7 +59,24 @@ def test_what_is_required_must_be_known_and_fine(requirement, known, decision):
 def test_a_hold_says_which_command_goes_on():
     (found,) = reviewed(differing(0.2), policy(require=("verification",)))
     assert found.next_step == "run assay verify RUN"
-    assert found.reasons[-1] == "not verified by scoring it again"
+    assert found.reasons[-1] == "`assay verify` has not been run on control and a"
+
+
+@pytest.mark.parametrize(
+    ("verified", "missing"), [({}, "control and a"), ({"control": 9, "b": 9}, "a"), ({"a": 9, "b": 9}, "control")]
+)
+def test_an_arm_is_verified_only_together_with_the_control(verified, missing):
+    evidence = Evidence(dataset="rows@v1", verified=verified, num_rows=9)
+    (found,) = reviewed(differing(0.2), policy(require=("verification",)), evidence=evidence)
+    assert (found.decision, found.reasons[-1]) == ("hold", f"`assay verify` has not been run on {missing}")
+
+
+def test_verified_arms_are_promoted_though_others_were_not_verified():
+    evidence = Evidence(dataset="rows@v1", verified={"control": 9, "a": 5}, num_rows=9)
+    (found,) = reviewed(differing(0.2), policy(require=("verification",)), evidence=evidence)
+    assert found.decision == "promote"
+    (check,) = [each for each in found.questions if each.question == "reproducibility"]
+    assert check.evidence == "scored again, 5 of 9 rows of the arm and of the control: the scores match"
 
 
 def test_a_command_can_be_run_as_it_is_told_wherever_the_dataset_lies():
@@ -207,3 +224,13 @@ def test_a_rejected_arm_is_given_no_chores_that_could_not_save_it():
     expensive = policy(max_cost_ratio=1.5, over_cost="reject", require=("verification",))
     (found,) = reviewed(differing(0.2), expensive, evidence=costing(2.0))
     assert (found.decision, found.next_step) == ("reject", "make it cheaper, or raise max_cost_ratio from 1.5")
+
+
+@pytest.mark.parametrize(
+    ("num_warnings", "said"),
+    [(0, "no rule of severity error"), (2, "no rule of severity error, and 2 of severity warn")],
+)
+def test_the_dataset_check_counts_the_rules_that_only_warn(num_warnings, said):
+    (found,) = reviewed(differing(0.2), policy(), evidence=Evidence(dataset="rows@v1", num_warnings=num_warnings))
+    (check,) = [each for each in found.questions if each.question == "dataset"]
+    assert f"rows@v1; when the dataset was frozen, its rows broke {said}; " in check.evidence

@@ -18,7 +18,11 @@ PLAN = plan(margins={"a": 0.1}, guardrails=holding("guard"))
 PRIMARY = {"better": 0.2, "equal": 0.0, "worse": -0.2, "unclear": -0.05}
 GUARDRAIL = {"held": 0.0, "breached": -0.2, "unclear": -0.1}
 COST = {"in": 0.5, "over": 2.0}
-VERIFIED = {"verified": "matched", "failed": "differs", "unknown": None}
+VERIFIED = {
+    "verified": {"verified": {"control": 9, "a": 9}},
+    "failed": {"verified": {"control": 9}, "differing": ("a",)},
+    "unknown": {},
+}
 
 STRICT = {"kind": "Policy", "version": 1, "require": ("verification",), "max_cost_ratio": 1.5}
 POLICIES = {
@@ -59,7 +63,7 @@ def test_the_decision_is_the_rules(policy, primary, guardrail, cost, verified):
     evidence = Evidence(
         dataset="rows@v1",
         costs={"control": ArmCost(price=2.0), "a": ArmCost(price=2.0 * COST[cost])},
-        verification=VERIFIED[verified],
+        **VERIFIED[verified],
     )
     (found,) = review.review(analysed(primary, guardrail), POLICIES[policy], PLAN, evidence)
     wanted = expected(policy, primary, guardrail, cost, verified)

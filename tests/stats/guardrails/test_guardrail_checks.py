@@ -186,7 +186,7 @@ def test_a_segment_that_is_open_says_how_many_rows_of_it_would_do():
     found = analysis.analyze(samples, planned, guardrails=(guard,))
     (decided,) = decide.decide(found, IMPROVEMENT, planned)
     assert decided.decision == "hold"
-    assert "more rows in segment 'c' would decide guardrail 'score by segment'" in decided.next_step
+    assert "more rows in segment 'c' would show whether guardrail 'score by segment' is kept" in decided.next_step
 
 
 @pytest.mark.parametrize(
@@ -250,4 +250,5 @@ def test_the_segment_nearest_to_the_margin_is_said_to_be_better_or_worse(directi
     samples = segmented([0.5, 0.0, 0.0] if direction == "higher" else [0.3, 0.3, 0.3])
     guard = SegmentsCheck(MetricCheck("score", direction, "continuous", 5.0, samples), 30)
     (found,) = guard.check(plan(direction=direction, columns={"segment": "s"}), primary=samples)
-    assert f"segments; nearest to it is '{found.where}' ({words}), difference -" in wording.summary(found, alpha=0.05)
+    said = f"segments; the segment closest to that limit is '{found.where}', where the arm is {words}: difference -"
+    assert said in wording.summary(found, alpha=0.05)

@@ -18,6 +18,6 @@ def test_a_runs_report_names_the_rules_that_warn():
     assert [str(line) for line in verdict.dataset_notes(dataset)] == [
         "rows: A digit.",
         "the rows pass 1 of 2 rules of their contract",
-        "warning: contract rule duplicates: 2 rows with the same features and label as an earlier row (allowed: none); first at a.csv:3",
+        "warning: contract rule duplicates: 2 rows repeat the features and label of an earlier row (the contract warns about any); first at a.csv:3",
         "changed when the rows were frozen: a.csv: a byte order mark",
     ]
