@@ -11,6 +11,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any, overload
 
+import pyarrow as pa
 from pydantic import TypeAdapter
 
 from assay.evaluator import fingerprint
@@ -180,7 +181,7 @@ def index_problems(store: Store) -> Iterator[LedgerProblem]:
         return
     for key, entry in entries.items():
         # A record or table that is missing or damaged is a problem of its own.
-        with suppress(FileNotFoundError, DamageError, LedgerError, ValueError, KeyError, TypeError):
+        with suppress(OSError, pa.ArrowException, DamageError, LedgerError, ValueError, KeyError, TypeError):
             if not _agrees(store, key, entry):
                 yield LedgerProblem(INDEX_KEY, f"contradicts the files of run '{entry.run.run_id}'; {remedy}")
 

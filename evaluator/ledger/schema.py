@@ -26,8 +26,8 @@ _SCORES = _schema(
     ("row_index", _INT),
     ("status", _TEXT),
     ("scores", pa.map_(_TEXT, pa.field("value", _FLOAT, nullable=False))),  # pyright: ignore[reportArgumentType]
-    ("segments", pa.map_(_TEXT, _TEXT)),
     nullable={
+        "segments": pa.map_(_TEXT, _TEXT),
         "row_id": _TEXT,
         "cluster": _TEXT,
         "label_class": _TEXT,
@@ -42,7 +42,8 @@ _SCORES = _schema(
 """`status` is `ok` if the arm has answered, otherwise `reason` says why there is no answer. `label_class` is the label
 as text unless it is a fraction, `label_value` the label as a number if it is one. A predicted class, number or text has
 a column of its own, and the others are null. `scores` maps the name of each metric that scores rows to the row's score;
-it is empty for a row without an answer. `segments` maps the name of each segment column to its value."""
+it is empty for a row without an answer. `segments` maps the name of each segment column to its value; it is null
+if the dataset has none."""
 
 _UNITS = _schema(
     ("run_id", _TEXT),

@@ -46,7 +46,8 @@ def to_stored(rows: pa.Table, *, lineage: Sequence[str]) -> pa.Table:
     if "probabilities" in rows.column_names:
         columns["probabilities"] = _lists(rows["probabilities"].combine_chunks())
     columns["scores"] = _scores(rows, is_answered(rows))
-    columns["segments"] = _segments(rows)
+    if any(name.startswith(SEGMENT_COLUMN_PREFIX) for name in rows.column_names):
+        columns["segments"] = _segments(rows)
     arrays = [columns[field.name] if field.name in columns else pa.nulls(count, field.type) for field in schema]
     # In base64, because some readers reject metadata that are not UTF-8.
     metadata = {ROWS_METADATA: base64.b64encode(rows.schema.remove_metadata().serialize())}
@@ -170,7 +171,7 @@ def _segments(rows: pa.Table) -> Any:
     offsets: Any = pa.array(_offsets(np.full(len(rows), len(names))))
     keys = _keys(_without_prefix(names, SEGMENT_COLUMN_PREFIX), len(rows))
     columns = [rows[name].combine_chunks() for name in names]
-    values: Any = pa.concat_arrays(columns) if columns else pa.nulls(0, pa.string())
+    values: Any = pa.concat_arrays(columns)
     # The columns one after the other, in the order row by row.
     order = np.arange(len(names) * len(rows)).reshape(len(names), len(rows)).T.reshape(-1)
     return pa.MapArray.from_arrays(offsets, keys, values.take(pa.array(order)))

@@ -82,7 +82,7 @@ def test_a_new_run_makes_at_most_10_reads_more_than_in_an_empty_ledger(counted_r
     assert len(reader.runs(unindexed)) == NUM_RUNS + 3
     assert unindexed.num_reads > 4 * NUM_RUNS  # its record, its progress and a unit of each arm
     for store in (indexed, next_one):
-        num_units_reused = sum(store.of("/scores/run_id=first-").values())  # each is read instead of being scored
+        num_units_reused = sum(store.of("/scores/first-").values())  # each is read instead of being scored
         assert num_units_reused == 4
         assert store.num_reads - num_units_reused <= empty.num_reads + MAX_READS
         assert store.listed.total() <= empty.listed.total() + MAX_READS

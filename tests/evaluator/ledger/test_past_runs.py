@@ -168,7 +168,7 @@ def test_what_may_still_change_is_not_kept(ledger):
     kept()
     more = progress.model_copy(update={"spent": Spent(price=7.0)})
     store.replace(progress_key(run_id), more.model_dump_json().encode())
-    shutil.rmtree(ledger / f"v2/data/scores/run_id={run_id}/control")
+    shutil.rmtree(ledger / f"v2/data/scores/{run_id}/control")
     assert kept().spent(run_id) == Spent(price=7.0)
     assert kept().first_unit(run_id, "control") is None
 
