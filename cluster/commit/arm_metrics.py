@@ -217,7 +217,7 @@ class _Outcomes:
         rows: list[Row] = [
             {
                 "arm": arm,
-                "label": str(label),
+                "label": str(int(label) if isinstance(label, bool) else label),
                 "prediction": None if predicted is None else str(predicted),
                 "num_rows": count,
             }

@@ -20,8 +20,8 @@ class ArmStatuses:
 
     Attributes:
         complete: The arms with every unit that can be compared, in the experiment's order.
-        unanswered: The arms with every unit, but with rows that have no answer, if the plan refuses these; with the
-            reason.
+        unanswered: The arms with every unit, but without any answer, or with rows that have none if the plan refuses
+            these; with the reason.
         failed: The arms that failed, with the reason.
         eliminated: The arms that a race has eliminated, with the reason.
         stopped: The arms that are incomplete because the run was stopped, with the reason.
@@ -71,13 +71,14 @@ def statuses_of(run: Run, outcome: DriveOutcome, *, num_units: int) -> ArmStatus
     others = {*outcome.failed, *outcome.eliminated, *stopped}
     scored = [arm.name for arm in run.experiment.arms if arm.name not in others]
     unanswered: dict[str, str] = {}
-    if run.experiment.suite.plan.missing == "refuse":
-        summaries = {arm: unanswered_summary(outcome.receipts[arm].values()) for arm in scored}
-        unanswered = {
-            arm: f"{summary}; the plan refuses missing scores: set 'missing: worst' or 'missing: listwise' in it"
-            for arm, summary in summaries.items()
-            if summary
-        }
+    for arm in scored:
+        receipts = outcome.receipts[arm].values()
+        summary = unanswered_summary(receipts)
+        if summary and run.experiment.suite.plan.missing == "refuse":
+            remedy = "the plan refuses missing scores: set 'missing: worst' or 'missing: listwise' in it"
+            unanswered[arm] = f"{summary}; {remedy}"
+        elif summary and all(receipt.num_unanswered == receipt.num_rows for receipt in receipts):
+            unanswered[arm] = f"{summary}; an arm without any answer cannot be compared"
     complete = [arm for arm in scored if arm not in unanswered]
     return ArmStatuses(complete, unanswered, outcome.failed, outcome.eliminated, stopped)
 

@@ -56,7 +56,12 @@ class RaceWaves(Waves):
 
         Arms with rows that have no answer are left out: the sums of their scores cannot be compared.
         """
-        unanswered = {arm for arm in receipts if any(each.num_unanswered for each in receipts[arm].values())}
+        looked_at = self._order[: self._num_done]  # later units may be there already, if the run was resumed
+        unanswered = {
+            arm
+            for arm, of_arm in receipts.items()
+            if any(of_arm[unit].num_unanswered for unit in looked_at if unit in of_arm)
+        }
         arms = [arm for arm in arms if arm not in unanswered]
         if self.is_last or len(arms) < 2:
             return {}

@@ -120,6 +120,8 @@ def stored_columns(names: Iterable[str]) -> list[str]:
 
 def _by_kind(name: str, column: Any) -> dict[str, Any]:
     """A label or prediction in the columns for its kind."""
+    if pa.types.is_boolean(column.type):  # predictions of such labels are 0 and 1
+        column = column.cast(pa.int64())
     kind = column.type
     if pa.types.is_floating(kind):
         return {f"{name}_value": column.cast(pa.float64())}
@@ -127,7 +129,7 @@ def _by_kind(name: str, column: Any) -> dict[str, Any]:
         return {f"{name}_class": column}
     encoded = column.dictionary_encode()
     classes = {f"{name}_class": encoded.dictionary.cast(pa.string()).take(encoded.indices)}
-    if name == "label" and not pa.types.is_boolean(kind):
+    if name == "label":
         return {**classes, "label_value": pc.cast(column, pa.float64(), safe=False)}
     return classes
 
@@ -138,7 +140,10 @@ def _restored(stored: pa.Table, field: pa.Field) -> Any:
     encoded: Any = stored[f"{field.name}_class"].combine_chunks()
     if not pa.types.is_dictionary(encoded.type):
         encoded = encoded.dictionary_encode()
-    return encoded.dictionary.cast(field.type).take(encoded.indices)
+    classes = encoded.dictionary
+    if pa.types.is_boolean(field.type):
+        classes = classes.cast(pa.int64())
+    return classes.cast(field.type).take(encoded.indices)
 
 
 def _lists(column: Any) -> Any:

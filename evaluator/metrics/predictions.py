@@ -17,6 +17,8 @@ SUM_TOLERANCE = 1e-4
 """How far the sum of a row's probabilities may differ from 1: enough for float32 softmax over 10,000 classes."""
 _ROUNDING = 1e-6
 """How far a single probability may exceed 1 because of float32 rounding."""
+_ENOUGH_ROWS = 16
+"""From how many rows on it cannot be chance that none of them is valid."""
 _CACHED_NUMBERS = 32_768
 _FEW_CLASSES = 32
 
@@ -97,14 +99,14 @@ def answers_of(
         unanswered: The rows for which the variant says that it has no answer.
 
     Raises:
-        PredictionError: No row has valid output, or the number of classes is wrong: the declared output is not what
-            the variant returns.
+        PredictionError: None of at least `_ENOUGH_ROWS` rows has valid output, or the number of classes is wrong: the
+            declared output is not what the variant returns.
     """
     none = dict(unanswered or {})
     invalid = {
         row: reason for row, reason in invalid_rows(raw_RC, output=output, label=label).items() if row not in none
     }
-    if invalid and len(invalid) == len(raw_RC):
+    if len(invalid) == len(raw_RC) >= _ENOUGH_ROWS:
         row, reason = next(iter(invalid.items()))
         more = f", and the other {len(raw_RC) - 1} rows are wrong, too" if len(raw_RC) > 1 else ""
         raise PredictionError(f"row {first_row + row}: {reason}{more}")

@@ -1,5 +1,6 @@
 """Output: checks what a variant returned for a batch against its declared output."""
 
+import math
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
@@ -12,18 +13,20 @@ from assay.manifests.row_status import ROW_STATUSES
 
 _BLOCK_BYTES = 1 << 22
 _OUTPUT, _STATUS, _REASON = "output", "status", "reason"
-_NONE = Unanswered("invalid", "the variant returned None")
+_NONE = Unanswered("invalid", "the variant returned None or NaN")
+_NUMPY_NUMBERS = ("bool", *(f"{kind}{bits}" for kind in ("int", "uint", "float") for bits in (8, 16, 32, 64)))
+"""The types of a pandas Series that have no marker for a missing value of their own."""
 
 
 class BatchOutput(NamedTuple):
     """The output for a batch.
 
     Attributes:
-        values: One entry per row, in the standard form of the declared output.
+        values: One entry per row, in the standard form of the declared output; None if no row has an answer.
         unanswered: The rows without an answer, by their index in the batch; their values mean nothing.
     """
 
-    values: np.ndarray
+    values: np.ndarray | None
     unanswered: Mapping[int, Unanswered]
 
 
@@ -49,28 +52,71 @@ def checked_output(returned: Any, *, output: Output, num_rows: int, variant: str
     unanswered: dict[int, Unanswered] = {}
     if isinstance(returned, Mapping):
         returned, unanswered = _with_statuses(returned, prefix, num_rows)
+    returned, absent = _filled(returned)
+    unanswered = {**absent, **unanswered}
+    if returned is None and len(unanswered) == num_rows:
+        return BatchOutput(None, unanswered)
     array = _array(returned, prefix)
     if array.ndim == 0 or array.shape[0] != num_rows:
         raise PredictionError(
             f"{prefix}, but returned an array of shape {array.shape} for a batch of {num_rows} rows; "
             f"the first axis must be {num_rows}, one entry per row of the batch (a last, shorter batch is padded)"
         )
+    if len(unanswered) == num_rows:
+        return BatchOutput(None, unanswered)
     if array.ndim == 2 and array.shape[1] == 1:
         array = array[:, 0]
     max_axes = 2 if output in ("logits", "probabilities") else 1
     if array.ndim > max_axes:
         allowed = "(rows, classes) or (rows,)" if max_axes == 2 else "(rows,)"
         raise PredictionError(f"{prefix}, but returned shape {array.shape}; allowed: {allowed}")
-    if array.dtype.kind == "O":
-        is_none = np.array([entry is None for entry in array.reshape(num_rows, -1)[:, 0]])
-        unanswered = {**dict.fromkeys(np.flatnonzero(is_none).tolist(), _NONE), **unanswered}
-        if unanswered:
-            array = _without(array, list(unanswered), output)
     if output == "labels":
+        if array.dtype.kind == "f" and np.isnan(array).any():  # how NumPy marks missing integers
+            is_nan = np.isnan(array)
+            unanswered = {**dict.fromkeys(np.flatnonzero(is_nan).tolist(), _NONE), **unanswered}
+            whole = np.where(is_nan, 0, array)
+            array = whole.astype(np.int64) if (whole == np.floor(whole)).all() else array
         return BatchOutput(_labels(array, prefix), unanswered)
     if array.dtype.kind not in "fiu":
         raise PredictionError(f"{prefix}, but returned {array.dtype}; allowed: real numbers")
     return BatchOutput(array if array.dtype.kind == "f" else array.astype(np.float64), unanswered)
+
+
+def _filled(returned: Any) -> tuple[Any, dict[int, Unanswered]]:
+    """What was returned, with an entry of another row in place of each row that is masked, None or a missing label.
+
+    Returns:
+        The object, or None if no row has an entry; and the rows without one.
+    """
+    if isinstance(returned, np.ma.MaskedArray):
+        mask = np.ma.getmaskarray(returned).reshape(len(returned), -1).any(axis=1) if returned.ndim else np.empty(0)
+        absent = dict.fromkeys(
+            np.flatnonzero(mask).tolist(), Unanswered("invalid", "the variant returned a masked value")
+        )
+        return returned.data, absent
+    is_series = type(returned).__module__.startswith("pandas") and hasattr(returned, "to_numpy")
+    if is_series and getattr(returned, "ndim", 1) == 1 and str(returned.dtype) not in _NUMPY_NUMBERS:
+        returned = returned.to_numpy(dtype=object)
+    is_list = isinstance(returned, list | tuple) or (isinstance(returned, np.ndarray) and returned.dtype.kind == "O")
+    if not is_list or np.ndim(returned[0] if len(returned) else 0) > 1:
+        return returned, {}
+    entries = list(returned)
+    rows = [row for row, entry in enumerate(entries) if _is_absent(entry)]
+    if not rows:
+        return returned, {}
+    if len(rows) == len(entries):
+        return None, dict.fromkeys(rows, _NONE)
+    other = next(entry for entry in entries if not _is_absent(entry))
+    for row in rows:
+        entries[row] = other
+    return entries, dict.fromkeys(rows, _NONE)
+
+
+def _is_absent(entry: Any) -> bool:
+    """Whether an entry is None or a marker of pandas for a missing value; NaN among numbers is found later."""
+    return (
+        entry is None or type(entry).__name__ in ("NAType", "NaTType") or (type(entry) is float and math.isnan(entry))
+    )
 
 
 class CollectedOutput:
@@ -91,6 +137,7 @@ class CollectedOutput:
         self._num_rows = 0  # in the last block; those before it are full
         self._total_rows = 0
         self._unanswered: dict[int, Unanswered] = {}
+        self._gaps: list[tuple[int, int]] = []  # first row and number of rows of batches without any answer
 
     @property
     def unanswered(self) -> Mapping[int, Unanswered]:
@@ -108,6 +155,9 @@ class CollectedOutput:
             if row < num_rows:
                 self._unanswered[self._total_rows + row] = unanswered
         self._total_rows += num_rows
+        if output.values is None:
+            self._gaps.append((self._total_rows - num_rows, num_rows))
+            return
         batch = output.values[:num_rows]
         last = self._blocks[-1] if self._blocks else batch[:0]
         stop = self._num_rows + len(batch)
@@ -138,7 +188,15 @@ class CollectedOutput:
                 f"{self._variant} returns class names for some batches and numbers for others; "
                 "allowed: one kind for every batch"
             )
-        return np.concatenate(self._blocks)
+        if not self._gaps:
+            return np.concatenate(self._blocks)
+        answered = np.concatenate(self._blocks) if self._blocks else np.zeros(0)
+        joined = np.zeros((self._total_rows, *answered.shape[1:]), answered.dtype)
+        is_gap = np.zeros(self._total_rows, dtype=bool)
+        for first, num_rows in self._gaps:
+            is_gap[first : first + num_rows] = True
+        joined[~is_gap] = answered
+        return joined
 
     def _trim(self) -> None:
         if self._blocks:
@@ -183,28 +241,15 @@ def _with_statuses(returned: Mapping[Any, Any], prefix: str, num_rows: int) -> t
                 f"{did_you_mean(str(status), known)}"
             )
         if status not in (None, "ok"):
-            unanswered[row] = Unanswered(status, str(reason or ""))
+            # Text from elsewhere may have characters that UTF-8 lacks.
+            unanswered[row] = Unanswered(status, str(reason or "").encode(errors="backslashreplace").decode())
     return returned[_OUTPUT], unanswered
-
-
-def _without(array: np.ndarray, rows: list[int], output: Output) -> np.ndarray:
-    """An array of objects with a valid entry of its other rows in place of those without an answer."""
-    others = np.delete(np.arange(len(array)), rows)
-    filled = array.copy()
-    if len(others):
-        filled[rows] = array[others[0]]
-    else:
-        filled[:] = "" if output == "labels" else np.nan
-    if all(isinstance(entry, str) for entry in filled.reshape(-1)):
-        return filled
-    try:
-        return np.array(filled.tolist())
-    except ValueError:  # entries of unlike shapes
-        return filled
 
 
 def _labels(labels: np.ndarray, prefix: str) -> np.ndarray:
     if labels.dtype.kind in "iub":
+        return labels.astype(np.int64)
+    if labels.dtype.kind == "O" and all(isinstance(name, int | np.integer) for name in labels):
         return labels.astype(np.int64)
     if labels.dtype.kind == "O" and all(isinstance(name, str) for name in labels):
         return labels

@@ -15,12 +15,12 @@ from tests import builders
 CODE = """
 import numpy as np
 
-def some(features, *, above=0.9, answer="nan", flip_every=0):
+def some(features, *, above=0.9, below=-1.0, answer="nan", flip_every=0):
     x = features["x"]
     probability = np.where(x > 0.5, 0.9, 0.1)
     if flip_every:
         probability = np.where((np.round(x * 1e6).astype(int) % flip_every) == 0, 1 - probability, probability)
-    silent = x > above
+    silent = (x > above) | (x < below)
     if answer == "nan":
         return np.where(silent, np.nan, probability)
     if answer == "none":
@@ -78,7 +78,7 @@ def stored(report: dict, arm: str) -> list[dict]:
     ("answer", "status", "reason"),
     [
         ("nan", "invalid", "the probabilities must be finite; got nan"),
-        ("none", "invalid", "the variant returned None"),
+        ("none", "invalid", "the variant returned None or NaN"),
         ("refused", "refused", "not my field"),
         ("truncated", "truncated", "not my field"),
         ("timeout", "timeout", "not my field"),
@@ -165,11 +165,19 @@ def test_guardrails_follow_the_same_rule(run, missing):
 
 
 def test_arms_that_share_no_answered_row_cannot_be_compared_and_the_run_is_committed(run):
-    below = builders.variant() | {"entrypoint": "sometimes:some", "parameters": {"above": -1.0, "answer": "refused"}}
-    report = run({**ARMS, "none": below}, plan={"missing": "listwise"})
+    arms = {"control": variant(above=0.5, answer="refused"), "low": variant(below=0.5, answer="refused")}
+    report = run(arms, plan={"missing": "listwise"})
     for comparison in report["analysis"]["comparisons"]:
         assert comparison["not_testable"]
     assert {each["decision"] for each in report["decisions"]} == {"hold"}
+
+
+@pytest.mark.parametrize("missing", ["worst", "listwise"])
+def test_an_arm_without_any_answer_is_held_alone(run, missing):
+    report = run({**ARMS, "none": variant(above=-1.0, answer="refused")}, plan={"missing": missing})
+    assert by_arm(report["arms"])["none"]["status"] == "unanswered"
+    assert by_arm(report["decisions"])["none"]["decision"] == "hold"
+    assert by_arm(report["decisions"])["better"]["decision"] == "promote"
 
 
 def test_another_plan_may_look_at_a_refused_arm_later(run, assay, tmp_path):

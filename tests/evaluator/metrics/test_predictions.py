@@ -138,8 +138,8 @@ def test_what_the_variant_says_itself_comes_first():
 @pytest.mark.parametrize(
     ("raw", "output", "classes", "named"),
     [
-        (np.array([[1.5, 0.5], [0.5, 0.4]]), "probabilities", (), ["row 40:", "between 0 and 1", "other 1 rows"]),
-        (np.array([np.nan]), "values", (), ["row 40:", "finite"]),
+        (np.full((16, 2), 1.5), "probabilities", (), ["row 40:", "between 0 and 1", "other 15 rows"]),
+        (np.full(16, np.nan), "values", (), ["row 40:", "finite"]),
         (np.array([[0.5, 0.5]]), "probabilities", ("x", "y", "z"), ["2 classes", "3", "x, y, z"]),
         (np.array(["x", "q"], dtype=object), "labels", (), ["class names", "labels are numbers"]),
     ],
@@ -149,3 +149,7 @@ def test_output_of_which_no_row_is_valid_is_not_what_was_declared(raw, output, c
         answers_of(raw, output=output, label=label(*classes), first_row=40)
     for word in named:
         assert word in str(caught.value)
+
+
+def test_a_few_rows_without_valid_output_are_rows_without_an_answer():
+    assert len(answers_of(np.full(15, np.nan), output="values", label=label()).unanswered) == 15
