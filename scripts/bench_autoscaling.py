@@ -218,7 +218,7 @@ class Bench:
     def show_compute_share(self, result: RunResult, ledger: Path) -> None:
         """Prints the compute share, and how long nodes outlived the slots."""
         run_id = json.loads(result.output)["run_id"]
-        compute_s = sum(arm["predict_s"] for arm in timing(open_store(str(ledger)), run_id)["arms"])
+        compute_s = sum(arm.predict_s or 0.0 for arm in timing(open_store(str(ledger)), run_id).arms)
         with urllib.request.urlopen(f"{self.cluster.dashboard}/logical/actors") as answer:
             actors = json.load(answer)["data"]["actors"].values()
         spans = [  # an actor that was never up has no start time

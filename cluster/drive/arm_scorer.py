@@ -31,7 +31,7 @@ from assay.evaluator.predictors.entrypoint import add_import_paths
 from assay.evaluator.probes.batch_size import probe
 from assay.evaluator.probes.latency import time_in_turn
 from assay.evaluator.provenance import environment, lineage
-from assay.evaluator.provenance.opened_files import digests, opened_by, recording
+from assay.evaluator.provenance.opened_files import OpenedFiles, digests, opened_by, recording
 from assay.evaluator.results import BatchSizeSensitivity, PairedTimes, UnitResult
 from assay.evaluator.storage import open_store
 from assay.manifests import Variant
@@ -107,7 +107,7 @@ class ArmScorer:
         self._remove_copies()
         self._weights = self._read_weights(arm, checks_weights=checks_weights)
         self._opened_files = None
-        with recording(opened_by(str(self._arms[arm].variant.code_digest))):
+        with recording(self._opened_by(self._arms[arm].variant)):
             self._predictor = self._loaded(arm, self._weights)
         self.arm = arm
         self._add_preparation("load_s", started, cpu_started)
@@ -125,7 +125,7 @@ class ArmScorer:
             self._add_preparation("timing_s", started, cpu_started)
             started, cpu_started = time.perf_counter(), time.process_time()
             reset_peak_memory(self.device)
-            with recording(opened_by(str(self.variant.code_digest))):
+            with recording(self._opened_by(self.variant)):
                 self._sensitivity = probe(
                     self.first_batches,
                     predictor=self._predictor,
@@ -190,11 +190,14 @@ class ArmScorer:
                 *([] if self._copies is None else [str(self._copies)]),
             ]
             self._opened_files = digests(
-                opened_by(str(self.variant.code_digest)),
+                self._opened_by(self.variant),
                 without=[*stores, *caches, *weights],
                 relative_to=self._import_paths,
             )
         return self._opened_files
+
+    def _opened_by(self, variant: Variant) -> OpenedFiles:
+        return opened_by(str(variant.code_digest), self._import_paths)
 
     def footprint(self) -> Footprint:
         """The size of the loaded variant."""

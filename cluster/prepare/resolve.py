@@ -115,7 +115,7 @@ def resolved(experiment: Experiment, paths: tuple[str, ...]) -> Resolved:
                 custom.check(metric.scorer)
     for arm in arms:
         with _within(f"arm '{arm.name}'"):
-            _check_entrypoint(arm.variant)
+            _check_entrypoint(arm.variant, paths)
     update = {
         "suite": suite,
         "arms": tuple(arms),
@@ -185,7 +185,9 @@ def _resolved_arm(
     return arm.model_copy(update={"variant": variant.model_copy(update=digests)})
 
 
-def _check_entrypoint(variant: Variant) -> None:
+def _check_entrypoint(variant: Variant, paths: tuple[str, ...]) -> None:
     """Imports the entrypoint of a resolved variant and checks the variant against it."""
-    with recording(opened_by(str(variant.code_digest))):  # slots in this process find the module imported already
+    with recording(
+        opened_by(str(variant.code_digest), paths)
+    ):  # slots in this process find the module imported already
         kind_of(variant).check(variant)

@@ -19,7 +19,7 @@ _SYSTEM_FOLDERS = ("/dev", "/etc", "/proc", "/run", "/sys", "/usr")
 _WRITE_FLAGS = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_APPEND
 _is_hooked = False
 _recordings: list["OpenedFiles"] = []
-_by_code: dict[str, "OpenedFiles"] = {}
+_by_code: dict[tuple[str, tuple[str, ...]], "OpenedFiles"] = {}
 
 
 @dataclass
@@ -35,9 +35,14 @@ class OpenedFiles:
     written: set[str] = field(default_factory=set)
 
 
-def opened_by(code_digest: str) -> OpenedFiles:
-    """What some code has opened in this process so far, whoever had it loaded: a loader with a cache opens a file once."""
-    return _by_code.setdefault(code_digest, OpenedFiles())
+def opened_by(code_digest: str, folders: Iterable[str]) -> OpenedFiles:
+    """What some code has opened in this process so far, whoever had it loaded: a loader with a cache opens a file once.
+
+    Args:
+        code_digest: The digest of the code.
+        folders: Where it is imported from: equal code in another checkout opens the files of that checkout.
+    """
+    return _by_code.setdefault((code_digest, tuple(folders)), OpenedFiles())
 
 
 @contextmanager
@@ -78,6 +83,8 @@ def digests(files: OpenedFiles, *, without: Iterable[str], relative_to: Iterable
         if "__pycache__" in file.parts:
             with suppress(ValueError, NotImplementedError):
                 file = Path(importlib.util.source_from_cache(str(file)))
+            if "__pycache__" in file.parts:  # of another tool, such as pytest, which names them in its own way
+                continue
         is_own = any(file.is_relative_to(root) for root in roots)
         is_of_system = not is_own and any(file.is_relative_to(folder) for folder in _SYSTEM_FOLDERS)
         if is_of_system or is_installed(file) or is_in_library(file) or any(map(file.is_relative_to, excluded)):

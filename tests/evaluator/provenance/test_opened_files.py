@@ -106,5 +106,13 @@ def test_a_project_in_a_folder_of_the_system_is_the_users_own(monkeypatch, proje
 
 
 def test_what_code_opened_is_kept_for_the_next_arm_with_the_same_code():
-    assert opened_by("sha256:a") is opened_by("sha256:a")
-    assert opened_by("sha256:a") is not opened_by("sha256:b")
+    assert opened_by("sha256:a", ["here"]) is opened_by("sha256:a", ["here"])
+    assert opened_by("sha256:a", ["here"]) is not opened_by("sha256:b", ["here"])
+    assert opened_by("sha256:a", ["here"]) is not opened_by("sha256:a", ["in another checkout"])
+
+
+def test_a_cache_of_another_tool_is_no_file_of_the_code(project):
+    cache = project / "__pycache__" / "plugin.cpython-311-pytest-9.1.1.pyc"
+    cache.parent.mkdir()
+    cache.write_bytes(b"cached")
+    assert recorded(project, lambda _: cache.read_bytes()) == {}
