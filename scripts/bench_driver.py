@@ -102,7 +102,7 @@ CONDITIONS = Conditions(
 
 def facts_of(task: Task) -> UnitFacts:
     """As many facts as a real receipt holds."""
-    timing = UnitTiming(**{field.name: 0.001 * task.unit for field in fields(UnitTiming)})
+    timing = UnitTiming(**{field.name: field.type(task.unit) for field in fields(UnitTiming)})
     return UnitFacts(
         first_row=task.unit * 1024,
         batch_size=1024,
