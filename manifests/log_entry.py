@@ -5,9 +5,8 @@ from typing import Annotated, Any, Literal, get_args
 from pydantic import ConfigDict, Field, TypeAdapter
 
 from assay.manifests.base import CIRCUMSTANCE, Digest, Manifest, Name
+from assay.manifests.decision import Verdict
 from assay.manifests.verification import Verification
-
-Verdict = Literal["promote", "hold", "reject"]
 
 
 class BaseLogEntry(Manifest):

@@ -6,7 +6,7 @@ restored exactly.
 """
 
 import base64
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from functools import cached_property, lru_cache
 from typing import Any
 
@@ -14,7 +14,6 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from assay.evaluator import list_columns
 from assay.evaluator.ledger.schema import SCHEMAS
 from assay.evaluator.results import is_answered
 from assay.manifests.ledger_layout import LINEAGE_COLUMNS, SCORE_COLUMN_PREFIX, SEGMENT_COLUMN_PREFIX
@@ -44,7 +43,7 @@ def to_stored(rows: pa.Table, *, lineage: Sequence[str]) -> pa.Table:
     for name in _BY_KIND:
         columns |= _by_kind(name, rows[name].combine_chunks())
     if "probabilities" in rows.column_names:
-        columns["probabilities"] = _lists(rows["probabilities"].combine_chunks())
+        columns["probabilities"] = rows["probabilities"].cast(schema.field("probabilities").type)
     columns["scores"] = _scores(rows, is_answered(rows))
     if any(name.startswith(SEGMENT_COLUMN_PREFIX) for name in rows.column_names):
         columns["segments"] = _segments(rows)
@@ -66,9 +65,6 @@ def from_stored(stored: pa.Table, names: Iterable[str] | None = None) -> pa.Tabl
     """
     schema = rows_schema(stored.schema)
     wanted = set(schema.names) if names is None else set(names)
-    restore: dict[str, Callable[[pa.Field], Any]] = {}
-    restore |= dict.fromkeys(_BY_KIND, lambda field: _restored(stored, field))
-    restore["probabilities"] = lambda field: _fixed_lists(stored["probabilities"].combine_chunks(), field.type)
     scores, segments = _ScoreColumns(stored, schema), _SegmentColumns(stored, schema)
     fields, columns = [], []
     for field in schema:
@@ -78,8 +74,10 @@ def from_stored(stored: pa.Table, names: Iterable[str] | None = None) -> pa.Tabl
             column = scores.column(field.name)
         elif field.name.startswith(SEGMENT_COLUMN_PREFIX):
             column = segments.column(field.name)
+        elif field.name in _BY_KIND:
+            column = _restored(stored, field)
         else:
-            column = restore.get(field.name, lambda field: stored[field.name])(field)
+            column = stored[field.name].cast(field.type)
         fields.append(field)
         columns.append(column)
     return pa.Table.from_arrays(columns, schema=pa.schema(fields))
@@ -144,22 +142,6 @@ def _restored(stored: pa.Table, field: pa.Field) -> Any:
     if pa.types.is_boolean(field.type):
         classes = classes.cast(pa.int64())
     return classes.cast(field.type).take(encoded.indices)
-
-
-def _lists(column: Any) -> Any:
-    """Lists of one length as lists of any length. A null stays one."""
-    counts = np.where(column.is_valid().to_numpy(zero_copy_only=False), column.type.list_size, 0)
-    offsets: Any = pa.array(_offsets(counts), mask=np.append(counts == 0, False))
-    return pa.ListArray.from_arrays(offsets, column.flatten(), type=SCHEMAS["scores"].field("probabilities").type)
-
-
-def _fixed_lists(column: Any, kind: Any) -> Any:
-    if not column.null_count:
-        return pa.FixedSizeListArray.from_arrays(column.flatten(), kind.list_size)
-    is_null = column.is_null().to_numpy(zero_copy_only=False)
-    values = np.zeros((len(column), kind.list_size))
-    values[~is_null] = column.flatten().to_numpy().reshape(-1, kind.list_size)
-    return list_columns.lists(values, mask=is_null)
 
 
 def _scores(rows: pa.Table, answered_R: np.ndarray) -> Any:

@@ -14,8 +14,6 @@ from assay.manifests.row_status import ROW_STATUSES
 _BLOCK_BYTES = 1 << 22
 _OUTPUT, _STATUS, _REASON = "output", "status", "reason"
 _NONE = Unanswered("invalid", "the variant returned None or NaN")
-_NUMPY_NUMBERS = ("bool", *(f"{kind}{bits}" for kind in ("int", "uint", "float") for bits in (8, 16, 32, 64)))
-"""The types of a pandas Series that have no marker for a missing value of their own."""
 
 
 class BatchOutput(NamedTuple):
@@ -94,9 +92,9 @@ def _filled(returned: Any) -> tuple[Any, dict[int, Unanswered]]:
             np.flatnonzero(mask).tolist(), Unanswered("invalid", "the variant returned a masked value")
         )
         return returned.data, absent
-    is_series = type(returned).__module__.startswith("pandas") and hasattr(returned, "to_numpy")
-    if is_series and getattr(returned, "ndim", 1) == 1 and str(returned.dtype) not in _NUMPY_NUMBERS:
-        returned = returned.to_numpy(dtype=object)
+    is_series = hasattr(returned, "isna") and hasattr(returned, "to_numpy") and returned.ndim == 1
+    if is_series and not (isinstance(returned.dtype, np.dtype) and returned.dtype.kind in "biuf"):
+        returned = returned.to_numpy(dtype=object)  # types of pandas have markers of their own for missing values
     is_list = isinstance(returned, list | tuple) or (isinstance(returned, np.ndarray) and returned.dtype.kind == "O")
     if not is_list or np.ndim(returned[0] if len(returned) else 0) > 1:
         return returned, {}
