@@ -59,7 +59,11 @@ def reanalysed(run: CommittedRun, plan: Plan) -> Analysis:
     _check_measured(run.record, plan)
     failed, eliminated = arm_status.left_out(run.rows("arms"))
     if plan.missing != "refuse":
-        unanswered = {row["arm"] for row in run.rows("arms") if row["status"] == "unanswered"}
+        unanswered = {
+            row["arm"]
+            for row in run.rows("arms")
+            if row["status"] == "unanswered" and row["num_unanswered"] < row["num_rows"]
+        }
         failed = {arm: reason for arm, reason in failed.items() if arm not in unanswered}
     arms = arms_without(run.record, {*failed, *eliminated})
     scores = run.scores(arms, planned_columns(run.record.experiment.suite, plan))

@@ -180,8 +180,8 @@ def test_an_arm_without_any_answer_is_held_alone(run, missing):
     assert by_arm(report["decisions"])["better"]["decision"] == "promote"
 
 
-def test_another_plan_may_look_at_a_refused_arm_later(run, assay, tmp_path):
-    report = run()
+def test_another_plan_may_look_at_a_refused_arm_later_but_not_at_one_without_any_answer(run, assay, tmp_path):
+    report = run({**ARMS, "none": variant(above=-1.0, answer="refused")})
     plan = {**builders.SUITE["plan"], "guardrails": [], "missing": "listwise"}
     (tmp_path / "listwise.json").write_text(json.dumps(plan))
     answer = assay("analyze", report["run_id"], "--plan", "listwise.json", "--json", folder=tmp_path)

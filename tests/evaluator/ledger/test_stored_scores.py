@@ -86,3 +86,9 @@ def test_a_row_with_other_metrics_than_its_file_is_damage():
     for wrong in ([[("a", 1.0)], [("a", 1.0), ("b", 0.0)]], [[("b", 1.0), ("a", 1.0)], [("a", 1.0), ("b", 0.0)]]):
         with pytest.raises(ValueError, match=r"keys of a row|reshape"):
             from_stored(stored.set_column(place, field, pa.array(wrong, field.type)))
+
+
+def test_flags_are_spelled_as_the_predictions_of_them():
+    stored = to_stored(rows(pa.array([True, False]), [1, 0]), lineage=LINEAGE)
+    assert stored["label_class"].to_pylist() == stored["prediction_class"].to_pylist() == ["1", "0"]
+    assert stored["label_value"].to_pylist() == [1.0, 0.0]
