@@ -44,9 +44,10 @@ class LeakageCheck(Manifest):
     """Largest root mean square difference at which two rows of numbers are near duplicates, with each column in units
     of its spread. Default: 0.05."""
     single_feature: float | None = Field(default=0.95, gt=0, le=1)
-    """Smallest fraction of errors removed at which a feature counts as giving away the label. The errors are those of
-    always predicting the most frequent label; predicting the label from this feature alone removes some of them.
-    Default: 0.95. Null: features are reported but never count as a leak."""
+    """How much better than a constant prediction a single feature may predict the label: it counts as a leak if it
+    makes at most (1 - this number) times as many errors as always predicting the most frequent label. Example: with
+    0.95 and a most frequent label that is wrong in 40 % of rows, a feature is a leak if it is wrong in at most 2 % of
+    rows. Default: 0.95. Null: features are reported but never count as a leak."""
 
 
 class TrainingSet(Manifest):
@@ -97,17 +98,24 @@ class SingleFeature(Manifest):
 
     feature: str
     """The feature's column."""
+    target: Literal["label", "decile"] = "label"
+    """What is predicted: the label, or the decile that it lies in if it is a number with more than 200 values."""
     how: Literal["value", "bins", "words"]
-    """How the label is predicted. `value`: the most frequent label for each value. `bins`: the most frequent label in
-    each quantile bin. `words`: the class whose name occurs in the text."""
+    """How the target is predicted. `value`: the most frequent target for each value. `bins`: the most frequent target
+    in each percentile of the feature. `words`: the class whose name occurs in the text."""
     accuracy: Fraction
-    """Fraction of rows whose label is predicted correctly; cross-validated for `value` and `bins`."""
+    """Fraction of rows whose target is predicted correctly; cross-validated for `value` and `bins`."""
     commonest: Fraction
-    """Fraction of rows for which always predicting the most frequent label is correct."""
+    """Fraction of rows for which always predicting the most frequent target is correct."""
+
+    @property
+    def target_name(self) -> str:
+        """What is predicted, in words."""
+        return "label" if self.target == "label" else "label's decile"
 
     @property
     def skill(self) -> float:
-        """The fraction of the errors of the most frequent label that are avoided; 0 where it makes no errors."""
+        """The fraction of the errors of the most frequent target that are avoided; 0 where it makes no errors."""
         return 0.0 if self.commonest >= 1 else (self.accuracy - self.commonest) / (1 - self.commonest)
 
 
@@ -150,8 +158,8 @@ class Leakage(Manifest):
         """A description of each leak."""
         leaks = [self._description(overlap) for overlap in self.overlaps if self.is_over(overlap)]
         leaks += [
-            f"feature '{each.feature}' alone predicts the label of {each.accuracy:.1%} of rows "
-            f"(always predicting the most frequent label: {each.commonest:.1%})"
+            f"feature '{each.feature}' alone predicts the {each.target_name} of {each.accuracy:.1%} of rows "
+            f"(always predicting the most frequent {each.target}: {each.commonest:.1%})"
             for each in self.single_features
             if self.is_telling(each)
         ]
@@ -189,7 +197,7 @@ class Leakage(Manifest):
             "time": "are older than the cut-off" if self.cutoff else "are not newer than the training sets",
         }[overlap.kind]
         if overlap.kind == "exact" and any(each.kind == "ids" and each.num_rows == 0 for each in self.overlaps):
-            how += ", but no row has its id"
+            how += ", but no row has the id of a training row"
         first = overlap.pairs[0] if overlap.pairs else None
         where = f" (the first: row {first.row}, {first.place})" if first is not None and first.place else ""
         return f"{overlap.num_rows:,} of {self.num_rows:,} rows {how}{where}"

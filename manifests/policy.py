@@ -42,8 +42,8 @@ class Policy(Manifest):
     `drift`: `assay dataset diff` found no drift. `budget`: the experiment has a budget and kept it. `verification`:
     `assay verify` scored the arm and the control again and the scores matched. Default: none."""
     max_cost_ratio: float | None = Field(default=None, gt=0)
-    """Largest cost of an arm as a multiple of the control's cost. Costs are compared by price, else by GPU time, else
-    by CPU time. Null (default): no limit."""
+    """Largest cost of scoring the rows with an arm as a multiple of the control's cost, without loading and probing.
+    Costs are compared by price, else by GPU time, else by CPU time. Null (default): no limit."""
     max_price_per_point: float | None = Field(default=None, gt=0)
     """Largest price of an arm's evaluation per point of improvement, in the currency of `prices`. A point is 0.01 of
     the primary metric, such as 1 % of accuracy. Null (default): no limit."""

@@ -167,7 +167,10 @@ class RaceSummary(Computed):
 
 
 class ComparedCost(Computed):
-    """What one arm has cost compared with the control. Reused units count with what they cost originally."""
+    """What scoring one arm's rows has cost compared with the control.
+
+    Loading and probing are left out. Reused units count with what they cost originally.
+    """
 
     arm: Name
     """The arm's name."""

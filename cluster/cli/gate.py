@@ -21,7 +21,10 @@ class _Gate(TyperGroup):
 
 
 app = typer.Typer(
-    cls=_Gate, no_args_is_help=True, help="Decide which arm to ship. Exits with 0 promote, 3 hold, 4 reject."
+    cls=_Gate,
+    no_args_is_help=True,
+    help="Decide which arm to ship: `assay gate RUN`; its options are those of `assay gate review`. Exits with 0 promote, "
+    "3 hold, 4 reject.",
 )
 
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from assay.cluster.commit import arm_status
+from assay.cluster.cost.arm_cost import scoring_cost
 from assay.cluster.cost.budget import EXHAUSTED, BudgetCheck
 from assay.cluster.prepare import dataset_findings
 from assay.cluster.prepare.dataset_findings import DatasetFindings
@@ -148,12 +149,9 @@ def noise_floors(arms: Sequence[Row]) -> dict[str, float]:
 
 
 def _cost(row: Row) -> ArmCost:
-    """What the arm has cost, reused units at what they cost originally. A cost of 0 counts as unknown."""
-
-    def total(name: str) -> float | None:
-        return row[name] + row[f"reused_{name}"] or None
-
-    return ArmCost(price=total("price"), gpu_s=total("gpu_s"), cpu_s=total("cpu_s"))
+    """What scoring the arm's rows has cost. A cost of 0 counts as unknown."""
+    price, gpu_s, cpu_s = (scoring_cost(row, name) or None for name in ("price", "gpu_s", "cpu_s"))
+    return ArmCost(price=price, gpu_s=gpu_s, cpu_s=cpu_s)
 
 
 def budget_of(run: Run, arms: Sequence[Row], spent: Spent) -> CheckOutcome:

@@ -28,7 +28,8 @@ def arm_cost(receipts: Iterable[UnitReceipt], prices: Prices) -> dict[str, float
         that they reserved, and their price. one_off_slot_s, one_off_cpu_s, one_off_gpu_s, one_off_price: the part of
         it that does not grow with the number of rows: loading and probing. cpu_used_s: CPU seconds that they used. bytes_fetched: bytes of shards
         that their processes read. num_rows_evaluated: their rows. reused_slot_s, reused_cpu_s, reused_gpu_s,
-        reused_price: what reused units had cost in the runs that evaluated them, at this experiment's prices.
+        reused_price: what scoring reused units, without loading and probing, had cost in the runs that evaluated
+        them, at this experiment's prices.
     """
     evaluated, one_off, reused = Spent(), Spent(), Spent()
     num_rows, bytes_fetched, cpu_used_s = 0, 0, 0.0
@@ -55,15 +56,17 @@ def arm_cost(receipts: Iterable[UnitReceipt], prices: Prices) -> dict[str, float
 def run_cost(arms: Sequence[Mapping[str, Any]], analysis: Analysis, *, spent: Spent) -> RunCost:
     """What a run has cost, and its arms compared with the control, and per point of improvement.
 
-    An arm's cost includes its reused units at what they cost originally, so reuse does not make an arm look cheaper.
+    Arms are compared by what scoring their rows has cost. Loading and probing are left out: they do not grow with the
+    number of rows, and the first arm of a slot also pays for the first use of each library. Reused units count with
+    what their scoring had cost originally, so reuse does not make an arm look cheaper.
 
     Args:
         arms: The rows of the arms table.
         analysis: The planned analysis.
         spent: What all slots of the run have cost.
     """
-    quantity = "price" if any(_total_cost(row, "price") for row in arms) else "slot_s"
-    costs = {row["arm"]: _total_cost(row, quantity) for row in arms}
+    quantity = "price" if any(scoring_cost(row, "price") for row in arms) else "slot_s"
+    costs = {row["arm"]: scoring_cost(row, quantity) for row in arms}
     control = analysis.control
     complete = {row["arm"] for row in arms if row["status"] == "complete"}
     improvements = {
@@ -87,8 +90,14 @@ def run_cost(arms: Sequence[Mapping[str, Any]], analysis: Analysis, *, spent: Sp
     return RunCost(spent=spent, quantity=quantity, arms=tuple(compared_arms))
 
 
-def _total_cost(arm: Mapping[str, Any], quantity: str) -> float:
-    return arm[quantity] + arm[f"reused_{quantity}"]
+def scoring_cost(arm: Mapping[str, Any], quantity: str) -> float:
+    """What scoring an arm's rows has cost, without loading and probing, in this run or in the run that it is reused from.
+
+    Args:
+        arm: A row of the arms table.
+        quantity: `price`, `slot_s`, `cpu_s` or `gpu_s`.
+    """
+    return arm[quantity] - arm[f"one_off_{quantity}"] + arm[f"reused_{quantity}"]
 
 
 def _unit_cost(conditions: Conditions, seconds: float, prices: Prices) -> Spent:

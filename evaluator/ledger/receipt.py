@@ -94,7 +94,7 @@ class ReuseSource:
 
     Attributes:
         path: The path of the file that they were read from, in the ledger's layout folder.
-        slot_s: Slot-seconds spent on the scores by the run that computed them.
+        slot_s: Slot-seconds that the run that computed the scores spent on them, without loading and probing.
     """
 
     path: str

@@ -9,6 +9,7 @@ from assay.evaluator.data.frozen.shards import open_dataset
 from assay.evaluator.errors import DataError, StoreError
 from assay.evaluator.ledger import reader
 from assay.evaluator.ledger.committed_run import CommittedRun
+from assay.evaluator.ledger.receipt import ReuseSource
 from assay.evaluator.provenance import lineage
 from assay.evaluator.provenance.dotted import flat
 from assay.evaluator.storage import Store, StoredObject
@@ -150,7 +151,8 @@ def number(store: Store, run_id: str, arm: str, metric: str) -> dict[str, Any]:
     chosen_on = reader.score_files(files, suite.plan.control) if _has_threshold_of_control(run, metric) else []
     for file in dict.fromkeys([*scores, *chosen_on]):
         reader.read_scores(store, file)  # checks its digest
-    sources = {reused_from.partition("run_id=")[2].partition("/")[0] for reused_from in _reused_from(committed, arm)}
+    reused = (row for row in committed.rows("units") if row["arm"] == arm and row["reused_from"])
+    sources = {ReuseSource(row["reused_from"], row["reused_slot_s"]).run_id for row in reused}
     document = _lineage(committed)
     return {
         "run_id": run_id,
@@ -228,10 +230,6 @@ def _has_threshold_of_control(run: Run, metric: str) -> bool:
     """Whether the metric's threshold was chosen on the control."""
     of_name = [each for each in run.experiment.suite.metrics if each.name == metric]
     return any(each.operating_point is not None for each in of_name)
-
-
-def _reused_from(run: CommittedRun, arm: str) -> set[str]:
-    return {row["reused_from"] for row in run.rows("units") if row["arm"] == arm and row["reused_from"]}
 
 
 def _flags(run: CommittedRun, arm: str) -> dict[str, Any] | None:

@@ -34,9 +34,9 @@ def show(leakage: Leakage, console: Console) -> None:
         table.add_row(_KINDS[overlap.kind], Text(shown, style=style), bound, "\n".join(_pairs(overlap)))
     for each in leakage.single_features:
         style = "bold red" if leakage.is_telling(each) else ""
-        name = f"label predicted from '{each.feature}' alone (by {each.how})"
+        name = f"{each.target_name} predicted from '{each.feature}' alone (by {each.how})"
         accuracy = f"right in {100 * each.accuracy:.1f} %"
-        guessing = f"always the most frequent label: right in {100 * each.commonest:.1f} %"
+        guessing = f"always the most frequent {each.target}: right in {100 * each.commonest:.1f} %"
         table.add_row(name, Text(accuracy, style=style), _allowed(each, leakage.check.single_feature), guessing)
     console.print(table)
 

@@ -64,12 +64,13 @@ def _mistakes(cells: Cells) -> Table:
 
 def _histogram(bins: Sequence[HistogramBin]) -> Table:
     table = formatting.table()
-    for title in ("from", "to", "rows", "of them right"):
+    are_judged = any(row.num_correct is not None for row in bins)
+    for title in ("from", "to", "rows", *(["of them right"] if are_judged else [])):
         table.add_column(title, justify="right")
     for row in bins:
         if row.num_rows:
-            right = "" if row.num_correct is None else f"{row.num_correct / row.num_rows:.1%}"
-            table.add_row(_bound(row.low), _bound(row.high), f"{row.num_rows:,}", right)
+            right = [] if row.num_correct is None else [f"{row.num_correct / row.num_rows:.1%}"]
+            table.add_row(_bound(row.low), _bound(row.high), f"{row.num_rows:,}", *right)
     return table
 
 

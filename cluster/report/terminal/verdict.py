@@ -154,7 +154,10 @@ def _cost_table(report: RunReport) -> list[RenderableType]:
         total += f", price {formatting.amount(spent.price)}"
     if report.reused.num_units:
         total += "; reused arms are not included: the table shows what they cost in the run that scored them"
-    notes = [Text(total, style="dim")]
+    notes = [
+        Text(f"a point is 0.01 of {report.metric}; loading and probing an arm are not part of its cost", style="dim")
+    ]
+    notes.append(Text(total, style="dim"))
     notes += [Text(f"warning: {event.message}", style="yellow") for event in report.events if event.kind == "budget"]
     return [table, *notes]
 
@@ -193,10 +196,10 @@ def _batch_size_notes(report: RunReport) -> list[Text]:
     if floors:
         num_rows = max(sensitivity.num_rows for sensitivity in measured)
         most = max(sensitivity.num_flips for sensitivity in measured)
-        flips = "predictions stay the same" if not most else f"at most {most} predictions change"
+        flips = "all predictions stay the same" if not most else f"up to {most} predictions of an arm differ"
         if max(floors):
-            flips += f"; {primary} changes by at most {max(floors):.2g}"
-        notes.append(Text(f"batch-size check ({num_rows} rows of each arm, scored one by one): {flips}"))
+            flips += f", and its {primary} by up to {max(floors):.2g}"
+        notes.append(Text(f"batch-size check ({num_rows} rows of each arm, scored one by one and in batches): {flips}"))
     for arm in report.arms:
         sensitivity = arm.batch_sensitivity
         if sensitivity is None or (sensitivity.noise_floor is not None and sensitivity.noise_floor <= tolerance):

@@ -78,12 +78,8 @@ def require_columns(names: Sequence[str], *, contract: Contract, place: str, rem
             raise DataError("the column occurs twice", place=place, field=name, remedy="keep one of them")
     for name in names:
         if name not in expected:
-            near = did_you_mean(name, [other for other in expected if other not in names] or expected)
             raise DataError(
-                UNKNOWN_COLUMN,
-                place=place,
-                field=name or "''",
-                remedy=remedy or f"{near}; to leave a column out, list it in the contract with role: ignored",
+                UNKNOWN_COLUMN, place=place, field=name or "''", remedy=remedy or _for_unknown(name, names, expected)
             )
     for column in contract.frozen_columns:
         if column.name not in names:
@@ -94,3 +90,12 @@ def require_columns(names: Sequence[str], *, contract: Contract, place: str, rem
                 bound=", ".join(expected),
                 remedy=remedy or f"columns of the file: {', '.join(names)}",
             )
+
+
+def _for_unknown(name: str, names: Sequence[str], expected: Sequence[str]) -> str:
+    """What to do about a column of a file that the contract does not have."""
+    absent = [other for other in expected if other not in names]
+    near = did_you_mean(name, absent or list(expected))
+    if not near.startswith("did you mean") and absent:
+        near = f"columns of the contract that the file lacks: {', '.join(absent)}"
+    return f"{near}; rename the column, or list it in the contract with role: ignored to leave it out"

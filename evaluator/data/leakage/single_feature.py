@@ -18,8 +18,7 @@ NUM_FOLDS = 5
 NUM_BINS = 100
 """Quantile bins of numbers."""
 MAX_LABELS = 200
-"""A numeric label with more distinct values is binned into tenths."""
-NUM_TENTHS = 10
+"""Of a numeric label with more distinct values, the decile is predicted."""
 MAX_WORDS = 200
 """Texts are searched for class names if there are at most this many classes."""
 
@@ -37,7 +36,7 @@ def single_features(table: pa.Table, columns: tuple[FrozenColumn, ...], label: F
         columns: All features; tensors are skipped.
         label: The label.
     """
-    labels = _label_codes(one_array(table[label.name]))
+    labels, target = _targets(one_array(table[label.name]))
     commonest = float(np.bincount(labels).max() / len(labels))
     results = []
     for column in columns:
@@ -50,15 +49,17 @@ def single_features(table: pa.Table, columns: tuple[FrozenColumn, ...], label: F
         if column.type == "string" and 0 < len(label.classes) <= MAX_WORDS:
             accuracies.append((_by_words(array, one_array(table[label.name]), label.classes), "words"))
         accuracy, how = max(accuracies, key=lambda each: each[0])
-        results.append(SingleFeature(feature=column.name, how=how, accuracy=accuracy, commonest=commonest))  # pyright: ignore[reportArgumentType]
+        found = {"feature": column.name, "target": target, "how": how, "accuracy": accuracy, "commonest": commonest}
+        results.append(SingleFeature.model_validate(found))
     return sorted(results, key=lambda each: (-each.skill, each.feature))
 
 
-def _label_codes(array: Any) -> Codes:
+def _targets(array: Any) -> tuple[Codes, str]:
+    """What is predicted for each row: the label or its decile."""
     codes, values = _value_codes(array)
     if len(values) <= MAX_LABELS or pa.types.is_string(array.type):
-        return codes
-    return _bin_codes(array.to_numpy(zero_copy_only=False).astype(np.float64), NUM_TENTHS)
+        return codes, "label"
+    return _bin_codes(array.to_numpy(zero_copy_only=False).astype(np.float64), 10), "decile"
 
 
 def _codings(array: Any, *, is_text: bool) -> Iterator[tuple[Codes, str]]:

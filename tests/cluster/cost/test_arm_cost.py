@@ -89,7 +89,8 @@ def test_an_arm_costs_the_seconds_of_its_units_times_what_a_slot_holds():
 )
 def test_cost_stands_beside_the_controls_and_per_point(direction, estimate, price, expected):
     def arm(name, here, reused=0.0):
-        amounts = {"price": here, "reused_price": reused, "slot_s": 50.0, "reused_slot_s": 0.0}
+        amounts = {"price": here + 7, "one_off_price": 7.0, "reused_price": reused}
+        amounts |= {"slot_s": 50.0, "one_off_slot_s": 0.0, "reused_slot_s": 0.0}
         return {"arm": name, "status": "complete", **amounts}
 
     arms = [arm("control", 0.5, reused=1.5), arm("a", price)]  # the control was reused in part: it costs 2
@@ -145,7 +146,7 @@ def test_units_of_another_run_cost_nothing_here_and_name_what_they_had_cost(tmp_
     report = run(tmp_path, resources=RESOURCES, prices=PRICES)
     arm = by_arm(report)["better"]
     assert {arm[name] for name in ("slot_s", "cpu_s", "gpu_s", "price", "cpu_used_s")} == {0}
-    had_cost_s = first["better"]["slot_s"]
+    had_cost_s = first["better"]["slot_s"] - first["better"]["one_off_slot_s"]
     assert arm["reused_slot_s"] == pytest.approx(had_cost_s)
     assert arm["reused_price"] == pytest.approx(2 * had_cost_s / 100)
     compared = {row["arm"]: row for row in report["cost"]["arms"]}

@@ -19,7 +19,7 @@ from assay.cluster.prepare import reuse
 from assay.cluster.report.record import document
 from assay.cluster.report.terminal import verdict
 from assay.evaluator import batches, fingerprint
-from assay.evaluator.ledger import reader
+from assay.evaluator.ledger import reader, trace
 from assay.evaluator.ledger.receipt import RECEIPT_METADATA
 from assay.evaluator.ledger.stored_scores import from_stored
 from assay.evaluator.ledger.writer import parquet_bytes
@@ -131,6 +131,10 @@ def test_rows_that_were_taken_over_belong_to_their_new_run_and_name_the_file_the
     assert f"{second['run_id']}/worse/u000000" in sources["worse"]
     assert sources["again"] is None
     assert {row["predict_s"] for row in rows if row["reused_from"]} == {None}
+    for arm, source in (("better", first), ("worse", second)):
+        traced = trace.number(store, third["run_id"], arm, "accuracy")
+        assert list(traced["reused_from"]) == [source["run_id"]]
+    assert not trace.number(store, third["run_id"], "again", "accuracy")["reused_from"]
 
 
 @pytest.mark.parametrize(

@@ -219,5 +219,7 @@ def test_equal_features_under_other_ids_are_said_to_be_that(tmp_path):
     other = searched(dataset, store, train(tmp_path, {"id": ["z"], "x": [2.5]}))
     same = searched(dataset, store, train(tmp_path, {"id": ["c"], "x": [2.5]}))
     first = "(the first: row 2, train.parquet row 1)"
-    assert other.leaks == (f"1 of 3 rows have the same features as a training row, but no row has its id {first}",)
+    assert other.leaks == (
+        f"1 of 3 rows have the same features as a training row, but no row has the id of a training row {first}",
+    )
     assert same.leaks[0] == f"1 of 3 rows have the same features as a training row {first}"
