@@ -17,7 +17,7 @@ from assay.evaluator.metrics.predictions import RowAnswers, answers_of
 from assay.evaluator.predictors.batching import batches_of
 from assay.evaluator.predictors.entrypoint import resolve_entrypoint
 from assay.evaluator.predictors.predictor import Predictor, RawOutput
-from assay.evaluator.results import UnitResult, UnitTiming, is_answered
+from assay.evaluator.results import UnitResult, UnitTiming
 from assay.manifests import Dataset, Suite, Variant
 from assay.manifests.ledger_layout import SCORE_COLUMN_PREFIX, SEGMENT_COLUMN_PREFIX
 from assay.manifests.row_status import ROW_STATUSES
@@ -93,7 +93,7 @@ def evaluate(
 
 def _unanswered(table: pa.Table) -> tuple[dict[str, int], str]:
     """The number of rows without an answer by status, and the first of them with its reason."""
-    if is_answered(table).all():
+    if "status" not in table.column_names:
         return {}, ""
     statuses = table["status"].to_pylist()
     counts = Counter(statuses)
@@ -153,9 +153,9 @@ def scored(
 
 
 def _statuses(answers: RowAnswers, num_rows: int) -> dict[str, Any]:
-    """The columns `status` and `reason`."""
+    """The columns `status` and `reason`; none if every row has an answer."""
     if not answers.unanswered:
-        return {"status": pa.repeat("ok", num_rows), "reason": pa.nulls(num_rows, pa.string())}
+        return {}
     status, reason = np.full(num_rows, "ok", dtype=object), np.full(num_rows, None, dtype=object)
     for place, unanswered in answers.unanswered.items():
         status[place], reason[place] = unanswered

@@ -13,7 +13,7 @@ import pyarrow.compute as pc
 from assay.evaluator.results import is_answered
 from assay.manifests.ledger_layout import SCORE_COLUMN_PREFIX
 
-_ALWAYS = ("status", "reason")
+_STATUS = ("status", "reason")
 _OF_ANSWERS = ("prediction", "probabilities")
 
 
@@ -48,9 +48,15 @@ def _with_statuses(repeats: Sequence[pa.Table]) -> pa.Table:
     if not lost_R.any():
         return table
     lost: Any = pa.array(lost_R)
-    first_R = np.argmin(answered_PR, axis=0)
-    for name in _ALWAYS:
-        values = [repeats[number][name][place].as_py() for place, number in enumerate(first_R.tolist())]
+    if "status" not in table.column_names:
+        place = table.column_names.index("label")
+        table = table.add_column(place, "status", pa.chunked_array([pa.repeat("ok", len(table))]))
+        table = table.add_column(place + 1, "reason", pa.chunked_array([pa.nulls(len(table), pa.string())]))
+    lost_in = {place: int(np.argmin(answered_PR[:, place])) for place in np.flatnonzero(lost_R).tolist()}
+    for name in _STATUS:
+        values = [
+            repeats[lost_in[place]][name][place].as_py() if place in lost_in else None for place in range(len(table))
+        ]
         column = pc.if_else(lost, pa.array(values, pa.string()), table[name])
         table = table.set_column(table.column_names.index(name), name, column)
     for name in set(_OF_ANSWERS).intersection(table.column_names):
@@ -76,4 +82,4 @@ def score_columns(table: pa.Table) -> list[str]:
 
 def needed_columns(table: pa.Table) -> list[str]:
     """The columns of a repeat that are combined with those of the first one."""
-    return [*_ALWAYS, *score_columns(table)]
+    return [*(name for name in _STATUS if name in table.column_names), *score_columns(table)]

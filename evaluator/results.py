@@ -51,9 +51,10 @@ class UnitResult:
     """The scored rows of one unit, in the dataset's order.
 
     Attributes:
-        table: One row per dataset row: `row_index`, `row_id` (if the dataset has ids), `status`, `reason`, `label`, `prediction`,
-            `probabilities` (if stored and available), `segment_*`, `cluster`, `score_*`. Scores are means over the
-            repeats; predictions and probabilities are those of the first repeat.
+        table: One row per dataset row: `row_index`, `row_id` (if the dataset has ids), `status` and `reason` (if some
+            row has no answer), `label`, `prediction`, `probabilities` (if stored and available), `segment_*`,
+            `cluster`, `score_*`. Scores are means over the repeats; predictions and probabilities are those of the
+            first repeat.
         digest: Digest of the table's rows: the same for every executor, replica and retry.
         timing: How long each step took.
         unanswered: The number of rows without an answer, by status; empty if every row has one.
@@ -73,6 +74,8 @@ class UnitResult:
 
 def is_answered(rows: pa.Table) -> np.ndarray:
     """Which rows of a `UnitResult.table` have an answer: bool of shape (rows,)."""
+    if "status" not in rows.column_names:
+        return np.ones(len(rows), dtype=bool)
     return pc.equal(rows["status"], pa.scalar("ok")).to_numpy()
 
 

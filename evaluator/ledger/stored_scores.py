@@ -26,20 +26,27 @@ CLASSES = [f"{name}_class" for name in _BY_KIND]
 
 
 def to_stored(rows: pa.Table, *, lineage: Sequence[str]) -> pa.Table:
-    """Scored rows in the schema of the table `scores`.
+    """Scored rows as the table `scores` stores them.
 
     Args:
         rows: Rows in the form of `UnitResult.table`.
         lineage: The values of the lineage columns.
+
+    Returns:
+        The columns of the schema of `scores`. Those with few different texts are dictionaries of texts, which are
+        written several times faster; a file of `parquet_bytes` has plain texts in any case.
     """
     schema = SCHEMAS["scores"]
     count = len(rows)
     columns: dict[str, Any] = {
-        name: pa.repeat(pa.scalar(value), count) for name, value in zip(LINEAGE_COLUMNS, lineage, strict=True)
+        name: _repeated(value, count) for name, value in zip(LINEAGE_COLUMNS, lineage, strict=True)
     }
-    for name in ("row_index", "row_id", "cluster", "status", "reason"):
+    columns["status"] = _repeated("ok", count)
+    for name in ("row_index", "row_id", "cluster", "reason"):
         if name in rows.column_names:
             columns[name] = rows[name].combine_chunks()
+    if "status" in rows.column_names:
+        columns["status"] = rows["status"].combine_chunks().dictionary_encode()
     for name in _BY_KIND:
         columns |= _by_kind(name, rows[name].combine_chunks())
     if "probabilities" in rows.column_names:
@@ -48,9 +55,20 @@ def to_stored(rows: pa.Table, *, lineage: Sequence[str]) -> pa.Table:
     if any(name.startswith(SEGMENT_COLUMN_PREFIX) for name in rows.column_names):
         columns["segments"] = _segments(rows)
     arrays = [columns[field.name] if field.name in columns else pa.nulls(count, field.type) for field in schema]
+    fields = [field.with_type(array.type) for field, array in zip(schema, arrays, strict=True)]
     # In base64, because some readers reject metadata that are not UTF-8.
     metadata = {ROWS_METADATA: base64.b64encode(rows.schema.remove_metadata().serialize())}
-    return pa.Table.from_arrays(arrays, schema=schema.with_metadata(metadata))
+    return pa.Table.from_arrays(arrays, schema=pa.schema(fields).with_metadata(metadata))
+
+
+def _repeated(text: str, count: int) -> Any:
+    """A column with one text in every row."""
+    return pa.DictionaryArray.from_arrays(_zeros(count), pa.array([text]))
+
+
+@lru_cache(maxsize=4)  # most units have equally many rows
+def _zeros(count: int) -> Any:
+    return pa.array(np.zeros(count, np.int32))
 
 
 def from_stored(stored: pa.Table, names: Iterable[str] | None = None) -> pa.Table:
@@ -123,10 +141,10 @@ def _by_kind(name: str, column: Any) -> dict[str, Any]:
     kind = column.type
     if pa.types.is_floating(kind):
         return {f"{name}_value": column.cast(pa.float64())}
-    if pa.types.is_string(kind):
-        return {f"{name}_class": column}
     encoded = column.dictionary_encode()
-    classes = {f"{name}_class": encoded.dictionary.cast(pa.string()).take(encoded.indices)}
+    classes = {f"{name}_class": pa.DictionaryArray.from_arrays(encoded.indices, encoded.dictionary.cast(pa.string()))}
+    if pa.types.is_string(kind):
+        return classes
     if name == "label":
         return {**classes, "label_value": pc.cast(column, pa.float64(), safe=False)}
     return classes

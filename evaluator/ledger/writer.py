@@ -78,7 +78,7 @@ def publish_unit(
 def republish_unit(store: Store, rows: pa.Table, source: UnitReceipt, *, run: Run, arm: str) -> UnitReceipt:
     """Stores the rows of another run's unit as a unit of this run, unless the unit is already stored.
 
-    The receipt keeps where and on which hardware the rows were scored, and the slot-seconds spent then. It does not
+    The receipt keeps where and on which hardware the rows were scored, and the slot-seconds that scoring took then. It does not
     repeat the other times, because they were spent only once.
 
     Args:
@@ -93,7 +93,7 @@ def republish_unit(store: Store, rows: pa.Table, source: UnitReceipt, *, run: Ru
     """
     attempt = source.facts.attempt
     assert attempt is not None
-    reuse = ReuseSource(source.key.removeprefix(f"{LAYOUT}/"), attempt.slot_s)
+    reuse = ReuseSource(source.key.removeprefix(f"{LAYOUT}/"), attempt.slot_s - attempt.one_off_s)
     facts = replace(source.facts, attempt=None, reuse=reuse, nonce=secrets.token_hex(16))
     return _publish(store, rows, source.scores_digest, facts, run=run, arm=arm, unit=source.unit)[0]
 
@@ -201,14 +201,18 @@ def parquet_bytes(table: pa.Table) -> pa.Buffer:
         elif path != "row_id":  # ids are all different, so a dictionary would not help
             dictionaries.append(path)
     sink = pa.BufferOutputStream()
-    pq.write_table(
-        table,
+    with pq.ParquetWriter(
         sink,
+        table.schema,
         compression="lz4",
         use_dictionary=dictionaries,  # pyright: ignore[reportArgumentType]
         column_encoding=encodings,
         write_statistics=["row_index"],
-    )
+        store_schema=False,  # it would name the types of columns that are dictionaries here and texts elsewhere
+    ) as writer:
+        writer.write_table(table)
+        metadata = table.schema.metadata or {}
+        writer.add_key_value_metadata({name.decode(): value.decode() for name, value in metadata.items()})
     return sink.getvalue()
 
 
