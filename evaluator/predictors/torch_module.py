@@ -22,6 +22,7 @@ from assay.evaluator.storage import Store
 from assay.manifests.base_variant import Output
 from assay.manifests.column import FrozenColumn
 from assay.manifests.contract_column import Column
+from assay.manifests.plain_text import error_text
 from assay.manifests.torch_variant import TorchVariant
 
 _DTYPES = {"as_frozen": None, "float32": torch.float32, "float32_rounded": torch.float32, "float64": torch.float64}
@@ -118,14 +119,12 @@ class TorchPredictor:
             returned = self._module(*tensors)
         except torch.OutOfMemoryError:
             raise
-        except Exception as error:  # the module's own code may raise anything
+        except (Exception, SystemExit) as error:  # the module's own code may raise anything
             arguments = ", ".join(
                 f"{name} {str(tensor.dtype).removeprefix('torch.')} {tuple(tensor.shape)}"
                 for name, tensor in zip(self._inputs, tensors, strict=True)
             )
-            raise PredictionError(
-                f"{self._entrypoint} failed on {arguments}: {type(error).__name__}: {error}"
-            ) from error
+            raise PredictionError(f"{self._entrypoint} failed on {arguments}: {error_text(error)}") from error
         if not isinstance(returned, torch.Tensor):
             raise PredictionError(
                 f"{self._entrypoint}: the module returned {type(returned).__name__}; "
@@ -139,9 +138,9 @@ def _build(variant: TorchVariant, function: Callable[..., Any]) -> nn.Module:
     check_parameters(function, variant.parameters, entrypoint=variant.entrypoint)
     try:
         module = function(**variant.parameters)
-    except Exception as error:  # the variant's own code may raise anything
+    except (Exception, SystemExit) as error:  # the variant's own code may raise anything
         raise VariantError(
-            f"the entrypoint failed: {type(error).__name__}: {error}",
+            f"the entrypoint failed: {error_text(error)}",
             field="entrypoint",
             value=variant.entrypoint,
         ) from error

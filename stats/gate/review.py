@@ -250,7 +250,9 @@ def _reproducibility(arm: str, control: str, policy: Policy, evidence: Evidence)
     if evidence.differing:
         differing = ", ".join(evidence.differing)
         summary = f"scored again: the scores of {differing} differ, so the run is not reproducible"
-        return _Part("fail", summary, is_required, "find out why (assay verify names what has changed), then run it again")
+        return _Part(
+            "fail", summary, is_required, "find out why (assay verify names what has changed), then run it again"
+        )
     pair = (control, arm)
     missing = [name for name in pair if name not in evidence.verified]
     if missing:

@@ -54,7 +54,9 @@ def test_what_is_required_must_be_known_and_fine(requirement, known, decision):
     assert found.next_step
 
 
-@pytest.mark.parametrize("harm", ["leakage", "drift", "budget", "verification of the arm", "verification of the control"])
+@pytest.mark.parametrize(
+    "harm", ["leakage", "drift", "budget", "verification of the arm", "verification of the control"]
+)
 def test_known_harm_holds_whatever_the_policy_requires_and_what_is_unknown_does_not(harm):
     differing_arm = {"verification of the arm": "a", "verification of the control": "control"}.get(harm)
     known = {"differing": (differing_arm,)} if differing_arm else {harm: CheckOutcome(passed=False)}
