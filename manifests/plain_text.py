@@ -56,7 +56,7 @@ def plain(text: str, *, limit: int = LONGEST) -> str:
     text = str.__str__(text)  # a subclass may have methods of its own
     num_characters = len(text)
     whole = text if num_characters <= 2 * limit else f"{text[:limit]}{text[-limit:]}"
-    kept = _escaped(redacted(whole))
+    kept = escaped(redacted(whole))
     if num_characters <= 2 * limit and len(kept) <= limit:
         return kept
     note = f" … [of {num_characters:,} characters, at most {limit:,} are kept] … "
@@ -79,6 +79,11 @@ def redacted(text: str) -> str:
     for pattern in _ASSIGNED:
         text = pattern.sub(rf"\1{REDACTED}", text)
     return text
+
+
+def escaped(text: str) -> str:
+    """A text in which everything that is no printable character, tab or line feed is escaped."""
+    return _UNPRINTABLE.sub(lambda found: found[0].encode("unicode_escape").decode(), text.replace("\r\n", "\n"))
 
 
 def text_of(value: object, *, limit: int = LONGEST) -> str:
@@ -105,10 +110,6 @@ def trace_text(error: BaseException) -> str:
 def _class_name(value: object) -> str:
     """The name of an object's class; a metaclass may answer something else when it is asked for `__name__`."""
     return plain(type.__dict__["__name__"].__get__(type(value)), limit=100)
-
-
-def _escaped(text: str) -> str:
-    return _UNPRINTABLE.sub(lambda found: found[0].encode("unicode_escape").decode(), text.replace("\r\n", "\n"))
 
 
 def _secret_values() -> Iterator[str]:

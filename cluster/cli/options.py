@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 import typer
 
+from assay.cluster.cli import standard_output
+
 if TYPE_CHECKING:
     from assay.manifests.base import Manifest
 
@@ -69,4 +71,4 @@ def read_manifest(path: Path, kind: type[Kind]) -> Kind:
 
 def print_json(result: Any) -> None:
     """Prints a result as JSON on standard output."""
-    typer.echo(json.dumps(result, indent=2, allow_nan=False))
+    standard_output.say(json.dumps(result, indent=2, allow_nan=False))
