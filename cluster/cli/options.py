@@ -61,7 +61,7 @@ def read_manifest(path: Path, kind: type[Kind]) -> Kind:
         InvalidInput: The file cannot be read.
         ManifestError: It holds a manifest of another kind, or one that violates its schema.
     """
-    from assay.cluster.prepare.resolve import read_text
+    from assay.cluster.prepare.user_file import read_text
     from assay.manifests import parse
 
     manifest = parse(read_text(str(path)), file=str(path), kind=kind.__name__)

@@ -2,6 +2,7 @@
 
 from assay.evaluator.storage.store import Store
 from assay.manifests.errors import InvalidInput
+from assay.manifests.plain_text import redacted
 
 
 def open_store(uri: str, *, patient: bool = False) -> Store:
@@ -16,6 +17,16 @@ def open_store(uri: str, *, patient: bool = False) -> Store:
         InvalidInput: The URI's scheme is unknown.
     """
     scheme, separator, rest = uri.partition("://")
+    authority, path = rest.partition("/")[::2]
+    if separator and scheme != "file" and ("@" in authority or ":" in authority or "?" in rest or redacted(uri) != uri):
+        raise InvalidInput(
+            "the URI of a store must not contain credentials or a query",
+            place=uri,
+            bound="scheme://bucket/prefix",
+            remedy="put credentials into the environment, for S3 as AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY",
+        )
+    if "\0" in uri or (scheme == "s3" and ".." in path.split("/")):
+        raise InvalidInput("not the URI of a store", place=uri, bound="a path without '..' and the character NUL")
     if not separator or scheme == "file":
         from assay.evaluator.storage.local import LocalStore
 
