@@ -250,7 +250,7 @@ def _link(store: Store, number: int) -> Link:
         seal = plain.pop("seal")
         is_sealed = fingerprint.sha256_digest(rfc8785.dumps(plain)) == seal
         entry = read_entry(plain, content)
-    except (ValueError, TypeError, KeyError, AttributeError) as error:
+    except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
         return Link(key, None, f"was changed: {str(error).splitlines()[0]}")
     if not (is_canonical and is_sealed):
         return Link(key, None, f"was changed: its content does not match its seal {seal}")

@@ -1,7 +1,5 @@
 """Source: a file of rows, whose suffixes determine its format and compression."""
 
-import os
-import stat
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -100,20 +98,16 @@ def require_source(path: Path) -> None:
         DataError: It is missing (the error suggests the nearest file name), a folder, empty, or of no supported format.
     """
     format_of(path)
+    if path.is_dir():
+        raise DataError("this is a folder", place=str(path), remedy="name its files, in the order of the rows")
     try:
-        status = path.stat()
+        is_empty = path.stat().st_size == 0
     except FileNotFoundError:
         siblings = sorted(other.name for other in path.parent.glob(f"*{path.suffix}")) if path.parent.is_dir() else []
         raise DataError("no such file", place=str(path), remedy=did_you_mean(path.name, siblings)) from None
-    except (OSError, ValueError) as error:  # ValueError: the path contains the character NUL
-        raise DataError(f"the file cannot be read ({getattr(error, 'strerror', error)})", place=str(path)) from None
-    if stat.S_ISDIR(status.st_mode):
-        raise DataError("this is a folder", place=str(path), remedy="name its files, in the order of the rows")
-    if not os.access(path, os.R_OK):
-        raise DataError("the file cannot be read (Permission denied)", place=str(path))
-    if not stat.S_ISREG(status.st_mode):
-        raise DataError("this is a device, pipe or socket", place=str(path), bound="a file", remedy="save it as a file")
-    if status.st_size == 0:
+    except OSError as error:
+        raise DataError(f"the file cannot be read ({error.strerror})", place=str(path)) from None
+    if is_empty:
         raise DataError("the file is empty", place=str(path))
 
 
