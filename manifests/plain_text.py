@@ -13,6 +13,9 @@ from collections.abc import Iterator
 LONGEST = 10_000
 """The most characters of a text that is kept whole; of a longer one, the beginning and the end are kept."""
 
+LONGEST_ERROR = 2_000
+"""The same for the type and message of an error of user code."""
+
 LONGEST_REASON = 500
 """The same for the reason of a row without an answer, of which there can be millions."""
 
@@ -90,20 +93,24 @@ def text_of(value: object, *, limit: int = LONGEST) -> str:
     """`plain(str(value))` of an object of user code, such as an error, even if its `__str__` raises."""
     try:
         return plain(str(value), limit=limit)
-    except (Exception, SystemExit) as error:  # noqa: BLE001  # user code may raise anything
+    except KeyboardInterrupt:
+        raise
+    except BaseException as error:  # noqa: BLE001  # user code may raise anything
         return f"(a {_class_name(value)}, whose __str__ raises {_class_name(error)})"
 
 
 def error_text(error: BaseException) -> str:
     """An error's type and message, whatever its class does when it is asked for them."""
-    return plain(f"{_class_name(error)}: {text_of(error)}".removesuffix(": "))
+    return plain(f"{_class_name(error)}: {text_of(error)}".removesuffix(": "), limit=LONGEST_ERROR)
 
 
 def trace_text(error: BaseException) -> str:
     """An error's traceback, with those of its causes."""
     try:
         return plain("".join(traceback.format_exception(error)))
-    except (Exception, SystemExit):  # noqa: BLE001  # user code may raise anything, also while it is printed
+    except KeyboardInterrupt:
+        raise
+    except BaseException:  # noqa: BLE001  # user code may raise anything, also while it is printed
         return plain("".join(traceback.format_tb(error.__traceback__)) + error_text(error))
 
 

@@ -6,7 +6,15 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import typer
 
 from assay.cluster.cli import standard_output
-from assay.cluster.cli.options import AsJson, LedgerAlone, LedgerAt, RunOrExperiment, print_json, run_and_ledger
+from assay.cluster.cli.options import (
+    AsJson,
+    LedgerAlone,
+    LedgerAt,
+    RunOrExperiment,
+    checked_run_id,
+    print_json,
+    run_and_ledger,
+)
 
 if TYPE_CHECKING:
     from assay.manifests.log_entry import BaseLogEntry
@@ -114,6 +122,8 @@ def diff(
     from assay.evaluator.ledger import trace as tracing
     from assay.evaluator.ledger.opening import open_ledger
 
+    for run in (first, second):
+        checked_run_id(run)
     comparison = tracing.differences(open_ledger(ledger or "ledger"), first, second)
     if as_json:
         changes = [change.model_dump(mode="json") for change in comparison.lineage]

@@ -71,7 +71,9 @@ class Slot:
             wait([self._published])  # it may give times back to the arm that is loaded
             try:
                 scorer.load(task.arm, checks_weights=work.checks_weights)
-            except (Exception, SystemExit) as error:  # noqa: BLE001  # a variant's code may raise anything
+            except KeyboardInterrupt:
+                raise
+            except BaseException as error:  # noqa: BLE001  # a variant's code may raise anything
                 return self._failure("arm", f"the variant cannot be loaded: {one_line(error)}", error)
         sensitivity = scorer.probe(times_control=work.times_control)
         unit, is_sensitive = scorer.units[task.unit], sensitivity.exceeds(self._suite.batch_sensitivity_tolerance)
@@ -90,7 +92,9 @@ class Slot:
         except PredictionError as error:
             # An exception of the variant's code may be transient (a busy device); output of the wrong form is not.
             return self._failure("unit" if error.__cause__ else "arm", text_of(error), error.__cause__)
-        except (Exception, SystemExit) as error:  # noqa: BLE001  # a variant's code may raise anything
+        except KeyboardInterrupt:
+            raise
+        except BaseException as error:  # noqa: BLE001  # a variant's code may raise anything
             return self._failure("unit", one_line(error), error)
 
     def close(self) -> None:

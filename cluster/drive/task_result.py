@@ -4,10 +4,10 @@ from dataclasses import dataclass
 from typing import Literal
 
 from assay.evaluator.ledger.receipt import UnitReceipt
-from assay.manifests.plain_text import error_text, plain
+from assay.manifests.plain_text import LONGEST_ERROR, error_text, plain
 
-_LONGEST_REASON, _LONGEST_TRACEBACK = 2_000, 7_500
-"""Characters; together they are within the limit of an event's message."""
+_LONGEST_TRACEBACK = 7_500
+"""Characters; with those of the reason they are within the limit of an event's message."""
 
 
 @dataclass(frozen=True)
@@ -47,7 +47,7 @@ class Failure:
 
     def __post_init__(self) -> None:
         """Makes the texts plain, because they come from a variant's code or from Ray."""
-        object.__setattr__(self, "reason", plain(self.reason, limit=_LONGEST_REASON))
+        object.__setattr__(self, "reason", plain(self.reason, limit=LONGEST_ERROR))
         object.__setattr__(self, "traceback", plain(self.traceback, limit=_LONGEST_TRACEBACK))
 
     def __str__(self) -> str:

@@ -77,7 +77,7 @@ def score(
         more = {_COLUMNS: {name: _read_only(each[rows]) for name, each in columns.items()}} if has_columns else {}
         try:
             returned = function(*outputs, _read_only(labels[rows]), **more)
-        except (Exception, SystemExit) as error:  # the scorer's own code may raise anything
+        except Exception as error:  # the scorer's own code may raise anything
             raise PredictionError(f"{place}: {error_text(error)}") from error
         scores[rows] = _numbers(returned, rows.stop - rows.start, place)
         _check_numbers(metric, predictions, labels, scores, rows=rows)

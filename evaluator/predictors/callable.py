@@ -116,7 +116,7 @@ class CallablePredictor:
         }
         try:
             returned = self._function(features, **self._parameters)
-        except (Exception, SystemExit) as error:  # the variant's own code may raise anything
+        except Exception as error:  # the variant's own code may raise anything
             missing = error.args[0] if isinstance(error, KeyError) and error.args else None
             hint = "" if missing is None or missing in features else f"; {self._received()}"
             raise PredictionError(

@@ -35,7 +35,9 @@ def resolve_entrypoint(entrypoint: str) -> Callable[..., Any]:
                 remedy=f"install '{error.name}' on every machine that runs slots",
             ) from error
         raise _no_module(entrypoint, module_name) from None
-    except (Exception, SystemExit) as error:  # the module's own code may raise anything
+    except KeyboardInterrupt:
+        raise
+    except BaseException as error:  # the module's own code may raise anything
         raise VariantError(
             f"module '{module_name}' cannot be imported: {error_text(error)}",
             field="entrypoint",

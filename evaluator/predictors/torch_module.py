@@ -119,7 +119,7 @@ class TorchPredictor:
             returned = self._module(*tensors)
         except torch.OutOfMemoryError:
             raise
-        except (Exception, SystemExit) as error:  # the module's own code may raise anything
+        except Exception as error:  # the module's own code may raise anything
             arguments = ", ".join(
                 f"{name} {str(tensor.dtype).removeprefix('torch.')} {tuple(tensor.shape)}"
                 for name, tensor in zip(self._inputs, tensors, strict=True)
@@ -138,7 +138,7 @@ def _build(variant: TorchVariant, function: Callable[..., Any]) -> nn.Module:
     check_parameters(function, variant.parameters, entrypoint=variant.entrypoint)
     try:
         module = function(**variant.parameters)
-    except (Exception, SystemExit) as error:  # the variant's own code may raise anything
+    except Exception as error:  # the variant's own code may raise anything
         raise VariantError(
             f"the entrypoint failed: {error_text(error)}",
             field="entrypoint",
