@@ -168,7 +168,9 @@ def _timed(prepared: Prepared, arms: Sequence[str]) -> tuple[dict[str, Pace], di
                 continue
             try:
                 trial = time_batches(scorer, arm, num_batches=_NUM_BATCHES)
-            except Exception as error:  # noqa: BLE001  # a variant's code may raise anything
+            except KeyboardInterrupt:
+                raise
+            except BaseException as error:  # noqa: BLE001  # a variant's code may raise anything
                 problems[arm] = one_line(error)
                 continue
             seconds_per_row = trial.seconds / trial.num_rows

@@ -1,8 +1,8 @@
 """Dataset: the manifest of frozen rows, with their digest."""
 
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from assay.manifests.base import CIRCUMSTANCE, Digest, Instant, Manifest, Reference
 from assay.manifests.check_report import CheckReport
@@ -30,6 +30,19 @@ class Shard(Manifest):
     """BLAKE3 digest of the file, checked on every fetch."""
     sha256: Digest
     """The file's sha256, for auditors: compare it with the output of `sha256sum`."""
+
+    @model_validator(mode="after")
+    def _has_its_own_key(self) -> Self:
+        """Nobody who can write a manifest can make its readers read, and tell about, another object of the store."""
+        if self.key != shard_key(self.blake3):
+            raise ValueError(f"the key of a shard follows from its digest: {shard_key(self.blake3)}, not {self.key}")
+        return self
+
+
+def shard_key(digest: str) -> str:
+    """The key of a shard in a dataset store, by the file's digest `blake3:<hex>`."""
+    hexadecimal = digest.removeprefix("blake3:")
+    return f"objects/blake3/{hexadecimal[:2]}/{hexadecimal}.arrow"
 
 
 class Source(Manifest):

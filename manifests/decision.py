@@ -17,7 +17,7 @@ class GateQuestion(Computed):
     answer: Answer
     """`unknown` if it was not measured, or not enough. `info` for information."""
     counts: bool
-    """Whether the policy lets it affect the decision."""
+    """Whether it affects the decision: it fails, or it must be known because the policy or Assay requires it."""
     evidence: str
     """What the answer is based on, as text."""
     next_step: str = ""

@@ -24,11 +24,19 @@ from datetime import date
 from difflib import get_close_matches
 from typing import Self
 
+from assay.manifests.plain_text import plain
+
 
 class AssayError(Exception):
-    """Something that Assay rejects, with a message that the user can act on."""
+    """Something that Assay rejects, with a message that the user can act on.
+
+    The message is made plain (`plain_text`), because it may quote user code, files or a store.
+    """
 
     exit_code = 1
+
+    def __init__(self, message: str = "") -> None:
+        super().__init__(plain(message))
 
 
 class InvalidInput(AssayError):
@@ -91,7 +99,10 @@ def shortened(value: object, *, limit: int = 80) -> str:
     """The value as a user would type it, cut to `limit` characters."""
     if isinstance(value, date):  # also matches datetime; its `repr` would use up the limit
         value = value.isoformat()
-    text = value if isinstance(value, str) and "\n" not in value and value else repr(value)
+    try:
+        text = value if isinstance(value, str) and "\n" not in value and value else repr(value)
+    except Exception:  # noqa: BLE001  # a value of user code may have any `__repr__`
+        text = f"a {type(value).__name__}"
     return text if len(text) <= limit else f"{text[: limit - 1]}…"
 
 

@@ -1,6 +1,11 @@
 """Event: something that happened during a run, such as a retry or a lost slot, as the ledger records it."""
 
+from typing import Annotated
+
+from pydantic import AfterValidator
+
 from assay.manifests.base import Computed
+from assay.manifests.plain_text import plain
 
 
 class Event(Computed):
@@ -16,5 +21,5 @@ class Event(Computed):
     """The arm; empty if the event is not about one arm."""
     unit: int
     """The unit's index; -1 if the event is not about one unit."""
-    message: str
+    message: Annotated[str, AfterValidator(plain)]
     """What happened, for people."""

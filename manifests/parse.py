@@ -1,15 +1,14 @@
 """Parsing of YAML or JSON text into manifests; errors carry file, line, field, value, bound and remedy."""
 
-import datetime as dt
 import json
 import posixpath
-from collections.abc import Callable, Hashable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from functools import cache
 from typing import Any, cast
 
-import yaml
 from pydantic import TypeAdapter, ValidationError
 
+from assay.manifests import yaml_document
 from assay.manifests.base import Manifest, marked
 from assay.manifests.contract import Contract
 from assay.manifests.dataset import Dataset
@@ -19,7 +18,7 @@ from assay.manifests.plan import Plan
 from assay.manifests.policy import Policy
 from assay.manifests.suite import Suite
 from assay.manifests.union import manifests_in, tags_of
-from assay.manifests.validation_error import Path, Plain, dotted, manifest_error, place_of
+from assay.manifests.validation_error import Plain, manifest_error, place_of
 from assay.manifests.variant import Variant
 
 KINDS: dict[str, Any] = {
@@ -50,12 +49,13 @@ def parse(text: str, *, file: str, kind: str | None = None, read: Callable[[str]
     Raises:
         ManifestError: The text is not YAML, or violates the manifest's schema.
     """
-    plain, lines = _plain_values(text, file)
+    plain, lines = yaml_document.read(text, file)
     actual = cast("dict[str, Plain]", plain).get("kind") if isinstance(plain, dict) else None
     if not isinstance(actual, str) or actual not in KINDS or (kind is not None and actual != kind):
+        known = isinstance(actual, str) and actual in KINDS
         allowed = [kind] if kind else sorted(KINDS)
         raise ManifestError(
-            "wrong kind of manifest" if actual in KINDS else "unknown kind of manifest",
+            "wrong kind of manifest" if known else "unknown kind of manifest",
             place=place_of(file, lines, ("kind",)),
             field="kind",
             value=actual,
@@ -75,71 +75,6 @@ def parse(text: str, *, file: str, kind: str | None = None, read: Callable[[str]
 @cache
 def _validator(kind: str) -> TypeAdapter[Manifest]:
     return TypeAdapter(KINDS[kind])
-
-
-def _plain_values(text: str, file: str) -> tuple[Plain, dict[Path, int]]:
-    """The YAML document as JSON values, and the line number of each value."""
-    try:
-        loader = yaml.SafeLoader(text)
-    except yaml.YAMLError as error:
-        raise ManifestError(f"not YAML: {str(error).splitlines()[0]}", place=file) from None
-    try:
-        root = loader.get_single_node()
-        if root is None:
-            raise ManifestError("the file is empty", place=file, remedy="a manifest starts with 'kind:' and 'version:'")
-        lines = dict(_lines(root, (), file))
-        plain: Plain = loader.construct_document(root)  # pyright: ignore[reportUnknownMemberType]
-    except yaml.MarkedYAMLError as error:
-        line = error.problem_mark.line + 1 if error.problem_mark else 1
-        raise ManifestError(f"not YAML: {error.problem}", place=f"{file}:{line}") from None
-    except yaml.YAMLError as error:
-        raise ManifestError(f"not YAML: {error}", place=file) from None
-    except RecursionError:
-        raise ManifestError("the document is nested too deeply, or a part of it contains itself", place=file) from None
-    finally:
-        loader.dispose()
-    for path, value in _leaves(plain, ()):
-        if isinstance(value, dt.date):
-            raise ManifestError(
-                "this is a date in YAML, but a string is needed",
-                place=place_of(file, lines, path),
-                field=dotted(path),
-                value=value,
-                remedy="put the value in quotes",
-            )
-    return plain, lines
-
-
-def _lines(node: yaml.Node, path: Path, file: str) -> Iterator[tuple[Path, int]]:
-    yield path, node.start_mark.line + 1
-    if isinstance(node, yaml.SequenceNode):
-        for index, item in enumerate(cast("list[yaml.Node]", node.value)):
-            yield from _lines(item, (*path, index), file)
-    elif isinstance(node, yaml.MappingNode):
-        seen: set[Hashable] = set()
-        for key, value in cast("list[tuple[yaml.Node, yaml.Node]]", node.value):
-            name = str(key.value)
-            if name in seen:
-                raise ManifestError(
-                    "the field is given twice",
-                    place=f"{file}:{key.start_mark.line + 1}",
-                    field=dotted((*path, name)),
-                    remedy="keep one of them",
-                )
-            seen.add(name)
-            yield from _lines(value, (*path, name), file)
-            yield (*path, name), key.start_mark.line + 1
-
-
-def _leaves(plain: Plain, path: Path) -> Iterator[tuple[Path, Plain]]:
-    if isinstance(plain, dict):
-        for key, value in cast("dict[str, Plain]", plain).items():
-            yield from _leaves(value, (*path, str(key)))
-    elif isinstance(plain, list):
-        for index, value in enumerate(cast("list[Plain]", plain)):
-            yield from _leaves(value, (*path, index))
-    else:
-        yield path, plain
 
 
 def _composed(plain: Plain, models: Sequence[type[Manifest]], file: str, read: Callable[[str], str] | None) -> Plain:

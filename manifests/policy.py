@@ -25,9 +25,10 @@ POINT = 0.01
 class Policy(Manifest):
     """The rule by which the gate decides; recorded with the plan before the first unit is scored.
 
-    The gate makes four checks: dataset, benchmark (the comparison and the guardrails), cost, and reproducibility. The
-    first two always count; the others count if this policy requires them. A check that counts and whose answer is unknown
-    leads to hold, never to promote.
+    The gate makes four checks: dataset, benchmark (the comparison and the guardrails), cost, and reproducibility. A check
+    that fails always counts: a recorded leak, drift, exceeded budget or difference in a verification holds, whatever this
+    policy requires. A check whose answer is unknown leads to hold if it is required: the first two always are, the
+    others if this policy says so.
     """
 
     kind: Literal["Policy"]
@@ -38,7 +39,7 @@ class Policy(Manifest):
     """What the primary metric's interval must show for promotion. `improvement` (default): better than the control by
     more than the plan's `minimum_effect`. `non_inferiority`: not worse by more than the plan's margin for the arm."""
     require: tuple[Requirement, ...] = ()
-    """Checks that must pass in addition to dataset and benchmark. `leakage`: `assay dataset leakage` found no leak.
+    """Checks whose answer must be known, in addition to dataset and benchmark. `leakage`: `assay dataset leakage` found no leak.
     `drift`: `assay dataset diff` found no drift. `budget`: the experiment has a budget and kept it. `verification`:
     `assay verify` scored the arm and the control again and the scores matched. Default: none."""
     max_cost_ratio: float | None = Field(default=None, gt=0)

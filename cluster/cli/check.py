@@ -5,9 +5,10 @@ from typing import Annotated
 
 import typer
 
+from assay.cluster.cli import standard_output
 from assay.cluster.cli.options import AsJson, print_json, read_manifest
 
-app = typer.Typer()
+app = standard_output.Verbs()
 
 
 @app.command()
@@ -27,9 +28,7 @@ def check(
     if as_json:
         print_json(report.model_dump(mode="json"))
     else:
-        from rich.console import Console
-
         from assay.cluster.report.terminal import check as terminal
 
-        terminal.show(report, Console())
+        terminal.show(report, standard_output.console())
     raise typer.Exit(2 if report.broken else 0)

@@ -5,7 +5,9 @@ from typing import Annotated
 
 import typer
 
-app = typer.Typer(help="Contracts: the columns of a dataset, and rules for its rows.", no_args_is_help=True)
+from assay.cluster.cli import standard_output
+
+app = standard_output.Verbs(help="Contracts: the columns of a dataset, and rules for its rows.", no_args_is_help=True)
 
 
 @app.callback()
@@ -38,4 +40,4 @@ def infer(
     """Draft a contract from data, for you to review and edit: assay contract infer DATA > contract.yaml."""
     from assay.evaluator.data.infer import infer as infer_from
 
-    typer.echo(infer_from(sources, label=label, id_column=id_column, encoding=encoding), nl=False)
+    standard_output.say(infer_from(sources, label=label, id_column=id_column, encoding=encoding), ends_line=False)

@@ -4,10 +4,12 @@ from typing import Annotated
 
 import typer
 
-from assay.cluster.cli import dataset_diff, dataset_leakage
+from assay.cluster.cli import dataset_diff, dataset_leakage, standard_output
 from assay.cluster.cli.options import AsJson, print_json
 
-app = typer.Typer(help="Frozen datasets: list, show, verify, compare and withdraw them, and search for leaks.")
+app = standard_output.Verbs(
+    help="Frozen datasets: list, show, verify, compare and withdraw them, and search for leaks."
+)
 app.add_typer(dataset_diff.app)
 app.add_typer(dataset_leakage.app)
 
@@ -31,11 +33,9 @@ def ls(
     if as_json:
         print_json(rows)
     elif rows:
-        from rich.console import Console
-
         from assay.cluster.report.terminal import dataset as terminal
 
-        terminal.show_list(rows, Console())
+        terminal.show_list(rows, standard_output.console())
     elif not damage:
         typer.echo(f"{opened.uri} has no datasets", err=True)
     if damage:
@@ -53,11 +53,10 @@ def show(dataset: Location, as_json: AsJson = False) -> None:
     if as_json:
         print_json(described)
         return
-    from rich.console import Console
 
     from assay.cluster.report.terminal import dataset as terminal
 
-    terminal.show(described, Console())
+    terminal.show(described, standard_output.console())
 
 
 @app.command()
@@ -73,7 +72,7 @@ def verify(dataset: Location, as_json: AsJson = False) -> None:
         print_json({"reference": manifest.reference, "digest": manifest.digest(), "num_shards": len(manifest.shards)})
         return
     shards = "1 shard" if len(manifest.shards) == 1 else f"{len(manifest.shards):,} shards"
-    typer.echo(f"{manifest.reference}: {shards}, {manifest.num_rows:,} rows: intact")
+    standard_output.say(f"{manifest.reference}: {shards}, {manifest.num_rows:,} rows: intact")
 
 
 @app.command()
@@ -117,4 +116,4 @@ def withdraw(
     if as_json:
         print_json(answer)
         return
-    typer.echo(terminal.withdrawal_sentence({"reference": manifest.reference, "withdrawn": answer}))
+    standard_output.say(terminal.withdrawal_sentence({"reference": manifest.reference, "withdrawn": answer}))

@@ -4,9 +4,10 @@ from typing import Annotated
 
 import typer
 
+from assay.cluster.cli import standard_output
 from assay.cluster.cli.options import AsJson, print_json
 
-app = typer.Typer()
+app = standard_output.Verbs()
 
 
 @app.command()
@@ -42,9 +43,7 @@ def diff(
     if as_json:
         print_json(changes.model_dump(mode="json"))
     else:
-        from rich.console import Console
-
         from assay.cluster.report.terminal import dataset_diff as terminal
 
-        terminal.show(changes, Console())
+        terminal.show(changes, standard_output.console())
     raise typer.Exit(1 if fail_on_drift and not changes.drift.is_fine else 0)

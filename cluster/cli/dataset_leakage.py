@@ -4,9 +4,10 @@ from typing import Annotated
 
 import typer
 
+from assay.cluster.cli import standard_output
 from assay.cluster.cli.options import AsJson, print_json
 
-app = typer.Typer()
+app = standard_output.Verbs()
 
 
 @app.command()
@@ -47,11 +48,9 @@ def leakage(
     if as_json:
         print_json({**result.model_dump(mode="json"), "leaks": list(result.leaks), "digest": digest})
     else:
-        from rich.console import Console
-
         from assay.cluster.report.terminal import leakage as terminal
 
-        terminal.show(result, Console())
-        typer.echo(result.summary)
+        terminal.show(result, standard_output.console())
+        standard_output.say(result.summary)
         typer.echo(f"stored with {result.reference} as {digest}", err=True)
     raise typer.Exit(1 if fail_on_leak and not result.is_fine else 0)

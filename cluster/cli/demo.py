@@ -5,11 +5,12 @@ from typing import Annotated
 
 import typer
 
+from assay.cluster.cli import standard_output
 from assay.cluster.cli.freeze import freeze
 from assay.cluster.cli.options import AsJson, InProcess
 from assay.cluster.cli.run import run
 
-app = typer.Typer()
+app = standard_output.Verbs()
 
 
 @app.command()

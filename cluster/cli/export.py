@@ -1,10 +1,9 @@
 """`assay export`: copy a committed run to other tools."""
 
-import typer
-
+from assay.cluster.cli import standard_output
 from assay.cluster.cli.options import AsJson, LedgerAt, RunOrExperiment, print_json, run_and_ledger
 
-app = typer.Typer(help="Export a committed run to MLflow.", no_args_is_help=True)
+app = standard_output.Verbs(help="Export a committed run to MLflow.", no_args_is_help=True)
 
 
 @app.callback()
@@ -24,4 +23,4 @@ def mlflow(run: RunOrExperiment, ledger: LedgerAt = None, as_json: AsJson = Fals
     if as_json:
         print_json(mlflow_runs)
     else:
-        typer.echo(f"exported {run_id} as MLflow run {mlflow_runs['']} with one child run per arm")
+        standard_output.say(f"exported {run_id} as MLflow run {mlflow_runs['']} with one child run per arm")

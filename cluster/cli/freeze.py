@@ -5,9 +5,10 @@ from typing import Annotated
 
 import typer
 
+from assay.cluster.cli import standard_output
 from assay.cluster.cli.options import AsJson, print_json, read_manifest
 
-app = typer.Typer()
+app = standard_output.Verbs()
 
 
 @app.command()

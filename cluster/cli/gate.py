@@ -6,6 +6,7 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperGroup
 
+from assay.cluster.cli import standard_output
 from assay.cluster.cli.options import AsJson, LedgerAt, RunOrExperiment, print_json, read_manifest, run_and_ledger
 
 EXIT_CODES = {"promote": 0, "hold": 3, "reject": 4}
@@ -20,7 +21,7 @@ class _Gate(TyperGroup):
         return super().parse_args(ctx, args)
 
 
-app = typer.Typer(
+app = standard_output.Verbs(
     cls=_Gate,
     no_args_is_help=True,
     help="Decide which arm to ship: `assay gate RUN`; its options are those of `assay gate review`. Exits with 0 promote, "
@@ -94,7 +95,7 @@ def review(
     else:
         from assay.cluster.report.terminal import gate as terminal
 
-        typer.echo(terminal.text(answer))
+        standard_output.say(terminal.text(answer))
     raise typer.Exit(EXIT_CODES[answer.gate])
 
 
@@ -127,8 +128,7 @@ def calibrate(
     if as_json:
         print_json(calibration.model_dump(mode="json"))
         return
-    from rich.console import Console
 
     from assay.cluster.report.terminal import gate as terminal
 
-    Console().print(terminal.calibration_table(calibration))
+    standard_output.console().print(terminal.calibration_table(calibration))

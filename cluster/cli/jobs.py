@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from assay.cluster.cli import standard_output
 from assay.cluster.cli.options import AsJson, print_json
 from assay.cluster.cli.report import print_run
 
@@ -14,7 +15,7 @@ if TYPE_CHECKING:
     from assay.cluster.client.submission import Submission
     from assay.manifests.progress import Progress
 
-app = typer.Typer()
+app = standard_output.Verbs()
 
 Name = Annotated[str, typer.Argument(metavar="NAME", help="Name or ID of the submission.")]
 Address = Annotated[
@@ -54,7 +55,7 @@ def submit(
     if as_json:
         print_json({"submission_id": submission.submission_id, "name": submission.name, "ledger": submission.ledger})
     else:
-        typer.echo(f"submitted {submission.submission_id}; next: assay status {submission.name}")
+        standard_output.say(f"submitted {submission.submission_id}; next: assay status {submission.name}")
 
 
 @app.command()
@@ -75,16 +76,16 @@ def status(
         fields = None if progress is None else progress.model_dump(mode="json")
         print_json({"submission_id": submission.submission_id, "status": status, "progress": fields})
         return
-    typer.echo(f"{status}: {submission.submission_id}")
+    standard_output.say(f"{status}: {submission.submission_id}")
     if progress is None:
         return
-    typer.echo(f"run {progress.run_id} {_line(progress)}")
+    standard_output.say(f"run {progress.run_id} {_line(progress)}")
     if progress.reason:
-        typer.echo(f"  {progress.reason.splitlines()[0]}")
+        standard_output.say(f"  {progress.reason.splitlines()[0]}")
     for arm in progress.arms:
         failed = f"  failed: {arm.failed.splitlines()[0]}" if arm.failed else ""
         eliminated = f"  {arm.eliminated.splitlines()[0]}" if arm.eliminated else ""
-        typer.echo(f"  {arm.arm}: {arm.num_units_done}/{progress.num_units} units{failed}{eliminated}")
+        standard_output.say(f"  {arm.arm}: {arm.num_units_done}/{progress.num_units} units{failed}{eliminated}")
 
 
 @app.command()
@@ -97,7 +98,7 @@ def logs(
 ) -> None:
     """Print the output of a submission's driver."""
     for piece in _submission(name, address).logs(follow=follow):
-        typer.echo(piece, nl=False)
+        standard_output.say(piece.replace("\r", "\n"), ends_line=False)  # progress bars return to the line's start
 
 
 @app.command()
@@ -111,7 +112,7 @@ def cancel(name: Name, address: Address = HERE, as_json: AsJson = False) -> None
     if as_json:
         print_json({"submission_id": submission.submission_id, "status": status})
     else:
-        typer.echo(f"{status}: {submission.submission_id}")
+        standard_output.say(f"{status}: {submission.submission_id}")
 
 
 @app.command()
@@ -131,14 +132,14 @@ def _follow(submission: "Submission", *, as_json: bool) -> None:
     from rich.console import Console
     from rich.text import Text
 
-    console = Console(stderr=as_json)
+    console = Console(stderr=True) if as_json else standard_output.console()
     with console.status(f"{submission.submission_id}: no progress reported yet") as live_line:
         last = ""
         for progress in submission.stream(timeout_s=math.inf):
             line = _line(progress)
             live_line.update(Text(line))
             if line != last and not console.is_terminal:
-                typer.echo(line, err=as_json)
+                console.print(Text(line), soft_wrap=True)
             last = line
 
 

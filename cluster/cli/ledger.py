@@ -5,12 +5,21 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
-from assay.cluster.cli.options import AsJson, LedgerAlone, LedgerAt, RunOrExperiment, print_json, run_and_ledger
+from assay.cluster.cli import standard_output
+from assay.cluster.cli.options import (
+    AsJson,
+    LedgerAlone,
+    LedgerAt,
+    RunOrExperiment,
+    checked_run_id,
+    print_json,
+    run_and_ledger,
+)
 
 if TYPE_CHECKING:
     from assay.manifests.log_entry import BaseLogEntry
 
-app = typer.Typer(help="Ledgers: list and trace runs, log decisions, verify integrity.", no_args_is_help=True)
+app = standard_output.Verbs(help="Ledgers: list and trace runs, log decisions, verify integrity.", no_args_is_help=True)
 
 
 @app.command()
@@ -25,9 +34,9 @@ def ls(ledger: LedgerAlone = None, as_json: AsJson = False) -> None:
     if as_json:
         print_json(rows)
     elif not rows:
-        typer.echo(f"no runs in the ledger {ledger or 'ledger'}")
+        standard_output.say(f"no runs in the ledger {ledger or 'ledger'}")
     for row in [] if as_json else rows:
-        typer.echo(f"{row['run_id']}  {'committed' if row['committed'] else 'incomplete'}")
+        standard_output.say(f"{row['run_id']}  {'committed' if row['committed'] else 'incomplete'}")
 
 
 @app.command()
@@ -51,11 +60,11 @@ def show(
         if as_json:
             print_json(groups)
             return
-        typer.echo(f"run {run_id}")
+        standard_output.say(f"run {run_id}")
         for group in ("identity", "arms", "circumstance"):
-            typer.echo(f"{group}:")
+            standard_output.say(f"{group}:")
             for name, value in flat(groups[group]).items():
-                typer.echo(f"  {name}: {_value_text(value)}")
+                standard_output.say(f"  {name}: {_value_text(value)}")
         return
     record = reader.read_run(store, run_id).model_dump(mode="json")
     committed = reader.is_committed(store, run_id)
@@ -85,19 +94,21 @@ def trace(
         print_json(traced)
         return
     value = traced["not_testable"] if traced["value"] is None else repr(traced["value"])
-    typer.echo(f"{traced['metric']} of {traced['arm']} in run {run_id}: {value} (measure: {traced['measure']})")
+    standard_output.say(
+        f"{traced['metric']} of {traced['arm']} in run {run_id}: {value} (measure: {traced['measure']})"
+    )
     for name, files in (("published in", traced["published_in"]), ("made from", traced["made_from"])):
         for file in files:
-            typer.echo(f"{name}: {file['key']}  {file['num_rows']:,} rows  {file['sha256']}")
-    typer.echo(f"dataset: {traced['dataset']['reference']}  {traced['dataset']['digest']}")
+            standard_output.say(f"{name}: {file['key']}  {file['num_rows']:,} rows  {file['sha256']}")
+    standard_output.say(f"dataset: {traced['dataset']['reference']}  {traced['dataset']['digest']}")
     shards = traced["dataset"]["shards"]
     for shard in [] if isinstance(shards, str) else shards:
-        typer.echo(f"shard: {shard['key']}  {shard['num_rows']} rows  {shard['sha256']}")
+        standard_output.say(f"shard: {shard['key']}  {shard['num_rows']} rows  {shard['sha256']}")
     if isinstance(shards, str):
-        typer.echo(f"shards: {shards}")
+        standard_output.say(f"shards: {shards}")
     for name, value in flat({key: traced[key] for key in ("variant", "source", "environment")}).items():
-        typer.echo(f"{name}: {_value_text(value)}")
-    typer.echo(f"suite: {traced['suite_digest']}\nplan: {traced['plan_digest']}")
+        standard_output.say(f"{name}: {_value_text(value)}")
+    standard_output.say(f"suite: {traced['suite_digest']}\nplan: {traced['plan_digest']}")
 
 
 @app.command()
@@ -111,21 +122,23 @@ def diff(
     from assay.evaluator.ledger import trace as tracing
     from assay.evaluator.ledger.opening import open_ledger
 
+    for run in (first, second):
+        checked_run_id(run)
     comparison = tracing.differences(open_ledger(ledger or "ledger"), first, second)
     if as_json:
         changes = [change.model_dump(mode="json") for change in comparison.lineage]
         print_json({"first": first, "second": second, "lineage": changes, "numbers": [*map(vars, comparison.numbers)]})
         return
-    typer.echo("lineage:" if comparison.lineage else "lineage: the same")
+    standard_output.say("lineage:" if comparison.lineage else "lineage: the same")
     for change in comparison.lineage:
-        typer.echo(f"  {change.field}: {_value_text(change.recorded)} -> {_value_text(change.now)}")
-    typer.echo("numbers:" if comparison.numbers else "numbers: the same")
+        standard_output.say(f"  {change.field}: {_value_text(change.recorded)} -> {_value_text(change.now)}")
+    standard_output.say("numbers:" if comparison.numbers else "numbers: the same")
     for each in comparison.numbers:
-        typer.echo(f"  {each.arm} {each.metric}: {_value_text(each.first)} -> {_value_text(each.second)}")
+        standard_output.say(f"  {each.arm} {each.metric}: {_value_text(each.first)} -> {_value_text(each.second)}")
         why = ", ".join(each.explained_by) or (
             "no change in the lineage that affects scores; 'assay verify RUN --same-rows-twice' looks for hidden state"
         )
-        typer.echo(f"    explained by: {why}" if not each.same_scores else "    from the same scores")
+        standard_output.say(f"    explained by: {why}" if not each.same_scores else "    from the same scores")
 
 
 @app.command()
@@ -138,9 +151,9 @@ def log(ledger: LedgerAlone = None, as_json: AsJson = False) -> None:
     if as_json:
         print_json([entry.model_dump(mode="json") for entry in entries])
     elif not entries:
-        typer.echo(f"no entries in the log of the ledger {ledger or 'ledger'}")
+        standard_output.say(f"no entries in the log of the ledger {ledger or 'ledger'}")
     for entry in () if as_json else entries:
-        typer.echo(_line(entry))
+        standard_output.say(_line(entry))
 
 
 @app.command()
@@ -167,7 +180,7 @@ def override(
     if as_json:
         print_json(entry.model_dump(mode="json"))
     else:
-        typer.echo(_line(entry))
+        standard_output.say(_line(entry))
 
 
 @app.command()
@@ -196,12 +209,12 @@ def verify(
         print_json({**vars(report), "problems": [vars(problem) for problem in report.problems]})
     elif report.problems:
         for problem in report.problems:
-            typer.echo(f"{problem.key}: {problem.problem}")
-        typer.echo(f"{counts}: {formatting.counted(len(report.problems), 'problem')}")
+            standard_output.say(f"{problem.key}: {problem.problem}")
+        standard_output.say(f"{counts}: {formatting.counted(len(report.problems), 'problem')}")
     else:
-        typer.echo(f"{counts}: no problems found")
+        standard_output.say(f"{counts}: no problems found")
         if report.log_head is not None:
-            typer.echo(f"log head: {report.log_head}")
+            standard_output.say(f"log head: {report.log_head}")
     raise typer.Exit(1 if report.problems else 0)
 
 

@@ -1,6 +1,7 @@
 """The command line as a whole: its commands in the order of `assay --help`, and how errors are printed."""
 
 import sys
+import tempfile
 
 import typer
 
@@ -17,11 +18,12 @@ from assay.cluster.cli import (
     report,
     run,
     schema,
+    standard_output,
     statistics,
     verify,
 )
 
-app = typer.Typer(
+app = standard_output.Verbs(
     help="Evaluate model variants on one frozen dataset and decide with statistics which one to ship.",
     no_args_is_help=True,
     add_completion=False,
@@ -49,17 +51,47 @@ _INTERRUPTED = 130
 
 
 def main() -> None:
-    """The console script. Prints an `AssayError` as one message without a traceback and exits with its code."""
+    """The console script. Prints an error as one message without a traceback and exits with its code."""
     try:
-        app()
+        with standard_output.reserved():
+            _check_arguments()
+            app()
     except SystemExit as end:
         if end.code == _INTERRUPTED:
             typer.echo("interrupted; published units are kept: run the same command again to resume", err=True)
         raise
-    except Exception as error:
+    except BrokenPipeError:  # whoever read the answer has seen enough
+        sys.exit(1)
+    except Exception as error:  # noqa: BLE001  # the last resort: nobody is shown a traceback
         from assay.manifests.errors import AssayError
 
-        if not isinstance(error, AssayError):
-            raise
-        typer.echo(f"error: {error}", err=True)
-        sys.exit(error.exit_code)
+        typer.echo(f"error: {error if isinstance(error, AssayError) else _unexpected(error)}", err=True)
+        sys.exit(error.exit_code if isinstance(error, AssayError) else AssayError.exit_code)
+
+
+def _check_arguments() -> None:
+    """Refuses arguments that are not UTF-8, which neither a manifest nor the ledger could hold."""
+    for argument in sys.argv[1:]:
+        try:
+            argument.encode()
+        except UnicodeEncodeError:
+            from assay.manifests.errors import InvalidInput
+
+            raise InvalidInput("an argument is not UTF-8", value=argument, remedy="rename the file") from None
+
+
+def _unexpected(error: Exception) -> str:
+    """The message of an error that is not Assay's: what and where it is, and where its traceback is kept."""
+    import traceback
+
+    from assay.manifests.plain_text import error_text, trace_text
+
+    if isinstance(error, OSError) and error.strerror:
+        return error_text(error)
+    at = traceback.extract_tb(error.__traceback__)[-1]
+    with tempfile.NamedTemporaryFile("w", prefix="assay-error-", suffix=".txt", delete=False) as kept:
+        kept.write(trace_text(error))
+    return (
+        f"{error_text(error)} [{at.filename}:{at.lineno}]; this is a defect of Assay: please report it with its "
+        f"traceback, which is in {kept.name}"
+    )

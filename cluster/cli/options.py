@@ -1,16 +1,21 @@
 """Options and arguments that several commands share, and the functions that interpret them."""
 
 import json
+import re
 import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 import typer
 
+from assay.cluster.cli import standard_output
+
 if TYPE_CHECKING:
     from assay.manifests.base import Manifest
 
 Kind = TypeVar("Kind", bound="Manifest")
+
+_RUN_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,200}")
 
 AsJson = Annotated[bool, typer.Option("--json", help="Print the result as JSON on standard output.")]
 RunOrExperiment = Annotated[str, typer.Argument(metavar="RUN", help="ID of a run, or path of its experiment file.")]
@@ -38,7 +43,7 @@ def run_and_ledger(run: str, ledger: str | None) -> tuple[str, str]:
         LedgerError: The experiment, as it is now, has not been run.
     """
     if not run.endswith((".yaml", ".yml", ".json")):
-        return run, ledger or "ledger"
+        return checked_run_id(run), ledger or "ledger"
     from assay.cluster import pipeline
     from assay.evaluator.errors import LedgerError
 
@@ -52,6 +57,24 @@ def run_and_ledger(run: str, ledger: str | None) -> tuple[str, str]:
     return existing, uri
 
 
+def checked_run_id(run: str) -> str:
+    """Returns a run's ID after checking that it can be one, because it becomes a part of keys.
+
+    Raises:
+        InvalidInput: It cannot be the ID of a run.
+    """
+    if not _RUN_ID.fullmatch(run):
+        from assay.manifests.errors import InvalidInput
+
+        raise InvalidInput(
+            "neither a run's ID nor the path of an experiment file",
+            value=run,
+            bound="letters, digits, '_', '.' and '-'; or a path that ends with .yaml, .yml or .json",
+            remedy="'assay ledger ls' lists the runs",
+        )
+    return run
+
+
 def read_manifest(path: Path, kind: type[Kind]) -> Kind:
     """Reads a manifest of the given kind from a file.
 
@@ -59,7 +82,7 @@ def read_manifest(path: Path, kind: type[Kind]) -> Kind:
         InvalidInput: The file cannot be read.
         ManifestError: It holds a manifest of another kind, or one that violates its schema.
     """
-    from assay.cluster.prepare.resolve import read_text
+    from assay.cluster.prepare.user_file import read_text
     from assay.manifests import parse
 
     manifest = parse(read_text(str(path)), file=str(path), kind=kind.__name__)
@@ -69,4 +92,4 @@ def read_manifest(path: Path, kind: type[Kind]) -> Kind:
 
 def print_json(result: Any) -> None:
     """Prints a result as JSON on standard output."""
-    typer.echo(json.dumps(result, indent=2, allow_nan=False))
+    standard_output.say(json.dumps(result, indent=2, allow_nan=False))

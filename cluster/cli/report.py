@@ -4,6 +4,7 @@ from typing import TYPE_CHECKING, Annotated, TypeVar
 
 import typer
 
+from assay.cluster.cli import standard_output
 from assay.cluster.cli.options import AsJson, LedgerAt, RunOrExperiment, print_json, run_and_ledger
 
 if TYPE_CHECKING:
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
 
 _Report = TypeVar("_Report", bound="Computed")
 
-app = typer.Typer()
+app = standard_output.Verbs()
 
 
 @app.command()
@@ -68,6 +69,5 @@ def _print(report: "_Report", show: "Callable[[_Report, Console], None]", *, as_
     if as_json:
         print_json(report.plain())
         return
-    from rich.console import Console
 
-    show(report, Console())
+    show(report, standard_output.console())

@@ -5,13 +5,14 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from assay.cluster.cli import standard_output
 from assay.cluster.cli.options import AsJson, InProcess, print_json
 from assay.cluster.cli.report import print_run
 
 if TYPE_CHECKING:
     from assay.cluster.pipeline import Prepared
 
-app = typer.Typer()
+app = standard_output.Verbs()
 
 _NUM_CHANGES = 20
 """The most changes that are shown; a sweep can have thousands."""
@@ -86,8 +87,7 @@ def _forecast(prepared: "Prepared", *, in_process: bool, reuses: bool, as_json: 
     if as_json:
         print_json(estimate.plain())
         return
-    from rich.console import Console
 
     from assay.cluster.report.terminal import forecast as forecast_table
 
-    forecast_table.show(estimate, Console())
+    forecast_table.show(estimate, standard_output.console())

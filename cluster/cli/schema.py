@@ -4,9 +4,10 @@ from typing import Annotated
 
 import typer
 
+from assay.cluster.cli import standard_output
 from assay.cluster.cli.options import print_json
 
-app = typer.Typer()
+app = standard_output.Verbs()
 
 
 @app.command()

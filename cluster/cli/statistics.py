@@ -5,9 +5,10 @@ from typing import Annotated, Literal
 
 import typer
 
+from assay.cluster.cli import standard_output
 from assay.cluster.cli.options import AsJson, LedgerAt, print_json, read_manifest, run_and_ledger
 
-app = typer.Typer()
+app = standard_output.Verbs()
 
 
 @app.command()
@@ -39,11 +40,10 @@ def analyze(
     if as_json:
         print_json(result.plain())
         return
-    from rich.console import Console
 
     from assay.cluster.report.terminal import analysis as terminal
 
-    terminal.show(result, Console())
+    terminal.show(result, standard_output.console())
 
 
 @app.command()
@@ -124,8 +124,7 @@ def power(
     if as_json:
         print_json(answer.plain())
         return
-    from rich.console import Console
 
     from assay.cluster.report.terminal import power as terminal
 
-    terminal.show(answer, Console())
+    terminal.show(answer, standard_output.console())

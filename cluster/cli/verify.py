@@ -5,12 +5,13 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from assay.cluster.cli import standard_output
 from assay.cluster.cli.options import AsJson, InProcess, LedgerAt, RunOrExperiment, print_json, run_and_ledger
 
 if TYPE_CHECKING:
     from assay.manifests.verification import ArmVerified, Verification
 
-app = typer.Typer()
+app = standard_output.Verbs()
 
 
 @app.command()
@@ -70,13 +71,13 @@ def verify(
         print_json({"run_id": run_id, **fields, **outcome})
     else:
         for line in _lines(comparison):
-            typer.echo(line)
+            standard_output.say(line)
         for name, reason in verification.failed.items():
-            typer.echo(f"  {name}: not verified, could not be scored again: {reason}")
+            standard_output.say(f"  {name}: not verified, could not be scored again: {reason}")
         for hint in verification.hints:
-            typer.echo(f"  hint: {hint}")
+            standard_output.say(f"  hint: {hint}")
         itself = " compared with itself" if comparison.against == "itself" else ""
-        typer.echo(f"{comparison.outcome}: run {run_id}{itself}, log entry {verification.entry.number}")
+        standard_output.say(f"{comparison.outcome}: run {run_id}{itself}, log entry {verification.entry.number}")
     raise typer.Exit(1 if verification.failed or comparison.outcome == "differs" else 0)
 
 

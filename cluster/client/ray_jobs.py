@@ -12,6 +12,7 @@ from ray.exceptions import AuthenticationError
 from ray.job_submission import JobDetails, JobSubmissionClient
 
 from assay.cluster.errors import NoAnswerError, RunError
+from assay.cluster.prepare.user_file import read_text
 from assay.manifests import InvalidInput
 
 _ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,100}")
@@ -148,9 +149,9 @@ def token_of_environment() -> str | None:
     if token or not path:
         return token or None
     try:
-        return Path(path).read_text(encoding="utf-8").strip() or None
-    except OSError as error:
-        raise InvalidInput(f"cannot be read: {error.strerror}", field="RAY_AUTH_TOKEN_PATH", value=path) from None
+        return read_text(path).strip() or None
+    except InvalidInput as error:
+        raise error.within("", field="RAY_AUTH_TOKEN_PATH") from None
 
 
 def checked_id(text: str, *, field: str) -> str:

@@ -279,7 +279,9 @@ class ArmScorer:
             )
         except (DamageError, StoreError):
             raise
-        except Exception as error:  # noqa: BLE001  # raised by a variant's code, or for lack of memory for both
+        except KeyboardInterrupt:
+            raise
+        except BaseException as error:  # noqa: BLE001  # raised by a variant's code, or for lack of memory for both
             return PairedTimes(reason=f"the arm and the control could not be timed together: {one_line(error)}")
         finally:
             if control is not None:

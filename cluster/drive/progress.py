@@ -12,6 +12,7 @@ from assay.evaluator.errors import StoreError
 from assay.evaluator.ledger.receipt import UnitReceipt
 from assay.evaluator.storage import Store
 from assay.manifests.ledger_layout import cancel_key, progress_key
+from assay.manifests.plain_text import text_of
 from assay.manifests.progress import ArmProgress, Progress, ProgressState
 from assay.manifests.run import Run
 from assay.manifests.spent import Spent
@@ -142,7 +143,7 @@ class ProgressReporter:
             self._publish("committed", "")
             return
         state = "stopped" if isinstance(error, StoppedError) else "failed"
-        self._publish("cancelled" if self.is_cancelled() else state, str(error) or type(error).__name__)
+        self._publish("cancelled" if self.is_cancelled() else state, text_of(error) or type(error).__name__)
 
     def progress(self, state: ProgressState, reason: str) -> Progress:
         """The progress record as of now."""

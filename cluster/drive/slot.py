@@ -2,7 +2,6 @@
 
 import threading
 import time
-import traceback
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from dataclasses import replace
@@ -16,6 +15,7 @@ from assay.cluster.drive.unit_work import UnitWork
 from assay.evaluator.errors import DamageError, StoreError, VariantError
 from assay.evaluator.ledger.opening import open_ledger
 from assay.evaluator.predictors import PredictionError
+from assay.manifests.plain_text import text_of, trace_text
 from assay.manifests.run import Run
 
 Step = TypeVar("Step")
@@ -71,7 +71,9 @@ class Slot:
             wait([self._published])  # it may give times back to the arm that is loaded
             try:
                 scorer.load(task.arm, checks_weights=work.checks_weights)
-            except Exception as error:  # noqa: BLE001  # a variant's code may raise anything
+            except KeyboardInterrupt:
+                raise
+            except BaseException as error:  # noqa: BLE001  # a variant's code may raise anything
                 return self._failure("arm", f"the variant cannot be loaded: {one_line(error)}", error)
         sensitivity = scorer.probe(times_control=work.times_control)
         unit, is_sensitive = scorer.units[task.unit], sensitivity.exceeds(self._suite.batch_sensitivity_tolerance)
@@ -86,11 +88,13 @@ class Slot:
         try:
             return step()
         except (DamageError, StoreError) as error:
-            return self._failure("run", str(error))
+            return self._failure("run", text_of(error))
         except PredictionError as error:
             # An exception of the variant's code may be transient (a busy device); output of the wrong form is not.
-            return self._failure("unit" if error.__cause__ else "arm", str(error), error.__cause__)
-        except Exception as error:  # noqa: BLE001  # a variant's code may raise anything
+            return self._failure("unit" if error.__cause__ else "arm", text_of(error), error.__cause__)
+        except KeyboardInterrupt:
+            raise
+        except BaseException as error:  # noqa: BLE001  # a variant's code may raise anything
             return self._failure("unit", one_line(error), error)
 
     def close(self) -> None:
@@ -109,6 +113,6 @@ class Slot:
         self, scope: Literal["unit", "arm", "run"], reason: str, error: BaseException | None = None
     ) -> Failure:
         is_ours = isinstance(error, VariantError)
-        trace = "" if error is None or is_ours else "".join(traceback.format_exception(error))
+        trace = "" if error is None or is_ours else trace_text(error)
         host = self._scorer.environment.circumstance["host"]
         return Failure(scope, reason, f"{self._name} on {host}", trace)

@@ -4,6 +4,10 @@ from dataclasses import dataclass
 from typing import Literal
 
 from assay.evaluator.ledger.receipt import UnitReceipt
+from assay.manifests.plain_text import LONGEST_ERROR, error_text, plain
+
+_LONGEST_TRACEBACK = 7_500
+"""Characters; with those of the reason they are within the limit of an event's message."""
 
 
 @dataclass(frozen=True)
@@ -41,6 +45,11 @@ class Failure:
     cause: Literal["slot_lost", "out_of_memory", "hung"] = "slot_lost"
     counts: bool = True
 
+    def __post_init__(self) -> None:
+        """Makes the texts plain, because they come from a variant's code or from Ray."""
+        object.__setattr__(self, "reason", plain(self.reason, limit=LONGEST_ERROR))
+        object.__setattr__(self, "traceback", plain(self.traceback, limit=_LONGEST_TRACEBACK))
+
     def __str__(self) -> str:
         """The reason, where it happened and the traceback, as events and errors show them."""
         return f"{self.reason} [{self.where}]" + (f"\n{self.traceback}" if self.traceback else "")
@@ -48,4 +57,4 @@ class Failure:
 
 def one_line(error: BaseException) -> str:
     """An error's type and message in one line, as the reason of a failure."""
-    return f"{type(error).__name__}: {error}".strip().replace("\n", " ")
+    return error_text(error).replace("\n", " ")

@@ -9,6 +9,7 @@ from typing import NamedTuple
 
 from assay.cluster.prepare import sweep
 from assay.cluster.prepare.check_columns import check_columns
+from assay.cluster.prepare.user_file import read_text
 from assay.evaluator.data.frozen.shards import open_dataset
 from assay.evaluator.errors import DataError, VariantError
 from assay.evaluator.ledger.opening import open_ledger
@@ -18,9 +19,8 @@ from assay.evaluator.predictors.entrypoint import add_import_paths
 from assay.evaluator.predictors.inputs import check_inputs
 from assay.evaluator.provenance.opened_files import opened_by, recording
 from assay.evaluator.storage import open_store
-from assay.manifests import Arm, Dataset, Experiment, InvalidInput, Metric, Variant, parse
+from assay.manifests import Arm, Dataset, Experiment, Metric, Variant, parse
 from assay.manifests.code import Code
-from assay.manifests.errors import did_you_mean
 
 
 class Resolved(NamedTuple):
@@ -37,22 +37,6 @@ class Resolved(NamedTuple):
     dataset: Dataset
     weights_bytes: dict[str, int]
     code: tuple[Code, ...]
-
-
-def read_text(path: str) -> str:
-    """The text of a file that a user named.
-
-    Raises:
-        InvalidInput: The file does not exist or is not UTF-8 text.
-    """
-    try:
-        return Path(path).read_text(encoding="utf-8")
-    except FileNotFoundError:
-        folder = Path(path).parent
-        near = did_you_mean(Path(path).name, [each.name for each in folder.iterdir()]) if folder.is_dir() else ""
-        raise InvalidInput("no such file", place=path, remedy=near) from None
-    except (OSError, UnicodeDecodeError) as error:
-        raise InvalidInput(f"cannot be read: {error}", place=path) from None
 
 
 def read_experiment(path: str) -> Experiment:

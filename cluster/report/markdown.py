@@ -20,7 +20,7 @@ def pull_request_comment(answer: GateAnswer) -> str:
     level = f"{100 * (1 - answer.alpha):.4g} % interval"
     head += ["", f"| arm | {_escaped(answer.metric)} | {level} | decision |", "|---|---|---|---|"]
     parts = [*(_row(answer, row) for row in answer.decisions), "\n", *(_details(row) for row in answer.decisions)]
-    legend = "\n❔ unknown; _italics_: shown for information, not required by the policy.\n"
+    legend = "\n❔ unknown; _italics_: shown for information, neither failed nor required.\n"
     lines, size = ["\n".join(head) + "\n"], len(legend)
     for number, part in enumerate(parts):
         size += len(part)

@@ -167,11 +167,20 @@ def read_commit_record(store: Store, run_id: str) -> pa.Buffer:
 
 
 def files_in(commit_record: pa.Buffer) -> tuple[LedgerFile, ...]:
-    """The files that a commit record lists."""
-    return tuple(
-        LedgerFile(row["table"], f"{LAYOUT}/{row['path']}", row["num_rows"], row["size_bytes"], row["sha256"])
-        for row in pq.read_table(pa.BufferReader(commit_record)).to_pylist()
-    )
+    """The files that a commit record lists.
+
+    Raises:
+        DamageError: It is damaged.
+    """
+    try:
+        return tuple(
+            LedgerFile(row["table"], f"{LAYOUT}/{row['path']}", row["num_rows"], row["size_bytes"], row["sha256"])
+            for row in pq.read_table(pa.BufferReader(commit_record)).to_pylist()
+        )
+    except (pa.ArrowException, OSError, ValueError, KeyError, TypeError) as error:  # any byte may be damaged
+        raise DamageError(
+            f"a commit record is damaged ({error}); 'assay ledger verify' names it; restore it from a copy"
+        ) from error
 
 
 def published_units(store: Store, run_id: str) -> tuple[UnitReceipt, ...]:

@@ -189,7 +189,11 @@ class UnitReceipt:
         Raises:
             ValueError: The content is not that of a receipt.
         """
-        return _RECEIPT.validate_python({**json.loads(content), "key": key, "size_bytes": size_bytes, "sha256": sha256})
+        try:
+            plain = {**json.loads(content), "key": key, "size_bytes": size_bytes, "sha256": sha256}
+        except (TypeError, RecursionError) as error:  # not an object, or one that is nested too deeply
+            raise ValueError(f"the receipt is no JSON object: {error}") from None
+        return _RECEIPT.validate_python(plain)
 
 
 _RECEIPT = TypeAdapter(UnitReceipt)

@@ -129,8 +129,9 @@ def override(store: Store, run_id: str, arm: str, decision: Verdict, *, reason: 
         DamageError: The log was changed.
     """
     for name, value in (("reason", reason), ("by", by)):
-        if not value.strip():
-            raise InvalidInput("an override needs a reason and a name", field=name, value=value)
+        if not value.strip() or not value.isprintable():
+            bound = "printable characters in one line"
+            raise InvalidInput("an override needs a reason and a name", field=name, value=value, bound=bound)
     run = CommittedRun(store, run_id)
     gate_decisions = {row["arm"]: row for row in run.rows("decisions")}
     if arm not in gate_decisions:
@@ -250,7 +251,7 @@ def _link(store: Store, number: int) -> Link:
         seal = plain.pop("seal")
         is_sealed = fingerprint.sha256_digest(rfc8785.dumps(plain)) == seal
         entry = read_entry(plain, content)
-    except (ValueError, TypeError, KeyError, AttributeError) as error:
+    except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
         return Link(key, None, f"was changed: {str(error).splitlines()[0]}")
     if not (is_canonical and is_sealed):
         return Link(key, None, f"was changed: its content does not match its seal {seal}")

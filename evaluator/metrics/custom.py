@@ -10,6 +10,7 @@ from assay.evaluator.metrics.predictions import Predictions
 from assay.evaluator.predictors.entrypoint import check_parameters, resolve_entrypoint
 from assay.evaluator.predictors.predictor import PredictionError
 from assay.manifests.metric import Metric
+from assay.manifests.plain_text import error_text
 
 _COLUMNS = "columns"
 _NUM_PARAMETERS = 3
@@ -77,7 +78,7 @@ def score(
         try:
             returned = function(*outputs, _read_only(labels[rows]), **more)
         except Exception as error:  # the scorer's own code may raise anything
-            raise PredictionError(f"{place}: {type(error).__name__}: {error}") from error
+            raise PredictionError(f"{place}: {error_text(error)}") from error
         scores[rows] = _numbers(returned, rows.stop - rows.start, place)
         _check_numbers(metric, predictions, labels, scores, rows=rows)
     return scores

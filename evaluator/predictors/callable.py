@@ -19,6 +19,7 @@ from assay.manifests.base_variant import Output
 from assay.manifests.callable_variant import CallableVariant
 from assay.manifests.column import FrozenColumn
 from assay.manifests.contract_column import Column
+from assay.manifests.plain_text import error_text
 
 
 def check(variant: CallableVariant) -> None:
@@ -119,7 +120,7 @@ class CallablePredictor:
             missing = error.args[0] if isinstance(error, KeyError) and error.args else None
             hint = "" if missing is None or missing in features else f"; {self._received()}"
             raise PredictionError(
-                f"{self._entrypoint} failed on a batch of {batch.size} rows: {type(error).__name__}: {error}{hint}"
+                f"{self._entrypoint} failed on a batch of {batch.size} rows: {error_text(error)}{hint}"
             ) from error
         return checked_output(returned, output=self._output, num_rows=batch.size, variant=self._entrypoint)
 

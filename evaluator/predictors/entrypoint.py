@@ -13,6 +13,7 @@ from typing import Any
 from assay.evaluator.errors import VariantError
 from assay.evaluator.provenance.module_spec import module_file, module_spec
 from assay.manifests.errors import InvalidInput, did_you_mean
+from assay.manifests.plain_text import error_text
 
 
 def resolve_entrypoint(entrypoint: str) -> Callable[..., Any]:
@@ -34,9 +35,11 @@ def resolve_entrypoint(entrypoint: str) -> Callable[..., Any]:
                 remedy=f"install '{error.name}' on every machine that runs slots",
             ) from error
         raise _no_module(entrypoint, module_name) from None
-    except Exception as error:  # the module's own code may raise anything
+    except KeyboardInterrupt:
+        raise
+    except BaseException as error:  # the module's own code may raise anything
         raise VariantError(
-            f"module '{module_name}' cannot be imported: {type(error).__name__}: {error}",
+            f"module '{module_name}' cannot be imported: {error_text(error)}",
             field="entrypoint",
             value=entrypoint,
         ) from error

@@ -9,6 +9,7 @@ import numpy as np
 from assay.evaluator.predictors.predictor import PredictionError, Unanswered
 from assay.manifests.base_variant import Output
 from assay.manifests.errors import did_you_mean
+from assay.manifests.plain_text import LONGEST_REASON, text_of
 from assay.manifests.row_status import ROW_STATUSES
 
 _BLOCK_BYTES = 1 << 22
@@ -232,15 +233,14 @@ def _with_statuses(returned: Mapping[Any, Any], prefix: str, num_rows: int) -> t
             )
     unanswered = {}
     for row, (status, reason) in enumerate(zip(lists[_STATUS], lists[_REASON], strict=True)):
-        if status not in (None, *ROW_STATUSES):
+        if status is not None and not (isinstance(status, str) and status in ROW_STATUSES):
             known = [str(each) for each in ROW_STATUSES]
             raise PredictionError(
                 f"{prefix}, but returned the status {status!r}; allowed: {', '.join(known)}; "
                 f"{did_you_mean(str(status), known)}"
             )
         if status not in (None, "ok"):
-            # Text from elsewhere may have characters that UTF-8 lacks.
-            unanswered[row] = Unanswered(status, str(reason or "").encode(errors="backslashreplace").decode())
+            unanswered[row] = Unanswered(status, "" if reason is None else text_of(reason, limit=LONGEST_REASON))
     return returned[_OUTPUT], unanswered
 
 

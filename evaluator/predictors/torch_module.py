@@ -22,6 +22,7 @@ from assay.evaluator.storage import Store
 from assay.manifests.base_variant import Output
 from assay.manifests.column import FrozenColumn
 from assay.manifests.contract_column import Column
+from assay.manifests.plain_text import error_text
 from assay.manifests.torch_variant import TorchVariant
 
 _DTYPES = {"as_frozen": None, "float32": torch.float32, "float32_rounded": torch.float32, "float64": torch.float64}
@@ -123,9 +124,7 @@ class TorchPredictor:
                 f"{name} {str(tensor.dtype).removeprefix('torch.')} {tuple(tensor.shape)}"
                 for name, tensor in zip(self._inputs, tensors, strict=True)
             )
-            raise PredictionError(
-                f"{self._entrypoint} failed on {arguments}: {type(error).__name__}: {error}"
-            ) from error
+            raise PredictionError(f"{self._entrypoint} failed on {arguments}: {error_text(error)}") from error
         if not isinstance(returned, torch.Tensor):
             raise PredictionError(
                 f"{self._entrypoint}: the module returned {type(returned).__name__}; "
@@ -141,7 +140,7 @@ def _build(variant: TorchVariant, function: Callable[..., Any]) -> nn.Module:
         module = function(**variant.parameters)
     except Exception as error:  # the variant's own code may raise anything
         raise VariantError(
-            f"the entrypoint failed: {type(error).__name__}: {error}",
+            f"the entrypoint failed: {error_text(error)}",
             field="entrypoint",
             value=variant.entrypoint,
         ) from error

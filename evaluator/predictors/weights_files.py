@@ -93,6 +93,14 @@ def _fetched(location: str, store_at: Callable[[str], Store], target: Path | Non
         if content.size < _POINTER_BYTES:
             _refuse_pointer(content.to_pybytes(), f"{folder}/{each}")
         name = each.removeprefix(f"{key}/")
+        if any(part in ("", ".", "..") for part in name.split("/")) or "\0" in name:
+            raise VariantError(
+                "the name of an object cannot be the name of a file",
+                place=f"{folder}/{each}",
+                field="weights",
+                bound="parts other than '.' and '..', separated by single '/'",
+                remedy="store it under another name",
+            )
         if target is not None:
             file = target if each == key else target / name
             file.parent.mkdir(parents=True, exist_ok=True)

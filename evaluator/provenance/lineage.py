@@ -9,7 +9,7 @@ from typing import Any
 
 from assay.evaluator.errors import SourceError
 from assay.evaluator.provenance import environment, repository
-from assay.manifests import Experiment
+from assay.manifests import Experiment, plain_text
 from assay.manifests.environment_variables import SUBMITTER_VARIABLE
 from assay.manifests.run import Lineage
 from assay.manifests.verification import Change
@@ -35,7 +35,7 @@ def captured(experiment: Experiment, *, import_paths: Sequence[str], executor: s
         "executor": executor,
         "submitted_by": os.environ.get(SUBMITTER_VARIABLE) or _user(),
     }
-    return Lineage(identity=dict(environment_now.identity), circumstance=json.loads(json.dumps(circumstance)))
+    return Lineage(identity=dict(environment_now.identity), circumstance=json.loads(json.dumps(_plain(circumstance))))
 
 
 def stores_of(experiment: Experiment) -> list[str]:
@@ -72,6 +72,15 @@ def plain(lineage: Lineage) -> dict[str, Any]:
     facts: dict[str, Any] = {name: value for name, value in lineage.circumstance.items() if name not in _REDUNDANT}
     facts["packages"] = {name: version for name, version in facts["packages"].items() if name not in lineage.identity}
     return facts
+
+
+def _plain(value: Any) -> Any:
+    """The value with every text in it made plain: names of branches and folders, and variables of the environment."""
+    if isinstance(value, dict):
+        return {name: _plain(each) for name, each in value.items()}
+    if isinstance(value, list):
+        return [_plain(each) for each in value]
+    return plain_text.plain(value) if isinstance(value, str) else value
 
 
 def _user() -> str | None:

@@ -1,7 +1,12 @@
 """URIs of stores: opens the store that a URI names, and splits an object's URI into store and key."""
 
+import re
+
 from assay.evaluator.storage.store import Store
 from assay.manifests.errors import InvalidInput
+from assay.manifests.plain_text import redacted
+
+_BUCKET = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{1,253}[A-Za-z0-9]")
 
 
 def open_store(uri: str, *, patient: bool = False) -> Store:
@@ -16,6 +21,19 @@ def open_store(uri: str, *, patient: bool = False) -> Store:
         InvalidInput: The URI's scheme is unknown.
     """
     scheme, separator, rest = uri.partition("://")
+    authority, path = rest.partition("/")[::2]
+    if separator and scheme != "file" and ("@" in authority or ":" in authority or "?" in rest or redacted(uri) != uri):
+        raise InvalidInput(
+            "the URI of a store must not contain credentials or a query",
+            place=uri,
+            bound="scheme://bucket/prefix",
+            remedy="put credentials into the environment, for S3 as AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY",
+        )
+    is_odd_bucket = scheme == "s3" and separator and (not _BUCKET.fullmatch(authority) or ".." in path.split("/"))
+    if "\0" in uri or is_odd_bucket:
+        raise InvalidInput(
+            "not the URI of a store", place=uri, bound="s3://BUCKET/PREFIX with a valid name and no '..', or a path"
+        )
     if not separator or scheme == "file":
         from assay.evaluator.storage.local import LocalStore
 

@@ -1,6 +1,6 @@
 """The gate's review: four checks of every arm, the benchmark among them, lead to one decision and one winner.
 
-    check            passes if                                                      counts
+    check            passes if                                                      must be known
     dataset          frozen, so no rule of severity error is broken; not withdrawn  always
                      no leak found, no drift found                                  if the policy requires it
     benchmark        primary metric and guardrails pass (`decide`)                  always
@@ -10,8 +10,9 @@
 
 The next stage and its criteria, where the policy names them, are shown with the checks as `deployment`.
 
-Every check that counts must pass for a promotion. A benchmark that fails rejects, because harm is shown. An arm that
-exceeds a cost limit is held or rejected, as the policy says. Any other check that fails or is unknown holds: a
+A check that fails always counts, whatever the policy requires: nobody may promote past known harm. Only a check whose
+answer is unknown depends on the policy. A benchmark that fails rejects, because harm is shown. An arm that exceeds a
+cost limit is held or rejected, as the policy says. Any other check that fails, or is required and unknown, holds: a
 verification that differs means that the scores cannot be trusted, not that the arm is bad.
 """
 
@@ -32,13 +33,17 @@ _OF_BENCHMARK: Mapping[Verdict, Answer] = MappingProxyType({"promote": "pass", "
 
 @dataclass(frozen=True)
 class _Part:
-    """A part of a check. `if_fails` is the decision about the arm if the part counts and fails."""
+    """A part of a check. `is_required`: it must pass; otherwise it may be unknown. `if_fails`: the decision if it fails."""
 
     answer: Answer
     summary: str
-    counts: bool
+    is_required: bool
     next_step: str = ""
     if_fails: Verdict = "hold"
+
+    @property
+    def counts(self) -> bool:
+        return self.is_required or self.answer == "fail"
 
 
 def review(analysis: Analysis, policy: Policy, plan: Plan, evidence: Evidence) -> tuple[Decision, ...]:
@@ -241,19 +246,21 @@ def _price_per_point(
 
 def _reproducibility(arm: str, control: str, policy: Policy, evidence: Evidence) -> _Part:
     """An arm is verified together with the control, whose scores it is compared with; a difference of any arm fails."""
-    counts = "verification" in policy.require
+    is_required = "verification" in policy.require
     if evidence.differing:
         differing = ", ".join(evidence.differing)
         summary = f"scored again: the scores of {differing} differ, so the run is not reproducible"
-        return _Part("fail", summary, counts, "find out why (assay verify names what has changed), then run it again")
+        return _Part(
+            "fail", summary, is_required, "find out why (assay verify names what has changed), then run it again"
+        )
     pair = (control, arm)
     missing = [name for name in pair if name not in evidence.verified]
     if missing:
         summary = f"`assay verify` has not been run on {' and '.join(missing)}"
-        return _Part("unknown", summary, counts, f"run assay verify {evidence.run}")
+        return _Part("unknown", summary, is_required, f"run assay verify {evidence.run}")
     num_rows = min(evidence.verified[name] for name in pair)
     rows = f"{num_rows:,} of {evidence.num_rows:,} rows of the arm and of the control"
-    return _Part("pass", f"scored again, {rows}: the scores match", counts)
+    return _Part("pass", f"scored again, {rows}: the scores match", is_required)
 
 
 def _deployment(policy: Policy) -> GateQuestion:

@@ -13,10 +13,12 @@ from assay.cluster.verify import verify
 from assay.evaluator.data.frozen import findings
 from assay.evaluator.data.frozen.freeze import freeze
 from assay.evaluator.data.frozen.shards import open_dataset
-from assay.evaluator.ledger import reader
+from assay.evaluator.ledger import reader, version_log
+from assay.evaluator.ledger.committed_run import CommittedRun
 from assay.evaluator.storage import open_store
 from assay.manifests import Contract, parse
 from assay.manifests.finding import Withdrawal
+from assay.manifests.verification import ArmVerified, Verification
 from tests import builders
 
 LOCATION = "datasets/small@v1"
@@ -128,6 +130,26 @@ def test_a_withdrawn_dataset_is_told_by_run_report_and_gate_and_holds(folder):
     assert words in " ".join(command("report", "experiment.yaml").split())
     held = gate(code=3)
     assert any(words in reason for reason in held["reasons"])
+
+
+def test_a_leak_or_a_difference_holds_though_the_policy_requires_nothing(folder):
+    builders.write_experiment(folder, suite={**builders.SUITE, "policy": {"kind": "Policy", "version": 1}})
+    prepared = run()
+    assert gate(code=0)["decision"] == "promote"
+    same = ArmVerified(arm="control", num_units=1, num_rows=9, num_rows_different=0, row_ids=(), columns={})
+    other = same.model_copy(update={"num_rows_different": 1, "row_ids": ("7",), "columns": {"scores": 0.5}})
+    for arm, decision in ((other, "hold"), (same, "promote")):
+        scored_again = Verification(against="ledger", arms=(arm,), num_rows_dataset=200, tolerance=0, changed=())
+        version_log.record_verification(prepared.store, prepared.run.run_id, scored_again)
+        assert gate(code=3 if decision == "hold" else 0)["decision"] == decision
+        report = json.loads(command("report", "experiment.yaml", "--json"))
+        assert (report["gate"], report["decisions"][0]["decision"]) == (decision, decision)
+    command("dataset", "leakage", LOCATION, "--training", "leaking.jsonl")
+    assert gate(code=3)["decision"] == "hold"
+    experiment = yaml.safe_load(Path("experiment.yaml").read_text())
+    Path("experiment.yaml").write_text(yaml.safe_dump({**experiment, "name": "opened-after-the-leak"}))
+    written = CommittedRun(prepared.store, run().run.run_id).rows("decisions")
+    assert {row["arm"]: row["decision"] for row in written}["better"] == "hold"
 
 
 def freeze_v2() -> None:

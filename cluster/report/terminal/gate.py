@@ -17,7 +17,7 @@ def text(answer: GateAnswer) -> str:
         lines.append(f"{row.arm}: {row.decision}")
         lines += [f"  {each.question:<16}{_answer(each):<10}{each.evidence}" for each in row.questions]
         lines.append(f"  {'next':<16}{row.next_step}")
-    lines.append("[brackets]: shown for information, not required by the policy")
+    lines.append("[brackets]: shown for information, neither failed nor required")
     return "\n".join(lines)
 
 

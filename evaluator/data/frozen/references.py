@@ -86,6 +86,10 @@ def stored_dataset(store: Store, reference: str, *, wanted: Dataset | None = Non
         raise DamageError(
             f"{store.uri}/{key}: the dataset manifest is damaged ({error.error_count()} problems, first: {error.errors()[0]['msg']}); restore it from a copy"
         ) from None
+    if stored.reference != reference:
+        raise DamageError(
+            f"{store.uri}/{key}: the dataset manifest is of {stored.reference}; restore that of {reference} from a copy"
+        )
     if wanted is None or (stored.rows_digest, stored.columns) == (wanted.rows_digest, wanted.columns):
         return stored
     remedy = "a version cannot be overwritten: freeze under a new version"

@@ -1,5 +1,6 @@
 """Shards: reads frozen rows back, verifies every byte, and copies only where necessary."""
 
+import re
 import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
@@ -18,6 +19,9 @@ from assay.manifests.column import FrozenColumn
 from assay.manifests.dataset import Dataset, Shard
 from assay.manifests.errors import did_you_mean
 
+_REFERENCE = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*@[A-Za-z0-9][A-Za-z0-9_.-]*")
+"""A dataset's reference: safe as a part of a key."""
+
 
 def open_dataset(location: str, *, patient: bool = False) -> tuple[Dataset, Store]:
     """Opens a frozen dataset by `STORE/name@version` or `STORE/name@sha256:...`.
@@ -35,7 +39,7 @@ def open_dataset(location: str, *, patient: bool = False) -> tuple[Dataset, Stor
     """
     uri, reference = split_uri(location)
     name, at, version = reference.partition("@")
-    if not (name and at and version):
+    if not (name and at and version) or not (":" in version or _REFERENCE.fullmatch(reference)):
         raise DataError(
             "not the location of a dataset",
             place=location,

@@ -15,7 +15,7 @@ from assay.evaluator.data.ingest import arrow_schema
 from assay.evaluator.data.ingest.arrow_schema import value_bytes
 from assay.evaluator.fingerprint import RowsDigest
 from assay.manifests.column import FrozenColumn
-from assay.manifests.dataset import Shard
+from assay.manifests.dataset import Shard, shard_key
 
 ROUND_ROWS = 1024
 """Shards and record batches have a multiple of this many rows, so that common batch sizes do not cross their ends."""
@@ -180,14 +180,14 @@ def _described(path: Path, *, index: int, first_row: int, num_rows: int) -> Shar
     for piece in _pieces(path):
         blake.update(piece)
         sha.update(piece)
-    digest = blake.hexdigest()
+    digest = f"blake3:{blake.hexdigest()}"
     return Shard(
         index=index,
-        key=f"objects/blake3/{digest[:2]}/{digest}.arrow",
+        key=shard_key(digest),
         first_row=first_row,
         num_rows=num_rows,
         size_bytes=path.stat().st_size,
-        blake3=f"blake3:{digest}",
+        blake3=digest,
         sha256=f"sha256:{sha.hexdigest()}",
     )
 

@@ -52,8 +52,23 @@ def test_what_is_required_must_be_known_and_fine(requirement, known, decision):
     (found,) = reviewed(differing(0.2), policy(require=(requirement,)), evidence=evidence)
     assert found.decision == decision
     assert found.next_step
-    (indifferent,) = reviewed(differing(0.2), policy(), evidence=evidence)
-    assert indifferent.decision == "promote"
+
+
+@pytest.mark.parametrize(
+    "harm", ["leakage", "drift", "budget", "verification of the arm", "verification of the control"]
+)
+def test_known_harm_holds_whatever_the_policy_requires_and_what_is_unknown_does_not(harm):
+    differing_arm = {"verification of the arm": "a", "verification of the control": "control"}.get(harm)
+    known = {"differing": (differing_arm,)} if differing_arm else {harm: CheckOutcome(passed=False)}
+    (held,) = reviewed(differing(0.2), policy(), evidence=Evidence(dataset="rows@v1", **known))
+    assert held.decision == "hold"
+    assert held.next_step
+    (failing,) = [each for each in held.questions if each.answer == "fail"]
+    assert failing.counts
+    (rejected,) = reviewed(differing(-0.5), policy(), evidence=Evidence(dataset="rows@v1", **known))
+    assert rejected.decision == "reject"
+    (unknown,) = reviewed(differing(0.2), policy(), evidence=Evidence(dataset="rows@v1"))
+    assert unknown.decision == "promote"
 
 
 def test_a_hold_says_which_command_goes_on():
