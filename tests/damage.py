@@ -1,9 +1,19 @@
-"""Six ways in which a stored file can be damaged, in a folder, in memory or in a bucket."""
+"""Six ways in which a stored file can be damaged, in a folder, in memory or in a bucket; and forged unit files."""
 
+import json
 import random
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from assay.evaluator import fingerprint, repeats
+from assay.evaluator.ledger.checksum import CHECKSUM_METADATA, with_checksum
+from assay.evaluator.ledger.receipt import RECEIPT_METADATA
+from assay.evaluator.ledger.stored_scores import from_stored
+from assay.evaluator.ledger.writer import parquet_bytes
 from assay.evaluator.storage import Store
 
 WAYS = ("bit_flip", "truncated", "empty", "foreign", "copied", "deleted")
@@ -54,3 +64,48 @@ def delete(store: Store, key: str) -> None:
         del inner._objects[key]
     else:
         Path(store.uri, key).unlink()
+
+
+def forged(
+    content: bytes,
+    *,
+    table: Callable[[pa.Table], pa.Table] = lambda table: table,
+    receipt: Callable[[dict[str, Any]], None] = lambda receipt: None,
+) -> bytes:
+    """A unit file that somebody has edited who knows how Assay writes them: its checksum fits.
+
+    Args:
+        content: The file.
+        table: Changes the stored columns.
+        receipt: Changes the receipt in place.
+    """
+    changed = table(pq.read_table(pa.BufferReader(content)))
+    metadata = dict(changed.schema.metadata)
+    document = json.loads(metadata[RECEIPT_METADATA])
+    receipt(document)
+    metadata |= {RECEIPT_METADATA: json.dumps(document).encode(), **CHECKSUM_METADATA}
+    return with_checksum(parquet_bytes(changed.replace_schema_metadata(metadata))).to_pybytes()
+
+
+def with_perfect_scores(table: pa.Table) -> pa.Table:
+    """Stored rows in which every score is 1."""
+    perfect = [[(name, 1.0) for name, _ in row] for row in table["scores"].to_pylist()]
+    return with_column(table, "scores", perfect)
+
+
+def with_column(table: pa.Table, name: str, values: list[Any]) -> pa.Table:
+    """Stored rows with other values in one column."""
+    place = table.column_names.index(name)
+    field = table.schema.field(place)
+    return table.set_column(place, field, [pa.array(values, field.type)])
+
+
+def consistent(content: bytes, table: Callable[[pa.Table], pa.Table]) -> bytes:
+    """A forged unit file whose receipt was computed again from the changed rows: nothing in it contradicts the rest."""
+    rows = from_stored(table(pq.read_table(pa.BufferReader(content))))
+
+    def receipt(document: dict[str, Any]) -> None:
+        document["scores_digest"] = fingerprint.rows_digest(rows)
+        document["facts"]["score_sums"] = {name: total for name, (total,) in repeats.sums([rows]).items()}
+
+    return forged(content, table=table, receipt=receipt)

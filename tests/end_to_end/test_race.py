@@ -109,7 +109,7 @@ def test_scores_of_a_dropped_arm_stay_in_the_store_but_are_no_part_of_the_run(ra
     folder, report = raced
     store = pipeline.prepare(str(folder / "experiment.yaml")).store
     assert not reader.score_files(reader.committed_files(store, report["run_id"]), "bad-0")
-    published = [each for each in reader.published_units(store, report["run_id"]) if each.arm == "bad-0"]
+    published = reader.stored_units(store, report["run_id"], "bad-0")
     assert len(published) == by_arm(report)["bad-0"]["num_units_done"]
 
 
@@ -132,9 +132,7 @@ def test_units_go_in_a_seeded_order_and_a_resumed_race_drops_the_same(tmp_path, 
 
     with pytest.raises(KeyboardInterrupt):
         pipeline.run(prepared, in_process=True, on_progress=die)
-    first = sorted(
-        each.unit for each in reader.published_units(prepared.store, prepared.run.run_id) if each.arm == "best"
-    )
+    first = sorted(reader.stored_units(prepared.store, prepared.run.run_id, "best"))
     assert first != list(range(len(first)))
     report = run(experiment)
     assert report["scores_digest"] == raced[1]["scores_digest"]
