@@ -229,9 +229,9 @@ def _events(published: PublishedUnits, check: UnitCheck) -> list[Event]:
         if message:
             found.append(events.event("set_aside", message, arm=place.arm, unit=place.unit))
     if published.foreign:
-        message = (
-            f"{len(published.foreign)} files among the units are none, and are ignored: '{published.foreign[0]}', ..."
-        )
+        message = f"'{published.foreign[0]}' is not a unit of this run and is skipped"
+        if len(published.foreign) > 1:
+            message += f"; so are {len(published.foreign) - 1} more files among its units"
         found.append(events.event("foreign_file", message))
     return found
 

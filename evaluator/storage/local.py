@@ -72,13 +72,15 @@ class LocalStore:
         """Renames the file, which is atomic, and looks at what was renamed: it is linked back if it is another one."""
         final, taken = self._folder / key, self._folder / _ASIDE / secrets.token_hex(16)
         try:
+            if not self.get(key).equals(content):
+                return
             taken.parent.mkdir(parents=True, exist_ok=True)
             final.rename(taken)
         except FileNotFoundError:
             return
         except OSError as error:
             raise StoreError(f"{final}: the file cannot be moved out of the way: {error.strerror}") from error
-        if not mapped(taken).equals(content):
+        if not mapped(taken).equals(content):  # replaced since it was read
             with suppress(FileExistsError):
                 os.link(taken, final)
         taken.unlink()

@@ -1,88 +1,16 @@
 """Whatever happens to the files of an unfinished run: it ends with the undisturbed numbers, or with an error of ours."""
 
 import random
-import sys
-from pathlib import Path
-from typing import Any
 
 import pyarrow as pa
 import pytest
 
 from assay.cluster import pipeline
-from assay.cluster.report.record import document
 from assay.evaluator.ledger import reader
-from assay.evaluator.ledger.committed_run import CommittedRun
-from assay.evaluator.ledger.ledger_verification import verify_ledger
 from assay.manifests.errors import AssayError
-from assay.manifests.ledger_layout import FORMAT_KEY, INDEX_KEY, run_key, unit_key
+from assay.manifests.ledger_layout import unit_key
 from tests import builders, damage
-
-ARMS = {"control": builders.ARMS["control"], "better": builders.variant()}
-NUM_ROWS = 96  # 3 units of 32 rows per arm
-DETERMINISTIC = ("scores", "metrics", "comparisons", "decisions", "analyses", "confusions", "histograms")
-
-
-class Unfinished:
-    """An unfinished run whose units are all published, which can be put back to that state.
-
-    Attributes:
-        prepared: The run, prepared before it is resumed.
-        store: Its ledger.
-        kept: The files of the unfinished ledger, by key.
-        expected: The rows of the tables of the undisturbed run, by the table's name.
-    """
-
-    def __init__(self, experiment: Path) -> None:
-        self.experiment = experiment
-        calm = prepare(experiment)
-        run(calm)
-        self.store, self.run_id = calm.store, calm.run.run_id
-        self.expected = self.tables()
-        self.digest = document(self.store, self.run_id).plain()["scores_digest"]
-        for entry in [*self.store.listing("v2/")]:
-            if not entry.key.startswith(("v2/data/scores/", run_key(self.run_id), FORMAT_KEY, INDEX_KEY)):
-                damage.delete(self.store, entry.key)
-        self.kept = {entry.key: self.store.get(entry.key).to_pybytes() for entry in self.store.listing("v2/")}
-        self.prepared = prepare(experiment)
-
-    def restore(self) -> None:
-        for entry in [*self.store.listing("v2/")]:
-            if entry.key not in self.kept or self.store.get(entry.key).to_pybytes() != self.kept[entry.key]:
-                damage.delete(self.store, entry.key)
-        for key, content in self.kept.items():
-            self.store.put_if_absent(key, content)
-
-    @property
-    def units(self) -> list[str]:
-        return [key for key in self.kept if key.startswith("v2/data/scores/")]
-
-    def tables(self) -> dict[str, Any]:
-        run = CommittedRun(self.store, self.run_id)
-        tables = {name: run.rows(name) for name in DETERMINISTIC}
-        tables["decisions"] = [{**row, "questions": None} for row in tables["decisions"]]  # they tell the cost
-        return tables
-
-    def events(self) -> list[dict[str, Any]]:
-        return [row for row in CommittedRun(self.store, self.run_id).rows("events") if row["kind"] != "resumed"]
-
-    def check(self, *, damaged: list[str], deleted: list[str] | None = None) -> None:
-        """The numbers are the undisturbed ones, the damaged units are named, and all others were reused."""
-        assert self.tables() == self.expected
-        assert document(self.store, self.run_id).plain()["scores_digest"] == self.digest
-        found = [(event["kind"], unit_key(self.run_id, event["arm"], event["unit"])) for event in self.events()]
-        assert sorted(found) == [("set_aside", key) for key in sorted(damaged)]
-        for key in set(self.units) - {*damaged, *(deleted or [])}:
-            assert self.store.get(key).to_pybytes() == self.kept[key]
-        assert verify_ledger(self.store).problems == ()
-
-
-def prepare(experiment: Path) -> pipeline.Prepared:
-    sys.modules.pop("variants_under_test", None)
-    return pipeline.prepare(str(experiment))
-
-
-def run(prepared: pipeline.Prepared) -> None:
-    pipeline.run(prepared, in_process=True, on_progress=lambda arm, units: None)
+from tests.unfinished import ARMS, NUM_ROWS, Unfinished, run
 
 
 @pytest.fixture(scope="module")

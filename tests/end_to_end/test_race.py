@@ -10,8 +10,9 @@ from assay.cluster.report.record import document
 from assay.cluster.report.terminal import verdict
 from assay.evaluator.ledger import reader
 from assay.manifests import ManifestError
+from assay.manifests.ledger_layout import unit_key
 from assay.manifests.run_report import RunReport
-from tests import builders
+from tests import builders, damage
 
 NUM_ROWS, NUM_UNITS = 1600, 50
 ARMS = {
@@ -120,7 +121,7 @@ def test_a_run_whose_arms_were_dropped_is_done(raced):
     assert prepared.run.run_id == report["run_id"]
 
 
-def test_units_go_in_a_seeded_order_and_a_resumed_race_drops_the_same(tmp_path, raced):
+def test_units_go_in_a_seeded_order_and_a_resumed_race_drops_the_same_though_receipts_were_forged(tmp_path, raced):
     experiment = write(tmp_path, race=RACE)
     prepared = pipeline.prepare(str(experiment))
     seen = []
@@ -134,11 +135,21 @@ def test_units_go_in_a_seeded_order_and_a_resumed_race_drops_the_same(tmp_path, 
         pipeline.run(prepared, in_process=True, on_progress=die)
     first = sorted(reader.stored_units(prepared.store, prepared.run.run_id, "best"))
     assert first != list(range(len(first)))
+    for unit in first:  # as if the best arm were the worst one
+        key = unit_key(prepared.run.run_id, "best", unit)
+        content = prepared.store.get(key).to_pybytes()
+        damage.overwrite(prepared.store, key, damage.forged(content, receipt=with_no_hits))
     report = run(experiment)
+    set_aside = [(event["arm"], event["unit"]) for event in report["events"] if event["kind"] == "set_aside"]
+    assert sorted(set_aside) == [("best", unit) for unit in first]
     assert report["scores_digest"] == raced[1]["scores_digest"]
     assert {name: (arm["status"], arm["reason"]) for name, arm in by_arm(report).items()} == {
         name: (arm["status"], arm["reason"]) for name, arm in by_arm(raced[1]).items()
     }
+
+
+def with_no_hits(receipt: dict) -> None:
+    receipt["facts"]["score_sums"]["accuracy"] = 0.0
 
 
 def test_a_race_by_a_metric_of_the_whole_dataset_is_refused(tmp_path):
