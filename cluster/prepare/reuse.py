@@ -227,10 +227,7 @@ def _refused(source: OpenedRun, reason: str) -> Event:
 
 def _may_serve(past: PastRuns, source: OpenedRun, arm: str, run: Run, *, device: str | None = None) -> bool:
     """Whether an arm has units, of which the first was scored on this device class, if known, as this run would."""
-    try:
-        first = past.first_unit(source.run_id, arm)
-    except DamageError:  # the others may be intact
-        return True
+    first = past.first_unit(source.run_id, arm)
     return first is not None and (device is None or _is_alike(first, run, device))
 
 

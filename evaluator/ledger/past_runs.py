@@ -142,11 +142,7 @@ class PastRuns(Sequence[OpenedRun]):
         return entry.arms
 
     def first_unit(self, run_id: str, arm: str) -> FirstUnit | None:
-        """The first published unit of an arm; None if there is none.
-
-        Raises:
-            DamageError: The unit's metadata cannot be read.
-        """
+        """The first published unit of an arm whose file can be read; None if there is none."""
         entry = self._entries[run_key(run_id)]
         if arm in entry.first_units:
             return entry.first_units[arm]

@@ -262,10 +262,12 @@ FOOTER_BYTES = 64 * 1024
 
 
 def first_receipt(store: Store, run_id: str, arm: str) -> UnitReceipt | None:
-    """The receipt of an arm's first published unit; None if there is none yet."""
-    listing = store.listing(f"{table_prefix('scores', run_id)}{arm}/")
-    first = next((entry for entry in listing if unit_place(entry.key)), None)
-    return None if first is None else read_receipt(store, first)
+    """The receipt of an arm's first published unit whose file has an intact footer; None if there is none."""
+    for entry in store.listing(f"{table_prefix('scores', run_id)}{arm}/"):
+        if unit_place(entry.key):
+            with suppress(UnitDamageError, FileNotFoundError):  # the run that it belongs to sets it aside
+                return read_receipt(store, entry)
+    return None
 
 
 def stored_units(store: Store, run_id: str, arm: str) -> dict[int, str]:

@@ -85,6 +85,17 @@ def test_many_damaged_units_are_scored_again_in_one_go(unfinished):
     unfinished.check(damaged=damaged)
 
 
+@pytest.mark.ray
+@pytest.mark.usefixtures("local_ray")
+def test_damaged_units_are_scored_again_by_new_actors_after_the_end(tmp_path):
+    unfinished = Unfinished(builders.write_experiment(tmp_path, arms=ARMS, num_rows=NUM_ROWS))
+    first, second = (unit_key(unfinished.run_id, "better", unit) for unit in (0, 1))
+    damage.delete(unfinished.store, first)  # so that slots work, and have ended when the damage is found
+    damage.overwrite(unfinished.store, second, damage.flipped(unfinished.kept[second], 800))
+    pipeline.run(unfinished.prepared, in_process=False, on_progress=lambda arm, units: None)
+    unfinished.check(damaged=[second], deleted=[first])
+
+
 # Edited by somebody who knows how Assay writes
 
 
@@ -120,6 +131,17 @@ def test_a_unit_of_the_driver_itself_is_compared_with_what_it_stored(unfinished)
     forged: list[str] = []
     pipeline.run(unfinished.prepared, in_process=True, on_progress=forge)
     assert forged
+    unfinished.check(damaged=[key])
+
+
+def test_a_damaged_file_that_is_faster_than_a_slot_is_set_aside_by_the_slot(unfinished):
+    key = unit_key(unfinished.run_id, "better", 1)
+    damage.delete(unfinished.store, key)
+    pipeline.run(
+        unfinished.prepared,
+        in_process=True,
+        on_progress=lambda arm, num_units: unfinished.store.put_if_absent(key, damage.FOREIGN),
+    )
     unfinished.check(damaged=[key])
 
 

@@ -10,7 +10,7 @@ import pytest
 from assay.evaluator.ledger import reader, version_log
 from assay.evaluator.ledger.ledger_verification import verify_ledger
 from assay.manifests.errors import AssayError
-from assay.manifests.ledger_layout import FORMAT_KEY, INDEX_KEY, PATCH_PREFIX, log_key, run_key, table_prefix, unit_key
+from assay.manifests.ledger_layout import FORMAT_KEY, INDEX_KEY, log_key, patch_key, run_key, table_prefix, unit_key
 from tests import builders, damage
 from tests.seaweed import BUCKET, S3Server
 from tests.unfinished import ARMS, NUM_ROWS, Unfinished, prepare, run
@@ -48,7 +48,10 @@ class DamagedLedger(Unfinished):
             for run_id in (self.run_id, self.other)
         ]
         units = unit_key(self.run_id, "better", 1), unit_key(self.other, "better", 1)
-        patches = [key for key in self.kept if key.startswith(PATCH_PREFIX)]
+        patches = [
+            patch_key(str(reader.read_run(self.store, run_id).lineage.circumstance["source"]["patch"]))
+            for run_id in (self.run_id, self.other)
+        ]
         return {
             "unit": units,
             "run": (run_key(self.run_id), run_key(self.other)),
