@@ -11,9 +11,12 @@ from assay.cluster.commit import commit
 from assay.cluster.cost import projects
 from assay.cluster.cost.budget import BudgetCheck
 from assay.cluster.drive import events, progress, stopping, waves
+from assay.cluster.drive.drive_outcome import DriveOutcome
 from assay.cluster.drive.driver import Driver
 from assay.cluster.drive.executor import Executor
 from assay.cluster.drive.local_executor import LocalExecutor
+from assay.cluster.drive.progress import ProgressReporter
+from assay.cluster.drive.unit_check import UnitCheck
 from assay.cluster.drive.unit_work import PublishUnit, UnitWork
 from assay.cluster.errors import StoppedError
 from assay.cluster.on_ray import session
@@ -22,22 +25,26 @@ from assay.cluster.prepare.dataset_findings import DatasetFindings
 from assay.cluster.prepare.resolve import Resolved
 from assay.evaluator import batches
 from assay.evaluator.batches import Unit
+from assay.evaluator.errors import UnitDamageError
 from assay.evaluator.ledger import reader, writer
 from assay.evaluator.ledger.opening import create_ledger, open_ledger
 from assay.evaluator.ledger.past_runs import PastRuns
-from assay.evaluator.ledger.reader import OpenedRun
+from assay.evaluator.ledger.reader import OpenedRun, PublishedUnits
 from assay.evaluator.predictors import device_class, pick_device
 from assay.evaluator.provenance import lineage, repository
 from assay.evaluator.storage import Store, open_store, split_uri
 from assay.manifests import Dataset, Experiment
 from assay.manifests.environment_variables import SUBMISSION_VARIABLE
 from assay.manifests.errors import InvalidInput
-from assay.manifests.ledger_layout import submission_key
+from assay.manifests.event import Event
+from assay.manifests.ledger_layout import submission_key, unit_place
 from assay.manifests.run import Run
 from assay.manifests.spent import Spent
 
+_MAX_COMMITS = 4
+
 ProgressCallback = Callable[[str, int], None]
-"""Called with an arm's name and how many more of its units are in the ledger."""
+"""Called with an arm's name and how many more of its units are in the ledger; negative if a damaged one was taken back."""
 
 
 @dataclass(frozen=True)
@@ -167,48 +174,92 @@ def run(prepared: Prepared, *, in_process: bool, on_progress: ProgressCallback, 
     past = PastRuns(store, known=prepared.past)
     budget = _budget_left(prepared.run, past, spent=reporter.spent)
     opened = _opened(prepared, store, in_process=in_process)
-    published = reader.published_units(store, opened.run_id)
+    check = UnitCheck(store, opened, prepared.units)
+    published = reader.published_units(store, opened, prepared.units)
+    found = _events(published, check)
     with progress.reporting(reporter), ExitStack() as until_committed:
-        for receipt in published:
+        for receipt in published.receipts:
             reporter.add_existing_unit(receipt)
         cancelled = reporter.poll_cancelled()
         if cancelled:
             raise StoppedError(f"nothing was started: {cancelled}; submit it again to resume")
-        with open_executor(PublishUnit(), in_process=in_process) as executor:
-            stop = until_committed.enter_context(stopping.on_sigterm())  # after Ray has set its own handler
-            if not in_process:
-                from assay.cluster.on_ray.prometheus import PrometheusGauges
+        executor = until_committed.enter_context(open_executor(PublishUnit(), in_process=in_process))
+        stop = until_committed.enter_context(stopping.on_sigterm())  # after Ray has set its own handler
+        if not in_process:
+            from assay.cluster.on_ray.prometheus import PrometheusGauges
 
-                reporter.show_on(PrometheusGauges(opened).show)
-            reused = reuse.Reused()
-            if reuses:
-                reused = reuse.reuse_units(
-                    opened,
-                    published=published,
-                    num_units=prepared.num_units,
-                    store=store,
-                    past=past,
-                    device_class=lambda each: _device_class(experiment, each, in_process=in_process),
-                    on_reused=reporter.add_existing_unit,
-                )
-            driver = Driver(
+            reporter.show_on(PrometheusGauges(opened).show)
+        reused = reuse.Reused()
+        if reuses:
+            reused = reuse.reuse_units(
                 opened,
-                executor=executor,
-                reporter=reporter,
-                order=_cheapest_first(prepared, opened, past),
-                budget=budget,
-                stop=stop,
+                published=published.receipts,
+                units=prepared.units,
+                store=store,
+                past=past,
+                device_class=lambda each: _device_class(experiment, each, in_process=in_process),
+                on_reused=reporter.add_existing_unit,
             )
-            past.keep()
-            outcome = driver.drive(
-                waves.waves_of(experiment, prepared.units),
-                published=[*published, *reused.receipts],
-                import_paths=prepared.import_paths,
-            )
-        outcome.events[:0] = reused.events
-        commit.commit(
-            opened, outcome, dataset=prepared.dataset, store=store, num_units=prepared.num_units, spent=reporter.spent
+        driver = Driver(
+            opened,
+            executor=executor,
+            reporter=reporter,
+            order=_cheapest_first(prepared, opened, past),
+            budget=budget,
+            stop=stop,
+            check=check,
         )
+        past.keep()
+        outcome = driver.drive(
+            waves.waves_of(experiment, prepared.units),
+            published=[*published.receipts, *reused.receipts],
+            import_paths=prepared.import_paths,
+        )
+        outcome.events[:0] = [*found, *reused.events]
+        _commit(opened, outcome, driver, prepared=prepared, store=store, reporter=reporter)
+
+
+def _events(published: PublishedUnits, check: UnitCheck) -> list[Event]:
+    """Sets aside the units that were found damaged; an event for each, and one for files that belong to no unit."""
+    found: list[Event] = []
+    for damage in published.damaged:
+        place = unit_place(damage.key)
+        assert place is not None
+        message = check.set_aside(damage.key)
+        if message:
+            found.append(events.event("set_aside", message, arm=place.arm, unit=place.unit))
+    if published.foreign:
+        message = f"'{published.foreign[0]}' is not a unit of this run and is skipped"
+        if len(published.foreign) > 1:
+            message += f"; so are {len(published.foreign) - 1} more files among its units"
+        found.append(events.event("foreign_file", message))
+    return found
+
+
+def _commit(
+    opened: Run, outcome: DriveOutcome, driver: Driver, *, prepared: Prepared, store: Store, reporter: ProgressReporter
+) -> None:
+    """Commits the run; units that the commit finds damaged are scored again before it is tried again.
+
+    Raises:
+        UnitDamageError: Units are still damaged after some rounds.
+    """
+    for left in reversed(range(_MAX_COMMITS)):
+        try:
+            commit.commit(
+                opened,
+                outcome,
+                dataset=prepared.dataset,
+                store=store,
+                num_units=prepared.num_units,
+                spent=reporter.spent,
+            )
+        except UnitDamageError:
+            if not left:
+                raise
+            outcome = driver.score_damaged_units()
+        else:
+            return
 
 
 def _budget_left(run: Run, past: PastRuns, *, spent: Spent) -> BudgetCheck:

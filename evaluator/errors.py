@@ -23,6 +23,23 @@ class DamageError(AssayError):
     """Stored bytes are missing or differ from what was recorded."""
 
 
+class UnitDamageError(DamageError):
+    """The file of a published unit is missing or damaged. The run that it belongs to can score the unit again.
+
+    Attributes:
+        key: The file's key.
+        reason: What is wrong with it.
+        digest: The sha256 of the file that was read; None if it is missing, or only its end was read.
+    """
+
+    def __init__(self, uri: str, key: str, reason: str, *, digest: str | None = None) -> None:
+        self.key, self.reason, self.digest = key, reason, digest
+        super().__init__(
+            f"{uri}: '{key}' {reason}; restore the file, or, if its run is not committed, run the experiment again: the "
+            "file is then set aside, and the unit is scored again"
+        )
+
+
 class SourceError(AssayError):
     """The working copy of the repository does not meet a run's requirements, or its state cannot be read."""
 

@@ -1,10 +1,11 @@
 """Run: the record of an opened run, with the plan, the dataset, the variants and the code."""
 
-from typing import Literal
+import json
+from typing import Any, Literal, Self
 
 from pydantic import Field
 
-from assay.manifests.base import CIRCUMSTANCE, Digest, Manifest, Name, Parameters
+from assay.manifests.base import CIRCUMSTANCE, Digest, Manifest, Name, Parameters, sha256_digest
 from assay.manifests.check_report import CheckReport
 from assay.manifests.code import Code
 from assay.manifests.column import FrozenColumn
@@ -64,3 +65,15 @@ class Run(Manifest):
     supersedes: str | None = None
     """Id of the run that this one continues, because some of its arms failed or were incomplete when it stopped. Null:
     none."""
+    seal: str = Field(default="", json_schema_extra=CIRCUMSTANCE)
+    """Digest of all other fields, by which a change to the record is found. Empty: not recorded yet."""
+
+    def sealed(self) -> Self:
+        """The record with its seal, to be stored."""
+        return self.model_copy(update={"seal": seal_of(self.model_dump(mode="json"))})
+
+
+def seal_of(record: dict[str, Any]) -> str:
+    """The seal that belongs to a record, given as plain JSON values."""
+    others = {name: value for name, value in record.items() if name != "seal"}
+    return sha256_digest(json.dumps(others, sort_keys=True).encode())

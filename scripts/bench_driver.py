@@ -63,7 +63,7 @@ class FakeSlots:
 
     def submit(self, slot: str, task: Task, upcoming: int | None) -> None:  # noqa: ARG002
         """Answers at once that the unit is published."""
-        receipt = UnitReceipt(task.arm, task.unit, "key", 1024, 65536, NO_DIGEST, NO_DIGEST, facts_of(task))
+        receipt = UnitReceipt(task.arm, task.unit, "key", 1024, 65536, NO_DIGEST, NO_DIGEST, facts_of(task), {})
         self.answers.append(TaskOutcome(slot, task, Published(receipt, is_ours=True, digest=NO_DIGEST)))
 
     def wait(self, timeout_s: float) -> list[Ready | TaskOutcome]:  # noqa: ARG002

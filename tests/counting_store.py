@@ -51,6 +51,9 @@ class CountingStore:
     def replace(self, key: str, content: bytes) -> None:
         self._store.replace(key, content)
 
+    def remove(self, key: str, content: pa.Buffer) -> None:
+        self._store.remove(key, content)
+
     def listing(self, prefix: str) -> Iterator[StoredObject]:
         self.listed[prefix] += 1
         return self._store.listing(prefix)

@@ -56,4 +56,4 @@ def receipt(
         "attempt": None if reuse else attempt(),
         "reuse": reuse,
     }
-    return UnitReceipt(arm, unit, f"key-{unit}", num_rows, 1, "sha256", "same", UnitFacts(**{**known, **changed}))
+    return UnitReceipt(arm, unit, f"key-{unit}", num_rows, 1, "sha256", "same", UnitFacts(**{**known, **changed}), {})

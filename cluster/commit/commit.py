@@ -1,7 +1,7 @@
 """Commits a run: checks coverage, computes every arm's numbers, analyses, decides, and records all of it at once."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, fields
+from dataclasses import asdict, fields, replace
 from typing import Any
 
 import numpy as np
@@ -34,13 +34,15 @@ def commit(run: Run, outcome: DriveOutcome, *, dataset: Dataset, store: Store, n
     """Checks coverage, computes metrics, analyses, decides, and commits all of it at once.
 
     Every score file is read before it is committed: its digest in the commit record is that of the bytes that were
-    read, and they are those that a slot of this driver has written, or their rows match the unit's receipt.
+    read, and they are those that a slot of this driver has written, or everything in the file was verified. The outcome
+    is not changed, so that a commit that finds a damaged unit can be tried again.
 
     Raises:
         RunError: The control failed, rows are missing, or another driver has committed the run with fewer arms.
         StoppedError: The run was stopped. Complete arms are committed, unless there is nothing to compare.
-        DamageError: A unit that an earlier driver has published was changed since.
+        UnitDamageError: A published unit is missing or damaged. Nothing was committed.
     """
+    outcome = replace(outcome, failed={**outcome.failed}, events=[*outcome.events])
     arm_status.fail_mixed_batch_sizes(outcome)
     statuses = arm_status.statuses_of(run, outcome, num_units=num_units)
     arm_status.check_comparable(run, outcome, statuses)

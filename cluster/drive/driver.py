@@ -5,7 +5,8 @@ It never holds rows of the dataset, and it does not know Ray.
 
 import time
 from collections import deque
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 from assay.cluster.cost.account import SlotAccount
@@ -17,6 +18,7 @@ from assay.cluster.drive.progress import ProgressReporter, SlotCounts
 from assay.cluster.drive.schedule import Schedule, Task
 from assay.cluster.drive.stopping import StopRequest
 from assay.cluster.drive.task_result import Failure, Published
+from assay.cluster.drive.unit_check import UnitCheck
 from assay.cluster.drive.waves import Waves
 from assay.cluster.errors import RunError
 from assay.evaluator.ledger.receipt import Sharing, UnitReceipt
@@ -56,6 +58,7 @@ class Driver:
         order: Sequence[str] = (),
         budget: BudgetCheck | None = None,
         stop: StopRequest | None = None,
+        check: UnitCheck | None = None,
     ) -> None:
         """Sets up the schedule; no work is added until `drive`.
 
@@ -67,10 +70,11 @@ class Driver:
             order: The order in which arms are started; the control always comes first. Empty: the experiment's order.
             budget: What the run may spend; None: no limit.
             stop: Its reason is set once the run should stop.
+            check: Verifies published units; None: they are not verified here.
         """
         experiment = run.experiment
         self._run, self._executor, self._reporter = run, executor, reporter
-        self._budget, self._stop = budget or BudgetCheck(), stop or StopRequest()
+        self._budget, self._stop, self._check = budget or BudgetCheck(), stop or StopRequest(), check
         self._outcome = DriveOutcome({arm.name: {} for arm in experiment.arms})
         self._warned: set[str] = set()
         self._share = Sharing()
@@ -91,6 +95,8 @@ class Driver:
         self._copied: set[tuple[str, int]] = set()
         self._num_retries = 0
         self._checked_at_s = 0.0
+        self._import_paths: tuple[str, ...] = ()
+        self._has_started = False
 
     def drive(
         self,
@@ -112,41 +118,93 @@ class Driver:
             RunError: The dataset or the ledger is damaged or unreachable; published units stay.
         """
         outcome, schedule = self._outcome, self._schedule
+        self._import_paths = import_paths
         for receipt in published:
             outcome.receipts[receipt.arm][receipt.unit] = receipt
         num_own = sum(not receipt.is_reused for receipt in published)
         if num_own:
             outcome.note("resumed", f"{num_own} units found in the ledger")
-        has_started = False
-        try:
+        with self._slots_until_the_end():
             for units in waves:
-                left_out = {*schedule.failed, *outcome.eliminated}
-                left = [arm for arm in self._arms if arm not in left_out and (arms is None or arm in arms)]
-                schedule.add({arm: [unit for unit in units if unit not in outcome.receipts[arm]] for arm in left})
-                if not schedule.finished:
-                    if not has_started:
-                        self._executor.start(self._run, import_paths=import_paths)
-                        has_started = True
-                    self._work(is_last=waves.is_last)
-                outcome.failed = schedule.failed
+                left = [arm for arm in self._left() if arms is None or arm in arms]
+                pending = {arm: [unit for unit in units if unit not in outcome.receipts[arm]] for arm in left}
+                self._score(pending, is_last=waves.is_last)
+                if not waves.is_last:  # the interim look decides about arms, so it rests on verified rows only
+                    looked_at = [
+                        of_arm[unit] for of_arm in outcome.receipts.values() for unit in units if unit in of_arm
+                    ]
+                    self._score_damaged([each for each in looked_at if each.sha256 is None], is_last=False)
                 if outcome.stopped or self._control in schedule.failed:
                     break
                 self._drop_eliminated(waves, [arm for arm in left if arm not in schedule.failed])
-        finally:
-            for update in self._executor.close():
-                self._take(update)
-            for name in list(self._slots):
-                self._lose(name)
-            self._update_counts()
-            self._warn()
-            self._reporter.publish()
         return outcome
+
+    def score_damaged_units(self) -> DriveOutcome:
+        """Verifies every unit of the arms that are left, and scores those again that are damaged.
+
+        For a commit that has found a damaged unit after `drive` has ended all slots: they are started again if needed. A
+        run that was stopped scores nothing; its damaged units are missing from then on.
+
+        Raises:
+            RunError: As of `drive`, or a unit was damaged again after it had been scored again.
+        """
+        with self._slots_until_the_end():
+            published = [receipt for arm in self._left() for receipt in self._outcome.receipts[arm].values()]
+            self._score_damaged(published, is_last=True)
+        return self._outcome
 
     def _drop_eliminated(self, waves: Waves, arms: Sequence[str]) -> None:
         for arm, reason in waves.eliminated(self._outcome.receipts, arms).items():
             self._outcome.eliminated[arm] = reason
             self._outcome.note("arm_eliminated", reason, arm=arm)
             self._reporter.arm_eliminated(arm, reason)
+
+    def _left(self) -> list[str]:
+        """The arms that have neither failed nor been eliminated."""
+        left_out = {*self._schedule.failed, *self._outcome.eliminated}
+        return [arm for arm in self._arms if arm not in left_out]
+
+    def _score(self, pending: Mapping[str, Sequence[int]], *, is_last: bool) -> None:
+        """Has these units published, unless their arm fails or the run is stopped."""
+        self._schedule.add(pending)
+        if not self._schedule.finished:
+            if not self._has_started:
+                self._executor.start(self._run, import_paths=self._import_paths)
+                self._has_started = True
+            self._work(is_last=is_last)
+        self._outcome.failed = self._schedule.failed
+
+    def _score_damaged(self, published: Sequence[UnitReceipt], *, is_last: bool) -> None:
+        """Verifies published units; has those that are damaged set aside and scored again."""
+        if self._check is None:
+            return
+        checked = self._check.checked(published)
+        for receipt in checked.intact:
+            self._outcome.receipts[receipt.arm][receipt.unit] = self._share(receipt)
+        pending: dict[str, list[int]] = {}
+        for receipt, message in checked.set_aside:
+            del self._outcome.receipts[receipt.arm][receipt.unit]
+            self._outcome.note("set_aside", message, arm=receipt.arm, unit=receipt.unit)
+            self._reporter.take_back(receipt)
+            if receipt.arm in self._left():
+                pending.setdefault(receipt.arm, []).append(receipt.unit)
+        if pending and not self._outcome.stopped:
+            self._score(pending, is_last=is_last)
+
+    @contextmanager
+    def _slots_until_the_end(self) -> Iterator[None]:
+        """Ends every slot when the block ends or raises."""
+        try:
+            yield
+        finally:
+            for update in self._executor.close():
+                self._take(update)
+            for name in list(self._slots):
+                self._lose(name)
+            self._has_started = False
+            self._update_counts()
+            self._warn()
+            self._reporter.publish()
 
     def _work(self, *, is_last: bool) -> None:
         """Runs until no task is left, or until the control fails (nothing can be compared without it)."""
@@ -212,6 +270,8 @@ class Driver:
 
     def _take_published(self, slot: str, task: Task, published: Published) -> None:
         self._schedule.succeeded(task)
+        if published.set_aside:
+            self._outcome.note("set_aside", published.set_aside, arm=task.arm, unit=task.unit)
         if not published.is_ours:
             message = f"{slot} finished second: the unit had been published already"
             self._outcome.note("published_elsewhere", message, arm=task.arm, unit=task.unit)

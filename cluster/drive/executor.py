@@ -82,5 +82,8 @@ class Executor(Protocol):
         ...
 
     def close(self) -> list[TaskOutcome]:
-        """Ends every slot; returns the outcomes of units that were being published and now are."""
+        """Ends every slot; returns the outcomes of units that were being published and now are.
+
+        The executor can be started again.
+        """
         ...

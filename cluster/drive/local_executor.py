@@ -34,6 +34,7 @@ class LocalExecutor:
 
     def start(self, run: Run, *, import_paths: tuple[str, ...]) -> None:
         """Creates the slot."""
+        self._is_ready_reported = False
         self._slot = Slot(_NAME, run.model_dump_json(), import_paths, self._work)
 
     def accelerator_type_of(self, arm: Arm) -> str:  # noqa: ARG002

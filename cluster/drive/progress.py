@@ -62,7 +62,8 @@ class ProgressReporter:
             num_rows: Rows per arm.
             store: The ledger.
             submission_id: The submission that this driver works for; empty if the run was not submitted.
-            on_progress: Called with an arm's name and how many more of its units are in the ledger.
+            on_progress: Called with an arm's name and how many more of its units are in the ledger; negative if a
+                damaged unit was taken back.
             clock: A monotonic clock, in seconds.
         """
         self._run, self._store, self._submission_id, self._clock = run, store, submission_id, clock
@@ -96,6 +97,11 @@ class ProgressReporter:
         if receipt.facts.attempt is not None:
             self._bytes_fetched += receipt.facts.attempt.timing.bytes_fetched
         self._on_progress(receipt.arm, 1)
+
+    def take_back(self, receipt: UnitReceipt) -> None:
+        """Takes back a unit that was counted, because its file is damaged."""
+        del self._rows[receipt.arm][receipt.unit]
+        self._on_progress(receipt.arm, -1)
 
     def arm_failed(self, arm: str, reason: str) -> None:
         """Marks an arm as failed."""

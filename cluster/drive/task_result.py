@@ -18,11 +18,13 @@ class Published:
         receipt: The receipt of the stored unit.
         is_ours: False if the unit had been published already, by another slot or driver.
         digest: The digest of the scores that this slot computed.
+        set_aside: What happened to a damaged file that had the unit's name; empty if there was none.
     """
 
     receipt: UnitReceipt
     is_ours: bool
     digest: str
+    set_aside: str = ""
 
 
 @dataclass(frozen=True)

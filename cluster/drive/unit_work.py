@@ -83,9 +83,9 @@ class PublishUnit:
         )
 
         def publish() -> Published:
-            receipt, is_ours = publish_unit(ledger, result, facts, run=scorer.run, arm=task.arm, unit=task.unit)
-            if times is not None and not is_ours:
+            stored = publish_unit(ledger, result, facts, run=scorer.run, arm=task.arm, unit=unit)
+            if times is not None and not stored.is_ours:
                 scorer.paired_times = times  # for a later unit
-            return Published(receipt, is_ours, result.digest)
+            return Published(stored.receipt, stored.is_ours, result.digest, stored.set_aside)
 
         return publish

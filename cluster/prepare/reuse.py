@@ -8,12 +8,14 @@ from pydantic import JsonValue
 
 from assay.cluster.drive.events import event
 from assay.evaluator import batches, fingerprint
+from assay.evaluator.batches import Unit
 from assay.evaluator.conditions import Conditions
 from assay.evaluator.errors import DamageError
 from assay.evaluator.ledger import reader, writer
 from assay.evaluator.ledger.past_runs import FirstUnit, PastRuns
 from assay.evaluator.ledger.reader import OpenedRun
 from assay.evaluator.ledger.receipt import UnitReceipt
+from assay.evaluator.ledger.unit_file import check_owner
 from assay.evaluator.storage import Store
 from assay.manifests import Dataset, Experiment
 from assay.manifests.event import Event
@@ -102,7 +104,7 @@ def reuse_units(
     run: Run,
     *,
     published: Sequence[UnitReceipt],
-    num_units: int,
+    units: Sequence[Unit],
     store: Store,
     past: PastRuns,
     device_class: Callable[[str], str],
@@ -116,7 +118,7 @@ def reuse_units(
     Args:
         run: The opened run.
         published: Receipts of the units that this run has already.
-        num_units: Units per arm.
+        units: The dataset's units.
         store: The ledger.
         past: The ledger's runs.
         device_class: Returns the device class of slots of an accelerator type (empty: any); empty if it is unknown.
@@ -124,7 +126,7 @@ def reuse_units(
         on_reused: Called with the receipt of each reused unit, as published in this run.
     """
     reused = Reused()
-    missing = {arm.name: set(range(num_units)) for arm in run.experiment.arms}
+    missing = {arm.name: set(range(len(units))) for arm in run.experiment.arms}
     for receipt in published:
         missing[receipt.arm].discard(receipt.unit)
     accelerator_types = {arm.name: arm.accelerator_type or "" for arm in run.experiment.arms}
@@ -156,18 +158,21 @@ def reuse_units(
                     continue
                 try:
                     receipt, rows = reader.read_unit(store, key, committed_sha256=committed.get(key))
-                except DamageError as error:
-                    reused.events.append(event("reuse_refused", str(error), arm=arm, unit=unit))
+                    check_owner(receipt, lineage=_lineage(run, arm), unit=units[unit])
+                except (DamageError, ValueError) as error:
+                    reused.events.append(event("reuse_refused", f"'{key}' is not reused: {error}", arm=arm, unit=unit))
                     continue
                 if receipt.is_reused:
                     continue
                 if not _is_alike(receipt.facts.conditions, run, devices[accelerator_types[arm]]):
                     break  # one unit's device and packages are almost always those of all units of the arm
-                republished = writer.republish_unit(store, rows, receipt, run=run, arm=arm)
-                reused.receipts.append(republished)
+                stored = writer.republish_unit(store, rows, receipt, run=run, arm=arm, unit=units[unit])
+                if stored.set_aside:
+                    reused.events.append(event("set_aside", stored.set_aside, arm=arm, unit=unit))
+                reused.receipts.append(stored.receipt)
                 missing[arm].remove(unit)
                 num_reused += 1
-                on_reused(republished)
+                on_reused(stored.receipt)
             if num_reused:
                 message = f"{num_reused} units of arm '{their_arm}' of run '{source.run_id}'{_changes(source, run)}"
                 reused.events.append(event("reused", message, arm=arm))
@@ -211,16 +216,18 @@ def _committed_sha256(store: Store, run_id: str) -> dict[str, str]:
     return {file.key: file.sha256 for file in reader.committed_files(store, run_id)}
 
 
+def _lineage(run: Run, arm: str) -> dict[str, str]:
+    """What the lineage of a unit must have in common with this run, whichever run has scored it."""
+    return {"dataset_digest": run.dataset_digest, "variant_digest": str(run.variant_digests[arm])}
+
+
 def _refused(source: OpenedRun, reason: str) -> Event:
     return event("reuse_refused", f"{reason}; units of run '{source.run_id}' are not reused")
 
 
 def _may_serve(past: PastRuns, source: OpenedRun, arm: str, run: Run, *, device: str | None = None) -> bool:
     """Whether an arm has units, of which the first was scored on this device class, if known, as this run would."""
-    try:
-        first = past.first_unit(source.run_id, arm)
-    except DamageError:  # the others may be intact
-        return True
+    first = past.first_unit(source.run_id, arm)
     return first is not None and (device is None or _is_alike(first, run, device))
 
 

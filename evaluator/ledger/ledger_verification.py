@@ -25,7 +25,7 @@ from assay.manifests.log_entry import BaseLogEntry, BaseRunEntry
 
 _PLACES = re.compile(
     rf"{LAYOUT}/(FORMAT\.json|(log|progress|submissions|patches)/.+|index/runs\.json\.gz|runs/[^/]+\.json"
-    rf"|tables/[^/]+/[^/]+\.parquet|calibrations/(?P<calibrated>[^/]+)/[^/]+\.json|commits/(?P<committed>[^/]+)\.parquet"
+    rf"|set-aside/.+|tables/[^/]+/[^/]+\.parquet|calibrations/(?P<calibrated>[^/]+)/[^/]+\.json|commits/(?P<committed>[^/]+)\.parquet"
     rf"|data/({'|'.join(get_args(Table))})/(?P<run>[^/]+)/.+\.parquet)"
 )
 """The keys under which Assay writes."""

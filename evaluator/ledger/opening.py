@@ -1,6 +1,6 @@
 """Opening a ledger: a ledger of an earlier layout is refused once, before anything is read from it or written to it."""
 
-from assay.evaluator.errors import LedgerError
+from assay.evaluator.errors import DamageError, LedgerError
 from assay.evaluator.storage import Store, open_store, prove_put_if_absent
 from assay.manifests.ledger_layout import EARLIER_LAYOUTS, FORMAT, FORMAT_KEY, LAYOUT
 
@@ -32,5 +32,12 @@ def create_ledger(store: Store) -> None:
 
     Raises:
         StoreError: The store overwrites existing objects and therefore cannot hold evidence.
+        DamageError: The object that marks the store as a ledger was changed.
     """
     prove_put_if_absent(store, key=FORMAT_KEY, content=FORMAT.encode())
+    content = store.get(FORMAT_KEY).to_pybytes()
+    if content != FORMAT.encode():
+        raise DamageError(
+            f"{store.uri}: '{FORMAT_KEY}' was changed: it must be {FORMAT}, but it is {content[:80]!r}; if this is a ledger "
+            "of Assay, delete this file and run again: it is written again"
+        )

@@ -93,7 +93,10 @@ class PastRuns(Sequence[OpenedRun]):
         for key, record_bytes in records.items():
             entry = before.get(key)
             if entry is None or entry.record_bytes != record_bytes:
-                entry, self._is_new = _read(store, key), True
+                try:
+                    entry, self._is_new = _read(store, key), True
+                except _DAMAGED_RECORD:  # `assay ledger verify` names it; it must not stop other runs
+                    continue
             commit_bytes = commits.get(commit_key(entry.run.run_id), 0)
             if entry.commit_bytes != commit_bytes:
                 entry = _Entry(entry.sha256, entry.record_bytes, commit_bytes, entry.run)
@@ -139,11 +142,7 @@ class PastRuns(Sequence[OpenedRun]):
         return entry.arms
 
     def first_unit(self, run_id: str, arm: str) -> FirstUnit | None:
-        """The first published unit of an arm; None if there is none.
-
-        Raises:
-            DamageError: The unit's metadata cannot be read.
-        """
+        """The first published unit of an arm whose file can be read; None if there is none."""
         entry = self._entries[run_key(run_id)]
         if arm in entry.first_units:
             return entry.first_units[arm]
@@ -157,7 +156,7 @@ class PastRuns(Sequence[OpenedRun]):
 
     def is_as_recorded(self, run: OpenedRun) -> bool:
         """Whether the record of one of these runs says the same. Reads the record."""
-        with suppress(FileNotFoundError, ValueError, KeyError, TypeError):  # missing or damaged
+        with suppress(FileNotFoundError, *_DAMAGED_RECORD):
             return _read(self._store, run_key(run.run_id)).run == run
         return False
 
@@ -188,6 +187,10 @@ def index_problems(store: Store) -> Iterator[LedgerProblem]:
 
 _UNREADABLE = (OSError, EOFError, zlib.error, ValueError)
 """What reading a damaged index, or that of another release, can raise."""
+
+
+_DAMAGED_RECORD = (ValueError, KeyError, TypeError, AttributeError, RecursionError)
+"""What reading a damaged run record, or that of another release, can raise."""
 
 
 def _index(store: Store, records: dict[str, int]) -> dict[str, _Entry]:

@@ -1,7 +1,6 @@
 """Reading the ledger: records of runs, receipts of units, and the tables of committed runs."""
 
 import json
-import struct
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -12,11 +11,13 @@ import pyarrow.parquet as pq
 from pydantic import ValidationError
 
 from assay.evaluator import fingerprint
-from assay.evaluator.errors import DamageError, LedgerError, StoreError
+from assay.evaluator.batches import Unit
+from assay.evaluator.errors import DamageError, LedgerError, StoreError, UnitDamageError
+from assay.evaluator.ledger.checksum import footer_length
 from assay.evaluator.ledger.commit_record import LedgerFile
-from assay.evaluator.ledger.receipt import RECEIPT_METADATA, Sharing, UnitReceipt
+from assay.evaluator.ledger.receipt import Sharing, UnitReceipt
 from assay.evaluator.ledger.schema import SCHEMAS
-from assay.evaluator.ledger.stored_scores import from_stored
+from assay.evaluator.ledger.unit_file import UNREADABLE, check_owner, lineage_of, receipt_in, verified_unit
 from assay.evaluator.storage import Store, StoredObject
 from assay.manifests.errors import did_you_mean
 from assay.manifests.ledger_layout import (
@@ -26,9 +27,10 @@ from assay.manifests.ledger_layout import (
     progress_key,
     run_key,
     table_prefix,
+    unit_place,
 )
 from assay.manifests.progress import Progress
-from assay.manifests.run import Run
+from assay.manifests.run import Run, seal_of
 
 
 @dataclass(frozen=True)
@@ -90,21 +92,35 @@ def read_run(store: Store, run_id: str) -> Run:
 
     Raises:
         LedgerError: The run does not exist.
-        DamageError: The record does not have the form that this release writes.
+        DamageError: The record was changed, or does not have the form that this release writes.
     """
+    key = run_key(run_id)
     try:
-        return Run.model_validate_json(store.get(run_key(run_id)).to_pybytes())
-    except ValidationError as error:
-        first = error.errors()[0]
-        field = ".".join(map(str, first["loc"]))
-        raise DamageError(
-            f"{store.uri}: the record of run '{run_id}' was changed, or was written by another release of Assay: "
-            f"{field}: {first['msg']}"
-        ) from None
+        content = store.get(key).to_pybytes()
     except FileNotFoundError:
         run_ids = [run.run_id for run in runs(store)]
         remedy = did_you_mean(run_id, run_ids) or "the ledger is empty: create a run with 'assay run EXPERIMENT'"
         raise LedgerError(f"{store.uri}: the ledger has no run '{run_id}'; {remedy}") from None
+    try:
+        run = Run.model_validate_json(content)
+        is_sealed = seal_of(json.loads(content)) == run.seal
+    except ValidationError as error:
+        first = error.errors()[0]
+        field = ".".join(map(str, first["loc"]))
+        reason = f"was changed, or was written by another release of Assay: {field}: {first['msg']}"
+        raise DamageError(_damaged_record(store, run_id, reason)) from None
+    if not is_sealed:
+        raise DamageError(_damaged_record(store, run_id, "was changed: its content does not match its seal"))
+    if run.run_id != run_id:
+        raise DamageError(_damaged_record(store, run_id, f"is that of another run, '{run.run_id}'"))
+    return run
+
+
+def _damaged_record(store: Store, run_id: str, reason: str) -> str:
+    return (
+        f"{store.uri}: the record of run '{run_id}' {reason}; restore '{run_key(run_id)}', or, if the run is not "
+        "committed, delete it: 'assay run' then opens the run again"
+    )
 
 
 def opened_run(record: pa.Buffer) -> OpenedRun:
@@ -183,15 +199,52 @@ def files_in(commit_record: pa.Buffer) -> tuple[LedgerFile, ...]:
         ) from error
 
 
-def published_units(store: Store, run_id: str) -> tuple[UnitReceipt, ...]:
+@dataclass(frozen=True)
+class PublishedUnits:
+    """The units of a run that are in the ledger.
+
+    Attributes:
+        receipts: The receipts of those whose file has an intact footer.
+        damaged: The others, each as the error that reading it raised.
+        foreign: The keys beside them that are not those of the run's units.
+    """
+
+    receipts: tuple[UnitReceipt, ...]
+    damaged: tuple[UnitDamageError, ...]
+    foreign: tuple[str, ...]
+
+
+def published_units(store: Store, run: Run, units: Sequence[Unit]) -> PublishedUnits:
     """The receipts of all units of a run that are in the ledger. A resumed run does not score these again.
 
     Only the ends of the files are read, so the receipts have no `sha256`. The rows are read and compared with the
     receipts when the run is committed.
+
+    Args:
+        store: The ledger's store.
+        run: The opened run.
+        units: The dataset's units.
     """
     share = Sharing()
-    listing = store.listing(table_prefix("scores", run_id))
-    return tuple(share(read_receipt(store, entry)) for entry in listing)
+    arms = {arm.name for arm in run.experiment.arms}
+    receipts: list[UnitReceipt] = []
+    damaged: list[UnitDamageError] = []
+    foreign: list[str] = []
+    for entry in store.listing(table_prefix("scores", run.run_id)):
+        place = unit_place(entry.key)
+        if place is None or place.arm not in arms or place.unit >= len(units):
+            foreign.append(entry.key)
+            continue
+        try:
+            receipt = read_receipt(store, entry)
+            _check_owner(store, receipt, run, units[place.unit])
+        except UnitDamageError as error:
+            damaged.append(error)
+        except FileNotFoundError:  # set aside by another driver since it was listed
+            continue
+        else:
+            receipts.append(share(receipt))
+    return PublishedUnits(tuple(receipts), tuple(damaged), tuple(foreign))
 
 
 def read_receipt(store: Store, stored: StoredObject) -> UnitReceipt:
@@ -201,38 +254,35 @@ def read_receipt(store: Store, stored: StoredObject) -> UnitReceipt:
     are unusually long.
 
     Raises:
-        DamageError: The file is not a unit file.
+        UnitDamageError: The end of the file was changed, or it is not the file of the unit that its key names.
     """
     end = store.get_end(stored.key, FOOTER_BYTES)
-    length = _footer_length(end)
-    if end.size < length <= stored.size_bytes:
-        end = store.get_end(stored.key, length)
     try:
-        schema = pq.read_schema(pa.BufferReader(end))
-        return _receipt(store, stored.key, schema, size_bytes=stored.size_bytes, sha256=None)
-    except (pa.ArrowException, OSError, ValueError, TypeError) as error:  # any byte may be damaged
-        raise DamageError(_not_a_unit(store, stored.key, f"its metadata cannot be read: {error}")) from error
+        length = footer_length(end)
+        if end.size < length <= stored.size_bytes:
+            end = store.get_end(stored.key, length)
+        return receipt_in(end, key=stored.key, size_bytes=stored.size_bytes, sha256=None)
+    except UNREADABLE as error:
+        raise UnitDamageError(store.uri, stored.key, _not_a_unit(error)) from error
 
 
 FOOTER_BYTES = 64 * 1024
 """How much of the end of a unit's file is read for its receipt; longer metadata take a second request."""
 
 
-def _footer_length(end: pa.Buffer) -> int:
-    """The length of a Parquet file's metadata with the length field and the magic number after them."""
-    return struct.unpack("<I", end.slice(end.size - 8, 4))[0] + 8 if end.size >= 8 else 0
-
-
 def first_receipt(store: Store, run_id: str, arm: str) -> UnitReceipt | None:
-    """The receipt of an arm's first published unit; None if there is none yet."""
-    first = next(iter(store.listing(f"{table_prefix('scores', run_id)}{arm}/")), None)
-    return None if first is None else read_receipt(store, first)
+    """The receipt of an arm's first published unit whose file has an intact footer; None if there is none."""
+    for entry in store.listing(f"{table_prefix('scores', run_id)}{arm}/"):
+        if unit_place(entry.key):
+            with suppress(UnitDamageError, FileNotFoundError):  # the run that it belongs to sets it aside
+                return read_receipt(store, entry)
+    return None
 
 
 def stored_units(store: Store, run_id: str, arm: str) -> dict[int, str]:
     """The keys of the published units of one arm, by index. This only lists the store; no file is read."""
     listing = store.listing(f"{table_prefix('scores', run_id)}{arm}/")
-    return {int(_stem(entry.key).removeprefix("u")): entry.key for entry in listing}
+    return {place.unit: entry.key for entry in listing if (place := unit_place(entry.key))}
 
 
 def read_unit(store: Store, key: str, *, committed_sha256: str | None) -> tuple[UnitReceipt, pa.Table]:
@@ -244,13 +294,45 @@ def read_unit(store: Store, key: str, *, committed_sha256: str | None) -> tuple[
         committed_sha256: The digest in the commit record; None if the file is in no commit record.
 
     Raises:
-        DamageError: The file differs from what was committed, or its rows do not match its receipt.
+        UnitDamageError: The file is missing, differs from what was committed, its rows do not match its receipt, or it
+            is not the file of the unit that its key names.
     """
-    content = store.get(key)
+    content = _unit_content(store, key)
     digest_now = fingerprint.sha256_digest(content)
     if committed_sha256 not in (None, digest_now):
-        raise DamageError(_changed(store, key, committed_sha256, digest_now))
+        raise UnitDamageError(store.uri, key, _changed(committed_sha256, digest_now))
     return _unit(store, key, content, sha256=digest_now)
+
+
+def verified(store: Store, key: str, *, run: Run, unit: Unit, sha256: str | None = None) -> UnitReceipt:
+    """The receipt of a published unit, after everything in its file was verified.
+
+    Args:
+        store: The ledger's store.
+        key: The file's key.
+        run: The run that the unit must belong to.
+        unit: The unit.
+        sha256: The digest of the file as it was stored; None if it is unknown.
+
+    Raises:
+        UnitDamageError: The file is missing or damaged, or belongs to another unit or run.
+    """
+    content = _unit_content(store, key)
+    digest_now = fingerprint.sha256_digest(content)
+    if sha256 not in (None, digest_now):
+        raise UnitDamageError(store.uri, key, _changed(sha256, digest_now), digest=digest_now)
+    receipt, _ = _unit(store, key, content, sha256=digest_now)
+    _check_owner(store, receipt, run, unit)
+    return receipt
+
+
+def _check_owner(store: Store, receipt: UnitReceipt, run: Run, unit: Unit) -> None:
+    lineage = lineage_of(run, receipt.arm, environment_digest=receipt.facts.conditions.environment_digest)
+    try:
+        check_owner(receipt, lineage=lineage, unit=unit)
+    except ValueError as error:
+        reason = f"is not this unit's: {error}"
+        raise UnitDamageError(store.uri, receipt.key, reason, digest=receipt.sha256) from error
 
 
 def read_scores(store: Store, stored: LedgerFile | UnitReceipt) -> tuple[LedgerFile, pa.Buffer]:
@@ -259,22 +341,22 @@ def read_scores(store: Store, stored: LedgerFile | UnitReceipt) -> tuple[LedgerF
     Args:
         store: The ledger's store.
         stored: The file in a commit record, or the receipt of a unit. If the receipt has no `sha256`, since only the
-            end of the file was read, the rows are compared with the digest in it.
+            end of the file was read, everything in the file is verified.
 
     Returns:
         The file, with the digest of the bytes that were read, and these bytes.
 
     Raises:
-        DamageError: The file is missing or was changed, or its rows do not match its receipt.
+        UnitDamageError: The file is missing or was changed, or its rows do not match its receipt.
     """
-    content = _content(store, stored.key)
+    content = _unit_content(store, stored.key)
     digest_now = fingerprint.sha256_digest(content)
     if isinstance(stored, UnitReceipt) and stored.sha256 is None:
         receipt, _ = _unit(store, stored.key, content, sha256=digest_now)
-        if receipt.scores_digest != stored.scores_digest:
-            raise DamageError(_changed(store, stored.key, stored.scores_digest, receipt.scores_digest))
+        if receipt.to_json() != stored.to_json():
+            raise UnitDamageError(store.uri, stored.key, "was changed since its receipt was read")
     elif digest_now != stored.sha256:
-        raise DamageError(_changed(store, stored.key, stored.sha256, digest_now))
+        raise UnitDamageError(store.uri, stored.key, _changed(stored.sha256, digest_now))
     return LedgerFile("scores", stored.key, stored.num_rows, content.size, digest_now), content
 
 
@@ -303,31 +385,23 @@ def score_files(files: Sequence[LedgerFile], arm: str) -> tuple[LedgerFile, ...]
     return tuple(sorted(of_arm, key=lambda file: file.key))
 
 
-def _receipt(store: Store, key: str, schema: pa.Schema, *, size_bytes: int, sha256: str | None) -> UnitReceipt:
-    metadata = schema.metadata or {}
-    if RECEIPT_METADATA not in metadata:
-        raise DamageError(_not_a_unit(store, key, "its metadata have no receipt"))
-    return UnitReceipt.from_json(metadata[RECEIPT_METADATA], key=key, size_bytes=size_bytes, sha256=sha256)
-
-
-def _not_a_unit(store: Store, key: str, reason: str) -> str:
-    return f"{store.uri}: '{key}' is not a unit file written by Assay: {reason}; delete it, then run again"
+def _not_a_unit(error: Exception) -> str:
+    return f"is not a unit file as Assay wrote it: {error}"
 
 
 def _unit(store: Store, key: str, content: pa.Buffer, *, sha256: str) -> tuple[UnitReceipt, pa.Table]:
-    """A unit's receipt and scored rows, which match the digest in the receipt."""
+    """A unit's receipt and scored rows, verified."""
     try:
-        table = pq.read_table(pa.BufferReader(content))
-        receipt = _receipt(store, key, table.schema, size_bytes=content.size, sha256=sha256)
-        rows = from_stored(table)
-    except (pa.ArrowException, OSError, ValueError, KeyError, TypeError) as error:  # any byte may be damaged
-        raise DamageError(f"{store.uri}: '{key}' cannot be read: {error}") from error
-    if fingerprint.rows_digest(rows) != receipt.scores_digest:
-        raise DamageError(
-            f"{store.uri}: the rows of '{key}' do not match the digest in its receipt, {receipt.scores_digest}; "
-            "restore the file, or, if its run is not committed, delete it and run again"
-        )
-    return receipt, rows
+        return verified_unit(content, key=key, sha256=sha256)
+    except UNREADABLE as error:
+        raise UnitDamageError(store.uri, key, _not_a_unit(error), digest=sha256) from error
+
+
+def _unit_content(store: Store, key: str) -> pa.Buffer:
+    try:
+        return store.get(key)
+    except FileNotFoundError:
+        raise UnitDamageError(store.uri, key, "was recorded in the ledger but is not in the store") from None
 
 
 def _content(store: Store, key: str) -> pa.Buffer:
@@ -337,15 +411,15 @@ def _content(store: Store, key: str) -> pa.Buffer:
         raise DamageError(f"{store.uri}: '{key}' was recorded in the ledger but is not in the store") from None
 
 
-def _changed(store: Store, key: str, recorded: str | None, now: str) -> str:
-    return f"{store.uri}: '{key}' was changed: recorded as {recorded}, now {now}"
+def _changed(recorded: str | None, now: str) -> str:
+    return f"was changed: recorded as {recorded}, now {now}"
 
 
 def _verified(store: Store, file: LedgerFile, columns: list[str] | None) -> pa.Table:
     content = _content(store, file.key)
     digest_now = fingerprint.sha256_digest(content)
     if digest_now != file.sha256:
-        raise DamageError(_changed(store, file.key, file.sha256, digest_now))
+        raise DamageError(f"{store.uri}: '{file.key}' {_changed(file.sha256, digest_now)}")
     return pq.read_table(pa.BufferReader(content), columns=columns)
 
 

@@ -157,6 +157,8 @@ class UnitReceipt:
         sha256: The digest of the file's bytes; None if only the end of the file was read.
         scores_digest: The digest of the scored rows, which does not depend on the run or slot that wrote them.
         facts: Where and under which settings it was scored, and how long that took.
+        lineage: The values of the lineage columns of its rows, by name: which run, variant, dataset, suite and plan the
+            unit belongs to.
     """
 
     arm: str
@@ -167,6 +169,7 @@ class UnitReceipt:
     sha256: str | None
     scores_digest: str
     facts: UnitFacts
+    lineage: dict[str, str]
 
     @property
     def is_reused(self) -> bool:
@@ -230,7 +233,7 @@ class Sharing:
                 preparation=self._one(attempt.preparation),
             )
             shared = replace(shared, attempt=attempt)
-        return replace(receipt, arm=sys.intern(receipt.arm), facts=shared)
+        return replace(receipt, arm=sys.intern(receipt.arm), facts=shared, lineage=self._one(receipt.lineage))
 
     def _one(self, value: Any) -> Any:
         """The first value that was equal to this one."""

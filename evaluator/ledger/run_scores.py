@@ -10,11 +10,12 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from assay.evaluator.errors import DamageError
+from assay.evaluator.errors import DamageError, UnitDamageError
 from assay.evaluator.ledger.commit_record import LedgerFile
 from assay.evaluator.ledger.reader import read_scores
 from assay.evaluator.ledger.receipt import UnitReceipt
 from assay.evaluator.ledger.stored_scores import CLASSES, from_stored, rows_schema, stored_columns
+from assay.evaluator.ledger.unit_file import UNREADABLE
 from assay.evaluator.storage import Store
 from assay.manifests.ledger_layout import SCORE_COLUMN_PREFIX, SEGMENT_COLUMN_PREFIX
 from assay.manifests.run import Run
@@ -134,9 +135,12 @@ class RunScores:
         for unit in range(len(self._units[arm])):
             file, content = self._opened(arm, unit)
             self._first = None
-            names = rows_schema(content.schema_arrow).names
-            wanted = names if whole else [name for name in names if name in {*self._kept, *_ALWAYS_COMPARED}]
-            table = from_stored(content.read(stored_columns(wanted)), wanted)
+            try:
+                names = rows_schema(content.schema_arrow).names
+                wanted = names if whole else [name for name in names if name in {*self._kept, *_ALWAYS_COMPARED}]
+                table = from_stored(content.read(stored_columns(wanted)), wanted)
+            except UNREADABLE as error:
+                raise UnitDamageError(self._store.uri, file.key, f"does not hold scored rows: {error}") from error
             start, stop = stop, stop + len(table)
             files.append(file)
             if arm == self.arms[0]:
@@ -156,7 +160,10 @@ class RunScores:
         if self._first is not None and (arm, unit) == (self.arms[0], 0):
             return self._first
         file, content = read_scores(self._store, self._units[arm][unit])
-        return file, pq.ParquetFile(pa.BufferReader(content), read_dictionary=CLASSES)
+        try:
+            return file, pq.ParquetFile(pa.BufferReader(content), read_dictionary=CLASSES)
+        except UNREADABLE as error:
+            raise UnitDamageError(self._store.uri, file.key, f"is no Parquet file: {error}") from error
 
     def _num_rows(self, arm: str) -> list[int]:
         return [unit.num_rows for unit in self._units[arm]]

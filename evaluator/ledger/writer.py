@@ -4,19 +4,23 @@ import datetime as dt
 import secrets
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import replace
+from contextlib import suppress
+from dataclasses import dataclass, replace
 from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from assay.evaluator import fingerprint
-from assay.evaluator.errors import LedgerError
+from assay.evaluator.batches import Unit
+from assay.evaluator.errors import DamageError, LedgerError, UnitDamageError
+from assay.evaluator.ledger.checksum import CHECKSUM_METADATA, with_checksum
 from assay.evaluator.ledger.commit_record import LedgerFile
-from assay.evaluator.ledger.reader import committed_files, read_unit
+from assay.evaluator.ledger.reader import committed_files, is_committed, read_run, verified
 from assay.evaluator.ledger.receipt import RECEIPT_METADATA, ReuseSource, UnitFacts, UnitReceipt
 from assay.evaluator.ledger.schema import COMMITS, SCHEMAS
 from assay.evaluator.ledger.stored_scores import to_stored
+from assay.evaluator.ledger.unit_file import lineage_of
 from assay.evaluator.results import UnitResult
 from assay.evaluator.storage import Store
 from assay.manifests.ledger_layout import (
@@ -25,10 +29,13 @@ from assay.manifests.ledger_layout import (
     commit_key,
     patch_key,
     run_key,
+    set_aside_key,
     table_prefix,
     unit_key,
 )
 from assay.manifests.run import Run
+
+_MAX_PUTS = 3
 
 
 def open_run(store: Store, run: Run) -> Run:
@@ -39,9 +46,10 @@ def open_run(store: Store, run: Run) -> Run:
 
     Raises:
         LedgerError: A run with this id exists with another experiment, plan or environment.
+        DamageError: The record was changed.
     """
-    store.put_if_absent(run_key(run.run_id), run.model_dump_json(indent=2).encode())
-    recorded = Run.model_validate_json(store.get(run_key(run.run_id)).to_pybytes())
+    store.put_if_absent(run_key(run.run_id), run.sealed().model_dump_json(indent=2).encode())
+    recorded = read_run(store, run.run_id)
     for name, before, now in (
         ("experiment", recorded.experiment_digest, run.experiment_digest),
         ("analysis plan", recorded.plan_digest, run.plan_digest),
@@ -55,9 +63,22 @@ def open_run(store: Store, run: Run) -> Run:
     return recorded
 
 
-def publish_unit(
-    store: Store, result: UnitResult, facts: UnitFacts, *, run: Run, arm: str, unit: int
-) -> tuple[UnitReceipt, bool]:
+@dataclass(frozen=True)
+class StoredUnit:
+    """A unit that is in the ledger.
+
+    Attributes:
+        receipt: Its receipt.
+        is_ours: Whether this call stored it.
+        set_aside: Why a damaged file was moved out of the way before; empty if there was none.
+    """
+
+    receipt: UnitReceipt
+    is_ours: bool
+    set_aside: str = ""
+
+
+def publish_unit(store: Store, result: UnitResult, facts: UnitFacts, *, run: Run, arm: str, unit: Unit) -> StoredUnit:
     """Stores one unit's rows as one file, unless the unit is already stored.
 
     Args:
@@ -66,16 +87,19 @@ def publish_unit(
         facts: How it was scored; kept in the file and in the table `units`.
         run: The opened run.
         arm: The arm's name.
-        unit: The unit's index.
+        unit: The unit.
 
     Returns:
-        The receipt of the stored unit, and whether this call stored it. If another slot was first and its rows differ
-        from ours, the receipt's digest differs from `result.digest`: the variant is not deterministic.
+        The stored unit. If another slot was first and its rows differ from ours, the receipt's digest differs from
+        `result.digest`: the variant is not deterministic.
+
+    Raises:
+        UnitDamageError: The store damages what it stores.
     """
     return _publish(store, result.table, result.digest, facts, run=run, arm=arm, unit=unit)
 
 
-def republish_unit(store: Store, rows: pa.Table, source: UnitReceipt, *, run: Run, arm: str) -> UnitReceipt:
+def republish_unit(store: Store, rows: pa.Table, source: UnitReceipt, *, run: Run, arm: str, unit: Unit) -> StoredUnit:
     """Stores the rows of another run's unit as a unit of this run, unless the unit is already stored.
 
     The receipt keeps where and on which hardware the rows were scored, and the slot-seconds that scoring took then. It does not
@@ -87,50 +111,105 @@ def republish_unit(store: Store, rows: pa.Table, source: UnitReceipt, *, run: Ru
         source: The receipt that `read_unit` returned, of a unit that its run has scored.
         run: The opened run.
         arm: The arm's name in this run.
+        unit: The unit, the same in both runs.
 
-    Returns:
-        The receipt of the stored unit.
+    Raises:
+        UnitDamageError: The store damages what it stores.
     """
     attempt = source.facts.attempt
     assert attempt is not None
     reuse = ReuseSource(source.key.removeprefix(f"{LAYOUT}/"), attempt.slot_s - attempt.one_off_s)
     facts = replace(source.facts, attempt=None, reuse=reuse, nonce=secrets.token_hex(16))
-    return _publish(store, rows, source.scores_digest, facts, run=run, arm=arm, unit=source.unit)[0]
+    return _publish(store, rows, source.scores_digest, facts, run=run, arm=arm, unit=unit)
 
 
 def _publish(
-    store: Store, table: pa.Table, digest: str, facts: UnitFacts, *, run: Run, arm: str, unit: int
-) -> tuple[UnitReceipt, bool]:
+    store: Store, table: pa.Table, digest: str, facts: UnitFacts, *, run: Run, arm: str, unit: Unit
+) -> StoredUnit:
     started, cpu_started = time.perf_counter(), time.thread_time()  # other threads score the next unit
-    key = unit_key(run.run_id, arm, unit)
-    lineage = (
-        run.run_id,
-        arm,
-        run.dataset_digest,
-        str(run.variant_digests[arm]),
-        run.suite_digest,
-        run.plan_digest,
-        facts.conditions.environment_digest,
-    )
-    receipt = UnitReceipt(arm, unit, key, len(table), 0, None, digest, facts)
-    stored = to_stored(table, lineage=lineage)
-    content = parquet_bytes(
-        stored.replace_schema_metadata({**stored.schema.metadata, RECEIPT_METADATA: receipt.to_json()})
-    )
-    if not store.put_if_absent(key, content):  # stored by another slot, or by our own attempt whose response was lost
-        stored, _ = read_unit(store, key, committed_sha256=None)
-        return stored, stored.facts.nonce == facts.nonce
+    key = unit_key(run.run_id, arm, unit.index)
+    lineage = lineage_of(run, arm, environment_digest=facts.conditions.environment_digest)
+    receipt = UnitReceipt(arm, unit.index, key, len(table), 0, None, digest, facts, lineage)
+    stored = to_stored(table, lineage=[*lineage.values()])
+    metadata = {**stored.schema.metadata, RECEIPT_METADATA: receipt.to_json(), **CHECKSUM_METADATA}
+    content = with_checksum(parquet_bytes(stored.replace_schema_metadata(metadata)))
+    damage: list[str] = []
+    while not store.put_if_absent(key, content):  # stored by another slot, or by an attempt whose response was lost
+        try:
+            there = verified(store, key, run=run, unit=unit)
+        except UnitDamageError:
+            if damage:
+                raise
+            damage.append(set_aside(store, key, run=run, unit=unit))
+        else:
+            return StoredUnit(there, there.facts.nonce == facts.nonce, *damage)
     if facts.attempt is not None:  # known only after the file was written, so only the table `units` has it
         write_s, write_cpu_s = time.perf_counter() - started, time.thread_time() - cpu_started
         facts = replace(facts, attempt=replace(facts.attempt, write_s=write_s, write_cpu_s=write_cpu_s))
     sha256 = fingerprint.sha256_digest(content)
-    return replace(receipt, size_bytes=len(content), sha256=sha256, facts=facts), True
+    return StoredUnit(replace(receipt, size_bytes=len(content), sha256=sha256, facts=facts), True, *damage)
+
+
+def set_aside(store: Store, key: str, *, run: Run, unit: Unit, sha256: str | None = None) -> str:
+    """Moves the damaged file of a unit out of the way, so that the unit can be published again.
+
+    The file is read once more before: it stays if it is intact, because another driver may have published the unit again
+    in the meantime, or because only reading it had failed.
+
+    Args:
+        store: The ledger's store.
+        key: The file's key.
+        run: The run that the unit belongs to.
+        unit: The unit.
+        sha256: The digest of the file as it was stored; None if it is unknown.
+
+    Returns:
+        What happened, for an event; empty if the file is intact.
+
+    Raises:
+        UnitDamageError: The run is committed, so its files are evidence and stay where they are.
+    """
+    try:
+        verified(store, key, run=run, unit=unit, sha256=sha256)
+    except UnitDamageError as damage:
+        if is_committed(store, run.run_id):
+            raise
+        moved = _moved_aside(store, key, damage.digest)
+        return f"'{key}' {damage.reason}; {f'moved to {moved!r}' if moved else 'nothing to move'}; the unit is scored again"
+    return ""
+
+
+def _moved_aside(store: Store, key: str, digest: str | None) -> str | None:
+    """Moves an object to where it is kept for people; None if it is gone, or has another digest by now."""
+    with suppress(FileNotFoundError):
+        content = store.get(key)
+        if digest is not None and fingerprint.sha256_digest(content) == digest:
+            moved = set_aside_key(key, digest)
+            store.put_if_absent(moved, content)
+            store.remove(key, content)
+            return moved
+    return None
+
+
+def _put_named_by_digest(store: Store, key: str, content: bytes | pa.Buffer) -> None:
+    """Stores an object whose key follows from its content; a damaged one in its place is moved aside."""
+    for _ in range(_MAX_PUTS):
+        if store.put_if_absent(key, content):
+            return
+        with suppress(FileNotFoundError):  # another driver has just moved it aside
+            there = store.get(key)
+            if there.equals(pa.py_buffer(content)):
+                return
+            _moved_aside(store, key, fingerprint.sha256_digest(there))
+    raise DamageError(
+        f"{store.uri}: '{key}' was damaged {_MAX_PUTS} times after it was stored: the store is unreliable"
+    )
 
 
 def keep_patch(store: Store, content: bytes) -> str:
     """Stores the patch of uncommitted changes and returns the digest that identifies it."""
     digest = fingerprint.sha256_digest(content)
-    store.put_if_absent(patch_key(digest), content)
+    _put_named_by_digest(store, patch_key(digest), content)
     return digest
 
 
@@ -155,7 +234,7 @@ def write_table(store: Store, table: Table, rows: Sequence[Mapping[str, object]]
     content = parquet_bytes(pa.Table.from_pylist([{"run_id": run_id, **row} for row in rows], schema=schema))
     digest = fingerprint.sha256_digest(content)
     key = f"{table_prefix(table, run_id)}{digest.removeprefix('sha256:')[:16]}.parquet"
-    store.put_if_absent(key, content)
+    _put_named_by_digest(store, key, content)
     return LedgerFile(table=table, key=key, num_rows=len(rows), size_bytes=len(content), sha256=digest)
 
 

@@ -3,6 +3,7 @@
 import os
 import secrets
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import pyarrow as pa
@@ -66,6 +67,24 @@ class LocalStore:
         aside = self._write_aside(content)
         final.parent.mkdir(parents=True, exist_ok=True)
         aside.replace(final)
+
+    def remove(self, key: str, content: pa.Buffer) -> None:
+        """Renames the file, which is atomic, and looks at what was renamed: it is linked back if it is another one."""
+        final, taken = self._folder / key, self._folder / _ASIDE / secrets.token_hex(16)
+        try:
+            if not self.get(key).equals(content):
+                return
+            taken.parent.mkdir(parents=True, exist_ok=True)
+            final.rename(taken)
+        except FileNotFoundError:
+            return
+        except OSError as error:
+            raise StoreError(f"{final}: the file cannot be moved out of the way: {error.strerror}") from error
+        if not mapped(taken).equals(content):  # replaced since it was read
+            with suppress(FileExistsError):
+                os.link(taken, final)
+        taken.unlink()
+        _sync_folder(final.parent)
 
     def listing(self, prefix: str) -> Iterator[StoredObject]:
         """Every file below the prefix's folder whose key starts with the prefix."""

@@ -49,6 +49,12 @@ class MemoryStore:
         """Stores a copy, whether or not the key is taken."""
         self._objects[key] = content
 
+    def remove(self, key: str, content: pa.Buffer) -> None:
+        """Removes the object if it still has this content."""
+        with self._lock:
+            if self._objects.get(key) == content.to_pybytes():
+                del self._objects[key]
+
     def listing(self, prefix: str) -> Iterator[StoredObject]:
         """A snapshot of the keys with that prefix."""
         for key in sorted(self._objects):

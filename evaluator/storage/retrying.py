@@ -44,6 +44,10 @@ class RetryingStore:
         """Stores an object that may change."""
         return _retrying()(self._store.replace, key, content)
 
+    def remove(self, key: str, content: pa.Buffer) -> None:
+        """Removes an object that still has this content."""
+        _retrying()(self._store.remove, key, content)
+
     def listing(self, prefix: str) -> Iterator[StoredObject]:
         """The whole listing; it starts from the beginning again if it is interrupted."""
         return iter(_retrying()(lambda: list(self._store.listing(prefix))))

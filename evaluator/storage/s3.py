@@ -97,6 +97,13 @@ class S3Store:
         with self._translated_errors("written", key):
             self._client.put_object(**self._object(key), Body=content, ChecksumAlgorithm="CRC32")
 
+    def remove(self, key: str, content: pa.Buffer) -> None:
+        """A DELETE on the condition that the object is the one that was compared, for servers that know conditions."""
+        with suppress(FileNotFoundError, _TakenError, _ConflictError), self._translated_errors("removed", key):
+            tag = self._client.head_object(**self._object(key))["ETag"]
+            if self.get(key).equals(content):
+                self._client.delete_object(**self._object(key), IfMatch=tag)
+
     def listing(self, prefix: str) -> Iterator[StoredObject]:
         """Every page of the listing, which S3 returns in the order of the keys."""
         with self._translated_errors("listed", prefix):
@@ -161,7 +168,7 @@ class S3Store:
         """Turns the client's errors into Assay's.
 
         Args:
-            action: What is attempted, as a participle for the message: "read", "written" or "listed".
+            action: What is attempted, as a participle for the message: "read", "written", "listed" or "removed".
             key: The object's key.
         """
         try:

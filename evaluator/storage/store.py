@@ -25,8 +25,8 @@ class StoredObject:
 class Store(Protocol):
     """Holds datasets, weights or a ledger. Keys are relative to the store, with `/` between their parts.
 
-    An object appears completely or not at all, and never changes afterwards. The only exception is `replace`, for
-    small objects that are informational and not evidence.
+    An object appears completely or not at all, and never changes afterwards. The only exceptions are `replace`, for
+    small objects that are informational and not evidence, and `remove`, for damaged objects of which a copy is kept.
     """
 
     uri: str
@@ -62,6 +62,10 @@ class Store(Protocol):
 
     def replace(self, key: str, content: bytes) -> None:
         """Stores an object that may change, such as a progress report. The last write wins."""
+        ...
+
+    def remove(self, key: str, content: pa.Buffer) -> None:
+        """Removes the object if it still has this content. Does nothing if it is gone or has another content by now."""
         ...
 
     def listing(self, prefix: str) -> Iterator[StoredObject]:

@@ -10,8 +10,9 @@ from assay.cluster.report.record import document
 from assay.cluster.report.terminal import verdict
 from assay.evaluator.ledger import reader
 from assay.manifests import ManifestError
+from assay.manifests.ledger_layout import unit_key
 from assay.manifests.run_report import RunReport
-from tests import builders
+from tests import builders, damage
 
 NUM_ROWS, NUM_UNITS = 1600, 50
 ARMS = {
@@ -109,7 +110,7 @@ def test_scores_of_a_dropped_arm_stay_in_the_store_but_are_no_part_of_the_run(ra
     folder, report = raced
     store = pipeline.prepare(str(folder / "experiment.yaml")).store
     assert not reader.score_files(reader.committed_files(store, report["run_id"]), "bad-0")
-    published = [each for each in reader.published_units(store, report["run_id"]) if each.arm == "bad-0"]
+    published = reader.stored_units(store, report["run_id"], "bad-0")
     assert len(published) == by_arm(report)["bad-0"]["num_units_done"]
 
 
@@ -120,7 +121,7 @@ def test_a_run_whose_arms_were_dropped_is_done(raced):
     assert prepared.run.run_id == report["run_id"]
 
 
-def test_units_go_in_a_seeded_order_and_a_resumed_race_drops_the_same(tmp_path, raced):
+def test_units_go_in_a_seeded_order_and_a_resumed_race_drops_the_same_though_receipts_were_forged(tmp_path, raced):
     experiment = write(tmp_path, race=RACE)
     prepared = pipeline.prepare(str(experiment))
     seen = []
@@ -132,15 +133,23 @@ def test_units_go_in_a_seeded_order_and_a_resumed_race_drops_the_same(tmp_path, 
 
     with pytest.raises(KeyboardInterrupt):
         pipeline.run(prepared, in_process=True, on_progress=die)
-    first = sorted(
-        each.unit for each in reader.published_units(prepared.store, prepared.run.run_id) if each.arm == "best"
-    )
+    first = sorted(reader.stored_units(prepared.store, prepared.run.run_id, "best"))
     assert first != list(range(len(first)))
+    for unit in first:  # as if the best arm were the worst one
+        key = unit_key(prepared.run.run_id, "best", unit)
+        content = prepared.store.get(key).to_pybytes()
+        damage.overwrite(prepared.store, key, damage.forged(content, receipt=with_no_hits))
     report = run(experiment)
+    set_aside = [(event["arm"], event["unit"]) for event in report["events"] if event["kind"] == "set_aside"]
+    assert sorted(set_aside) == [("best", unit) for unit in first]
     assert report["scores_digest"] == raced[1]["scores_digest"]
     assert {name: (arm["status"], arm["reason"]) for name, arm in by_arm(report).items()} == {
         name: (arm["status"], arm["reason"]) for name, arm in by_arm(raced[1]).items()
     }
+
+
+def with_no_hits(receipt: dict) -> None:
+    receipt["facts"]["score_sums"]["accuracy"] = 0.0
 
 
 def test_a_race_by_a_metric_of_the_whole_dataset_is_refused(tmp_path):

@@ -24,7 +24,7 @@ from assay.cluster.report.record import document
 from assay.evaluator import fingerprint
 from assay.evaluator.ledger import reader
 from assay.manifests import InvalidInput
-from assay.manifests.ledger_layout import cancel_key, submission_key
+from assay.manifests.ledger_layout import cancel_key, submission_key, table_prefix
 from assay.manifests.spent import Spent
 from tests import builders
 from tests.fake_jobs import NOWHERE, TOKEN, FakeJobs, report
@@ -85,7 +85,7 @@ def test_a_cancelled_submission_keeps_its_units_and_the_next_one_outlives_its_cl
     with pytest.raises(RunError, match="was cancelled; submit it again"):
         first.result()
     store = first._store
-    published = reader.published_units(store, str(first.run_id))
+    published = [*store.listing(table_prefix("scores", str(first.run_id)))]
     kept = {unit.key: fingerprint.sha256_digest(store.get(unit.key)) for unit in published}
     assert 0 < len(kept) < 7  # units of the control, which runs first
     cancelled = first.progress()

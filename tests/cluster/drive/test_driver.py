@@ -2,6 +2,7 @@
 
 import itertools
 from collections import defaultdict
+from dataclasses import replace
 
 import pytest
 
@@ -16,6 +17,7 @@ from assay.cluster.drive.progress import ProgressReporter
 from assay.cluster.drive.schedule import Task
 from assay.cluster.drive.stopping import StopRequest
 from assay.cluster.drive.task_result import Failure, Published
+from assay.cluster.drive.unit_check import Checked
 from assay.cluster.drive.waves import Waves
 from assay.cluster.errors import RunError
 from assay.evaluator.storage.memory import MemoryStore
@@ -96,7 +98,7 @@ class PretendedSlots:
         del self.slots[slot], self.accelerator_types[slot]
 
     def close(self) -> list:
-        self.slots = {}
+        self.slots, self.accelerator_types = {}, {}
         return []
 
 
@@ -120,9 +122,9 @@ def always_looks(monkeypatch) -> None:
     monkeypatch.setattr(driver, "_TICK_S", 0.0)
 
 
-def driven(
-    prepared, executor, *, stop=None, waves=None, on_progress=lambda arm: None, order=(), budget=None, **changes
-) -> DriveOutcome:
+def driver_of(
+    prepared, executor, *, stop=None, on_progress=lambda arm: None, order=(), budget=None, check=None, **changes
+) -> Driver:
     experiment = prepared.run.experiment
     resources = experiment.resources.model_copy(update=changes.pop("resources", {}))
     run = prepared.run.model_copy(
@@ -136,8 +138,32 @@ def driven(
         submission_id="",
         on_progress=lambda arm, _units: on_progress(arm),
     )
-    driver = Driver(run, executor=executor, reporter=reporter, order=order, budget=budget, stop=stop)
-    return driver.drive(waves or Waves(prepared.units), published=(), import_paths=())
+    return Driver(run, executor=executor, reporter=reporter, order=order, budget=budget, stop=stop, check=check)
+
+
+def driven(prepared, executor, *, waves=None, published=(), **options) -> DriveOutcome:
+    driver = driver_of(prepared, executor, **options)
+    for each in published:
+        driver._reporter.add_existing_unit(each)
+    return driver.drive(waves or Waves(prepared.units), published=published, import_paths=())
+
+
+class Finds:
+    """A check that finds some units damaged, each once."""
+
+    def __init__(self, *damaged: tuple[str, int]) -> None:
+        self.damaged, self.looked_at = set(damaged), []
+
+    def checked(self, receipts) -> Checked:
+        outcome = Checked()
+        for each in receipts:
+            self.looked_at.append((each.arm, each.unit))
+            if (each.arm, each.unit) in self.damaged:
+                self.damaged.remove((each.arm, each.unit))
+                outcome.set_aside.append((each, "set aside"))
+            else:
+                outcome.intact.append(replace(each, sha256="sha256"))
+        return outcome
 
 
 def kinds(found: DriveOutcome) -> list[str]:
@@ -298,6 +324,57 @@ def test_between_waves_slots_of_one_kind_are_kept(prepared):
     assert is_whole(driven(prepared, slots, waves=TwoWaves(prepared.units)))
     assert len(slots.given_back) <= 1
     assert next(slots.numbers) == 2
+
+
+def test_damaged_units_are_scored_again_by_new_slots_after_the_end(prepared):
+    slots, progress = PretendedSlots(num_slots=2), []
+    damaged = {("better", 2), ("worse", 0), ("worse", 6)}
+    driver = driver_of(prepared, slots, check=Finds(*damaged), on_progress=progress.append)
+    assert kinds(driver.drive(Waves(prepared.units), published=(), import_paths=())) == []
+    num_slots_before = next(slots.numbers)
+    found = driver.score_damaged_units()
+    assert is_whole(found)
+    assert [(event.kind, event.arm, event.unit) for event in found.events] == [
+        ("set_aside", arm, unit) for arm, unit in sorted(damaged)
+    ]
+    assert {unit: count for unit, count in slots.tries.items() if count == 2} == dict.fromkeys(damaged, 2)
+    assert next(slots.numbers) > num_slots_before + 1
+    assert len(progress) == NUM_UNITS * len(builders.ARMS) + 2 * len(damaged)  # taken back, then counted again
+
+
+def test_a_run_that_was_stopped_lacks_its_damaged_units(prepared):
+    stop = StopRequest()
+    driver = driver_of(prepared, slots := PretendedSlots(), check=Finds(("control", 0)), stop=stop)
+    driver.drive(Waves(prepared.units), published=(), import_paths=())
+    driver._outcome.stopped = "SIGTERM"
+    found = driver.score_damaged_units()
+    assert 0 not in found.receipts["control"]
+    assert slots.tries["control", 0] == 1
+
+
+def test_an_interim_look_waits_until_units_of_earlier_drivers_are_verified_and_scored_again(prepared):
+    looks = []
+
+    class Looks(TwoWaves):
+        def eliminated(self, receipts, arms):
+            looks.append(
+                {(arm, unit): each.sha256 for arm, of_arm in receipts.items() for unit, each in of_arm.items()}
+            )
+            return {}
+
+    published = [replace(receipt(arm, unit), sha256=None) for arm in ("control", "better") for unit in (0, 1, 5)]
+    check = Finds(("better", 1))
+    found = driven(prepared, PretendedSlots(), waves=Looks(prepared.units), published=published, check=check)
+    assert is_whole(found)
+    assert sorted(check.looked_at) == [
+        ("better", 0),
+        ("better", 1),
+        ("control", 0),
+        ("control", 1),
+    ]  # of the first wave
+    first, _ = looks
+    assert {unit for unit, sha256 in first.items() if sha256 is None} == {("control", 5), ("better", 5)}
+    assert ("better", 1) in first
 
 
 def test_when_the_control_fails_the_others_are_left(prepared):

@@ -12,7 +12,7 @@ from assay.evaluator.errors import StoreError
 from assay.evaluator.ledger import reader
 from assay.evaluator.storage.memory import MemoryStore
 from assay.manifests.environment_variables import SUBMISSION_VARIABLE
-from assay.manifests.ledger_layout import cancel_key, progress_key, submission_key
+from assay.manifests.ledger_layout import cancel_key, progress_key, submission_key, table_prefix
 from assay.manifests.progress import Progress
 from tests import builders
 from tests.receipts import receipt
@@ -173,14 +173,14 @@ def test_a_cancelled_driver_stops_after_the_units_in_hand_and_the_next_one_goes_
 
     with pytest.raises(RunError, match=r"submission 'small-1' was cancelled.*run the same command again"):
         run(prepared, cancel_at_five)
-    assert len(reader.published_units(prepared.store, prepared.run.run_id)) == 6  # one was being published
+    assert len([*prepared.store.listing(table_prefix("scores", prepared.run.run_id))]) == 6  # one was being published
     assert told(prepared).state == "cancelled"
     assert told(prepared).num_units_done == 6
     assert not reader.is_committed(prepared.store, prepared.run.run_id)
 
     with pytest.raises(RunError, match="was cancelled"):  # the same submission, started late, like a pending job
         run(prepared)
-    assert len(reader.published_units(prepared.store, prepared.run.run_id)) == 6
+    assert len([*prepared.store.listing(table_prefix("scores", prepared.run.run_id))]) == 6
 
     monkeypatch.setenv(SUBMISSION_VARIABLE, "small-1.2")
     run(prepared)

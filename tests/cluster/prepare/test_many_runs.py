@@ -2,17 +2,17 @@
 
 import hashlib
 import json
-import re
+from typing import Any
 
 import pyarrow as pa
-import pyarrow.parquet as pq
 import pytest
 
 from assay.cluster import pipeline
 from assay.evaluator.ledger import reader
+from assay.evaluator.ledger.checksum import with_checksum
 from assay.evaluator.storage import Store, open_store
 from assay.manifests.ledger_layout import INDEX_KEY, commit_key, progress_key, run_key, unit_key
-from tests import builders
+from tests import builders, damage
 from tests.counting_store import CountingStore
 
 NUM_RUNS = 2_000
@@ -37,14 +37,17 @@ def counted_run(tmp_path, monkeypatch):
 
 def on_another_device(unit: pa.Buffer) -> bytes:
     """A copy of a unit file whose receipt names another class of devices."""
-    table = pq.read_table(pa.BufferReader(unit))
-    metadata = {
-        key: re.sub(rb'("device_class": ?)"[^"]*"', rb'\1"h100"', value) for key, value in table.schema.metadata.items()
-    }
-    assert metadata != table.schema.metadata
-    sink = pa.BufferOutputStream()
-    pq.write_table(table.replace_schema_metadata(metadata), sink)
-    return sink.getvalue().to_pybytes()
+
+    def receipt(document: dict[str, Any]) -> None:
+        document["facts"]["conditions"]["device_class"] = "h100"
+
+    return damage.forged(unit.to_pybytes(), receipt=receipt)
+
+
+def of_run(unit: bytes, before: str, after: str) -> pa.Buffer:
+    """A copy of a unit file whose receipt names another run, with an id of the same length."""
+    assert len(before) == len(after)
+    return with_checksum(pa.py_buffer(unit.replace(before.encode(), after.encode())))
 
 
 def digest(text: str) -> str:
@@ -63,7 +66,7 @@ def copy_run(source: Store, store: Store) -> None:
     commit, progress = source.get(commit_key(run_id)), source.get(progress_key(run_id)).to_pybytes()
     units = {arm: on_another_device(source.get(unit_key(run_id, arm, 0))) for arm in ARMS}
     for number in range(NUM_RUNS):
-        name = f"copied-{number:012x}"
+        name = f"other-{number:012x}"
         record["run_id"] = name
         record["unit_keys"]["better"] = digest(f"key {number}")
         record["variant_digests"]["better"] = digest(f"variant {number}")
@@ -71,7 +74,7 @@ def copy_run(source: Store, store: Store) -> None:
         store.put_if_absent(commit_key(name), commit)
         store.put_if_absent(progress_key(name), progress)
         for arm, unit in units.items():
-            store.put_if_absent(unit_key(name, arm, 0), unit)
+            store.put_if_absent(unit_key(name, arm, 0), of_run(unit, run_id, name))
 
 
 def test_a_new_run_makes_at_most_10_reads_more_than_in_an_empty_ledger(counted_run, tmp_path):

@@ -6,7 +6,6 @@ import shutil
 from pathlib import Path
 from typing import Any
 
-import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from rich.console import Console
@@ -18,14 +17,11 @@ from assay.cluster.drive import arm_scorer
 from assay.cluster.prepare import reuse
 from assay.cluster.report.record import document
 from assay.cluster.report.terminal import verdict
-from assay.evaluator import batches, fingerprint
+from assay.evaluator import batches
 from assay.evaluator.ledger import reader, trace
-from assay.evaluator.ledger.receipt import RECEIPT_METADATA
-from assay.evaluator.ledger.stored_scores import from_stored
-from assay.evaluator.ledger.writer import parquet_bytes
 from assay.evaluator.provenance import environment, repository
 from assay.manifests.run_report import RunReport
-from tests import builders
+from tests import builders, damage
 
 NUM_UNITS = 7  # 200 rows in units of 32
 NUM_ARMS = 4
@@ -268,27 +264,21 @@ def no_parquet(path: Path) -> None:
 
 def other_scores(path: Path) -> None:
     """Valid Parquet with the old receipt and other rows."""
-    table = pq.ParquetFile(path).read()
-    column = table.column_names.index("scores")
-    perfect = [[(name, 1.0) for name, _ in row] for row in table["scores"].to_pylist()]
-    field = table.schema.field(column)
-    table = table.set_column(column, field, [pa.array(perfect, field.type)])
-    path.write_bytes(parquet_bytes(table).to_pybytes())
+    path.write_bytes(damage.forged(path.read_bytes(), table=damage.with_perfect_scores))
 
 
 def other_scores_and_receipt(path: Path) -> None:
     """A forgery that only the commit record reveals."""
-    other_scores(path)
-    table = pq.ParquetFile(path).read()
-    digest = fingerprint.rows_digest(from_stored(table))
-    receipt = table.schema.metadata[RECEIPT_METADATA].decode()
-    old = receipt.partition('"scores_digest": "')[2].partition('"')[0]
-    metadata = {**table.schema.metadata, RECEIPT_METADATA: receipt.replace(old, digest).encode()}
-    path.write_bytes(parquet_bytes(table.replace_schema_metadata(metadata)).to_pybytes())
+    path.write_bytes(damage.consistent(path.read_bytes(), damage.with_perfect_scores))
+
+
+def other_unit(path: Path) -> None:
+    """The next unit of the same arm."""
+    path.write_bytes(path.with_name("u000003.parquet").read_bytes())
 
 
 @pytest.mark.parametrize(
-    ("damage", "is_committed"),
+    ("damaged", "is_committed"),
     [
         (flipped_byte, True),
         (no_parquet, True),
@@ -296,11 +286,12 @@ def other_scores_and_receipt(path: Path) -> None:
         (other_scores_and_receipt, True),
         (no_parquet, False),
         (other_scores, False),
+        (other_unit, False),
     ],
 )
-def test_a_damaged_unit_is_evaluated_again_and_that_is_said(tmp_path, first, evaluated, damage, is_committed):
+def test_a_damaged_unit_is_evaluated_again_and_that_is_said(tmp_path, first, evaluated, damaged, is_committed):
     arms = builders.ARMS
-    damage(unit_files(first, "worse")[2])
+    damaged(unit_files(first, "worse")[2])
     if not is_committed:
         Path(first["ledger"], f"v2/commits/{first['run_id']}.parquet").unlink()
     evaluated.since()

@@ -61,7 +61,7 @@ def test_the_report_shows_what_scikit_learn_counts(run, monkeypatch, capsys):
 def test_only_the_fullest_cells_are_kept_and_the_rest_added_up(run, monkeypatch):
     monkeypatch.setattr(arm_metrics, "MOST_CELLS", 2)
     files = reader.committed_files(run.store, run.run.run_id)
-    receipts = [each for each in reader.published_units(run.store, run.run.run_id) if each.arm == "worse"]
+    receipts = [each for each in reader.published_units(run.store, run.run, run.units).receipts if each.arm == "worse"]
     tables = score_tables(run.store, files, "worse")
     rows = arm_metrics.of_arm(run.run, "worse", receipts, tables, thresholds={}).confusions
     assert [row["label"] for row in rows][2:] == [None]

@@ -5,6 +5,7 @@ import uuid
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+import pyarrow as pa
 import pytest
 
 from assay.evaluator.errors import StoreError
@@ -61,6 +62,30 @@ def test_replace_is_the_one_way_to_change_an_object(store):
     store.replace("progress.json", b"1")
     store.replace("progress.json", b"2")
     assert store.get("progress.json").to_pybytes() == b"2"
+
+
+def test_an_object_is_removed_only_while_it_has_the_content_that_was_found_damaged(store):
+    store.put_if_absent("key", b"damaged")
+    store.remove("key", pa.py_buffer(b"other"))
+    assert store.get("key").to_pybytes() == b"damaged"
+    store.remove("key", pa.py_buffer(b"damaged"))
+    assert not store.exists("key")
+    store.remove("key", pa.py_buffer(b"damaged"))
+    assert store.put_if_absent("key", b"again")
+    store.remove("key", pa.py_buffer(b"damaged"))
+    assert store.get("key").to_pybytes() == b"again"
+
+
+def test_several_that_remove_a_damaged_object_at_once_do_not_remove_what_replaced_it(store):
+    def repair(key: str) -> None:
+        store.remove(key, pa.py_buffer(b"damaged"))
+        store.put_if_absent(key, b"intact")
+
+    for number in range(8):
+        store.put_if_absent(f"key-{number}", b"damaged")
+        with ThreadPoolExecutor(4) as pool:
+            list(pool.map(repair, [f"key-{number}"] * 4))
+        assert store.get(f"key-{number}").to_pybytes() == b"intact"
 
 
 @pytest.mark.parametrize("key", ["gone", "folder", "folder/gone"])

@@ -1,0 +1,139 @@
+"""The file of one unit: its content from scored rows and a receipt, and the verified way back.
+
+Reading goes in two steps. The end of a file gives the receipt, which is compared with the checksum of the footer and
+with the key that it was found under. The whole file gives the rows, which are compared with the receipt.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from assay.evaluator import fingerprint, repeats
+from assay.evaluator.batches import Unit
+from assay.evaluator.ledger.checksum import check_file, check_footer, footer_length
+from assay.evaluator.ledger.receipt import RECEIPT_METADATA, UnitReceipt
+from assay.evaluator.ledger.schema import SCHEMAS
+from assay.evaluator.ledger.stored_scores import from_stored, to_stored
+from assay.manifests.ledger_layout import LINEAGE_COLUMNS, UnitPlace, unit_place
+from assay.manifests.run import Run
+
+UNREADABLE = (pa.ArrowException, OSError, ValueError, KeyError, TypeError, IndexError, OverflowError, MemoryError)
+"""What reading a file can raise if any of its bytes may be damaged."""
+
+
+def receipt_in(end: pa.Buffer, *, key: str, size_bytes: int, sha256: str | None) -> UnitReceipt:
+    """The receipt of a unit file.
+
+    Args:
+        end: The end of the file, with the whole footer.
+        key: The file's key.
+        size_bytes: The file's size in bytes.
+        sha256: The digest of the file's bytes; None if only the end was read.
+
+    Raises:
+        ValueError: The footer was changed, or is that of another unit than the one that the key names.
+    """
+    length = footer_length(end)
+    if length > end.size:
+        raise ValueError("it is shorter than its footer")
+    check_footer(end.slice(end.size - length))
+    metadata = pq.read_metadata(pa.BufferReader(end)).metadata or {}
+    receipt = UnitReceipt.from_json(metadata[RECEIPT_METADATA], key=key, size_bytes=size_bytes, sha256=sha256)
+    lineage = receipt.lineage
+    if tuple(lineage) != LINEAGE_COLUMNS:
+        raise ValueError(f"its receipt has the lineage columns {', '.join(lineage)}")
+    owner = UnitPlace(lineage["run_id"], receipt.arm, receipt.unit)
+    if owner != unit_place(key) or lineage["arm"] != receipt.arm:
+        raise ValueError(f"it holds unit {owner.unit} of arm '{owner.arm}' of run '{owner.run_id}'")
+    if lineage["environment_digest"] != receipt.facts.conditions.environment_digest:
+        raise ValueError("its receipt contradicts itself about the environment")
+    return receipt
+
+
+def check_owner(receipt: UnitReceipt, *, lineage: Mapping[str, str], unit: Unit) -> None:
+    """Compares a receipt with what the unit must be.
+
+    Args:
+        receipt: The receipt.
+        lineage: The values that lineage columns must have, by name.
+        unit: The unit, which gives the rows.
+
+    Raises:
+        ValueError: It is about other rows, or about another variant, dataset, suite or plan.
+    """
+    for name, value in lineage.items():
+        if receipt.lineage[name] != value:
+            raise ValueError(f"its {name} is {receipt.lineage[name]}, but must be {value}")
+    start, count = receipt.facts.first_row, receipt.num_rows
+    if (start, count) != (unit.first_row, unit.num_rows):
+        raise ValueError(
+            f"it has {count} rows from row {start}, but the unit has {unit.num_rows} from {unit.first_row}"
+        )
+
+
+def lineage_of(run: Run, arm: str, *, environment_digest: str) -> dict[str, str]:
+    """The values of the lineage columns in the units of an arm, by name, in the columns' order.
+
+    Args:
+        run: The opened run.
+        arm: The arm's name.
+        environment_digest: The digest of the packages that a unit was scored with.
+    """
+    values = (
+        run.run_id,
+        arm,
+        run.dataset_digest,
+        str(run.variant_digests[arm]),
+        run.suite_digest,
+        run.plan_digest,
+        environment_digest,
+    )
+    return dict(zip(LINEAGE_COLUMNS, values, strict=True))
+
+
+def verified_unit(content: pa.Buffer, *, key: str, sha256: str) -> tuple[UnitReceipt, pa.Table]:
+    """The receipt of a unit file and its scored rows, which were compared with each other in every column.
+
+    Args:
+        content: The whole file.
+        key: The file's key.
+        sha256: The digest of the content.
+
+    Raises:
+        ValueError, KeyError, TypeError, OSError, pyarrow.ArrowException: The file is not as it was written.
+    """
+    check_file(content)
+    receipt = receipt_in(content, key=key, size_bytes=content.size, sha256=sha256)
+    stored = pq.read_table(pa.BufferReader(content))
+    rows = from_stored(stored)
+    if fingerprint.rows_digest(rows) != receipt.scores_digest:
+        raise ValueError(f"its rows do not match the digest in its receipt, {receipt.scores_digest}")
+    first, count = receipt.facts.first_row, receipt.num_rows
+    if not np.array_equal(rows["row_index"].to_numpy(), np.arange(first, first + count)):
+        raise ValueError(f"its rows are not those from {first} to {first + count - 1}")
+    as_written = to_stored(rows, lineage=[receipt.lineage[name] for name in LINEAGE_COLUMNS])
+    for name in SCHEMAS["scores"].names:
+        if name not in stored.column_names or not stored[name].equals(as_written[name]):
+            raise ValueError(f"its column '{name}' is not the one that Assay wrote with these rows and this receipt")
+    _check_facts(receipt, rows)
+    return receipt, rows
+
+
+def _check_facts(receipt: UnitReceipt, rows: pa.Table) -> None:
+    """Compares what a receipt says about the scores with the rows: races and metrics rest on it."""
+    counts: Any = pc.value_counts(rows["status"].combine_chunks())
+    unanswered = {each["values"]: each["counts"] for each in counts.to_pylist() if each["values"] != "ok"}
+    if unanswered != receipt.facts.unanswered:
+        raise ValueError(
+            f"its receipt counts {receipt.facts.unanswered} rows without an answer, but it has {unanswered}"
+        )
+    sums = {name: total for name, (total,) in repeats.sums([rows]).items()}
+    recorded = receipt.facts.score_sums
+    if sums.keys() != recorded.keys() or not np.allclose(
+        [*sums.values()], [recorded[name] for name in sums], rtol=1e-9
+    ):
+        raise ValueError(f"its receipt has the sums {recorded} of scores, but its rows have {sums}")
