@@ -105,21 +105,21 @@ class LocalStore:
         Raises:
             StoreError: A folder or a file's size cannot be read: the listing would be incomplete.
         """
-        top = self.path(prefix.rpartition("/")[0])
-        objects = []
-        for folder, folders, files in os.walk(
-            top, onerror=lambda error: _raise_unless_gone(error, top), followlinks=True
-        ):
-            start = "" if (within := Path(folder).relative_to(self._folder).as_posix()) == "." else f"{within}/"
-            folders[:] = [
-                name
-                for name in folders
-                if name != _ASIDE and f"{start}{name}/".startswith(prefix) and not _leads_back(Path(folder, name))
-            ]
-            for name in files:
-                size_bytes = _size_bytes(Path(folder, name)) if f"{start}{name}".startswith(prefix) else None
-                if size_bytes is not None:
-                    objects.append(StoredObject(f"{start}{name}", size_bytes))
+        top, objects = self.path(prefix.rpartition("/")[0]), list[StoredObject]()
+        with file_errors("listed", top):
+            for folder, folders, files in os.walk(
+                top, onerror=lambda error: _raise_unless_gone(error, top), followlinks=True
+            ):
+                start = "" if Path(folder) == self._folder else f"{Path(folder).relative_to(self._folder).as_posix()}/"
+                folders[:] = [
+                    name
+                    for name in folders
+                    if name != _ASIDE and f"{start}{name}/".startswith(prefix) and not _leads_back(Path(folder, name))
+                ]
+                for name in files:
+                    size_bytes = _size_bytes(Path(folder, name)) if f"{start}{name}".startswith(prefix) else None
+                    if size_bytes is not None:
+                        objects.append(StoredObject(f"{start}{name}", size_bytes))
         yield from sorted(objects, key=lambda entry: entry.key)
 
     def exists(self, key: str) -> bool:
@@ -260,14 +260,15 @@ def _removed_bytes(path: Path, *, older_than_s: float) -> int | None:
     try:
         with path.open("rb") as file:
             status = os.fstat(file.fileno())
-            if time.time() - status.st_mtime < older_than_s:
+            age_s = time.time() - max(status.st_mtime, status.st_ctime)  # a file that was renamed may have an old mtime
+            if age_s < older_than_s:
                 return None
             try:
                 fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:
                 return None
             except OSError:  # a file system without locks
-                if time.time() - status.st_mtime < ABANDONED_S:
+                if age_s < ABANDONED_S:
                     return None
             path.unlink()
     except FileNotFoundError:  # its writer, or another process that tidies, was faster

@@ -12,6 +12,10 @@ _DIGEST_START = re.compile(r"sha256:[0-9a-f]{12,64}")
 """A dataset's digest, or a prefix that is long enough to be unique."""
 
 
+_MANIFEST_KEY = re.compile(r"refs/([A-Za-z0-9][A-Za-z0-9_.-]*)/([A-Za-z0-9][A-Za-z0-9_.-]*)\.json")
+"""The keys that `manifest_key` returns."""
+
+
 def manifest_key(reference: str) -> str:
     """The key of the manifest of `name@version` in a store."""
     name, _, version = reference.partition("@")
@@ -19,10 +23,10 @@ def manifest_key(reference: str) -> str:
 
 
 def references(store: Store, *, name: str | None = None) -> list[str]:
-    """Every `name@version` of a store, or the versions of one name, in order."""
+    """Every `name@version` of a store, or the versions of one name, in order. Files that are no manifests are left out."""
     prefix = "refs/" if name is None else f"refs/{name}/"
-    keys = [entry.key.removeprefix("refs/").removesuffix(".json") for entry in store.listing(prefix)]
-    return sorted("@".join(key.rpartition("/")[::2]) for key in keys)
+    matches = (_MANIFEST_KEY.fullmatch(entry.key) for entry in store.listing(prefix))
+    return sorted(f"{match[1]}@{match[2]}" for match in matches if match)
 
 
 def dataset_of_digest(store: Store, name: str, digest: str) -> Dataset:
