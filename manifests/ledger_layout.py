@@ -1,7 +1,7 @@
 """The ledger's layout: its tables, and the keys of its files."""
 
 import re
-from typing import Literal
+from typing import Literal, NamedTuple
 
 LAYOUT = "v2"
 """The folder of this layout inside a ledger."""
@@ -102,6 +102,31 @@ def unit_key(run_id: str, arm: str, unit: int) -> str:
     """The key of one unit's scores: determined by the unit alone, so that it cannot be published twice."""
     return f"{table_prefix('scores', run_id)}{arm}/u{unit:06d}.parquet"
 
+
+class UnitPlace(NamedTuple):
+    """Whose unit is stored under a key.
+
+    Attributes:
+        run_id: The run's id.
+        arm: The arm's name.
+        unit: The unit's index.
+    """
+
+    run_id: str
+    arm: str
+    unit: int
+
+
+def unit_place(key: str) -> UnitPlace | None:
+    """The inverse of `unit_key`; None if the key is not one of a unit."""
+    match = _UNIT_KEY.fullmatch(key)
+    if match is None:
+        return None
+    place = UnitPlace(match[1], match[2], int(match[3]))
+    return place if unit_key(*place) == key else None
+
+
+_UNIT_KEY = re.compile(rf"{LAYOUT}/data/scores/([^/]+)/([^/]+)/u([0-9]{{6,15}})\.parquet")
 
 TABLES_PREFIX = f"{LAYOUT}/tables/"
 """The prefix of the keys of tables that belong to no run."""

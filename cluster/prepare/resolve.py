@@ -18,6 +18,7 @@ from assay.evaluator.predictors.entrypoint import add_import_paths
 from assay.evaluator.predictors.inputs import check_inputs
 from assay.evaluator.provenance.opened_files import opened_by, recording
 from assay.evaluator.storage import open_store
+from assay.evaluator.storage.file_errors import described, shown
 from assay.manifests import Arm, Dataset, Experiment, InvalidInput, Metric, Variant, parse
 from assay.manifests.code import Code
 from assay.manifests.errors import did_you_mean
@@ -51,7 +52,9 @@ def read_text(path: str) -> str:
         folder = Path(path).parent
         near = did_you_mean(Path(path).name, [each.name for each in folder.iterdir()]) if folder.is_dir() else ""
         raise InvalidInput("no such file", place=path, remedy=near) from None
-    except (OSError, UnicodeDecodeError) as error:
+    except OSError as error:
+        raise InvalidInput(f"cannot be read: {described(error)}", place=path) from None
+    except ValueError as error:
         raise InvalidInput(f"cannot be read: {error}", place=path) from None
 
 
@@ -97,7 +100,11 @@ def resolved(experiment: Experiment, paths: tuple[str, ...]) -> Resolved:
 
     @cache
     def code_digest_of(entrypoint: str, also: tuple[str, ...] = ()) -> str:
-        state = code_of(entrypoint, also=also, folders=paths)
+        try:
+            state = code_of(entrypoint, also=also, folders=paths)
+        except OSError as error:
+            place = shown(error.filename or entrypoint)
+            raise VariantError(f"cannot be read: {described(error)}", place=place, field="code") from error
         return code.setdefault(state.digest(), state).digest()
 
     weights_of = cache(lambda locations: weights_files(locations, store_at=stores, uses_cache=True))

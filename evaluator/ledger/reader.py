@@ -27,6 +27,7 @@ from assay.manifests.ledger_layout import (
     progress_key,
     run_key,
     table_prefix,
+    unit_place,
 )
 from assay.manifests.progress import Progress
 from assay.manifests.run import Run
@@ -248,14 +249,15 @@ def _footer_length(end: pa.Buffer) -> int:
 
 def first_receipt(store: Store, run_id: str, arm: str) -> UnitReceipt | None:
     """The receipt of an arm's first published unit; None if there is none yet."""
-    first = next(iter(store.listing(f"{table_prefix('scores', run_id)}{arm}/")), None)
+    listing = store.listing(f"{table_prefix('scores', run_id)}{arm}/")
+    first = next((entry for entry in listing if unit_place(entry.key)), None)
     return None if first is None else read_receipt(store, first)
 
 
 def stored_units(store: Store, run_id: str, arm: str) -> dict[int, str]:
     """The keys of the published units of one arm, by index. This only lists the store; no file is read."""
     listing = store.listing(f"{table_prefix('scores', run_id)}{arm}/")
-    return {int(_stem(entry.key).removeprefix("u")): entry.key for entry in listing}
+    return {place.unit: entry.key for entry in listing if (place := unit_place(entry.key))}
 
 
 def read_unit(store: Store, key: str, *, committed_sha256: str | None) -> tuple[UnitReceipt, pa.Table]:
@@ -374,7 +376,3 @@ def _verified(store: Store, file: LedgerFile, columns: list[str] | None) -> pa.T
     except (pa.ArrowException, OSError, ValueError, KeyError) as error:
         reason = str(error).splitlines()[0]
         raise DamageError(f"{store.uri}: '{file.key}' was written by another release of Assay: {reason}") from error
-
-
-def _stem(key: str) -> str:
-    return key.rpartition("/")[2].rpartition(".")[0]

@@ -13,7 +13,7 @@ import pyarrow.parquet as pq
 from assay.evaluator import fingerprint
 from assay.evaluator.errors import LedgerError
 from assay.evaluator.ledger.commit_record import LedgerFile
-from assay.evaluator.ledger.reader import committed_files, read_unit
+from assay.evaluator.ledger.reader import committed_files, read_run, read_unit
 from assay.evaluator.ledger.receipt import RECEIPT_METADATA, ReuseSource, UnitFacts, UnitReceipt
 from assay.evaluator.ledger.schema import COMMITS, SCHEMAS
 from assay.evaluator.ledger.stored_scores import to_stored
@@ -39,9 +39,10 @@ def open_run(store: Store, run: Run) -> Run:
 
     Raises:
         LedgerError: A run with this id exists with another experiment, plan or environment.
+        DamageError: The record was changed.
     """
     store.put_if_absent(run_key(run.run_id), run.model_dump_json(indent=2).encode())
-    recorded = Run.model_validate_json(store.get(run_key(run.run_id)).to_pybytes())
+    recorded = read_run(store, run.run_id)
     for name, before, now in (
         ("experiment", recorded.experiment_digest, run.experiment_digest),
         ("analysis plan", recorded.plan_digest, run.plan_digest),

@@ -39,7 +39,7 @@ def dataset_of_digest(store: Store, name: str, digest: str) -> Dataset:
 
     Raises:
         DataError: No version has this digest, or versions with different digests match the prefix.
-        DamageError: A manifest is damaged.
+        DamageError: No intact manifest has this digest, and one is damaged.
     """
     place = f"{store.uri}/{name}@{digest}"
     if not _DIGEST_START.fullmatch(digest):
@@ -49,9 +49,16 @@ def dataset_of_digest(store: Store, name: str, digest: str) -> Dataset:
             bound="sha256: followed by 12 to 64 hexadecimal digits in lower case",
             remedy="'assay dataset ls' lists the digests",
         )
-    datasets = {reference: stored_dataset(store, reference) for reference in references(store, name=name)}
+    datasets, damage = dict[str, Dataset | None](), ""
+    for reference in references(store, name=name):
+        try:
+            datasets[reference] = stored_dataset(store, reference)
+        except DamageError as error:  # another version's, unless none of the others has the digest
+            damage = str(error)
     digests = {reference: dataset.digest() for reference, dataset in datasets.items() if dataset is not None}
     matching = [reference for reference, whole in digests.items() if whole.startswith(digest)]
+    if damage and not matching:
+        raise DamageError(damage)
     if len({digests[reference] for reference in matching}) != 1:
         listed = {reference: digests[reference] for reference in matching} or digests
         candidates = ", ".join(f"{reference} {whole}" for reference, whole in listed.items())
