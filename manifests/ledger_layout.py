@@ -60,6 +60,10 @@ def commit_key(run_id: str) -> str:
     return f"{LAYOUT}/commits/{run_id}.parquet"
 
 
+RECORD_KEY = re.compile(rf"{LAYOUT}/(runs/(?P<opened>[^/]+)\.json|commits/(?P<committed>[^/]+)\.parquet)")
+"""The keys that `run_key` and `commit_key` return, with the run's id."""
+
+
 def table_prefix(table: Table, run_id: str) -> str:
     """The prefix of the keys of a run's files of one table."""
     return f"{LAYOUT}/data/{table}/{run_id}/"
@@ -85,6 +89,8 @@ INDEX_KEY = f"{LAYOUT}/index/runs.json.gz"
 
 CALIBRATIONS_PREFIX = f"{LAYOUT}/calibrations/"
 """The prefix of the keys of gate calibrations."""
+CALIBRATION_KEY = re.compile(rf"{CALIBRATIONS_PREFIX}[^/]+/seed[0-9]+-n[0-9]+\.json")
+"""The keys that `calibration_key` returns."""
 
 
 def calibration_key(run_id: str, seed: int, num_permutations: int) -> str:
@@ -136,6 +142,8 @@ def set_aside_key(key: str, digest: str) -> str:
 
 TABLES_PREFIX = f"{LAYOUT}/tables/"
 """The prefix of the keys of tables that belong to no run."""
+PART_KEY = re.compile(rf"{TABLES_PREFIX}[^/]+/[A-Za-z0-9][A-Za-z0-9_.-]*\.parquet")
+"""The keys that `part_key` returns."""
 
 
 def part_key(table: str, part: str) -> str:

@@ -62,6 +62,9 @@ class CountingStore:
         self.asked[key] += 1
         return self._store.exists(key)
 
+    def remove_leftovers(self, *, older_than_s: float) -> tuple[StoredObject, ...]:
+        return self._store.remove_leftovers(older_than_s=older_than_s)
+
     def _counted(self, key: str, part: pa.Buffer) -> pa.Buffer:
         self.parts.setdefault(key, []).append(part.size)
         return part

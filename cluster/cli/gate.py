@@ -83,12 +83,13 @@ def review(
         version_log.record_decisions(committed.store, run_id, [each.model_dump() for each in answer.decisions])
     if markdown is not None:
         from assay.cluster.report.markdown import pull_request_comment
+        from assay.evaluator.storage.file_errors import described
 
         try:
             markdown.write_text(pull_request_comment(answer), encoding="utf-8")
         except OSError as error:
             raise InvalidInput(
-                f"cannot be written: {error.strerror}", place=str(markdown), field="--markdown"
+                f"cannot be written: {described(error)}", place=str(markdown), field="--markdown"
             ) from None
     if as_json:
         print_json(answer.plain())

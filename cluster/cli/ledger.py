@@ -218,6 +218,32 @@ def verify(
     raise typer.Exit(1 if report.problems else 0)
 
 
+@app.command()
+def tidy(ledger: LedgerAlone = None, as_json: AsJson = False) -> None:
+    """Remove incomplete files of interrupted writers; list unfinished runs, which are kept.
+
+    A file is removed when it is an hour old and no living process has locked it. In a bucket, uploads in parts that
+    began more than a day ago are aborted.
+    """
+    from assay.cluster.report.terminal import formatting
+    from assay.evaluator.ledger import leftovers
+    from assay.evaluator.ledger.opening import open_ledger
+
+    store = open_ledger(ledger or "ledger")
+    left = leftovers.tidy(store)
+    if as_json:
+        print_json({"removed": [*map(vars, left.removed)], "unfinished": [*map(vars, left.unfinished)]})
+        return
+    for each in left.removed:
+        typer.echo(f"removed {each.key}  {each.size_bytes:,} bytes")
+    for run in left.unfinished:
+        units = formatting.counted(run.num_files, "unit")
+        typer.echo(
+            f"{run.run_id}  unfinished, {units}, {run.size_bytes:,} bytes: kept, run its experiment to resume it"
+        )
+    typer.echo(f"{store.uri}: {formatting.counted(len(left.removed), 'incomplete file')} removed")
+
+
 def _line(entry: "BaseLogEntry") -> str:
     return f"{entry.number:06d}  {entry.at}  {entry.summary}"
 

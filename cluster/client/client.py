@@ -15,6 +15,7 @@ from assay.cluster.client.submission import STOP_WAIT_S, Submission
 from assay.cluster.errors import RunError
 from assay.evaluator.ledger.opening import open_ledger
 from assay.evaluator.storage import Store, open_store, split_uri
+from assay.evaluator.storage.file_errors import described
 from assay.manifests import Experiment, InvalidInput
 from assay.manifests.environment_variables import LEDGER_VARIABLE, SUBMISSION_VARIABLE
 
@@ -204,7 +205,20 @@ def _stage(folder: Path, experiment: Experiment, working_dir: str | Path | None)
         def ignored(parent: str, names: list[str]) -> set[str]:
             return {name for name in names if Path(parent, name).absolute() in stores} | set(usual(parent, names))
 
-        shutil.copytree(Path(working_dir).absolute(), folder, dirs_exist_ok=True, ignore=ignored)
+        try:
+            shutil.copytree(Path(working_dir).absolute(), folder, dirs_exist_ok=True, ignore=ignored)
+        except shutil.Error as error:  # what could not be copied, each with its copy and reason
+            source, _, reason = error.args[0][0]
+            raise InvalidInput(
+                f"{len(error.args[0])} files cannot be copied: the first because of {reason}",
+                field="working_dir",
+                place=str(source),
+                remedy="remove them from the folder, or let this user read them",
+            ) from None
+        except OSError as error:
+            raise InvalidInput(
+                f"cannot be copied: {described(error)}", field="working_dir", place=str(error.filename or working_dir)
+            ) from None
     (folder / _EXPERIMENT_FILE).write_text(experiment.model_dump_json(indent=2), encoding="utf-8")
 
 

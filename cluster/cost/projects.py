@@ -57,6 +57,8 @@ def spent_elsewhere(run: Run, past: PastRuns) -> Spent:
 
 def _superseded_in_turn(run_id: str | None, supersedes: Mapping[str, str | None]) -> Iterator[str]:
     """Yields a run, the run that it supersedes, the run that this one supersedes, and so on."""
-    while run_id is not None:
+    seen = set[str]()
+    while run_id is not None and run_id not in seen:  # records that were changed may form a circle
         yield run_id
+        seen.add(run_id)
         run_id = supersedes.get(run_id)

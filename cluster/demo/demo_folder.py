@@ -7,6 +7,7 @@ from importlib.resources.abc import Traversable
 from pathlib import Path
 
 from assay.cluster.demo import digits
+from assay.evaluator.storage.file_errors import file_errors
 
 _MANIFESTS = ("contract.yaml", "suite.yaml", "experiment.yaml")
 _FOLDERS = ("variants", "weights")
@@ -25,19 +26,21 @@ def write_demo(folder: str | Path) -> Path:
 
     Raises:
         InvalidInput: scikit-learn, which provides the digits, is not installed.
+        StoreError: The folder cannot be written.
     """
     folder = Path(folder)
-    folder.mkdir(parents=True, exist_ok=True)
-    source = folder / "digits.parquet"
-    if not source.exists():
-        digits.write_source(source)
-    for name, packaged in _packaged():
-        target = folder / name
-        if not target.exists():
-            target.parent.mkdir(exist_ok=True)
-            temporary = target.with_name(f".{target.name}.{secrets.token_hex(8)}")
-            temporary.write_bytes(packaged.read_bytes())
-            temporary.replace(target)
+    with file_errors("written", folder):
+        folder.mkdir(parents=True, exist_ok=True)
+        source = folder / "digits.parquet"
+        if not source.exists():
+            digits.write_source(source)
+        for name, packaged in _packaged():
+            target = folder / name
+            if not target.exists():
+                target.parent.mkdir(exist_ok=True)
+                temporary = target.with_name(f".{target.name}.{secrets.token_hex(8)}")
+                temporary.write_bytes(packaged.read_bytes())
+                temporary.replace(target)
     return folder / "experiment.yaml"
 
 

@@ -34,6 +34,7 @@ from assay.evaluator.provenance import environment, lineage
 from assay.evaluator.provenance.opened_files import OpenedFiles, digests, opened_by, recording
 from assay.evaluator.results import BatchSizeSensitivity, PairedTimes, UnitResult
 from assay.evaluator.storage import open_store
+from assay.evaluator.storage.file_errors import file_errors
 from assay.manifests import Variant
 from assay.manifests.ledger_layout import LAYOUT
 from assay.manifests.run import Run
@@ -234,7 +235,8 @@ class ArmScorer:
         if not variant.weights_locations:
             return None
         if self._copies is None:
-            self._copies = Path(tempfile.mkdtemp(prefix="assay-weights-"))
+            with file_errors("written", tempfile.gettempdir()):
+                self._copies = Path(tempfile.mkdtemp(prefix="assay-weights-"))
         store_at = partial(open_store, patient=True)
         files = kind_of(variant).read_weights(variant, store_at=store_at, copies=self._copies / arm)
         if checks_weights and files.digest != variant.weights_digest:

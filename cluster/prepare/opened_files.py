@@ -9,6 +9,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple
 
+from assay.evaluator.errors import DamageError, OutageError, StoreError
 from assay.evaluator.fingerprint import sha256_digest
 from assay.evaluator.ledger.past_runs import PastRuns
 from assay.evaluator.provenance.code_files import code_file_digest
@@ -61,9 +62,14 @@ def _with_files(arm: Arm, earlier: Sequence[_Earlier], past: PastRuns, folders: 
 
 
 def _recorded(past: PastRuns, arms: Sequence[tuple[str, str]]) -> Files:
-    """The files that a variant opened, by the first published unit of the first arm that has one; none before that."""
+    """The files that a variant opened, by the first intact unit of the first arm that has one; none before that."""
     for run_id, arm in arms:
-        first = past.first_unit(run_id, arm)
+        try:
+            first = past.first_unit(run_id, arm)
+        except OutageError:
+            raise
+        except (DamageError, StoreError):  # another run's damage stops no run; 'assay ledger verify' names it
+            continue
         if first is not None:
             return first.opened_files
     return {}

@@ -19,6 +19,7 @@ from assay.evaluator.predictors.entrypoint import add_import_paths
 from assay.evaluator.predictors.inputs import check_inputs
 from assay.evaluator.provenance.opened_files import opened_by, recording
 from assay.evaluator.storage import open_store
+from assay.evaluator.storage.file_errors import described, shown
 from assay.manifests import Arm, Dataset, Experiment, Metric, Variant, parse
 from assay.manifests.code import Code
 
@@ -81,7 +82,11 @@ def resolved(experiment: Experiment, paths: tuple[str, ...]) -> Resolved:
 
     @cache
     def code_digest_of(entrypoint: str, also: tuple[str, ...] = ()) -> str:
-        state = code_of(entrypoint, also=also, folders=paths)
+        try:
+            state = code_of(entrypoint, also=also, folders=paths)
+        except OSError as error:
+            place = shown(error.filename or entrypoint)
+            raise VariantError(f"cannot be read: {described(error)}", place=place, field="code") from error
         return code.setdefault(state.digest(), state).digest()
 
     weights_of = cache(lambda locations: weights_files(locations, store_at=stores, uses_cache=True))

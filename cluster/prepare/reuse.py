@@ -1,6 +1,6 @@
 """Reuse: units that another run of the ledger has scored under the same key are published again, not scored again."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import rfc8785
@@ -10,8 +10,9 @@ from assay.cluster.drive.events import event
 from assay.evaluator import batches, fingerprint
 from assay.evaluator.batches import Unit
 from assay.evaluator.conditions import Conditions
-from assay.evaluator.errors import DamageError
+from assay.evaluator.errors import DamageError, OutageError, StoreError
 from assay.evaluator.ledger import reader, writer
+from assay.evaluator.ledger.ledger_problem import LedgerProblem
 from assay.evaluator.ledger.past_runs import FirstUnit, PastRuns
 from assay.evaluator.ledger.reader import OpenedRun
 from assay.evaluator.ledger.receipt import UnitReceipt
@@ -19,6 +20,7 @@ from assay.evaluator.ledger.unit_file import check_owner
 from assay.evaluator.storage import Store
 from assay.manifests import Dataset, Experiment
 from assay.manifests.event import Event
+from assay.manifests.ledger_layout import RECORD_KEY
 from assay.manifests.run import Run
 
 
@@ -125,7 +127,7 @@ def reuse_units(
             Called only if there is something to reuse.
         on_reused: Called with the receipt of each reused unit, as published in this run.
     """
-    reused = Reused()
+    reused = Reused(events=[_skipped(each) for each in past.problems])
     missing = {arm.name: set(range(len(units))) for arm in run.experiment.arms}
     for receipt in published:
         missing[receipt.arm].discard(receipt.unit)
@@ -147,32 +149,40 @@ def reuse_units(
                 )
         on = {arm: devices[accelerator_types[arm]] for arm in wanted}
         wanted = {arm: each for arm, each in wanted.items() if _may_serve(past, source, each, run, device=on[arm])}
-        if wanted and not past.is_as_recorded(source):
+        if not wanted:
+            continue
+        if not past.is_as_recorded(source):
             reused.events.append(_refused(source, "the index contradicts the record"))
             continue
-        committed = _committed_sha256(store, source.run_id) if wanted else {}
+        try:
+            committed, stored = _stored(store, source.run_id, wanted.values())
+        except DamageError as error:
+            reused.events.append(_refused(source, str(error)))
+            continue
         for arm, their_arm in wanted.items():
             num_reused = 0
-            for unit, key in reader.stored_units(store, source.run_id, their_arm).items():
+            for unit, key in stored[their_arm].items():
                 if unit not in missing[arm]:
                     continue
                 try:
                     receipt, rows = reader.read_unit(store, key, committed_sha256=committed.get(key))
                     check_owner(receipt, lineage=_lineage(run, arm), unit=units[unit])
-                except (DamageError, ValueError) as error:
+                except OutageError:
+                    raise
+                except (DamageError, StoreError, ValueError) as error:
                     reused.events.append(event("reuse_refused", f"'{key}' is not reused: {error}", arm=arm, unit=unit))
                     continue
                 if receipt.is_reused:
                     continue
                 if not _is_alike(receipt.facts.conditions, run, devices[accelerator_types[arm]]):
                     break  # one unit's device and packages are almost always those of all units of the arm
-                stored = writer.republish_unit(store, rows, receipt, run=run, arm=arm, unit=units[unit])
-                if stored.set_aside:
-                    reused.events.append(event("set_aside", stored.set_aside, arm=arm, unit=unit))
-                reused.receipts.append(stored.receipt)
+                published_unit = writer.republish_unit(store, rows, receipt, run=run, arm=arm, unit=units[unit])
+                if published_unit.set_aside:
+                    reused.events.append(event("set_aside", published_unit.set_aside, arm=arm, unit=unit))
+                reused.receipts.append(published_unit.receipt)
                 missing[arm].remove(unit)
                 num_reused += 1
-                on_reused(stored.receipt)
+                on_reused(published_unit.receipt)
             if num_reused:
                 message = f"{num_reused} units of arm '{their_arm}' of run '{source.run_id}'{_changes(source, run)}"
                 reused.events.append(event("reused", message, arm=arm))
@@ -210,10 +220,26 @@ def _alike(sources: Sequence[OpenedRun], run: Run) -> Iterator[tuple[OpenedRun, 
             yield source, arms
 
 
-def _committed_sha256(store: Store, run_id: str) -> dict[str, str]:
-    if not reader.is_committed(store, run_id):
-        return {}
-    return {file.key: file.sha256 for file in reader.committed_files(store, run_id)}
+def _stored(store: Store, run_id: str, arms: Iterable[str]) -> tuple[dict[str, str], dict[str, dict[int, str]]]:
+    """The sha256 of a run's committed files by key, and the keys of the units of each of these arms.
+
+    Raises:
+        DamageError: The commit record or a folder cannot be read. It is another run's, so this one goes on without it.
+    """
+    try:
+        files = reader.committed_files(store, run_id) if reader.is_committed(store, run_id) else ()
+        units = {arm: reader.stored_units(store, run_id, arm) for arm in arms}
+    except OutageError:
+        raise
+    except StoreError as error:
+        raise DamageError(str(error)) from error
+    return {file.key: file.sha256 for file in files}, units
+
+
+def _skipped(problem: LedgerProblem) -> Event:
+    """The event for something among the records of runs that this run goes on without."""
+    message = f"'{problem.key}' {problem.problem}; it is skipped ('assay ledger verify' lists all problems)"
+    return event("reuse_refused" if RECORD_KEY.fullmatch(problem.key) else "foreign_file", message)
 
 
 def _lineage(run: Run, arm: str) -> dict[str, str]:
@@ -227,7 +253,12 @@ def _refused(source: OpenedRun, reason: str) -> Event:
 
 def _may_serve(past: PastRuns, source: OpenedRun, arm: str, run: Run, *, device: str | None = None) -> bool:
     """Whether an arm has units, of which the first was scored on this device class, if known, as this run would."""
-    first = past.first_unit(source.run_id, arm)
+    try:
+        first = past.first_unit(source.run_id, arm)
+    except OutageError:
+        raise
+    except (DamageError, StoreError):  # the others may be intact
+        return True
     return first is not None and (device is None or _is_alike(first, run, device))
 
 

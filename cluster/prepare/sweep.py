@@ -34,7 +34,8 @@ def weights_files(location: str) -> dict[str, str]:
         `-`, without the suffix.
 
     Raises:
-        InvalidInput: No file matches, two files get the same name, or the folder cannot be listed.
+        InvalidInput: No file matches, or two files get the same name.
+        StoreError: The folder cannot be listed.
     """
     is_folder = not _WILDCARD.search(location) and not _SUFFIX.search(location)
     pattern = f"{location.rstrip('/')}/*" if is_folder else location
@@ -42,10 +43,7 @@ def weights_files(location: str) -> dict[str, str]:
     folder, start = split_uri(fixed)
     parts = (start + pattern.removeprefix(fixed)).split("/")
     store = open_store(folder)
-    try:
-        keys = sorted((entry.key for entry in store.listing(start)), key=_natural)
-    except OSError as error:
-        raise InvalidInput(f"cannot list the folder: {error}", place=location, field="sweep.weights") from None
+    keys = sorted((entry.key for entry in store.listing(start)), key=_natural)
     locations: dict[str, str] = {}
     for key in keys:
         if not _SUFFIX.search(key) or not _matches(key, parts):

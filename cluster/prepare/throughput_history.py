@@ -2,8 +2,9 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
-from assay.evaluator.errors import DamageError, LedgerError
+from assay.evaluator.errors import DamageError, LedgerError, OutageError, StoreError
 from assay.evaluator.ledger.past_runs import PastRuns
 from assay.evaluator.ledger.reader import OpenedRun
 from assay.manifests.run import Run
@@ -75,9 +76,15 @@ def cheapest_first(arms: Sequence[str], *, paces: Mapping[str, Pace], weights_by
 def _paces_of(run: OpenedRun, past: PastRuns, *, repeats: int) -> dict[str, Pace]:
     """The pace of every complete arm of a run that evaluated rows itself, scaled to this number of repeats."""
     try:
-        rows = past.arms(run.run_id)
-    except (DamageError, LedgerError):  # needed for an order and a forecast only; 'ledger verify' reports damage
+        return _paces_in(past.arms(run.run_id), run, repeats=repeats)
+    except OutageError:
+        raise
+    # Needed for an order and a forecast only; 'ledger verify' reports damage. The index may hold any rows.
+    except (DamageError, LedgerError, StoreError, KeyError, TypeError):
         return {}
+
+
+def _paces_in(rows: Sequence[Mapping[str, Any]], run: OpenedRun, *, repeats: int) -> dict[str, Pace]:
     paces_by_arm = {}
     for row in rows:
         if row["status"] == "complete" and row["num_rows_evaluated"]:

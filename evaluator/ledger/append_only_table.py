@@ -12,10 +12,12 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from assay.evaluator import fingerprint
-from assay.evaluator.errors import LedgerError
+from assay.evaluator.errors import DamageError, LedgerError
 from assay.evaluator.storage import Store
-from assay.manifests.ledger_layout import TABLES_PREFIX, part_key
+from assay.manifests.ledger_layout import PART_KEY, TABLES_PREFIX, part_key
 
+_UNREADABLE = (pa.ArrowException, OSError, ValueError, KeyError, TypeError)
+"""What reading a damaged part, or somebody else's file, can raise."""
 _DIGEST = b"assay.rows_digest"
 """The key of a part's metadata that holds the digest of its rows."""
 
@@ -45,6 +47,7 @@ class AppendOnlyTable:
 
         Raises:
             LedgerError: The rows do not have the table's schema, or the part exists with other rows.
+            DamageError: The part exists and cannot be read.
         """
         key, place = part_key(self.name, part), f"{store.uri}: part '{part}' of the table '{self.name}'"
         if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_.-]*", part):
@@ -60,7 +63,14 @@ class AppendOnlyTable:
         pq.write_table(rows.replace_schema_metadata({_DIGEST: digest}), sink)
         if store.put_if_absent(key, sink.getvalue()):
             return True
-        if _recorded(pq.read_schema(pa.BufferReader(store.get(key)))) != digest:
+        try:
+            stored = _recorded(pq.read_schema(pa.BufferReader(store.get(key))))
+        except _UNREADABLE as error:
+            raise DamageError(
+                f"{place}: exists, but was changed ({str(error).splitlines()[0]}); restore '{key}', or append under "
+                "another name"
+            ) from error
+        if stored != digest:
             raise LedgerError(
                 f"{place}: exists with other rows; parts are never overwritten: append under another name"
             )
@@ -68,13 +78,16 @@ class AppendOnlyTable:
 
 
 def changed_parts(store: Store) -> Iterator[tuple[str, str]]:
-    """The key and the problem of each part of any table whose rows are not those that were appended."""
-    for key in [stored.key for stored in store.listing(TABLES_PREFIX)]:
+    """The key and the problem of each part of any table whose rows are not those that were appended.
+
+    Files that are no parts are left out.
+    """
+    for key in [stored.key for stored in store.listing(TABLES_PREFIX) if PART_KEY.fullmatch(stored.key)]:
         try:
             rows = pq.read_table(pa.BufferReader(store.get(key)))
             if (now := fingerprint.rows_digest(rows)) != (before := _recorded(rows.schema)):
                 yield key, f"was changed: its rows have the digest {now}, recorded is {before}"
-        except (pa.ArrowException, OSError, TypeError) as error:
+        except _UNREADABLE as error:
             yield key, f"was changed: {str(error).splitlines()[0]}"
 
 

@@ -5,7 +5,7 @@ import rfc8785
 from assay.evaluator.errors import DamageError
 from assay.evaluator.storage import Store
 from assay.manifests.calibration import Calibration
-from assay.manifests.ledger_layout import CALIBRATIONS_PREFIX, calibration_key
+from assay.manifests.ledger_layout import CALIBRATION_KEY, CALIBRATIONS_PREFIX, calibration_key
 
 
 def find(store: Store, run_id: str, *, seed: int, num_permutations: int) -> Calibration | None:
@@ -19,7 +19,7 @@ def find(store: Store, run_id: str, *, seed: int, num_permutations: int) -> Cali
         return None
     calibration, problem = read(store, key)
     if calibration is None:
-        raise DamageError(f"{store.uri}: '{key}' {problem}")
+        raise DamageError(f"{store.uri}: '{key}' {problem}; restore it, or calibrate with another seed")
     return calibration
 
 
@@ -34,8 +34,8 @@ def keep(store: Store, calibration: Calibration) -> Calibration:
 
 
 def keys(store: Store) -> list[str]:
-    """The keys of all calibrations."""
-    return [found.key for found in store.listing(CALIBRATIONS_PREFIX)]
+    """The keys of all calibrations. Files beside them that are none are left out."""
+    return [found.key for found in store.listing(CALIBRATIONS_PREFIX) if CALIBRATION_KEY.fullmatch(found.key)]
 
 
 def read(store: Store, key: str) -> tuple[Calibration | None, str]:
@@ -43,7 +43,7 @@ def read(store: Store, key: str) -> tuple[Calibration | None, str]:
     content = store.get(key).to_pybytes()
     try:
         calibration = Calibration.model_validate_json(content)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         return None, f"was changed: {str(error).splitlines()[0]}"
     if calibration.digest() != calibration.seal or rfc8785.dumps(calibration.model_dump(mode="json")) != content:
         return None, f"was changed: its content does not match its seal {calibration.seal}"

@@ -11,17 +11,16 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any, overload
 
-import pyarrow as pa
 from pydantic import TypeAdapter
 
 from assay.evaluator import fingerprint
-from assay.evaluator.errors import DamageError, LedgerError, StoreError
+from assay.evaluator.errors import DamageError, LedgerError, OutageError, StoreError
 from assay.evaluator.ledger import reader
 from assay.evaluator.ledger.ledger_problem import LedgerProblem
 from assay.evaluator.ledger.reader import OpenedRun
 from assay.evaluator.ledger.receipt import UnitReceipt
 from assay.evaluator.storage import Store
-from assay.manifests.ledger_layout import INDEX_KEY, LAYOUT, commit_key, run_key
+from assay.manifests.ledger_layout import INDEX_KEY, LAYOUT, RECORD_KEY, commit_key, run_key
 from assay.manifests.spent import Spent
 
 _ARM_COLUMNS = ["arm", "status", "slot_s", "load_s", "probe_s", "write_s", "num_rows_evaluated", "devices"]
@@ -71,7 +70,11 @@ _INDEX = TypeAdapter(dict[str, _Entry])
 
 
 class PastRuns(Sequence[OpenedRun]):
-    """The runs that a ledger had when this was created, oldest first. Anything else about them is read when needed."""
+    """The runs that a ledger had when this was created, oldest first. Anything else about them is read when needed.
+
+    Attributes:
+        problems: Records that cannot be used, whose runs are left out, and files among them that are no records.
+    """
 
     def __init__(self, store: Store, *, known: "PastRuns | None" = None) -> None:
         """Lists the runs and reads the index and the records of the runs that are not in it.
@@ -81,10 +84,8 @@ class PastRuns(Sequence[OpenedRun]):
             known: What this process has read before; it replaces the index.
         """
         self._store = store
-        records, commits = (
-            {stored.key: stored.size_bytes for stored in store.listing(f"{LAYOUT}/{folder}/")}
-            for folder in ("runs", "commits")
-        )
+        self.problems: list[LedgerProblem] = []
+        records, commits = (self._records_in(folder) for folder in ("runs", "commits"))
         if known is None:
             before, self._is_new = _index(store, records), False
         else:
@@ -93,16 +94,38 @@ class PastRuns(Sequence[OpenedRun]):
         for key, record_bytes in records.items():
             entry = before.get(key)
             if entry is None or entry.record_bytes != record_bytes:
-                try:
-                    entry, self._is_new = _read(store, key), True
-                except _DAMAGED_RECORD:  # `assay ledger verify` names it; it must not stop other runs
+                entry, self._is_new = self._entry(key), True
+                if entry is None:
                     continue
             commit_bytes = commits.get(commit_key(entry.run.run_id), 0)
             if entry.commit_bytes != commit_bytes:
                 entry = _Entry(entry.sha256, entry.record_bytes, commit_bytes, entry.run)
-            if run_key(entry.run.run_id) == key:  # `assay ledger verify` names any other
+            if run_key(entry.run.run_id) == key:
                 self._entries[key] = entry
+            else:
+                self.problems.append(
+                    LedgerProblem(key, f"is the record of run '{entry.run.run_id}': it was moved or copied")
+                )
         self._runs = sorted((each.run for each in self._entries.values()), key=lambda run: (run.opened_at, run.run_id))
+
+    def _records_in(self, folder: str) -> dict[str, int]:
+        """The sizes of the records in a folder by key."""
+        found = {stored.key: stored.size_bytes for stored in self._store.listing(f"{LAYOUT}/{folder}/")}
+        foreign = [key for key in found if not RECORD_KEY.fullmatch(key)]
+        self.problems += [LedgerProblem(key, "was not written by Assay") for key in foreign]
+        return {key: size_bytes for key, size_bytes in found.items() if key not in foreign}
+
+    def _entry(self, key: str) -> _Entry | None:
+        """What a record says; None if it cannot be used. Another run's record must not stop this one."""
+        try:
+            return _read(self._store, key)
+        except OutageError:
+            raise
+        except (DamageError, StoreError) as error:
+            self.problems.append(LedgerProblem(key, str(error)))
+        except FileNotFoundError:
+            self.problems.append(LedgerProblem(key, "was removed while it was read"))
+        return None
 
     @overload
     def __getitem__(self, index: int) -> OpenedRun: ...
@@ -156,7 +179,7 @@ class PastRuns(Sequence[OpenedRun]):
 
     def is_as_recorded(self, run: OpenedRun) -> bool:
         """Whether the record of one of these runs says the same. Reads the record."""
-        with suppress(FileNotFoundError, *_DAMAGED_RECORD):
+        with suppress(FileNotFoundError, DamageError):
             return _read(self._store, run_key(run.run_id)).run == run
         return False
 
@@ -180,17 +203,13 @@ def index_problems(store: Store) -> Iterator[LedgerProblem]:
         return
     for key, entry in entries.items():
         # A record or table that is missing or damaged is a problem of its own.
-        with suppress(OSError, pa.ArrowException, DamageError, LedgerError, ValueError, KeyError, TypeError):
+        with suppress(FileNotFoundError, DamageError, LedgerError):
             if not _agrees(store, key, entry):
                 yield LedgerProblem(INDEX_KEY, f"contradicts the files of run '{entry.run.run_id}'; {remedy}")
 
 
 _UNREADABLE = (OSError, EOFError, zlib.error, ValueError)
 """What reading a damaged index, or that of another release, can raise."""
-
-
-_DAMAGED_RECORD = (ValueError, KeyError, TypeError, AttributeError, RecursionError)
-"""What reading a damaged run record, or that of another release, can raise."""
 
 
 def _index(store: Store, records: dict[str, int]) -> dict[str, _Entry]:

@@ -8,7 +8,7 @@ from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
-from pydantic import ValidationError
+from pydantic import TypeAdapter, ValidationError
 
 from assay.evaluator import fingerprint
 from assay.evaluator.batches import Unit
@@ -22,6 +22,7 @@ from assay.evaluator.storage import Store, StoredObject
 from assay.manifests.errors import did_you_mean
 from assay.manifests.ledger_layout import (
     LAYOUT,
+    RECORD_KEY,
     Table,
     commit_key,
     progress_key,
@@ -80,11 +81,16 @@ class OpenedRun:
     repeats: int
 
 
+_OPENED = TypeAdapter(OpenedRun)
+
+
 def runs(store: Store) -> tuple[RunState, ...]:
-    """Every opened run, sorted by id."""
-    opened = [_stem(entry.key) for entry in store.listing(f"{LAYOUT}/runs/")]
-    committed = {_stem(entry.key) for entry in store.listing(f"{LAYOUT}/commits/")}
-    return tuple(RunState(run_id, run_id in committed) for run_id in opened)
+    """Every opened run, sorted by id. Files that are no records are left out; `assay ledger verify` names them."""
+    opened, committed = (
+        [match[part] for entry in store.listing(f"{LAYOUT}/{folder}/") if (match := RECORD_KEY.fullmatch(entry.key))]
+        for folder, part in (("runs", "opened"), ("commits", "committed"))
+    )
+    return tuple(RunState(run_id, run_id in set(committed)) for run_id in opened)
 
 
 def read_run(store: Store, run_id: str) -> Run:
@@ -127,24 +133,39 @@ def opened_run(record: pa.Buffer) -> OpenedRun:
     """What the record of an opened run says to other runs.
 
     Other fields are not validated, because another release may have written them.
+
+    Raises:
+        DamageError: The record lacks something that this release writes, or is no record.
     """
-    content = json.loads(record.to_pybytes())
+    try:
+        return _OPENED.validate_python(_opened_fields(json.loads(record.to_pybytes())))
+    except ValidationError as error:
+        first = error.errors()[0]
+        reason = f"{'.'.join(map(str, first['loc']))}: {first['msg']}"
+    except KeyError as error:
+        reason = f"it has no {error}"
+    except (ValueError, TypeError, AttributeError, RecursionError) as error:
+        reason = str(error).splitlines()[0]
+    raise DamageError(f"was changed, or was written by another release of Assay ({reason})")
+
+
+def _opened_fields(content: Any) -> dict[str, Any]:
     experiment = content["experiment"]
-    return OpenedRun(
-        run_id=content["run_id"],
-        opened_at=content["opened_at"],
-        dataset=experiment["dataset"],
-        keys=content["unit_keys"],
-        source=content["lineage"]["circumstance"].get("source") or {},
-        variant_digests=content["variant_digests"],
-        base_digests=content["base_digests"],
-        opened={arm["name"]: arm["variant"]["opened"] for arm in experiment["arms"]},
-        entrypoints={arm["name"]: arm["variant"]["entrypoint"] for arm in experiment["arms"]},
-        has_gpus=experiment["resources"]["num_gpus"] > 0,
-        project=experiment["project"] or "",
-        supersedes=content["supersedes"],
-        repeats=experiment["suite"]["repeats"],
-    )
+    return {
+        "run_id": content["run_id"],
+        "opened_at": content["opened_at"],
+        "dataset": experiment["dataset"],
+        "keys": content["unit_keys"],
+        "source": content["lineage"]["circumstance"].get("source") or {},
+        "variant_digests": content["variant_digests"],
+        "base_digests": content["base_digests"],
+        "opened": {arm["name"]: arm["variant"]["opened"] for arm in experiment["arms"]},
+        "entrypoints": {arm["name"]: arm["variant"]["entrypoint"] for arm in experiment["arms"]},
+        "has_gpus": experiment["resources"]["num_gpus"] > 0,
+        "project": experiment["project"] or "",
+        "supersedes": content["supersedes"],
+        "repeats": experiment["suite"]["repeats"],
+    }
 
 
 def recorded_progress(store: Store, run_id: str) -> Progress | None:
@@ -186,16 +207,18 @@ def files_in(commit_record: pa.Buffer) -> tuple[LedgerFile, ...]:
     """The files that a commit record lists.
 
     Raises:
-        DamageError: It is damaged.
+        DamageError: It is not a commit record.
     """
     try:
+        rows = pq.read_table(pa.BufferReader(commit_record)).to_pylist()
         return tuple(
             LedgerFile(row["table"], f"{LAYOUT}/{row['path']}", row["num_rows"], row["size_bytes"], row["sha256"])
-            for row in pq.read_table(pa.BufferReader(commit_record)).to_pylist()
+            for row in rows
         )
     except (pa.ArrowException, OSError, ValueError, KeyError, TypeError) as error:  # any byte may be damaged
+        reason = str(error).splitlines()[0]
         raise DamageError(
-            f"a commit record is damaged ({error}); 'assay ledger verify' names it; restore it from a copy"
+            f"a commit record is damaged ({reason}); 'assay ledger verify' names it; restore it from a copy"
         ) from error
 
 
@@ -420,7 +443,11 @@ def _verified(store: Store, file: LedgerFile, columns: list[str] | None) -> pa.T
     digest_now = fingerprint.sha256_digest(content)
     if digest_now != file.sha256:
         raise DamageError(f"{store.uri}: '{file.key}' {_changed(file.sha256, digest_now)}")
-    return pq.read_table(pa.BufferReader(content), columns=columns)
+    try:
+        return pq.read_table(pa.BufferReader(content), columns=columns)
+    except (pa.ArrowException, OSError, ValueError, KeyError) as error:
+        reason = str(error).splitlines()[0]
+        raise DamageError(f"{store.uri}: '{file.key}' was written by another release of Assay: {reason}") from error
 
 
 def _stem(key: str) -> str:

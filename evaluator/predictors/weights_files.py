@@ -12,6 +12,7 @@ from assay.evaluator.fingerprint import sha256_digest
 from assay.evaluator.provenance.code_files import files_under, name_under
 from assay.evaluator.provenance.file_digests import file_digest
 from assay.evaluator.storage import Store, split_uri
+from assay.evaluator.storage.file_errors import described, file_errors, shown
 
 _POINTER_BYTES = 1024
 """Git LFS pointers are smaller."""
@@ -48,7 +49,8 @@ def weights_files(
         uses_cache: Whether the digest of a large local file may come from the digest cache instead of its content.
 
     Raises:
-        VariantError: A location does not exist, is an empty folder, or is a Git LFS pointer.
+        VariantError: A location does not exist, cannot be read, is an empty folder, or is a Git LFS pointer.
+        StoreError: A store cannot be read, or the folder for copies cannot be written.
     """
     files: list[tuple[int, str, str]] = []
     paths, size_bytes = [], 0
@@ -71,14 +73,18 @@ def weights_files(
 
 def _on_disk(path: Path, location: str, *, uses_cache: bool) -> Iterator[tuple[str, str, int]]:
     """Name, digest and size of each file of a local location."""
-    files = {path.name: path} if path.is_file() else {name_under(file, [path]): file for file in files_under(path)}
-    if not files:
-        raise _missing(location)
-    for name, file in files.items():
-        size = file.stat().st_size
-        if size < _POINTER_BYTES:
-            _refuse_pointer(file.read_bytes(), str(file))
-        yield name, file_digest(file, uses_cache=uses_cache), size
+    try:
+        files = {path.name: path} if path.is_file() else {name_under(file, [path]): file for file in files_under(path)}
+        if not files:
+            raise _missing(location)
+        for name, file in files.items():
+            size = file.stat().st_size
+            if size < _POINTER_BYTES:
+                _refuse_pointer(file.read_bytes(), str(file))
+            yield name, file_digest(file, uses_cache=uses_cache), size
+    except OSError as error:
+        place = shown(error.filename or location)
+        raise VariantError(f"cannot be read: {described(error)}", place=place, field="weights") from error
 
 
 def _fetched(location: str, store_at: Callable[[str], Store], target: Path | None) -> Iterator[tuple[str, str, int]]:
@@ -103,8 +109,9 @@ def _fetched(location: str, store_at: Callable[[str], Store], target: Path | Non
             )
         if target is not None:
             file = target if each == key else target / name
-            file.parent.mkdir(parents=True, exist_ok=True)
-            file.write_bytes(content)
+            with file_errors("written", file):
+                file.parent.mkdir(parents=True, exist_ok=True)
+                file.write_bytes(content)
         yield name, sha256_digest(content), content.size
 
 

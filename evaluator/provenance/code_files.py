@@ -25,9 +25,18 @@ def is_in_library(file: Path) -> bool:
 
 
 def files_under(folder: Path) -> list[Path]:
-    """Every file in a folder at any depth, sorted, without Python's caches. Links are followed, each folder once."""
+    """Every file in a folder at any depth, sorted, without Python's caches. Links are followed, each folder once.
+
+    Raises:
+        OSError: A folder cannot be listed.
+    """
+
+    def fail(error: OSError) -> None:
+        if not isinstance(error, FileNotFoundError):  # no folder, no files
+            raise error
+
     files, seen = [], set[str]()
-    for within, folders, names in os.walk(folder, followlinks=True):
+    for within, folders, names in os.walk(folder, onerror=fail, followlinks=True):
         folders[:] = [name for name in folders if name != _CACHE]
         if os.path.realpath(within) in seen:
             folders.clear()

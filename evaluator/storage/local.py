@@ -1,127 +1,213 @@
 """A folder as a store: files are written to a temporary name, synced, and linked to their final name."""
 
+import errno
+import fcntl
 import os
+import re
 import secrets
-from collections.abc import Iterator
-from contextlib import suppress
+import stat
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import pyarrow as pa
 
-from assay.evaluator.errors import StoreError
-from assay.evaluator.storage.store import StoredObject
+from assay.evaluator.errors import DamageError, StoreError
+from assay.evaluator.storage.file_errors import file_errors, shown
+from assay.evaluator.storage.store import ABANDONED_S, StoredObject
 
 _ASIDE = ".tmp"
+_ASIDE_NAME = re.compile(r"[0-9a-f]{32}")
+_MAPPED_BYTES = 1 << 20
+"""Smaller parts are read, because a page of a mapped file that cannot be read kills the process."""
+_NO_LINKS = frozenset({errno.EPERM, errno.EOPNOTSUPP, errno.ENOSYS, errno.EXDEV, errno.EMLINK})
+_KINDS = {
+    stat.S_IFDIR: "a folder",
+    stat.S_IFIFO: "a named pipe",
+    stat.S_IFSOCK: "a socket",
+    stat.S_IFCHR: "a device",
+    stat.S_IFBLK: "a device",
+    stat.S_IFLNK: "a symbolic link that leads nowhere",
+    stat.S_IFREG: "a file",
+}
 
 
 class LocalStore:
-    """Objects are files below one folder. Incomplete files are in `.tmp` and are never listed."""
+    """Objects are files below one folder. Incomplete files are in `.tmp` and are never listed.
+
+    Links to folders and files are followed. Whatever the file system reports, other than that an object does not exist,
+    is a `StoreError`; anything but a file in the place of an object is a `DamageError`.
+    """
 
     def __init__(self, folder: str | Path) -> None:
-        self._folder = Path(folder).absolute()
-        nearest = next(path for path in (self._folder, *self._folder.parents) if os.path.lexists(path))
-        if os.path.isfile(nearest):  # noqa: PTH113  # Path.is_file raises without permission
-            raise StoreError(f"{nearest}: this is a file, but a store must be a folder; choose another path")
+        with file_errors("opened", folder):
+            self._folder = Path(folder).absolute()
+            _require_folder(self._folder)
         self.uri = str(self._folder)
+        self._is_tidied = False
 
     def get(self, key: str) -> pa.Buffer:
-        """The file's bytes, mapped into memory."""
-        return self._content(key)
+        """The file's bytes; those of a large file are mapped into memory."""
+        return self._part(key, lambda size: (0, size))
 
     def get_range(self, key: str, start: int, length: int) -> pa.Buffer:
-        """A part of the mapped file, of which only this part is read."""
-        content = self._content(key)
-        return content.slice(min(start, content.size), max(0, min(length, content.size - start)))
+        """A part of the file, of which only this part is read."""
+        return self._part(key, lambda size: (min(start, size), max(0, min(length, size - start))))
 
     def get_end(self, key: str, length: int) -> pa.Buffer:
-        """The end of the mapped file, of which only this part is read."""
-        content = self._content(key)
-        return content.slice(max(0, content.size - length))
+        """The end of the file, of which only this part is read."""
+        return self._part(key, lambda size: (max(0, size - length), min(length, size)))
 
     def path(self, key: str) -> Path:
-        """The path of the object's file, whether or not it exists."""
+        """The path of the object's file, whether or not it exists.
+
+        Raises:
+            StoreError: The key leads out of the store.
+        """
+        if key.startswith("/") or ".." in key.split("/"):
+            raise StoreError(
+                f"{self.uri}: the key '{key}' leads out of the store; a key has no '..' and no leading '/'"
+            )
         return self._folder / key
 
     def put_if_absent(self, key: str, content: bytes | pa.Buffer) -> bool:
         """Links a complete, synced file to its final name. Linking fails if the name is taken."""
-        final = self._folder / key
-        aside = self._write_aside(content)
-        try:
+        final = self.path(key)
+        with self._written_aside(content) as aside, file_errors("written", final):
             final.parent.mkdir(parents=True, exist_ok=True)
-            os.link(aside, final)
-        except FileExistsError:
-            return False
-        except OSError as error:
-            raise StoreError(
-                f"{final}: the file cannot be linked to this name: {error.strerror}; "
-                "use a folder on a file system that supports hard links"
-            ) from error
-        finally:
-            aside.unlink()
-        _sync_folder(final.parent)
+            try:
+                os.link(aside, final)
+            except FileExistsError:
+                _require_file(final)
+                return False
+            except OSError as error:
+                if error.errno not in _NO_LINKS:
+                    raise
+                raise StoreError(
+                    f"{final}: the file cannot be linked to this name: {error.strerror}; "
+                    "use a folder on a file system that supports hard links"
+                ) from error
+            with file_errors("synced", final.parent):
+                _sync_folder(final.parent)
         return True
 
     def replace(self, key: str, content: bytes) -> None:
         """Renames a complete file over the old one."""
-        final = self._folder / key
-        aside = self._write_aside(content)
-        final.parent.mkdir(parents=True, exist_ok=True)
-        aside.replace(final)
+        final = self.path(key)
+        with self._written_aside(content) as aside, file_errors("written", final):
+            final.parent.mkdir(parents=True, exist_ok=True)
+            aside.replace(final)
 
     def remove(self, key: str, content: pa.Buffer) -> None:
         """Renames the file, which is atomic, and looks at what was renamed: it is linked back if it is another one."""
-        final, taken = self._folder / key, self._folder / _ASIDE / secrets.token_hex(16)
-        try:
+        final, aside = self.path(key), secrets.token_hex(16)
+        taken = self._folder / _ASIDE / aside
+        with file_errors("removed", final), suppress(FileNotFoundError):
             if not self.get(key).equals(content):
                 return
             taken.parent.mkdir(parents=True, exist_ok=True)
             final.rename(taken)
-        except FileNotFoundError:
-            return
-        except OSError as error:
-            raise StoreError(f"{final}: the file cannot be moved out of the way: {error.strerror}") from error
-        if not mapped(taken).equals(content):  # replaced since it was read
-            with suppress(FileExistsError):
-                os.link(taken, final)
-        taken.unlink()
-        _sync_folder(final.parent)
+            if not self.get(f"{_ASIDE}/{aside}").equals(content):  # replaced since it was read
+                with suppress(FileExistsError):
+                    os.link(taken, final)
+            taken.unlink()
+            _sync_folder(final.parent)
 
     def listing(self, prefix: str) -> Iterator[StoredObject]:
-        """Every file below the prefix's folder whose key starts with the prefix."""
-        top = self._folder / prefix.rpartition("/")[0]
-        objects = []
-        for folder, folders, files in os.walk(top):
-            folders[:] = [name for name in folders if name != _ASIDE]
-            for name in files:
-                path = Path(folder, name)
-                key = path.relative_to(self._folder).as_posix()
-                if key.startswith(prefix):
-                    objects.append(StoredObject(key, path.stat().st_size))
+        """Every file below the prefix's folder whose key starts with the prefix.
+
+        Raises:
+            StoreError: A folder or a file's size cannot be read: the listing would be incomplete.
+        """
+        top, objects = self.path(prefix.rpartition("/")[0]), list[StoredObject]()
+        with file_errors("listed", top):
+            for folder, folders, files in os.walk(
+                top, onerror=lambda error: _raise_unless_gone(error, top), followlinks=True
+            ):
+                start = "" if Path(folder) == self._folder else f"{Path(folder).relative_to(self._folder).as_posix()}/"
+                folders[:] = [
+                    name
+                    for name in folders
+                    if name != _ASIDE and f"{start}{name}/".startswith(prefix) and not _leads_back(Path(folder, name))
+                ]
+                for name in files:
+                    size_bytes = _size_bytes(Path(folder, name)) if f"{start}{name}".startswith(prefix) else None
+                    if size_bytes is not None:
+                        objects.append(StoredObject(f"{start}{name}", size_bytes))
         yield from sorted(objects, key=lambda entry: entry.key)
 
     def exists(self, key: str) -> bool:
         """Whether the file exists."""
-        return (self._folder / key).is_file()
+        return self._status(key) is not None
 
-    def _content(self, key: str) -> pa.Buffer:
+    def remove_leftovers(self, *, older_than_s: float) -> tuple[StoredObject, ...]:
+        """Removes temporary files of this age that no living process has locked."""
+        folder, removed = self._folder / _ASIDE, list[StoredObject]()
+        with file_errors("listed", folder):
+            try:
+                paths = sorted(path for path in folder.iterdir() if _ASIDE_NAME.fullmatch(path.name))
+            except FileNotFoundError:
+                return ()
+        for path in paths:
+            with file_errors("removed", path):
+                size_bytes = _removed_bytes(path, older_than_s=older_than_s)
+            if size_bytes is not None:
+                removed.append(StoredObject(f"{_ASIDE}/{path.name}", size_bytes))
+        return tuple(removed)
+
+    def _status(self, key: str) -> os.stat_result | None:
+        """The status of an object's file; None if there is none."""
         path = self.path(key)
-        if path.is_dir():
-            raise FileNotFoundError(key)
-        return mapped(path)
+        with file_errors("read", path):
+            try:
+                status = path.stat()
+            except FileNotFoundError:
+                if not path.is_symlink():
+                    _require_folder(path.parent)
+                    return None
+                status = path.lstat()
+            if stat.S_ISDIR(status.st_mode):
+                return None
+            if not stat.S_ISREG(status.st_mode):
+                _require_file(path)
+            return status
 
-    def _write_aside(self, content: bytes | pa.Buffer) -> Path:
+    def _part(self, key: str, part: Callable[[int], tuple[int, int]]) -> pa.Buffer:
+        """The part of an object that begins and is as long as a function of its size says."""
+        status = self._status(key)
+        if status is None:
+            raise FileNotFoundError(key)
+        start, length = part(status.st_size)
+        path = self.path(key)
+        with file_errors("read", path):
+            if length >= _MAPPED_BYTES:
+                return mapped(path).slice(start, length)
+            with path.open("rb", buffering=0) as file:
+                return pa.py_buffer(os.pread(file.fileno(), length, start))
+
+    @contextmanager
+    def _written_aside(self, content: bytes | pa.Buffer) -> Iterator[Path]:
+        """A complete, synced and locked file in `.tmp`, which is gone afterwards, whether or not it was used."""
         folder = self._folder / _ASIDE
         path = folder / secrets.token_hex(16)
+        if not self._is_tidied:
+            self._is_tidied = True
+            with suppress(StoreError):  # what is left over harms nothing but the free space
+                self.remove_leftovers(older_than_s=ABANDONED_S)
         try:
-            folder.mkdir(parents=True, exist_ok=True)
-            with path.open("xb") as file:
-                file.write(memoryview(content))
-                file.flush()
-                os.fsync(file.fileno())
-        except OSError as error:
-            path.unlink(missing_ok=True)  # an incomplete file would keep a full disk full
-            raise StoreError(f"{folder}: cannot write to this folder: {error.strerror}") from error
-        return path
+            with file_errors("written", path):
+                folder.mkdir(parents=True, exist_ok=True)
+                with path.open("xb") as file:
+                    with suppress(OSError):  # a file system without locks: its age alone protects the file
+                        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                    file.write(memoryview(content))
+                    file.flush()
+                    os.fsync(file.fileno())
+                    yield path
+        finally:
+            with suppress(OSError):  # if even this fails, `remove_leftovers` removes it later
+                path.unlink()
 
 
 def mapped(path: Path) -> pa.Buffer:
@@ -130,6 +216,79 @@ def mapped(path: Path) -> pa.Buffer:
         return pa.py_buffer(b"")
     with pa.memory_map(str(path)) as file:
         return file.read_buffer()
+
+
+def _kind(path: Path) -> str:
+    """What is at a path, for messages."""
+    try:
+        mode = path.stat().st_mode
+    except OSError:
+        mode = path.lstat().st_mode
+    return _KINDS.get(stat.S_IFMT(mode), "something else")
+
+
+def _require_folder(path: Path) -> None:
+    """Refuses a path on which something else is where a folder must be. Folders that do not exist are none."""
+    nearest = next(each for each in (path, *path.parents) if os.path.lexists(each))
+    if not nearest.is_dir():
+        raise StoreError(
+            f"{shown(nearest)}: this is {_kind(nearest)}, but a store must be a folder; move it away, or choose another path"
+        )
+
+
+def _require_file(path: Path) -> None:
+    """Refuses anything but a file in the place of an object."""
+    if not path.is_file():
+        raise DamageError(f"{shown(path)}: this is {_kind(path)}, but must be a file; move it away, then run again")
+
+
+def _raise_unless_gone(error: OSError, top: Path) -> None:
+    """Raises what went wrong with a folder, unless it does not exist, or was removed since its own folder was read."""
+    place = Path(error.filename or top)
+    with file_errors("listed", place):
+        if not isinstance(error, FileNotFoundError):
+            raise error
+        _require_folder(place)
+
+
+def _leads_back(folder: Path) -> bool:
+    """Whether a folder is a link to one of the folders that it is in, whose files are listed anyway."""
+    # Path.resolve raises a RuntimeError if links form a loop.
+    return folder.is_symlink() and os.path.realpath(folder) in map(os.path.realpath, folder.parents)
+
+
+def _size_bytes(path: Path) -> int | None:
+    """The size of a listed file; 0 if it is a link that cannot be followed; None if it was removed since."""
+    with file_errors("listed", path):
+        try:
+            return path.stat().st_size
+        except OSError as error:
+            if path.is_symlink():
+                return 0
+            if isinstance(error, FileNotFoundError):
+                return None
+            raise
+
+
+def _removed_bytes(path: Path, *, older_than_s: float) -> int | None:
+    """Removes a temporary file of this age unless a process holds its lock. Returns its size; None if it is still there."""
+    try:
+        with path.open("rb") as file:
+            status = os.fstat(file.fileno())
+            age_s = time.time() - max(status.st_mtime, status.st_ctime)  # a file that was renamed may have an old mtime
+            if age_s < older_than_s:
+                return None
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                return None
+            except OSError:  # a file system without locks
+                if age_s < ABANDONED_S:
+                    return None
+            path.unlink()
+    except FileNotFoundError:  # its writer, or another process that tidies, was faster
+        return None
+    return status.st_size
 
 
 def _sync_folder(folder: Path) -> None:

@@ -65,6 +65,10 @@ class MemoryStore:
         """Whether the key is taken."""
         return key in self._objects
 
+    def remove_leftovers(self, *, older_than_s: float) -> tuple[StoredObject, ...]:  # noqa: ARG002
+        """Nothing: there are no incomplete objects."""
+        return ()
+
     def _content(self, key: str) -> pa.Buffer:
         if key not in self._objects:
             raise FileNotFoundError(key)

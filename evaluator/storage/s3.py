@@ -1,37 +1,34 @@
 """A bucket as a store, through boto3: GET of an object or a part of it, conditional PUT, retries with jitter."""
 
+import datetime as dt
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager, closing, suppress
 from typing import Any
 
 import boto3
 import pyarrow as pa
 from botocore.config import Config
-from botocore.exceptions import (
-    BotoCoreError,
-    ClientError,
-    ConnectionError,  # noqa: A004  # botocore's own
-    HTTPClientError,
-    IncompleteReadError,
-    ReadTimeoutError,
-    ResponseStreamingError,
-)
+from botocore.exceptions import ClientError, IncompleteReadError, ReadTimeoutError, ResponseStreamingError
 
-from assay.evaluator.errors import OutageError, StoreError
-from assay.evaluator.storage.store import StoredObject
+from assay.evaluator.errors import StoreError
+from assay.evaluator.storage.deadline import Deadline, DeadlineError
+from assay.evaluator.storage.s3_errors import ConflictError, ForeignAnswerError, TakenError, require_s3, s3_errors
+from assay.evaluator.storage.store import ABANDONED_S, StoredObject
 
+LIMIT_S = 20.0
+"""The seconds that one operation may take, in addition to those for the bytes that it transfers."""
 _PART_BYTES = 64 * 1024 * 1024
+_PIECE_BYTES = 64 * 1024
+_LISTED_BYTES = 512
+"""About what one object takes in a listing."""
+_MAX_LISTED = 10_000_000
 _NUM_UPLOADS_AT_ONCE = 4
-_NOT_FOUND = frozenset({"NoSuchKey", "NotFound", "404"})
 _OUTSIDE = frozenset({"InvalidRange", "416"})
-_TAKEN = frozenset({"PreconditionFailed", "412"})
-_CONFLICT = frozenset({"ConditionalRequestConflict", "409"})
 _MAX_CONFLICTS = 8
 _MAX_BROKEN_ANSWERS = 4
-_NUM_ATTEMPTS = 6
-_TROUBLE = frozenset({"RequestTimeout", "RequestTimeoutException", "PriorRequestNotComplete", "SlowDown", "Throttling"})
+_NUM_ATTEMPTS = 4
 
 
 class S3Store:
@@ -40,13 +37,19 @@ class S3Store:
     A GET is one request, also for a whole large object, because boto3's transfer manager takes three times the CPU. Responses are
     not hashed here, because the callers check the digests that they have recorded. Uploads carry a checksum that the
     server verifies.
+
+    Every operation has a deadline: `limit_s` seconds, and one more for every 128 KiB of objects that it transfers. A
+    server that is not S3, such as a proxy that answers with a page, is an error, never an empty store.
     """
 
-    def __init__(self, bucket: str, prefix: str) -> None:
-        self._bucket = bucket
+    def __init__(self, bucket: str, prefix: str, *, limit_s: float = LIMIT_S) -> None:
+        self._bucket, self._limit_s = bucket, limit_s
         self._prefix = f"{prefix.strip('/')}/" if prefix.strip("/") else ""
         self.uri = f"s3://{bucket}/{self._prefix}".rstrip("/")
-        self._client = _client()
+        self._client: Any = None
+        deadline = Deadline(LIMIT_S)
+        with s3_errors(f"{self.uri}: cannot be opened", endpoint=lambda: "boto3", deadline=deadline):
+            self._client = deadline.run(lambda: _client(limit_s))
 
     @classmethod
     def at(cls, rest: str) -> "S3Store":
@@ -56,15 +59,19 @@ class S3Store:
 
     def get(self, key: str) -> pa.Buffer:
         """The object, in one request. If the response breaks off, the request is repeated, which boto3 does not do."""
-        return self._got(key)
+        return self._got(key)[0]
 
     def get_range(self, key: str, start: int, length: int) -> pa.Buffer:
         """A part of the object, in one request."""
-        return self._got(key, Range=f"bytes={start}-{start + length - 1}")
+        content, is_part = self._got(key, Range=f"bytes={start}-{start + length - 1}")
+        return (
+            content if is_part else content.slice(min(start, content.size), min(length, max(0, content.size - start)))
+        )
 
     def get_end(self, key: str, length: int) -> pa.Buffer:
         """The end of the object, in one request."""
-        return self._got(key, Range=f"bytes=-{length}")
+        content, is_part = self._got(key, Range=f"bytes=-{length}")
+        return content if is_part else content.slice(max(0, content.size - length))
 
     def put_if_absent(self, key: str, content: bytes | pa.Buffer) -> bool:
         """A conditional PUT, in parts if the object is large.
@@ -72,19 +79,16 @@ class S3Store:
         False may also mean that an earlier attempt of our own was stored and its response was lost. A caller that needs
         to know must compare the stored object.
         """
-        view = memoryview(content)
+        view = memoryview(content).cast("B")
         for _ in range(_MAX_CONFLICTS):
             try:
-                with self._translated_errors("written", key):
-                    if view.nbytes > _PART_BYTES:
-                        self._put_in_parts(key, view)
-                    else:
-                        self._client.put_object(
-                            **self._object(key), Body=view.tobytes(), IfNoneMatch="*", ChecksumAlgorithm="CRC32"
-                        )
-            except _TakenError:
+                if view.nbytes > _PART_BYTES:
+                    self._put_in_parts(key, view)
+                else:
+                    self._put(key, view.tobytes(), IfNoneMatch="*")
+            except TakenError:
                 return False
-            except _ConflictError:
+            except ConflictError:
                 continue
             return True
         raise StoreError(
@@ -94,61 +98,130 @@ class S3Store:
 
     def replace(self, key: str, content: bytes) -> None:
         """An unconditional PUT."""
-        with self._translated_errors("written", key):
-            self._client.put_object(**self._object(key), Body=content, ChecksumAlgorithm="CRC32")
+        self._put(key, content)
 
     def remove(self, key: str, content: pa.Buffer) -> None:
         """A DELETE on the condition that the object is the one that was compared, for servers that know conditions."""
-        with suppress(FileNotFoundError, _TakenError, _ConflictError), self._translated_errors("removed", key):
-            tag = self._client.head_object(**self._object(key))["ETag"]
+        deadline, target = Deadline(self._limit_s), self._object(key)
+        with suppress(FileNotFoundError, TakenError, ConflictError):
+            with self._errors("removed", key, deadline):
+                tag = deadline.run(lambda: self._client.head_object(**target)["ETag"])
             if self.get(key).equals(content):
-                self._client.delete_object(**self._object(key), IfMatch=tag)
+                with self._errors("removed", key, deadline):
+                    deadline.run(lambda: self._client.delete_object(**target, IfMatch=tag))
 
     def listing(self, prefix: str) -> Iterator[StoredObject]:
         """Every page of the listing, which S3 returns in the order of the keys."""
-        with self._translated_errors("listed", prefix):
-            pages = self._client.get_paginator("list_objects_v2")
-            for page in pages.paginate(Bucket=self._bucket, Prefix=self._prefix + prefix):
-                for entry in page.get("Contents", []):
-                    yield StoredObject(entry["Key"].removeprefix(self._prefix), entry["Size"])
+        deadline, start, begun, num_listed = Deadline(self._limit_s), {}, set[str](), 0
+        full = self._prefix + prefix
+        while True:
+            with self._errors("listed", prefix, deadline):
+                page = deadline.run(
+                    lambda start=start: self._client.list_objects_v2(Bucket=self._bucket, Prefix=full, **start)
+                )
+                require_s3(page, "IsTruncated")
+                entries = [(entry["Key"], entry["Size"]) for entry in page.get("Contents", [])]
+                if not all(key.startswith(full) for key, _ in entries):
+                    raise ForeignAnswerError("lists keys that do not start with the prefix")
+                token = page["NextContinuationToken"] if page["IsTruncated"] else ""
+                if begun.intersection({token, *(key for key, _ in entries[:1])}):
+                    raise ForeignAnswerError("lists the same objects again and again")
+                num_listed += len(entries)
+                if num_listed > _MAX_LISTED:
+                    raise ForeignAnswerError(f"lists more than {_MAX_LISTED:,} objects, which no store of Assay's has")
+            deadline.received(len(entries) * _LISTED_BYTES)
+            begun.update(each for each in (token, *(key for key, _ in entries[:1])) if each)
+            for key, size_bytes in entries:
+                yield StoredObject(key.removeprefix(self._prefix), size_bytes)
+            if not token:
+                return
+            start = {"ContinuationToken": token}
 
     def exists(self, key: str) -> bool:
-        """Whether a HEAD request finds it."""
+        """Whether the object's first byte can be asked for. A HEAD request could not tell a missing bucket."""
         try:
-            with self._translated_errors("read", key):
-                self._client.head_object(**self._object(key))
+            self._got(key, Range="bytes=0-0")
         except FileNotFoundError:
             return False
         return True
 
-    def _got(self, key: str, **part: str) -> pa.Buffer:
-        """The bytes that one GET returns: none for a range that begins after the object's end."""
+    def remove_leftovers(self, *, older_than_s: float) -> tuple[StoredObject, ...]:
+        """Aborts uploads in parts that began a day ago or, if that is longer, as long ago as it says.
 
-        def attempt() -> pa.Buffer:
-            return pa.py_buffer(self._client.get_object(**self._object(key), **part)["Body"].read())
+        They cannot be seen to be abandoned. Until they are aborted, their parts are stored and paid for.
+        """
+        before = dt.datetime.now(dt.UTC) - dt.timedelta(seconds=max(older_than_s, ABANDONED_S))
+        deadline, removed = Deadline(self._limit_s), list[StoredObject]()
+        with self._errors("cleared of unfinished uploads", "", deadline):
+            # At most 1,000 of them; running it again removes further ones.
+            answer = deadline.run(lambda: self._client.list_multipart_uploads(Bucket=self._bucket, Prefix=self._prefix))
+            require_s3(answer, "IsTruncated")
+            for upload in answer.get("Uploads", []):
+                if upload["Initiated"] < before:
+                    self._abort(upload["Key"], upload["UploadId"])
+                    removed.append(StoredObject(upload["Key"].removeprefix(self._prefix), 0))
+        return tuple(removed)
 
-        with self._translated_errors("read", key):
+    def _got(self, key: str, **part: str) -> tuple[pa.Buffer, bool]:
+        """The bytes that one GET returns, and whether they are no more than the part that was asked for.
+
+        There are none for a range that begins after the object's end.
+        """
+        deadline = Deadline(self._limit_s)
+
+        def attempt() -> tuple[pa.Buffer, bool]:
+            answer = self._client.get_object(**self._object(key), **part)
+            require_s3(answer, "ETag")
+            return _body(answer, deadline), "ContentRange" in answer
+
+        with self._errors("read", key, deadline):
             try:
                 for _ in range(_MAX_BROKEN_ANSWERS - 1):
                     with suppress(ResponseStreamingError, IncompleteReadError, ReadTimeoutError):
-                        return attempt()
-                return attempt()
+                        return deadline.run(attempt)
+                return deadline.run(attempt)
             except ClientError as error:
                 if error.response.get("Error", {}).get("Code") in _OUTSIDE:
-                    return pa.py_buffer(b"")
+                    return pa.py_buffer(b""), True
                 raise
+
+    def _put(self, key: str, content: bytes, **condition: str) -> None:
+        self._sent(
+            key,
+            len(content),
+            lambda: self._client.put_object(**self._object(key), Body=content, ChecksumAlgorithm="CRC32", **condition),
+        )
+
+    def _sent(
+        self, key: str, num_bytes: int, call: Callable[[], dict[str, Any]], *, field: str = "ETag"
+    ) -> dict[str, Any]:
+        """The answer to a request that sends, or completes, this many bytes of an object."""
+        deadline = Deadline(self._limit_s, num_sent=num_bytes)
+        with self._errors("written", key, deadline):
+            answer = deadline.run(call)
+            require_s3(answer, field)
+            return answer
 
     def _object(self, key: str) -> dict[str, str]:
         return {"Bucket": self._bucket, "Key": self._prefix + key}
 
     def _put_in_parts(self, key: str, view: memoryview) -> None:
         """Uploads parts in parallel. Completing the upload makes the object visible, and carries the condition."""
-        upload = self._client.create_multipart_upload(**self._object(key), ChecksumAlgorithm="CRC32")["UploadId"]
+        target = self._object(key)
+        begun = self._sent(
+            key,
+            0,
+            lambda: self._client.create_multipart_upload(**target, ChecksumAlgorithm="CRC32"),
+            field="UploadId",
+        )
+        upload = {**target, "UploadId": begun["UploadId"]}
 
         def send(number: int) -> dict[str, Any]:
             part = view[number * _PART_BYTES : (number + 1) * _PART_BYTES].tobytes()
-            response = self._client.upload_part(
-                **self._object(key), UploadId=upload, PartNumber=number + 1, Body=part, ChecksumAlgorithm="CRC32"
+            response = self._sent(
+                key,
+                len(part),
+                lambda: self._client.upload_part(**upload, PartNumber=number + 1, Body=part, ChecksumAlgorithm="CRC32"),
             )
             return {"ETag": response["ETag"], "PartNumber": number + 1, "ChecksumCRC32": response.get("ChecksumCRC32")}
 
@@ -156,52 +229,61 @@ class S3Store:
             with ThreadPoolExecutor(_NUM_UPLOADS_AT_ONCE) as pool:
                 parts = list(pool.map(send, range(-(-view.nbytes // _PART_BYTES))))
             sent = [{name: value for name, value in part.items() if value is not None} for part in parts]
-            self._client.complete_multipart_upload(
-                **self._object(key), UploadId=upload, MultipartUpload={"Parts": sent}, IfNoneMatch="*"
+            self._sent(
+                key,
+                view.nbytes,
+                lambda: self._client.complete_multipart_upload(
+                    **upload, MultipartUpload={"Parts": sent}, IfNoneMatch="*"
+                ),
             )
         except BaseException:
-            self._client.abort_multipart_upload(**self._object(key), UploadId=upload)
+            with suppress(StoreError):  # `remove_leftovers` aborts it later
+                self._abort(target["Key"], upload["UploadId"])
             raise
 
-    @contextmanager
-    def _translated_errors(self, action: str, key: str) -> Iterator[None]:
+    def _abort(self, full_key: str, upload: str) -> None:
+        deadline = Deadline(self._limit_s)
+        with self._errors("cleared of an unfinished upload", full_key, deadline):
+            deadline.run(
+                lambda: self._client.abort_multipart_upload(Bucket=self._bucket, Key=full_key, UploadId=upload)
+            )
+
+    def _errors(self, action: str, key: str, deadline: Deadline) -> AbstractContextManager[None]:
         """Turns the client's errors into Assay's.
 
         Args:
             action: What is attempted, as a participle for the message: "read", "written", "listed" or "removed".
             key: The object's key.
+            deadline: The deadline of the attempt.
         """
-        try:
-            yield
-        except ClientError as error:
-            code = str(error.response.get("Error", {}).get("Code", ""))
-            if code in _NOT_FOUND:
-                raise FileNotFoundError(key) from None
-            if code in _TAKEN:
-                raise _TakenError from None
-            if code in _CONFLICT:
-                raise _ConflictError from None
-            status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
-            kind = OutageError if status >= 500 or status == 429 or code in _TROUBLE else StoreError
-            raise kind(f"{self.uri}: '{key}' cannot be {action}: {error}") from error
-        except (ConnectionError, HTTPClientError, IncompleteReadError) as error:
-            raise OutageError(f"{self.uri}: '{key}' cannot be {action}: {error}") from error
-        except BotoCoreError as error:
-            raise StoreError(f"{self.uri}: '{key}' cannot be {action}: {error}") from error
+        return s3_errors(
+            f"{self.uri}: '{key}' cannot be {action}",
+            endpoint=lambda: self._client.meta.endpoint_url,
+            deadline=deadline,
+            reads=action == "read",
+        )
 
 
-class _TakenError(Exception):
-    """The key already has an object."""
-
-
-class _ConflictError(Exception):
-    """Another upload of the same key is in progress; retry."""
+def _body(answer: dict[str, Any], deadline: Deadline) -> pa.Buffer:
+    """The body of an answer, read in pieces, so that what has come counts as progress."""
+    require_s3(answer, "ContentLength")
+    content, num_read = pa.allocate_buffer(answer["ContentLength"]), 0
+    deadline.received(0)
+    view = memoryview(content).cast("B")
+    with closing(answer["Body"]) as body:
+        while piece := body.read(_PIECE_BYTES):
+            if deadline.is_over:  # nobody waits for it any more
+                raise DeadlineError
+            view[num_read : num_read + len(piece)] = piece
+            num_read += len(piece)
+            deadline.received(len(piece))
+    return content
 
 
 _client_lock = threading.Lock()
 
 
-def _client() -> Any:
+def _client(limit_s: float) -> Any:
     """Creates a client. Each store has its own, because boto3's default session is not thread-safe while set up."""
     with _client_lock:
         session = boto3.Session()
@@ -212,7 +294,7 @@ def _client() -> Any:
             config=Config(
                 retries={"mode": "standard", "total_max_attempts": _NUM_ATTEMPTS},
                 connect_timeout=5,
-                read_timeout=60,
+                read_timeout=limit_s,
                 max_pool_connections=32,
                 request_checksum_calculation="when_required",
                 response_checksum_validation="when_required",

@@ -8,6 +8,9 @@ import pyarrow as pa
 
 from assay.evaluator.errors import StoreError
 
+ABANDONED_S = 86_400.0
+"""What an interrupted writer left over is removed without being asked for after this many seconds."""
+
 
 @dataclass(frozen=True)
 class StoredObject:
@@ -27,6 +30,10 @@ class Store(Protocol):
 
     An object appears completely or not at all, and never changes afterwards. The only exceptions are `replace`, for
     small objects that are informational and not evidence, and `remove`, for damaged objects of which a copy is kept.
+
+    Besides `FileNotFoundError` where it is named, every operation raises only `StoreError` (an `OutageError` if a retry
+    may succeed) if the store fails, and `DamageError` if something that is no object is in an object's place. A listing
+    that fails is an error, never a shorter listing.
     """
 
     uri: str
@@ -74,6 +81,17 @@ class Store(Protocol):
 
     def exists(self, key: str) -> bool:
         """Whether the key has an object."""
+        ...
+
+    def remove_leftovers(self, *, older_than_s: float) -> tuple[StoredObject, ...]:
+        """Removes incomplete objects that interrupted writers left, unless a living writer may own them.
+
+        Args:
+            older_than_s: The age in seconds from which they are removed.
+
+        Returns:
+            What was removed. The keys are not those of objects.
+        """
         ...
 
 

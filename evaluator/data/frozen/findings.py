@@ -1,5 +1,7 @@
 """Findings: results about a frozen dataset (drift, leakage, withdrawal), stored with it and never replaced."""
 
+import re
+
 import rfc8785
 from pydantic import TypeAdapter, ValidationError
 
@@ -8,6 +10,8 @@ from assay.evaluator.storage import Store
 from assay.manifests.finding import Finding, Withdrawal
 
 _FINDING: TypeAdapter[Finding] = TypeAdapter(Finding)
+_NAME = re.compile(r"[a-z]+-[0-9a-f]{64}\.json")
+"""The name of a finding's file: its kind and digest."""
 
 
 def keep(store: Store, finding: Finding) -> str:
@@ -35,6 +39,8 @@ def findings_of(store: Store, reference: str, *, rows_digest: str | None = None)
     """
     findings: list[Finding] = []
     for entry in store.listing(_prefix(reference)):
+        if not _NAME.fullmatch(entry.key.removeprefix(_prefix(reference))):  # not Assay's
+            continue
         content = store.get(entry.key).to_pybytes()
         try:
             finding = _FINDING.validate_json(content)

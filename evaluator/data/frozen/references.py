@@ -12,6 +12,10 @@ _DIGEST_START = re.compile(r"sha256:[0-9a-f]{12,64}")
 """A dataset's digest, or a prefix that is long enough to be unique."""
 
 
+_MANIFEST_KEY = re.compile(r"refs/([A-Za-z0-9][A-Za-z0-9_.-]*)/([A-Za-z0-9][A-Za-z0-9_.-]*)\.json")
+"""The keys that `manifest_key` returns."""
+
+
 def manifest_key(reference: str) -> str:
     """The key of the manifest of `name@version` in a store."""
     name, _, version = reference.partition("@")
@@ -19,10 +23,10 @@ def manifest_key(reference: str) -> str:
 
 
 def references(store: Store, *, name: str | None = None) -> list[str]:
-    """Every `name@version` of a store, or the versions of one name, in order."""
+    """Every `name@version` of a store, or the versions of one name, in order. Files that are no manifests are left out."""
     prefix = "refs/" if name is None else f"refs/{name}/"
-    keys = [entry.key.removeprefix("refs/").removesuffix(".json") for entry in store.listing(prefix)]
-    return sorted("@".join(key.rpartition("/")[::2]) for key in keys)
+    matches = (_MANIFEST_KEY.fullmatch(entry.key) for entry in store.listing(prefix))
+    return sorted(f"{match[1]}@{match[2]}" for match in matches if match)
 
 
 def dataset_of_digest(store: Store, name: str, digest: str) -> Dataset:
@@ -35,7 +39,7 @@ def dataset_of_digest(store: Store, name: str, digest: str) -> Dataset:
 
     Raises:
         DataError: No version has this digest, or versions with different digests match the prefix.
-        DamageError: A manifest is damaged.
+        DamageError: No intact manifest has this digest, and one is damaged.
     """
     place = f"{store.uri}/{name}@{digest}"
     if not _DIGEST_START.fullmatch(digest):
@@ -45,9 +49,16 @@ def dataset_of_digest(store: Store, name: str, digest: str) -> Dataset:
             bound="sha256: followed by 12 to 64 hexadecimal digits in lower case",
             remedy="'assay dataset ls' lists the digests",
         )
-    datasets = {reference: stored_dataset(store, reference) for reference in references(store, name=name)}
+    datasets, damage = dict[str, Dataset | None](), ""
+    for reference in references(store, name=name):
+        try:
+            datasets[reference] = stored_dataset(store, reference)
+        except DamageError as error:  # another version's, unless none of the others has the digest
+            damage = str(error)
     digests = {reference: dataset.digest() for reference, dataset in datasets.items() if dataset is not None}
     matching = [reference for reference, whole in digests.items() if whole.startswith(digest)]
+    if damage and not matching:
+        raise DamageError(damage)
     if len({digests[reference] for reference in matching}) != 1:
         listed = {reference: digests[reference] for reference in matching} or digests
         candidates = ", ".join(f"{reference} {whole}" for reference, whole in listed.items())

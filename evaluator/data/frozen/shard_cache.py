@@ -96,7 +96,8 @@ class ShardCache(ShardReader):
         self._thread.shutdown(wait=False, cancel_futures=True)
         place, self._place = self._place, None
         if place is not None:
-            Path(place.name).unlink(missing_ok=True)
+            with contextlib.suppress(OSError):  # whoever opens the cache next removes it
+                Path(place.name).unlink()
             place.close()
 
     def fetch(self, shard: Shard) -> pa.Buffer:
@@ -210,7 +211,8 @@ class ShardCache(ShardReader):
 
     def _move_to(self, index: int) -> None:
         if self._place is not None and index != self._at:  # most units are in the shard of the unit before
-            os.pwrite(self._place.fileno(), b"%8d" % index, 0)
+            with contextlib.suppress(OSError):  # a full disk: others then free space in a worse order, nothing more
+                os.pwrite(self._place.fileno(), b"%8d" % index, 0)
             self._at = index
 
     def _places(self) -> list[int]:

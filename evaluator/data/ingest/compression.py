@@ -10,6 +10,7 @@ from typing import BinaryIO, Literal, cast
 import pyarrow as pa
 
 from assay.evaluator.errors import DataError
+from assay.evaluator.storage.file_errors import file_errors
 
 Compression = Literal["gzip", "zstd"]
 SUFFIXES: dict[str, Compression] = {".gz": "gzip", ".zst": "zstd"}
@@ -73,13 +74,17 @@ def unpacked(path: Path, *, kind: Compression) -> Iterator[Path]:
 
     Raises:
         DataError: The file is damaged, truncated, or continues with something else.
-        OSError: The folder for temporary files has no room for it.
+        StoreError: The folder for temporary files has no room for it.
     """
-    with tempfile.NamedTemporaryFile(prefix="assay-unpacked-") as room:
+    with file_errors("written", tempfile.gettempdir()):
+        room = tempfile.NamedTemporaryFile(prefix="assay-unpacked-")  # noqa: SIM115  # closed below
+    with room:
         with path.open("rb") as file, decompressed(file, name=path.name, kind=kind, is_text=False) as content:
             while piece := content.read(_PIECE_BYTES):
-                room.write(piece)
-        room.flush()
+                with file_errors("written", tempfile.gettempdir()):
+                    room.write(piece)
+        with file_errors("written", tempfile.gettempdir()):
+            room.flush()
         yield Path(room.name)
 
 

@@ -1,5 +1,6 @@
 """Source: a file of rows, whose suffixes determine its format and compression."""
 
+import stat
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -22,6 +23,7 @@ from assay.evaluator.data.ingest.delimited import delimited_chunks
 from assay.evaluator.data.ingest.encoding import as_utf8
 from assay.evaluator.data.ingest.json_lines import json_lines_chunks
 from assay.evaluator.errors import DataError
+from assay.evaluator.storage.file_errors import described, shown
 from assay.manifests.contract import Contract, Encoding
 from assay.manifests.errors import did_you_mean
 
@@ -84,40 +86,48 @@ def read_chunks(
     path, changes = Path(path), changes or Changes()
     require_source(path)
     has_rows = False
-    for chunk in _chunks(path, contract, changes, on_bytes):
-        has_rows = has_rows or chunk.table.num_rows > 0 or bool(chunk.offences)
-        yield _composed(chunk, changes) if contract.unicode == "nfc" else chunk
+    try:
+        for chunk in _chunks(path, contract, changes, on_bytes):
+            has_rows = has_rows or chunk.table.num_rows > 0 or bool(chunk.offences)
+            yield _composed(chunk, changes) if contract.unicode == "nfc" else chunk
+    except OSError as error:
+        raise _unreadable(path, error) from error
     if not has_rows:
         raise DataError("the file has no rows" + " below its header" * is_delimited(path), place=path.name)
 
 
 def require_source(path: Path) -> None:
-    """Refuses a path that is not a file of a supported format, or is empty.
+    """Refuses a path that is not a file of a supported format, cannot be read, or is empty.
 
     Raises:
         DataError: It is missing (the error suggests the nearest file name), a folder, empty, or of no supported format.
     """
     format_of(path)
-    if path.is_dir():
-        raise DataError("this is a folder", place=str(path), remedy="name its files, in the order of the rows")
     try:
-        is_empty = path.stat().st_size == 0
+        status = path.stat()
+        if stat.S_ISDIR(status.st_mode):
+            raise DataError("this is a folder", place=str(path), remedy="name its files, in the order of the rows")
+        if not stat.S_ISREG(status.st_mode):  # reading it might never end
+            raise DataError(
+                "this is a pipe or a device, not a file", place=str(path), remedy="write its rows to a file"
+            )
+        path.open("rb").close()
     except FileNotFoundError:
         siblings = sorted(other.name for other in path.parent.glob(f"*{path.suffix}")) if path.parent.is_dir() else []
         raise DataError("no such file", place=str(path), remedy=did_you_mean(path.name, siblings)) from None
-    except OSError as error:
-        raise DataError(f"the file cannot be read ({error.strerror})", place=str(path)) from None
-    if is_empty:
+    except (OSError, ValueError) as error:
+        raise _unreadable(path, error) from None
+    if status.st_size == 0:
         raise DataError("the file is empty", place=str(path))
+
+
+def _unreadable(path: Path, error: OSError | ValueError) -> DataError:
+    return DataError(f"the file cannot be read: {described(error)}", place=shown(path))
 
 
 def _chunks(path: Path, contract: Contract, changes: Changes, on_bytes: Callable[[int], None]) -> Iterator[Chunk]:
     kind, compression = format_of(path)
-    try:
-        file = path.open("rb")
-    except OSError as error:
-        raise DataError(f"the file cannot be read ({error.strerror})", place=str(path)) from None
-    with file:
+    with path.open("rb") as file:
         if compression:
             changes.add(f"files decompressed from {compression}")
         else:

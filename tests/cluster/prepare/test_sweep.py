@@ -9,6 +9,7 @@ import yaml
 
 from assay.cluster.prepare import resolve, sweep
 from assay.evaluator.errors import VariantError
+from assay.evaluator.predictors.weights_files import weights_files
 from assay.evaluator.storage import open_store
 from assay.manifests import Experiment, InvalidInput
 from tests import builders
@@ -86,10 +87,11 @@ def test_files_that_make_no_arms_are_refused(tmp_path, pattern, words):
         assert word in str(refused.value)
 
 
-def test_a_link_to_nothing_is_refused(tmp_path):
+def test_a_link_to_nothing_is_refused_when_it_is_read(tmp_path):
     (tmp_path / "step-1.pt").symlink_to(tmp_path / "gone.pt")
-    with pytest.raises(InvalidInput, match=r"sweep\.weights: cannot list the folder: .*step-1\.pt"):
-        sweep.weights_files(str(tmp_path))
+    (location,) = sweep.weights_files(str(tmp_path)).values()
+    with pytest.raises(InvalidInput, match=r"step-1\.pt: weights: there is no such file"):
+        weights_files([location], store_at=open_store)
 
 
 def write_swept(folder: Path, sweep: dict, *, control: str = "control", arms: dict | None = None) -> Path:

@@ -196,5 +196,5 @@ def test_an_s3_that_refuses_or_is_away_is_a_store_error_that_says_so(s3, monkeyp
 @pytest.mark.parametrize("below", [".", "a/b"])
 def test_a_file_is_no_folder_to_store_in(tmp_path, below):
     (tmp_path / "rows.csv").write_text("a")
-    with pytest.raises(StoreError, match=r"rows\.csv: this is a file, but a store must be a folder"):
+    with pytest.raises(StoreError, match=r"rows\.csv: this is a file, but a store must be a folder; move it away"):
         open_store(str(tmp_path / "rows.csv" / below))
