@@ -10,6 +10,10 @@ from assay.cluster.cli.options import AsJson, LedgerAlone, LedgerAt, RunOrExperi
 if TYPE_CHECKING:
     from assay.manifests.log_entry import BaseLogEntry
 
+_REMEDY = (
+    "use no number of a run that is named here; restore the named files from a copy of the ledger, or run the experiment "
+    "again under another name"
+)
 app = typer.Typer(help="Ledgers: list and trace runs, log decisions, verify integrity.", no_args_is_help=True)
 
 
@@ -177,6 +181,13 @@ def verify(
         str | None,
         typer.Option(help="The log head that an earlier `assay ledger verify` printed. The log must still contain it."),
     ] = None,
+    deep: Annotated[
+        bool,
+        typer.Option(
+            "--deep",
+            help="Also read all rows of committed runs and compute their tables, analyses and decisions again.",
+        ),
+    ] = False,
     as_json: AsJson = False,
 ) -> None:
     """Check every file of a ledger and list what was changed, is missing, unexpected or out of order."""
@@ -184,6 +195,8 @@ def verify(
     from assay.evaluator.ledger.ledger_verification import verify_ledger
     from assay.evaluator.ledger.opening import open_ledger
 
+    if deep:
+        from assay.cluster.verify.contradictions import verify_deeply as verify_ledger
     report = verify_ledger(open_ledger(ledger or "ledger"), log_head=log_head)
     counts = ", ".join(
         (
@@ -198,6 +211,7 @@ def verify(
         for problem in report.problems:
             typer.echo(f"{problem.key}: {problem.problem}")
         typer.echo(f"{counts}: {formatting.counted(len(report.problems), 'problem')}")
+        typer.echo(_REMEDY)
     else:
         typer.echo(f"{counts}: no problems found")
         if report.log_head is not None:

@@ -33,9 +33,9 @@ def keep(store: Store, calibration: Calibration) -> Calibration:
     return stored
 
 
-def keys(store: Store) -> list[str]:
-    """The keys of all calibrations."""
-    return [found.key for found in store.listing(CALIBRATIONS_PREFIX)]
+def keys(store: Store, run_id: str = "") -> list[str]:
+    """The keys of all calibrations, or of those of one run."""
+    return [found.key for found in store.listing(f"{CALIBRATIONS_PREFIX}{run_id}/" if run_id else CALIBRATIONS_PREFIX)]
 
 
 def read(store: Store, key: str) -> tuple[Calibration | None, str]:

@@ -13,7 +13,7 @@ from pydantic import ValidationError
 
 from assay.evaluator import fingerprint
 from assay.evaluator.errors import DamageError, LedgerError, StoreError
-from assay.evaluator.ledger.commit_record import LedgerFile
+from assay.evaluator.ledger.commit_record import CommitRecord, LedgerFile
 from assay.evaluator.ledger.receipt import RECEIPT_METADATA, Sharing, UnitReceipt
 from assay.evaluator.ledger.schema import SCHEMAS
 from assay.evaluator.ledger.stored_scores import from_stored
@@ -29,6 +29,9 @@ from assay.manifests.ledger_layout import (
 )
 from assay.manifests.progress import Progress
 from assay.manifests.run import Run
+
+REMEDY = "restore it from a copy of the ledger, or run the experiment again under another name"
+"""What to do about a file of a committed run that was changed."""
 
 
 @dataclass(frozen=True)
@@ -92,19 +95,31 @@ def read_run(store: Store, run_id: str) -> Run:
         LedgerError: The run does not exist.
         DamageError: The record does not have the form that this release writes.
     """
+    return read_run_record(store, run_id)[0]
+
+
+def read_run_record(store: Store, run_id: str) -> tuple[Run, str]:
+    """The record of an opened run, and the sha256 of its bytes.
+
+    Raises:
+        LedgerError: The run does not exist.
+        DamageError: The record does not have the form that this release writes.
+    """
     try:
-        return Run.model_validate_json(store.get(run_key(run_id)).to_pybytes())
+        content = store.get(run_key(run_id))
+    except FileNotFoundError:
+        run_ids = [run.run_id for run in runs(store)]
+        remedy = did_you_mean(run_id, run_ids) or "the ledger is empty: create a run with 'assay run EXPERIMENT'"
+        raise LedgerError(f"{store.uri}: the ledger has no run '{run_id}'; {remedy}") from None
+    try:
+        return Run.model_validate_json(content.to_pybytes()), fingerprint.sha256_digest(content)
     except ValidationError as error:
         first = error.errors()[0]
         field = ".".join(map(str, first["loc"]))
         raise DamageError(
             f"{store.uri}: the record of run '{run_id}' was changed, or was written by another release of Assay: "
-            f"{field}: {first['msg']}"
+            f"{field}: {first['msg']}; {REMEDY}"
         ) from None
-    except FileNotFoundError:
-        run_ids = [run.run_id for run in runs(store)]
-        remedy = did_you_mean(run_id, run_ids) or "the ledger is empty: create a run with 'assay run EXPERIMENT'"
-        raise LedgerError(f"{store.uri}: the ledger has no run '{run_id}'; {remedy}") from None
 
 
 def opened_run(record: pa.Buffer) -> OpenedRun:
@@ -149,29 +164,25 @@ def committed_files(store: Store, run_id: str) -> tuple[LedgerFile, ...]:
     Raises:
         LedgerError: The run is unknown, or not committed yet.
     """
-    return files_in(read_commit_record(store, run_id))
+    return read_commit_record(store, run_id).files
 
 
-def read_commit_record(store: Store, run_id: str) -> pa.Buffer:
-    """The bytes of a committed run's commit record.
+def read_commit_record(store: Store, run_id: str) -> CommitRecord:
+    """The commit record of a committed run.
 
     Raises:
         LedgerError: The run is unknown, or not committed yet.
+        DamageError: It is not a commit record.
     """
     if not is_committed(store, run_id):
         read_run(store, run_id)
         raise LedgerError(
             f"{store.uri}: run '{run_id}' is not committed; run 'assay run' on its experiment again to resume it"
         )
-    return store.get(commit_key(run_id))
-
-
-def files_in(commit_record: pa.Buffer) -> tuple[LedgerFile, ...]:
-    """The files that a commit record lists."""
-    return tuple(
-        LedgerFile(row["table"], f"{LAYOUT}/{row['path']}", row["num_rows"], row["size_bytes"], row["sha256"])
-        for row in pq.read_table(pa.BufferReader(commit_record)).to_pylist()
-    )
+    try:
+        return CommitRecord.parse(store.get(commit_key(run_id)))
+    except ValueError as error:
+        raise DamageError(f"{store.uri}: '{commit_key(run_id)}' {error}; {REMEDY}") from error
 
 
 def published_units(store: Store, run_id: str) -> tuple[UnitReceipt, ...]:
@@ -325,11 +336,13 @@ def _content(store: Store, key: str) -> pa.Buffer:
     try:
         return store.get(key)
     except FileNotFoundError:
-        raise DamageError(f"{store.uri}: '{key}' was recorded in the ledger but is not in the store") from None
+        raise DamageError(
+            f"{store.uri}: '{key}' was recorded in the ledger but is not in the store; {REMEDY}"
+        ) from None
 
 
 def _changed(store: Store, key: str, recorded: str | None, now: str) -> str:
-    return f"{store.uri}: '{key}' was changed: recorded as {recorded}, now {now}"
+    return f"{store.uri}: '{key}' was changed: recorded as {recorded}, now {now}; {REMEDY}"
 
 
 def _verified(store: Store, file: LedgerFile, columns: list[str] | None) -> pa.Table:
