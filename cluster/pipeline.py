@@ -316,7 +316,9 @@ def _run(resolved: Resolved, import_paths: Sequence[str]) -> Run:
         label=dataset.label,
         dataset_description=dataset.contract.description,
         dataset_check=dataset.check,
-        unit_keys=reuse.unit_keys(experiment, dataset=dataset, environment=environment),
+        unit_keys=reuse.unit_keys(
+            experiment, dataset_digest=dataset.digest(), num_rows=dataset.num_rows, environment=environment
+        ),
         lineage=captured,
         opened_at=events.utc_now(),
     )

@@ -1,7 +1,6 @@
 """The evaluation loop: one unit x one predictor x the suite's metrics -> one UnitResult."""
 
 import time
-from collections import Counter
 from collections.abc import Callable
 from typing import Any
 
@@ -17,10 +16,9 @@ from assay.evaluator.metrics.predictions import RowAnswers, answers_of
 from assay.evaluator.predictors.batching import batches_of
 from assay.evaluator.predictors.entrypoint import resolve_entrypoint
 from assay.evaluator.predictors.predictor import Predictor, RawOutput
-from assay.evaluator.results import UnitResult, UnitTiming
+from assay.evaluator.results import UnitResult, UnitTiming, count_unanswered
 from assay.manifests import Dataset, Suite, Variant
 from assay.manifests.ledger_layout import SCORE_COLUMN_PREFIX, SEGMENT_COLUMN_PREFIX
-from assay.manifests.row_status import ROW_STATUSES
 
 
 def evaluate(
@@ -87,19 +85,8 @@ def evaluate(
     )
     score_sums = {name: total for name, (total,) in repeats.sums([table]).items()}
     return UnitResult(
-        table, digest, timing, *_unanswered(table), score_sums, repeats.sums(tables) if suite.repeats > 1 else {}
+        table, digest, timing, *count_unanswered(table), score_sums, repeats.sums(tables) if suite.repeats > 1 else {}
     )
-
-
-def _unanswered(table: pa.Table) -> tuple[dict[str, int], str]:
-    """The number of rows without an answer by status, and the first of them with its reason."""
-    if "status" not in table.column_names:
-        return {}, ""
-    statuses = table["status"].to_pylist()
-    counts = Counter(statuses)
-    first = next(place for place, status in enumerate(statuses) if status != "ok")
-    example = f"row {table['row_index'][first]}: {statuses[first]}: {table['reason'][first]}"
-    return {name: counts[name] for name in ROW_STATUSES if name != "ok" and counts[name]}, example
 
 
 def scored(

@@ -1,5 +1,6 @@
 """What scoring yields: the rows of a unit with the time they took, and what the probes of a loaded arm measure."""
 
+from collections import Counter
 from dataclasses import dataclass
 
 import numpy as np
@@ -7,6 +8,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from assay.manifests import Suite
+from assay.manifests.row_status import ROW_STATUSES
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,6 +79,17 @@ def is_answered(rows: pa.Table) -> np.ndarray:
     if "status" not in rows.column_names:
         return np.ones(len(rows), dtype=bool)
     return pc.equal(rows["status"], pa.scalar("ok")).to_numpy()
+
+
+def count_unanswered(rows: pa.Table) -> tuple[dict[str, int], str]:
+    """The number of rows of a `UnitResult.table` without an answer, by status, and the first of them with its reason."""
+    if "status" not in rows.column_names:
+        return {}, ""
+    statuses = rows["status"].to_pylist()
+    counts = Counter(statuses)
+    first = next(place for place, status in enumerate(statuses) if status != "ok")
+    example = f"row {rows['row_index'][first]}: {statuses[first]}: {rows['reason'][first]}"
+    return {name: counts[name] for name in ROW_STATUSES if name != "ok" and counts[name]}, example
 
 
 @dataclass(frozen=True, slots=True)

@@ -53,19 +53,17 @@ class Manifest(BaseModel):
 
     def content(self) -> dict[str, Any]:
         """The manifest as plain JSON values, without fields marked `LOCATION` or `CIRCUMSTANCE` at any depth."""
-        plain: dict[str, Any] = self.model_dump(mode="json")
+        nested: dict[str, Any] = {}
+        left_out: set[str] = set()
         for name in type(self).model_fields:
             value = getattr(self, name)
             if not marked(type(self), name, "identity", default=True):
-                del plain[name]
+                left_out.add(name)
             elif isinstance(value, Manifest):
-                plain[name] = value.content()
-            elif isinstance(value, tuple):
-                plain[name] = [
-                    item.content() if isinstance(item, Manifest) else dumped
-                    for item, dumped in zip(value, plain[name], strict=True)  # pyright: ignore[reportUnknownArgumentType,reportUnknownVariableType]
-                ]
-        return plain
+                nested[name] = value.content()
+            elif isinstance(value, tuple) and value and all(isinstance(item, Manifest) for item in value):  # pyright: ignore[reportUnknownVariableType]
+                nested[name] = [item.content() for item in value]  # pyright: ignore[reportUnknownVariableType,reportUnknownMemberType]
+        return {**self.model_dump(mode="json", exclude={*left_out, *nested}), **nested}
 
     def canonical_json(self) -> bytes:
         """The content as canonical JSON bytes (RFC 8785)."""

@@ -69,6 +69,11 @@ def table_prefix(table: Table, run_id: str) -> str:
     return f"{LAYOUT}/data/{table}/{run_id}/"
 
 
+def table_key(table: Table, run_id: str, sha256: str) -> str:
+    """The key of a run's file of one table other than `scores`: named by the digest of its bytes."""
+    return f"{table_prefix(table, run_id)}{sha256.removeprefix('sha256:')[:16]}.parquet"
+
+
 def progress_key(run_id: str) -> str:
     """The key of the run's progress, which its driver overwrites: information only, not evidence."""
     return f"{LAYOUT}/progress/{run_id}.json"

@@ -98,10 +98,11 @@ class Metric(Manifest):
             if not measure.accepts(field) and getattr(self, field) != own:
                 raise ValueError(f"{self.measure} is always '{own}'; remove '{field}'")
         for field in type(self).model_fields:
-            takers = [] if field in _OWN else measures.names_with(field)
             is_given = getattr(self, field) is not None
-            if is_given and takers and self.measure not in takers:
-                raise ValueError(f"{self.measure} does not take {field}; only {', '.join(takers)} can have it")
+            if is_given and field not in _OWN and not measure.accepts(field):
+                takers = measures.names_with(field)
+                if takers:
+                    raise ValueError(f"{self.measure} does not take {field}; only {', '.join(takers)} can have it")
             if not is_given and field in measure.parameters:
                 raise ValueError(f"{self.measure} needs '{field}'")
         if self.measure == "top_k_accuracy" and self.k == 1:
@@ -152,7 +153,7 @@ class Metric(Manifest):
     @property
     def stores_probabilities(self) -> bool:
         """Whether the metric is computed from probabilities after all rows were scored, so that they must be stored."""
-        return self._needs_probabilities and not self.scores_rows
+        return self.needs_probabilities and not self.scores_rows
 
     @property
     def of_two_classes(self) -> bool:
@@ -165,12 +166,13 @@ class Metric(Manifest):
         return self.definition.level == "query"
 
     @property
-    def _needs_probabilities(self) -> bool:
+    def needs_probabilities(self) -> bool:
+        """Whether the metric is computed from probabilities."""
         return self.definition.needs == "probabilities" or self.has_threshold
 
     def accepts(self, output: str) -> bool:
         """Whether the metric can be computed from a variant's output of this kind."""
-        if self._needs_probabilities:
+        if self.needs_probabilities:
             return output in ("logits", "probabilities")
         needs = self.definition.needs
         return needs == "any" or (output == "values") == (needs == "values")

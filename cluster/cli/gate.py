@@ -57,10 +57,12 @@ def review(
 ) -> None:
     """Decide about a committed run; `assay gate RUN` is short for this.
 
-    Takes into account everything recorded by now, such as later verifications and dataset findings.
+    Takes into account everything recorded by now, such as later verifications and dataset findings. Before it answers
+    promote, it reads all rows of the run and computes its tables again: a run that contradicts itself promotes nothing.
     """
     from assay.cluster.commit import gate_review
     from assay.cluster.commit.gate_answer import gate_answer
+    from assay.cluster.verify.contradictions import check_run
     from assay.evaluator.ledger.committed_run import CommittedRun
     from assay.evaluator.ledger.opening import open_ledger
     from assay.manifests import Policy
@@ -72,6 +74,8 @@ def review(
     committed = CommittedRun(open_ledger(uri), run_id)
     review = gate_review.review_run(committed, policy=None if policy is None else read_manifest(policy, Policy))
     answer = gate_answer(review, arm=arm)
+    if answer.gate == "promote":
+        check_run(committed)
     if not answer.decisions:
         arms = [each.arm for each in review.decisions]
         raise InvalidInput(

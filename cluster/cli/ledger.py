@@ -19,6 +19,10 @@ from assay.cluster.cli.options import (
 if TYPE_CHECKING:
     from assay.manifests.log_entry import BaseLogEntry
 
+_REMEDY = (
+    "use no number of a run that is named here; restore the named files from a copy of the ledger, or run the experiment "
+    "again under another name"
+)
 app = standard_output.Verbs(help="Ledgers: list and trace runs, log decisions, verify integrity.", no_args_is_help=True)
 
 
@@ -190,6 +194,13 @@ def verify(
         str | None,
         typer.Option(help="The log head that an earlier `assay ledger verify` printed. The log must still contain it."),
     ] = None,
+    deep: Annotated[
+        bool,
+        typer.Option(
+            "--deep",
+            help="Also read all rows of committed runs and compute their tables, analyses and decisions again.",
+        ),
+    ] = False,
     as_json: AsJson = False,
 ) -> None:
     """Check every file of a ledger and list what was changed, is missing, unexpected or out of order."""
@@ -197,6 +208,8 @@ def verify(
     from assay.evaluator.ledger.ledger_verification import verify_ledger
     from assay.evaluator.ledger.opening import open_ledger
 
+    if deep:
+        from assay.cluster.verify.contradictions import verify_deeply as verify_ledger
     report = verify_ledger(open_ledger(ledger or "ledger"), log_head=log_head)
     counts = ", ".join(
         (
@@ -211,6 +224,7 @@ def verify(
         for problem in report.problems:
             standard_output.say(f"{problem.key}: {problem.problem}")
         standard_output.say(f"{counts}: {formatting.counted(len(report.problems), 'problem')}")
+        standard_output.say(_REMEDY)
     else:
         standard_output.say(f"{counts}: no problems found")
         if report.log_head is not None:

@@ -23,10 +23,14 @@ from assay.evaluator.ledger.run_scores import RunScores
 from assay.evaluator.results import BatchSizeSensitivity
 from assay.evaluator.storage import Store
 from assay.manifests import Dataset
+from assay.manifests.analysis import Analysis
 from assay.manifests.run import Run
 from assay.manifests.spent import Spent
 from assay.stats.gate import review
+from assay.stats.gate.evidence import CheckOutcome
 
+TERMS = ("prices", "budget", "project", "project_budget")
+"""Fields of an experiment that may change until the commit; the table `spending` has them as they were then."""
 _TABLES_OF_ARMS = ("units", "arms", "metrics", "confusions", "histograms", "latency")
 
 
@@ -51,11 +55,7 @@ def commit(run: Run, outcome: DriveOutcome, *, dataset: Dataset, store: Store, n
     units = {arm: [outcome.receipts[arm][unit] for unit in range(num_units)] for arm in statuses.scored}
     suite = run.experiment.suite
     scores = RunScores(store, run, units, columns=planned_columns(suite, suite.plan))
-    rows = _arm_tables(run, outcome, statuses, scores, num_units=num_units)
-    for arm, message in confounding.confounded(
-        outcome.receipts, statuses.scored, control=run.experiment.suite.plan.control
-    ).items():
-        outcome.note("confounded", message, arm=arm)
+    rows = tables_of_arms(run, outcome, statuses, scores, num_units=num_units)
     if outcome.eliminated:
         outcome.note("race", _saved(run, outcome, num_units=num_units))
     tables = {**rows, **_run_tables(run, outcome, statuses, scores, rows, spent=spent)}
@@ -82,10 +82,14 @@ def unfinished_arms(store: Store, run_id: str) -> list[str]:
     return [row["arm"] for row in arms if row["status"] in arm_status.UNFINISHED]
 
 
-def _arm_tables(
+def tables_of_arms(
     run: Run, outcome: DriveOutcome, statuses: ArmStatuses, scores: RunScores, *, num_units: int
 ) -> dict[str, list[dict[str, Any]]]:
-    """Rows of the tables that are about arms and units. Reads the scores of complete arms."""
+    """Rows of the tables that are about arms and units. Reads the scores of complete arms.
+
+    Adds the events to the outcome that follow from the scores: rows without an answer, batch-size sensitivity, and
+    arms that are confounded.
+    """
     suite = run.experiment.suite
     rows: dict[str, list[dict[str, Any]]] = {name: [] for name in _TABLES_OF_ARMS}
     thresholds = arm_metrics.thresholds(run, scores.tables(suite.plan.control))
@@ -120,6 +124,8 @@ def _arm_tables(
         measured = arm_metrics.of_arm(run, arm.name, in_order, scores.tables(arm.name), thresholds=thresholds)
         for name in ("metrics", "confusions", "histograms"):
             rows[name] += getattr(measured, name)
+    for arm, message in confounding.confounded(outcome.receipts, statuses.scored, control=suite.plan.control).items():
+        outcome.note("confounded", message, arm=arm)
     return rows
 
 
@@ -229,23 +235,38 @@ def _run_tables(
     spent: Spent,
 ) -> dict[str, list[dict[str, Any]]]:
     """Rows of the tables that are about the whole run: analysis, decisions, events and spending."""
-    plan = run.experiment.suite.plan
     measured = ArmMeasurements(rows["latency"], rows["arms"])
-    planned = analysis.analysed(scores, measured, plan=plan, arms=statuses.complete, eliminated=statuses.eliminated)
+    planned = analysis.analysed(
+        scores, measured, plan=run.experiment.suite.plan, arms=statuses.complete, eliminated=statuses.eliminated
+    )
     budget = gate_review.budget_of(run, rows["arms"], spent)
     events = [event.model_dump() for event in outcome.events]
-    evidence = gate_review.evidence_of(
-        run,
-        gate_review.EvidenceTables(rows["arms"], rows["metrics"], events),
-        policy=run.experiment.suite.policy,
-        budget=budget,
-        findings=dataset_findings.at_opening(run),
-    )
-    decisions = review.review(planned, run.experiment.suite.policy, plan, evidence)
+    evidence = gate_review.EvidenceTables(rows["arms"], rows["metrics"], events)
+    terms = run.experiment.model_dump_json(include={*TERMS})
+    return {
+        **tables_of_analysis(run, planned, evidence, budget=budget),
+        "events": events,
+        "spending": [
+            {
+                **spent.model_dump(),
+                "budget_kept": budget.passed,
+                "budget_summary": budget.summary,
+                "terms": terms,
+            }
+        ],
+    }
+
+
+def tables_of_analysis(
+    run: Run, planned: Analysis, tables: gate_review.EvidenceTables, *, budget: CheckOutcome
+) -> dict[str, list[dict[str, Any]]]:
+    """Rows of the tables that follow from the planned analysis: comparisons, the analysis itself, and decisions."""
+    suite = run.experiment.suite
+    findings = dataset_findings.at_opening(run)
+    evidence = gate_review.evidence_of(run, tables, policy=suite.policy, budget=budget, findings=findings)
+    decisions = review.review(planned, suite.policy, suite.plan, evidence)
     return {
         "comparisons": [{"metric": planned.metric, **comparison.model_dump()} for comparison in planned.comparisons],
         "decisions": [each.model_dump(mode="json") for each in decisions],
         "analyses": [{"plan_digest": run.plan_digest, "exploratory": False, "analysis": planned.model_dump_json()}],
-        "events": events,
-        "spending": [{**spent.model_dump(), "budget_kept": budget.passed, "budget_summary": budget.summary}],
     }

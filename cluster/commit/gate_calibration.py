@@ -50,7 +50,7 @@ def calibrate(run: CommittedRun, *, num_permutations: int, seed: int) -> Calibra
     )
     calibrated = Calibration(
         run_id=run.run_id,
-        commit_digest=run.commit_digest,
+        commit_digest=run.commit.sha256,
         plan_digest=record.plan_digest,
         policy_digest=record.policy_digest,
         alpha=plan.alpha,

@@ -73,19 +73,39 @@ def review_run(run: CommittedRun, *, policy: Policy | None = None) -> GateReview
         suite.check_policy(policy)
     except ValueError as error:
         raise InvalidInput(str(error), place=run.run_id) from None
-    analysis = Analysis.model_validate_json(run.rows("analyses")[0]["analysis"])
-    (spending,) = run.rows("spending")
     findings = dataset_findings.now(record)
+    decisions = decisions_about(run, policy, findings=findings, repetition=version_log.repetition(run))
+    is_recorded = policy.digest() == record.policy_digest
+    return GateReview(record, policy, is_recorded, recorded_analysis(run), decisions, findings)
+
+
+def decisions_about(
+    run: CommittedRun, policy: Policy, *, findings: DatasetFindings, repetition: Repetition
+) -> tuple[Decision, ...]:
+    """The decisions about a committed run's arms, from its tables and from what is known otherwise.
+
+    Args:
+        run: The run.
+        policy: The policy that decides.
+        findings: Findings about its dataset.
+        repetition: The combined result of verifications.
+    """
+    record = run.record
+    (spending,) = run.rows("spending")
     evidence = evidence_of(
         record.model_copy(update={"experiment": record.experiment.model_copy(update={"ledger": run.store.uri})}),
         EvidenceTables(run.rows("arms"), run.rows("metrics"), run.rows("events")),
         policy=policy,
         budget=CheckOutcome(spending["budget_kept"], spending["budget_summary"]),
         findings=findings,
-        repetition=version_log.repetition(run),
+        repetition=repetition,
     )
-    decisions = review.review(analysis, policy, suite.plan, evidence)
-    return GateReview(record, policy, evidence.policy_is_recorded, analysis, decisions, findings)
+    return review.review(recorded_analysis(run), policy, record.experiment.suite.plan, evidence)
+
+
+def recorded_analysis(run: CommittedRun) -> Analysis:
+    """The analysis that a run recorded."""
+    return Analysis.model_validate_json(run.rows("analyses")[0]["analysis"])
 
 
 def evidence_of(

@@ -18,13 +18,15 @@ from assay.evaluator.ledger.reader import OpenedRun
 from assay.evaluator.ledger.receipt import UnitReceipt
 from assay.evaluator.ledger.unit_file import check_owner
 from assay.evaluator.storage import Store
-from assay.manifests import Dataset, Experiment
+from assay.manifests import Experiment
 from assay.manifests.event import Event
 from assay.manifests.ledger_layout import RECORD_KEY
 from assay.manifests.run import Run
 
 
-def unit_keys(experiment: Experiment, *, dataset: Dataset, environment: Mapping[str, JsonValue]) -> dict[str, str]:
+def unit_keys(
+    experiment: Experiment, *, dataset_digest: str, num_rows: int, environment: Mapping[str, JsonValue]
+) -> dict[str, str]:
     """The key of each arm's units: the digest of everything that their scores depend on, with two exceptions.
 
     Which of the dataset's units it is, its index says: the key has the number of rows per unit, so the index identifies
@@ -33,16 +35,15 @@ def unit_keys(experiment: Experiment, *, dataset: Dataset, environment: Mapping[
 
     Args:
         experiment: The resolved experiment, with digests of weights and code.
-        dataset: The dataset.
+        dataset_digest: Digest of the dataset's rows.
+        num_rows: Rows of the dataset.
         environment: The identity of the environment: versions of the packages that scores depend on.
 
     Returns:
         The key by the arm's name.
     """
     suite = experiment.suite
-    shared = shared_parts(
-        experiment, dataset_digest=dataset.digest(), num_rows=dataset.num_rows, environment=environment
-    )
+    shared = shared_parts(experiment, dataset_digest=dataset_digest, num_rows=num_rows, environment=environment)
     control = next((arm.variant.digest() for arm in experiment.arms if arm.name == suite.plan.control), None)
     # Units of an arm that is timed against the control carry those times, which are useless with another control.
     timed = {"timed_beside": [control, suite.plan.num_timed_batches]} if suite.plan.num_timed_batches else {}

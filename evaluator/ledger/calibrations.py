@@ -33,9 +33,10 @@ def keep(store: Store, calibration: Calibration) -> Calibration:
     return stored
 
 
-def keys(store: Store) -> list[str]:
-    """The keys of all calibrations. Files beside them that are none are left out."""
-    return [found.key for found in store.listing(CALIBRATIONS_PREFIX) if CALIBRATION_KEY.fullmatch(found.key)]
+def keys(store: Store, run_id: str = "") -> list[str]:
+    """The keys of all calibrations, or of those of one run. Files beside them that are none are left out."""
+    prefix = f"{CALIBRATIONS_PREFIX}{run_id}/" if run_id else CALIBRATIONS_PREFIX
+    return [found.key for found in store.listing(prefix) if CALIBRATION_KEY.fullmatch(found.key)]
 
 
 def read(store: Store, key: str) -> tuple[Calibration | None, str]:

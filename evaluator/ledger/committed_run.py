@@ -5,13 +5,13 @@ from functools import cached_property
 from typing import Any
 
 import pyarrow as pa
-import pyarrow.parquet as pq
 
-from assay.evaluator import fingerprint
+from assay.evaluator.errors import DamageError
 from assay.evaluator.ledger import reader
+from assay.evaluator.ledger.record_check import record_problems
 from assay.evaluator.ledger.run_scores import RunScores
 from assay.evaluator.storage import Store
-from assay.manifests.ledger_layout import Table
+from assay.manifests.ledger_layout import Table, commit_key, run_key
 from assay.manifests.run import Run
 
 
@@ -23,9 +23,8 @@ class CommittedRun:
     Attributes:
         store: The ledger's store.
         run_id: The run's id.
+        commit: What its commit record says.
         files: The files that its commit record lists.
-        commit_digest: The digest of its commit record.
-        committed_at: When it was committed: UTC, ISO 8601.
     """
 
     def __init__(self, store: Store, run_id: str) -> None:
@@ -33,13 +32,13 @@ class CommittedRun:
 
         Raises:
             LedgerError: The run is unknown, or not committed.
+            DamageError: The commit record was changed, or belongs to another run.
         """
-        content = reader.read_commit_record(store, run_id)
         self.store, self.run_id = store, run_id
-        self.files = reader.files_in(content)
-        times = pq.read_table(pa.BufferReader(content), columns=["committed_at"])["committed_at"]
-        self.committed_at: str = times[0].as_py()
-        self.commit_digest = fingerprint.sha256_digest(content)
+        self.commit = reader.read_commit_record(store, run_id)
+        for problem in self.commit.problems(run_id):
+            raise DamageError(f"{store.uri}: '{commit_key(run_id)}' {problem}; {reader.REMEDY}")
+        self.files = self.commit.files
         self._tables: dict[Table, pa.Table] = {}
         self._scores: dict[tuple[str, ...], RunScores] = {}
 
@@ -48,9 +47,13 @@ class CommittedRun:
         """The run as it was opened.
 
         Raises:
-            DamageError: The record does not have the form that this release writes.
+            DamageError: The record is not the one that was committed, or its run id or digests contradict its content.
         """
-        return reader.read_run(self.store, self.run_id)
+        run, digest = reader.read_run_record(self.store, self.run_id)
+        problems = record_problems(run, self.run_id, digest=digest, committed_digest=self.commit.record_digest)
+        for problem in problems:
+            raise DamageError(f"{self.store.uri}: '{run_key(self.run_id)}' {problem}; {reader.REMEDY}")
+        return run
 
     def table(self, name: Table) -> pa.Table:
         """One of its tables other than `scores`; empty if it has no file of it.

@@ -1,7 +1,7 @@
 """Verification of a ledger: compares all of its content with what was recorded. Problems are listed, never repaired."""
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import get_args
 
@@ -37,7 +37,7 @@ class LedgerVerification:
 
     Attributes:
         num_runs: Opened runs, committed or not.
-        num_files: Files of the runs' tables, each of which was read completely.
+        num_files: Files of the runs' tables, the bytes of each of which were read.
         num_entries: Intact entries of the log.
         log_head: The seal of the log's newest intact entry; None if there is none.
         problems: Everything that is not as recorded.
@@ -50,7 +50,7 @@ class LedgerVerification:
     problems: tuple[LedgerProblem, ...]
 
 
-def verify_ledger(store: Store, *, log_head: str | None = None) -> LedgerVerification:
+def verify_ledger(store: Store, *, log_head: str | None = None, deep: bool = False) -> LedgerVerification:
     """Reads the whole ledger, with one file in memory at a time.
 
     Every file that a commit record names is compared with the digest in that record. Files in no commit record are
@@ -62,6 +62,8 @@ def verify_ledger(store: Store, *, log_head: str | None = None) -> LedgerVerific
     Args:
         store: The ledger's store.
         log_head: A seal noted at an earlier verification; the log must still contain it.
+        deep: Whether to read the rows of every file of committed runs, too, and to compare them with their receipts and
+            with the run's record.
     """
     problems = list(_format(store))
     entries: list[BaseLogEntry] = []
@@ -75,14 +77,19 @@ def verify_ledger(store: Store, *, log_head: str | None = None) -> LedgerVerific
             LedgerProblem(LOG_PREFIX, f"has no entry with the seal {log_head}: it was truncated or replaced")
         )
     problems += _changed_records(store, entries)
+    places = {stored.key: _PLACES.fullmatch(stored.key) for stored in store.listing(f"{LAYOUT}/")}
     states = reader.runs(store)
-    orphans = {stored.key for stored in store.listing(f"{LAYOUT}/commits/")} - {
+    orphans = {key for key, place in places.items() if place is not None and place["committed"]} - {
         commit_key(each.run_id) for each in states
     }
     problems += [LedgerProblem(key, "is the commit record of a run that has no run record") for key in sorted(orphans)]
+    keys: dict[str, list[str]] = {}
+    for key, place in places.items():
+        if place is not None and place["run"]:
+            keys.setdefault(place["run"], []).append(key)
     num_files = 0
     for state in states:
-        check = RunCheck(store, state.run_id)
+        check = RunCheck(store, state.run_id, keys=keys.get(state.run_id, ()), deep=deep)
         problems += check.problems()
         num_files += check.num_files
     problems += _patches(store)
@@ -91,7 +98,7 @@ def verify_ledger(store: Store, *, log_head: str | None = None) -> LedgerVerific
     ]
     problems += [LedgerProblem(key, problem) for key, problem in append_only_table.changed_parts(store)]
     problems += past_runs.index_problems(store)
-    problems += _unexpected_objects(store, {state.run_id for state in states})
+    problems += _unexpected_objects(store, places, {state.run_id for state in states})
     head = entries[-1].seal if entries else None
     return LedgerVerification(len(states), num_files, len(entries), head, tuple(problems))
 
@@ -134,16 +141,17 @@ def _patches(store: Store) -> Iterator[LedgerProblem]:
             yield LedgerProblem(patch.key, "was changed: its content does not match the digest in its name")
 
 
-def _unexpected_objects(store: Store, run_ids: set[str]) -> Iterator[LedgerProblem]:
+def _unexpected_objects(
+    store: Store, places: Mapping[str, re.Match[str] | None], run_ids: set[str]
+) -> Iterator[LedgerProblem]:
     """Objects under keys that Assay does not use, and objects of runs that have no record."""
     checked = set(run_ids)
-    for stored in store.listing(f"{LAYOUT}/"):
-        place = _PLACES.fullmatch(stored.key)
+    for key, place in places.items():
         if place is None:
-            yield LedgerProblem(stored.key, "was not written by Assay")
+            yield LedgerProblem(key, "was not written by Assay")
             continue
         run_id = place["run"] or place["committed"] or place["calibrated"]
         if run_id is not None and run_id not in checked:
             checked.add(run_id)
             if not store.exists(run_key(run_id)):  # the run may have been opened during the verification
-                yield LedgerProblem(run_key(run_id), f"is missing: '{stored.key}' belongs to this run")
+                yield LedgerProblem(run_key(run_id), f"is missing: '{key}' belongs to this run")

@@ -14,7 +14,7 @@ from assay.evaluator import fingerprint
 from assay.evaluator.batches import Unit
 from assay.evaluator.errors import DamageError, LedgerError, StoreError, UnitDamageError
 from assay.evaluator.ledger.checksum import footer_length
-from assay.evaluator.ledger.commit_record import LedgerFile
+from assay.evaluator.ledger.commit_record import CommitRecord, LedgerFile
 from assay.evaluator.ledger.receipt import Sharing, UnitReceipt
 from assay.evaluator.ledger.schema import SCHEMAS
 from assay.evaluator.ledger.unit_file import UNREADABLE, check_owner, lineage_of, receipt_in, verified_unit
@@ -32,6 +32,9 @@ from assay.manifests.ledger_layout import (
 )
 from assay.manifests.progress import Progress
 from assay.manifests.run import Run, seal_of
+
+REMEDY = "restore it from a copy of the ledger, or run the experiment again under another name"
+"""What to do about a file of a committed run that was changed."""
 
 
 @dataclass(frozen=True)
@@ -100,14 +103,24 @@ def read_run(store: Store, run_id: str) -> Run:
         LedgerError: The run does not exist.
         DamageError: The record was changed, or does not have the form that this release writes.
     """
-    key = run_key(run_id)
+    return read_run_record(store, run_id)[0]
+
+
+def read_run_record(store: Store, run_id: str) -> tuple[Run, str]:
+    """The record of an opened run, and the sha256 of its bytes.
+
+    Raises:
+        LedgerError: The run does not exist.
+        DamageError: The record was changed, or does not have the form that this release writes.
+    """
     try:
-        content = store.get(key).to_pybytes()
+        record = store.get(run_key(run_id))
     except FileNotFoundError:
         run_ids = [run.run_id for run in runs(store)]
         remedy = did_you_mean(run_id, run_ids) or "the ledger is empty: create a run with 'assay run EXPERIMENT'"
         raise LedgerError(f"{store.uri}: the ledger has no run '{run_id}'; {remedy}") from None
     try:
+        content = record.to_pybytes()
         run = Run.model_validate_json(content)
         is_sealed = seal_of(json.loads(content)) == run.seal
     except ValidationError as error:
@@ -119,7 +132,7 @@ def read_run(store: Store, run_id: str) -> Run:
         raise DamageError(_damaged_record(store, run_id, "was changed: its content does not match its seal"))
     if run.run_id != run_id:
         raise DamageError(_damaged_record(store, run_id, f"is that of another run, '{run.run_id}'"))
-    return run
+    return run, fingerprint.sha256_digest(record)
 
 
 def _damaged_record(store: Store, run_id: str, reason: str) -> str:
@@ -186,40 +199,25 @@ def committed_files(store: Store, run_id: str) -> tuple[LedgerFile, ...]:
     Raises:
         LedgerError: The run is unknown, or not committed yet.
     """
-    return files_in(read_commit_record(store, run_id))
+    return read_commit_record(store, run_id).files
 
 
-def read_commit_record(store: Store, run_id: str) -> pa.Buffer:
-    """The bytes of a committed run's commit record.
+def read_commit_record(store: Store, run_id: str) -> CommitRecord:
+    """The commit record of a committed run.
 
     Raises:
         LedgerError: The run is unknown, or not committed yet.
+        DamageError: It is not a commit record.
     """
     if not is_committed(store, run_id):
         read_run(store, run_id)
         raise LedgerError(
             f"{store.uri}: run '{run_id}' is not committed; run 'assay run' on its experiment again to resume it"
         )
-    return store.get(commit_key(run_id))
-
-
-def files_in(commit_record: pa.Buffer) -> tuple[LedgerFile, ...]:
-    """The files that a commit record lists.
-
-    Raises:
-        DamageError: It is not a commit record.
-    """
     try:
-        rows = pq.read_table(pa.BufferReader(commit_record)).to_pylist()
-        return tuple(
-            LedgerFile(row["table"], f"{LAYOUT}/{row['path']}", row["num_rows"], row["size_bytes"], row["sha256"])
-            for row in rows
-        )
-    except (pa.ArrowException, OSError, ValueError, KeyError, TypeError) as error:  # any byte may be damaged
-        reason = str(error).splitlines()[0]
-        raise DamageError(
-            f"a commit record is damaged ({reason}); 'assay ledger verify' names it; restore it from a copy"
-        ) from error
+        return CommitRecord.parse(store.get(commit_key(run_id)))
+    except ValueError as error:
+        raise DamageError(f"{store.uri}: '{commit_key(run_id)}' {error}; {REMEDY}") from error
 
 
 @dataclass(frozen=True)
@@ -431,7 +429,9 @@ def _content(store: Store, key: str) -> pa.Buffer:
     try:
         return store.get(key)
     except FileNotFoundError:
-        raise DamageError(f"{store.uri}: '{key}' was recorded in the ledger but is not in the store") from None
+        raise DamageError(
+            f"{store.uri}: '{key}' was recorded in the ledger but is not in the store; {REMEDY}"
+        ) from None
 
 
 def _changed(recorded: str | None, now: str) -> str:
@@ -442,7 +442,7 @@ def _verified(store: Store, file: LedgerFile, columns: list[str] | None) -> pa.T
     content = _content(store, file.key)
     digest_now = fingerprint.sha256_digest(content)
     if digest_now != file.sha256:
-        raise DamageError(f"{store.uri}: '{file.key}' {_changed(file.sha256, digest_now)}")
+        raise DamageError(f"{store.uri}: '{file.key}' {_changed(file.sha256, digest_now)}; {REMEDY}")
     try:
         return pq.read_table(pa.BufferReader(content), columns=columns)
     except (pa.ArrowException, OSError, ValueError, KeyError) as error:

@@ -146,7 +146,7 @@ class RunScores:
             if arm == self.arms[0]:
                 rows.append(table.select(self._shared(names)))
             elif not table.select(self._rows[unit].column_names).equals(self._rows[unit]):
-                raise self._rows_differ(arm)
+                raise self._rows_differ(arm, f"'{file.key}': ")
             self._keep_scores(arm, table, start)
             for column in kept:
                 self._predictions[arm, column].append(table[column])
@@ -191,5 +191,7 @@ class RunScores:
                         f"run '{self.run.run_id}': scores of '{metric}' for arm '{arm}' are not all 0 or 1"
                     )
 
-    def _rows_differ(self, arm: str) -> DamageError:
-        return DamageError(f"run '{self.run.run_id}': arm '{arm}' does not have the same rows as arm '{self.arms[0]}'")
+    def _rows_differ(self, arm: str, place: str = "") -> DamageError:
+        return DamageError(
+            f"{place}run '{self.run.run_id}': arm '{arm}' does not have the same rows as arm '{self.arms[0]}'"
+        )

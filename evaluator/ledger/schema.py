@@ -219,8 +219,10 @@ _SPENDING = _schema(
     ("run_id", _TEXT),
     *((name, _FLOAT) for name in _COST),
     ("budget_summary", _TEXT),
+    ("terms", _TEXT),
     nullable={"budget_kept": _BOOL},
 )
+"""`terms` are the prices and budgets in force at the commit, as JSON: they may have changed since the run was opened."""
 
 SCHEMAS: Mapping[Table, pa.Schema] = MappingProxyType(
     {
@@ -247,8 +249,9 @@ COMMITS = _schema(
     ("num_rows", _INT),
     ("size_bytes", _INT),
     ("sha256", _TEXT),
-    ("run_digest", _TEXT),
+    ("record_digest", _TEXT),
     ("committer", _TEXT),
     ("committed_at", _TEXT),
 )
-"""The columns of a commit record, which has one row per file. `path` is relative to the ledger's layout folder."""
+"""The columns of a commit record, which has one row per file. `path` is relative to the ledger's layout folder.
+`record_digest` is the sha256 of the run's record, `runs/RUN.json`."""

@@ -117,7 +117,7 @@ def _lineage(committed: CommittedRun) -> dict[str, Any]:
             "experiment_digest": run.experiment_digest,
             "resources": experiment.resources.model_dump(mode="json"),
             "opened_at": run.opened_at,
-            "committed_at": committed.committed_at,
+            "committed_at": committed.commit.committed_at,
             "supersedes": run.supersedes,
         },
     }

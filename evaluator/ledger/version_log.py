@@ -3,7 +3,7 @@
 import datetime as dt
 import json
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
@@ -183,9 +183,14 @@ def repetition(run: CommittedRun) -> Repetition:
     Raises:
         DamageError: The log was changed.
     """
+    return repetition_in(entries(run.store), run.run_id)
+
+
+def repetition_in(log: Iterable[BaseLogEntry], run_id: str) -> Repetition:
+    """Which arms' scores could be repeated, according to the verifications among these entries, oldest first."""
     results: dict[tuple[Against, str], ArmVerified] = {}
-    for entry in entries(run.store):
-        if isinstance(entry, VerificationEntry) and entry.run_id == run.run_id:
+    for entry in log:
+        if isinstance(entry, VerificationEntry) and entry.run_id == run_id:
             for arm in entry.verification.arms:
                 key = (entry.verification.against, arm.arm)
                 before = results.get(key)
@@ -234,7 +239,7 @@ def _evidence(run: CommittedRun) -> dict[str, Any]:
     return {
         "run_id": run.run_id,
         "record_digest": fingerprint.sha256_digest(run.store.get(run_key(run.run_id))),
-        "commit_digest": run.commit_digest,
+        "commit_digest": run.commit.sha256,
         "analysis_digest": next(file.sha256 for file in run.files if file.table == "analyses"),
         "plan_digest": run.record.plan_digest,
         "policy_digest": run.record.policy_digest,

@@ -30,7 +30,7 @@ from assay.manifests.ledger_layout import (
     patch_key,
     run_key,
     set_aside_key,
-    table_prefix,
+    table_key,
     unit_key,
 )
 from assay.manifests.run import Run
@@ -233,7 +233,7 @@ def write_table(store: Store, table: Table, rows: Sequence[Mapping[str, object]]
         raise ValueError(f"the table '{table}' has no column {', '.join(sorted(unknown))}")
     content = parquet_bytes(pa.Table.from_pylist([{"run_id": run_id, **row} for row in rows], schema=schema))
     digest = fingerprint.sha256_digest(content)
-    key = f"{table_prefix(table, run_id)}{digest.removeprefix('sha256:')[:16]}.parquet"
+    key = table_key(table, run_id, digest)
     _put_named_by_digest(store, key, content)
     return LedgerFile(table=table, key=key, num_rows=len(rows), size_bytes=len(content), sha256=digest)
 
@@ -244,7 +244,7 @@ def commit(store: Store, run: Run, files: Sequence[LedgerFile]) -> tuple[LedgerF
     Returns:
         The files of the committed run: these, or those of another driver that committed it first.
     """
-    committer, run_digest = secrets.token_hex(16), run.digest()
+    committer, record_digest = secrets.token_hex(16), fingerprint.sha256_digest(store.get(run_key(run.run_id)))
     now = dt.datetime.now(dt.UTC).isoformat(timespec="milliseconds")
     rows = [
         {
@@ -254,7 +254,7 @@ def commit(store: Store, run: Run, files: Sequence[LedgerFile]) -> tuple[LedgerF
             "num_rows": file.num_rows,
             "size_bytes": file.size_bytes,
             "sha256": file.sha256,
-            "run_digest": run_digest,
+            "record_digest": record_digest,
             "committer": committer,
             "committed_at": now,
         }

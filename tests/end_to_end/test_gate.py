@@ -113,9 +113,9 @@ def test_a_first_run_without_variants_is_promoted_on_purpose_only(assay, tmp_pat
 @pytest.mark.parametrize(("ratio", "code"), [(0.5, 0), (0.9, 3)])
 def test_equal_and_half_the_cost_is_promoted_when_the_policy_rewards_cost(assay, tmp_path, monkeypatch, ratio, code):
     arms = {"control": builders.variant(flip_every=5), "distilled": builders.variant(flip_every=5, cut=0.4999)}
-    costs = iter([2.0, 2.0 * ratio])
+    prices = {"control": 2.0, "distilled": 2.0 * ratio}
     times = commit.arm_times
-    monkeypatch.setattr(commit, "arm_times", lambda receipts: {**times(receipts), "price": next(costs)})
+    monkeypatch.setattr(commit, "arm_times", lambda units: {**times(units), "price": prices[units[0].arm]})
     run(assay, tmp_path, arms=arms, margins={"distilled": 0.05}, promote_equal_at_cost_ratio=0.6)
     assert decided(gate(assay, tmp_path, code=code)) == {"distilled": {0: "promote", 3: "hold"}[code]}
 

@@ -187,7 +187,9 @@ def test_other_weights_have_another_key(tmp_path):
         arm = experiment.arms[0]
         arms = (arm.model_copy(update={"variant": arm.variant.model_copy(update=fields)}), *experiment.arms[1:])
         changed = experiment.model_copy(update={"arms": arms})
-        return reuse.unit_keys(changed, dataset=prepared.dataset, environment={})[arm.name]
+        return reuse.unit_keys(
+            changed, dataset_digest=prepared.dataset.digest(), num_rows=prepared.dataset.num_rows, environment={}
+        )[arm.name]
 
     assert key(weights_digest="sha256:" + "0" * 64) != key(weights_digest="sha256:" + "1" * 64)
     assert key(weights="here.safetensors") == key(weights="there.safetensors")
