@@ -134,10 +134,11 @@ def _check_version(run: Run, past: Sequence[OpenedRun]) -> None:
             )
 
 
-def run(prepared: Prepared, *, in_process: bool, on_progress: ProgressCallback, reuses: bool = True) -> None:
+def run(prepared: Prepared, *, in_process: bool, on_progress: ProgressCallback, reuses: bool = True) -> tuple[str, ...]:
     """Runs a prepared experiment until it is committed, resuming what earlier drivers left unfinished.
 
-    Does nothing if the run is committed already.
+    Nothing is evaluated if the run is committed already. Commits that a crash has left out of the version log are
+    appended to it.
 
     Args:
         prepared: The run.
@@ -145,14 +146,20 @@ def run(prepared: Prepared, *, in_process: bool, on_progress: ProgressCallback, 
         on_progress: Called for every unit that is in the ledger.
         reuses: Whether to reuse units that other runs of the ledger have scored.
 
+    Returns:
+        Why some commits could not be logged: the log was changed, and no run can repair it.
+
     Raises:
         StoppedError: The run was asked to stop, or its budget is exhausted. Complete arms are committed, unless there
             is nothing to compare.
         AssayError: The run could not be finished; published units stay in the ledger.
     """
-    if prepared.committed:
-        return
     experiment = prepared.run.experiment
+    store = open_ledger(experiment.ledger, patient=True)
+    past = PastRuns(store, known=prepared.past)
+    not_logged = past.log_commits()
+    if prepared.committed:
+        return not_logged
     if experiment.require_clean:
         lineage.check_clean(prepared.run.lineage)
     reporter = progress.ProgressReporter(
@@ -163,8 +170,6 @@ def run(prepared: Prepared, *, in_process: bool, on_progress: ProgressCallback, 
         submission_id=os.environ.get(SUBMISSION_VARIABLE, ""),
         on_progress=on_progress,
     )
-    store = open_ledger(experiment.ledger, patient=True)
-    past = PastRuns(store, known=prepared.past)
     budget = _budget_left(prepared.run, past, spent=reporter.spent)
     opened = _opened(prepared, store, in_process=in_process)
     published = reader.published_units(store, opened.run_id)
@@ -206,9 +211,16 @@ def run(prepared: Prepared, *, in_process: bool, on_progress: ProgressCallback, 
                 import_paths=prepared.import_paths,
             )
         outcome.events[:0] = reused.events
-        commit.commit(
-            opened, outcome, dataset=prepared.dataset, store=store, num_units=prepared.num_units, spent=reporter.spent
+        commit_not_logged = commit.commit(
+            opened,
+            outcome,
+            dataset=prepared.dataset,
+            store=store,
+            num_units=prepared.num_units,
+            spent=reporter.spent,
+            log_position=past.log_position,
         )
+    return tuple(dict.fromkeys(each for each in (*not_logged, commit_not_logged) if each))
 
 
 def _budget_left(run: Run, past: PastRuns, *, spent: Spent) -> BudgetCheck:

@@ -1,6 +1,7 @@
 """`assay ledger`: list and trace runs, keep the log of decisions, and verify the ledger's integrity."""
 
 import json
+import re
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
@@ -11,6 +12,11 @@ if TYPE_CHECKING:
     from assay.manifests.log_entry import BaseLogEntry
 
 app = typer.Typer(help="Ledgers: list and trace runs, log decisions, verify integrity.", no_args_is_help=True)
+
+_UNLOGGED = (
+    "committed, not yet logged: its driver is about to log it, or died before it could; the next 'assay run' in this "
+    "ledger does"
+)
 
 
 @app.command()
@@ -130,11 +136,11 @@ def diff(
 
 @app.command()
 def log(ledger: LedgerAlone = None, as_json: AsJson = False) -> None:
-    """List the log: decisions of `assay gate --record`, overrides, and outcomes of `assay verify`."""
-    from assay.evaluator.ledger import version_log as ledger_log
+    """List the log: commits, decisions of `assay gate --record`, overrides, and outcomes of `assay verify`."""
+    from assay.evaluator.ledger import log_chain
     from assay.evaluator.ledger.opening import open_ledger
 
-    entries = ledger_log.entries(open_ledger(ledger or "ledger"))
+    entries = log_chain.entries(open_ledger(ledger or "ledger"))
     if as_json:
         print_json([entry.model_dump(mode="json") for entry in entries])
     elif not entries:
@@ -171,11 +177,30 @@ def override(
 
 
 @app.command()
+def seal(ledger: LedgerAlone = None, as_json: AsJson = False) -> None:
+    """Print what to keep elsewhere, so that no one can rewrite the log unseen: `assay ledger verify --seal` compares.
+
+    The seal of the newest entry covers all entries before it, and every file of the runs that they log.
+    """
+    from assay.evaluator.ledger import version_log as ledger_log
+    from assay.evaluator.ledger.opening import open_ledger
+
+    sealed = ledger_log.seal(open_ledger(ledger or "ledger"))
+    if as_json:
+        print_json(vars(sealed))
+        return
+    for name in ("ledger", "num_entries", "seal", "at"):
+        typer.echo(f"{name}: {_value_text(vars(sealed)[name])}")
+    for run_id in sealed.unlogged:
+        typer.echo(f"not covered: {run_id}: {_UNLOGGED}")
+
+
+@app.command()
 def verify(
     ledger: LedgerAlone = None,
-    log_head: Annotated[
+    seal: Annotated[
         str | None,
-        typer.Option(help="The log head that an earlier `assay ledger verify` printed. The log must still contain it."),
+        typer.Option(help="A seal that `assay ledger seal` printed, kept elsewhere. The log must still have it."),
     ] = None,
     as_json: AsJson = False,
 ) -> None:
@@ -183,25 +208,27 @@ def verify(
     from assay.cluster.report.terminal import formatting
     from assay.evaluator.ledger.ledger_verification import verify_ledger
     from assay.evaluator.ledger.opening import open_ledger
+    from assay.manifests.errors import InvalidInput
 
-    report = verify_ledger(open_ledger(ledger or "ledger"), log_head=log_head)
-    counts = ", ".join(
-        (
-            formatting.counted(report.num_runs, "run"),
-            formatting.counted(report.num_files, "file"),
-            formatting.counted(report.num_entries, "log entry", "log entries"),
+    if seal is not None and not re.fullmatch("sha256:[0-9a-f]{64}", seal):
+        raise InvalidInput(
+            "is not a seal", field="--seal", value=seal, remedy="'assay ledger seal' prints one: sha256:, 64 hex digits"
         )
-    )
+    report = verify_ledger(open_ledger(ledger or "ledger"), seal=seal)
     if as_json:
         print_json({**vars(report), "problems": [vars(problem) for problem in report.problems]})
-    elif report.problems:
-        for problem in report.problems:
-            typer.echo(f"{problem.key}: {problem.problem}")
-        typer.echo(f"{counts}: {formatting.counted(len(report.problems), 'problem')}")
-    else:
-        typer.echo(f"{counts}: no problems found")
-        if report.log_head is not None:
-            typer.echo(f"log head: {report.log_head}")
+        raise typer.Exit(1 if report.problems else 0)
+    for problem in report.problems:
+        typer.echo(f"{problem.key}: {problem.problem}")
+    for run_id in report.unlogged:
+        typer.echo(f"{run_id}: {_UNLOGGED}")
+    counts = (
+        formatting.counted(report.num_runs, "run"),
+        formatting.counted(report.num_files, "file"),
+        formatting.counted(report.num_entries, "log entry", "log entries"),
+    )
+    found = formatting.counted(len(report.problems), "problem") if report.problems else "no problems found"
+    typer.echo(f"{', '.join(counts)}: {found}")
     raise typer.Exit(1 if report.problems else 0)
 
 

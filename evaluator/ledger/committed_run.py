@@ -26,6 +26,7 @@ class CommittedRun:
         files: The files that its commit record lists.
         commit_digest: The digest of its commit record.
         committed_at: When it was committed: UTC, ISO 8601.
+        logged_before: A position that the version log had before.
     """
 
     def __init__(self, store: Store, run_id: str) -> None:
@@ -39,6 +40,7 @@ class CommittedRun:
         self.files = reader.files_in(content)
         times = pq.read_table(pa.BufferReader(content), columns=["committed_at"])["committed_at"]
         self.committed_at: str = times[0].as_py()
+        self.logged_before = reader.logged_before(content)
         self.commit_digest = fingerprint.sha256_digest(content)
         self._tables: dict[Table, pa.Table] = {}
         self._scores: dict[tuple[str, ...], RunScores] = {}

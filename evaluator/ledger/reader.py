@@ -14,6 +14,7 @@ from pydantic import ValidationError
 from assay.evaluator import fingerprint
 from assay.evaluator.errors import DamageError, LedgerError, StoreError
 from assay.evaluator.ledger.commit_record import LedgerFile
+from assay.evaluator.ledger.log_chain import Position
 from assay.evaluator.ledger.receipt import RECEIPT_METADATA, Sharing, UnitReceipt
 from assay.evaluator.ledger.schema import SCHEMAS
 from assay.evaluator.ledger.stored_scores import from_stored
@@ -172,6 +173,12 @@ def files_in(commit_record: pa.Buffer) -> tuple[LedgerFile, ...]:
         LedgerFile(row["table"], f"{LAYOUT}/{row['path']}", row["num_rows"], row["size_bytes"], row["sha256"])
         for row in pq.read_table(pa.BufferReader(commit_record)).to_pylist()
     )
+
+
+def logged_before(commit_record: pa.Buffer) -> Position:
+    """A position that the version log had before a run was committed, from the run's commit record."""
+    row = pq.read_table(pa.BufferReader(commit_record), columns=["log_number", "log_seal"]).slice(0, 1).to_pylist()[0]
+    return Position(int(row["log_number"]), row["log_seal"])
 
 
 def published_units(store: Store, run_id: str) -> tuple[UnitReceipt, ...]:

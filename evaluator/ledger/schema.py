@@ -250,5 +250,8 @@ COMMITS = _schema(
     ("run_digest", _TEXT),
     ("committer", _TEXT),
     ("committed_at", _TEXT),
+    ("log_number", _INT),
+    nullable={"log_seal": _TEXT},
 )
-"""The columns of a commit record, which has one row per file. `path` is relative to the ledger's layout folder."""
+"""The columns of a commit record, which has one row per file. `path` is relative to the ledger's layout folder. The version
+log had the entry `log_number` with the seal `log_seal` before the commit; 0 and null: none."""
