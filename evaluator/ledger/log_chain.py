@@ -55,14 +55,19 @@ class Link:
     """One number of the log.
 
     Attributes:
-        key: The key that the entry has or should have.
+        number: The number that the entry has or should have.
         entry: The entry; None if it is missing or was changed.
         problem: What is wrong with it; empty if nothing is.
     """
 
-    key: str
+    number: int
     entry: BaseLogEntry | None
     problem: str = ""
+
+    @property
+    def key(self) -> str:
+        """The entry's key."""
+        return log_key(self.number)
 
 
 def links(store: Store, *, after: Position = START) -> Iterator[Link]:
@@ -76,7 +81,7 @@ def links(store: Store, *, after: Position = START) -> Iterator[Link]:
         for number, link in zip(numbers, pool.map(lambda each: _link(store, each), numbers), strict=True):
             if number != expected:
                 also_missing = f", and so are all entries before {number}" if number > expected + 1 else ""
-                yield Link(log_key(expected), None, f"{_MISSING}{also_missing}")
+                yield Link(expected, None, f"{_MISSING}{also_missing}")
                 is_known = False
             checked = _bound(link, seal) if is_known else link
             yield checked
@@ -206,7 +211,7 @@ def _bound(link: Link, seal: str | None) -> Link:
     if link.entry is None or link.entry.previous == seal:
         return link
     problem = f"refers to {link.entry.previous}, but the previous entry has {seal}: that entry was replaced"
-    return Link(link.key, None, problem)
+    return Link(link.number, None, problem)
 
 
 _MISSING = "is missing"
@@ -214,11 +219,10 @@ _MISSING = "is missing"
 
 def _link(store: Store, number: int) -> Link:
     """One entry, checked by itself. The plain JSON is hashed, because another release may have other fields."""
-    key = log_key(number)
     try:
-        content = store.get(key).to_pybytes()
+        content = store.get(log_key(number)).to_pybytes()
     except FileNotFoundError:
-        return Link(key, None, _MISSING)
+        return Link(number, None, _MISSING)
     try:
         plain = json.loads(content)
         is_canonical = rfc8785.dumps(plain) == content
@@ -226,9 +230,9 @@ def _link(store: Store, number: int) -> Link:
         is_sealed = fingerprint.sha256_digest(rfc8785.dumps(plain)) == seal
         entry = read_entry(plain, content)
     except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
-        return Link(key, None, f"was changed: {str(error).splitlines()[0]}")
+        return Link(number, None, f"was changed: {str(error).splitlines()[0]}")
     if not (is_canonical and is_sealed):
-        return Link(key, None, f"was changed: its content does not match its seal {seal}")
+        return Link(number, None, f"was changed: its content does not match its seal {seal}")
     if entry.number != number:
-        return Link(key, None, f"holds entry {entry.number}: it was moved or copied")
-    return Link(key, entry)
+        return Link(number, None, f"holds entry {entry.number}: it was moved or copied")
+    return Link(number, entry)

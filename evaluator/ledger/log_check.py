@@ -36,7 +36,7 @@ class LogCheck:
         committed = [state.run_id for state in reader.runs(store) if state.committed]
         links = list(log_chain.links(store))
         self._entries = {link.entry.number: link.entry for link in links if link.entry is not None}
-        self._newest = max(self._entries, default=0)
+        self._newest = max((link.number for link in links), default=0)
         commits = [entry for entry in self._entries.values() if isinstance(entry, CommitEntry)]
         self._logged = {entry.run_id: entry for entry in reversed(commits)}
         self.num_entries = len(self._entries)

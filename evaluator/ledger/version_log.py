@@ -40,15 +40,7 @@ def record_commit(store: Store, run_id: str, *, after: Position) -> CommitEntry 
     Raises:
         DamageError: The log, or the run's record, is missing or was changed.
     """
-    try:
-        fields = {
-            "run_id": run_id,
-            "record_digest": fingerprint.sha256_digest(store.get(run_key(run_id))),
-            "commit_digest": fingerprint.sha256_digest(store.get(commit_key(run_id))),
-            "by": "run",
-        }
-    except FileNotFoundError as error:
-        raise DamageError(f"{store.uri}: a record of run '{run_id}' is missing: {error}") from None
+    fields = {**_records(store, run_id), "by": "run"}
     return log_chain.append(store, CommitEntry, fields, after=after, found=lambda entry: _is_commit(entry, run_id))
 
 
@@ -298,13 +290,26 @@ def _log_commit(run: CommittedRun) -> None:
         raise DamageError(problem)
 
 
+def _records(store: Store, run_id: str) -> dict[str, Any]:
+    """The fields of a `BaseRunEntry`: the run, and the digests of its two records."""
+    try:
+        return {
+            "run_id": run_id,
+            "record_digest": fingerprint.sha256_digest(store.get(run_key(run_id))),
+            "commit_digest": fingerprint.sha256_digest(store.get(commit_key(run_id))),
+        }
+    except FileNotFoundError as error:
+        raise DamageError(f"{store.uri}: a record of run '{run_id}' is missing: {error}") from None
+
+
 def _evidence(run: CommittedRun) -> dict[str, Any]:
     """The fields of a `BaseReviewEntry`: the run, and the digests of what is recorded about it."""
+    analyses = [file.sha256 for file in run.files if file.table == "analyses"]
+    if not analyses:
+        raise DamageError(f"{run.store.uri}: '{commit_key(run.run_id)}' was changed: it lists no analysis")
     return {
-        "run_id": run.run_id,
-        "record_digest": fingerprint.sha256_digest(run.store.get(run_key(run.run_id))),
-        "commit_digest": run.commit_digest,
-        "analysis_digest": next(file.sha256 for file in run.files if file.table == "analyses"),
+        **_records(run.store, run.run_id),
+        "analysis_digest": analyses[0],
         "plan_digest": run.record.plan_digest,
         "policy_digest": run.record.policy_digest,
     }
