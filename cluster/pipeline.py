@@ -27,6 +27,7 @@ from assay.evaluator import batches
 from assay.evaluator.batches import Unit
 from assay.evaluator.errors import UnitDamageError
 from assay.evaluator.ledger import reader, writer
+from assay.evaluator.ledger.log_chain import Position
 from assay.evaluator.ledger.opening import create_ledger, open_ledger
 from assay.evaluator.ledger.past_runs import PastRuns
 from assay.evaluator.ledger.reader import OpenedRun, PublishedUnits
@@ -141,10 +142,11 @@ def _check_version(run: Run, past: Sequence[OpenedRun]) -> None:
             )
 
 
-def run(prepared: Prepared, *, in_process: bool, on_progress: ProgressCallback, reuses: bool = True) -> None:
+def run(prepared: Prepared, *, in_process: bool, on_progress: ProgressCallback, reuses: bool = True) -> tuple[str, ...]:
     """Runs a prepared experiment until it is committed, resuming what earlier drivers left unfinished.
 
-    Does nothing if the run is committed already.
+    Nothing is evaluated if the run is committed already. Commits that a crash has left out of the version log are
+    appended to it.
 
     Args:
         prepared: The run.
@@ -152,14 +154,20 @@ def run(prepared: Prepared, *, in_process: bool, on_progress: ProgressCallback, 
         on_progress: Called for every unit that is in the ledger.
         reuses: Whether to reuse units that other runs of the ledger have scored.
 
+    Returns:
+        Why some commits could not be logged: the log was changed, and no run can repair it.
+
     Raises:
         StoppedError: The run was asked to stop, or its budget is exhausted. Complete arms are committed, unless there
             is nothing to compare.
         AssayError: The run could not be finished; published units stay in the ledger.
     """
-    if prepared.committed:
-        return
     experiment = prepared.run.experiment
+    store = open_ledger(experiment.ledger, patient=True)
+    past = PastRuns(store, known=prepared.past)
+    not_logged = past.log_commits()
+    if prepared.committed:
+        return not_logged
     if experiment.require_clean:
         lineage.check_clean(prepared.run.lineage)
     reporter = progress.ProgressReporter(
@@ -170,8 +178,6 @@ def run(prepared: Prepared, *, in_process: bool, on_progress: ProgressCallback, 
         submission_id=os.environ.get(SUBMISSION_VARIABLE, ""),
         on_progress=on_progress,
     )
-    store = open_ledger(experiment.ledger, patient=True)
-    past = PastRuns(store, known=prepared.past)
     budget = _budget_left(prepared.run, past, spent=reporter.spent)
     opened = _opened(prepared, store, in_process=in_process)
     check = UnitCheck(store, opened, prepared.units)
@@ -216,7 +222,10 @@ def run(prepared: Prepared, *, in_process: bool, on_progress: ProgressCallback, 
             import_paths=prepared.import_paths,
         )
         outcome.events[:0] = [*found, *reused.events]
-        _commit(opened, outcome, driver, prepared=prepared, store=store, reporter=reporter)
+        commit_not_logged = _commit(
+            opened, outcome, driver, prepared=prepared, store=store, reporter=reporter, log_position=past.log_position
+        )
+    return tuple(dict.fromkeys(each for each in (*not_logged, commit_not_logged) if each))
 
 
 def _events(published: PublishedUnits, check: UnitCheck) -> list[Event]:
@@ -237,29 +246,39 @@ def _events(published: PublishedUnits, check: UnitCheck) -> list[Event]:
 
 
 def _commit(
-    opened: Run, outcome: DriveOutcome, driver: Driver, *, prepared: Prepared, store: Store, reporter: ProgressReporter
-) -> None:
+    opened: Run,
+    outcome: DriveOutcome,
+    driver: Driver,
+    *,
+    prepared: Prepared,
+    store: Store,
+    reporter: ProgressReporter,
+    log_position: Position,
+) -> str:
     """Commits the run; units that the commit finds damaged are scored again before it is tried again.
+
+    Returns:
+        Why the commit could not be logged; empty if it was.
 
     Raises:
         UnitDamageError: Units are still damaged after some rounds.
     """
     for left in reversed(range(_MAX_COMMITS)):
         try:
-            commit.commit(
+            return commit.commit(
                 opened,
                 outcome,
                 dataset=prepared.dataset,
                 store=store,
                 num_units=prepared.num_units,
                 spent=reporter.spent,
+                log_position=log_position,
             )
         except UnitDamageError:
             if not left:
                 raise
             outcome = driver.score_damaged_units()
-        else:
-            return
+    raise AssertionError("the last round returns or raises")
 
 
 def _budget_left(run: Run, past: PastRuns, *, spent: Spent) -> BudgetCheck:

@@ -166,7 +166,10 @@ def patch_key(digest: str) -> str:
 
 
 LOG_PREFIX = f"{LAYOUT}/log/"
-"""The prefix of the keys of the version log: decisions and verifications, in order."""
+"""The prefix of the keys of the version log: commits, decisions, overrides and verifications, in order."""
+
+LOG_HINT_KEY = f"{LAYOUT}/index/log.json"
+"""The key of a hint at the newest entry of the version log, replaced after each: derived, not evidence."""
 
 
 def log_key(number: int) -> str:

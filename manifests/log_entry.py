@@ -22,7 +22,8 @@ class BaseLogEntry(Manifest):
     at: str
     """Time of the entry: UTC, ISO 8601."""
     by: str = Field(min_length=1, max_length=100)
-    """Who made the entry: `gate`, `verify`, or the name that a person gave (a label that anyone with access can read)."""
+    """Who made the entry: `run`, `gate`, `verify`, or the name that a person gave (a label that anyone with access can
+    read)."""
     seal: Digest = Field(json_schema_extra=CIRCUMSTANCE)
     """Digest of all other fields: a change to an entry, even to the newest, is detected."""
 
@@ -33,7 +34,7 @@ class BaseLogEntry(Manifest):
 
 
 class BaseRunEntry(BaseLogEntry):
-    """An entry about a committed run, with the digests of what it rests on."""
+    """An entry about a committed run, with the digests of its two records."""
 
     run_id: Name
     """The run's id."""
@@ -41,6 +42,25 @@ class BaseRunEntry(BaseLogEntry):
     """The sha256 of the stored record of the opened run."""
     commit_digest: Digest
     """The sha256 of the stored commit record, through which the entry covers every file of the run."""
+
+
+class CommitEntry(BaseRunEntry):
+    """A run was committed. Every committed run has one such entry, before all others about it."""
+
+    kind: Literal["commit"] = "commit"
+    """Always `commit`."""
+    version: Literal[1] = 1
+    """The version of this schema: always 1."""
+
+    @property
+    def summary(self) -> str:
+        """Run, and the digest of its commit record."""
+        return f"{self.run_id}  committed as {self.commit_digest}"
+
+
+class BaseReviewEntry(BaseRunEntry):
+    """An entry about what a committed run shows, with the digests of what that rests on."""
+
     analysis_digest: Digest
     """The sha256 of the run's file with the planned analysis."""
     plan_digest: Digest
@@ -49,7 +69,7 @@ class BaseRunEntry(BaseLogEntry):
     """Digest of the gate's policy."""
 
 
-class DecisionEntry(BaseRunEntry):
+class DecisionEntry(BaseReviewEntry):
     """The gate's decision about an arm."""
 
     kind: Literal["decision"] = "decision"
@@ -69,7 +89,7 @@ class DecisionEntry(BaseRunEntry):
         return f"{self.run_id}  {self.arm}  {self.decision}  by {self.by}: {'; '.join(self.reasons)}"
 
 
-class OverrideEntry(BaseRunEntry):
+class OverrideEntry(BaseReviewEntry):
     """A person's decision about an arm, in place of the gate's."""
 
     kind: Literal["override"] = "override"
@@ -91,7 +111,7 @@ class OverrideEntry(BaseRunEntry):
         return f"{self.run_id}  {self.arm}  override: {self.decision}  by {self.by}: {self.reason}"
 
 
-class VerificationEntry(BaseRunEntry):
+class VerificationEntry(BaseReviewEntry):
     """The result of scoring rows of a run again."""
 
     kind: Literal["verification"] = "verification"
@@ -128,7 +148,7 @@ class UnknownEntry(BaseLogEntry):
         )
 
 
-LogEntry = Annotated[DecisionEntry | OverrideEntry | VerificationEntry, Field(discriminator="kind")]
+LogEntry = Annotated[CommitEntry | DecisionEntry | OverrideEntry | VerificationEntry, Field(discriminator="kind")]
 """An entry of any kind, distinguished by `kind`."""
 
 _VERSIONS = {

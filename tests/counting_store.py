@@ -16,6 +16,7 @@ class CountingStore:
         parts: Per object of which parts were read, the length of each part.
         listed: How often each prefix was listed.
         asked: How often it was asked whether each object exists.
+        written: How often each object was put or replaced.
     """
 
     def __init__(self, store: Store) -> None:
@@ -25,11 +26,17 @@ class CountingStore:
         self.parts: dict[str, list[int]] = {}
         self.listed: Counter[str] = Counter()
         self.asked: Counter[str] = Counter()
+        self.written: Counter[str] = Counter()
 
     @property
     def num_reads(self) -> int:
         """How often an object or a part of one was read."""
         return self.whole.total() + sum(map(len, self.parts.values()))
+
+    @property
+    def num_calls(self) -> int:
+        """How often the store was called."""
+        return self.num_reads + self.listed.total() + self.asked.total() + self.written.total()
 
     def of(self, part_of_key: str) -> dict[str, int]:
         """How often each object whose key contains this text was read as a whole."""
@@ -46,9 +53,11 @@ class CountingStore:
         return self._counted(key, self._store.get_end(key, length))
 
     def put_if_absent(self, key: str, content: bytes | pa.Buffer) -> bool:
+        self.written[key] += 1
         return self._store.put_if_absent(key, content)
 
     def replace(self, key: str, content: bytes) -> None:
+        self.written[key] += 1
         self._store.replace(key, content)
 
     def remove(self, key: str, content: pa.Buffer) -> None:

@@ -1,6 +1,7 @@
 """`assay ledger`: list and trace runs, keep the log of decisions, and verify the ledger's integrity."""
 
 import json
+import re
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
@@ -24,6 +25,11 @@ _REMEDY = (
     "again under another name"
 )
 app = standard_output.Verbs(help="Ledgers: list and trace runs, log decisions, verify integrity.", no_args_is_help=True)
+
+_UNLOGGED = (
+    "committed, not yet logged: its driver is about to log it, or died before it could; the next 'assay run' in this "
+    "ledger does"
+)
 
 
 @app.command()
@@ -147,11 +153,11 @@ def diff(
 
 @app.command()
 def log(ledger: LedgerAlone = None, as_json: AsJson = False) -> None:
-    """List the log: decisions of `assay gate --record`, overrides, and outcomes of `assay verify`."""
-    from assay.evaluator.ledger import version_log as ledger_log
+    """List the log: commits, decisions of `assay gate --record`, overrides, and outcomes of `assay verify`."""
+    from assay.evaluator.ledger import log_chain
     from assay.evaluator.ledger.opening import open_ledger
 
-    entries = ledger_log.entries(open_ledger(ledger or "ledger"))
+    entries = log_chain.entries(open_ledger(ledger or "ledger"))
     if as_json:
         print_json([entry.model_dump(mode="json") for entry in entries])
     elif not entries:
@@ -188,11 +194,30 @@ def override(
 
 
 @app.command()
+def seal(ledger: LedgerAlone = None, as_json: AsJson = False) -> None:
+    """Print what to keep elsewhere, so that no one can rewrite the log unseen: `assay ledger verify --seal` compares.
+
+    The seal of the newest entry covers all entries before it, and every file of the runs that they log.
+    """
+    from assay.evaluator.ledger import version_log as ledger_log
+    from assay.evaluator.ledger.opening import open_ledger
+
+    sealed = ledger_log.seal(open_ledger(ledger or "ledger"))
+    if as_json:
+        print_json(vars(sealed))
+        return
+    for name in ("ledger", "num_entries", "seal", "at"):
+        standard_output.say(f"{name}: {_value_text(vars(sealed)[name])}")
+    for run_id in sealed.unlogged:
+        standard_output.say(f"not covered: {run_id}: {_UNLOGGED}")
+
+
+@app.command()
 def verify(
     ledger: LedgerAlone = None,
-    log_head: Annotated[
+    seal: Annotated[
         str | None,
-        typer.Option(help="The log head that an earlier `assay ledger verify` printed. The log must still contain it."),
+        typer.Option(help="A seal that `assay ledger seal` printed, kept elsewhere. The log must still have it."),
     ] = None,
     deep: Annotated[
         bool,
@@ -207,28 +232,31 @@ def verify(
     from assay.cluster.report.terminal import formatting
     from assay.evaluator.ledger.ledger_verification import verify_ledger
     from assay.evaluator.ledger.opening import open_ledger
+    from assay.manifests.errors import InvalidInput
 
+    if seal is not None and not re.fullmatch("sha256:[0-9a-f]{64}", seal):
+        raise InvalidInput(
+            "is not a seal", field="--seal", value=seal, remedy="'assay ledger seal' prints one: sha256:, 64 hex digits"
+        )
     if deep:
         from assay.cluster.verify.contradictions import verify_deeply as verify_ledger
-    report = verify_ledger(open_ledger(ledger or "ledger"), log_head=log_head)
-    counts = ", ".join(
-        (
-            formatting.counted(report.num_runs, "run"),
-            formatting.counted(report.num_files, "file"),
-            formatting.counted(report.num_entries, "log entry", "log entries"),
-        )
-    )
+    report = verify_ledger(open_ledger(ledger or "ledger"), seal=seal)
     if as_json:
         print_json({**vars(report), "problems": [vars(problem) for problem in report.problems]})
-    elif report.problems:
-        for problem in report.problems:
-            standard_output.say(f"{problem.key}: {problem.problem}")
-        standard_output.say(f"{counts}: {formatting.counted(len(report.problems), 'problem')}")
+        raise typer.Exit(1 if report.problems else 0)
+    for problem in report.problems:
+        standard_output.say(f"{problem.key}: {problem.problem}")
+    for run_id in report.unlogged:
+        standard_output.say(f"{run_id}: {_UNLOGGED}")
+    counts = (
+        formatting.counted(report.num_runs, "run"),
+        formatting.counted(report.num_files, "file"),
+        formatting.counted(report.num_entries, "log entry", "log entries"),
+    )
+    found = formatting.counted(len(report.problems), "problem") if report.problems else "no problems found"
+    standard_output.say(f"{', '.join(counts)}: {found}")
+    if report.problems:
         standard_output.say(_REMEDY)
-    else:
-        standard_output.say(f"{counts}: no problems found")
-        if report.log_head is not None:
-            standard_output.say(f"log head: {report.log_head}")
     raise typer.Exit(1 if report.problems else 0)
 
 
@@ -249,13 +277,13 @@ def tidy(ledger: LedgerAlone = None, as_json: AsJson = False) -> None:
         print_json({"removed": [*map(vars, left.removed)], "unfinished": [*map(vars, left.unfinished)]})
         return
     for each in left.removed:
-        typer.echo(f"removed {each.key}  {each.size_bytes:,} bytes")
+        standard_output.say(f"removed {each.key}  {each.size_bytes:,} bytes")
     for run in left.unfinished:
         units = formatting.counted(run.num_files, "unit")
-        typer.echo(
+        standard_output.say(
             f"{run.run_id}  unfinished, {units}, {run.size_bytes:,} bytes: kept, run its experiment to resume it"
         )
-    typer.echo(f"{store.uri}: {formatting.counted(len(left.removed), 'incomplete file')} removed")
+    standard_output.say(f"{store.uri}: {formatting.counted(len(left.removed), 'incomplete file')} removed")
 
 
 def _line(entry: "BaseLogEntry") -> str:

@@ -59,10 +59,11 @@ def run(
     run_id = prepared.run.run_id
     if prepared.committed:
         typer.echo(f"run {run_id} is already committed; nothing is evaluated again", err=True)
-    else:
-        arms = {arm.name: prepared.num_units for arm in prepared.run.experiment.arms}
-        with progress_bars.of_units(arms) as advance:
-            pipeline.run(prepared, in_process=in_process, on_progress=advance, reuses=not no_reuse)
+    arms = () if prepared.committed else prepared.run.experiment.arms
+    with progress_bars.of_units({arm.name: prepared.num_units for arm in arms}) as advance:
+        not_logged = pipeline.run(prepared, in_process=in_process, on_progress=advance, reuses=not no_reuse)
+    for problem in not_logged:
+        typer.echo(f"warning: the log does not have every run: {problem}", err=True)
     print_run(prepared.store, run_id, as_json=as_json)
 
 

@@ -18,6 +18,7 @@ from assay.cluster.errors import RunError, StoppedError
 from assay.cluster.prepare import dataset_findings
 from assay.evaluator.ledger import writer
 from assay.evaluator.ledger.committed_run import CommittedRun
+from assay.evaluator.ledger.log_chain import START, Position
 from assay.evaluator.ledger.receipt import UnitReceipt
 from assay.evaluator.ledger.run_scores import RunScores
 from assay.evaluator.results import BatchSizeSensitivity
@@ -34,12 +35,33 @@ TERMS = ("prices", "budget", "project", "project_budget")
 _TABLES_OF_ARMS = ("units", "arms", "metrics", "confusions", "histograms", "latency")
 
 
-def commit(run: Run, outcome: DriveOutcome, *, dataset: Dataset, store: Store, num_units: int, spent: Spent) -> None:
+def commit(
+    run: Run,
+    outcome: DriveOutcome,
+    *,
+    dataset: Dataset,
+    store: Store,
+    num_units: int,
+    spent: Spent,
+    log_position: Position = START,
+) -> str:
     """Checks coverage, computes metrics, analyses, decides, and commits all of it at once.
 
     Every score file is read before it is committed: its digest in the commit record is that of the bytes that were
     read, and they are those that a slot of this driver has written, or everything in the file was verified. The outcome
     is not changed, so that a commit that finds a damaged unit can be tried again.
+
+    Args:
+        run: The run.
+        outcome: What driving it has led to.
+        dataset: Its dataset.
+        store: The ledger.
+        num_units: Units per arm.
+        spent: What the run has cost.
+        log_position: A position in the version log that is known.
+
+    Returns:
+        Why the version log does not have the commit; empty if it has.
 
     Raises:
         RunError: The control failed, rows are missing, or another driver has committed the run with fewer arms.
@@ -64,7 +86,7 @@ def commit(run: Run, outcome: DriveOutcome, *, dataset: Dataset, store: Store, n
         file = writer.write_table(store, name, table_rows, run_id=run.run_id)  # pyright: ignore[reportArgumentType]
         if file is not None:
             files.append(file)
-    writer.commit(store, run, files)
+    not_logged = writer.commit(store, run, files, log_position=log_position)
     if not statuses.stopped and set(unfinished_arms(store, run.run_id)) - set(statuses.failed):
         raise RunError(
             f"run '{run.run_id}': another driver committed it first, with fewer arms; run the same command again"
@@ -74,6 +96,7 @@ def commit(run: Run, outcome: DriveOutcome, *, dataset: Dataset, store: Store, n
             f"run '{run.run_id}' was stopped: {outcome.stopped}; {len(statuses.complete)} of {len(run.experiment.arms)} arms "
             "were complete and are committed: run the same command again to resume the others"
         )
+    return not_logged
 
 
 def unfinished_arms(store: Store, run_id: str) -> list[str]:

@@ -4,6 +4,7 @@ import os
 import stat
 from pathlib import Path
 
+from assay.evaluator.storage.file_errors import described
 from assay.manifests.errors import InvalidInput, did_you_mean
 from assay.manifests.yaml_document import LONGEST
 
@@ -24,7 +25,7 @@ def read_text(path: str) -> str:
     except FileNotFoundError:
         raise InvalidInput("no such file", place=path, remedy=_nearest(Path(path))) from None
     except (OSError, ValueError) as error:  # ValueError: the path contains the character NUL
-        raise InvalidInput(f"cannot be read: {_reason(error)}", place=path) from None
+        raise InvalidInput(f"cannot be read: {described(error)}", place=path) from None
     try:
         mode = os.fstat(descriptor).st_mode
         if not stat.S_ISREG(mode):
@@ -33,7 +34,7 @@ def read_text(path: str) -> str:
         with os.fdopen(descriptor, "rb", closefd=False) as file:
             content = file.read(_LARGEST_BYTES + 1)
     except OSError as error:
-        raise InvalidInput(f"cannot be read: {_reason(error)}", place=path) from None
+        raise InvalidInput(f"cannot be read: {described(error)}", place=path) from None
     finally:
         os.close(descriptor)
     if len(content) > _LARGEST_BYTES:
@@ -58,7 +59,3 @@ def _nearest(path: Path) -> str:
         return did_you_mean(path.name, os.listdir(path.parent))  # noqa: PTH208  # names, not paths
     except OSError:  # the folder does not exist either, or cannot be listed
         return ""
-
-
-def _reason(error: Exception) -> str:
-    return (isinstance(error, OSError) and error.strerror) or str(error)

@@ -12,31 +12,35 @@ from assay.cluster.commit import gate_review
 from assay.cluster.prepare import dataset_findings, reuse
 from assay.cluster.verify.recomputed_tables import RecomputedTables
 from assay.evaluator.errors import DamageError, LedgerError
-from assay.evaluator.ledger import calibrations, reader, version_log
+from assay.evaluator.ledger import calibrations, log_chain, reader, version_log
 from assay.evaluator.ledger.committed_run import CommittedRun
 from assay.evaluator.ledger.ledger_problem import LedgerProblem
 from assay.evaluator.ledger.ledger_verification import LedgerVerification, verify_ledger
 from assay.evaluator.ledger.run_check import RunCheck
 from assay.evaluator.storage import Store
-from assay.manifests.ledger_layout import LAYOUT, Table, commit_key, run_key, table_prefix
-from assay.manifests.log_entry import DecisionEntry
+from assay.manifests.ledger_layout import LAYOUT, Table, commit_key, log_key, run_key, table_prefix
+from assay.manifests.log_entry import BaseLogEntry, BaseRunEntry, DecisionEntry
 
 Row = dict[str, Any]
 _NUM_SHOWN = 3
 
 
-def verify_deeply(store: Store, *, log_head: str | None = None) -> LedgerVerification:
+def verify_deeply(store: Store, *, seal: str | None = None) -> LedgerVerification:
     """Verifies a ledger as `verify_ledger` does, reads all rows, and computes every committed run's tables again.
 
     Args:
         store: The ledger's store.
-        log_head: A seal noted at an earlier verification; the log must still contain it.
+        seal: A seal of the log that was kept elsewhere; the log must still have it.
     """
-    verification = verify_ledger(store, log_head=log_head, deep=True)
+    verification = verify_ledger(store, seal=seal, deep=True)
     problems = list(verification.problems)
+    log: dict[str, list[BaseLogEntry]] = {}
+    for link in log_chain.links(store):
+        if isinstance(link.entry, BaseRunEntry):
+            log.setdefault(link.entry.run_id, []).append(link.entry)
     for state in reader.runs(store):
         if state.committed:
-            problems += _contradictions_if_readable(store, state.run_id, known=problems)
+            problems += _contradictions_if_readable(store, state.run_id, log.get(state.run_id, ()), known=problems)
     return replace(verification, problems=tuple(problems))
 
 
@@ -47,7 +51,10 @@ def check_run(run: CommittedRun) -> None:
         DamageError: Its files contradict each other.
     """
     keys = [stored.key for table in get_args(Table) for stored in run.store.listing(table_prefix(table, run.run_id))]
-    problems = list(RunCheck(run.store, run.run_id, keys=keys, deep=True).problems()) or list(contradictions(run))
+    problems = list(RunCheck(run.store, run.run_id, keys=keys, deep=True).problems())
+    if not problems:
+        log = [link.entry for link in log_chain.links(run.store, after=run.commit.logged_before)]
+        problems = list(contradictions(run, [each for each in log if each is not None]))
     if problems:
         shown = "; ".join(f"'{each.key}' {each.problem}" for each in problems[:_NUM_SHOWN])
         more = f"; and {len(problems) - _NUM_SHOWN} more" * (len(problems) > _NUM_SHOWN)
@@ -57,11 +64,13 @@ def check_run(run: CommittedRun) -> None:
         )
 
 
-def _contradictions_if_readable(store: Store, run_id: str, known: Sequence[LedgerProblem]) -> list[LedgerProblem]:
+def _contradictions_if_readable(
+    store: Store, run_id: str, log: Sequence[BaseLogEntry], *, known: Sequence[LedgerProblem]
+) -> list[LedgerProblem]:
     """The contradictions of a run; none if one of its files is known to be damaged and cannot be read for this."""
     try:
         run = CommittedRun(store, run_id)
-        return list(contradictions(run))
+        return list(contradictions(run, log))
     except (DamageError, LedgerError) as error:
         of_run = {run_key(run_id), commit_key(run_id)}
         if any(each.key in of_run or f"/{run_id}/" in each.key for each in known):
@@ -69,7 +78,7 @@ def _contradictions_if_readable(store: Store, run_id: str, known: Sequence[Ledge
         return [LedgerProblem(commit_key(run_id), f"belongs to a run whose tables cannot be computed again: {error}")]
 
 
-def contradictions(run: CommittedRun) -> Iterator[LedgerProblem]:
+def contradictions(run: CommittedRun, log: Sequence[BaseLogEntry]) -> Iterator[LedgerProblem]:
     """Everything in a committed run's tables that does not follow from its record and its score files.
 
     The files must be those of the commit record, and the score files those of the run: see `RunCheck`.
@@ -91,7 +100,7 @@ def contradictions(run: CommittedRun) -> Iterator[LedgerProblem]:
         yield problem(recomputed.reading, f"was changed: nothing can be computed from it ({what})")
     yield from _unit_key_problems(run)
     yield from _calibration_problems(run)
-    yield from _log_problems(run)
+    yield from _log_problems(run, log)
 
 
 def _unit_key_problems(run: CommittedRun) -> Iterator[LedgerProblem]:
@@ -157,13 +166,10 @@ def _calibration_problems(run: CommittedRun) -> Iterator[LedgerProblem]:
                 )
 
 
-def _log_problems(run: CommittedRun) -> Iterator[LedgerProblem]:
+def _log_problems(run: CommittedRun, log: Sequence[BaseLogEntry]) -> Iterator[LedgerProblem]:
     """Decisions in the log that do not follow from the run and from what the log had recorded by then."""
     recorded = {row["arm"]: row["decision"] for row in run.rows("decisions")}
-    log = [link for link in version_log.links(run.store) if link.entry is not None]
-    entries = [link.entry for link in log]
-    for place, link in enumerate(log):
-        entry = link.entry
+    for place, entry in enumerate(log):
         if (
             not isinstance(entry, DecisionEntry)
             or entry.run_id != run.run_id
@@ -172,7 +178,7 @@ def _log_problems(run: CommittedRun) -> Iterator[LedgerProblem]:
             continue
         possible = {recorded.get(entry.arm)}
         with suppress(DamageError):
-            before = version_log.repetition_in([each for each in entries[:place] if each is not None], run.run_id)
+            before = version_log.repetition_in(log[:place], run.run_id)
             for findings in (dataset_findings.at_opening(run.record), dataset_findings.now(run.record)):
                 policy = run.record.experiment.suite.policy
                 decisions = gate_review.decisions_about(run, policy, findings=findings, repetition=before)
@@ -180,7 +186,7 @@ def _log_problems(run: CommittedRun) -> Iterator[LedgerProblem]:
         if entry.decision not in possible:
             known = ", ".join(sorted(each for each in possible if each)) or "none"
             yield LedgerProblem(
-                link.key,
+                log_key(entry.number),
                 f"contradicts run '{run.run_id}': the gate decided {entry.decision} about arm '{entry.arm}', but from "
                 f"the run and the verifications before follows {known}",
             )

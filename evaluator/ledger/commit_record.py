@@ -9,6 +9,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from assay.evaluator import fingerprint
+from assay.evaluator.ledger.log_chain import Position
 from assay.evaluator.ledger.schema import COMMITS
 from assay.manifests.ledger_layout import LAYOUT, Table, table_key, table_prefix
 
@@ -40,6 +41,7 @@ class CommitRecord:
         run_id: The run.
         files: The run's files.
         record_digest: The sha256 of the run's record, `runs/RUN.json`.
+        logged_before: A position that the version log had before the commit.
         committed_at: When it was committed: UTC, ISO 8601.
         sha256: The digest of the commit record itself.
     """
@@ -48,6 +50,7 @@ class CommitRecord:
     files: tuple[LedgerFile, ...]
     record_digest: str
     committed_at: str
+    logged_before: Position
     sha256: str
 
     @classmethod
@@ -64,14 +67,16 @@ class CommitRecord:
             raise ValueError(f"cannot be read: {str(error).splitlines()[0]}") from error
         if not table.schema.equals(COMMITS):
             raise ValueError("was changed: its columns are not those of a commit record")
-        of_all = [set(columns[name]) for name in ("run_id", "record_digest", "committed_at", "committer")]
+        names = ("run_id", "record_digest", "committed_at", "log_number", "log_seal", "committer")
+        of_all = [set(columns[name]) for name in names]
         if any(len(values) != 1 for values in of_all):
             raise ValueError("was changed: its rows do not belong to one commit of one run")
         keys = [f"{LAYOUT}/{path}" for path in columns["path"]]
         listed = zip(columns["table"], keys, columns["num_rows"], columns["size_bytes"], columns["sha256"], strict=True)
-        run_id, record_digest, committed_at, _ = (values.pop() for values in of_all)
+        run_id, record_digest, committed_at, log_number, log_seal, _ = (values.pop() for values in of_all)
         files = tuple(LedgerFile(*row) for row in listed)
-        return cls(run_id, files, record_digest, committed_at, fingerprint.sha256_digest(content))
+        before = Position(log_number, log_seal)
+        return cls(run_id, files, record_digest, committed_at, before, fingerprint.sha256_digest(content))
 
     def problems(self, run_id: str) -> Iterator[str]:
         """What contradicts that this is a commit record of a run, as phrases that follow the record's key."""

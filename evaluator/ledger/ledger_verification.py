@@ -6,25 +6,25 @@ from dataclasses import dataclass
 from typing import get_args
 
 from assay.evaluator import fingerprint
-from assay.evaluator.ledger import append_only_table, calibrations, past_runs, reader, version_log
+from assay.evaluator.ledger import append_only_table, calibrations, past_runs, reader
 from assay.evaluator.ledger.ledger_problem import LedgerProblem
+from assay.evaluator.ledger.log_check import LogCheck
 from assay.evaluator.ledger.run_check import RunCheck
 from assay.evaluator.storage import Store
 from assay.manifests.ledger_layout import (
     FORMAT,
     FORMAT_KEY,
     LAYOUT,
-    LOG_PREFIX,
     PATCH_PREFIX,
     Table,
     commit_key,
     patch_key,
     run_key,
 )
-from assay.manifests.log_entry import BaseLogEntry, BaseRunEntry
 
 _PLACES = re.compile(
-    rf"{LAYOUT}/(FORMAT\.json|(log|progress|submissions|patches)/.+|index/runs\.json\.gz|runs/[^/]+\.json"
+    rf"{LAYOUT}/(FORMAT\.json|log/([0-9]{{6}}|[1-9][0-9]{{6,}})\.json|(progress|submissions|patches)/.+"
+    rf"|index/(runs\.json\.gz|log\.json)|runs/[^/]+\.json"
     rf"|set-aside/.+|tables/[^/]+/[^/]+\.parquet|calibrations/(?P<calibrated>[^/]+)/[^/]+\.json|commits/(?P<committed>[^/]+)\.parquet"
     rf"|data/({'|'.join(get_args(Table))})/(?P<run>[^/]+)/.+\.parquet)"
 )
@@ -39,44 +39,36 @@ class LedgerVerification:
         num_runs: Opened runs, committed or not.
         num_files: Files of the runs' tables, the bytes of each of which were read.
         num_entries: Intact entries of the log.
-        log_head: The seal of the log's newest intact entry; None if there is none.
+        unlogged: Committed runs that the log does not have yet: their drivers have just committed them, or died before
+            they could log it. No problem: the next run in this ledger logs them.
         problems: Everything that is not as recorded.
     """
 
     num_runs: int
     num_files: int
     num_entries: int
-    log_head: str | None
+    unlogged: tuple[str, ...]
     problems: tuple[LedgerProblem, ...]
 
 
-def verify_ledger(store: Store, *, log_head: str | None = None, deep: bool = False) -> LedgerVerification:
+def verify_ledger(store: Store, *, seal: str | None = None, deep: bool = False) -> LedgerVerification:
     """Reads the whole ledger, with one file in memory at a time.
 
     Every file that a commit record names is compared with the digest in that record. Files in no commit record are
     units and tables of arms or drivers that did not finish: units are compared with their own receipts, tables with
     the digest in their names. Progress and submissions are not evidence and are not checked;
     the index of runs is not evidence either, but is compared with what it was derived from. When a run was opened and
-    with which resources, and who committed it and when, can be checked only if the log has entries about the run.
+    with which resources, and who committed it and when, can be checked once the log has the run.
 
     Args:
         store: The ledger's store.
-        log_head: A seal noted at an earlier verification; the log must still contain it.
+        seal: A seal of the log that was kept elsewhere; the log must still have it.
         deep: Whether to read the rows of every file of committed runs, too, and to compare them with their receipts and
             with the run's record.
     """
     problems = list(_format(store))
-    entries: list[BaseLogEntry] = []
-    for link in version_log.links(store):
-        if link.entry is None:
-            problems.append(LedgerProblem(link.key, link.problem))
-        else:
-            entries.append(link.entry)
-    if log_head is not None and log_head not in {entry.seal for entry in entries}:
-        problems.append(
-            LedgerProblem(LOG_PREFIX, f"has no entry with the seal {log_head}: it was truncated or replaced")
-        )
-    problems += _changed_records(store, entries)
+    log = LogCheck(store, seal=seal)
+    problems += log.problems
     places = {stored.key: _PLACES.fullmatch(stored.key) for stored in store.listing(f"{LAYOUT}/")}
     states = reader.runs(store)
     orphans = {key for key, place in places.items() if place is not None and place["committed"]} - {
@@ -99,8 +91,7 @@ def verify_ledger(store: Store, *, log_head: str | None = None, deep: bool = Fal
     problems += [LedgerProblem(key, problem) for key, problem in append_only_table.changed_parts(store)]
     problems += past_runs.index_problems(store)
     problems += _unexpected_objects(store, places, {state.run_id for state in states})
-    head = entries[-1].seal if entries else None
-    return LedgerVerification(len(states), num_files, len(entries), head, tuple(problems))
+    return LedgerVerification(len(states), num_files, log.num_entries, log.unlogged, tuple(problems))
 
 
 def _format(store: Store) -> Iterator[LedgerProblem]:
@@ -111,27 +102,6 @@ def _format(store: Store) -> Iterator[LedgerProblem]:
         return
     if content != FORMAT.encode():
         yield LedgerProblem(FORMAT_KEY, f"was changed: {content[:80]!r}")
-
-
-def _changed_records(store: Store, entries: list[BaseLogEntry]) -> Iterator[LedgerProblem]:
-    """The records of runs whose digests are not those in the log's entries. Each is listed once."""
-    expected = {
-        (key, digest): entry
-        for entry in reversed(entries)
-        if isinstance(entry, BaseRunEntry)
-        for key, digest in (
-            (run_key(entry.run_id), entry.record_digest),
-            (commit_key(entry.run_id), entry.commit_digest),
-        )
-    }
-    for (key, digest), entry in expected.items():
-        try:
-            digest_now = fingerprint.sha256_digest(store.get(key))
-        except FileNotFoundError:
-            yield LedgerProblem(key, f"is missing: entry {entry.number} of the log refers to it")
-            continue
-        if digest_now != digest:
-            yield LedgerProblem(key, f"was changed: entry {entry.number} of the log has {digest}, now {digest_now}")
 
 
 def _patches(store: Store) -> Iterator[LedgerProblem]:

@@ -15,12 +15,14 @@ from pydantic import TypeAdapter
 
 from assay.evaluator import fingerprint
 from assay.evaluator.errors import DamageError, LedgerError, OutageError, StoreError
-from assay.evaluator.ledger import reader
+from assay.evaluator.ledger import log_chain, reader, version_log
 from assay.evaluator.ledger.ledger_problem import LedgerProblem
+from assay.evaluator.ledger.log_chain import START, Position
 from assay.evaluator.ledger.reader import OpenedRun
 from assay.evaluator.ledger.receipt import UnitReceipt
 from assay.evaluator.storage import Store
 from assay.manifests.ledger_layout import INDEX_KEY, LAYOUT, RECORD_KEY, commit_key, run_key
+from assay.manifests.log_entry import CommitEntry
 from assay.manifests.spent import Spent
 
 _ARM_COLUMNS = ["arm", "status", "slot_s", "load_s", "probe_s", "write_s", "num_rows_evaluated", "devices"]
@@ -51,6 +53,7 @@ class _Entry:
         commit_bytes: The size of the commit record in bytes; 0: not committed. What follows `run` is only kept of
             committed runs, since it may change before.
         run: What the record says.
+        logged: The position in the version log behind the entry of its commit; None: not found there yet.
         spent: What the run has cost; None: not read yet.
         arms: Rows of its table `arms`; None: not read yet.
         first_units: The first unit of each arm of which it was read.
@@ -60,6 +63,7 @@ class _Entry:
     record_bytes: int
     commit_bytes: int
     run: OpenedRun
+    logged: Position | None = None
     spent: Spent | None = None
     arms: list[dict[str, Any]] | None = None
     first_units: dict[str, FirstUnit] = field(default_factory=dict)
@@ -74,6 +78,7 @@ class PastRuns(Sequence[OpenedRun]):
 
     Attributes:
         problems: Records that cannot be used, whose runs are left out, and files among them that are no records.
+        log_position: The newest position in the version log that was read; its start until `log_commits`.
     """
 
     def __init__(self, store: Store, *, known: "PastRuns | None" = None) -> None:
@@ -83,7 +88,7 @@ class PastRuns(Sequence[OpenedRun]):
             store: The ledger.
             known: What this process has read before; it replaces the index.
         """
-        self._store = store
+        self._store, self.log_position = store, START
         self.problems: list[LedgerProblem] = []
         records, commits = (self._records_in(folder) for folder in ("runs", "commits"))
         if known is None:
@@ -183,6 +188,32 @@ class PastRuns(Sequence[OpenedRun]):
             return _read(self._store, run_key(run.run_id)).run == run
         return False
 
+    def log_commits(self) -> tuple[str, ...]:
+        """Appends to the version log the commits that crashes have left out of it.
+
+        Reads what the log has had since the newest entry that the index knows of.
+
+        Returns:
+            Why some could not be appended, or contradict the log.
+        """
+        if not any(each.commit_bytes and not each.logged for each in self._entries.values()):
+            return ()
+        known = [each.logged for each in self._entries.values() if each.logged]
+        start = max(known, key=lambda position: position.number, default=START)
+        with suppress(DamageError):  # the index may be of another ledger; what follows does not rely on it
+            for entry in log_chain.entries(self._store, after=start):
+                self.log_position = Position.behind(entry)
+                if isinstance(entry, CommitEntry) and run_key(entry.run_id) in self._entries:
+                    self._entries[run_key(entry.run_id)].logged = self.log_position
+                    self._is_new = True
+        # Also before that entry there may be commits unknown to the index, of runs that were listed before they committed.
+        left_out = [each.run.run_id for each in self._entries.values() if each.commit_bytes and not each.logged]
+        logged = version_log.record_commits(self._store, left_out)
+        for run_id, position in logged.positions.items():
+            self._entries[run_key(run_id)].logged = position
+            self._is_new = True
+        return tuple(dict.fromkeys(logged.problems.values()))
+
     def keep(self) -> None:
         """Replaces the index, unless nothing was read that was not in it. The last of several writers wins."""
         if self._is_new:
@@ -206,6 +237,14 @@ def index_problems(store: Store) -> Iterator[LedgerProblem]:
         with suppress(FileNotFoundError, DamageError, LedgerError):
             if not _agrees(store, key, entry):
                 yield LedgerProblem(INDEX_KEY, f"contradicts the files of run '{entry.run.run_id}'; {remedy}")
+
+
+def logged_runs(store: Store) -> tuple[str, ...]:
+    """The runs whose commits the version log has, according to the index; none if it is missing or cannot be read."""
+    with suppress(*_UNREADABLE):
+        entries = _INDEX.validate_json(gzip.decompress(store.get(INDEX_KEY)))
+        return tuple(entry.run.run_id for entry in entries.values() if entry.logged)
+    return ()
 
 
 _UNREADABLE = (OSError, EOFError, zlib.error, ValueError)

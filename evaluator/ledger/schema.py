@@ -252,6 +252,9 @@ COMMITS = _schema(
     ("record_digest", _TEXT),
     ("committer", _TEXT),
     ("committed_at", _TEXT),
+    ("log_number", _INT),
+    nullable={"log_seal": _TEXT},
 )
 """The columns of a commit record, which has one row per file. `path` is relative to the ledger's layout folder.
-`record_digest` is the sha256 of the run's record, `runs/RUN.json`."""
+`record_digest` is the sha256 of the run's record, `runs/RUN.json`. The version log had the entry `log_number` with the
+seal `log_seal` before the commit; 0 and null: none."""

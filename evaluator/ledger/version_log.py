@@ -1,92 +1,103 @@
-"""The version log: decisions, overrides and verifications, one small file per entry, sealed and chained by hashes."""
+"""The version log: every commit, decision, override and verification of a ledger's runs, in one order."""
 
 import datetime as dt
-import json
-import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, TypeVar
-
-import rfc8785
+from typing import Any
 
 from assay.evaluator import fingerprint
-from assay.evaluator.errors import DamageError
+from assay.evaluator.errors import DamageError, LedgerError
+from assay.evaluator.ledger import log_chain, reader
 from assay.evaluator.ledger.committed_run import CommittedRun
+from assay.evaluator.ledger.log_chain import Position
 from assay.evaluator.storage import Store
 from assay.manifests.errors import InvalidInput, did_you_mean
-from assay.manifests.ledger_layout import LOG_PREFIX, log_key, run_key
+from assay.manifests.ledger_layout import commit_key, run_key
 from assay.manifests.log_entry import (
     BaseLogEntry,
+    CommitEntry,
     DecisionEntry,
     OverrideEntry,
     Verdict,
     VerificationEntry,
-    read_entry,
 )
 from assay.manifests.verification import Against, ArmVerified, Verification
 
-_Entry = TypeVar("_Entry", bound=BaseLogEntry)
 
-_UNSEALED = f"sha256:{'0' * 64}"
+def record_commit(store: Store, run_id: str, *, after: Position) -> CommitEntry | None:
+    """Appends that a run was committed, unless the log has it.
+
+    Args:
+        store: The ledger's store.
+        run_id: The run.
+        after: A position that the log had before the commit.
+
+    Returns:
+        The new entry; None if the log had one.
+
+    Raises:
+        DamageError: The log, or the run's record, is missing or was changed.
+    """
+    fields = {**_records(store, run_id), "by": "run"}
+    return log_chain.append(store, CommitEntry, fields, after=after, found=lambda entry: _is_commit(entry, run_id))
 
 
 @dataclass(frozen=True)
-class Link:
-    """One position in the log.
+class LoggedCommits:
+    """Which commits the log has.
 
     Attributes:
-        key: The key that the entry has or should have.
-        entry: The entry; None if it is missing or was changed.
-        problem: What is wrong with it; empty if nothing is.
+        positions: By run, the position behind the entry of its commit.
+        problems: By run, why the log does not have its commit, or how the two contradict each other.
     """
 
-    key: str
-    entry: BaseLogEntry | None
-    problem: str = ""
+    positions: dict[str, Position] = field(default_factory=dict)
+    problems: dict[str, str] = field(default_factory=dict)
 
 
-def links(store: Store) -> Iterator[Link]:
-    """Yields every position of the log in order, each checked by itself and against the one before.
+def record_commits(store: Store, run_ids: Iterable[str]) -> LoggedCommits:
+    """Appends the commits of runs whose drivers may have died between the commit and the log's entry.
 
-    Deleting the newest entries cannot be detected from the remaining ones, but only with a seal that was kept elsewhere.
+    A commit record names an entry that the log had before the commit. Only what follows can be the run's own, so the log
+    is read from the earliest of these on.
     """
-    numbers = []
-    for stored in store.listing(LOG_PREFIX):
-        match = re.fullmatch(r"([0-9]{6,})\.json", stored.key.removeprefix(LOG_PREFIX))
-        if match is None or log_key(int(match[1])) != stored.key:
-            yield Link(stored.key, None, "is not an entry of the log")
+    positions: dict[str, Position] = {}
+    problems: dict[str, str] = {}
+    before: dict[str, Position] = {}
+    digests: dict[str, str] = {}
+    for run_id in run_ids:
+        try:
+            record = reader.read_commit_record(store, run_id)
+        except (DamageError, LedgerError) as error:
+            problems[run_id] = str(error)
         else:
-            numbers.append(int(match[1]))
-    expected, before = 1, None
-    for number in sorted(numbers):
-        is_gap = number != expected
-        if is_gap:
-            also_missing = f", and so are all entries before {number}" if number > expected + 1 else ""
-            yield Link(log_key(expected), None, f"is missing{also_missing}")
-        link = _link(store, number)
-        if link.entry is not None and not is_gap and (before is not None or number == 1):
-            seal = before.seal if before is not None else None
-            if link.entry.previous != seal:
-                problem = f"refers to {link.entry.previous}, but the previous entry has {seal}: that entry was replaced"
-                link = Link(link.key, None, problem)
-        yield link
-        expected, before = number + 1, link.entry
-
-
-def entries(store: Store) -> tuple[BaseLogEntry, ...]:
-    """All entries of the log. Those of kinds that only another release knows are `UnknownEntry`.
-
-    Raises:
-        DamageError: An entry is missing or was changed.
-    """
-    intact = []
-    for link in links(store):
-        if link.entry is None:
-            raise DamageError(
-                f"{store.uri}: '{link.key}' {link.problem}; run 'assay ledger verify' to list all problems"
+            before[run_id], digests[run_id] = record.logged_before, record.sha256
+    if not before:
+        return LoggedCommits(positions, problems)
+    start = min(before.values(), key=lambda position: position.number)
+    try:
+        log = log_chain.entries(store, after=start)
+    except DamageError as error:
+        return LoggedCommits(positions, {**problems, **dict.fromkeys(before, str(error))})
+    seals = {start.number: start.seal, **{entry.number: entry.seal for entry in log}}
+    logged = {entry.run_id: entry for entry in log if isinstance(entry, CommitEntry)}
+    newest = Position.behind(log[-1]) if log else start
+    for run_id, position in before.items():
+        if seals.get(position.number, "") != position.seal:
+            problems[run_id] = (
+                f"{store.uri}: '{commit_key(run_id)}' refers to entry {position.number} of the log with the seal "
+                f"{position.seal}, which the log does not have: it was cut short or replaced"
             )
-        intact.append(link.entry)
-    return tuple(intact)
+            continue
+        try:
+            if run_id in logged:
+                _check(store, logged[run_id], digests[run_id])
+                positions[run_id] = Position.behind(logged[run_id])
+            elif entry := record_commit(store, run_id, after=newest):
+                newest = positions[run_id] = Position.behind(entry)
+        except DamageError as error:
+            problems[run_id] = str(error)
+    return LoggedCommits(positions, problems)
 
 
 def record_decisions(store: Store, run_id: str, decisions: Sequence[Mapping[str, Any]]) -> tuple[DecisionEntry, ...]:
@@ -104,12 +115,27 @@ def record_decisions(store: Store, run_id: str, decisions: Sequence[Mapping[str,
         LedgerError: The run is unknown or not committed.
         DamageError: The log was changed.
     """
-    evidence = _evidence(CommittedRun(store, run_id))
-    appended = []
+    run = CommittedRun(store, run_id)
+    _log_commit(run)
+    log = log_chain.entries(store, after=run.commit.logged_before)
+    evidence, newest, appended = _evidence(run), Position.behind(log[-1]), []
     for row in decisions:
         fields = {"arm": row["arm"], "decision": row["decision"], "reasons": tuple(row["reasons"]), "by": "gate"}
-        appended.append(_append(store, DecisionEntry, {**evidence, **fields}, once=("run_id", "arm", "decision")))
-    return tuple(entry for entry in appended if entry is not None)
+
+        def is_same(entry: BaseLogEntry, arm: str = row["arm"], decision: str = row["decision"]) -> bool:
+            return isinstance(entry, DecisionEntry) and (entry.run_id, entry.arm, entry.decision) == (
+                run_id,
+                arm,
+                decision,
+            )
+
+        if any(map(is_same, log)):
+            continue
+        entry = log_chain.append(store, DecisionEntry, {**evidence, **fields}, after=newest, found=is_same)
+        if entry is not None:
+            newest = Position.behind(entry)
+            appended.append(entry)
+    return tuple(appended)
 
 
 def override(store: Store, run_id: str, arm: str, decision: Verdict, *, reason: str, by: str) -> OverrideEntry:
@@ -129,9 +155,8 @@ def override(store: Store, run_id: str, arm: str, decision: Verdict, *, reason: 
         DamageError: The log was changed.
     """
     for name, value in (("reason", reason), ("by", by)):
-        if not value.strip() or not value.isprintable():
-            bound = "printable characters in one line"
-            raise InvalidInput("an override needs a reason and a name", field=name, value=value, bound=bound)
+        if not value.strip():
+            raise InvalidInput("an override needs a reason and a name", field=name, value=value)
     run = CommittedRun(store, run_id)
     gate_decisions = {row["arm"]: row for row in run.rows("decisions")}
     if arm not in gate_decisions:
@@ -143,7 +168,8 @@ def override(store: Store, run_id: str, arm: str, decision: Verdict, *, reason: 
         )
     reasons = tuple(gate_decisions[arm]["reasons"])
     fields = {"arm": arm, "decision": decision, "reasons": reasons, "reason": reason, "by": by}
-    entry = _append(store, OverrideEntry, {**_evidence(run), **fields})
+    _log_commit(run)
+    entry = log_chain.append(store, OverrideEntry, {**_evidence(run), **fields})
     assert entry is not None
     return entry
 
@@ -155,8 +181,10 @@ def record_verification(store: Store, run_id: str, verification: Verification) -
         LedgerError: The run is unknown or not committed.
         DamageError: The log was changed.
     """
+    run = CommittedRun(store, run_id)
+    _log_commit(run)
     fields = {"verification": verification, "by": "verify"}
-    entry = _append(store, VerificationEntry, {**_evidence(CommittedRun(store, run_id)), **fields})
+    entry = log_chain.append(store, VerificationEntry, {**_evidence(run), **fields})
     assert entry is not None
     return entry
 
@@ -177,13 +205,19 @@ class Repetition:
 def repetition(run: CommittedRun) -> Repetition:
     """Which arms' scores could be repeated, according to all verifications in the log.
 
-    For each arm and each form of verification the newest result counts. A difference, however, is superseded only by a
+    They follow the run's commit, so only what the log has had since is read, unless the commit is not found there. For each arm and each form of verification the newest result counts. A difference, however, is superseded only by a
     match on at least as many rows, because smaller samples are parts of larger ones.
 
     Raises:
-        DamageError: The log was changed.
+        DamageError: The log was changed, or has another commit of the run.
     """
-    return repetition_in(entries(run.store), run.run_id)
+    log = log_chain.entries(run.store, after=run.commit.logged_before)
+    if not any(_is_commit(entry, run.run_id) for entry in log):
+        log = log_chain.entries(run.store)
+    for entry in log:
+        if isinstance(entry, CommitEntry) and entry.run_id == run.run_id:
+            _check(run.store, entry, run.commit.sha256)
+    return repetition_in(log, run.run_id)
 
 
 def repetition_in(log: Iterable[BaseLogEntry], run_id: str) -> Repetition:
@@ -201,65 +235,86 @@ def repetition_in(log: Iterable[BaseLogEntry], run_id: str) -> Repetition:
     return Repetition({arm: rows for arm, rows in matched.items() if arm not in differing}, tuple(differing))
 
 
-def _append(store: Store, kind: type[_Entry], fields: Mapping[str, Any], *, once: Sequence[str] = ()) -> _Entry | None:
-    """Appends an entry at the next free number.
+@dataclass(frozen=True)
+class Seal:
+    """What to keep elsewhere, so that the log cannot be rewritten or cut short unseen.
 
-    Of two concurrent writers put-if-absent lets one succeed; the other reads the log again and retries.
-
-    Args:
-        store: The ledger's store.
-        kind: The class of the entry.
-        fields: The entry's fields, without its number, time, previous seal and seal.
-        once: Nothing is appended if the log has an entry of this class in which these fields are the same.
-
-    Returns:
-        The entry; None if nothing was appended.
+    Attributes:
+        ledger: The ledger's location.
+        num_entries: The number of entries.
+        seal: The seal of the newest entry, which covers all entries; None without entries.
+        at: When this was read: UTC, ISO 8601.
+        unlogged: Committed runs that it does not cover, because the log does not have them yet.
     """
-    while True:
-        log = entries(store)
-        alike = (entry for entry in log if isinstance(entry, kind))
-        if once and any(all(getattr(entry, name) == fields[name] for name in once) for entry in alike):
-            return None
-        draft = kind(
-            number=len(log) + 1,
-            previous=log[-1].seal if log else None,
-            at=dt.datetime.now(dt.UTC).isoformat(timespec="milliseconds"),
-            seal=_UNSEALED,
-            **fields,
+
+    ledger: str
+    num_entries: int
+    seal: str | None
+    at: str
+    unlogged: tuple[str, ...]
+
+
+def seal(store: Store) -> Seal:
+    """The seal of a log, all of which is read and checked.
+
+    Raises:
+        DamageError: The log was changed.
+    """
+    committed = [state.run_id for state in reader.runs(store) if state.committed]
+    log = log_chain.entries(store)
+    logged = {entry.run_id for entry in log if isinstance(entry, CommitEntry)}
+    newest = log[-1].seal if log else None
+    now = dt.datetime.now(dt.UTC).isoformat(timespec="milliseconds")
+    return Seal(store.uri, len(log), newest, now, tuple(run_id for run_id in committed if run_id not in logged))
+
+
+def _is_commit(entry: BaseLogEntry, run_id: str) -> bool:
+    return isinstance(entry, CommitEntry) and entry.run_id == run_id
+
+
+def _check(store: Store, entry: CommitEntry, commit_digest: str) -> None:
+    """Refuses a run whose commit record is not the one that was logged."""
+    if entry.commit_digest != commit_digest:
+        raise DamageError(
+            f"{store.uri}: '{commit_key(entry.run_id)}' was changed: entry {entry.number} of the log has "
+            f"{entry.commit_digest}, now {commit_digest}; restore it: nothing about this run can be believed"
         )
-        entry = draft.model_copy(update={"seal": draft.digest()})
-        content, key = rfc8785.dumps(entry.model_dump(mode="json")), log_key(entry.number)
-        # If the number is taken, the stored entry may be ours: an earlier attempt succeeded and its response was lost.
-        if store.put_if_absent(key, content) or store.get(key).to_pybytes() == content:
-            return entry
+
+
+def _log_commit(run: CommittedRun) -> None:
+    """Makes sure that the log has a run's commit before anything else about the run.
+
+    Raises:
+        DamageError: The log was changed, or has another commit of the run.
+    """
+    for entry in log_chain.following(run.store, run.commit.logged_before):
+        if isinstance(entry, CommitEntry) and entry.run_id == run.run_id:
+            _check(run.store, entry, run.commit.sha256)
+            return
+    for problem in record_commits(run.store, [run.run_id]).problems.values():
+        raise DamageError(problem)
+
+
+def _records(store: Store, run_id: str) -> dict[str, Any]:
+    """The fields of a `BaseRunEntry`: the run, and the digests of its two records."""
+    try:
+        return {
+            "run_id": run_id,
+            "record_digest": fingerprint.sha256_digest(store.get(run_key(run_id))),
+            "commit_digest": fingerprint.sha256_digest(store.get(commit_key(run_id))),
+        }
+    except FileNotFoundError as error:
+        raise DamageError(f"{store.uri}: a record of run '{run_id}' is missing: {error}") from None
 
 
 def _evidence(run: CommittedRun) -> dict[str, Any]:
-    """The fields of a `BaseRunEntry`: the run, and the digests of what is recorded about it."""
+    """The fields of a `BaseReviewEntry`: the run, and the digests of what is recorded about it."""
+    analyses = [file.sha256 for file in run.files if file.table == "analyses"]
+    if not analyses:
+        raise DamageError(f"{run.store.uri}: '{commit_key(run.run_id)}' was changed: it lists no analysis")
     return {
-        "run_id": run.run_id,
-        "record_digest": fingerprint.sha256_digest(run.store.get(run_key(run.run_id))),
-        "commit_digest": run.commit.sha256,
-        "analysis_digest": next(file.sha256 for file in run.files if file.table == "analyses"),
+        **_records(run.store, run.run_id),
+        "analysis_digest": analyses[0],
         "plan_digest": run.record.plan_digest,
         "policy_digest": run.record.policy_digest,
     }
-
-
-def _link(store: Store, number: int) -> Link:
-    """One entry, checked by itself. The plain JSON is hashed, because another release may have other fields."""
-    key = log_key(number)
-    content = store.get(key).to_pybytes()
-    try:
-        plain = json.loads(content)
-        is_canonical = rfc8785.dumps(plain) == content
-        seal = plain.pop("seal")
-        is_sealed = fingerprint.sha256_digest(rfc8785.dumps(plain)) == seal
-        entry = read_entry(plain, content)
-    except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
-        return Link(key, None, f"was changed: {str(error).splitlines()[0]}")
-    if not (is_canonical and is_sealed):
-        return Link(key, None, f"was changed: its content does not match its seal {seal}")
-    if entry.number != number:
-        return Link(key, None, f"holds entry {entry.number}: it was moved or copied")
-    return Link(key, entry)

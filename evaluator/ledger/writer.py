@@ -14,9 +14,11 @@ import pyarrow.parquet as pq
 from assay.evaluator import fingerprint
 from assay.evaluator.batches import Unit
 from assay.evaluator.errors import DamageError, LedgerError, UnitDamageError
+from assay.evaluator.ledger import log_chain, version_log
 from assay.evaluator.ledger.checksum import CHECKSUM_METADATA, with_checksum
 from assay.evaluator.ledger.commit_record import LedgerFile
-from assay.evaluator.ledger.reader import committed_files, is_committed, read_run, verified
+from assay.evaluator.ledger.log_chain import START, Position
+from assay.evaluator.ledger.reader import is_committed, read_run, verified
 from assay.evaluator.ledger.receipt import RECEIPT_METADATA, ReuseSource, UnitFacts, UnitReceipt
 from assay.evaluator.ledger.schema import COMMITS, SCHEMAS
 from assay.evaluator.ledger.stored_scores import to_stored
@@ -238,12 +240,24 @@ def write_table(store: Store, table: Table, rows: Sequence[Mapping[str, object]]
     return LedgerFile(table=table, key=key, num_rows=len(rows), size_bytes=len(content), sha256=digest)
 
 
-def commit(store: Store, run: Run, files: Sequence[LedgerFile]) -> tuple[LedgerFile, ...]:
-    """Commits a run: stores one record, if absent, that lists every file with its digest.
+def commit(store: Store, run: Run, files: Sequence[LedgerFile], *, log_position: Position = START) -> str:
+    """Commits a run: stores one record, if absent, that lists every file with its digest, and logs it.
+
+    The log's newest entry is looked up before, so that the run's own is found behind it, whoever appends it.
+
+    Args:
+        store: The ledger's store.
+        run: The run.
+        files: All its files.
+        log_position: A position in the version log that is known.
 
     Returns:
-        The files of the committed run: these, or those of another driver that committed it first.
+        Why the commit could not be logged; empty if it was.
     """
+    try:
+        before = log_chain.newest(store, known=log_position)
+    except DamageError:  # the log cannot be continued, but the run can be committed
+        before = START
     committer, record_digest = secrets.token_hex(16), fingerprint.sha256_digest(store.get(run_key(run.run_id)))
     now = dt.datetime.now(dt.UTC).isoformat(timespec="milliseconds")
     rows = [
@@ -257,11 +271,18 @@ def commit(store: Store, run: Run, files: Sequence[LedgerFile]) -> tuple[LedgerF
             "record_digest": record_digest,
             "committer": committer,
             "committed_at": now,
+            "log_number": before.number,
+            "log_seal": before.seal,
         }
         for file in sorted(files, key=lambda file: file.key)
     ]
-    store.put_if_absent(commit_key(run.run_id), parquet_bytes(pa.Table.from_pylist(rows, schema=COMMITS)))
-    return committed_files(store, run.run_id)
+    if not store.put_if_absent(commit_key(run.run_id), parquet_bytes(pa.Table.from_pylist(rows, schema=COMMITS))):
+        return version_log.record_commits(store, [run.run_id]).problems.get(run.run_id, "")  # another driver was first
+    try:
+        version_log.record_commit(store, run.run_id, after=before)
+    except DamageError as error:
+        return str(error)
+    return ""
 
 
 def parquet_bytes(table: pa.Table) -> pa.Buffer:

@@ -26,10 +26,10 @@ def assay(*arguments: str):
 
 def test_gate_records_only_when_it_is_told_to_and_only_once(run_id):
     assert assay("gate", run_id).exit_code == 0
-    assert json.loads(assay("ledger", "log", "--json").stdout) == []
+    assert [entry["kind"] for entry in json.loads(assay("ledger", "log", "--json").stdout)] == ["commit"]
     for _ in range(2):
         assert assay("gate", run_id, "--record").exit_code == 0
-    entries = json.loads(assay("ledger", "log", "--json").stdout)
+    entries = json.loads(assay("ledger", "log", "--json").stdout)[1:]
     assert {entry["arm"]: entry["decision"] for entry in entries} == {
         "better": "promote",
         "worse": "reject",
@@ -44,7 +44,8 @@ def test_an_override_is_logged_with_its_reason_and_refused_without(run_id):
     assert isinstance(refused.exception, AssayError)
     assert refused.exception.exit_code == 2
     assert assay("ledger", "override", "experiment.yaml", "better", "hold", "--by", "x", "--reason", "y").exit_code == 0
-    (line,) = assay("ledger", "log").stdout.splitlines()
+    commit, line = assay("ledger", "log").stdout.splitlines()
+    assert f"{run_id}  committed as sha256:" in commit
     assert line.endswith("better  override: hold  by x: y")
 
 
@@ -53,13 +54,18 @@ def test_verify_answers_with_an_exit_code_and_names_what_is_wrong(run_id, tmp_pa
     fine = assay("ledger", "verify")
     assert fine.exit_code == 0
     assert fine.stdout.startswith("1 run, ")
-    assert "files, 3 log entries: no problems found" in fine.stdout
-    head = json.loads(assay("ledger", "verify", "--json").stdout)["log_head"]
-    assert f"log head: {head}" in fine.stdout
+    assert fine.stdout.endswith("files, 4 log entries: no problems found\n")
+    sealed = json.loads(assay("ledger", "seal", "--json").stdout)
+    assert sealed["ledger"] == str(tmp_path / "ledger")
+    assert (sealed["num_entries"], sealed["unlogged"]) == (4, [])
+    assert sealed["seal"] == json.loads((tmp_path / "ledger/v2/log/000004.json").read_text())["seal"]
+    assert f"num_entries: 4\nseal: {sealed['seal']}\nat: 20" in assay("ledger", "seal").stdout
+    assert assay("ledger", "verify", "--seal", sealed["seal"]).exit_code == 0
     path = next((tmp_path / "ledger/v2/data/decisions").rglob("*.parquet"))
     path.write_bytes(path.read_bytes().replace(b"worse", b"wurst"))
-    (tmp_path / "ledger/v2/log/000003.json").unlink()
-    damaged = assay("ledger", "verify", "--log-head", head)
+    (tmp_path / "ledger/v2/log/000004.json").unlink()
+    (tmp_path / "ledger/v2/index/log.json").unlink()
+    damaged = assay("ledger", "verify", "--seal", sealed["seal"])
     assert damaged.exit_code == 1
     lines = damaged.stdout.splitlines()
     assert lines[0].startswith("v2/log/: has no entry with the seal")
@@ -68,3 +74,10 @@ def test_verify_answers_with_an_exit_code_and_names_what_is_wrong(run_id, tmp_pa
     answer = assay("ledger", "verify", "--json")
     assert answer.exit_code == 1
     assert len(json.loads(answer.stdout)["problems"]) == 1
+
+
+def test_what_is_not_a_seal_is_refused(run_id):
+    refused = assay("ledger", "verify", "--seal", "sha256:12")
+    assert isinstance(refused.exception, AssayError)
+    assert refused.exception.exit_code == 2
+    assert "--seal" in str(refused.exception)

@@ -131,13 +131,13 @@ def test_a_driver_that_comes_second_does_not_take_a_commit_with_fewer_arms_for_i
     prepared = pipeline.prepare(str(experiment))
     commit = writer.commit
 
-    def second(store, run, files):
+    def second(store, run, files, **known):
         if not reader.is_committed(store, run.run_id):  # the other driver's commit, in which an arm was stopped
             (written,) = [file for file in files if file.table == "arms"]
             arms = reader.read_table(store, [written], "arms").to_pylist()
             stopped = [{**row, "status": "stopped"} if row["arm"] == "again" else row for row in arms]
             commit(store, run, [writer.write_table(store, "arms", stopped, run_id=run.run_id)])
-        return commit(store, run, files)
+        return commit(store, run, files, **known)
 
     monkeypatch.setattr(writer, "commit", second)
     with pytest.raises(RunError, match="another driver committed it first, with fewer arms"):

@@ -16,7 +16,7 @@ from assay.cluster.cli import main
 from assay.cluster.errors import RunError
 from assay.cluster.verify import verify as verification
 from assay.evaluator import batches
-from assay.evaluator.ledger import reader, version_log
+from assay.evaluator.ledger import log_chain, reader, version_log
 from assay.evaluator.ledger.committed_run import CommittedRun
 from assay.evaluator.ledger.ledger_verification import verify_ledger
 from assay.evaluator.storage import open_store
@@ -83,7 +83,7 @@ def test_a_run_matches_to_the_last_bit_and_no_score_is_written(run):
     assert found.comparison.changed == ()
     assert scored_files(run) == before
     store = open_store(run.experiment.ledger)
-    assert version_log.entries(store)[-1] == found.entry
+    assert log_chain.entries(store)[-1] == found.entry
     repeated = version_log.repetition(CommittedRun(store, run.run_id))
     assert repeated == version_log.Repetition(dict.fromkeys(("control", "better", "worse", "again"), 200))
     assert verify_ledger(store).problems == ()
@@ -231,7 +231,7 @@ def test_an_arm_that_cannot_be_scored_again_is_unknown_rather_than_different(tmp
     assert version_log.repetition(CommittedRun(store, run.run_id)) == version_log.Repetition({"control": 200})
     with pytest.raises(RunError, match="was not verified: no arm could be scored again: arm 'steeper': "):
         verify(run, arm="steeper")
-    assert len(version_log.entries(store)) == 1
+    assert [entry.kind for entry in log_chain.entries(store)] == ["commit", "verification"]
 
 
 def test_an_arm_that_was_not_measured_is_refused(run):
@@ -245,7 +245,7 @@ def test_the_command_answers_with_an_exit_code_and_words(tmp_path, monkeypatch):
     fine = CliRunner().invoke(main.app, ["verify", run.run_id, "--rows", "199", "--in-process"])
     assert fine.exit_code == 0, fine.output
     assert "  control: 200 of 200 rows, bit-identical" in fine.stdout
-    assert fine.stdout.endswith(f"matched: run {run.run_id}, log entry 1\n")
+    assert fine.stdout.endswith(f"matched: run {run.run_id}, log entry 2\n")
     path = tmp_path / "steeper.safetensors"
     weights = safetensors.torch.load_file(path)
     weights["1.bias"] += 1e-3 * torch.tensor([0.0, 1.0]).double()
@@ -258,9 +258,9 @@ def test_the_command_answers_with_an_exit_code_and_words(tmp_path, monkeypatch):
     answer = CliRunner().invoke(main.app, ["verify", run.run_id, "--in-process", "--json"])
     assert answer.exit_code == 1
     fields = json.loads(answer.stdout)
-    assert (fields["outcome"], fields["entry"]["number"]) == ("differs", 3)
+    assert (fields["outcome"], fields["entry"]["number"]) == ("differs", 4)
     lines = CliRunner().invoke(main.app, ["ledger", "log"]).stdout.splitlines()
-    assert "matched (against ledger): control 0 of 200 rows differ, steeper 0 of 200 rows differ" in lines[0]
+    assert "matched (against ledger): control 0 of 200 rows differ, steeper 0 of 200 rows differ" in lines[1]
 
 
 def test_the_newest_word_on_enough_rows_counts(run):

@@ -29,7 +29,8 @@ def committed(folder: Path, *, name: str, arms: dict[str, dict] | None = None) -
 
 
 def known(past: PastRuns) -> list[tuple]:
-    """Everything that can be asked about past runs."""
+    """Everything that can be asked about past runs, which are all logged."""
+    assert past.log_commits() == ()
     return [
         (
             run,

@@ -13,7 +13,7 @@ from assay.cluster import pipeline
 from assay.cluster.cli.main import app
 from assay.evaluator import fingerprint
 from assay.evaluator.errors import DamageError, LedgerError
-from assay.evaluator.ledger import reader, version_log
+from assay.evaluator.ledger import log_chain, reader, version_log
 from assay.evaluator.ledger.ledger_verification import verify_ledger
 from assay.evaluator.storage import Store, open_store
 from assay.manifests import InvalidInput
@@ -43,10 +43,10 @@ def test_the_gates_decisions_are_recorded_once_with_what_they_rest_on(ledger):
     rows = decisions(store, run_id)
     new = version_log.record_decisions(store, run_id, rows)
     assert version_log.record_decisions(store, run_id, rows) == ()
-    assert version_log.entries(store) == new
+    assert log_chain.entries(store)[1:] == new  # the first says that the run was committed
     assert {entry.kind for entry in new} == {"decision"}
     assert [(entry.number, entry.decision, entry.arm) for entry in new] == [
-        (number, row["decision"], row["arm"]) for number, row in enumerate(rows, start=1)
+        (number, row["decision"], row["arm"]) for number, row in enumerate(rows, start=2)
     ]
     run = reader.read_run(store, run_id)
     assert {entry.plan_digest for entry in new} == {run.plan_digest}
@@ -59,7 +59,7 @@ def test_each_entry_has_the_digest_of_the_canonical_json_of_the_one_before(ledge
     store, run_id = ledger
     version_log.record_decisions(store, run_id, decisions(store, run_id))
     previous = None
-    for number in (1, 2, 3):
+    for number in (1, 2, 3, 4):
         content = store.get(f"v2/log/{number:06d}.json").to_pybytes()
         plain = json.loads(content)
         assert rfc8785.dumps(plain) == content
@@ -80,7 +80,7 @@ def test_an_override_stands_beside_the_gates_decision(ledger):
         "release team",
     )
     assert version_log.record_decisions(store, run_id, decisions(store, run_id)) == ()
-    assert version_log.entries(store)[-1] == entry
+    assert log_chain.entries(store)[-1] == entry
 
 
 @pytest.mark.parametrize(
@@ -98,7 +98,7 @@ def test_an_override_that_says_too_little_is_refused(ledger, change, error, word
     asked = {"run_id": run_id, "arm": "better", "decision": "hold", "reason": "why", "by": "someone", **change}
     with pytest.raises(error, match=words):
         version_log.override(store, **asked)
-    assert version_log.entries(store) == ()
+    assert [entry.kind for entry in log_chain.entries(store)] == ["commit"]
 
 
 def test_writers_at_once_leave_one_chain_with_every_decision_once(ledger):
@@ -111,10 +111,10 @@ def test_writers_at_once_leave_one_chain_with_every_decision_once(ledger):
             for number in range(8)
         ]
     assert sum(len(each.result()) for each in recorded) == len(rows)
-    found = version_log.entries(store)
-    assert [entry.number for entry in found] == list(range(1, len(rows) + 9))
+    found = log_chain.entries(store)
+    assert [entry.number for entry in found] == list(range(1, len(rows) + 10))
     assert {entry.seal for entry in found} >= {each.result().seal for each in overridden}
-    assert sorted(entry.arm for entry in found if entry.kind != "override") == sorted(row["arm"] for row in rows)
+    assert sorted(entry.arm for entry in found if entry.kind == "decision") == sorted(row["arm"] for row in rows)
 
 
 def test_an_answer_that_was_lost_is_no_second_entry(ledger):
@@ -131,16 +131,25 @@ def test_an_answer_that_was_lost_is_no_second_entry(ledger):
             return False
 
     entry = version_log.override(Forgetful(), run_id, "worse", "hold", reason="why", by="someone")
-    assert version_log.entries(store) == (entry,)
+    assert log_chain.entries(store)[1:] == (entry,)
 
 
-def test_nothing_is_appended_to_a_log_that_was_changed(ledger):
+def change_newest(store: Store) -> str:
+    """Changes the newest entry, without sealing it anew, and returns its key."""
+    key = max(stored.key for stored in store.listing("v2/log/"))
+    path = Path(store.uri, key)
+    path.write_text(path.read_text().replace('"version":1', '"version":2'))
+    return key
+
+
+def test_nothing_is_appended_behind_an_entry_that_was_changed(ledger):
     store, run_id = ledger
     version_log.record_decisions(store, run_id, decisions(store, run_id))
-    path = Path(store.uri, "v2/log/000002.json")
-    path.write_text(path.read_text().replace('"by":"gate"', '"by":"date"'))
-    with pytest.raises(DamageError, match=r"000002.json.*was changed.*assay ledger verify"):
+    key = change_newest(store)
+    with pytest.raises(DamageError, match=rf"{key}.*was changed.*restore the file.*assay ledger verify"):
         version_log.override(store, run_id, "worse", "hold", reason="why", by="someone")
+    with pytest.raises(DamageError, match=rf"{key}.*was changed"):
+        version_log.record_decisions(store, run_id, decisions(store, run_id))
 
 
 def test_an_entry_that_was_sealed_anew_does_not_fit_the_next(ledger):
@@ -150,7 +159,7 @@ def test_an_entry_that_was_sealed_anew_does_not_fit_the_next(ledger):
     plain = {**json.loads(path.read_text()), "by": "nobody"}
     del plain["seal"]
     path.write_bytes(rfc8785.dumps({**plain, "seal": fingerprint.sha256_digest(rfc8785.dumps(plain))}))
-    (wrong,) = [link for link in version_log.links(store) if link.problem]
+    (wrong,) = [link for link in log_chain.links(store) if link.problem]
     assert wrong.key == "v2/log/000002.json"
     assert "that entry was replaced" in wrong.problem
 
@@ -160,14 +169,17 @@ def test_an_entry_that_only_looks_different_was_changed(ledger):
     version_log.record_decisions(store, run_id, decisions(store, run_id))
     path = store.path("v2/log/000001.json")
     path.write_text(json.dumps(json.loads(path.read_text()), indent=1))
-    assert "was changed" in next(version_log.links(store)).problem
+    assert "was changed" in next(log_chain.links(store)).problem
 
 
 def test_a_second_name_of_a_number_is_no_entry(ledger):
     store, run_id = ledger
     version_log.record_decisions(store, run_id, decisions(store, run_id))
     store.put_if_absent("v2/log/0000001.json", store.get("v2/log/000001.json"))
-    assert [link.problem for link in version_log.links(store) if link.problem] == ["is not an entry of the log"]
+    assert [link.problem for link in log_chain.links(store) if link.problem] == []
+    assert {each.key: each.problem for each in verify_ledger(store).problems} == {
+        "v2/log/0000001.json": "was not written by Assay"
+    }
 
 
 def _append_of_another_release(store: Store, **fields: object) -> dict:
@@ -195,15 +207,16 @@ def _append_of_another_release(store: Store, **fields: object) -> dict:
 )
 def test_an_entry_of_an_unknown_kind_is_named_and_the_others_are_still_read(ledger, fields, named):
     store, run_id = ledger
-    before = version_log.record_decisions(store, run_id, decisions(store, run_id))
+    version_log.record_decisions(store, run_id, decisions(store, run_id))
+    before = log_chain.entries(store)
     plain = _append_of_another_release(store, **fields)
     after = version_log.override(store, run_id, "better", "hold", reason="why", by="someone")
 
-    found = version_log.entries(store)
+    found = log_chain.entries(store)
     assert (found[:-2], found[-1]) == (before, after)
     assert after.previous == plain["seal"]  # the chain goes on through it
     assert found[-2].model_dump(mode="json") == plain
-    assert verify_ledger(store, log_head=plain["seal"]).problems == ()
+    assert verify_ledger(store, seal=plain["seal"]).problems == ()
 
     lines = _printed("ledger", "log", "--ledger", store.uri).splitlines()
     assert len(lines) == len(found)
@@ -215,10 +228,10 @@ def test_an_entry_of_an_unknown_kind_is_named_and_the_others_are_still_read(ledg
 def test_a_change_to_an_entry_of_an_unknown_kind_is_detected(ledger):
     store, _ = ledger
     _append_of_another_release(store, kind="rollout_step", share=0.05)
-    path = Path(store.uri, "v2/log/000001.json")
+    path = Path(store.uri, "v2/log/000002.json")
     path.write_text(path.read_text().replace("0.05", "0.95"))
-    with pytest.raises(DamageError, match=r"000001.json.*was changed.*does not match its seal"):
-        version_log.entries(store)
+    with pytest.raises(DamageError, match=r"000002.json.*was changed.*does not match its seal"):
+        log_chain.entries(store)
 
 
 def _printed(*arguments: str) -> str:
