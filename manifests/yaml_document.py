@@ -208,6 +208,8 @@ class _Document:
         if tag in (None, "!"):
             tag = _RESOLVER.resolve(yaml.ScalarNode, text, event.implicit)
         kind = tag.removeprefix(_TAG)
+        if "\0" in text:
+            raise self._error(event, "the character NUL is not allowed", value=text, remedy="remove it")
         if kind in ("str", "merge", "value"):
             return text
         if kind == "null":

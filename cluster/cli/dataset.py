@@ -37,7 +37,7 @@ def ls(
 
         terminal.show_list(rows, standard_output.console())
     elif not damage:
-        typer.echo(f"{opened.uri} has no datasets", err=True)
+        standard_output.remark(f"{opened.uri} has no datasets")
     if damage:
         raise DamageError("\n".join(damage))
 

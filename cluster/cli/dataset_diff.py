@@ -37,7 +37,7 @@ def diff(
     is_itself = (before[0].reference, before[0].rows_digest) == (after[0].reference, after[0].rows_digest)
     if is_itself:
         message = f"{changes.later} is compared with itself, which says nothing about drift; the report is not stored"
-        typer.echo(message, err=True)
+        standard_output.remark(message)
     elif not no_keep:
         findings.keep(after[1], changes.drift)
     if as_json:

@@ -52,5 +52,5 @@ def leakage(
 
         terminal.show(result, standard_output.console())
         standard_output.say(result.summary)
-        typer.echo(f"stored with {result.reference} as {digest}", err=True)
+        standard_output.remark(f"stored with {result.reference} as {digest}")
     raise typer.Exit(1 if fail_on_leak and not result.is_fine else 0)

@@ -36,17 +36,17 @@ def freeze(
     existed = name in references.references(store)
     dataset = freeze_rows(sources, contract=rules, reference=name, store=store, shard_rows=shard_rows)
     for warning in check.warning_lines(dataset.check):
-        typer.echo(f"warning: {warning}", err=True)
+        standard_output.remark(f"warning: {warning}")
     if dataset.contract != rules:
         message = f"{name} already exists and keeps the contract that it was frozen with; {contract} differs from it"
-        typer.echo(f"warning: {message}", err=True)
+        standard_output.remark(f"warning: {message}")
     shards = "1 shard" if len(dataset.shards) == 1 else f"{len(dataset.shards):,} shards"
     if dataset.parent is not None:
         shards += f", a sample of {dataset.parent.num_rows:,}"
     done = f"{name} exists already with these rows; nothing was written" if existed else f"frozen {name}"
-    typer.echo(f"{done}: {dataset.num_rows:,} rows in {shards}, {dataset.digest()}", err=True)
+    standard_output.remark(f"{done}: {dataset.num_rows:,} rows in {shards}, {dataset.digest()}")
     withdrawal = findings.withdrawal_of(store, dataset.reference, rows_digest=dataset.rows_digest)
     if withdrawal is not None:
-        typer.echo(f"warning: {name} was withdrawn on {withdrawal.found_at}: {withdrawal.reason}", err=True)
+        standard_output.remark(f"warning: {name} was withdrawn on {withdrawal.found_at}: {withdrawal.reason}")
     if as_json:
         print_json({**dataset.model_dump(mode="json"), "digest": dataset.digest()})

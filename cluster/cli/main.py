@@ -89,9 +89,12 @@ def _unexpected(error: Exception) -> str:
     if isinstance(error, OSError) and error.strerror:
         return error_text(error)
     at = traceback.extract_tb(error.__traceback__)[-1]
-    with tempfile.NamedTemporaryFile("w", prefix="assay-error-", suffix=".txt", delete=False) as kept:
-        kept.write(trace_text(error))
+    try:
+        with tempfile.NamedTemporaryFile("w", prefix="assay-error-", suffix=".txt", delete=False) as kept:
+            kept.write(trace_text(error))
+        where = f"traceback, which is in {kept.name}"
+    except OSError:
+        where = f"traceback:\n{trace_text(error)}"
     return (
-        f"{error_text(error)} [{at.filename}:{at.lineno}]; this is a defect of Assay: please report it with its "
-        f"traceback, which is in {kept.name}"
+        f"{error_text(error)} [{at.filename}:{at.lineno}]; this is a defect of Assay: please report it with its {where}"
     )

@@ -48,9 +48,9 @@ def run(
 
     prepared = pipeline.prepare(str(experiment), ledger=ledger)
     if prepared.named_by_digest:
-        typer.echo(f"dataset: {prepared.dataset.reference}, {prepared.dataset.digest()}", err=True)
+        standard_output.remark(f"dataset: {prepared.dataset.reference}, {prepared.dataset.digest()}")
     for warning in prepared.findings.warnings:
-        typer.echo(f"warning: {prepared.dataset.reference}: {warning}", err=True)
+        standard_output.remark(f"warning: {prepared.dataset.reference}: {warning}")
     if not prepared.committed:
         _show_changes(prepared)
     if dry_run:
@@ -58,12 +58,12 @@ def run(
         return
     run_id = prepared.run.run_id
     if prepared.committed:
-        typer.echo(f"run {run_id} is already committed; nothing is evaluated again", err=True)
+        standard_output.remark(f"run {run_id} is already committed; nothing is evaluated again")
     arms = () if prepared.committed else prepared.run.experiment.arms
     with progress_bars.of_units({arm.name: prepared.num_units for arm in arms}) as advance:
         not_logged = pipeline.run(prepared, in_process=in_process, on_progress=advance, reuses=not no_reuse)
     for problem in not_logged:
-        typer.echo(f"warning: the log does not have every run: {problem}", err=True)
+        standard_output.remark(f"warning: the log does not have every run: {problem}")
     print_run(prepared.store, run_id, as_json=as_json)
 
 
@@ -73,12 +73,12 @@ def _show_changes(prepared: "Prepared") -> None:
 
     previous = previous_run(prepared.run, prepared.past, prepared.store)
     if previous is not None:
-        typer.echo(f"changed since run {previous.run_id}:", err=True)
+        standard_output.remark(f"changed since run {previous.run_id}:")
         lines = changes(previous, prepared.run) or ("nothing that affects scores",)
         for line in lines[:_NUM_CHANGES]:
-            typer.echo(f"  {line}", err=True)
+            standard_output.remark(f"  {line}")
         if len(lines) > _NUM_CHANGES:
-            typer.echo(f"  and {len(lines) - _NUM_CHANGES} more changes", err=True)
+            standard_output.remark(f"  and {len(lines) - _NUM_CHANGES} more changes")
 
 
 def _forecast(prepared: "Prepared", *, in_process: bool, reuses: bool, as_json: bool) -> None:

@@ -79,6 +79,13 @@ def say(text: str, *, ends_line: bool = True) -> None:
     typer.echo(escaped(text), file=_answers[-1], nl=ends_line)
 
 
+def remark(text: str) -> None:
+    """Prints something that is not the answer, such as a warning, on standard error; escaped like the answer."""
+    from assay.manifests.plain_text import escaped
+
+    typer.echo(escaped(text), err=True)
+
+
 def console() -> "Console":
     """A console for the answer. Characters in its texts that would control the terminal are escaped."""
     from rich.console import Console, ConsoleOptions, ConsoleRenderable, RenderHook

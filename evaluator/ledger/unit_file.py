@@ -5,11 +5,9 @@ with the key that it was found under. The whole file gives the rows, which are c
 """
 
 from collections.abc import Mapping
-from typing import Any
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from assay.evaluator import fingerprint, repeats
@@ -18,6 +16,7 @@ from assay.evaluator.ledger.checksum import check_file, check_footer, footer_len
 from assay.evaluator.ledger.receipt import RECEIPT_METADATA, UnitReceipt
 from assay.evaluator.ledger.schema import SCHEMAS
 from assay.evaluator.ledger.stored_scores import from_stored, to_stored
+from assay.evaluator.results import count_unanswered
 from assay.manifests.ledger_layout import LINEAGE_COLUMNS, UnitPlace, unit_place
 from assay.manifests.run import Run
 
@@ -115,7 +114,7 @@ def verified_unit(content: pa.Buffer, *, key: str, sha256: str) -> tuple[UnitRec
     first, count = receipt.facts.first_row, receipt.num_rows
     if not np.array_equal(rows["row_index"].to_numpy(), np.arange(first, first + count)):
         raise ValueError(f"its rows are not those from {first} to {first + count - 1}")
-    as_written = to_stored(rows, lineage=[receipt.lineage[name] for name in LINEAGE_COLUMNS])
+    as_written = to_stored(rows, lineage=[receipt.lineage[name] for name in LINEAGE_COLUMNS]).cast(SCHEMAS["scores"])
     for name in SCHEMAS["scores"].names:
         if name not in stored.column_names or not stored[name].equals(as_written[name]):
             raise ValueError(f"its column '{name}' is not the one that Assay wrote with these rows and this receipt")
@@ -125,15 +124,18 @@ def verified_unit(content: pa.Buffer, *, key: str, sha256: str) -> tuple[UnitRec
 
 def _check_facts(receipt: UnitReceipt, rows: pa.Table) -> None:
     """Compares what a receipt says about the scores with the rows: races and metrics rest on it."""
-    counts: Any = pc.value_counts(rows["status"].combine_chunks())
-    unanswered = {each["values"]: each["counts"] for each in counts.to_pylist() if each["values"] != "ok"}
-    if unanswered != receipt.facts.unanswered:
+    unanswered, first = count_unanswered(rows)
+    if (unanswered, first) != (receipt.facts.unanswered, receipt.facts.first_unanswered):
         raise ValueError(
             f"its receipt counts {receipt.facts.unanswered} rows without an answer, but it has {unanswered}"
         )
     sums = {name: total for name, (total,) in repeats.sums([rows]).items()}
-    recorded = receipt.facts.score_sums
-    if sums.keys() != recorded.keys() or not np.allclose(
-        [*sums.values()], [recorded[name] for name in sums], rtol=1e-9
-    ):
-        raise ValueError(f"its receipt has the sums {recorded} of scores, but its rows have {sums}")
+    if not are_alike(receipt.facts.score_sums, sums):
+        raise ValueError(f"its receipt has the sums {receipt.facts.score_sums} of scores, but its rows have {sums}")
+
+
+def are_alike(recorded: Mapping[str, float], computed: Mapping[str, float]) -> bool:
+    """Whether sums that were added up in different orders may be the same."""
+    return recorded.keys() == computed.keys() and bool(
+        np.allclose([recorded[name] for name in computed], [*computed.values()], rtol=1e-9, atol=1e-9, equal_nan=True)
+    )

@@ -53,7 +53,7 @@ def _matches(folder: Path, entry: str) -> list[Path]:
 
 
 def _files_in(path: Path) -> list[Path]:
-    return files_under(path) if path.is_dir() else [path]
+    return files_under(path) if path.is_dir() else [path] if path.is_file() else []  # a pipe may never end
 
 
 def _existing_module(entry: str, folders: Sequence[str]) -> str:

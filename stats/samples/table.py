@@ -54,6 +54,9 @@ def read_scores(path: str | Path, plan: Plan) -> Samples:
         if error.place.startswith(place):
             raise
         raise error.within(place) from None
+    except pa.ArrowException as error:  # such as bytes that are not UTF-8 in a column of names
+        first = str(error).partition("\n")[0]
+        raise SamplesError(f"a column cannot be read: {first}", place=place, remedy="save the file as UTF-8") from None
     if samples.num_rows < 2:
         raise SamplesError(
             "the table has only one row per arm", place=place, bound="at least two", remedy="one row shows no variation"
@@ -63,7 +66,8 @@ def read_scores(path: str | Path, plan: Plan) -> Samples:
 
 def _read(place: str) -> pa.Table:
     if not Path(place).is_file():
-        raise SamplesError("file not found", place=place)
+        exists = Path(place).exists()
+        raise SamplesError("this is not a file" if exists else "file not found", place=place)
     lowered = place.lower()
     try:
         if lowered.endswith(_CSV):

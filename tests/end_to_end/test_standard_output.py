@@ -12,7 +12,9 @@ from rich.table import Table
 from rich.text import Text
 from typer.testing import CliRunner
 
+from assay.cluster import pipeline
 from assay.cluster.cli import standard_output
+from assay.cluster.cli.main import main
 from tests import builders
 
 NOISY = """
@@ -97,13 +99,22 @@ def test_an_error_leaves_standard_output_empty(tmp_path, arguments, code):
     assert answer.stderr.startswith("error: ")
 
 
+@pytest.mark.extended
 def test_help_is_an_answer(tmp_path):
     answer = assay("ledger", "ls", "--help", folder=tmp_path)
     assert "List the runs of a ledger." in answer.stdout
     assert answer.stderr == ""
 
 
-@pytest.mark.parametrize(("redirection", "code"), [(">&-", 0), (">/dev/full", 1), ("2>&-", 0), ("<&- >&- 2>&-", 0)])
+@pytest.mark.parametrize(
+    ("redirection", "code"),
+    [
+        (">/dev/full", 1),
+        pytest.param(">&-", 0, marks=pytest.mark.extended),
+        pytest.param("2>&-", 0, marks=pytest.mark.extended),
+        pytest.param("<&- >&- 2>&-", 0, marks=pytest.mark.extended),
+    ],
+)
 def test_a_closed_or_full_standard_output_breaks_nothing(tmp_path, redirection, code):
     command = f"{sys.executable} -m assay.cluster.cli schema Policy {redirection}"
     redirected = subprocess.run(["sh", "-c", command], cwd=tmp_path, capture_output=True, text=True, check=False)
@@ -113,6 +124,7 @@ def test_a_closed_or_full_standard_output_breaks_nothing(tmp_path, redirection, 
     assert ("No space left on device" in redirected.stderr) == (redirection == ">/dev/full")
 
 
+@pytest.mark.extended
 def test_a_reader_that_has_seen_enough_is_no_error(tmp_path):
     command = f"{sys.executable} -m assay.cluster.cli schema Experiment | head -1"
     answer = subprocess.run(["sh", "-c", command], cwd=tmp_path, capture_output=True, text=True, check=False)
@@ -157,3 +169,19 @@ def test_a_worker_that_dies_on_ray_leaves_the_answer_alone(tmp_path):
     statuses = {arm["arm"]: arm["status"] for arm in json.loads(answer.stdout)["arms"]}
     assert statuses["deadly"] == "failed"
     assert statuses["control"] == "complete"
+
+
+def test_an_error_that_is_not_assays_is_one_message_and_its_traceback_is_kept(monkeypatch, capsys):
+    def fails(*arguments, **options):
+        raise KeyError("\x1b")
+
+    monkeypatch.setattr(pipeline, "prepare", fails)
+    monkeypatch.setattr(sys, "argv", ["assay", "run", "experiment.yaml", "--json"])
+    with pytest.raises(SystemExit, match="1"):
+        main()
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert re.match(r"error: KeyError: '\\x1b' \[.*\]; this is a defect of Assay: please report it", err)
+    kept = Path(err.rpartition(" ")[2].strip())
+    assert "Traceback" in kept.read_text()
+    kept.unlink()

@@ -55,6 +55,7 @@ def read(text):
         pytest.param("x: &x {a: 1}\ny:\n  <<: *x", "f.yaml:3: y: merge keys are not supported; got <<; write the fields", id="merge"),
         pytest.param("a: 1\n---\nb: 2", "f.yaml:2: a second document begins here", id="documents"),
         pytest.param("a: 1\nb: \0", "f.yaml:2: not YAML: the character #x0000 is not allowed", id="nul"),
+        pytest.param('a: "x\\0"', r"f.yaml:1: a: the character NUL is not allowed; got x\x00; remove it", id="escaped_nul"),
         pytest.param("a: \ud800", "f.yaml:1: not YAML: the character #xd800 is not allowed", id="surrogate"),
         pytest.param('a: "\\ud800"', "f.yaml:1: not YAML:", id="escaped_surrogate"),
         pytest.param('{"a": "\\ud83d"}', "f.yaml:1: not YAML:", id="half_a_pair"),
@@ -95,9 +96,10 @@ def test_plain_values_are_read(text, value):
     assert read(text) == value
 
 
+TEXT = st.text(st.characters(codec="utf-8", exclude_characters="\0"))
 PLAIN = st.recursive(
-    st.none() | st.booleans() | st.integers(-(2**53) + 1, 2**53 - 1) | st.floats(allow_nan=False, allow_infinity=False) | st.text(),
-    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(max_size=5), inner, max_size=4),
+    st.none() | st.booleans() | st.integers(-(2**53) + 1, 2**53 - 1) | st.floats(allow_nan=False, allow_infinity=False) | TEXT,
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(TEXT, inner, max_size=4),
     max_leaves=12,
 )  # fmt: skip
 
