@@ -45,9 +45,11 @@ def checked_unit(content: pa.Buffer, run: Run, *, arm: str, unit: Unit) -> Check
         check_owner(receipt, lineage=lineage_of(run, arm, environment_digest=environment_digest), unit=unit)
     except UNREADABLE as error:
         return CheckedUnit(None, (f"was changed: {str(error).splitlines()[0] if str(error) else error!r}",))
-    problems = [*_receipt_problems(receipt, run)]
-    for metric in contradicting_metrics(rows, run.experiment.suite, run.label):
-        problems.append(f"was changed: its scores of '{metric}' do not follow from its labels and predictions")
+    problems = list(_receipt_problems(receipt, run))
+    problems += [
+        f"was changed: its scores of '{metric}' do not follow from its labels and predictions"
+        for metric in contradicting_metrics(rows, run.experiment.suite, run.label)
+    ]
     return CheckedUnit(receipt, tuple(problems))
 
 
