@@ -17,6 +17,7 @@ from assay.evaluator.ledger.past_runs import FirstUnit, PastRuns
 from assay.evaluator.ledger.reader import OpenedRun
 from assay.evaluator.ledger.receipt import UnitReceipt
 from assay.evaluator.ledger.unit_file import check_owner
+from assay.evaluator.ledger.writer import StoredUnit
 from assay.evaluator.storage import Store
 from assay.manifests import Experiment
 from assay.manifests.event import Event
@@ -102,6 +103,12 @@ class Reused:
     receipts: list[UnitReceipt] = field(default_factory=list)
     events: list[Event] = field(default_factory=list)
 
+    def add(self, stored: StoredUnit) -> None:
+        """Adds a unit that was published again, with an event if a damaged file was in its place."""
+        self.receipts.append(stored.receipt)
+        if stored.set_aside:
+            self.events.append(event("set_aside", stored.set_aside, arm=stored.receipt.arm, unit=stored.receipt.unit))
+
 
 def reuse_units(
     run: Run,
@@ -178,9 +185,7 @@ def reuse_units(
                 if not _is_alike(receipt.facts.conditions, run, devices[accelerator_types[arm]]):
                     break  # one unit's device and packages are almost always those of all units of the arm
                 published_unit = writer.republish_unit(store, rows, receipt, run=run, arm=arm, unit=units[unit])
-                if published_unit.set_aside:
-                    reused.events.append(event("set_aside", published_unit.set_aside, arm=arm, unit=unit))
-                reused.receipts.append(published_unit.receipt)
+                reused.add(published_unit)
                 missing[arm].remove(unit)
                 num_reused += 1
                 on_reused(published_unit.receipt)

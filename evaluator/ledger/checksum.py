@@ -14,7 +14,11 @@ from assay.evaluator import fingerprint
 
 CHECKSUM_METADATA = {b"assay.checksum": b"blake3 of the pages %b and of the footer %b" % (b"0" * 64, b"0" * 64)}
 """The metadata that a file must be written with, in which `with_checksum` fills in the digests."""
-_FILLED = re.compile(rb"blake3 of the pages ([0-9a-f]{64}) and of the footer ([0-9a-f]{64})")
+_FILLED = re.compile(
+    rb"assay\.checksum\x18..blake3 of the pages ([0-9a-f]{64}) and of the footer ([0-9a-f]{64})", re.DOTALL
+)
+"""The entry as Parquet writes it. The control character after the key keeps it apart from any text in other metadata,
+which are JSON or base64."""
 _END_BYTES = 8
 
 

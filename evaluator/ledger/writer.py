@@ -38,6 +38,17 @@ from assay.manifests.ledger_layout import (
 from assay.manifests.run import Run
 
 _MAX_PUTS = 3
+_FOLLOWS = (
+    "dataset_digest",
+    "suite_digest",
+    "policy_digest",
+    "variant_digests",
+    "base_digests",
+    "unit_keys",
+    "label",
+    "supersedes",
+)
+"""The fields of a run's record that follow from its experiment and environment."""
 
 
 def open_run(store: Store, run: Run) -> Run:
@@ -54,8 +65,10 @@ def open_run(store: Store, run: Run) -> Run:
     recorded = read_run(store, run.run_id)
     for name, before, now in (
         ("experiment", recorded.experiment_digest, run.experiment_digest),
+        ("experiment", recorded.experiment.digest(), run.experiment_digest),
         ("analysis plan", recorded.plan_digest, run.plan_digest),
         ("environment", dict(recorded.lineage.identity), dict(run.lineage.identity)),
+        *((name.replace("_", " "), getattr(recorded, name), getattr(run, name)) for name in _FOLLOWS),
     ):
         if before != now:
             raise LedgerError(

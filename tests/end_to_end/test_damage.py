@@ -30,7 +30,7 @@ def unfinished(in_memory) -> Unfinished:
 
 
 @pytest.mark.parametrize(
-    "num_flips", [8, pytest.param(400, marks=pytest.mark.extended)], ids=lambda number: f"{number}_flips"
+    "num_flips", [5, pytest.param(400, marks=pytest.mark.extended)], ids=lambda number: f"{number}_flips"
 )
 def test_a_unit_with_any_bit_flipped_is_scored_again(unfinished, num_flips):
     generator = random.Random(num_flips)
@@ -42,26 +42,18 @@ def test_a_unit_with_any_bit_flipped_is_scored_again(unfinished, num_flips):
         unfinished.check(damaged=[key])
 
 
-def other_index(unfinished: Unfinished) -> str:
-    return unit_key(unfinished.run_id, "better", 2)
-
-
-def other_arm(unfinished: Unfinished) -> str:
-    return unit_key(unfinished.run_id, "control", 1)
-
-
-@pytest.mark.parametrize("other", [other_index, other_arm])
-def test_a_unit_over_which_another_one_was_copied_is_scored_again(unfinished, other):
-    key = unit_key(unfinished.run_id, "better", 1)
-    damage.damage(unfinished.store, key, "copied", generator=random.Random(0), other=other(unfinished))
+def test_units_over_which_others_were_copied_are_scored_again(unfinished):
+    key, another = (unit_key(unfinished.run_id, "better", unit) for unit in (0, 1))
+    next_one, other_arm = unit_key(unfinished.run_id, "better", 2), unit_key(unfinished.run_id, "control", 1)
+    damage.damage(unfinished.store, key, "copied", generator=random.Random(0), other=next_one)
+    damage.damage(unfinished.store, another, "copied", generator=random.Random(0), other=other_arm)
     run(unfinished.prepared)
-    unfinished.check(damaged=[key])
+    unfinished.check(damaged=[key, another])
 
 
-@pytest.mark.parametrize("way", ["truncated", "empty", "foreign"])
-def test_a_unit_that_is_no_unit_any_more_is_scored_again_and_kept_aside(unfinished, way):
+def test_a_unit_that_is_no_unit_any_more_is_scored_again_and_kept_aside(unfinished):
     key = unit_key(unfinished.run_id, "better", 1)
-    damage.damage(unfinished.store, key, way, generator=random.Random(0))
+    damage.damage(unfinished.store, key, "foreign", generator=random.Random(0))
     content = unfinished.store.get(key)
     run(unfinished.prepared)
     unfinished.check(damaged=[key])
@@ -104,12 +96,15 @@ def other_label_values(table: pa.Table) -> pa.Table:
     return damage.with_column(table, "label_value", [1 - value for value in table["label_value"].to_pylist()])
 
 
-@pytest.mark.parametrize("edit", [damage.with_perfect_scores, other_label_values])
-def test_a_unit_whose_parts_contradict_each_other_is_scored_again_though_its_checksum_fits(unfinished, edit):
-    key = unit_key(unfinished.run_id, "control", 1)
-    damage.overwrite(unfinished.store, key, damage.forged(unfinished.kept[key], table=edit))
+def test_units_whose_parts_contradict_each_other_are_scored_again_though_their_checksum_fits(unfinished):
+    edits = {
+        unit_key(unfinished.run_id, "control", 0): damage.with_perfect_scores,
+        unit_key(unfinished.run_id, "control", 1): other_label_values,
+    }
+    for key, edit in edits.items():
+        damage.overwrite(unfinished.store, key, damage.forged(unfinished.kept[key], table=edit))
     run(unfinished.prepared)
-    unfinished.check(damaged=[key])
+    unfinished.check(damaged=[*edits])
 
 
 def test_a_unit_of_the_driver_itself_is_compared_with_what_it_stored(unfinished):

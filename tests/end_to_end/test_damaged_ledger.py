@@ -1,8 +1,9 @@
 """Each kind of file of an unfinished ledger, damaged in six ways, then resumed: the right numbers, or an error of ours."""
 
+import contextlib
 import random
 import subprocess
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -68,15 +69,11 @@ KINDS = ("unit", "run", "other_run", "format", "index", "log", "patch", "table")
 CASES = [(kind, way) for kind in KINDS for way in damage.WAYS]
 SAMPLE = [
     ("run", "bit_flip"),
-    ("run", "empty"),
     ("run", "copied"),
     ("other_run", "foreign"),
     ("format", "truncated"),
-    ("index", "bit_flip"),
-    ("log", "truncated"),
     ("patch", "bit_flip"),
     ("table", "copied"),
-    ("table", "empty"),
 ]
 REPEATED = {"bit_flip": 5}
 """How many bits are flipped, one in each of as many runs, in the extended tests."""
@@ -94,25 +91,24 @@ def repository(folder: Path) -> Path:
 
 
 @pytest.fixture(scope="module")
-def in_memory(tmp_path_factory) -> Iterator[DamagedLedger]:
-    yield from ledger_at(tmp_path_factory, "memory://{name}")
+def in_memory(tmp_path_factory) -> DamagedLedger:
+    return ledger_at(tmp_path_factory, "memory://{name}")
 
 
 @pytest.fixture(scope="module")
-def on_disk(tmp_path_factory) -> Iterator[DamagedLedger]:
-    yield from ledger_at(tmp_path_factory, "{folder}/ledger")
+def on_disk(tmp_path_factory) -> DamagedLedger:
+    return ledger_at(tmp_path_factory, "{folder}")
 
 
 @pytest.fixture(scope="module")
-def in_bucket(tmp_path_factory, s3: S3Server) -> Iterator[DamagedLedger]:
-    yield from ledger_at(tmp_path_factory, f"s3://{BUCKET}/{{name}}")
+def in_bucket(tmp_path_factory, s3: S3Server) -> DamagedLedger:
+    return ledger_at(tmp_path_factory, f"s3://{BUCKET}/{{name}}")
 
 
-def ledger_at(tmp_path_factory, place: str) -> Iterator[DamagedLedger]:
+def ledger_at(tmp_path_factory, place: str) -> DamagedLedger:
     folder = repository(tmp_path_factory.mktemp("damaged-ledger"))
-    with pytest.MonkeyPatch.context() as patch:
-        patch.chdir(folder)
-        yield DamagedLedger(folder, place.format(name=folder.name, folder=folder.parent / f"{folder.name}-ledger"))
+    with contextlib.chdir(folder):
+        return DamagedLedger(folder, place.format(name=folder.name, folder=folder.parent / f"{folder.name}-ledger"))
 
 
 def error_of(action: Callable[[], None]) -> AssayError | None:
@@ -129,7 +125,8 @@ def check_resumed(ledger: DamagedLedger, kind: str, way: str, *, seed: int = 0) 
     ledger.restore()
     key, other = ledger.of(kind)
     damage.damage(ledger.store, key, way, generator=random.Random(f"{kind} {way} {seed}"), other=other)
-    error = error_of(lambda: run(prepare(ledger.experiment)))
+    with contextlib.chdir(ledger.folder):  # whose uncommitted changes are the patch
+        error = error_of(lambda: run(prepare(ledger.experiment)))
     if error is not None:
         assert key in str(error)
         assert kind in ("run", "format"), error  # whatever else is damaged must not stop the run
@@ -146,11 +143,6 @@ def check_resumed(ledger: DamagedLedger, kind: str, way: str, *, seed: int = 0) 
 @pytest.mark.parametrize(("kind", "way"), SAMPLE)
 def test_a_damaged_file_changes_no_number_without_a_word(in_memory, kind, way):
     check_resumed(in_memory, kind, way)
-
-
-@pytest.mark.parametrize(("kind", "way"), [("run", "truncated"), ("table", "bit_flip"), ("unit", "foreign")])
-def test_a_damaged_file_on_disk_changes_no_number_without_a_word(on_disk, kind, way):
-    check_resumed(on_disk, kind, way)
 
 
 @pytest.mark.extended

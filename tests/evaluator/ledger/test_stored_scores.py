@@ -76,6 +76,9 @@ def test_rows_come_back_as_they_were(table):
     assert stored.schema.equals(SCHEMAS["scores"])
     statuses = table["status"].to_pylist() if "status" in table.column_names else ["ok"] * len(table)
     assert stored["status"].to_pylist() == statuses
+    again = to_stored(from_stored(stored), lineage=LINEAGE).cast(SCHEMAS["scores"])
+    for name in SCHEMAS["scores"].names:  # on which the check of a unit that was read back rests
+        assert stored[name].equals(again[name]), name
 
 
 def test_a_row_with_other_metrics_than_its_file_is_damage():
