@@ -10,12 +10,14 @@ from assay.evaluator.ledger import append_only_table, calibrations, past_runs, r
 from assay.evaluator.ledger.ledger_problem import LedgerProblem
 from assay.evaluator.ledger.run_check import RunCheck
 from assay.evaluator.storage import Store
+from assay.evaluator.storage.file_errors import shown
 from assay.manifests.ledger_layout import (
     FORMAT,
     FORMAT_KEY,
     LAYOUT,
     LOG_PREFIX,
     PATCH_PREFIX,
+    RECORD_KEY,
     Table,
     commit_key,
     patch_key,
@@ -24,7 +26,7 @@ from assay.manifests.ledger_layout import (
 from assay.manifests.log_entry import BaseLogEntry, BaseRunEntry
 
 _PLACES = re.compile(
-    rf"{LAYOUT}/(FORMAT\.json|(log|progress|submissions|patches)/.+|index/runs\.json\.gz|runs/[^/]+\.json"
+    rf"{LAYOUT}/(FORMAT\.json|(log|progress|submissions|patches)/.+|index/runs\.json\.gz|runs/[A-Za-z0-9][A-Za-z0-9_.-]*\.json"
     rf"|tables/[^/]+/[^/]+\.parquet|calibrations/(?P<calibrated>[^/]+)/[^/]+\.json|commits/(?P<committed>[^/]+)\.parquet"
     rf"|data/({'|'.join(get_args(Table))})/(?P<run>[^/]+)/.+\.parquet)"
 )
@@ -76,7 +78,7 @@ def verify_ledger(store: Store, *, log_head: str | None = None) -> LedgerVerific
         )
     problems += _changed_records(store, entries)
     states = reader.runs(store)
-    orphans = {stored.key for stored in store.listing(f"{LAYOUT}/commits/")} - {
+    orphans = {stored.key for stored in store.listing(f"{LAYOUT}/commits/") if RECORD_KEY.fullmatch(stored.key)} - {
         commit_key(each.run_id) for each in states
     }
     problems += [LedgerProblem(key, "is the commit record of a run that has no run record") for key in sorted(orphans)]
@@ -93,7 +95,10 @@ def verify_ledger(store: Store, *, log_head: str | None = None) -> LedgerVerific
     problems += past_runs.index_problems(store)
     problems += _unexpected_objects(store, {state.run_id for state in states})
     head = entries[-1].seal if entries else None
-    return LedgerVerification(len(states), num_files, len(entries), head, tuple(problems))
+    printable = tuple(
+        LedgerProblem(shown(each.key), shown(each.problem)) for each in problems
+    )  # a stray may have any name
+    return LedgerVerification(len(states), num_files, len(entries), head, printable)
 
 
 def _format(store: Store) -> Iterator[LedgerProblem]:

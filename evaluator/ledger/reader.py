@@ -180,12 +180,13 @@ def read_commit_record(store: Store, run_id: str) -> pa.Buffer:
     Raises:
         LedgerError: The run is unknown, or not committed yet.
     """
-    if not is_committed(store, run_id):
+    try:
+        return store.get(commit_key(run_id))
+    except FileNotFoundError:
         read_run(store, run_id)
         raise LedgerError(
             f"{store.uri}: run '{run_id}' is not committed; run 'assay run' on its experiment again to resume it"
-        )
-    return store.get(commit_key(run_id))
+        ) from None
 
 
 def files_in(commit_record: pa.Buffer) -> tuple[LedgerFile, ...]:

@@ -29,6 +29,7 @@ STRAYS = (
     "somebody.parquet",
     "u000001 copy.parquet",
     "folder/x.json",
+    "\udcff.json",
 )
 FOLDERS = (
     "",
@@ -115,6 +116,7 @@ def test_files_that_are_not_assays_stop_no_run_and_no_command_and_are_named(firs
     assert code == 1
     for folder in (each for each in FOLDERS if each not in ("calibrations/someone/", "tables/t/")):
         assert f"v2/{folder}x.txt: was not written by Assay" in said
+    assert "v2/runs/\\udcff.json: was not written by Assay" in said
     assert invoked("ledger", "show", run_id, "--ledger", str(ledger))[0] == 0
     assert invoked("ledger", "trace", run_id, "better", "accuracy", "--ledger", str(ledger))[0] == 0
     assert invoked("gate", run_id, "--ledger", str(ledger))[0] in (0, 3, 4)
