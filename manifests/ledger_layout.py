@@ -60,7 +60,8 @@ def commit_key(run_id: str) -> str:
     return f"{LAYOUT}/commits/{run_id}.parquet"
 
 
-RECORD_KEY = re.compile(rf"{LAYOUT}/(runs/(?P<opened>[^/]+)\.json|commits/(?P<committed>[^/]+)\.parquet)")
+_RUN_ID = "[A-Za-z0-9][A-Za-z0-9_.-]*"
+RECORD_KEY = re.compile(rf"{LAYOUT}/(runs/(?P<opened>{_RUN_ID})\.json|commits/(?P<committed>{_RUN_ID})\.parquet)")
 """The keys that `run_key` and `commit_key` return, with the run's id."""
 
 

@@ -1,7 +1,7 @@
 """Progress bars on standard error, as context managers."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from rich.console import Console
@@ -38,7 +38,10 @@ def of_bytes(sources: Sequence[Path]) -> Iterator[Callable[[int], None]]:
     console = Console(stderr=True)
     columns = (BarColumn(), DownloadColumn(), TransferSpeedColumn(), TimeRemainingColumn())
     with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as bars:
-        task = bars.add_task("", total=sum(source.stat().st_size for source in sources if source.is_file()))
+        total = 0
+        with suppress(OSError):  # whoever reads the files says so
+            total = sum(source.stat().st_size for source in sources if source.is_file())
+        task = bars.add_task("", total=total)
         yield lambda num_bytes: bars.update(task, completed=num_bytes)
 
 

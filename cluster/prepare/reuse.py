@@ -1,6 +1,7 @@
 """Reuse: units that another run of the ledger has scored under the same key are published again, not scored again."""
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 import rfc8785
@@ -152,18 +153,11 @@ def reuse_units(
         for accelerator_type in {accelerator_types[arm] for arm in wanted} - set(devices):
             devices[accelerator_type] = device_class(accelerator_type)
             if not devices[accelerator_type]:
-                reused.events.append(
-                    _refused(source, "no slot became ready within start_timeout_s, so its device is unknown")
-                )
+                reused.events.append(_refused(source, "no slot was ready in start_timeout_s, so its device is unknown"))
         on = {arm: devices[accelerator_types[arm]] for arm in wanted}
         wanted = {arm: each for arm, each in wanted.items() if _may_serve(past, source, each, run, device=on[arm])}
-        if not wanted:
-            continue
-        if not past.is_as_recorded(source):
-            reused.events.append(_refused(source, "the index contradicts the record"))
-            continue
         try:
-            committed, stored = _stored(store, source.run_id, wanted.values())
+            committed, stored = _stored(store, past, source, wanted.values())
         except DamageError as error:
             reused.events.append(_refused(source, str(error)))
             continue
@@ -173,11 +167,10 @@ def reuse_units(
                 if unit not in missing[arm]:
                     continue
                 try:
-                    receipt, rows = reader.read_unit(store, key, committed_sha256=committed.get(key))
+                    with _damage_of_others():
+                        receipt, rows = reader.read_unit(store, key, committed_sha256=committed.get(key))
                     check_owner(receipt, lineage=_lineage(run, arm), unit=units[unit])
-                except OutageError:
-                    raise
-                except (DamageError, StoreError, ValueError) as error:
+                except (DamageError, ValueError) as error:
                     reused.events.append(event("reuse_refused", f"'{key}' is not reused: {error}", arm=arm, unit=unit))
                     continue
                 if receipt.is_reused:
@@ -226,20 +219,39 @@ def _alike(sources: Sequence[OpenedRun], run: Run) -> Iterator[tuple[OpenedRun, 
             yield source, arms
 
 
-def _stored(store: Store, run_id: str, arms: Iterable[str]) -> tuple[dict[str, str], dict[str, dict[int, str]]]:
-    """The sha256 of a run's committed files by key, and the keys of the units of each of these arms.
+def _stored(
+    store: Store, past: PastRuns, source: OpenedRun, arms: Collection[str]
+) -> tuple[dict[str, str], dict[str, dict[int, str]]]:
+    """The sha256 of a run's committed files by key, and the keys of the units of each of these arms, if there are any.
 
     Raises:
-        DamageError: The commit record or a folder cannot be read. It is another run's, so this one goes on without it.
+        DamageError: The index contradicts the run's record, or its commit record or a folder cannot be read.
+    """
+    if not arms:
+        return {}, {}
+    with _damage_of_others():
+        if not past.is_as_recorded(source):
+            raise DamageError("the index contradicts the record")
+        is_committed = reader.is_committed(store, source.run_id)
+        files = reader.committed_files(store, source.run_id) if is_committed else ()
+        units = {arm: reader.stored_units(store, source.run_id, arm) for arm in arms}
+    return {file.key: file.sha256 for file in files}, units
+
+
+@contextmanager
+def _damage_of_others() -> Iterator[None]:
+    """Takes what cannot be read for damage: it belongs to another run, so this one goes on without it.
+
+    Raises:
+        DamageError: Something cannot be read.
+        OutageError: The store does not answer, which concerns this run as well.
     """
     try:
-        files = reader.committed_files(store, run_id) if reader.is_committed(store, run_id) else ()
-        units = {arm: reader.stored_units(store, run_id, arm) for arm in arms}
+        yield
     except OutageError:
         raise
     except StoreError as error:
         raise DamageError(str(error)) from error
-    return {file.key: file.sha256 for file in files}, units
 
 
 def _skipped(problem: LedgerProblem) -> Event:
@@ -260,10 +272,9 @@ def _refused(source: OpenedRun, reason: str) -> Event:
 def _may_serve(past: PastRuns, source: OpenedRun, arm: str, run: Run, *, device: str | None = None) -> bool:
     """Whether an arm has units, of which the first was scored on this device class, if known, as this run would."""
     try:
-        first = past.first_unit(source.run_id, arm)
-    except OutageError:
-        raise
-    except (DamageError, StoreError):  # the others may be intact
+        with _damage_of_others():
+            first = past.first_unit(source.run_id, arm)
+    except DamageError:  # the others may be intact
         return True
     return first is not None and (device is None or _is_alike(first, run, device))
 

@@ -11,11 +11,13 @@ from assay.evaluator.ledger.ledger_problem import LedgerProblem
 from assay.evaluator.ledger.log_check import LogCheck
 from assay.evaluator.ledger.run_check import RunCheck
 from assay.evaluator.storage import Store
+from assay.evaluator.storage.file_errors import shown
 from assay.manifests.ledger_layout import (
     FORMAT,
     FORMAT_KEY,
     LAYOUT,
     PATCH_PREFIX,
+    RECORD_KEY,
     Table,
     commit_key,
     patch_key,
@@ -24,7 +26,7 @@ from assay.manifests.ledger_layout import (
 
 _PLACES = re.compile(
     rf"{LAYOUT}/(FORMAT\.json|log/([0-9]{{6}}|[1-9][0-9]{{6,}})\.json|(progress|submissions|patches)/.+"
-    rf"|index/(runs\.json\.gz|log\.json)|runs/[^/]+\.json"
+    rf"|index/(runs\.json\.gz|log\.json)|runs/[A-Za-z0-9][A-Za-z0-9_.-]*\.json"
     rf"|set-aside/.+|tables/[^/]+/[^/]+\.parquet|calibrations/(?P<calibrated>[^/]+)/[^/]+\.json|commits/(?P<committed>[^/]+)\.parquet"
     rf"|data/({'|'.join(get_args(Table))})/(?P<run>[^/]+)/.+\.parquet)"
 )
@@ -71,7 +73,7 @@ def verify_ledger(store: Store, *, seal: str | None = None, deep: bool = False) 
     problems += log.problems
     places = {stored.key: _PLACES.fullmatch(stored.key) for stored in store.listing(f"{LAYOUT}/")}
     states = reader.runs(store)
-    orphans = {key for key, place in places.items() if place is not None and place["committed"]} - {
+    orphans = {key for key, place in places.items() if place and place["committed"] and RECORD_KEY.fullmatch(key)} - {
         commit_key(each.run_id) for each in states
     }
     problems += [LedgerProblem(key, "is the commit record of a run that has no run record") for key in sorted(orphans)]
@@ -91,7 +93,8 @@ def verify_ledger(store: Store, *, seal: str | None = None, deep: bool = False) 
     problems += [LedgerProblem(key, problem) for key, problem in append_only_table.changed_parts(store)]
     problems += past_runs.index_problems(store)
     problems += _unexpected_objects(store, places, {state.run_id for state in states})
-    return LedgerVerification(len(states), num_files, log.num_entries, log.unlogged, tuple(problems))
+    printable = tuple(LedgerProblem(shown(each.key), shown(each.problem)) for each in problems)  # keys may be any bytes
+    return LedgerVerification(len(states), num_files, log.num_entries, log.unlogged, printable)
 
 
 def _format(store: Store) -> Iterator[LedgerProblem]:

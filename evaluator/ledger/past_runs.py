@@ -21,6 +21,7 @@ from assay.evaluator.ledger.log_chain import START, Position
 from assay.evaluator.ledger.reader import OpenedRun
 from assay.evaluator.ledger.receipt import UnitReceipt
 from assay.evaluator.storage import Store
+from assay.evaluator.storage.file_errors import shown
 from assay.manifests.ledger_layout import INDEX_KEY, LAYOUT, RECORD_KEY, commit_key, run_key
 from assay.manifests.log_entry import CommitEntry
 from assay.manifests.spent import Spent
@@ -117,7 +118,7 @@ class PastRuns(Sequence[OpenedRun]):
         """The sizes of the records in a folder by key."""
         found = {stored.key: stored.size_bytes for stored in self._store.listing(f"{LAYOUT}/{folder}/")}
         foreign = [key for key in found if not RECORD_KEY.fullmatch(key)]
-        self.problems += [LedgerProblem(key, "was not written by Assay") for key in foreign]
+        self.problems += [LedgerProblem(shown(key), "was not written by Assay") for key in foreign]
         return {key: size_bytes for key, size_bytes in found.items() if key not in foreign}
 
     def _entry(self, key: str) -> _Entry | None:

@@ -209,13 +209,15 @@ def read_commit_record(store: Store, run_id: str) -> CommitRecord:
         LedgerError: The run is unknown, or not committed yet.
         DamageError: It is not a commit record.
     """
-    if not is_committed(store, run_id):
+    try:
+        content = store.get(commit_key(run_id))
+    except FileNotFoundError:
         read_run(store, run_id)
         raise LedgerError(
             f"{store.uri}: run '{run_id}' is not committed; run 'assay run' on its experiment again to resume it"
-        )
+        ) from None
     try:
-        return CommitRecord.parse(store.get(commit_key(run_id)))
+        return CommitRecord.parse(content)
     except ValueError as error:
         raise DamageError(f"{store.uri}: '{commit_key(run_id)}' {error}; {REMEDY}") from error
 

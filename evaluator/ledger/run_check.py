@@ -287,5 +287,5 @@ def _reported_committed(store: Store, run_id: str) -> bool:
     """Whether the run's progress, which the driver updates after the commit, says that the run was committed."""
     try:
         return json.loads(store.get(progress_key(run_id)).to_pybytes()).get("state") == "committed"
-    except (FileNotFoundError, ValueError, AttributeError):
+    except (FileNotFoundError, ValueError, AttributeError, RecursionError):
         return False

@@ -14,11 +14,12 @@ def open_store(uri: str, *, patient: bool = False) -> Store:
 
     Args:
         uri: The store's path or URI.
-        patient: Whether to retry for up to two minutes during an outage, as runs do. Interactive commands do not, so
-            that the user sees the error at once. Affects only S3.
+        patient: Whether to retry for two minutes during an outage, as runs do. Interactive commands do not: an operation
+            on a server that does not answer ends after 20 s. Affects only S3.
 
     Raises:
         InvalidInput: The URI's scheme is unknown.
+        StoreError: The path is not that of a folder, or the settings of S3 cannot be used.
     """
     scheme, separator, rest = uri.partition("://")
     authority, path = rest.partition("/")[::2]

@@ -65,8 +65,11 @@ def read_scores(path: str | Path, plan: Plan) -> Samples:
 
 
 def _read(place: str) -> pa.Table:
-    if not Path(place).is_file():
-        exists = Path(place).exists()
+    try:
+        exists, is_file = Path(place).exists(), Path(place).is_file()
+    except OSError as error:
+        raise SamplesError(f"the file cannot be read: {error.strerror}", place=place) from None
+    if not is_file:
         raise SamplesError("this is not a file" if exists else "file not found", place=place)
     lowered = place.lower()
     try:

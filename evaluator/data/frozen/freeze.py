@@ -18,7 +18,7 @@ from assay.evaluator.data.frozen.references import manifest_key, stored_dataset
 from assay.evaluator.data.frozen.sampling import SampledStaging
 from assay.evaluator.data.frozen.staging import ROUND_ROWS, StagedShard, Staging
 from assay.evaluator.data.ingest import Changes, arrow_schema, read_chunks
-from assay.evaluator.data.ingest.source import require_source
+from assay.evaluator.data.ingest.source import require_source, unreadable
 from assay.evaluator.data.profile.profile import Profiler
 from assay.evaluator.errors import DataError, StoreError
 from assay.evaluator.fingerprint import schema_digest
@@ -156,9 +156,12 @@ def _file_digest(path: Path) -> Iterator[Future[str]]:
 
     def digest() -> str:
         sha = hashlib.sha256()
-        with path.open("rb") as file:
-            while not is_cancelled.is_set() and (piece := file.read(1 << 22)):
-                sha.update(piece)
+        try:
+            with path.open("rb") as file:
+                while not is_cancelled.is_set() and (piece := file.read(1 << 22)):
+                    sha.update(piece)
+        except OSError as error:
+            raise unreadable(path, error) from error
         return f"sha256:{sha.hexdigest()}"
 
     with ThreadPoolExecutor(1) as pool:
@@ -173,7 +176,10 @@ def _unchanged(path: Path) -> Iterator[None]:
     """Refuses a file that changes while it is read: digest and rows would not belong together."""
 
     def state() -> tuple[int, int, int]:
-        stat = path.stat()
+        try:
+            stat = path.stat()
+        except OSError as error:
+            raise unreadable(path, error) from error
         return stat.st_ino, stat.st_size, stat.st_mtime_ns
 
     before = state()

@@ -13,7 +13,7 @@ from pydantic import ValidationError
 from assay.evaluator.data.infer.guess import BOOL, FLOAT, INT, Guess
 from assay.evaluator.data.ingest import Offence, read_chunks
 from assay.evaluator.data.ingest.blocks import Block, undecodable
-from assay.evaluator.data.ingest.source import format_of, utf8_text
+from assay.evaluator.data.ingest.source import format_of, unreadable, utf8_text
 from assay.evaluator.data.ingest.text_values import from_texts
 from assay.evaluator.errors import DataError
 from assay.manifests.contract import Contract, Encoding
@@ -125,7 +125,11 @@ def text_lines(path: Path, encoding: Encoding) -> Iterator[str]:
     Raises:
         DataError: A line contains bytes that are invalid in the encoding.
     """
-    with path.open("rb") as file:
+    try:
+        file = path.open("rb")
+    except OSError as error:
+        raise unreadable(path, error) from error
+    with file:
         text = utf8_text(file, name=path.name, compression=format_of(path)[1], encoding=encoding)
         offset = 0
         for number, line in enumerate(text, start=1):

@@ -91,7 +91,7 @@ def read_chunks(
             has_rows = has_rows or chunk.table.num_rows > 0 or bool(chunk.offences)
             yield _composed(chunk, changes) if contract.unicode == "nfc" else chunk
     except OSError as error:
-        raise _unreadable(path, error) from error
+        raise unreadable(path, error) from error
     if not has_rows:
         raise DataError("the file has no rows" + " below its header" * is_delimited(path), place=path.name)
 
@@ -116,12 +116,13 @@ def require_source(path: Path) -> None:
         siblings = sorted(other.name for other in path.parent.glob(f"*{path.suffix}")) if path.parent.is_dir() else []
         raise DataError("no such file", place=str(path), remedy=did_you_mean(path.name, siblings)) from None
     except (OSError, ValueError) as error:
-        raise _unreadable(path, error) from None
+        raise unreadable(path, error) from None
     if status.st_size == 0:
         raise DataError("the file is empty", place=str(path))
 
 
-def _unreadable(path: Path, error: OSError | ValueError) -> DataError:
+def unreadable(path: Path, error: OSError | ValueError) -> DataError:
+    """The error for a source that the file system does not let this process read."""
     return DataError(f"the file cannot be read: {described(error)}", place=shown(path))
 
 

@@ -1,6 +1,7 @@
 """Training: a set of rows that a variant may have learned from; only the columns of the dataset are read."""
 
 import hashlib
+import os
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -12,7 +13,7 @@ import pyarrow as pa
 from assay.evaluator.data.frozen.shards import ShardReader, open_dataset
 from assay.evaluator.data.ingest import Chunk, Origin, arrow_type, read_chunks
 from assay.evaluator.data.ingest.arrow_schema import MISSING_COLUMN, UNKNOWN_COLUMN
-from assay.evaluator.data.ingest.source import require_source
+from assay.evaluator.data.ingest.source import require_source, unreadable
 from assay.evaluator.errors import DataError
 from assay.evaluator.storage import Store
 from assay.manifests.contract import Contract
@@ -89,7 +90,7 @@ def open_training(location: str, *, dataset: Dataset) -> Training:
         DamageError: The frozen dataset is damaged.
     """
     path = Path(location)
-    if "@" in path.name and not path.is_file():
+    if "@" in path.name and not os.path.isfile(path):  # noqa: PTH113  # Path.is_file raises without permission
         return _Frozen(*open_dataset(location), wanted=dataset)
     return _File(path, dataset.contract)
 
@@ -100,8 +101,12 @@ class _File(Training):
     def __init__(self, path: Path, contract: Contract) -> None:
         self._path, self._columns, self._contract = path, _columns(contract), contract
         require_source(path)
-        with path.open("rb") as file:
-            super().__init__(path.name, f"sha256:{hashlib.file_digest(file, 'sha256').hexdigest()}")
+        try:
+            with path.open("rb") as file:
+                digest = f"sha256:{hashlib.file_digest(file, 'sha256').hexdigest()}"
+        except OSError as error:
+            raise unreadable(path, error) from error
+        super().__init__(path.name, digest)
 
     def _read(self) -> Iterator[TrainingRows]:
         """Reads the file; restarts after an unknown column, since chunk boundaries do not depend on the columns."""

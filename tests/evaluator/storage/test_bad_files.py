@@ -13,10 +13,16 @@ from typing import Self
 
 import pytest
 
+from assay.cluster.prepare.resolve import read_text
+from assay.evaluator.data.check.files import check_files
+from assay.evaluator.data.frozen.freeze import freeze
 from assay.evaluator.errors import DamageError, StoreError
-from assay.evaluator.storage import open_store
+from assay.evaluator.predictors.weights_files import weights_files
 from assay.evaluator.storage.local import LocalStore
+from assay.manifests.contract_column import Column
 from assay.manifests.errors import AssayError
+from tests.end_to_end.test_disk_full import OWN_MOUNTS, is_permitted
+from tests.evaluator.data import tables
 
 OPERATIONS: dict[str, Callable[[LocalStore], object]] = {
     "get": lambda store: store.get("log/1"),
@@ -129,6 +135,64 @@ def test_a_file_that_is_too_large_for_the_limit_is_named_and_leaves_nothing(stor
     said = in_child("large", store, prepare=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (1000, 1000)))
     assert "cannot be written: File too large; raise the limit on the size of files (ulimit -f)" in said
     assert list(Path(store.uri, ".tmp").iterdir()) == []
+
+
+CONTRACT = tables.contract(Column(name="x", role="feature", type="int64"), Column(name="y", role="label", type="int64"))
+READERS: dict[str, Callable[[Path], object]] = {
+    "freeze": lambda path: freeze([path], contract=CONTRACT, reference="t@v1", store=LocalStore("/tmp")),
+    "check": lambda path: check_files([path], contract=CONTRACT),
+    "weights": lambda path: weights_files([str(path)], store_at=LocalStore),
+    "folder of weights": lambda path: weights_files([str(path.parent)], store_at=LocalStore),
+    "manifest": lambda path: read_text(str(path)),
+}
+
+
+@pytest.mark.forked
+@pytest.mark.parametrize("closed", ["sub", "sub/x.csv"])
+@pytest.mark.parametrize("reader", READERS)
+def test_a_file_that_a_user_names_and_cannot_read_is_named(store, opened_to_others, reader, closed):
+    path = Path(store.uri, "sub", "x.csv")
+    path.parent.mkdir()
+    path.write_text("x\n1\n")
+    if closed == "sub" and reader == "folder of weights":
+        path.parent.joinpath("deeper").mkdir()
+        path, closed = path.parent / "deeper" / "w.bin", "sub/deeper"
+        path.write_text("w")
+        path = path.parent  # its folder is read, too
+    Path(store.uri, closed).chmod(0)
+    OPERATIONS["read"] = lambda _: READERS[reader](path)
+    said = in_child("read", store, prepare=as_nobody)
+    Path(store.uri, closed).chmod(0o777)
+    assert said.partition(":")[0] in ("DataError", "VariantError", "InvalidInput"), said
+    assert closed in said
+    assert "cannot be read: Permission denied; let this user have access to it" in said
+
+
+ON_A_DISK = """
+import subprocess, sys
+from assay.evaluator.storage.local import LocalStore
+subprocess.run(["mount", "-t", "tmpfs", "-o", "size=100k", "small", sys.argv[1]], check=True)
+store = LocalStore(sys.argv[1])
+store.put_if_absent("log/1", b"one")
+for options, key in (("size=100k", "large"), ("ro", "log/2")):
+    subprocess.run(["mount", "-o", f"remount,{options}", sys.argv[1]], check=True)
+    try:
+        store.put_if_absent(key, b"x" * 200_000)
+    except Exception as error:
+        print(type(error).__name__, error)
+print([entry.key for entry in store.listing("")], store.get("log/1").to_pybytes())
+"""
+
+
+@pytest.mark.skipif(not is_permitted(), reason="needs user and mount namespaces")
+def test_a_full_and_a_read_only_disk_are_named_and_can_be_read(tmp_path):
+    command = [*OWN_MOUNTS, sys.executable, "-c", ON_A_DISK, str(tmp_path)]
+    said = subprocess.run(command, check=True, capture_output=True, text=True).stdout.splitlines()
+    assert (
+        "cannot be written: No space left on device; make room on this disk, then run the same command again" in said[0]
+    )
+    assert "cannot be written: Read-only file system; mount the file system for writing, or choose another" in said[1]
+    assert said[2] == "['log/1'] b'one'"
 
 
 def file_for_folder(folder: Path) -> None:
@@ -281,25 +345,24 @@ def test_a_folder_that_cannot_be_synced_is_named(store, monkeypatch):
     assert "log: cannot be synced: Input/output error; check the disk" in outcome("put", store)
 
 
-def test_what_a_killed_writer_left_is_removed_and_what_a_living_one_holds_is_not(tmp_path):
-    folder = tmp_path / "store"
-    code = (
-        "import os, signal, sys; from assay.evaluator.storage.local import LocalStore\n"
-        "os.link = lambda *args: (print('linking', flush=True), signal.pause())\n"
-        "LocalStore(sys.argv[1]).put_if_absent('key', b'content')"
-    )
-    with subprocess.Popen([sys.executable, "-c", code, folder], stdout=subprocess.PIPE) as writer:
-        assert writer.stdout is not None
-        assert writer.stdout.readline() == b"linking\n"
-        store = open_store(str(folder))
-        (left,) = (folder / ".tmp").iterdir()
-        assert store.remove_leftovers(older_than_s=0) == ()
-        writer.send_signal(signal.SIGKILL)
-    (folder / ".tmp/x.txt").write_text("not Assay's")
+@pytest.mark.forked
+def test_what_a_killed_writer_left_is_removed_and_what_a_living_one_holds_is_not(store):
+    folder = Path(store.uri, ".tmp")
+    reading, writing = os.pipe()
+    writer = os.fork()
+    if writer == 0:
+        os.link = lambda *_: (os.write(writing, b"."), signal.pause())
+        store.put_if_absent("key", b"content")
+    os.read(reading, 1)
+    (left,) = folder.iterdir()
+    assert store.remove_leftovers(older_than_s=0) == ()
+    os.kill(writer, signal.SIGKILL)
+    os.waitpid(writer, 0)
+    (folder / "x.txt").write_text("not Assay's")
     assert store.remove_leftovers(older_than_s=60) == ()
     (removed,) = store.remove_leftovers(older_than_s=0)
     assert (removed.key, removed.size_bytes) == (f".tmp/{left.name}", len(b"content"))
-    assert [path.name for path in (folder / ".tmp").iterdir()] == ["x.txt"]
+    assert [path.name for path in folder.iterdir()] == ["x.txt"]
 
 
 def test_old_leftovers_go_when_a_store_is_first_written_to(store, monkeypatch):
