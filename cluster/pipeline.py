@@ -154,22 +154,31 @@ def run(prepared: Prepared, *, in_process: bool, on_progress: ProgressCallback, 
             is nothing to compare.
         AssayError: The run could not be finished; published units stay in the ledger.
     """
-    experiment = prepared.run.experiment
-    store = open_ledger(experiment.ledger, patient=True)
+    store = open_ledger(prepared.run.experiment.ledger, patient=True)
     past = PastRuns(store, known=prepared.past)
     not_logged = past.log_commits()
-    if prepared.committed:
-        return not_logged
-    if experiment.require_clean:
-        lineage.check_clean(prepared.run.lineage)
-    reporter = progress.ProgressReporter(
-        prepared.run,
-        num_units=prepared.num_units,
-        num_rows=prepared.dataset.num_rows,
-        store=prepared.store,  # without retries: reporting progress must not delay the run
-        submission_id=os.environ.get(SUBMISSION_VARIABLE, ""),
-        on_progress=on_progress,
-    )
+    if not prepared.committed:
+        if prepared.run.experiment.require_clean:
+            lineage.check_clean(prepared.run.lineage)
+        problem = _run_until_committed(
+            prepared, store, past, in_process=in_process, on_progress=on_progress, reuses=reuses
+        )
+        not_logged = (*not_logged, *([problem] if problem and problem not in not_logged else []))
+    return not_logged
+
+
+def _run_until_committed(
+    prepared: Prepared,
+    store: Store,
+    past: PastRuns,
+    *,
+    in_process: bool,
+    on_progress: ProgressCallback,
+    reuses: bool,
+) -> str:
+    """Evaluates what is missing, and commits. Returns why the commit could not be logged; empty if it was."""
+    experiment = prepared.run.experiment
+    reporter = _reporter(prepared, on_progress)
     budget = _budget_left(prepared.run, past, spent=reporter.spent)
     opened = _opened(prepared, store, in_process=in_process)
     published = reader.published_units(store, opened.run_id)
@@ -211,7 +220,7 @@ def run(prepared: Prepared, *, in_process: bool, on_progress: ProgressCallback, 
                 import_paths=prepared.import_paths,
             )
         outcome.events[:0] = reused.events
-        commit_not_logged = commit.commit(
+        return commit.commit(
             opened,
             outcome,
             dataset=prepared.dataset,
@@ -220,7 +229,17 @@ def run(prepared: Prepared, *, in_process: bool, on_progress: ProgressCallback, 
             spent=reporter.spent,
             log_position=past.log_position,
         )
-    return tuple(dict.fromkeys(each for each in (*not_logged, commit_not_logged) if each))
+
+
+def _reporter(prepared: Prepared, on_progress: ProgressCallback) -> progress.ProgressReporter:
+    return progress.ProgressReporter(
+        prepared.run,
+        num_units=prepared.num_units,
+        num_rows=prepared.dataset.num_rows,
+        store=prepared.store,  # without retries: reporting progress must not delay the run
+        submission_id=os.environ.get(SUBMISSION_VARIABLE, ""),
+        on_progress=on_progress,
+    )
 
 
 def _budget_left(run: Run, past: PastRuns, *, spent: Spent) -> BudgetCheck:
