@@ -162,22 +162,31 @@ def run(prepared: Prepared, *, in_process: bool, on_progress: ProgressCallback, 
             is nothing to compare.
         AssayError: The run could not be finished; published units stay in the ledger.
     """
-    experiment = prepared.run.experiment
-    store = open_ledger(experiment.ledger, patient=True)
+    store = open_ledger(prepared.run.experiment.ledger, patient=True)
     past = PastRuns(store, known=prepared.past)
     not_logged = past.log_commits()
-    if prepared.committed:
-        return not_logged
-    if experiment.require_clean:
-        lineage.check_clean(prepared.run.lineage)
-    reporter = progress.ProgressReporter(
-        prepared.run,
-        num_units=prepared.num_units,
-        num_rows=prepared.dataset.num_rows,
-        store=prepared.store,  # without retries: reporting progress must not delay the run
-        submission_id=os.environ.get(SUBMISSION_VARIABLE, ""),
-        on_progress=on_progress,
-    )
+    if not prepared.committed:
+        if prepared.run.experiment.require_clean:
+            lineage.check_clean(prepared.run.lineage)
+        problem = _run_until_committed(
+            prepared, store, past, in_process=in_process, on_progress=on_progress, reuses=reuses
+        )
+        not_logged = (*not_logged, *([problem] if problem and problem not in not_logged else []))
+    return not_logged
+
+
+def _run_until_committed(
+    prepared: Prepared,
+    store: Store,
+    past: PastRuns,
+    *,
+    in_process: bool,
+    on_progress: ProgressCallback,
+    reuses: bool,
+) -> str:
+    """Evaluates what is missing, and commits. Returns why the commit could not be logged; empty if it was."""
+    experiment = prepared.run.experiment
+    reporter = _reporter(prepared, on_progress)
     budget = _budget_left(prepared.run, past, spent=reporter.spent)
     opened = _opened(prepared, store, in_process=in_process)
     check = UnitCheck(store, opened, prepared.units)
@@ -206,7 +215,18 @@ def run(prepared: Prepared, *, in_process: bool, on_progress: ProgressCallback, 
                 device_class=lambda each: _device_class(experiment, each, in_process=in_process),
                 on_reused=reporter.add_existing_unit,
             )
+<<<<<<< HEAD
         driver = Driver(
+=======
+            past.keep()
+            outcome = driver.drive(
+                waves.waves_of(experiment, prepared.units),
+                published=[*published, *reused.receipts],
+                import_paths=prepared.import_paths,
+            )
+        outcome.events[:0] = reused.events
+        return commit.commit(
+>>>>>>> log16
             opened,
             executor=executor,
             reporter=reporter,
@@ -225,7 +245,17 @@ def run(prepared: Prepared, *, in_process: bool, on_progress: ProgressCallback, 
         commit_not_logged = _commit(
             opened, outcome, driver, prepared=prepared, store=store, reporter=reporter, log_position=past.log_position
         )
-    return tuple(dict.fromkeys(each for each in (*not_logged, commit_not_logged) if each))
+
+
+def _reporter(prepared: Prepared, on_progress: ProgressCallback) -> progress.ProgressReporter:
+    return progress.ProgressReporter(
+        prepared.run,
+        num_units=prepared.num_units,
+        num_rows=prepared.dataset.num_rows,
+        store=prepared.store,  # without retries: reporting progress must not delay the run
+        submission_id=os.environ.get(SUBMISSION_VARIABLE, ""),
+        on_progress=on_progress,
+    )
 
 
 def _events(published: PublishedUnits, check: UnitCheck) -> list[Event]:

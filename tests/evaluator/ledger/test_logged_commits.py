@@ -15,6 +15,7 @@ from typer.testing import CliRunner
 
 from assay.cluster import pipeline
 from assay.cluster.cli.main import app
+from assay.evaluator.errors import DamageError
 from assay.evaluator.ledger import log_chain, reader, version_log, writer
 from assay.evaluator.ledger.committed_run import CommittedRun
 from assay.evaluator.ledger.ledger_verification import verify_ledger
@@ -233,8 +234,8 @@ def test_a_damaged_newest_entry_stops_no_run_and_is_named(tmp_path):
     assert [each.key for each in verified.problems] == ["v2/log/000001.json"]
 
     ran = CliRunner().invoke(app, ["run", str(tmp_path / "experiment.yaml"), "--in-process"])
-    assert ran.exit_code == 0
     assert "warning: the log does not have every run: " in ran.stderr
+    assert isinstance(ran.exception, DamageError)  # decisions are shown only with all evidence that the log has
 
     path.write_bytes(content)
     assert pipeline.run(other, in_process=True, on_progress=lambda arm, units: None) == ()
