@@ -205,7 +205,10 @@ def read_receipt(store: Store, stored: StoredObject) -> UnitReceipt:
     Raises:
         DamageError: The file is not a unit file.
     """
-    end = store.get_end(stored.key, FOOTER_BYTES)
+    try:
+        end = store.get_end(stored.key, FOOTER_BYTES)
+    except FileNotFoundError:
+        raise DamageError(_missing(store, stored.key)) from None
     length = _footer_length(end)
     if end.size < length <= stored.size_bytes:
         end = store.get_end(stored.key, length)
@@ -248,7 +251,7 @@ def read_unit(store: Store, key: str, *, committed_sha256: str | None) -> tuple[
     Raises:
         DamageError: The file differs from what was committed, or its rows do not match its receipt.
     """
-    content = store.get(key)
+    content = _content(store, key)
     digest_now = fingerprint.sha256_digest(content)
     if committed_sha256 not in (None, digest_now):
         raise DamageError(_changed(store, key, committed_sha256, digest_now))
@@ -339,6 +342,10 @@ def _content(store: Store, key: str) -> pa.Buffer:
         raise DamageError(
             f"{store.uri}: '{key}' was recorded in the ledger but is not in the store; {REMEDY}"
         ) from None
+
+
+def _missing(store: Store, key: str) -> str:
+    return f"{store.uri}: '{key}' was recorded in the ledger but is not in the store; {REMEDY}"
 
 
 def _changed(store: Store, key: str, recorded: str | None, now: str) -> str:
