@@ -215,18 +215,7 @@ def _run_until_committed(
                 device_class=lambda each: _device_class(experiment, each, in_process=in_process),
                 on_reused=reporter.add_existing_unit,
             )
-<<<<<<< HEAD
         driver = Driver(
-=======
-            past.keep()
-            outcome = driver.drive(
-                waves.waves_of(experiment, prepared.units),
-                published=[*published, *reused.receipts],
-                import_paths=prepared.import_paths,
-            )
-        outcome.events[:0] = reused.events
-        return commit.commit(
->>>>>>> log16
             opened,
             executor=executor,
             reporter=reporter,
@@ -242,7 +231,7 @@ def _run_until_committed(
             import_paths=prepared.import_paths,
         )
         outcome.events[:0] = [*found, *reused.events]
-        commit_not_logged = _commit(
+        return _commit(
             opened, outcome, driver, prepared=prepared, store=store, reporter=reporter, log_position=past.log_position
         )
 

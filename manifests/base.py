@@ -3,6 +3,7 @@
 import hashlib
 import json
 from collections.abc import Mapping
+from functools import cache
 from types import MappingProxyType
 from typing import Annotated, Any, TypeVar
 
@@ -55,9 +56,9 @@ class Manifest(BaseModel):
         """The manifest as plain JSON values, without fields marked `LOCATION` or `CIRCUMSTANCE` at any depth."""
         nested: dict[str, Any] = {}
         left_out: set[str] = set()
-        for name in type(self).model_fields:
+        for name, is_identity in _fields(type(self)).items():
             value = getattr(self, name)
-            if not marked(type(self), name, "identity", default=True):
+            if not is_identity:
                 left_out.add(name)
             elif isinstance(value, Manifest):
                 nested[name] = value.content()
@@ -72,6 +73,12 @@ class Manifest(BaseModel):
     def digest(self) -> str:
         """The sha256 of `canonical_json()`, as `sha256:<hex>`."""
         return sha256_digest(self.canonical_json())
+
+
+@cache
+def _fields(model: type[Manifest]) -> Mapping[str, bool]:
+    """A manifest's fields, and whether each is part of the digest."""
+    return {name: marked(model, name, "identity", default=True) for name in model.model_fields}
 
 
 class Computed(BaseModel):

@@ -19,7 +19,6 @@ from assay.cluster.commit.guardrail_inputs import ArmMeasurements, planned_colum
 from assay.cluster.drive import waves
 from assay.cluster.drive.drive_outcome import DriveOutcome
 from assay.evaluator import batches
-from assay.evaluator.errors import DamageError
 from assay.evaluator.ledger import reader
 from assay.evaluator.ledger.committed_run import CommittedRun
 from assay.evaluator.ledger.receipt import UnitReceipt
@@ -209,9 +208,6 @@ def _receipts(run: CommittedRun, arm: Row) -> dict[int, UnitReceipt]:
     stored = [StoredObject(file.key, file.size_bytes) for file in files] or list(
         run.store.listing(f"{table_prefix('scores', run.run_id)}{arm['arm']}/")
     )
-    missing = [each.key for each in stored if not run.store.exists(each.key)]
-    if missing:
-        raise DamageError(f"{run.store.uri}: '{missing[0]}' is missing; {reader.REMEDY}")
     times = {row["unit"]: row for row in run.rows("units") if row["arm"] == arm["arm"]}
     return {
         receipt.unit: _with_write_times(receipt, times.get(receipt.unit))

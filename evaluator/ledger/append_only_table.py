@@ -20,6 +20,8 @@ _UNREADABLE = (pa.ArrowException, OSError, ValueError, KeyError, TypeError)
 """What reading a damaged part, or somebody else's file, can raise."""
 _DIGEST = b"assay.rows_digest"
 """The key of a part's metadata that holds the digest of its rows."""
+_KEY = b"assay.key"
+"""The key of a part's metadata that holds the key it was stored under."""
 
 
 @dataclass(frozen=True)
@@ -60,7 +62,7 @@ class AppendOnlyTable:
         if nulls:
             raise LedgerError(f"{place}: the column '{nulls[0]}' has nulls, but is declared without; fill them in")
         digest, sink = fingerprint.rows_digest(rows), pa.BufferOutputStream()
-        pq.write_table(rows.replace_schema_metadata({_DIGEST: digest}), sink)
+        pq.write_table(rows.replace_schema_metadata({_DIGEST: digest, _KEY: key}), sink)
         if store.put_if_absent(key, sink.getvalue()):
             return True
         try:
@@ -87,6 +89,8 @@ def changed_parts(store: Store) -> Iterator[tuple[str, str]]:
             rows = pq.read_table(pa.BufferReader(store.get(key)))
             if (now := fingerprint.rows_digest(rows)) != (before := _recorded(rows.schema)):
                 yield key, f"was changed: its rows have the digest {now}, recorded is {before}"
+            elif (stored_as := (rows.schema.metadata or {}).get(_KEY, b"none").decode()) != key:
+                yield key, f"was stored as {stored_as}: it was moved or copied"
         except _UNREADABLE as error:
             yield key, f"was changed: {str(error).splitlines()[0]}"
 

@@ -85,8 +85,9 @@ class CommitRecord:
         keys = [file.key for file in self.files]
         if keys != sorted(set(keys)):
             yield "was changed: its files are not in order, or are listed twice"
+        tables = set(get_args(Table))
         for file in self.files:
-            if file.table not in get_args(Table) or not file.key.startswith(table_prefix(file.table, run_id)):
+            if file.table not in tables or not file.key.startswith(table_prefix(file.table, run_id)):
                 yield f"was changed: it lists '{file.key}' as a file of the table {file.table}"
             elif file.table != "scores" and file.key != table_key(file.table, run_id, file.sha256):
                 yield f"was changed: it lists '{file.key}' with another digest than the one in its name, {file.sha256}"

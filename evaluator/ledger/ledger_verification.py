@@ -1,7 +1,7 @@
 """Verification of a ledger: compares all of its content with what was recorded. Problems are listed, never repaired."""
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import get_args
 
@@ -71,19 +71,15 @@ def verify_ledger(store: Store, *, seal: str | None = None, deep: bool = False) 
     problems = list(_format(store))
     log = LogCheck(store, seal=seal)
     problems += log.problems
-    places = {stored.key: _PLACES.fullmatch(stored.key) for stored in store.listing(f"{LAYOUT}/")}
+    objects = _Objects(store)
     states = reader.runs(store)
-    orphans = {key for key, place in places.items() if place and place["committed"] and RECORD_KEY.fullmatch(key)} - {
+    orphans = {key for key in objects.commits if RECORD_KEY.fullmatch(key)} - {
         commit_key(each.run_id) for each in states
     }
     problems += [LedgerProblem(key, "is the commit record of a run that has no run record") for key in sorted(orphans)]
-    keys: dict[str, list[str]] = {}
-    for key, place in places.items():
-        if place is not None and place["run"]:
-            keys.setdefault(place["run"], []).append(key)
     num_files = 0
     for state in states:
-        check = RunCheck(store, state.run_id, keys=keys.get(state.run_id, ()), deep=deep)
+        check = RunCheck(store, state.run_id, keys=objects.of_tables.get(state.run_id, ()), deep=deep)
         problems += check.problems()
         num_files += check.num_files
     problems += _patches(store)
@@ -92,7 +88,7 @@ def verify_ledger(store: Store, *, seal: str | None = None, deep: bool = False) 
     ]
     problems += [LedgerProblem(key, problem) for key, problem in append_only_table.changed_parts(store)]
     problems += past_runs.index_problems(store)
-    problems += _unexpected_objects(store, places, {state.run_id for state in states})
+    problems += _unexpected_objects(store, objects, {state.run_id for state in states})
     printable = tuple(LedgerProblem(shown(each.key), shown(each.problem)) for each in problems)  # keys may be any bytes
     return LedgerVerification(len(states), num_files, log.num_entries, log.unlogged, printable)
 
@@ -114,17 +110,39 @@ def _patches(store: Store) -> Iterator[LedgerProblem]:
             yield LedgerProblem(patch.key, "was changed: its content does not match the digest in its name")
 
 
-def _unexpected_objects(
-    store: Store, places: Mapping[str, re.Match[str] | None], run_ids: set[str]
-) -> Iterator[LedgerProblem]:
+class _Objects:
+    """The keys of a ledger's objects, from one listing.
+
+    Attributes:
+        of_tables: Per run, the keys of its tables' files.
+        commits: The keys of all commit records.
+        owners: Per run that has any object other than its record, the key of one.
+        others: The keys under which Assay does not write.
+    """
+
+    def __init__(self, store: Store) -> None:
+        self.of_tables: dict[str, list[str]] = {}
+        self.commits: set[str] = set()
+        self.owners: dict[str, str] = {}
+        self.others: list[str] = []
+        for stored in store.listing(f"{LAYOUT}/"):
+            place = _PLACES.fullmatch(stored.key)
+            if place is None:
+                self.others.append(stored.key)
+                continue
+            if place["run"]:
+                self.of_tables.setdefault(place["run"], []).append(stored.key)
+            elif place["committed"]:
+                self.commits.add(stored.key)
+            owner = place["run"] or place["committed"] or place["calibrated"]
+            if owner:
+                self.owners.setdefault(owner, stored.key)
+
+
+def _unexpected_objects(store: Store, objects: _Objects, run_ids: set[str]) -> Iterator[LedgerProblem]:
     """Objects under keys that Assay does not use, and objects of runs that have no record."""
-    checked = set(run_ids)
-    for key, place in places.items():
-        if place is None:
-            yield LedgerProblem(key, "was not written by Assay")
-            continue
-        run_id = place["run"] or place["committed"] or place["calibrated"]
-        if run_id is not None and run_id not in checked:
-            checked.add(run_id)
-            if not store.exists(run_key(run_id)):  # the run may have been opened during the verification
-                yield LedgerProblem(run_key(run_id), f"is missing: '{key}' belongs to this run")
+    for key in objects.others:
+        yield LedgerProblem(key, "was not written by Assay")
+    for run_id, key in objects.owners.items():
+        if run_id not in run_ids and not store.exists(run_key(run_id)):  # it may have been opened in the meantime
+            yield LedgerProblem(run_key(run_id), f"is missing: '{key}' belongs to this run")

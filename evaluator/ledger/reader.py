@@ -279,7 +279,10 @@ def read_receipt(store: Store, stored: StoredObject) -> UnitReceipt:
     Raises:
         UnitDamageError: The end of the file was changed, or it is not the file of the unit that its key names.
     """
-    end = store.get_end(stored.key, FOOTER_BYTES)
+    try:
+        end = store.get_end(stored.key, FOOTER_BYTES)
+    except FileNotFoundError:
+        raise UnitDamageError(store.uri, stored.key, "is missing") from None
     try:
         length = footer_length(end)
         if end.size < length <= stored.size_bytes:

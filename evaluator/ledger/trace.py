@@ -12,7 +12,7 @@ from assay.evaluator.ledger.committed_run import CommittedRun
 from assay.evaluator.ledger.receipt import ReuseSource
 from assay.evaluator.provenance import lineage
 from assay.evaluator.provenance.dotted import flat
-from assay.evaluator.storage import Store, StoredObject
+from assay.evaluator.storage import Store
 from assay.manifests.errors import InvalidInput, did_you_mean
 from assay.manifests.run import Run
 from assay.manifests.verification import Change
@@ -237,8 +237,8 @@ def _flags(run: CommittedRun, arm: str) -> dict[str, Any] | None:
     files = reader.score_files(run.files, arm)
     if not files:
         return None
-    first = StoredObject(files[0].key, files[0].size_bytes)
-    return asdict(reader.read_receipt(run.store, first).facts.conditions.determinism)
+    receipt, _ = reader.read_unit(run.store, files[0].key, committed_sha256=files[0].sha256)
+    return asdict(receipt.facts.conditions.determinism)
 
 
 def _shards(run: Run) -> list[dict[str, Any]] | str:

@@ -12,7 +12,7 @@ import yaml
 
 from assay.cluster import pipeline
 from assay.evaluator.data.frozen.references import manifest_key, stored_dataset
-from assay.evaluator.ledger import reader, version_log
+from assay.evaluator.ledger import reader, log_chain, version_log
 from assay.evaluator.ledger.receipt import RECEIPT_METADATA, UnitReceipt
 from assay.evaluator.storage.memory import MemoryStore
 from assay.manifests import AssayError, parse
@@ -80,7 +80,7 @@ def check_entries(ran, count, seed=0):
     """The bytes of an entry are read by `read_entry`, and those of a receipt by `from_json`; both raise ValueError."""
     for other in others(ran.store.get(log_key(1)).to_pybytes(), count, seed):
         with contextlib.suppress(AssayError):
-            version_log.entries(store_with(log_key(1), other))
+            log_chain.entries(store_with(log_key(1), other))
     unit = next(reader.stored_units(ran.store, ran.run.run_id, "better").values().__iter__())
     receipt = pq.read_schema(pa.BufferReader(ran.store.get(unit))).metadata[RECEIPT_METADATA]
     for other in others(receipt, count, seed):
