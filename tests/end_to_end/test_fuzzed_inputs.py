@@ -12,7 +12,7 @@ import yaml
 
 from assay.cluster import pipeline
 from assay.evaluator.data.frozen.references import manifest_key, stored_dataset
-from assay.evaluator.ledger import reader, log_chain, version_log
+from assay.evaluator.ledger import log_chain, reader, version_log
 from assay.evaluator.ledger.receipt import RECEIPT_METADATA, UnitReceipt
 from assay.evaluator.storage.memory import MemoryStore
 from assay.manifests import AssayError, parse

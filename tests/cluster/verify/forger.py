@@ -14,6 +14,9 @@ from assay.evaluator.ledger.receipt import RECEIPT_METADATA
 from assay.evaluator.ledger.schema import COMMITS, SCHEMAS
 from assay.evaluator.ledger.writer import parquet_bytes
 from assay.manifests.ledger_layout import LAYOUT, Table, commit_key, run_key, table_key, unit_key
+from assay.manifests.run import seal_of
+from tests import damage
+from tests.damage import with_column
 
 
 class Forger:
@@ -57,12 +60,8 @@ class Forger:
         receipt: Callable[[dict[str, Any]], None] = lambda receipt: None,
     ) -> str:
         """Replaces a unit's file by one with changed rows or another receipt; returns its key."""
-        before = self.read(key)
-        changed = change(before)
-        document = self.receipt(key)
-        receipt(document)
-        metadata = {**before.schema.metadata, RECEIPT_METADATA: json.dumps(document).encode()}
-        (self.ledger / key).write_bytes(parquet_bytes(changed.replace_schema_metadata(metadata)).to_pybytes())
+        path = self.ledger / key
+        path.write_bytes(damage.forged(path.read_bytes(), table=change, receipt=receipt))
         self.refit()
         return key
 
@@ -71,7 +70,7 @@ class Forger:
         path = self.ledger / run_key(self.run_id)
         record = json.loads(path.read_text())
         change(record)
-        path.write_text(json.dumps(record))
+        path.write_text(json.dumps({**record, "seal": seal_of(record)}))
         self.refit()
         return run_key(self.run_id)
 
@@ -103,13 +102,6 @@ class Forger:
         """Adds a score file to the commit record."""
         rows = self._commit_rows()
         self.refit([*rows, {**rows[0], "table": "scores", "path": _path(key)}])
-
-
-def with_column(rows: pa.Table, name: str, values: list[Any]) -> pa.Table:
-    """The rows with other values in one column."""
-    place = rows.column_names.index(name)
-    field = rows.schema.field(place)
-    return rows.set_column(place, field, [pa.array(values, field.type)])
 
 
 def another_value(rows: pa.Table, name: str) -> pa.Table:

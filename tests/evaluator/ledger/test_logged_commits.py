@@ -89,8 +89,8 @@ def test_a_run_and_the_one_that_supersedes_it_are_both_logged(tmp_path):
         pipeline.run(prepared, in_process=True, on_progress=lambda arm, units: None)
     first = str(prepared.run.supersedes)
     assert logged(prepared.store) == [first, prepared.run.run_id]
-    assert CommittedRun(prepared.store, first).logged_before == START
-    assert CommittedRun(prepared.store, prepared.run.run_id).logged_before.number == 1
+    assert CommittedRun(prepared.store, first).commit.logged_before == START
+    assert CommittedRun(prepared.store, prepared.run.run_id).commit.logged_before.number == 1
 
 
 @pytest.mark.parametrize("has_hint", [True, pytest.param(False, marks=pytest.mark.extended)])
@@ -268,7 +268,7 @@ def check_log(store: Store, names: list[str]) -> None:
     assert sorted(logged(store)) == sorted(names)
     numbers = {entry.run_id: entry.number for entry in log_chain.entries(store) if isinstance(entry, CommitEntry)}
     assert sorted(numbers.values()) == list(range(1, len(names) + 1))
-    assert all(CommittedRun(store, name).logged_before.number < numbers[name] for name in names)
+    assert all(CommittedRun(store, name).commit.logged_before.number < numbers[name] for name in names)
 
 
 @pytest.mark.forked
