@@ -32,6 +32,8 @@ _NOT_ALLOWED = re.compile("[^\t\n\r\x20-\x7e\x85\xa0-\ud7ff\ue000-\ufffd\U000100
 _PAIR = re.compile(r"(?<!\\)((?:\\\\)*)\\u(d[89ab]\w\w)\\u(d[c-f]\w\w)", re.IGNORECASE)
 
 
+_EXPONENT = re.compile(r"-?[0-9]+(\.[0-9]+)?[eE][-+]?[0-9]+")
+"""Numbers as JSON and YAML 1.2 write them, such as 1e-12. PyYAML's resolver, of YAML 1.1, takes them for texts."""
 _NO_NUMBER = {
     "bool": "not true or false",
     "int": "not an integer that every reader of JSON reads alike",
@@ -207,6 +209,8 @@ class _Document:
         text, tag = str(event.value), event.tag
         if tag in (None, "!"):
             tag = _RESOLVER.resolve(yaml.ScalarNode, text, event.implicit)
+            if event.implicit[0] and _EXPONENT.fullmatch(text):
+                tag = f"{_TAG}float"
         kind = tag.removeprefix(_TAG)
         if "\0" in text:
             raise self._error(event, "the character NUL is not allowed", value=text, remedy="remove it")

@@ -1,5 +1,6 @@
 """An unfinished run whose units are all published, to be damaged, resumed and compared with the undisturbed run."""
 
+import json
 import sys
 from pathlib import Path
 from typing import Any, get_args
@@ -8,7 +9,16 @@ from assay.cluster import pipeline
 from assay.cluster.report.record import document
 from assay.evaluator.ledger.committed_run import CommittedRun
 from assay.evaluator.ledger.ledger_verification import verify_ledger
-from assay.manifests.ledger_layout import Table, commit_key, progress_key, table_prefix, unit_key
+from assay.manifests.ledger_layout import (
+    INDEX_KEY,
+    LOG_HINT_KEY,
+    LOG_PREFIX,
+    Table,
+    commit_key,
+    progress_key,
+    table_prefix,
+    unit_key,
+)
 from tests import builders, damage
 
 ARMS = {"control": builders.ARMS["control"], "better": builders.variant()}
@@ -41,7 +51,9 @@ class Unfinished:
         self.digest = document(self.store, self.run_id).plain()["scores_digest"]
         tables = [table_prefix(name, self.run_id) for name in get_args(Table) if name != "scores"]
         for key in [entry.key for entry in self.store.listing("v2/")]:
-            if key in (commit_key(self.run_id), progress_key(self.run_id)):
+            if key in (commit_key(self.run_id), progress_key(self.run_id), LOG_HINT_KEY, INDEX_KEY):
+                damage.delete(self.store, key)
+            if key.startswith(LOG_PREFIX) and json.loads(self.store.get(key).to_pybytes())["run_id"] == self.run_id:
                 damage.delete(self.store, key)
             if key.startswith(tuple(tables)) and not keeps_tables:
                 damage.delete(self.store, key)

@@ -6,7 +6,7 @@ Tables, reused units, calibrations and the log's decisions must follow from a ru
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import replace
-from typing import Any, get_args
+from typing import Any
 
 from assay.cluster.commit import gate_review
 from assay.cluster.prepare import dataset_findings, reuse
@@ -18,7 +18,7 @@ from assay.evaluator.ledger.ledger_problem import LedgerProblem
 from assay.evaluator.ledger.ledger_verification import LedgerVerification, verify_ledger
 from assay.evaluator.ledger.run_check import RunCheck
 from assay.evaluator.storage import Store
-from assay.manifests.ledger_layout import LAYOUT, Table, commit_key, log_key, run_key, table_prefix
+from assay.manifests.ledger_layout import LAYOUT, Table, commit_key, log_key, run_key, table_prefix, unit_place
 from assay.manifests.log_entry import BaseLogEntry, BaseRunEntry, DecisionEntry
 
 Row = dict[str, Any]
@@ -50,7 +50,9 @@ def check_run(run: CommittedRun) -> None:
     Raises:
         DamageError: Its files contradict each other.
     """
-    keys = [stored.key for table in get_args(Table) for stored in run.store.listing(table_prefix(table, run.run_id))]
+    # Of files in no commit record, only units count, of arms that were not scored completely.
+    stored = (each.key for each in run.store.listing(table_prefix("scores", run.run_id)))
+    keys = [key for key in stored if unit_place(key) is not None]
     problems = list(RunCheck(run.store, run.run_id, keys=keys, deep=True).problems())
     if not problems:
         log = [link.entry for link in log_chain.links(run.store, after=run.commit.logged_before)]

@@ -14,10 +14,10 @@ from assay.evaluator.batches import Unit
 from assay.evaluator.errors import DamageError
 from assay.evaluator.ledger import reader
 from assay.evaluator.ledger.commit_record import CommitRecord, LedgerFile
+from assay.evaluator.ledger.committed_unit import checked_unit
 from assay.evaluator.ledger.ledger_problem import LedgerProblem
 from assay.evaluator.ledger.record_check import all_digest_problems, record_problems
 from assay.evaluator.ledger.schema import SCHEMAS
-from assay.evaluator.ledger.unit_check import checked_unit
 from assay.evaluator.storage import Store
 from assay.manifests.ledger_layout import (
     Table,

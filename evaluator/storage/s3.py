@@ -103,12 +103,15 @@ class S3Store:
     def remove(self, key: str, content: pa.Buffer) -> None:
         """A DELETE on the condition that the object is the one that was compared, for servers that know conditions."""
         deadline, target = Deadline(self._limit_s), self._object(key)
-        with suppress(FileNotFoundError, TakenError, ConflictError):
-            with self._errors("removed", key, deadline):
-                tag = deadline.run(lambda: self._client.head_object(**target)["ETag"])
-            if self.get(key).equals(content):
-                with self._errors("removed", key, deadline):
-                    deadline.run(lambda: self._client.delete_object(**target, IfMatch=tag))
+
+        def attempt() -> None:
+            answer = self._client.get_object(**target)
+            require_s3(answer, "ETag")
+            if _body(answer, deadline).equals(content):
+                self._client.delete_object(**target, IfMatch=answer["ETag"])
+
+        with suppress(FileNotFoundError, TakenError, ConflictError), self._errors("removed", key, deadline):
+            deadline.run(attempt)
 
     def listing(self, prefix: str) -> Iterator[StoredObject]:
         """Every page of the listing, which S3 returns in the order of the keys."""
@@ -260,7 +263,7 @@ class S3Store:
             f"{self.uri}: '{key}' cannot be {action}",
             endpoint=lambda: self._client.meta.endpoint_url,
             deadline=deadline,
-            reads=action == "read",
+            reads=action in ("read", "removed"),
         )
 
 

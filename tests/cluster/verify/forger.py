@@ -1,6 +1,10 @@
-"""Edits a committed run in a folder as somebody would who knows the ledger: every digest and size fits afterwards."""
+"""Edits a committed run in a folder as somebody would who knows the ledger: every digest and size fits afterwards.
+
+So do the log's entries. Only a seal of the log that is kept elsewhere shows that they were written again.
+"""
 
 import json
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -17,6 +21,7 @@ from assay.manifests.ledger_layout import LAYOUT, Table, commit_key, run_key, ta
 from assay.manifests.run import seal_of
 from tests import damage
 from tests.damage import with_column
+from tests.forged_log import rewrite_log
 
 
 class Forger:
@@ -88,6 +93,8 @@ class Forger:
         fitting.sort(key=lambda row: row["path"])
         content = parquet_bytes(pa.Table.from_pylist(fitting, schema=COMMITS))
         (self.ledger / commit_key(self.run_id)).write_bytes(content.to_pybytes())
+        rewrite_log(self.ledger / LAYOUT)
+        shutil.rmtree(self.ledger / LAYOUT / "index", ignore_errors=True)
 
     def _commit_rows(self) -> list[dict[str, Any]]:
         return pq.read_table(pa.BufferReader((self.ledger / commit_key(self.run_id)).read_bytes())).to_pylist()

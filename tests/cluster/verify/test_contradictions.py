@@ -233,7 +233,7 @@ def row_added_to_metrics(forger: Forger) -> set[str]:
 def a_decision_in_the_log(forger: Forger) -> set[str]:
     decision = {"arm": "worse", "decision": "promote", "reasons": ["why not"]}
     version_log.record_decisions(open_store(str(forger.ledger)), forger.run_id, [decision])
-    return {"v2/log/000001.json"}
+    return {"v2/log/000002.json"}
 
 
 def a_calibration_of_another_plan(forger: Forger) -> set[str]:

@@ -102,9 +102,9 @@ def test_appending_makes_as_many_store_calls_at_2000_entries_as_at_10(small, has
         if not has_hint:
             inner._objects.pop("v2/index/log.json")
         store = CountingStore(inner)
-        assert commit(store, small, "one") == ""
+        assert commit(store, small, small.run_id) == ""
         after_commit = store.num_calls
-        version_log.record_verification(store, "one", verification())
+        version_log.record_verification(store, small.run_id, verification())
         calls[num_entries] = (after_commit, store.num_calls - after_commit)
         assert len(log_chain.entries(store)) == num_entries + 2
     assert calls[10] == calls[2_000]

@@ -8,14 +8,14 @@ from pathlib import Path
 
 import pyarrow.parquet as pq
 import pytest
-import rfc8785
 
 from assay.cluster import pipeline
-from assay.evaluator import fingerprint
 from assay.evaluator.ledger import version_log
 from assay.evaluator.ledger.ledger_verification import verify_ledger
 from assay.evaluator.storage import open_store
+from assay.manifests.run import seal_of
 from tests import builders
+from tests.forged_log import digest, rewrite_log, write
 
 ARMS = {"control": builders.ARMS["control"], "better": builders.variant()}
 README = Path(__file__).parents[3] / "cluster/README.md"
@@ -39,15 +39,6 @@ def only(ledger: Path, pattern: str) -> Path:
     return min(ledger.glob(pattern))
 
 
-def write(path: Path, content: bytes) -> None:
-    path.unlink()  # a new file: others may be linked or mapped
-    path.write_bytes(content)
-
-
-def digest(path: Path) -> str:
-    return fingerprint.sha256_digest(path.read_bytes())
-
-
 def change_scores(ledger: Path) -> Path:
     """Exchanges the units of two arms, both of which are valid files."""
     one, other = (only(ledger, f"data/scores/first-*/{arm}/u000000.parquet") for arm in ("control", "better"))
@@ -67,29 +58,6 @@ def fit_commit_record(ledger: Path) -> None:
     ]
     path.unlink()
     pq.write_table(type(table).from_pylist(rows, schema=table.schema), path)
-
-
-def rewrite_log(ledger: Path, *, only_first: bool = False) -> None:
-    """Writes the digests that records have now into the log, and seals and chains all entries, or only the first, anew."""
-    seals = {}
-    previous = None
-    for path in sorted((ledger / "log").iterdir()):
-        plain = json.loads(path.read_text())
-        del plain["seal"]
-        plain["previous"] = previous
-        plain["commit_digest"] = digest(ledger / f"commits/{plain['run_id']}.parquet")
-        previous = fingerprint.sha256_digest(rfc8785.dumps(plain))
-        seals[plain["number"]] = previous
-        write(path, rfc8785.dumps({**plain, "seal": previous}))
-        if only_first:
-            return
-        for commit in (ledger / "commits").iterdir():  # what refers to the entry
-            table = pq.ParquetFile(commit).read()
-            rows = table.to_pylist()
-            if rows[0]["log_number"] == plain["number"]:
-                commit.unlink()
-                rows = [{**row, "log_seal": previous} for row in rows]
-                pq.write_table(type(table).from_pylist(rows, schema=table.schema), commit)
 
 
 def delete_run(ledger: Path, name: str) -> None:
@@ -116,20 +84,13 @@ def rewritten(ledger: Path) -> None:
     path = only(ledger, "runs/first-*.json")
     record = json.loads(path.read_text())
     assert record["opened_at"].startswith("20")
-    changed = path.read_text().replace(
-        f'"opened_at": "{record["opened_at"]}"', '"opened_at": "2020-01-01T00:00:00.000+00:00"'
-    )
-    write(path, changed.encode())
-    run = version_log.reader.read_run(open_store(str(ledger.parent)), record["run_id"])
+    changed = {**record, "opened_at": "2020-01-01T00:00:00.000+00:00"}
+    write(path, json.dumps({**changed, "seal": seal_of(changed)}).encode())
     commit = only(ledger, "commits/first-*.parquet")
     table = pq.ParquetFile(commit).read()
     commit.unlink()
-    rows = [{**row, "run_digest": run.digest()} for row in table.to_pylist()]
+    rows = [{**row, "record_digest": digest(path)} for row in table.to_pylist()]
     pq.write_table(type(table).from_pylist(rows, schema=table.schema), commit)
-    for entry in sorted((ledger / "log").iterdir()):
-        plain = json.loads(entry.read_text())
-        if plain["run_id"] == record["run_id"]:
-            write(entry, rfc8785.dumps({**plain, "record_digest": digest(path)}))
     rewrite_log(ledger)
     shutil.rmtree(ledger / "index")
 

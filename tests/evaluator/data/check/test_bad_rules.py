@@ -247,7 +247,7 @@ def test_every_rule_is_reported_with_what_it_was_tried_on(tmp_path):
     assert report.is_complete
 
 
-@pytest.mark.parametrize("column", [{"n": {"minimum": 2**70}}, {"n": {"allowed_values": [2**70]}}])
+@pytest.mark.parametrize("column", [{"n": {"minimum": 2**40}}, {"n": {"allowed_values": [2**40]}}])
 def test_a_bound_past_the_type_refuses_every_row(tmp_path, column):
     _, promised = contract(columns=column)
     report = check_files([written(tmp_path / "rows.arrow")], contract=promised)
