@@ -299,7 +299,13 @@ FAULTS = {errno.EIO: "check the disk or the network file system", errno.ESTALE: 
 @pytest.mark.parametrize("code", FAULTS)
 @pytest.mark.parametrize(
     ("function", "operations"),
-    [("scandir", ["list"]), ("stat", ["get", "exists", "list"]), ("fsync", ["put", "replace"]), ("link", ["put"])],
+    [
+        ("scandir", ["list"]),
+        ("stat", ["exists", "list"]),
+        ("pread", ["get"]),
+        ("fsync", ["put", "replace"]),
+        ("link", ["put"]),
+    ],
 )
 def test_a_fault_of_the_disk_is_named(store, monkeypatch, code, function, operations):
     def fails(*args: object, **kwargs: object) -> None:
