@@ -61,7 +61,9 @@ def commit_again(prepared: Prepared, number: int) -> None:
     for arm in experiment.arms:
         units = [scored_unit(store, key) for key in reader.stored_units(store, run.run_id, arm.name).values()]
         published = [
-            writer.publish_unit(store, result, receipt.facts, run=again, arm=arm.name, unit=receipt.unit)[0]
+            writer.publish_unit(
+                store, result, receipt.facts, run=again, arm=arm.name, unit=prepared.units[receipt.unit]
+            ).receipt
             for result, receipt in units
         ]
         receipts[arm.name] = {each.unit: each for each in published}
