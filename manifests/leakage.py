@@ -44,10 +44,9 @@ class LeakageCheck(Manifest):
     """Largest root mean square difference at which two rows of numbers are near duplicates, with each column in units
     of its spread. Default: 0.05."""
     single_feature: float | None = Field(default=0.95, gt=0, le=1)
-    """How much better than a constant prediction a single feature may predict the label: it counts as a leak if it
-    makes at most (1 - this number) times as many errors as always predicting the most frequent label. Example: with
-    0.95 and a most frequent label that is wrong in 40 % of rows, a feature is a leak if it is wrong in at most 2 % of
-    rows. Default: 0.95. Null: features are reported but never count as a leak."""
+    """How well a single feature may predict the label. Example: always predicting the most frequent label is wrong in
+    40 % of rows. With 0.95, a feature is a leak if predicting from it alone avoids 95 % of these errors, that is, if it
+    is wrong in at most 2 % of rows. Default: 0.95. Null: features are reported but never count as a leak."""
 
 
 class TrainingSet(Manifest):

@@ -68,8 +68,9 @@ class Plan(Manifest):
     Default: 0.05."""
     missing: Literal["refuse", "worst", "listwise"] = "refuse"
     """What to do if a row has no score in some arm. `refuse` (default): in a run, do not compare the arm (nothing, if it
-    is the control); for a table of scores, stop with an error. `worst`: use the worst score, which metrics of the whole
-    dataset do not have. `listwise`: leave the row out of every arm. The report counts such rows."""
+    is the control); for a table of scores, stop with an error. `worst`: use the metric's worst score; not possible for a
+    primary metric of the whole dataset, whose arms are then not compared. `listwise`: leave the row out of every arm.
+    The report counts such rows."""
     minimum_effect: float = Field(default=0.0, ge=0)
     """Smallest improvement worth shipping, in units of the score. With `promote_on: improvement`, an arm is promoted
     only if its whole interval is beyond it. Default: 0."""

@@ -39,9 +39,10 @@ class Policy(Manifest):
     """What the primary metric's interval must show for promotion. `improvement` (default): better than the control by
     more than the plan's `minimum_effect`. `non_inferiority`: not worse by more than the plan's margin for the arm."""
     require: tuple[Requirement, ...] = ()
-    """Checks whose answer must be known, in addition to dataset and benchmark. `leakage`: `assay dataset leakage` found no leak.
-    `drift`: `assay dataset diff` found no drift. `budget`: the experiment has a budget and kept it. `verification`:
-    `assay verify` scored the arm and the control again and the scores matched. Default: none."""
+    """Checks that must have been made, or no arm is promoted. `leakage`: `assay dataset leakage` found no leak. `drift`:
+    `assay dataset diff` found no drift. `budget`: the experiment has a budget and kept it. `verification`: `assay
+    verify` scored the arm and the control again and the scores matched. Default: none. A check that was made and
+    failed always counts."""
     max_cost_ratio: float | None = Field(default=None, gt=0)
     """Largest cost of scoring the rows with an arm as a multiple of the control's cost, without loading and probing.
     Costs are compared by price, else by GPU time, else by CPU time. Null (default): no limit."""

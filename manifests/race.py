@@ -12,7 +12,7 @@ class Race(Manifest):
     of the dataset. After each wave of units, every arm that is shown to be worse than another one by more than the
     margin is eliminated. The probability that the arm that is best on the whole dataset is ever eliminated is at most
     alpha, for any number of waves and arms. This bound is guaranteed for scores of 0 and 1. For other scores it holds
-    if no unit is much more extreme than the units before it. The control is never eliminated. A race pays off from about 60 units.
+    if in no unit the arms differ more than twice as much as in any unit before. The control is never eliminated. A race pays off from about 60 units.
     """
 
     alpha: float = Field(default=0.05, gt=0, lt=0.5)

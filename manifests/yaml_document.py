@@ -34,6 +34,8 @@ _PAIR = re.compile(r"(?<!\\)((?:\\\\)*)\\u(d[89ab]\w\w)\\u(d[c-f]\w\w)", re.IGNO
 
 _EXPONENT = re.compile(r"-?[0-9]+(\.[0-9]+)?[eE][-+]?[0-9]+")
 """Numbers as JSON and YAML 1.2 write them, such as 1e-12. PyYAML's resolver, of YAML 1.1, takes them for texts."""
+_READ_DIFFERENTLY = re.compile(r"[-+]?(0[0-9_]+|[0-9_.]*:[0-9_.:]*)")
+"""Octal numbers with a leading zero, and numbers to base 60, such as 1:30."""
 _NO_NUMBER = {
     "bool": "not true or false",
     "int": "not an integer that every reader of JSON reads alike",
@@ -227,6 +229,13 @@ class _Document:
 
     def _number(self, event: Any, kind: str) -> bool | int | float:
         """A scalar that YAML reads as a number, or as true or false."""
+        if kind != "bool" and _READ_DIFFERENTLY.fullmatch(event.value):
+            raise self._error(
+                event,
+                "a number that YAML 1.1 and 1.2 read differently",
+                value=event.value,
+                remedy="write it without leading zeros and colons, or put it in quotes if it is a text",
+            )
         try:
             value: Any = getattr(_RESOLVER, f"construct_yaml_{kind}")(yaml.ScalarNode(f"{_TAG}{kind}", event.value))
             is_allowed = abs(value) <= _LARGEST_INTEGER if kind == "int" else math.isfinite(value)

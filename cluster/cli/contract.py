@@ -29,8 +29,8 @@ def infer(
         typer.Option(
             "--id",
             help="The id column. Default: the first text or integer column with distinct values that is named like an id (id, "
-            "row_id, rowId, uuid, key). If there is none: the table's first column, if it holds distinct text or integers and "
-            "is not the only possible feature. Otherwise no id.",
+            "row_id, rowId, uuid, key). If there is none: the table's first column, if its values are distinct text or "
+            "integers and other columns can be features. Otherwise no id.",
         ),
     ] = None,
     encoding: Annotated[

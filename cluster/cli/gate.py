@@ -57,8 +57,10 @@ def review(
 ) -> None:
     """Decide about a committed run; `assay gate RUN` is short for this.
 
-    Takes into account everything recorded by now, such as later verifications and dataset findings. Before it answers
-    promote, it reads all rows of the run and computes its tables again: a run that contradicts itself promotes nothing.
+    Takes into account everything recorded by now, such as later verifications and dataset findings.
+
+    Reads all rows of the run and computes its tables again before it answers promote: a run that contradicts itself
+    promotes nothing.
     """
     from assay.cluster.commit import gate_review
     from assay.cluster.commit.gate_answer import gate_answer

@@ -21,8 +21,8 @@ if TYPE_CHECKING:
     from assay.manifests.log_entry import BaseLogEntry
 
 _REMEDY = (
-    "use no number of a run that is named here; restore the named files from a copy of the ledger, or run the experiment "
-    "again under another name"
+    "do not rely on the runs whose files are named here (if the log is named: on any run); restore the files from a copy "
+    "of the ledger, or run the experiments again under other names"
 )
 app = standard_output.Verbs(help="Ledgers: list and trace runs, log decisions, verify integrity.", no_args_is_help=True)
 
@@ -195,9 +195,10 @@ def override(
 
 @app.command()
 def seal(ledger: LedgerAlone = None, as_json: AsJson = False) -> None:
-    """Print what to keep elsewhere, so that no one can rewrite the log unseen: `assay ledger verify --seal` compares.
+    """Print the seal of the log: a digest to keep outside the ledger.
 
-    The seal of the newest entry covers all entries before it, and every file of the runs that they log.
+    It covers all entries of the log, and every file of the runs that they log. Nobody can change these without
+    `assay ledger verify --seal SEAL` finding it.
     """
     from assay.evaluator.ledger import version_log as ledger_log
     from assay.evaluator.ledger.opening import open_ledger
@@ -264,8 +265,9 @@ def verify(
 def tidy(ledger: LedgerAlone = None, as_json: AsJson = False) -> None:
     """Remove incomplete files of interrupted writers; list unfinished runs, which are kept.
 
-    A file is removed when it is an hour old and no living process has locked it. In a bucket, uploads in parts that
-    began more than a day ago are aborted.
+    A file is removed when it is an hour old and no living process has locked it.
+
+    In a bucket, uploads in parts that began more than a day ago are aborted.
     """
     from assay.cluster.report.terminal import formatting
     from assay.evaluator.ledger import leftovers

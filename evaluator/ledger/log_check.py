@@ -6,6 +6,7 @@ from assay.evaluator import fingerprint
 from assay.evaluator.errors import DamageError, LedgerError
 from assay.evaluator.ledger import log_chain, past_runs, reader
 from assay.evaluator.ledger.ledger_problem import LedgerProblem
+from assay.evaluator.ledger.log_chain import Position
 from assay.evaluator.storage import Store
 from assay.manifests.ledger_layout import INDEX_KEY, LOG_HINT_KEY, LOG_PREFIX, commit_key, log_key, run_key
 from assay.manifests.log_entry import BaseRunEntry, CommitEntry
@@ -32,13 +33,14 @@ class LogCheck:
         self._store = store
         hinted, indexed = log_chain.hinted_number(store), past_runs.logged_runs(store)
         committed = [state.run_id for state in reader.runs(store) if state.committed]
+        positions = {run_id: position for run_id in committed if (position := self._logged_before(run_id)) is not None}
         links = list(log_chain.links(store))
         self._entries = {link.entry.number: link.entry for link in links if link.entry is not None}
         self._newest = max((link.number for link in links), default=0)
         commits = [entry for entry in self._entries.values() if isinstance(entry, CommitEntry)]
         self._logged = {entry.run_id: entry for entry in reversed(commits)}
         self.num_entries = len(self._entries)
-        self.unlogged = tuple(run_id for run_id in committed if run_id not in self._logged)
+        self.unlogged = tuple(run_id for run_id in positions if run_id not in self._logged)
         self.problems = [LedgerProblem(link.key, link.problem) for link in links if link.entry is None]
         if seal is not None and seal not in {entry.seal for entry in self._entries.values()}:
             self.problems.append(LedgerProblem(LOG_PREFIX, f"has no entry with the seal {seal}: {_CUT_SHORT}"))
@@ -51,8 +53,8 @@ class LogCheck:
             for entry in commits
             if entry is not self._logged[entry.run_id]
         ]
-        for run_id in committed:
-            self.problems += self._contradictions(run_id)
+        for run_id, position in positions.items():
+            self.problems += self._contradictions(run_id, position)
         self.problems += self._derived(hinted, indexed)
 
     def _changed_records(self) -> Iterator[LedgerProblem]:
@@ -75,13 +77,16 @@ class LogCheck:
             if digest_now != digest:
                 yield LedgerProblem(key, f"was changed: entry {entry.number} of the log has {digest}, now {digest_now}")
 
-    def _contradictions(self, run_id: str) -> Iterator[LedgerProblem]:
+    def _logged_before(self, run_id: str) -> Position | None:
+        """A position that the log had before a run's commit; None if its commit record cannot be read."""
+        try:
+            return reader.read_commit_record(self._store, run_id).logged_before
+        except (DamageError, LedgerError):  # named by the run's check
+            return None
+
+    def _contradictions(self, run_id: str, before: Position) -> Iterator[LedgerProblem]:
         """What a run's commit record says about the log that is not so."""
         key = commit_key(run_id)
-        try:
-            before = reader.read_commit_record(self._store, run_id).logged_before
-        except (DamageError, LedgerError):  # named by the run's check
-            return
         if before == log_chain.START:
             return
         entry, logged = self._entries.get(before.number), self._logged.get(run_id)

@@ -119,9 +119,11 @@ class LocalStore:
 
         Raises:
             StoreError: A folder or a file's size cannot be read: the listing would be incomplete.
+            DamageError: A folder is a link to another folder of the store.
         """
         top, objects = self.path(prefix.rpartition("/")[0]), list[StoredObject]()
         with file_errors("listed", top):
+            self._refuse_links_inside(str(top))
             for folder, folders, files in os.walk(
                 top, onerror=lambda error: _raise_unless_gone(error, top), followlinks=True
             ):
@@ -131,13 +133,36 @@ class LocalStore:
                 folders[:] = [
                     name
                     for name in folders
-                    if name != _ASIDE and f"{start}{name}/".startswith(prefix) and not _leads_back(f"{folder}/{name}")
+                    if name != _ASIDE and f"{start}{name}/".startswith(prefix) and self._is_entered(f"{folder}/{name}")
                 ]
                 for name in files:
                     size_bytes = _size_bytes(f"{folder}/{name}") if f"{start}{name}".startswith(prefix) else None
                     if size_bytes is not None:
                         objects.append(StoredObject(f"{start}{name}", size_bytes))
         yield from sorted(objects, key=lambda entry: entry.key)
+
+    def _is_entered(self, folder: str) -> bool:
+        """Whether the files of a folder are listed: not if it is a link to one of the folders that it is in.
+
+        Raises:
+            DamageError: It is a link to another folder of this store, whose files would be taken for those of both.
+        """
+        if not os.path.islink(folder):  # noqa: PTH114  # a `Path` would take longer to make than this takes
+            return True
+        # Path.resolve raises a RuntimeError if links form a loop.
+        if os.path.realpath(folder) in map(os.path.realpath, Path(folder).parents):
+            return False
+        self._refuse_links_inside(folder)
+        return True
+
+    def _refuse_links_inside(self, folder: str) -> None:
+        root, target = os.path.realpath(self.uri), os.path.realpath(folder)
+        is_inside = target.startswith(f"{root}{os.sep}") and target != f"{root}{folder[len(self.uri) :]}"
+        if is_inside and Path(target).is_dir():
+            raise DamageError(
+                f"{shown(folder)}: this is a link to another folder of the same store, {shown(target)}; remove the link, "
+                "then run again"
+            )
 
     def exists(self, key: str) -> bool:
         """Whether the file exists."""
@@ -274,12 +299,6 @@ def _raise_unless_gone(error: OSError, top: Path) -> None:
         if not isinstance(error, FileNotFoundError):
             raise error
         _require_folder(place)
-
-
-def _leads_back(folder: str) -> bool:
-    """Whether a folder is a link to one of the folders that it is in, whose files are listed anyway."""
-    # Path.resolve raises a RuntimeError if links form a loop.
-    return os.path.islink(folder) and os.path.realpath(folder) in map(os.path.realpath, Path(folder).parents)  # noqa: PTH114
 
 
 def _size_bytes(path: str) -> int | None:

@@ -33,7 +33,7 @@ def read(text):
         pytest.param("a: &a [1]\nb: *c", "f.yaml:2: b: not YAML: nothing before has the name '&c'", id="no_anchor"),
         pytest.param(f"a: {'9' * 5000}", "f.yaml:1: a: not an integer that every reader of JSON reads alike; got 9999", id="huge"),
         pytest.param("a: 9007199254740992", "allowed: -9,007,199,254,740,991 to", id="beyond_double"),
-        pytest.param("a: " + ":".join(["59"] * 3000), "a: not an integer", id="sexagesimal"),
+        pytest.param("a: " + ":".join(["59"] * 3000), "a: a number that YAML 1.1 and 1.2 read differently", id="sexagesimal"),
         pytest.param("a: .inf", "a: not a finite number; got .inf", id="infinity"),
         pytest.param("a: -1.0e+999", "a: not a finite number", id="overflow"),
         pytest.param("a: .NaN", "a: not a finite number", id="nan"),
@@ -109,3 +109,11 @@ PLAIN = st.recursive(
 def test_every_json_value_comes_back_from_json_and_from_yaml(value):
     assert read(json.dumps([value])) == [value]
     assert read(yaml.safe_dump([value])) == [value]
+
+
+@pytest.mark.parametrize("number", ["010", "-017", "1:30", "190:20:30.15", "0_7"])
+def test_a_number_that_yaml_1_1_and_1_2_read_differently_is_refused(number):
+    with pytest.raises(ManifestError, match=r"a number that YAML 1\.1 and 1\.2 read differently; got"):
+        read(f"batch_size: {number}")
+    assert read(f"batch_size: '{number}'") == {"batch_size": number}
+    assert read("[0, -0, 0.5, 00.5, 0x1F, 1_000, 1e-12]") == [0, 0, 0.5, 0.5, 31, 1000, 1e-12]

@@ -50,7 +50,7 @@ def _allowed(each: SingleFeature, single_feature: float | None) -> str:
 
 def _pairs(overlap: Overlap) -> list[str]:
     if not overlap.pairs:
-        return [overlap.summary]
+        return ["-" if overlap.num_rows == 0 else overlap.summary]
     lines = []
     for pair in overlap.pairs[:_NUM_SHOWN]:
         name = f"row {pair.row}" + (f" (id {pair.id})" if pair.id is not None else "")

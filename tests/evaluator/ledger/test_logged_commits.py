@@ -219,6 +219,16 @@ def test_a_hint_that_is_wrong_only_costs_reads(small, tmp_path, hint, number):
     assert json.loads(store.get("v2/index/log.json").to_pybytes()) == {"number": 3}
 
 
+def test_a_commit_record_that_cannot_be_read_is_a_problem_and_not_one_that_waits_to_be_logged(tmp_path):
+    prepared = run_small(tmp_path)
+    commit = Path(prepared.store.uri, f"v2/commits/{prepared.run.run_id}.parquet")
+    commit.write_bytes(b"")
+    Path(prepared.store.uri, "v2/log/000001.json").unlink()
+    verified = verify_ledger(prepared.store)
+    assert verified.unlogged == ()
+    assert f"v2/commits/{prepared.run.run_id}.parquet" in {each.key for each in verified.problems}
+
+
 def test_a_damaged_newest_entry_stops_no_run_and_is_named(tmp_path):
     prepared = run_small(tmp_path)
     path = Path(prepared.store.uri, "v2/log/000001.json")

@@ -257,12 +257,22 @@ def test_links_are_followed_and_those_that_lead_back_are_not(store):
     folder = Path(store.uri)
     (folder / "log/self").symlink_to(".")
     (folder / "log/up").symlink_to("../..")
-    (folder / "disk/sub").mkdir(parents=True)
-    (folder / "disk/sub/3").write_bytes(b"three")
-    (folder / "log/more").symlink_to("../disk")
-    (folder / "disk/back").symlink_to("../log")
+    disk = folder.with_name("disk")
+    (disk / "sub").mkdir(parents=True)
+    (disk / "sub/3").write_bytes(b"three")
+    (folder / "log/more").symlink_to(disk)
+    (disk / "back").symlink_to(folder / "log")
     assert [entry.key for entry in store.listing("log/")] == ["log/1", "log/more/sub/3"]
     assert store.get("log/more/sub/3").to_pybytes() == b"three"
+
+
+def test_a_link_to_another_folder_of_the_store_is_named(store):
+    """The files of one arm must not be taken for those of another."""
+    Path(store.uri, "other").symlink_to("log")
+    for prefix in ("", "other/", "ot"):
+        with pytest.raises(DamageError, match=r"/other: this is a link to another folder of the same store, /.*/log; "):
+            list(store.listing(prefix))
+    assert [entry.key for entry in store.listing("log/")] == ["log/1"]
 
 
 def test_folders_that_the_prefix_excludes_are_not_looked_into(store):
