@@ -32,7 +32,7 @@ _NOT_ALLOWED = re.compile("[^\t\n\r\x20-\x7e\x85\xa0-\ud7ff\ue000-\ufffd\U000100
 _PAIR = re.compile(r"(?<!\\)((?:\\\\)*)\\u(d[89ab]\w\w)\\u(d[c-f]\w\w)", re.IGNORECASE)
 
 
-_EXPONENT = re.compile(r"-?[0-9]+(\.[0-9]+)?[eE][-+]?[0-9]+")
+EXPONENT = re.compile(r"-?[0-9]+(\.[0-9]+)?[eE][-+]?[0-9]+$")
 """Numbers as JSON and YAML 1.2 write them, such as 1e-12. PyYAML's resolver, of YAML 1.1, takes them for texts."""
 _READ_DIFFERENTLY = re.compile(r"[-+]?(0[0-9_]+|[0-9_.]*:[0-9_.:]*)")
 """Octal numbers with a leading zero, and numbers to base 60, such as 1:30."""
@@ -211,7 +211,7 @@ class _Document:
         text, tag = str(event.value), event.tag
         if tag in (None, "!"):
             tag = _RESOLVER.resolve(yaml.ScalarNode, text, event.implicit)
-            if event.implicit[0] and _EXPONENT.fullmatch(text):
+            if event.implicit[0] and EXPONENT.match(text):
                 tag = f"{_TAG}float"
         kind = tag.removeprefix(_TAG)
         if "\0" in text:

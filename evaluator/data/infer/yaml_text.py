@@ -7,8 +7,16 @@ import yaml
 
 from assay.evaluator.data.infer.draft_entries import DraftEntry
 from assay.manifests.contract import Encoding
+from assay.manifests.yaml_document import EXPONENT
 
 _LONGEST_COMMENT = 200
+
+
+class _Dumper(yaml.SafeDumper):
+    """Also puts texts such as 1e5 in quotes, which manifests read as numbers."""
+
+
+_Dumper.add_implicit_resolver("tag:yaml.org,2002:float", EXPONENT, list("-0123456789"))
 
 
 def yaml_text(entries: dict[str, DraftEntry], *, num_rows: int, names: Iterable[str], encoding: Encoding) -> str:
@@ -40,8 +48,8 @@ def yaml_text(entries: dict[str, DraftEntry], *, num_rows: int, names: Iterable[
 def _dumped(fields: dict[str, Any]) -> list[str]:
     """One line per field, lists in brackets; ASCII only, so that it is valid YAML whatever the texts contain."""
     return [
-        yaml.safe_dump(
-            {name: value}, width=2**31, default_flow_style=None if isinstance(value, list) else False
+        yaml.dump(
+            {name: value}, Dumper=_Dumper, width=2**31, default_flow_style=None if isinstance(value, list) else False
         ).strip()
         for name, value in fields.items()
     ]

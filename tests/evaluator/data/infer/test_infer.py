@@ -339,3 +339,10 @@ def test_the_id_is_named_like_one_or_comes_first(tmp_path, names, expected):
     rows = [{**{name: values[name][at] for name in names}, "y": at % 2} for at in range(30)]
     drafted = columns(infer([tables.write(tmp_path / "rows.jsonl", rows)]))
     assert [name for name, fields in drafted.items() if fields["role"] == "id"] == ([expected] if expected else [])
+
+
+def test_a_class_that_yaml_reads_as_a_number_is_in_quotes(tmp_path):
+    rows = [{"label": ["1e5", "-2E-3", "other"][row % 3], "x": row / 7, "row": row} for row in range(30)]
+    path = tables.write(tmp_path / "rows.jsonl", rows)
+    columns = contract(infer([path], label="label")).columns
+    assert {"1e5", "-2E-3", "other"} in [set(column.classes) for column in columns]
