@@ -30,9 +30,9 @@ def test_limits_are_none_or_a_share_of_the_rows_and_accuracies_say_what_is_right
     output = io.StringIO()
     leakage.show(found, Console(file=output, width=200))
     lines = [" ".join(line.split()) for line in output.getvalue().splitlines()]
-    assert "identical features 0 none" in lines
-    assert "near duplicates 0 0.1 % of rows" in lines
-    assert "too old 0 any" in lines
+    assert "identical features 0 none -" in lines
+    assert "near duplicates 0 0.1 % of rows -" in lines
+    assert "too old 0 any -" in lines
     # 0.95 of the 40 % of errors removed: 98 % right
     assert (
         "label predicted from 'fmde' alone (by value) right in 70.9 % below 98.0 % "
