@@ -60,8 +60,9 @@ def commit_key(run_id: str) -> str:
     return f"{LAYOUT}/commits/{run_id}.parquet"
 
 
-_RUN_ID = "[A-Za-z0-9][A-Za-z0-9_.-]*"
-RECORD_KEY = re.compile(rf"{LAYOUT}/(runs/(?P<opened>{_RUN_ID})\.json|commits/(?P<committed>{_RUN_ID})\.parquet)")
+RUN_ID = "[A-Za-z0-9][A-Za-z0-9_.-]{0,200}"
+"""The pattern of run ids, which are parts of keys."""
+RECORD_KEY = re.compile(rf"{LAYOUT}/(runs/(?P<opened>{RUN_ID})\.json|commits/(?P<committed>{RUN_ID})\.parquet)")
 """The keys that `run_key` and `commit_key` return, with the run's id."""
 
 

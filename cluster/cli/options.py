@@ -15,7 +15,6 @@ if TYPE_CHECKING:
 
 Kind = TypeVar("Kind", bound="Manifest")
 
-_RUN_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,200}")
 
 AsJson = Annotated[bool, typer.Option("--json", help="Print the result as JSON on standard output.")]
 RunOrExperiment = Annotated[str, typer.Argument(metavar="RUN", help="ID of a run, or path of its experiment file.")]
@@ -63,7 +62,9 @@ def checked_run_id(run: str) -> str:
     Raises:
         InvalidInput: It cannot be the ID of a run.
     """
-    if not _RUN_ID.fullmatch(run):
+    from assay.manifests.ledger_layout import RUN_ID
+
+    if not re.fullmatch(RUN_ID, run):
         from assay.manifests.errors import InvalidInput
 
         raise InvalidInput(

@@ -13,11 +13,10 @@ import pyarrow.parquet as pq
 
 from assay.evaluator import fingerprint
 from assay.evaluator.errors import DamageError, LedgerError
+from assay.evaluator.ledger.unreadable import UNREADABLE, first_line
 from assay.evaluator.storage import Store
 from assay.manifests.ledger_layout import PART_KEY, TABLES_PREFIX, part_key
 
-_UNREADABLE = (pa.ArrowException, OSError, ValueError, KeyError, TypeError)
-"""What reading a damaged part, or somebody else's file, can raise."""
 _DIGEST = b"assay.rows_digest"
 """The key of a part's metadata that holds the digest of its rows."""
 _KEY = b"assay.key"
@@ -67,10 +66,9 @@ class AppendOnlyTable:
             return True
         try:
             stored = _recorded(pq.read_schema(pa.BufferReader(store.get(key))))
-        except _UNREADABLE as error:
+        except UNREADABLE as error:
             raise DamageError(
-                f"{place}: exists, but was changed ({str(error).splitlines()[0]}); restore '{key}', or append under "
-                "another name"
+                f"{place}: exists, but was changed ({first_line(error)}); restore '{key}', or append under another name"
             ) from error
         if stored != digest:
             raise LedgerError(
@@ -91,8 +89,8 @@ def changed_parts(store: Store) -> Iterator[tuple[str, str]]:
                 yield key, f"was changed: its rows have the digest {now}, recorded is {before}"
             elif (stored_as := (rows.schema.metadata or {}).get(_KEY, b"none").decode()) != key:
                 yield key, f"was stored as {stored_as}: it was moved or copied"
-        except _UNREADABLE as error:
-            yield key, f"was changed: {str(error).splitlines()[0]}"
+        except UNREADABLE as error:
+            yield key, f"was changed: {first_line(error)}"
 
 
 def _recorded(schema: pa.Schema) -> str:

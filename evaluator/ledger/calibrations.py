@@ -3,6 +3,7 @@
 import rfc8785
 
 from assay.evaluator.errors import DamageError
+from assay.evaluator.ledger.unreadable import first_line
 from assay.evaluator.storage import Store
 from assay.manifests.calibration import Calibration
 from assay.manifests.ledger_layout import CALIBRATION_KEY, CALIBRATIONS_PREFIX, calibration_key
@@ -45,7 +46,7 @@ def read(store: Store, key: str) -> tuple[Calibration | None, str]:
     try:
         calibration = Calibration.model_validate_json(content)
     except (ValueError, RecursionError) as error:
-        return None, f"was changed: {str(error).splitlines()[0]}"
+        return None, f"was changed: {first_line(error)}"
     if calibration.digest() != calibration.seal or rfc8785.dumps(calibration.model_dump(mode="json")) != content:
         return None, f"was changed: its content does not match its seal {calibration.seal}"
     if calibration_key(calibration.run_id, calibration.seed, calibration.num_permutations) != key:

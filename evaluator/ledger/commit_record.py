@@ -11,6 +11,7 @@ import pyarrow.parquet as pq
 from assay.evaluator import fingerprint
 from assay.evaluator.ledger.log_chain import Position
 from assay.evaluator.ledger.schema import COMMITS
+from assay.evaluator.ledger.unreadable import UNREADABLE, first_line
 from assay.manifests.ledger_layout import LAYOUT, Table, table_key, table_prefix
 
 
@@ -63,8 +64,8 @@ class CommitRecord:
         try:
             table = pq.ParquetFile(pa.BufferReader(content)).read(use_threads=False)  # small: threads cost more
             columns: dict[str, list[Any]] = {name: table[name].to_pylist() for name in COMMITS.names}
-        except (pa.ArrowException, OSError, ValueError, KeyError, TypeError) as error:  # any byte may be damaged
-            raise ValueError(f"cannot be read: {str(error).splitlines()[0]}") from error
+        except UNREADABLE as error:
+            raise ValueError(f"cannot be read: {first_line(error)}") from error
         if not table.schema.equals(COMMITS):
             raise ValueError("was changed: its columns are not those of a commit record")
         names = ("run_id", "record_digest", "committed_at", "log_number", "log_seal", "committer")

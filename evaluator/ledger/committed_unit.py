@@ -10,7 +10,8 @@ import rfc8785
 from assay.evaluator import fingerprint
 from assay.evaluator.batches import Unit
 from assay.evaluator.ledger.receipt import UnitReceipt
-from assay.evaluator.ledger.unit_file import UNREADABLE, are_alike, check_owner, lineage_of, verified_unit
+from assay.evaluator.ledger.unit_file import are_alike, check_owner, lineage_of, verified_unit
+from assay.evaluator.ledger.unreadable import UNREADABLE, first_line
 from assay.evaluator.metrics.stored_predictions import contradicting_metrics
 from assay.manifests.ledger_layout import unit_key
 from assay.manifests.run import Run
@@ -44,7 +45,7 @@ def checked_unit(content: pa.Buffer, run: Run, *, arm: str, unit: Unit) -> Check
         environment_digest = receipt.facts.conditions.environment_digest
         check_owner(receipt, lineage=lineage_of(run, arm, environment_digest=environment_digest), unit=unit)
     except UNREADABLE as error:
-        return CheckedUnit(None, (f"was changed: {str(error).splitlines()[0] if str(error) else error!r}",))
+        return CheckedUnit(None, (f"was changed: {first_line(error)}",))
     problems = list(_receipt_problems(receipt, run))
     problems += [
         f"was changed: its scores of '{metric}' do not follow from its labels and predictions"

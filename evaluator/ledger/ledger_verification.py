@@ -18,6 +18,7 @@ from assay.manifests.ledger_layout import (
     LAYOUT,
     PATCH_PREFIX,
     RECORD_KEY,
+    RUN_ID,
     Table,
     commit_key,
     patch_key,
@@ -26,7 +27,7 @@ from assay.manifests.ledger_layout import (
 
 _PLACES = re.compile(
     rf"{LAYOUT}/(FORMAT\.json|log/([0-9]{{6}}|[1-9][0-9]{{6,}})\.json|(progress|submissions|patches)/.+"
-    rf"|index/(runs\.json\.gz|log\.json)|runs/[A-Za-z0-9][A-Za-z0-9_.-]*\.json"
+    rf"|index/(runs\.json\.gz|log\.json)|runs/{RUN_ID}\.json"
     rf"|set-aside/.+|tables/[^/]+/[^/]+\.parquet|calibrations/(?P<calibrated>[^/]+)/[^/]+\.json|commits/(?P<committed>[^/]+)\.parquet"
     rf"|data/({'|'.join(get_args(Table))})/(?P<run>[^/]+)/.+\.parquet)"
 )

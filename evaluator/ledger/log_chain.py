@@ -17,6 +17,7 @@ import rfc8785
 
 from assay.evaluator import fingerprint
 from assay.evaluator.errors import DamageError, StoreError
+from assay.evaluator.ledger.unreadable import first_line
 from assay.evaluator.storage import Store
 from assay.manifests.ledger_layout import LOG_HINT_KEY, LOG_PREFIX, log_key
 from assay.manifests.log_entry import BaseLogEntry, read_entry
@@ -230,7 +231,7 @@ def _link(store: Store, number: int) -> Link:
         is_sealed = fingerprint.sha256_digest(rfc8785.dumps(plain)) == seal
         entry = read_entry(plain, content)
     except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
-        return Link(number, None, f"was changed: {str(error).splitlines()[0]}")
+        return Link(number, None, f"was changed: {first_line(error)}")
     if not (is_canonical and is_sealed):
         return Link(number, None, f"was changed: its content does not match its seal {seal}")
     if entry.number != number:

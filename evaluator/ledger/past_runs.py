@@ -20,6 +20,7 @@ from assay.evaluator.ledger.ledger_problem import LedgerProblem
 from assay.evaluator.ledger.log_chain import START, Position
 from assay.evaluator.ledger.reader import OpenedRun
 from assay.evaluator.ledger.receipt import UnitReceipt
+from assay.evaluator.ledger.unreadable import first_line
 from assay.evaluator.storage import Store
 from assay.evaluator.storage.file_errors import shown
 from assay.manifests.ledger_layout import INDEX_KEY, LAYOUT, RECORD_KEY, commit_key, run_key
@@ -231,7 +232,7 @@ def index_problems(store: Store) -> Iterator[LedgerProblem]:
     except FileNotFoundError:
         return
     except _UNREADABLE as error:
-        yield LedgerProblem(INDEX_KEY, f"cannot be read ({str(error).splitlines()[0]}); {remedy}")
+        yield LedgerProblem(INDEX_KEY, f"cannot be read ({first_line(error)}); {remedy}")
         return
     for key, entry in entries.items():
         # A record or table that is missing or damaged is a problem of its own.

@@ -17,7 +17,8 @@ from assay.evaluator.ledger.checksum import footer_length
 from assay.evaluator.ledger.commit_record import CommitRecord, LedgerFile
 from assay.evaluator.ledger.receipt import Sharing, UnitReceipt
 from assay.evaluator.ledger.schema import SCHEMAS
-from assay.evaluator.ledger.unit_file import UNREADABLE, check_owner, lineage_of, receipt_in, verified_unit
+from assay.evaluator.ledger.unit_file import check_owner, lineage_of, receipt_in, verified_unit
+from assay.evaluator.ledger.unreadable import UNREADABLE, first_line
 from assay.evaluator.storage import Store, StoredObject
 from assay.manifests.errors import did_you_mean
 from assay.manifests.ledger_layout import (
@@ -158,7 +159,7 @@ def opened_run(record: pa.Buffer) -> OpenedRun:
     except KeyError as error:
         reason = f"it has no {error}"
     except (ValueError, TypeError, AttributeError, RecursionError) as error:
-        reason = str(error).splitlines()[0]
+        reason = first_line(error)
     raise DamageError(f"was changed, or was written by another release of Assay ({reason})")
 
 
@@ -262,9 +263,8 @@ def published_units(store: Store, run: Run, units: Sequence[Unit]) -> PublishedU
             receipt = read_receipt(store, entry)
             _check_owner(store, receipt, run, units[place.unit])
         except UnitDamageError as error:
-            damaged.append(error)
-        except FileNotFoundError:  # set aside by another driver since it was listed
-            continue
+            if store.exists(entry.key):  # otherwise another driver has set it aside since it was listed
+                damaged.append(error)
         else:
             receipts.append(share(receipt))
     return PublishedUnits(tuple(receipts), tuple(damaged), tuple(foreign))
@@ -300,7 +300,7 @@ def first_receipt(store: Store, run_id: str, arm: str) -> UnitReceipt | None:
     """The receipt of an arm's first published unit whose file has an intact footer; None if there is none."""
     for entry in store.listing(f"{table_prefix('scores', run_id)}{arm}/"):
         if unit_place(entry.key):
-            with suppress(UnitDamageError, FileNotFoundError):  # the run that it belongs to sets it aside
+            with suppress(UnitDamageError):  # the run that it belongs to sets it aside
                 return read_receipt(store, entry)
     return None
 
@@ -323,11 +323,8 @@ def read_unit(store: Store, key: str, *, committed_sha256: str | None) -> tuple[
         UnitDamageError: The file is missing, differs from what was committed, its rows do not match its receipt, or it
             is not the file of the unit that its key names.
     """
-    content = _unit_content(store, key)
-    digest_now = fingerprint.sha256_digest(content)
-    if committed_sha256 not in (None, digest_now):
-        raise UnitDamageError(store.uri, key, _changed(committed_sha256, digest_now))
-    return _unit(store, key, content, sha256=digest_now)
+    content, digest = _unit_content(store, key, sha256=committed_sha256)
+    return _unit(store, key, content, sha256=digest)
 
 
 def verified(store: Store, key: str, *, run: Run, unit: Unit, sha256: str | None = None) -> UnitReceipt:
@@ -343,11 +340,8 @@ def verified(store: Store, key: str, *, run: Run, unit: Unit, sha256: str | None
     Raises:
         UnitDamageError: The file is missing or damaged, or belongs to another unit or run.
     """
-    content = _unit_content(store, key)
-    digest_now = fingerprint.sha256_digest(content)
-    if sha256 not in (None, digest_now):
-        raise UnitDamageError(store.uri, key, _changed(sha256, digest_now), digest=digest_now)
-    receipt, _ = _unit(store, key, content, sha256=digest_now)
+    content, digest = _unit_content(store, key, sha256=sha256)
+    receipt, _ = _unit(store, key, content, sha256=digest)
     _check_owner(store, receipt, run, unit)
     return receipt
 
@@ -375,15 +369,12 @@ def read_scores(store: Store, stored: LedgerFile | UnitReceipt) -> tuple[LedgerF
     Raises:
         UnitDamageError: The file is missing or was changed, or its rows do not match its receipt.
     """
-    content = _unit_content(store, stored.key)
-    digest_now = fingerprint.sha256_digest(content)
+    content, digest = _unit_content(store, stored.key, sha256=stored.sha256)
     if isinstance(stored, UnitReceipt) and stored.sha256 is None:
-        receipt, _ = _unit(store, stored.key, content, sha256=digest_now)
+        receipt, _ = _unit(store, stored.key, content, sha256=digest)
         if receipt.to_json() != stored.to_json():
             raise UnitDamageError(store.uri, stored.key, "was changed since its receipt was read")
-    elif digest_now != stored.sha256:
-        raise UnitDamageError(store.uri, stored.key, _changed(stored.sha256, digest_now))
-    return LedgerFile("scores", stored.key, stored.num_rows, content.size, digest_now), content
+    return LedgerFile("scores", stored.key, stored.num_rows, content.size, digest), content
 
 
 def read_table(store: Store, files: Sequence[LedgerFile], table: Table, columns: list[str] | None = None) -> pa.Table:
@@ -423,11 +414,16 @@ def _unit(store: Store, key: str, content: pa.Buffer, *, sha256: str) -> tuple[U
         raise UnitDamageError(store.uri, key, _not_a_unit(error), digest=sha256) from error
 
 
-def _unit_content(store: Store, key: str) -> pa.Buffer:
+def _unit_content(store: Store, key: str, *, sha256: str | None) -> tuple[pa.Buffer, str]:
+    """The bytes of a unit's file and their digest, which must be this one, if it is known."""
     try:
-        return store.get(key)
+        content = store.get(key)
     except FileNotFoundError:
         raise UnitDamageError(store.uri, key, "was recorded in the ledger but is not in the store") from None
+    digest_now = fingerprint.sha256_digest(content)
+    if sha256 not in (None, digest_now):
+        raise UnitDamageError(store.uri, key, _changed(sha256, digest_now), digest=digest_now)
+    return content, digest_now
 
 
 def _content(store: Store, key: str) -> pa.Buffer:
@@ -450,10 +446,7 @@ def _verified(store: Store, file: LedgerFile, columns: list[str] | None) -> pa.T
         raise DamageError(f"{store.uri}: '{file.key}' {_changed(file.sha256, digest_now)}; {REMEDY}")
     try:
         return pq.read_table(pa.BufferReader(content), columns=columns)
-    except (pa.ArrowException, OSError, ValueError, KeyError) as error:
-        reason = str(error).splitlines()[0]
-        raise DamageError(f"{store.uri}: '{file.key}' was written by another release of Assay: {reason}") from error
-
-
-def _stem(key: str) -> str:
-    return key.rpartition("/")[2].rpartition(".")[0]
+    except UNREADABLE as error:
+        raise DamageError(
+            f"{store.uri}: '{file.key}' was written by another release of Assay: {first_line(error)}"
+        ) from error

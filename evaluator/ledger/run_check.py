@@ -18,6 +18,7 @@ from assay.evaluator.ledger.committed_unit import checked_unit
 from assay.evaluator.ledger.ledger_problem import LedgerProblem
 from assay.evaluator.ledger.record_check import all_digest_problems, record_problems
 from assay.evaluator.ledger.schema import SCHEMAS
+from assay.evaluator.ledger.unreadable import UNREADABLE, first_line
 from assay.evaluator.storage import Store
 from assay.manifests.ledger_layout import (
     Table,
@@ -31,7 +32,6 @@ from assay.manifests.ledger_layout import (
 )
 from assay.manifests.run import Run
 
-_UNREADABLE = (pa.ArrowException, OSError, ValueError, KeyError, TypeError)  # any byte may be damaged
 _ARM_COLUMNS = ("arm", "status", "num_rows", "num_units", "num_units_done")
 _SCORED = ("complete", "unanswered")
 
@@ -177,8 +177,8 @@ def _rows_problems(
         return
     try:
         table = pq.ParquetFile(pa.BufferReader(content)).read(use_threads=False)
-    except _UNREADABLE as error:
-        yield f"cannot be read: {str(error).splitlines()[0]}"
+    except UNREADABLE as error:
+        yield f"cannot be read: {first_line(error)}"
         return
     if not table.schema.equals(SCHEMAS[file.table]):
         yield f"does not have the schema of the table {file.table}"
@@ -194,7 +194,7 @@ def _arms(content: pa.Buffer) -> dict[str, _Arm] | None:
         table = pq.ParquetFile(pa.BufferReader(content)).read(list(_ARM_COLUMNS), use_threads=False)
         rows = zip(*(table[name].to_pylist() for name in _ARM_COLUMNS), strict=True)
         return {arm: _Arm(status in _SCORED, *counts) for arm, status, *counts in rows}
-    except _UNREADABLE:
+    except UNREADABLE:
         return None
 
 

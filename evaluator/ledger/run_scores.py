@@ -15,7 +15,7 @@ from assay.evaluator.ledger.commit_record import LedgerFile
 from assay.evaluator.ledger.reader import read_scores
 from assay.evaluator.ledger.receipt import UnitReceipt
 from assay.evaluator.ledger.stored_scores import CLASSES, from_stored, rows_schema, stored_columns
-from assay.evaluator.ledger.unit_file import UNREADABLE
+from assay.evaluator.ledger.unreadable import UNREADABLE
 from assay.evaluator.storage import Store
 from assay.manifests.ledger_layout import SCORE_COLUMN_PREFIX, SEGMENT_COLUMN_PREFIX
 from assay.manifests.run import Run

@@ -20,19 +20,6 @@ from assay.evaluator.results import count_unanswered
 from assay.manifests.ledger_layout import LINEAGE_COLUMNS, UnitPlace, unit_place
 from assay.manifests.run import Run
 
-UNREADABLE = (
-    pa.ArrowException,
-    OSError,
-    ValueError,
-    LookupError,
-    TypeError,
-    AttributeError,
-    ArithmeticError,
-    MemoryError,
-    RecursionError,
-)
-"""What reading a file can raise if any of its bytes may be damaged."""
-
 
 def receipt_in(end: pa.Buffer, *, key: str, size_bytes: int, sha256: str | None) -> UnitReceipt:
     """The receipt of a unit file.
