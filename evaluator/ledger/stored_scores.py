@@ -21,6 +21,7 @@ from assay.manifests.ledger_layout import LINEAGE_COLUMNS, SCORE_COLUMN_PREFIX, 
 ROWS_METADATA = b"assay.rows"
 """The metadata key under which a score file holds the schema of its rows as they were computed."""
 _BY_KIND = ("label", "prediction")
+_SCORES: Any = pa.map_(pa.dictionary(pa.int32(), pa.string()), SCHEMAS["scores"].field("scores").type.item_field)
 CLASSES = [f"{name}_class" for name in _BY_KIND]
 """The columns that `from_stored` restores fastest if they are read as dictionaries."""
 
@@ -63,7 +64,7 @@ def to_stored(rows: pa.Table, *, lineage: Sequence[str]) -> pa.Table:
 
 def _repeated(text: str, count: int) -> Any:
     """A column with one text in every row."""
-    return pa.DictionaryArray.from_arrays(_zeros(count), pa.array([text]))
+    return pa.DictionaryArray.from_arrays(_zeros(count), pa.array([text]), safe=False)
 
 
 @lru_cache(maxsize=4)  # most units have equally many rows
@@ -142,7 +143,8 @@ def _by_kind(name: str, column: Any) -> dict[str, Any]:
     if pa.types.is_floating(kind):
         return {f"{name}_value": column.cast(pa.float64())}
     encoded = column.dictionary_encode()
-    classes = {f"{name}_class": pa.DictionaryArray.from_arrays(encoded.indices, encoded.dictionary.cast(pa.string()))}
+    texts = encoded.dictionary.cast(pa.string())
+    classes = {f"{name}_class": pa.DictionaryArray.from_arrays(encoded.indices, texts, safe=False)}
     if pa.types.is_string(kind):
         return classes
     if name == "label":
@@ -164,11 +166,13 @@ def _restored(stored: pa.Table, field: pa.Field) -> Any:
 
 def _scores(rows: pa.Table, answered_R: np.ndarray) -> Any:
     names = _with_prefix(rows.schema, SCORE_COLUMN_PREFIX)
-    columns = [rows[name].to_numpy()[answered_R] for name in names]
+    columns = [rows[name].to_numpy() for name in names]
+    if not answered_R.all():
+        columns = [column[answered_R] for column in columns]
     values = np.stack(columns, axis=1).reshape(-1) if columns else np.empty(0)
     keys = _keys(_without_prefix(names, SCORE_COLUMN_PREFIX), int(answered_R.sum()))
     offsets: Any = pa.array(_offsets(answered_R * len(names)))
-    return pa.MapArray.from_arrays(offsets, keys, pa.array(values), type=SCHEMAS["scores"].field("scores").type)
+    return pa.MapArray.from_arrays(offsets, keys, pa.array(values), type=_SCORES)
 
 
 def _segments(rows: pa.Table) -> Any:
@@ -192,9 +196,9 @@ def _without_prefix(names: Sequence[str], prefix: str) -> tuple[str, ...]:
 
 @lru_cache(maxsize=4)  # most units have equally many rows
 def _keys(names: tuple[str, ...], num_rows: int) -> Any:
-    """The names, repeated for every row."""
+    """The names, repeated for every row, as a dictionary of texts."""
     places: Any = pa.array(np.tile(np.arange(len(names), dtype=np.int32), num_rows))
-    return pa.array(names, pa.string()).take(places)
+    return pa.DictionaryArray.from_arrays(places, pa.array(names, pa.string()), safe=False)
 
 
 def _offsets(counts: np.ndarray) -> np.ndarray:
@@ -240,5 +244,5 @@ class _SegmentColumns:
 def _check_keys(maps: Any, names: Sequence[str], prefix: str) -> None:
     """Raises a ValueError unless every row has these keys in this order, or none of them."""
     expected = _keys(_without_prefix(names, prefix), len(maps.keys) // max(len(names), 1))
-    if not maps.keys.equals(expected):
+    if not maps.keys.equals(expected.dictionary_decode()):
         raise ValueError("the keys of a row differ from those that its file's metadata name")

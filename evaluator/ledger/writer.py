@@ -38,6 +38,8 @@ from assay.manifests.ledger_layout import (
 from assay.manifests.run import Run
 
 _MAX_PUTS = 3
+_WRITE_BATCH_ROWS = 65_536
+"""How many rows Parquet encodes at once: those of the largest unit. Its default of 1,024 takes 5 % longer."""
 _FOLLOWS = (
     "dataset_digest",
     "suite_digest",
@@ -321,6 +323,7 @@ def parquet_bytes(table: pa.Table) -> pa.Buffer:
         use_dictionary=dictionaries,  # pyright: ignore[reportArgumentType]
         column_encoding=encodings,
         write_statistics=["row_index"],
+        write_batch_size=_WRITE_BATCH_ROWS,
         store_schema=False,  # it would name the types of columns that are dictionaries here and texts elsewhere
     ) as writer:
         writer.write_table(table)
