@@ -14,7 +14,7 @@ from assay.cluster.drive import events, progress, stopping, waves
 from assay.cluster.drive.drive_outcome import DriveOutcome
 from assay.cluster.drive.driver import Driver
 from assay.cluster.drive.executor import Executor
-from assay.cluster.drive.local_executor import LocalExecutor
+from assay.cluster.drive.in_process_executor import InProcessExecutor
 from assay.cluster.drive.progress import ProgressReporter
 from assay.cluster.drive.unit_check import UnitCheck
 from assay.cluster.drive.unit_work import PublishUnit, UnitWork
@@ -23,6 +23,7 @@ from assay.cluster.on_ray import session
 from assay.cluster.prepare import dataset_findings, opened_files, resolve, reuse, throughput_history
 from assay.cluster.prepare.dataset_findings import DatasetFindings
 from assay.cluster.prepare.resolve import Resolved
+from assay.cluster.workers.local_executor import LocalExecutor
 from assay.evaluator import batches
 from assay.evaluator.batches import Unit
 from assay.evaluator.errors import UnitDamageError
@@ -150,7 +151,7 @@ def run(prepared: Prepared, *, in_process: bool, on_progress: ProgressCallback, 
 
     Args:
         prepared: The run.
-        in_process: Whether to score units in this process rather than on Ray.
+        in_process: Whether to score units in this process, rather than in workers of this machine or of a Ray cluster.
         on_progress: Called for every unit that is in the ledger.
         reuses: Whether to reuse units that other runs of the ledger have scored.
 
@@ -200,7 +201,7 @@ def _run_until_committed(
             raise StoppedError(f"nothing was started: {cancelled}; submit it again to resume")
         executor = until_committed.enter_context(open_executor(PublishUnit(), in_process=in_process))
         stop = until_committed.enter_context(stopping.on_sigterm())  # after Ray has set its own handler
-        if not in_process:
+        if executor_name(in_process=in_process) == "ray":
             from assay.cluster.on_ray.prometheus import PrometheusGauges
 
             reporter.show_on(PrometheusGauges(opened).show)
@@ -380,7 +381,9 @@ def _with_lineage(prepared: Prepared, store: Store, *, in_process: bool) -> Run:
 
 def executor_name(*, in_process: bool) -> str:
     """The executor's name in lineages."""
-    return "in_process" if in_process else "ray"
+    if in_process:
+        return "in_process"
+    return "ray" if session.has_cluster() else "local"
 
 
 def _superseding(run: Run) -> Run:
@@ -391,7 +394,7 @@ def _superseding(run: Run) -> Run:
 
 
 def _device_class(experiment: Experiment, accelerator_type: str, *, in_process: bool) -> str:
-    if in_process:
+    if in_process or not session.has_cluster():
         return device_class(pick_device())
     from assay.cluster.on_ray.actors import slot_device_class
 
@@ -399,8 +402,10 @@ def _device_class(experiment: Experiment, accelerator_type: str, *, in_process: 
 
 
 def open_executor(work: UnitWork, *, in_process: bool) -> AbstractContextManager[Executor]:
-    """An executor whose slots do this work, in this process or on Ray."""
+    """An executor whose slots do this work: in this process, in processes of this machine, or on a Ray cluster."""
     if in_process:
+        return nullcontext(InProcessExecutor(work))
+    if not session.has_cluster():
         return nullcontext(LocalExecutor(work))
     session.secure()
     from assay.cluster.on_ray.ray_executor import ray_executor

@@ -24,6 +24,10 @@ class Resources(Manifest):
     """Seconds after which a unit counts as hung: its slot is restarted and the unit is retried. Null (default): ten
     times the longest time that a unit of the arm has taken, at least 60 s; for the first unit, which loads the variant,
     one hour. Not enforced with `--in-process`."""
+    memory_bytes: int | None = Field(default=None, ge=1 << 28)
+    """Limit on the memory of a slot's worker in bytes, with all processes that it starts and without mapped files: a
+    worker that exceeds it is ended, and its arm fails. Null (default): a worker is ended when the machine has less than
+    10 % of its memory left and the worker uses more than the slot's share. Not enforced with `--in-process`."""
     start_timeout_s: float = Field(default=900.0, gt=0)
     """Seconds without any slot after which the run fails. Default: 900, because nodes that an autoscaler adds take
     minutes."""

@@ -146,7 +146,7 @@ class MeasuredSlot(Slot):
             "bench_pid": os.getpid(),
         }
         task: Task = args[0]
-        file = measured_file(self._scorer.run.run_id, task.arm, task.unit)
+        file = measured_file(self.scorer.run.run_id, task.arm, task.unit)
         file.parent.mkdir(parents=True, exist_ok=True)
         file.write_text(json.dumps(measured))
         return end

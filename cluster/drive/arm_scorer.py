@@ -1,10 +1,10 @@
 """Loads one arm's variant at a time, probes and times it, and scores units with it. Publishes nothing."""
 
-import os
 import shutil
 import tempfile
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -29,7 +29,7 @@ from assay.evaluator.predictors import (
 )
 from assay.evaluator.predictors.entrypoint import add_import_paths
 from assay.evaluator.probes.batch_size import probe
-from assay.evaluator.probes.latency import time_in_turn
+from assay.evaluator.probes.latency import BatchTimer, time_in_turn
 from assay.evaluator.provenance import environment, lineage
 from assay.evaluator.provenance.opened_files import OpenedFiles, digests, opened_by, recording
 from assay.evaluator.results import BatchSizeSensitivity, PairedTimes, UnitResult
@@ -52,6 +52,8 @@ class ArmScorer:
         arm: The loaded arm; empty before the first load and after a failed one.
         cpu_clock: Says how many CPU seconds this process has used for scoring.
         paired_times: Times of the arm's and the control's batches, measured in turn; None if no guardrail needs them.
+        timer_of_control: Has the control loaded while its context is entered, and gives the seconds of its batch with a
+            number. By default it is loaded in this process, beside the arm.
     """
 
     def __init__(self, run: Run, import_paths: Sequence[str]) -> None:
@@ -79,6 +81,7 @@ class ArmScorer:
         self.arm = ""
         self.cpu_clock: Callable[[], float] = time.process_time
         self.paired_times: PairedTimes | None = None
+        self.timer_of_control: Callable[[], AbstractContextManager[Callable[[int], float]]] = self._control_here
         self._predictor: Predictor | None = None
         self._sensitivity: BatchSizeSensitivity | None = None
         self._weights: WeightsFiles | None = None
@@ -186,10 +189,7 @@ class ArmScorer:
                 for store in lineage.stores_of(self.run.experiment)
                 for part in ("objects", LAYOUT)
             ]
-            caches = [
-                f"{tempfile.gettempdir()}/assay-{os.getuid()}",
-                *([] if self._copies is None else [str(self._copies)]),
-            ]
+            caches = [str(self._reader.folder), *([] if self._copies is None else [str(self._copies)])]
             self._opened_files = digests(
                 self._opened_by(self.variant),
                 without=[*stores, *caches, *weights],
@@ -263,31 +263,42 @@ class ArmScorer:
             self._copies = None
 
     def _timed_in_turn(self) -> PairedTimes | None:
-        """Times the arm against the control, which is loaded for that time only; None if no guardrail needs it."""
+        """Times the arm against the control; None if no guardrail needs it."""
         plan = self._suite.plan
         if not plan.num_timed_batches or self.arm == plan.control:
             return None
-        assert self._predictor is not None
-        control = None
         try:
-            control = self._loaded(plan.control, self._read_weights(plan.control, checks_weights=True))
-            return time_in_turn(
-                self.first_batches,
-                arm=(self._predictor, self.variant),
-                control=(control, self._arms[plan.control].variant),
-                num_batches=plan.num_timed_batches,
-                suite=self._suite,
-                reader=self._reader,
-            )
+            with self.timer_of_control() as control:
+                return time_in_turn(self.timer().seconds, control, num_batches=plan.num_timed_batches)
         except (DamageError, StoreError):
             raise
         except KeyboardInterrupt:
             raise
         except BaseException as error:  # noqa: BLE001  # raised by a variant's code, or for lack of memory for both
             return PairedTimes(reason=f"the arm and the control could not be timed together: {one_line(error)}")
+
+    def timer(self) -> BatchTimer:
+        """Times batches of the loaded arm.
+
+        Raises:
+            PredictionError: It fails on a batch.
+        """
+        return self._timer(self._predictor, self.variant)
+
+    @contextmanager
+    def _control_here(self) -> Iterator[Callable[[int], float]]:
+        name = self._suite.plan.control
+        control = self._loaded(name, self._read_weights(name, checks_weights=True))
+        try:
+            yield self._timer(control, self._arms[name].variant).seconds
         finally:
-            if control is not None:
-                control.release()
+            control.release()
+
+    def _timer(self, predictor: Predictor | None, variant: Variant) -> BatchTimer:
+        assert predictor is not None
+        return BatchTimer(
+            self.first_batches, predictor=predictor, variant=variant, suite=self._suite, reader=self._reader
+        )
 
     def _add_preparation(self, name: str, started: float, cpu_started: float) -> None:
         before = self._preparation

@@ -293,6 +293,8 @@ class Driver:
         message = str(failure)
         if failure.scope == "run":
             raise RunError(f"arm '{task.arm}', unit {task.unit}: {message}")
+        if failure.scope == "worker" and failure.counts:
+            self._outcome.note(failure.cause, failure.reason, arm=task.arm, unit=task.unit)
         if failure.scope == "slot":
             if slot in self._slots:  # the first of the slot's tasks that is reported lost
                 self._outcome.note(failure.cause, message, arm=task.arm, unit=task.unit)

@@ -22,7 +22,11 @@ Step = TypeVar("Step")
 
 
 class Slot:
-    """One share of a machine, with at most one variant loaded. It publishes a unit while it scores the next one."""
+    """One share of a machine, with at most one variant loaded. It publishes a unit while it scores the next one.
+
+    Attributes:
+        scorer: Loads arms and scores units.
+    """
 
     def __init__(self, name: str, run_json: str, import_paths: Sequence[str], work: UnitWork) -> None:
         """Takes everything by value, so that a slot can be restarted on any host.
@@ -34,15 +38,15 @@ class Slot:
             work: What it does with each unit.
         """
         self._name, self._work = name, work
-        self._scorer = ArmScorer(Run.model_validate_json(run_json), import_paths)
-        self._suite = self._scorer.run.experiment.suite
-        self._ledger = open_ledger(self._scorer.run.experiment.ledger, patient=True)
+        self.scorer = ArmScorer(Run.model_validate_json(run_json), import_paths)
+        self._suite = self.scorer.run.experiment.suite
+        self._ledger = open_ledger(self.scorer.run.experiment.ledger, patient=True)
         self._lost_arms: dict[str, Failure] = {}
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="publish", initializer=self._note_clock)
         self._thread_clock: int | None = None
         self._published: Future[Published | Failure] = Future()
         self._published.set_result(Failure("unit", "there was no unit before", name))
-        self._scorer.cpu_clock = self._cpu_s
+        self.scorer.cpu_clock = self._cpu_s
 
     def perform(self, task: Task, upcoming: int | None) -> Future[Published | Failure]:
         """Scores one unit in this thread and publishes it in another, once the unit before it is published.
@@ -54,7 +58,7 @@ class Slot:
         Returns:
             How the task ends. Failures are returned, not raised, so that they cross process boundaries intact.
         """
-        self._scorer.prefetch(index for index in (task.unit, upcoming) if index is not None)
+        self.scorer.prefetch(index for index in (task.unit, upcoming) if index is not None)
         publish = self._lost_arms.get(task.arm) or self._attempted(partial(self._scored, task))
         if isinstance(publish, Failure) and publish.scope == "arm":
             self._lost_arms[task.arm] = publish  # the driver may have sent another of its units already
@@ -66,7 +70,7 @@ class Slot:
 
     def _scored(self, task: Task) -> Callable[[], Published] | Failure:
         """Scores the unit and returns what publishes it."""
-        scorer, work = self._scorer, self._work
+        scorer, work = self.scorer, self._work
         if task.arm != scorer.arm:
             wait([self._published])  # it may give times back to the arm that is loaded
             try:
@@ -100,7 +104,7 @@ class Slot:
     def close(self) -> None:
         """Waits for the last unit to be published, and releases files and locks that the slot holds."""
         self._thread.shutdown()
-        self._scorer.close()
+        self.scorer.close()
 
     def _note_clock(self) -> None:
         self._thread_clock = time.pthread_getcpuclockid(threading.get_ident())
@@ -114,5 +118,5 @@ class Slot:
     ) -> Failure:
         is_ours = isinstance(error, VariantError)
         trace = "" if error is None or is_ours else trace_text(error)
-        host = self._scorer.environment.circumstance["host"]
+        host = self.scorer.environment.circumstance["host"]
         return Failure(scope, reason, f"{self._name} on {host}", trace)

@@ -32,19 +32,20 @@ class Failure:
     """A task that ended without a unit in the ledger.
 
     Attributes:
-        scope: What failed: this attempt at the `unit`, the `arm`, the `run`, or the `slot` (its process died).
+        scope: What failed: this attempt at the `unit`, the `arm`, the `run`, the `worker` (its process died) or the `slot`
+            (the process of the slot itself died).
         reason: Why, in one line.
         where: The slot and its host.
-        traceback: The variant's own traceback, if its code raised; empty otherwise.
-        cause: What happened to the slot, if its process died.
-        counts: Whether it counts as an attempt at the unit: not if the slot died before it started, or with its node.
+        traceback: The variant's own traceback, if its code raised, and the end of what it has printed.
+        cause: What happened to the process of the worker or the slot, if it died.
+        counts: Whether it counts as an attempt at the unit: not if the process died before it started, or with its node.
     """
 
-    scope: Literal["unit", "arm", "run", "slot"]
+    scope: Literal["unit", "arm", "run", "worker", "slot"]
     reason: str
     where: str
     traceback: str = ""
-    cause: Literal["slot_lost", "out_of_memory", "hung"] = "slot_lost"
+    cause: Literal["worker_lost", "slot_lost", "out_of_memory", "hung"] = "slot_lost"
     counts: bool = True
 
     def __post_init__(self) -> None:

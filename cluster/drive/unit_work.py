@@ -3,16 +3,18 @@
 import datetime as dt
 import secrets
 from collections.abc import Callable
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
-from assay.cluster.drive.arm_scorer import ArmScorer
 from assay.cluster.drive.schedule import Task
 from assay.cluster.drive.task_result import Published
 from assay.evaluator.batches import Unit
-from assay.evaluator.ledger.receipt import Attempt, UnitFacts
+from assay.evaluator.ledger.receipt import Attempt, UnitFacts, UnitReceipt
 from assay.evaluator.ledger.writer import publish_unit
 from assay.evaluator.results import BatchSizeSensitivity
 from assay.evaluator.storage import Store
+
+if TYPE_CHECKING:  # it imports torch, which the process of a slot does not need
+    from assay.cluster.drive.arm_scorer import ArmScorer
 
 
 class UnitWork(Protocol):
@@ -21,13 +23,22 @@ class UnitWork(Protocol):
     Attributes:
         checks_weights: Whether an arm fails if its weights have changed since the run was opened.
         times_control: Whether arms are timed against the control, if the plan has a latency guardrail.
+        receipt_class: The class of the receipts in its outcomes.
     """
 
     checks_weights: bool
     times_control: bool
+    receipt_class: type[UnitReceipt]
 
     def perform(
-        self, task: Task, unit: Unit, *, scorer: ArmScorer, sensitivity: BatchSizeSensitivity, ledger: Store, slot: str
+        self,
+        task: Task,
+        unit: Unit,
+        *,
+        scorer: "ArmScorer",
+        sensitivity: BatchSizeSensitivity,
+        ledger: Store,
+        slot: str,
     ) -> Callable[[], Published]:
         """Works on one unit of the loaded arm, except for what need not be done before the next unit.
 
@@ -50,9 +61,17 @@ class PublishUnit:
 
     checks_weights = True
     times_control = True
+    receipt_class = UnitReceipt
 
     def perform(
-        self, task: Task, unit: Unit, *, scorer: ArmScorer, sensitivity: BatchSizeSensitivity, ledger: Store, slot: str
+        self,
+        task: Task,
+        unit: Unit,
+        *,
+        scorer: "ArmScorer",
+        sensitivity: BatchSizeSensitivity,
+        ledger: Store,
+        slot: str,
     ) -> Callable[[], Published]:
         """Scores the unit; the rest is to publish it with the conditions under which it was scored."""
         started_at = dt.datetime.now(dt.UTC).isoformat(timespec="microseconds")

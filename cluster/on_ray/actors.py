@@ -3,32 +3,31 @@
 from collections.abc import Sequence
 from concurrent.futures import Future
 from queue import SimpleQueue
-from typing import Any, ClassVar
+from typing import Any
 
 import ray
 from ray.exceptions import GetTimeoutError
 
 from assay.cluster.drive.schedule import Task
-from assay.cluster.drive.slot import Slot
 from assay.cluster.drive.task_result import Failure, Published
 from assay.cluster.drive.unit_work import UnitWork
-from assay.evaluator.predictors import device_class, pick_device
+from assay.cluster.workers.worker_slot import WorkerSlot
 from assay.manifests.resources import Resources
 
 _REPORTING = "reporting"  # the group, and thread, of the calls that wait for a unit to be published
+_INTERRUPTING = "interrupting"
 
 
 class RemoteSlot:
     """A slot that is called twice per unit, so that it can score one unit while it publishes another.
 
-    Both kinds of calls are answered in order, each by one thread.
+    Both kinds of calls are answered in order, each by one thread. Variants are not loaded in this process, which imports
+    no torch, but in its workers.
     """
-
-    slot_class: ClassVar[type[Slot]] = Slot
 
     def __init__(self, name: str, run_json: str, import_paths: Sequence[str], work: UnitWork) -> None:
         """Creates the slot, with the slot's arguments."""
-        self._slot = self.slot_class(name, run_json, import_paths, work)
+        self._slot = WorkerSlot(name, run_json, import_paths, work)
         self._ends: SimpleQueue[Future[Published | Failure]] = SimpleQueue()
 
     def score(self, task: Task, upcoming: int | None) -> None:
@@ -47,14 +46,15 @@ class RemoteSlot:
         """How the oldest task ends that this was not called for yet."""
         return self._ends.get().result()
 
+    @ray.method(concurrency_group=_INTERRUPTING)
+    def interrupt(self, reason: str) -> None:
+        """Kills the present worker; its tasks fail for this reason."""
+        self._slot.interrupt(reason)
 
-def slot_actor(slot: type[RemoteSlot] = RemoteSlot) -> Any:
-    """The class of the actors. They are never restarted by Ray: only the driver knows which units were in flight."""
-    remote: Any = ray.remote  # Ray's types do not have `concurrency_groups`
-    return remote(max_restarts=0, concurrency_groups={_REPORTING: 1})(slot)
 
-
-SlotActor = slot_actor()
+_remote: Any = ray.remote  # Ray's types do not have `concurrency_groups`
+SlotActor = _remote(max_restarts=0, concurrency_groups={_REPORTING: 1, _INTERRUPTING: 1})(RemoteSlot)
+"""The class of the actors. They are never restarted by Ray: only the driver knows which units were in flight."""
 
 
 def slot_device_class(resources: Resources, accelerator_type: str) -> str:
@@ -71,9 +71,16 @@ def slot_device_class(resources: Resources, accelerator_type: str) -> str:
         return "cpu"
     options: dict[str, Any] = {"num_cpus": resources.num_cpus, "num_gpus": resources.num_gpus}
     options |= {"accelerator_type": accelerator_type} if accelerator_type else {}
-    answer = ray.remote(**options)(lambda: device_class(pick_device())).remote()
+    answer = ray.remote(**options)(_device_class).remote()
     try:
         return ray.get(answer, timeout=resources.start_timeout_s)
     except GetTimeoutError:
         ray.cancel(answer)
         return ""
+
+
+def _device_class() -> str:
+    """The device class in the process of a Ray task."""
+    from assay.evaluator.predictors import device_class, pick_device
+
+    return device_class(pick_device())

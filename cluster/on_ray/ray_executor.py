@@ -28,6 +28,7 @@ _ASKS_AFTER_S = 5.0
 _REFUSED_FOR_S = 15.0  # an autoscaler that is just starting may refuse before it knows its node types
 _MAX_FAILED_STARTS = 3  # before any slot has finished a unit, so that a hopeless run fails soon
 _FIRST_BACK_OFF_S = 1.0
+_ANSWERS_WITHIN_S = 20.0  # an actor whose worker is interrupted: killing it takes milliseconds
 _LONGEST_BACK_OFF_S = 30.0
 
 
@@ -63,6 +64,7 @@ class _ActorSlot:
         is_ready: Whether the actor is running; False while it waits for a place in the cluster.
         in_flight: Its submitted, unfinished tasks, the oldest first.
         restart_at_s: When to restart it (monotonic clock).
+        interrupted_at_s: When its worker was interrupted, if its task has not ended since.
     """
 
     accelerator_type: str
@@ -70,6 +72,7 @@ class _ActorSlot:
     is_ready: bool = False
     in_flight: dict[ray.ObjectRef, _Submitted] = field(default_factory=dict)
     restart_at_s: float = 0.0
+    interrupted_at_s: float | None = None
 
 
 class RayExecutor:
@@ -154,8 +157,14 @@ class RayExecutor:
         return outcomes
 
     def interrupt(self, slot: str, reason: str) -> list[TaskOutcome]:
-        """Kills the slot's process."""
-        return self._lost(slot, reason, "hung")
+        """Kills the slot's worker, and its actor as well if that does not answer either."""
+        asked = self._slots[slot]
+        if asked.interrupted_at_s is None:
+            asked.interrupted_at_s = time.monotonic()
+            asked.actor.interrupt.remote(reason)
+        elif time.monotonic() - asked.interrupted_at_s > _ANSWERS_WITHIN_S:
+            return self._lost(slot, reason, "hung")
+        return []
 
     def give_back(self, slot: str) -> None:
         """Ends the actor: Ray frees its resources, and an autoscaler may remove its node."""
@@ -194,6 +203,7 @@ class RayExecutor:
         if ended is None:
             slot.is_ready = True
             return [Ready(name, slot.accelerator_type)]
+        slot.interrupted_at_s = None
         self._lost_in_a_row, self._has_worked = 0, True
         return [TaskOutcome(name, ended.task, result)]
 
@@ -231,7 +241,7 @@ class RayExecutor:
         slot = self._slots[name]
         if slot.actor is not None:
             ray.kill(slot.actor)
-        slot.actor, slot.in_flight, slot.is_ready = None, {}, False
+        slot.actor, slot.in_flight, slot.is_ready, slot.interrupted_at_s = None, {}, False, None
         self._owners = {ref: owner for ref, owner in self._owners.items() if owner != name}
 
     def _check_start_timeout(self) -> None:

@@ -2,9 +2,8 @@
 
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from assay.cluster.drive.arm_scorer import ArmScorer
 from assay.cluster.drive.schedule import Task
 from assay.cluster.drive.task_result import Published
 from assay.evaluator.batches import Unit
@@ -19,6 +18,9 @@ from assay.evaluator.results import BatchSizeSensitivity
 from assay.evaluator.storage import Store
 from assay.manifests.ledger_layout import unit_key
 from assay.manifests.verification import Against, Change
+
+if TYPE_CHECKING:  # it imports torch, which the process of a slot does not need
+    from assay.cluster.drive.arm_scorer import ArmScorer
 
 _COMPARED_CONDITIONS = ("host", "cpu", "device_class", "environment", "determinism")
 
@@ -60,6 +62,7 @@ class RescoreUnit:
 
     checks_weights = False
     times_control = False
+    receipt_class = ComparedReceipt
 
     def __init__(self, against: Against) -> None:
         """Sets what to compare with.
@@ -76,7 +79,7 @@ class RescoreUnit:
         task: Task,
         unit: Unit,
         *,
-        scorer: ArmScorer,
+        scorer: "ArmScorer",
         sensitivity: BatchSizeSensitivity,  # noqa: ARG002  # slots probe it as in a run
         ledger: Store,
         slot: str,  # noqa: ARG002
@@ -96,7 +99,7 @@ class RescoreUnit:
         return lambda: Published(with_comparison, is_ours=True, digest=receipt.scores_digest)
 
 
-def _compared_with_itself(scorer: ArmScorer, arm: str, unit: Unit, *, facts: UnitFacts) -> Compared:
+def _compared_with_itself(scorer: "ArmScorer", arm: str, unit: Unit, *, facts: UnitFacts) -> Compared:
     first, second = scorer.score(unit), scorer.score(unit)
     scorer.load(arm, checks_weights=False)
     same_load = difference(first.table, second.table)
@@ -109,7 +112,7 @@ def _compared_with_itself(scorer: ArmScorer, arm: str, unit: Unit, *, facts: Uni
     )
 
 
-def _changes(scorer: ArmScorer, arm: str, facts: UnitFacts) -> tuple[Change, ...]:
+def _changes(scorer: "ArmScorer", arm: str, facts: UnitFacts) -> tuple[Change, ...]:
     """Changes since the run in what determines a unit's scores: code, weights, metric scorers and conditions."""
     variant, now = scorer.variant, scorer.conditions()
     entrypoints = {f"arms.{arm}.code ({variant.entrypoint})": (variant.entrypoint, variant.code, variant.code_digest)}

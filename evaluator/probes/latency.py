@@ -1,7 +1,7 @@
-"""Latency: how long a variant takes per batch compared with the control, timed alternately in one process."""
+"""Latency: how long a variant takes per batch compared with the control, timed alternately on one slot."""
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import replace
 from itertools import islice
 
@@ -19,50 +19,63 @@ _MOST_BATCHES = 16
 _NUM_WARM_UP = 3
 
 
-def time_in_turn(
-    unit: Unit,
-    *,
-    arm: tuple[Predictor, Variant],
-    control: tuple[Predictor, Variant],
-    num_batches: int,
-    suite: Suite,
-    reader: ShardReader,
-) -> PairedTimes:
+class BatchTimer:
+    """Times single batches of one loaded variant, from rows in memory to outputs in memory.
+
+    That includes copies to and from the device.
+    """
+
+    def __init__(
+        self, unit: Unit, *, predictor: Predictor, variant: Variant, suite: Suite, reader: ShardReader
+    ) -> None:
+        """Reads the batches, and predicts some for warming up.
+
+        Args:
+            unit: The dataset's first batches, so that every slot times the same rows.
+            predictor: The loaded variant.
+            variant: Its manifest.
+            suite: Sets the seed.
+            reader: Reads the rows.
+
+        Raises:
+            PredictionError: The variant fails on a batch.
+        """
+        self._predictor, self._batches = predictor, _batches(unit, variant, reader)
+        for batch in self._batches[:_NUM_WARM_UP] * _NUM_WARM_UP:
+            predictor.predict([batch])
+        determinism.seed_all(suite.seed)
+
+    def seconds(self, number: int) -> float:
+        """The time of one batch. The same few batches are timed again and again.
+
+        Raises:
+            PredictionError: The variant fails on it.
+        """
+        started = time.perf_counter()
+        self._predictor.predict([self._batches[number % len(self._batches)]])
+        return time.perf_counter() - started
+
+
+def time_in_turn(arm: Callable[[int], float], control: Callable[[int], float], *, num_batches: int) -> PairedTimes:
     """Times both variants on the same batches in alternating order: each goes first on every second batch.
 
-    Other load on the host drifts over time, but it is nearly equal for two calls in immediate succession. A batch is
-    timed from rows in memory to outputs in memory, including copies to and from the device. Timing does not affect
-    scores, because the seeds are set again before every unit.
+    Other load on the host drifts over time, but it is nearly equal for two calls in immediate succession. Timing does
+    not affect scores, because the seeds are set again before every unit.
 
     Args:
-        unit: The dataset's first batches, so that every slot times the same rows.
-        arm: The loaded arm and its manifest.
-        control: The control and its manifest, loaded in the same process.
+        arm: Gives the seconds of the arm's batch with a number.
+        control: The same for the control.
         num_batches: The number of batches to time for each variant.
-        suite: Sets the seed.
-        reader: Reads the rows.
 
     Raises:
         PredictionError: One of the variants fails on a batch.
     """
-    pair = [(predictor, _batches(unit, variant, reader)) for predictor, variant in (control, arm)]
-    for predictor, batches in pair:
-        for batch in batches[:_NUM_WARM_UP] * _NUM_WARM_UP:
-            predictor.predict([batch])
     times_s: tuple[list[float], list[float]] = ([], [])
-    determinism.seed_all(suite.seed)
+    timers = (control, arm)
     for number in range(num_batches):
         for which in (0, 1) if number % 2 == 0 else (1, 0):
-            predictor, batches = pair[which]
-            times_s[which].append(_timed(predictor.predict, batches[number % len(batches)]))
-    determinism.seed_all(suite.seed)
+            times_s[which].append(timers[which](number))
     return PairedTimes(tuple(times_s[0]), tuple(times_s[1]))
-
-
-def _timed(predict: Callable[[Sequence[Batch]], object], batch: Batch) -> float:
-    started = time.perf_counter()
-    predict([batch])
-    return time.perf_counter() - started
 
 
 def _batches(unit: Unit, variant: Variant, reader: ShardReader) -> list[Batch]:

@@ -67,12 +67,16 @@ class ShardCache(ShardReader):
         self._at: int | None = None
         self.problem = ""
         """Why shards are read directly from the store; empty while the cache works."""
+        default = Path(tempfile.gettempdir(), f"assay-{os.getuid()}", "shards")
+        self.folder = folder or default
+        """The folder of the host's copies."""
         try:
-            self._folder = _private(folder or _private(Path(tempfile.gettempdir(), f"assay-{os.getuid()}")) / "shards")
+            _private(self.folder if folder else default.parent)
+            _private(self.folder)
             for name in ("shards", "locks", "places"):
-                (self._folder / name).mkdir(exist_ok=True)
-            _remove_unused(self._folder)
-            self._place = (self._folder / "places" / f"{run_id}.{secrets.token_hex(8)}").open("xb", buffering=0)
+                (self.folder / name).mkdir(exist_ok=True)
+            _remove_unused(self.folder)
+            self._place = (self.folder / "places" / f"{run_id}.{secrets.token_hex(8)}").open("xb", buffering=0)
             fcntl.flock(self._place, fcntl.LOCK_EX)  # held while this process lives
             self._move_to(-1)
         except OSError as error:
@@ -124,7 +128,7 @@ class ShardCache(ShardReader):
         started = time.perf_counter()
         if self._is_verified(shard, self._object(shard)):
             return self.store.get(shard.key)
-        for path in (self._folder / "shards").glob(f"{_digest(shard)}.*.arrow"):
+        for path in (self.folder / "shards").glob(f"{_digest(shard)}.*.arrow"):
             buffer = mapped(path)
             if not self._is_verified(shard, path):
                 digest = fingerprint.blake3_digest(buffer)
@@ -157,11 +161,11 @@ class ShardCache(ShardReader):
 
     def _keep(self, shard: Shard, content: pa.Buffer, name: str) -> Path:
         digest = _digest(shard)
-        for left in (self._folder / "shards").glob(f"{digest}.*.tmp"):
+        for left in (self.folder / "shards").glob(f"{digest}.*.tmp"):
             left.unlink()  # left by a process that died: a live one would hold the lock
-        aside = self._folder / "shards" / f"{digest}.{secrets.token_hex(8)}.tmp"
+        aside = self.folder / "shards" / f"{digest}.{secrets.token_hex(8)}.tmp"
         try:
-            with _locked(self._folder / "room"):
+            with _locked(self.folder / "room"):
                 self._make_room(content.size)
                 with aside.open("xb") as file:
                     file.truncate(content.size)  # reserves the space
@@ -188,12 +192,12 @@ class ShardCache(ShardReader):
             return min((index - place - 1) % num_shards for place in places), 0.0
 
         files = []
-        for file in os.scandir(self._folder / "shards"):
+        for file in os.scandir(self.folder / "shards"):
             with contextlib.suppress(FileNotFoundError):  # renamed in the meantime; the stat is cached
                 file.stat()
                 files.append(file)
         held_bytes = sum(file.stat().st_size for file in files)
-        free_bytes = shutil.disk_usage(self._folder).free - _LEFT_FREE_BYTES
+        free_bytes = shutil.disk_usage(self.folder).free - _LEFT_FREE_BYTES
         too_many = max(held_bytes + size_bytes - self._bound_bytes, size_bytes - free_bytes)
         fits = size_bytes <= self._bound_bytes
         for file in sorted(files, key=next_use, reverse=True) if fits else ():
@@ -205,7 +209,7 @@ class ShardCache(ShardReader):
                 too_many -= file.stat().st_size
         if too_many > 0:
             raise OSError(
-                f"{self._folder}: not enough space for a shard of {size_bytes:,} bytes: {too_many:,} more bytes are "
+                f"{self.folder}: not enough space for a shard of {size_bytes:,} bytes: {too_many:,} more bytes are "
                 f"needed within resources.shard_cache_bytes ({self._bound_bytes:,}) and the free disk space"
             )
 
@@ -218,7 +222,7 @@ class ShardCache(ShardReader):
     def _places(self) -> list[int]:
         """The progress of each live process of this run; the files of dead processes are removed."""
         places = []
-        for path in (self._folder / "places").glob(f"{self._run_id}.*"):
+        for path in (self.folder / "places").glob(f"{self._run_id}.*"):
             try:
                 with _locked(path, wait=False):
                     path.unlink()
@@ -227,7 +231,7 @@ class ShardCache(ShardReader):
         return places or [-1]
 
     def _lock(self, digest: str) -> Path:
-        return self._folder / "locks" / digest
+        return self.folder / "locks" / digest
 
     def _object(self, shard: Shard) -> Path | None:
         return self.store.path(shard.key) if isinstance(self.store, LocalStore) else None
@@ -237,7 +241,7 @@ class ShardCache(ShardReader):
         boot = _BOOT_ID.read_text() if _BOOT_ID.exists() else ""  # a crash of the machine may lose written pages
         state = f"{path} {stat.st_dev} {stat.st_ino} {stat.st_size} {stat.st_mtime_ns} {boot}"
         name = fingerprint.blake3_digest(state.encode()).removeprefix("blake3:")[:16]
-        return self._folder / "verified" / self._run_id / f"{_digest(shard)}.{name}"
+        return self.folder / "verified" / self._run_id / f"{_digest(shard)}.{name}"
 
     def _is_verified(self, shard: Shard, path: Path | None) -> bool:
         return path is not None and path.exists() and self._marker(shard, path).exists()

@@ -177,9 +177,9 @@ def test_times_beside_the_control_are_recorded_with_one_unit_that_this_slot_publ
     elsewhere.perform(Task("better", 0), None).result(LONG_S)
     slot, _ = make(lambda key: None)
     slot._ledger = ledger
-    slot._scorer.load("better")
-    slot._scorer.probe()
-    slot._scorer.paired_times = PairedTimes(reason="as if a guardrail had asked for them")
+    slot.scorer.load("better")
+    slot.scorer.probe()
+    slot.scorer.paired_times = PairedTimes(reason="as if a guardrail had asked for them")
     ends = [slot.perform(Task("better", unit), None).result(LONG_S) for unit in range(3)]
     assert [end.is_ours for end in ends] == [False, True, True]
     assert [end.receipt.facts.latency is not None for end in ends] == [False, True, False]

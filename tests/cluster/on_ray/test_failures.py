@@ -130,5 +130,5 @@ def test_a_unit_that_kills_its_process_costs_its_arm_only_and_one_that_does_so_o
         "better": "promote",
     }
     assert report["scores_digest"] == expected
-    assert "slot_lost" in {event["kind"] for event in report["events"]}
+    assert "worker_lost" in {event["kind"] for event in report["events"]}
     assert {event["arm"] for event in report["events"] if event["kind"] == "arm_failed"} == {"deadly"}

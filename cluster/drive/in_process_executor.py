@@ -15,7 +15,7 @@ from assay.manifests.run import Run
 _NAME = "in-process"
 
 
-class LocalExecutor:
+class InProcessExecutor:
     """A single slot for all arms, which works while `wait` is called. It cannot be interrupted."""
 
     depth = 2

@@ -1,0 +1,73 @@
+"""The memory of processes, and when it is too much. Linux only: everything is read from `/proc`."""
+
+import contextlib
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+_LEFT_FREE = 0.1
+"""The share of the machine's memory below which a worker that uses more than its share is killed. Ray kills whole slots,
+innocent ones too, when 5 % are left."""
+
+
+@dataclass(frozen=True)
+class Limit:
+    """How much memory the workers of a slot may use, with all processes that they start.
+
+    Attributes:
+        memory_bytes: The limit in bytes; None: they may exceed their share while the machine has memory left.
+        share: The slot's share of the machine, between 0 and 1.
+    """
+
+    memory_bytes: int | None = None
+    share: float = 1.0
+
+    def is_exceeded(self, used: int) -> bool:
+        """Whether so many bytes are too many."""
+        if self.memory_bytes is not None:
+            return used > self.memory_bytes
+        total, available = _of_machine()
+        return used > self.share * (1 - _LEFT_FREE) * total and available < _LEFT_FREE * total
+
+
+def children(pid: int) -> list[int]:
+    """The child processes of a process."""
+    found: list[int] = []
+    with contextlib.suppress(OSError):
+        for task in Path(f"/proc/{pid}/task").iterdir():
+            with contextlib.suppress(OSError):
+                found += map(int, (task / "children").read_text().split())
+    return found
+
+
+def descendants(pid: int) -> list[int]:
+    """The child processes of a process, and theirs."""
+    found = children(pid)
+    for child in found:
+        found += children(child)
+    return found
+
+
+def used_bytes(pids: Iterable[int]) -> int:
+    """The memory of processes, without pages of mapped files: these are shared, and can be dropped at any time."""
+    total = 0
+    for pid in pids:
+        with contextlib.suppress(OSError):
+            for line in Path(f"/proc/{pid}/status").read_text().splitlines():
+                if line.startswith(("RssAnon:", "RssShmem:")):
+                    total += int(line.split()[1]) << 10
+    return total
+
+
+def _of_machine() -> tuple[int, int]:
+    """The total and the available memory in bytes: of the container, if it has a limit, otherwise of the machine."""
+    lines = (line.split() for line in Path("/proc/meminfo").read_text().splitlines())
+    of_machine = {line[0]: int(line[1]) << 10 for line in lines}
+    total, available = of_machine["MemTotal:"], of_machine["MemAvailable:"]
+    group = Path("/sys/fs/cgroup")
+    with contextlib.suppress(OSError, ValueError):  # no limit, or control groups of version 1
+        limit, used = (int((group / name).read_text()) for name in ("memory.max", "memory.current"))
+        stat = dict(line.split() for line in (group / "memory.stat").read_text().splitlines())
+        if limit < total:
+            return limit, min(available, limit - used + int(stat["inactive_file"]))
+    return total, available

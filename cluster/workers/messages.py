@@ -1,0 +1,42 @@
+"""How the outcome of a task is written as a message from a worker to its slot."""
+
+from dataclasses import asdict
+from functools import cache
+from typing import Any
+
+from pydantic import TypeAdapter
+
+from assay.cluster.drive.task_result import Failure, Published
+from assay.evaluator.ledger.receipt import UnitReceipt
+
+
+def to_message(result: Published | Failure) -> dict[str, Any]:
+    """The outcome as plain data."""
+    if isinstance(result, Failure):
+        return {"failure": asdict(result)}
+    receipt = _adapter(type(result.receipt)).dump_python(result.receipt)
+    return {"published": {**vars(result), "receipt": receipt}}
+
+
+def from_message(message: dict[str, Any], receipt_class: type[UnitReceipt]) -> Published | Failure:
+    """The outcome that a message describes.
+
+    Args:
+        message: What `to_message` returned, as it was received.
+        receipt_class: The class of the receipt.
+
+    Raises:
+        ValueError: It describes none: the variant's code has written to the worker's channel.
+    """
+    if "failure" in message:
+        return _adapter(Failure).validate_python(message["failure"])
+    published = message.get("published")
+    if not isinstance(published, dict):
+        raise ValueError("neither a failure nor a published unit")
+    receipt = _adapter(receipt_class).validate_python(published.pop("receipt", None))
+    return _adapter(Published).validate_python({**published, "receipt": receipt})
+
+
+@cache
+def _adapter(kind: type) -> TypeAdapter[Any]:
+    return TypeAdapter(kind)

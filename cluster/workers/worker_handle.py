@@ -1,0 +1,280 @@
+"""A slot's hold on one worker: gives it tasks, and turns its end into failures that say what happened."""
+
+import base64
+import pickle
+import shutil
+import signal
+import tempfile
+import threading
+from collections import deque
+from collections.abc import Sequence
+from concurrent.futures import Future, wait
+from contextlib import suppress
+from dataclasses import dataclass, field, replace
+from typing import Any, Literal
+
+from assay.cluster.drive.schedule import Task
+from assay.cluster.drive.task_result import Failure, Published
+from assay.cluster.drive.unit_work import UnitWork
+from assay.cluster.workers.messages import from_message
+from assay.cluster.workers.zygote_handle import Ending, WorkerProcess, ZygoteHandle
+from assay.evaluator.storage.file_errors import file_errors
+
+_ENDS_WITHIN_S = 1.0
+"""How long a worker may live after it has closed its channel."""
+_CLOSES_WITHIN_S = 60.0
+"""How long a worker may take to end once it is asked to."""
+_SIGNALS = {
+    signal.SIGSEGV: "a segmentation fault",
+    signal.SIGBUS: "a bus error",
+    signal.SIGABRT: "abort",
+    signal.SIGFPE: "an arithmetic error",
+    signal.SIGILL: "an illegal instruction",
+    signal.SIGKILL: "by another process, or by the kernel because memory was short",
+}
+
+
+@dataclass(frozen=True)
+class WorkerSetup:
+    """What every worker of a slot is given.
+
+    Attributes:
+        slot: The slot's name in the ledger.
+        run_json: The opened run, as JSON.
+        import_paths: Folders that entrypoints may be imported from.
+        work: What it does with each unit.
+        control: The run's control.
+        where: The slot and its host, for messages.
+    """
+
+    slot: str
+    run_json: str
+    import_paths: Sequence[str]
+    work: UnitWork
+    control: str
+    where: str
+
+
+@dataclass
+class _Unfinished:
+    """A task of a worker.
+
+    Attributes:
+        task: The task.
+        end: How it ends.
+        scored: Is set once its unit is scored, or the task has ended.
+    """
+
+    task: Task
+    end: Future[Published | Failure] = field(default_factory=Future)
+    scored: threading.Event = field(default_factory=threading.Event)
+
+
+class WorkerHandle:
+    """A worker for one arm, from its start to its end.
+
+    Attributes:
+        arm: The only arm that it works on.
+        is_over: Whether it has ended, or is about to: it takes no more tasks.
+    """
+
+    def __init__(self, zygote: ZygoteHandle, setup: WorkerSetup, arm: str) -> None:
+        """Has the worker forked."""
+        self.arm, self.is_over = arm, False
+        self._zygote, self._setup = zygote, setup
+        self._process, self._folder = _started(zygote, setup)
+        self._unfinished: deque[_Unfinished] = deque()
+        self._lock = threading.Lock()
+        self._timer: _Timer | None = None
+        self._interrupted_for, self._unusable, self._strange = "", "", ""
+        self._listener = threading.Thread(target=self._listen, name=f"worker of {arm}", daemon=True)
+        self._listener.start()
+
+    def perform(self, task: Task, upcoming: int | None) -> Future[Published | Failure]:
+        """Has the worker score a unit of its arm, and waits for that; it is published later.
+
+        Args:
+            task: The task.
+            upcoming: The index of the unit that the worker will probably get next.
+
+        Returns:
+            How the task ends.
+        """
+        unfinished = _Unfinished(task)
+        with self._lock:
+            if self.is_over:
+                unfinished.end.set_result(self._failure("its process had ended before", counts=False))
+                return unfinished.end
+            self._unfinished.append(unfinished)
+        with suppress(OSError):  # it has ended: the listener finds out how
+            self._process.channel.send({"do": "score", "task": list(task), "upcoming": upcoming})
+        unfinished.scored.wait()
+        return unfinished.end
+
+    def interrupt(self, reason: str) -> None:
+        """Kills the worker; its tasks fail for this reason."""
+        self._interrupted_for = reason
+        self._zygote.end(self._process, stack=True)
+        timer = self._timer
+        if timer is not None:
+            timer.kill()
+
+    def close(self) -> None:
+        """Ends the worker once its last unit is published, and waits until it is gone."""
+        with suppress(OSError):
+            self._process.channel.send({"do": "close"})
+        self._listener.join(_CLOSES_WITHIN_S)
+        if self._listener.is_alive():
+            self.interrupt(f"it did not end within {_CLOSES_WITHIN_S:g} s")
+            self._listener.join()
+
+    def _listen(self) -> None:
+        """Takes the worker's messages until it ends."""
+        while (message := self._process.channel.receive()) is not None:
+            try:
+                self._take(message)
+            except (ValueError, LookupError) as error:
+                self._strange = f"its process has sent what is no message of a worker: {error}"
+                break
+        self._finish()
+
+    def _take(self, message: dict[str, Any]) -> None:
+        kind = message.get("is")
+        if kind == "scored":
+            next(each for each in self._unfinished if not each.scored.is_set()).scored.set()
+        elif kind == "end":
+            unfinished = self._unfinished[0]
+            result = from_message(message, self._receipt_class)
+            if isinstance(result, Failure):
+                result = replace(result, traceback=self._with_output(result.traceback))
+            elif (result.receipt.arm, result.receipt.unit) != (unfinished.task.arm, unfinished.task.unit):
+                raise ValueError("a receipt of another unit")
+            self._unfinished.popleft()
+            unfinished.scored.set()
+            unfinished.end.set_result(result)
+        elif kind == "control":
+            with suppress(OSError):
+                self._process.channel.send(self._answer_of_control(message))
+        elif kind == "unusable":
+            self._unusable = str(message["reason"])
+        else:
+            raise ValueError(f"{kind!r}")
+
+    @property
+    def _receipt_class(self) -> Any:
+        return self._setup.work.receipt_class
+
+    def _answer_of_control(self, message: dict[str, Any]) -> dict[str, Any]:
+        """Relays a request to time the control to a worker of its own."""
+        if message["do"] == "load":
+            self._timer = _Timer(self._zygote, self._setup)
+        assert self._timer is not None
+        if message["do"] == "close":
+            self._timer.close()
+            self._timer = None
+            return {}
+        return self._timer.answer(message)
+
+    def _finish(self) -> None:
+        """Fails the tasks that are left once the process is gone, and removes what it leaves."""
+        with self._lock:
+            self.is_over = True
+        if self._timer is not None:
+            self._timer.close()
+        wait([self._process.ended], _ENDS_WITHIN_S)
+        self._zygote.end(self._process)
+        reason, cause = self._reason(self._process.ended.result())
+        left = list(self._unfinished)
+        at_work_on = next((each for each in left if not each.scored.is_set()), left[0] if left else None)
+        for each in left:
+            if self._unusable:
+                result = Failure("run", self._unusable, self._setup.where)
+            else:
+                result = self._failure(reason, cause=cause, counts=each is at_work_on)
+            each.end.set_result(result)
+            each.scored.set()
+        self._process.close()
+        shutil.rmtree(self._folder, ignore_errors=True)
+
+    def _reason(self, ending: Ending) -> tuple[str, Literal["worker_lost", "out_of_memory", "hung"]]:
+        if ending.used_bytes is not None:
+            return (
+                f"its process and those that it started used {ending.used_bytes / 1e9:.2f} GB of memory, more than they "
+                "may (resources.memory_bytes), and were ended",
+                "out_of_memory",
+            )
+        if self._interrupted_for:
+            return self._interrupted_for, "hung"
+        if self._strange:
+            return self._strange, "worker_lost"
+        if ending.signal is not None:
+            name = signal.Signals(ending.signal)
+            what = _SIGNALS.get(name, signal.strsignal(ending.signal) or "")
+            return f"its process was ended by {name.name} ({what})", "worker_lost"
+        if ending.problem:
+            return ending.problem, "worker_lost"
+        return f"its process ended by itself, with exit code {ending.exit_code}", "worker_lost"
+
+    def _failure(
+        self, reason: str, *, cause: Literal["worker_lost", "out_of_memory", "hung"] = "worker_lost", counts: bool
+    ) -> Failure:
+        return Failure("worker", reason, self._setup.where, self._with_output(""), cause=cause, counts=counts)
+
+    def _with_output(self, trace: str) -> str:
+        """A traceback, followed by the last lines that the worker has printed."""
+        output = self._process.last_output()
+        return "\n".join(each for each in (trace, f"the end of its output:\n{output}" if output else "") if each)
+
+
+class _Timer:
+    """A worker that times batches of the control for the worker of another arm."""
+
+    def __init__(self, zygote: ZygoteHandle, setup: WorkerSetup) -> None:
+        self._zygote = zygote
+        self._process, self._folder = _started(zygote, setup, times=setup.control)
+
+    def answer(self, message: dict[str, Any]) -> dict[str, Any]:
+        """Its answer to a message."""
+        with suppress(OSError):
+            self._process.channel.send(message)
+        answer = self._process.channel.receive()
+        if answer is None:
+            return {"problem": f"the control's process ended: {self._process.last_output()}"}
+        return answer
+
+    def kill(self) -> None:
+        """Kills it."""
+        self._zygote.end(self._process)
+
+    def close(self) -> None:
+        """Ends it, and waits until it is gone."""
+        with suppress(OSError):
+            self._process.channel.send({"do": "close"})
+        wait([self._process.ended], _ENDS_WITHIN_S)
+        self.kill()
+        self._process.close()
+        shutil.rmtree(self._folder, ignore_errors=True)
+
+
+def _started(zygote: ZygoteHandle, setup: WorkerSetup, *, times: str | None = None) -> tuple[WorkerProcess, str]:
+    """A new worker that knows its run, and its folder for temporary files.
+
+    Args:
+        zygote: Forks it.
+        setup: What it is given.
+        times: The arm that it only times batches of; None: it works on units.
+    """
+    with file_errors("written", tempfile.gettempdir()):
+        folder = tempfile.mkdtemp(prefix="assay-worker-")
+    process = zygote.start()
+    message = {
+        "slot": setup.slot,
+        "run": setup.run_json,
+        "import_paths": list(setup.import_paths),
+        "work": base64.b64encode(pickle.dumps(setup.work)).decode(),
+        "folder": folder,
+        "times": times,
+    }
+    with suppress(OSError):  # it has ended, which its user finds out
+        process.channel.send(message)
+    return process, folder

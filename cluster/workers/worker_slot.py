@@ -1,0 +1,88 @@
+"""A slot whose variants have a process each: it keeps a zygote, and at most one worker beside a timed control's."""
+
+import os
+import platform
+from collections.abc import Sequence
+from concurrent.futures import Future
+
+from assay.cluster.drive.schedule import Task
+from assay.cluster.drive.task_result import Failure, Published
+from assay.cluster.drive.unit_work import UnitWork
+from assay.cluster.workers.worker_handle import WorkerHandle, WorkerSetup
+from assay.cluster.workers.zygote_handle import ZygoteHandle
+from assay.manifests.run import Run
+
+
+class WorkerSlot:
+    """One share of a machine. What a variant does in its worker ends with that: the next arm gets a fresh one."""
+
+    def __init__(
+        self, name: str, run_json: str, import_paths: Sequence[str], work: UnitWork, *, devices: str | None = None
+    ) -> None:
+        """Starts the zygote, which takes some seconds.
+
+        Args:
+            name: The slot's name in the ledger.
+            run_json: The opened run, as JSON.
+            import_paths: Folders that entrypoints may be imported from, in addition to the installed packages.
+            work: What it does with each unit.
+            devices: The slot's GPUs, as `CUDA_VISIBLE_DEVICES`; None: those of this process.
+
+        Raises:
+            RunError: The zygote could not start.
+        """
+        experiment = Run.model_validate_json(run_json).experiment
+        where = f"{name} on {platform.node()}"
+        self._setup = WorkerSetup(name, run_json, import_paths, work, experiment.suite.plan.control, where)
+        self._resources, self._devices = experiment.resources, devices
+        self._zygote = self._new_zygote()
+        self._worker: WorkerHandle | None = None
+
+    def perform(self, task: Task, upcoming: int | None) -> Future[Published | Failure]:
+        """Has a unit scored, and waits for that; it is published while the next one is scored.
+
+        Args:
+            task: The task.
+            upcoming: The index of the unit that this slot will probably get next: its shards are prefetched.
+
+        Returns:
+            How the task ends. Failures are returned, not raised.
+
+        Raises:
+            RunError: The zygote has ended, and no other could start.
+        """
+        worker = self._worker
+        if worker is None or worker.is_over or worker.arm != task.arm:
+            self._end_worker()
+            if not self._zygote.is_alive:
+                self._zygote.close()
+                self._zygote = self._new_zygote()
+            self._worker = worker = WorkerHandle(self._zygote, self._setup, task.arm)
+        return worker.perform(task, upcoming)
+
+    def interrupt(self, reason: str) -> None:
+        """Kills the present worker from another thread; its tasks fail for this reason."""
+        worker = self._worker
+        if worker is not None:
+            worker.interrupt(reason)
+
+    def close(self) -> None:
+        """Waits for the last unit to be published, and ends every process of the slot."""
+        self._end_worker()
+        self._zygote.close()
+
+    def kill(self) -> None:
+        """Ends every process of the slot at once."""
+        self._zygote.close()
+
+    def _end_worker(self) -> None:
+        worker, self._worker = self._worker, None
+        if worker is not None:
+            worker.close()
+
+    def _new_zygote(self) -> ZygoteHandle:
+        resources = self._resources
+        share = min(1.0, resources.num_cpus / (os.cpu_count() or 1)) or 1.0
+        return ZygoteHandle(
+            self._setup.import_paths, memory_bytes=resources.memory_bytes, share=share, devices=self._devices
+        )
