@@ -23,12 +23,15 @@ class UnitWork(Protocol):
     Attributes:
         checks_weights: Whether an arm fails if its weights have changed since the run was opened.
         times_control: Whether arms are timed against the control, if the plan has a latency guardrail.
-        receipt_class: The class of the receipts in its outcomes.
     """
 
     checks_weights: bool
     times_control: bool
-    receipt_class: type[UnitReceipt]
+
+    @property
+    def receipt_class(self) -> type[UnitReceipt]:
+        """The class of the receipts in its outcomes."""
+        ...
 
     def perform(
         self,

@@ -4,6 +4,7 @@ import json
 import socket
 import struct
 import threading
+from contextlib import suppress
 from typing import Any
 
 _LENGTH = struct.Struct("<I")
@@ -44,10 +45,8 @@ class Channel:
 
     def close(self) -> None:
         """Closes this end; a `receive` in another thread returns."""
-        try:
+        with suppress(OSError):
             self._end.shutdown(socket.SHUT_RDWR)
-        except OSError:
-            pass
         self._end.close()
 
     def _read(self, num_bytes: int) -> bytes | None:

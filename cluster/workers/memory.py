@@ -30,24 +30,6 @@ class Limit:
         return used > self.share * (1 - _LEFT_FREE) * total and available < _LEFT_FREE * total
 
 
-def children(pid: int) -> list[int]:
-    """The child processes of a process."""
-    found: list[int] = []
-    with contextlib.suppress(OSError):
-        for task in Path(f"/proc/{pid}/task").iterdir():
-            with contextlib.suppress(OSError):
-                found += map(int, (task / "children").read_text().split())
-    return found
-
-
-def descendants(pid: int) -> list[int]:
-    """The child processes of a process, and theirs."""
-    found = children(pid)
-    for child in found:
-        found += children(child)
-    return found
-
-
 def used_bytes(pids: Iterable[int]) -> int:
     """The memory of processes, without pages of mapped files: these are shared, and can be dropped at any time."""
     total = 0

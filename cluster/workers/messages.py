@@ -15,7 +15,7 @@ def to_message(result: Published | Failure) -> dict[str, Any]:
     if isinstance(result, Failure):
         return {"failure": asdict(result)}
     receipt = _adapter(type(result.receipt)).dump_python(result.receipt)
-    return {"published": {**vars(result), "receipt": receipt}}
+    return {**vars(result), "receipt": receipt}
 
 
 def from_message(message: dict[str, Any], receipt_class: type[UnitReceipt]) -> Published | Failure:
@@ -30,11 +30,8 @@ def from_message(message: dict[str, Any], receipt_class: type[UnitReceipt]) -> P
     """
     if "failure" in message:
         return _adapter(Failure).validate_python(message["failure"])
-    published = message.get("published")
-    if not isinstance(published, dict):
-        raise ValueError("neither a failure nor a published unit")
-    receipt = _adapter(receipt_class).validate_python(published.pop("receipt", None))
-    return _adapter(Published).validate_python({**published, "receipt": receipt})
+    receipt = _adapter(receipt_class).validate_python(message.pop("receipt", None))
+    return _adapter(Published).validate_python({**message, "receipt": receipt})
 
 
 @cache

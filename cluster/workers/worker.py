@@ -3,6 +3,7 @@
 import base64
 import contextlib
 import faulthandler
+import io
 import os
 import pickle
 import signal
@@ -21,7 +22,7 @@ from assay.cluster.drive.slot import Slot
 from assay.cluster.drive.task_result import Failure, Published
 from assay.cluster.workers.channel import Channel
 from assay.cluster.workers.messages import to_message
-from assay.cluster.workers.zygote import die_with
+from assay.cluster.workers.process_tree import die_with
 from assay.evaluator.predictors import PredictionError
 from assay.evaluator.probes.latency import BatchTimer
 from assay.manifests.plain_text import error_text
@@ -50,7 +51,8 @@ def become_worker(connection: int, output: int, *, zygote: int) -> NoReturn:
         os.dup2(connection, _CONNECTION, inheritable=False)
         os.closerange(_CONNECTION + 1, _HIGHEST)
         for stream in (sys.stdout, sys.stderr):
-            stream.reconfigure(line_buffering=True)  # what was printed is known even if the process is killed
+            if isinstance(stream, io.TextIOWrapper):
+                stream.reconfigure(line_buffering=True)  # what was printed is known even if the process is killed
         faulthandler.enable()
         faulthandler.register(signal.SIGUSR2)
         _serve(Channel(socket.socket(fileno=_CONNECTION)))

@@ -133,7 +133,7 @@ class WorkerHandle:
         while (message := self._process.channel.receive()) is not None:
             try:
                 self._take(message)
-            except (ValueError, LookupError) as error:
+            except (ValueError, LookupError, StopIteration) as error:
                 self._strange = f"its process has sent what is no message of a worker: {error}"
                 break
         self._finish()
@@ -144,7 +144,7 @@ class WorkerHandle:
             next(each for each in self._unfinished if not each.scored.is_set()).scored.set()
         elif kind == "end":
             unfinished = self._unfinished[0]
-            result = from_message(message, self._receipt_class)
+            result = from_message({name: value for name, value in message.items() if name != "is"}, self._receipt_class)
             if isinstance(result, Failure):
                 result = replace(result, traceback=self._with_output(result.traceback))
             elif (result.receipt.arm, result.receipt.unit) != (unfinished.task.arm, unfinished.task.unit):
@@ -198,11 +198,8 @@ class WorkerHandle:
 
     def _reason(self, ending: Ending) -> tuple[str, Literal["worker_lost", "out_of_memory", "hung"]]:
         if ending.used_bytes is not None:
-            return (
-                f"its process and those that it started used {ending.used_bytes / 1e9:.2f} GB of memory, more than they "
-                "may (resources.memory_bytes), and were ended",
-                "out_of_memory",
-            )
+            used = f"{ending.used_bytes / 1e9:.2f} GB"
+            return f"its processes used {used} of memory, more than they may (resources.memory_bytes)", "out_of_memory"
         if self._interrupted_for:
             return self._interrupted_for, "hung"
         if self._strange:

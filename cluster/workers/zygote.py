@@ -11,7 +11,6 @@ Run as `python -c PROGRAM DESCRIPTOR`: see `zygote_handle.PROGRAM`. Linux only.
 """
 
 import contextlib
-import ctypes
 import gc
 import importlib
 import json
@@ -25,6 +24,7 @@ from dataclasses import dataclass
 from typing import Any, NoReturn
 
 from assay.cluster.workers import memory
+from assay.cluster.workers.process_tree import be_subreaper, descendants, die_with, kill_children, kill_group
 
 _PRELOADED = (
     "torch",
@@ -38,7 +38,6 @@ _TICK_S = 0.05
 _STACK_S = 0.1
 """How long a hung worker has for writing its stack."""
 _MOST_OUTPUT_BYTES, _KEPT_OUTPUT_BYTES = 4 << 20, 64 << 10
-_PR_SET_PDEATHSIG, _PR_SET_CHILD_SUBREAPER = 1, 36
 _MOST_BYTES = 1 << 16
 """The longest message about a worker."""
 
@@ -70,31 +69,8 @@ def _guard(zygote: int) -> NoReturn:
     with contextlib.suppress(ChildProcessError):
         while os.wait()[0] != zygote:
             pass
-    _kill_children()
+    kill_children()
     os._exit(0)
-
-
-def be_subreaper() -> None:
-    """Makes this process the parent of all orphans among its descendants."""
-    ctypes.CDLL(None).prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
-
-
-def die_with(parent: int, signal_number: int) -> None:
-    """Has this process sent a signal when its parent ends; ends it at once if that has happened already."""
-    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal_number, 0, 0, 0)
-    if os.getppid() != parent:
-        os._exit(1)
-
-
-def _kill_children(but: tuple[int, ...] = ()) -> None:
-    """Kills every child of this process, and the orphans that become its children by that."""
-    while pids := [pid for pid in memory.children(os.getpid()) if pid not in but]:
-        for pid in pids:
-            with contextlib.suppress(ProcessLookupError):
-                os.kill(pid, signal.SIGKILL)
-        for pid in pids:
-            with contextlib.suppress(ChildProcessError):
-                os.waitpid(pid, 0)
 
 
 @dataclass
@@ -145,8 +121,8 @@ class _Zygote:
                 self._looked_at_s = time.monotonic()
                 self._watch()
         for pid in self._workers:
-            _kill_group(pid)
-        _kill_children()
+            kill_group(pid)
+        kill_children()
         os._exit(0)
 
     def _end(self, *_: object) -> None:
@@ -177,7 +153,7 @@ class _Zygote:
                 if worker.number == message["worker"]:
                     if message["stack"]:
                         _have_stack_written(pid, worker.output)
-                    _kill_group(pid)
+                    kill_group(pid)
 
     def _fork(self, number: int, connection: int, output: int) -> None:
         zygote = os.getpid()
@@ -210,10 +186,10 @@ class _Zygote:
             if worker is None:  # an orphan
                 os.waitpid(ended.si_pid, 0)
                 continue
-            _kill_group(ended.si_pid)
+            kill_group(ended.si_pid)
             os.waitpid(ended.si_pid, 0)
             if not self._workers:  # otherwise it is not known whose these are
-                _kill_children()
+                kill_children()
             is_exit = ended.si_code == os.CLD_EXITED
             self._send(
                 is_="ended",
@@ -228,25 +204,17 @@ class _Zygote:
         """Kills the largest worker if memory exceeds its limit, and cuts output that is too long."""
         if not self._workers:
             return
-        if self._limit.is_exceeded(memory.used_bytes(memory.descendants(os.getpid()))):
-            used = {pid: memory.used_bytes([pid, *memory.descendants(pid)]) for pid in self._workers}
+        if self._limit.is_exceeded(memory.used_bytes(descendants(os.getpid()))):
+            used = {pid: memory.used_bytes([pid, *descendants(pid)]) for pid in self._workers}
             largest = max(used, key=used.__getitem__)
             self._workers[largest].used_bytes = used[largest]
-            _kill_group(largest)
+            kill_group(largest)
         for worker in self._workers.values():
             size_bytes = os.fstat(worker.output).st_size
             if size_bytes > _MOST_OUTPUT_BYTES:
                 end = os.pread(worker.output, _KEPT_OUTPUT_BYTES, size_bytes - _KEPT_OUTPUT_BYTES)
                 os.ftruncate(worker.output, 0)
                 os.write(worker.output, b"[...]" + end)  # it is opened for appending
-
-
-def _kill_group(pid: int) -> None:
-    """Kills a worker and its process group; only the worker itself if it has not formed its group yet."""
-    with contextlib.suppress(ProcessLookupError):
-        os.killpg(pid, signal.SIGKILL)
-    with contextlib.suppress(ProcessLookupError):
-        os.kill(pid, signal.SIGKILL)
 
 
 def _have_stack_written(pid: int, output: int) -> None:

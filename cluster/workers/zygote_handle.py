@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from concurrent.futures import Future, wait
 from contextlib import suppress
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from assay.cluster.errors import RunError
@@ -85,16 +86,16 @@ class ZygoteHandle:
             RunError: It could not start.
         """
         self._control, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-        paths = [*import_paths, *(path for path in sys.path if path not in import_paths)]
+        paths = [*import_paths, *(str(Path(path).absolute()) for path in sys.path if path not in import_paths)]
         self._output = os.memfd_create("assay-zygote")
         try:
-            self._guard = subprocess.Popen(
+            self._guard = subprocess.Popen(  # noqa: S603
                 [
                     sys.executable,
                     "-c",
                     PROGRAM,
                     str(theirs.fileno()),
-                    json.dumps([path or os.getcwd() for path in paths]),
+                    json.dumps(paths),
                 ],
                 stdin=subprocess.DEVNULL,
                 stdout=self._output,
