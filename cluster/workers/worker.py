@@ -10,6 +10,8 @@ import signal
 import socket
 import sys
 import tempfile
+import threading
+import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future
 from contextlib import contextmanager
@@ -28,7 +30,21 @@ from assay.evaluator.probes.latency import BatchTimer
 from assay.manifests.plain_text import error_text
 
 _CONNECTION = 3
+_LOOKS_EVERY_S = 1.0
 _HIGHEST = 1 << 20  # more descriptors than a process may have open
+
+
+def main() -> NoReturn:
+    """Turns a new interpreter into a worker: see `spawner`. Its standard output and error are set already."""
+    threading.Thread(target=_end_with, args=(os.getppid(),), daemon=True).start()
+    _work(int(sys.argv[1]))
+
+
+def _end_with(parent: int) -> NoReturn:
+    """Ends this process when its parent ends."""
+    while os.getppid() == parent:
+        time.sleep(_LOOKS_EVERY_S)
+    os._exit(1)
 
 
 def become_worker(connection: int, output: int, *, zygote: int) -> NoReturn:
@@ -50,12 +66,20 @@ def become_worker(connection: int, output: int, *, zygote: int) -> NoReturn:
         os.dup2(output, 2)
         os.dup2(connection, _CONNECTION, inheritable=False)
         os.closerange(_CONNECTION + 1, _HIGHEST)
+        _work(_CONNECTION)
+    finally:
+        os._exit(1)
+
+
+def _work(connection: int) -> NoReturn:
+    """Works until the slot closes the channel, and ends the process."""
+    try:
         for stream in (sys.stdout, sys.stderr):
             if isinstance(stream, io.TextIOWrapper):
                 stream.reconfigure(line_buffering=True)  # what was printed is known even if the process is killed
         faulthandler.enable()
         faulthandler.register(signal.SIGUSR2)
-        _serve(Channel(socket.socket(fileno=_CONNECTION)))
+        _serve(Channel(socket.socket(fileno=connection)))
         for stream in (sys.stdout, sys.stderr):
             with contextlib.suppress(Exception):
                 stream.flush()

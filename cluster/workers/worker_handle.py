@@ -17,7 +17,7 @@ from assay.cluster.drive.schedule import Task
 from assay.cluster.drive.task_result import Failure, Published
 from assay.cluster.drive.unit_work import UnitWork
 from assay.cluster.workers.messages import from_message
-from assay.cluster.workers.zygote_handle import Ending, WorkerProcess, ZygoteHandle
+from assay.cluster.workers.worker_process import Ending, WorkerProcess, WorkerSource
 from assay.evaluator.storage.file_errors import file_errors
 
 _ENDS_WITHIN_S = 1.0
@@ -78,11 +78,11 @@ class WorkerHandle:
         is_over: Whether it has ended, or is about to: it takes no more tasks.
     """
 
-    def __init__(self, zygote: ZygoteHandle, setup: WorkerSetup, arm: str) -> None:
+    def __init__(self, source: WorkerSource, setup: WorkerSetup, arm: str) -> None:
         """Has the worker forked."""
         self.arm, self.is_over = arm, False
-        self._zygote, self._setup = zygote, setup
-        self._process, self._folder = _started(zygote, setup)
+        self._source, self._setup = source, setup
+        self._process, self._folder = _started(source, setup)
         self._unfinished: deque[_Unfinished] = deque()
         self._lock = threading.Lock()
         self._timer: _Timer | None = None
@@ -114,7 +114,7 @@ class WorkerHandle:
     def interrupt(self, reason: str) -> None:
         """Kills the worker; its tasks fail for this reason."""
         self._interrupted_for = reason
-        self._zygote.end(self._process, stack=True)
+        self._source.end(self._process, stack=True)
         timer = self._timer
         if timer is not None:
             timer.kill()
@@ -167,7 +167,7 @@ class WorkerHandle:
     def _answer_of_control(self, message: dict[str, Any]) -> dict[str, Any]:
         """Relays a request to time the control to a worker of its own."""
         if message["do"] == "load":
-            self._timer = _Timer(self._zygote, self._setup)
+            self._timer = _Timer(self._source, self._setup)
         assert self._timer is not None
         if message["do"] == "close":
             self._timer.close()
@@ -182,7 +182,7 @@ class WorkerHandle:
         if self._timer is not None:
             self._timer.close()
         wait([self._process.ended], _ENDS_WITHIN_S)
-        self._zygote.end(self._process)
+        self._source.end(self._process)
         reason, cause = self._reason(self._process.ended.result())
         left = list(self._unfinished)
         at_work_on = next((each for each in left if not each.scored.is_set()), left[0] if left else None)
@@ -226,9 +226,9 @@ class WorkerHandle:
 class _Timer:
     """A worker that times batches of the control for the worker of another arm."""
 
-    def __init__(self, zygote: ZygoteHandle, setup: WorkerSetup) -> None:
-        self._zygote = zygote
-        self._process, self._folder = _started(zygote, setup, times=setup.control)
+    def __init__(self, source: WorkerSource, setup: WorkerSetup) -> None:
+        self._source = source
+        self._process, self._folder = _started(source, setup, times=setup.control)
 
     def answer(self, message: dict[str, Any]) -> dict[str, Any]:
         """Its answer to a message."""
@@ -241,7 +241,7 @@ class _Timer:
 
     def kill(self) -> None:
         """Kills it."""
-        self._zygote.end(self._process)
+        self._source.end(self._process)
 
     def close(self) -> None:
         """Ends it, and waits until it is gone."""
@@ -253,17 +253,17 @@ class _Timer:
         shutil.rmtree(self._folder, ignore_errors=True)
 
 
-def _started(zygote: ZygoteHandle, setup: WorkerSetup, *, times: str | None = None) -> tuple[WorkerProcess, str]:
+def _started(source: WorkerSource, setup: WorkerSetup, *, times: str | None = None) -> tuple[WorkerProcess, str]:
     """A new worker that knows its run, and its folder for temporary files.
 
     Args:
-        zygote: Forks it.
+        source: Starts it.
         setup: What it is given.
         times: The arm that it only times batches of; None: it works on units.
     """
     with file_errors("written", tempfile.gettempdir()):
         folder = tempfile.mkdtemp(prefix="assay-worker-")
-    process = zygote.start()
+    process = source.start()
     message = {
         "slot": setup.slot,
         "run": setup.run_json,

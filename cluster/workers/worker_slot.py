@@ -2,13 +2,16 @@
 
 import os
 import platform
+import sys
 from collections.abc import Sequence
 from concurrent.futures import Future
 
 from assay.cluster.drive.schedule import Task
 from assay.cluster.drive.task_result import Failure, Published
 from assay.cluster.drive.unit_work import UnitWork
+from assay.cluster.workers.spawner import Spawner
 from assay.cluster.workers.worker_handle import WorkerHandle, WorkerSetup
+from assay.cluster.workers.worker_process import WorkerSource
 from assay.cluster.workers.zygote_handle import ZygoteHandle
 from assay.manifests.run import Run
 
@@ -35,7 +38,7 @@ class WorkerSlot:
         where = f"{name} on {platform.node()}"
         self._setup = WorkerSetup(name, run_json, import_paths, work, experiment.suite.plan.control, where)
         self._resources, self._devices = experiment.resources, devices
-        self._zygote = self._new_zygote()
+        self._source = self._new_source()
         self._worker: WorkerHandle | None = None
 
     def perform(self, task: Task, upcoming: int | None) -> Future[Published | Failure]:
@@ -54,10 +57,10 @@ class WorkerSlot:
         worker = self._worker
         if worker is None or worker.is_over or worker.arm != task.arm:
             self._end_worker()
-            if not self._zygote.is_alive:
-                self._zygote.close()
-                self._zygote = self._new_zygote()
-            self._worker = worker = WorkerHandle(self._zygote, self._setup, task.arm)
+            if not self._source.is_alive:
+                self._source.close()
+                self._source = self._new_source()
+            self._worker = worker = WorkerHandle(self._source, self._setup, task.arm)
         return worker.perform(task, upcoming)
 
     def interrupt(self, reason: str) -> None:
@@ -69,18 +72,20 @@ class WorkerSlot:
     def close(self) -> None:
         """Waits for the last unit to be published, and ends every process of the slot."""
         self._end_worker()
-        self._zygote.close()
+        self._source.close()
 
     def kill(self) -> None:
         """Ends every process of the slot at once."""
-        self._zygote.close()
+        self._source.close()
 
     def _end_worker(self) -> None:
         worker, self._worker = self._worker, None
         if worker is not None:
             worker.close()
 
-    def _new_zygote(self) -> ZygoteHandle:
+    def _new_source(self) -> WorkerSource:
+        if sys.platform != "linux":
+            return Spawner(self._setup.import_paths, devices=self._devices)
         resources = self._resources
         share = min(1.0, resources.num_cpus / (os.cpu_count() or 1)) or 1.0
         return ZygoteHandle(
