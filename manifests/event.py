@@ -14,7 +14,7 @@ class Event(Computed):
     at: str
     """When: UTC, ISO 8601, to the millisecond."""
     kind: str
-    """`resumed`, `reused`, `reuse_refused`, `set_aside` (a damaged unit), `foreign_file`, `retried`, `arm_failed`, `arm_eliminated`, `slot_lost`, `out_of_memory`,
+    """`resumed`, `reused`, `reuse_refused`, `set_aside` (a damaged unit), `foreign_file`, `retried`, `arm_failed`, `arm_eliminated`, `worker_lost`, `slot_lost`, `out_of_memory`,
     `hung`, `straggler`, `race`, `published_elsewhere`, `nondeterminism`, `batch_sensitivity`, `unanswered`,
     `confounded`, `budget` (the warning threshold `warn_at` is passed) or `stopped`."""
     arm: str
