@@ -459,6 +459,9 @@ def _changed(recorded: str | None, now: str) -> str:
 
 def _verified(store: Store, file: LedgerFile, columns: list[str] | None) -> pa.Table:
     content = _content(store, file.key)
+    if content.size != file.size_bytes:  # without reading them: a sparse file may have any size
+        sizes = f"was changed: it has {content.size:,} bytes, but was committed with {file.size_bytes:,}"
+        raise DamageError(f"{store.uri}: '{file.key}' {sizes}; {REMEDY}")
     digest_now = fingerprint.sha256_digest(content)
     if digest_now != file.sha256:
         raise DamageError(f"{store.uri}: '{file.key}' {_changed(file.sha256, digest_now)}; {REMEDY}")

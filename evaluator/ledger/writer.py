@@ -223,12 +223,21 @@ def _moved_aside(store: Store, key: str, digest: str | None) -> str | None:
 def _put_named_by_digest(store: Store, key: str, content: bytes | pa.Buffer) -> None:
     """Stores an object whose key follows from its content; a damaged one in its place is moved aside."""
     for _ in range(_MAX_PUTS):
-        if store.put_if_absent(key, content):
-            return
-        with suppress(FileNotFoundError):  # another driver has just moved it aside
-            there = store.get(key)
-            if there.equals(pa.py_buffer(content)):
+        try:
+            if store.put_if_absent(key, content):
                 return
+            there = store.get(key)
+        except FileNotFoundError:  # another driver has just moved it aside
+            continue
+        except NoObjectError:
+            store.move_unread(key, set_aside_key(key, secrets.token_hex(8)))
+            continue
+        if there.equals(pa.py_buffer(content)):
+            return
+        is_moved = there.size != len(content) and store.move_unread(
+            key, set_aside_key(key, secrets.token_hex(8)), size_bytes=there.size
+        )
+        if not is_moved:
             _moved_aside(store, key, fingerprint.sha256_digest(there))
     raise DamageError(
         f"{store.uri}: '{key}' was damaged {_MAX_PUTS} times after it was stored: the store is unreliable"
