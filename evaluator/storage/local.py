@@ -217,6 +217,10 @@ class LocalStore:
                     _require_folder(path.parent)
                     return None
                 status = path.lstat()
+            except OSError as error:
+                if error.errno != errno.ELOOP or not path.is_symlink():
+                    raise
+                status = path.lstat()
             if stat.S_ISDIR(status.st_mode):
                 return None
             if not stat.S_ISREG(status.st_mode):

@@ -237,6 +237,7 @@ STRANGE_FILES: dict[str, tuple[Callable[[Path], object], str]] = {
     "folder": (lambda path: path.mkdir(), "a folder"),
     "pipe": (os.mkfifo, "a named pipe"),
     "dead link": (lambda path: path.symlink_to("gone"), "a symbolic link that leads nowhere"),
+    "link to itself": (lambda path: path.symlink_to("2"), "a symbolic link that leads nowhere"),
     "device": (lambda path: path.symlink_to("/dev/zero"), "a device"),
 }
 
