@@ -8,6 +8,7 @@
     |  |- VariantError         ... in a variant's entrypoint or weights  (evaluator.errors)
     |  `- SamplesError         ... in a table of scores                  (stats.errors)
     |- DamageError             stored bytes are not what was recorded    (evaluator.errors)
+    |  |- NoObjectError        ... no file is where one must be          (evaluator.errors)
     |  `- UnitDamageError      ... but the unit can be scored again      (evaluator.errors)
     |- StoreError              a store fails or lacks a guarantee        (evaluator.errors)
     |  `- OutageError          ... for now; a retry may succeed          (evaluator.errors)

@@ -1,7 +1,6 @@
 """Reuse: units that another run of the ledger has scored under the same key are published again, not scored again."""
 
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 import rfc8785
@@ -11,13 +10,14 @@ from assay.cluster.drive.events import event
 from assay.evaluator import batches, fingerprint
 from assay.evaluator.batches import Unit
 from assay.evaluator.conditions import Conditions
-from assay.evaluator.errors import DamageError, OutageError, StoreError
+from assay.evaluator.errors import DamageError
 from assay.evaluator.ledger import reader, writer
 from assay.evaluator.ledger.ledger_problem import LedgerProblem
 from assay.evaluator.ledger.past_runs import FirstUnit, PastRuns
 from assay.evaluator.ledger.reader import OpenedRun
 from assay.evaluator.ledger.receipt import UnitReceipt
 from assay.evaluator.ledger.unit_file import check_owner
+from assay.evaluator.ledger.unreadable import damage_of_one_object
 from assay.evaluator.ledger.writer import StoredUnit
 from assay.evaluator.storage import Store
 from assay.manifests import Experiment
@@ -167,7 +167,7 @@ def reuse_units(
                 if unit not in missing[arm]:
                     continue
                 try:
-                    with _damage_of_others():
+                    with damage_of_one_object():
                         receipt, rows = reader.read_unit(store, key, committed_sha256=committed.get(key))
                     check_owner(receipt, lineage=_lineage(run, arm), unit=units[unit])
                 except (DamageError, ValueError) as error:
@@ -229,29 +229,13 @@ def _stored(
     """
     if not arms:
         return {}, {}
-    with _damage_of_others():
+    with damage_of_one_object():
         if not past.is_as_recorded(source):
             raise DamageError("the index contradicts the record")
         is_committed = reader.is_committed(store, source.run_id)
         files = reader.committed_files(store, source.run_id) if is_committed else ()
         units = {arm: reader.stored_units(store, source.run_id, arm) for arm in arms}
     return {file.key: file.sha256 for file in files}, units
-
-
-@contextmanager
-def _damage_of_others() -> Iterator[None]:
-    """Takes what cannot be read for damage: it belongs to another run, so this one goes on without it.
-
-    Raises:
-        DamageError: Something cannot be read.
-        OutageError: The store does not answer, which concerns this run as well.
-    """
-    try:
-        yield
-    except OutageError:
-        raise
-    except StoreError as error:
-        raise DamageError(str(error)) from error
 
 
 def _skipped(problem: LedgerProblem) -> Event:
@@ -272,7 +256,7 @@ def _refused(source: OpenedRun, reason: str) -> Event:
 def _may_serve(past: PastRuns, source: OpenedRun, arm: str, run: Run, *, device: str | None = None) -> bool:
     """Whether an arm has units, of which the first was scored on this device class, if known, as this run would."""
     try:
-        with _damage_of_others():
+        with damage_of_one_object():
             first = past.first_unit(source.run_id, arm)
     except DamageError:  # the others may be intact
         return True
