@@ -9,6 +9,7 @@ from typing import get_args
 from assay.evaluator import fingerprint
 from assay.evaluator.ledger import append_only_table, calibrations, past_runs, reader
 from assay.evaluator.ledger.ledger_problem import LedgerProblem
+from assay.evaluator.ledger.log_chain import Position
 from assay.evaluator.ledger.log_check import LogCheck
 from assay.evaluator.ledger.readable_store import ReadableStore, no_file
 from assay.evaluator.ledger.run_check import RunCheck
@@ -80,19 +81,22 @@ def verify_ledger(store: Store, *, seal: str | None = None, deep: bool = False) 
     """
     store = readable = ReadableStore(store)
     problems = list(_format(store))
-    log = LogCheck(store, seal=seal)
-    problems += log.problems
+    log = LogCheck(store)
     objects = _Objects(store)
     states = reader.runs(store)
     orphans = {key for key in objects.commits if RECORD_KEY.fullmatch(key)} - {
         commit_key(each.run_id) for each in states
     }
     problems += [LedgerProblem(key, "is the commit record of a run that has no run record") for key in sorted(orphans)]
-    num_files = 0
+    num_files, positions, of_runs = 0, dict[str, Position](), list[LedgerProblem]()
     for state in states:
         check = RunCheck(store, state.run_id, keys=objects.of_tables.get(state.run_id, ()), deep=deep)
-        problems += check.problems()
+        of_runs += check.problems()
         num_files += check.num_files
+        if check.logged_before is not None:
+            positions[state.run_id] = check.logged_before
+    log.read(positions, seal=seal)
+    problems += [*log.problems, *of_runs]
     problems += _patches(store)
     problems += [
         LedgerProblem(key, problem) for key in calibrations.keys(store) if (problem := calibrations.read(store, key)[1])

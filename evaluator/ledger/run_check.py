@@ -17,6 +17,7 @@ from assay.evaluator.ledger import reader
 from assay.evaluator.ledger.commit_record import CommitRecord, LedgerFile
 from assay.evaluator.ledger.committed_unit import checked_unit
 from assay.evaluator.ledger.ledger_problem import LedgerProblem
+from assay.evaluator.ledger.log_chain import Position
 from assay.evaluator.ledger.record_check import all_digest_problems, record_problems
 from assay.evaluator.ledger.schema import SCHEMAS
 from assay.evaluator.ledger.unit_file import has_impossible_size
@@ -60,6 +61,7 @@ class RunCheck:
 
     Attributes:
         num_files: Number of the run's table files read so far.
+        logged_before: A position that the log had before the run's commit; None if its commit record was not read.
     """
 
     def __init__(self, store: Store, run_id: str, *, keys: Sequence[str], deep: bool = False) -> None:
@@ -73,6 +75,7 @@ class RunCheck:
         """
         self._store, self._run_id, self._keys, self._deep = store, run_id, keys, deep
         self.num_files = 0
+        self.logged_before: Position | None = None
 
     def problems(self) -> Iterator[LedgerProblem]:
         """Reads every file of the run and yields each problem."""
@@ -83,6 +86,7 @@ class RunCheck:
         if reader.is_committed(store, run_id):
             try:
                 commit = CommitRecord.parse(store.get(commit_key(run_id)))
+                self.logged_before = commit.logged_before
             except ValueError as error:
                 yield LedgerProblem(commit_key(run_id), str(error))
         elif reported_committed:
