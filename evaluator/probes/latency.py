@@ -1,9 +1,11 @@
 """Latency: how long a variant takes per batch compared with the control, timed alternately in one process."""
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from itertools import islice
+
+import pyarrow as pa
 
 from assay.evaluator import determinism
 from assay.evaluator.batches import Unit
@@ -16,7 +18,7 @@ from assay.manifests import Suite, Variant
 
 _MOST_BATCHES = 16
 """Number of different batches, which are timed over and over. They stay in memory, so no time is spent reading."""
-_NUM_WARM_UP = 3
+_NUM_WARM_UP = 9
 
 
 def time_in_turn(
@@ -47,14 +49,14 @@ def time_in_turn(
     """
     pair = [(predictor, _batches(unit, variant, reader)) for predictor, variant in (control, arm)]
     for predictor, batches in pair:
-        for batch in batches[:_NUM_WARM_UP] * _NUM_WARM_UP:
+        for batch in islice(batches, _NUM_WARM_UP):
             predictor.predict([batch])
     times_s: tuple[list[float], list[float]] = ([], [])
     determinism.seed_all(suite.seed)
     for number in range(num_batches):
         for which in (0, 1) if number % 2 == 0 else (1, 0):
             predictor, batches = pair[which]
-            times_s[which].append(_timed(predictor.predict, batches[number % len(batches)]))
+            times_s[which].append(_timed(predictor.predict, next(batches)))
     determinism.seed_all(suite.seed)
     return PairedTimes(tuple(times_s[0]), tuple(times_s[1]))
 
@@ -65,9 +67,14 @@ def _timed(predict: Callable[[Sequence[Batch]], object], batch: Batch) -> float:
     return time.perf_counter() - started
 
 
-def _batches(unit: Unit, variant: Variant, reader: ShardReader) -> list[Batch]:
-    first = replace(unit, num_rows=min(unit.num_rows, _MOST_BATCHES * unit.batch_size))
-    rows = reader.rows(first.first_row, first.num_rows).select(inputs_of(variant, reader.dataset)).combine_chunks()
-    batches = batches_of([columns_as_numpy(rows, reader.dataset.columns)], unit=first)
-    whole = [batch for batch in islice(batches, _MOST_BATCHES) if batch.num_rows == batch.size]
-    return whole or list(batches_of([columns_as_numpy(rows, reader.dataset.columns)], unit=first))
+def _batches(unit: Unit, variant: Variant, reader: ShardReader) -> Iterator[Batch]:
+    """Yields the same whole batches over and over, or the unit's only batch, which is padded.
+
+    They are views of the rows in memory, or new arrays each time: a variant that writes to them changes no later batch.
+    """
+    num_rows = min(unit.num_rows, _MOST_BATCHES * unit.batch_size)
+    first = replace(unit, num_rows=num_rows - num_rows % unit.batch_size or num_rows)
+    rows = reader.rows(first.first_row, first.num_rows).select(inputs_of(variant, reader.dataset)).to_batches()
+    while True:
+        chunks = (columns_as_numpy(pa.Table.from_batches([chunk]), reader.dataset.columns) for chunk in rows)
+        yield from batches_of(chunks, unit=first)

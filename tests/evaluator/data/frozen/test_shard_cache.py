@@ -1,5 +1,7 @@
 """One host, many processes: each shard is fetched once, verified once per run, and never trusted if incomplete."""
 
+import ctypes
+import faulthandler
 import fcntl
 import multiprocessing
 import os
@@ -387,3 +389,28 @@ def test_a_closed_cache_still_reads(dataset, near, tmp_path):
     reader = cache(dataset, near, tmp_path)
     reader.close()
     assert len(read_all(reader)) == NUM_ROWS
+
+
+def shards_of(kind: str, dataset, near, far, tmp_path) -> ShardCache:
+    """A cache that gets its shards as `kind` says."""
+    if kind == "no folder":
+        (tmp_path / "cache").write_text("")  # not a folder
+    if kind == "copy that does not fit":
+        return cache(dataset, far, tmp_path, bound_bytes=1)
+    return cache(dataset, near if kind == "object" else far, tmp_path)
+
+
+@pytest.mark.parametrize("kind", ["object", "copy", "copy that does not fit", "no folder"])
+def test_nobody_can_write_to_the_memory_of_a_shard(dataset, near, far, tmp_path, kind):
+    reader = shards_of(kind, dataset, near, far, tmp_path)
+    for _ in range(2):  # the first read fetches it, the second one finds it
+        buffer = reader.fetch(dataset.shards[3])
+        child = os.fork()
+        if not child:
+            faulthandler.disable()  # the crash is expected: no stack in the output of the tests
+            ctypes.memset(buffer.address + buffer.size // 2, 1, 1)
+            os._exit(0)
+        _, status = os.waitpid(child, 0)
+        assert os.waitstatus_to_exitcode(status) == -signal.SIGSEGV
+        assert reader.table(buffer)["y"].to_pylist() == list(range(300, 400))
+    assert bool(reader.problem) is (kind in ("copy that does not fit", "no folder"))
