@@ -23,12 +23,14 @@ def given(column: np.ndarray, *, writable: bool) -> np.ndarray:
         writable: Whether the function may write to it.
 
     Returns:
-        A copy if it is writable. Otherwise a read-only array without a copy, unless others can be reached from it: NumPy
-        leads from a view to the whole array (`base`), which can be made writable if it is not a part of a shard.
+        A copy if it is writable. Otherwise a read-only array, without a copy unless it is a part of a converted column:
+        NumPy leads from a part to the whole (`base`), which has the rows of other batches and can be made writable.
     """
-    is_part = column.flags.writeable and column.base is not None
-    array = column.copy() if writable or is_part else column.view()
-    array.flags.writeable = writable
+    if not (writable or column.flags.writeable):
+        return column.view()
+    is_of_this_batch_alone = column.base is None
+    array = column.view() if is_of_this_batch_alone and not writable else column.copy()
+    array.setflags(write=writable)
     return array
 
 

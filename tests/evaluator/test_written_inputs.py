@@ -1,9 +1,8 @@
 """What a variant does to its inputs reaches nobody: no other batch, repeat, probe, timing or arm, and nothing stored."""
 
-import faulthandler
-import os
 import signal
 import sys
+from functools import partial
 
 import numpy as np
 import pytest
@@ -23,6 +22,7 @@ from assay.evaluator.storage.local import LocalStore
 from assay.manifests import Contract, Suite, parse
 from assay.manifests.read_only_inputs import hint_on_signal
 from assay.manifests.variant import Variant
+from tests.child import exit_code_of
 from tests.evaluator.data import tables
 
 CODE = '''
@@ -220,13 +220,8 @@ def test_batches_that_are_timed_over_and_over_are_never_those_that_a_variant_wro
 def test_a_write_that_nobody_refuses_kills_the_process_and_the_signal_has_a_hint(reader, function):
     for writes_inputs, expected in ((False, signal.SIGSEGV), (True, 0)):
         predictor, variant = loaded(reader, function, writes_inputs=writes_inputs)
-        child = os.fork()
-        if not child:
-            faulthandler.disable()  # the crash is expected: no stack in the output of the tests
-            evaluate(WHOLE, predictor=predictor, variant=variant, suite=suite(repeats=1), reader=reader)
-            os._exit(0)
-        _, status = os.waitpid(child, 0)
-        assert os.waitstatus_to_exitcode(status) == -expected
+        rescored = partial(evaluate, WHOLE, predictor=predictor, variant=variant, suite=suite(1), reader=reader)
+        assert exit_code_of(rescored) == -expected
         assert ("'writes_inputs: true'" in hint_on_signal(variant, signal.SIGSEGV)) is not writes_inputs
     rows = reader.rows(0, NUM_ROWS)
     np.testing.assert_array_equal(rows["x"].to_numpy(), X)
