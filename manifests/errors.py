@@ -13,6 +13,7 @@
     |- StoreError              a store fails or lacks a guarantee        (evaluator.errors)
     |  `- OutageError          ... for now; a retry may succeed          (evaluator.errors)
     |- PredictionError         a variant failed on a batch               (evaluator.predictors.predictor)
+    |  `- InputWrittenError    ... because it wrote to its inputs        (evaluator.predictors.predictor)
     |- SourceError             the repository is not usable for a run     (evaluator.errors)
     |- LedgerError             the ledger refuses an operation           (evaluator.errors)
     `- RunError                a run could not be completed              (cluster.errors)

@@ -52,8 +52,8 @@ class ArmScorer:
         arm: The loaded arm; empty before the first load and after a failed one.
         cpu_clock: Says how many CPU seconds this process has used for scoring.
         paired_times: Times of the arm's and the control's batches, measured in turn; None if no guardrail needs them.
-        timer_of_control: Has the control loaded while its context is entered, and gives the seconds of its batch with a
-            number. By default it is loaded in this process, beside the arm.
+        timer_of_control: Has the control loaded while its context is entered, and gives the seconds of its next batch. By
+            default it is loaded in this process, beside the arm.
     """
 
     def __init__(self, run: Run, import_paths: Sequence[str]) -> None:
@@ -81,7 +81,7 @@ class ArmScorer:
         self.arm = ""
         self.cpu_clock: Callable[[], float] = time.process_time
         self.paired_times: PairedTimes | None = None
-        self.timer_of_control: Callable[[], AbstractContextManager[Callable[[int], float]]] = self._control_here
+        self.timer_of_control: Callable[[], AbstractContextManager[Callable[[], float]]] = self._control_here
         self._predictor: Predictor | None = None
         self._sensitivity: BatchSizeSensitivity | None = None
         self._weights: WeightsFiles | None = None
@@ -286,7 +286,7 @@ class ArmScorer:
         return self._timer(self._predictor, self.variant)
 
     @contextmanager
-    def _control_here(self) -> Iterator[Callable[[int], float]]:
+    def _control_here(self) -> Iterator[Callable[[], float]]:
         name = self._suite.plan.control
         control = self._loaded(name, self._read_weights(name, checks_weights=True))
         try:

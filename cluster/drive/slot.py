@@ -14,7 +14,7 @@ from assay.cluster.drive.task_result import Failure, Published, one_line
 from assay.cluster.drive.unit_work import UnitWork
 from assay.evaluator.errors import DamageError, StoreError, VariantError
 from assay.evaluator.ledger.opening import open_ledger
-from assay.evaluator.predictors import PredictionError
+from assay.evaluator.predictors import InputWrittenError, PredictionError
 from assay.manifests.plain_text import text_of, trace_text
 from assay.manifests.run import Run
 
@@ -95,7 +95,8 @@ class Slot:
             return self._failure("run", text_of(error))
         except PredictionError as error:
             # An exception of the variant's code may be transient (a busy device); output of the wrong form is not.
-            return self._failure("unit" if error.__cause__ else "arm", text_of(error), error.__cause__)
+            is_transient = error.__cause__ is not None and not isinstance(error, InputWrittenError)
+            return self._failure("unit" if is_transient else "arm", text_of(error), error.__cause__)
         except KeyboardInterrupt:
             raise
         except BaseException as error:  # noqa: BLE001  # a variant's code may raise anything

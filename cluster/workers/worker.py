@@ -127,15 +127,15 @@ def _time_batches(channel: Channel, scorer: ArmScorer, arm: str) -> None:
             if timer is None:
                 scorer.load(arm)
                 timer = scorer.timer()
-            answer = {"seconds": timer.seconds(message["number"])} if message["do"] == "time" else {}
+            answer = {"seconds": timer.seconds()} if message["do"] == "time" else {}
         except Exception as error:  # noqa: BLE001  # a variant's code may raise anything
             answer = {"problem": error_text(error)}
         channel.send({"is": "answer", **answer})
 
 
 @contextmanager
-def _control_elsewhere(channel: Channel) -> Iterator[Callable[[int], float]]:
-    """Times the control in a worker of its own: gives the seconds of the batch with a number."""
+def _control_elsewhere(channel: Channel) -> Iterator[Callable[[], float]]:
+    """Times the control in a worker of its own: gives the seconds of its next batch."""
 
     def request(message: dict[str, Any]) -> dict[str, Any]:
         channel.send({"is": "control", **message})
@@ -148,6 +148,6 @@ def _control_elsewhere(channel: Channel) -> Iterator[Callable[[int], float]]:
 
     request({"do": "load"})
     try:
-        yield lambda number: request({"do": "time", "number": number})["seconds"]
+        yield lambda: request({"do": "time"})["seconds"]
     finally:
         request({"do": "close"})
