@@ -201,9 +201,10 @@ def _check_imported(module: Any, entrypoint: str) -> None:
         return
     name = entrypoint.partition(":")[0]
     expected = module_spec(name)
-    if expected is not None and expected.origin != spec.origin:
+    if expected is None or os.path.realpath(str(expected.origin)) != os.path.realpath(str(spec.origin)):
         raise VariantError(
-            f"another module '{name}', {spec.origin}, was imported before that of {expected.origin}",
+            f"module '{name}' was imported from {spec.origin}, but is found in "
+            f"{'no folder' if expected is None else expected.origin}",
             field="entrypoint",
             value=entrypoint,
             remedy="give your module another name",

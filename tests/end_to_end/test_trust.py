@@ -8,7 +8,7 @@ import pytest
 from assay.cluster import pipeline
 from assay.cluster.drive.schedule import Task
 from assay.cluster.drive.slot import Slot
-from assay.cluster.drive.task_result import Failure
+from assay.cluster.drive.task_result import Failure, Published
 from assay.cluster.drive.unit_work import PublishUnit
 from tests import builders
 from tests.cluster.verify.forger import Forger
@@ -83,16 +83,23 @@ def test_an_installed_distribution_runs_once_it_is_named_and_is_verified_by_its_
     assert not installed.exists()
 
 
-def test_a_slot_does_not_run_what_a_changed_record_names(tmp_path):
+def test_a_slot_does_not_import_what_a_changed_record_names(tmp_path, installed):
     prepared = pipeline.prepare(str(builders.write_experiment(tmp_path, ledger=f"memory://{tmp_path}")))
     record = json.loads(prepared.run.model_dump_json())
-    file = tmp_path / "ran"
-    record["experiment"]["arms"][1]["variant"] |= STDLIB | {"parameters": {"args": ["touch", str(file)]}}
+    arms = {arm["name"]: arm["variant"] for arm in record["experiment"]["arms"]}
+    ran = tmp_path / "ran"
+    arms["better"] |= STDLIB | {"parameters": {"args": ["touch", str(ran)]}}
+    arms["worse"] |= {"entrypoint": "answers_of_team:threshold"}
     record["experiment"]["packages"] = ["subprocess"]
     slot = Slot("slot", json.dumps(record), prepared.import_paths, PublishUnit())
-    outcome = slot.perform(Task("better", 0), None).result()
+    outcomes = [slot.perform(Task(arm, 0), None).result() for arm in ("better", "worse", "again")]
     slot.close()
-    assert isinstance(outcome, Failure)
-    assert outcome.scope == "arm"
-    assert "module 'subprocess' is part of Python's standard library" in outcome.reason
-    assert not file.exists()
+    for outcome, whose in zip(
+        outcomes, ("is part of Python's standard library", "comes from team-models 2.1"), strict=False
+    ):
+        assert isinstance(outcome, Failure)
+        assert outcome.scope == "arm"
+        assert whose in outcome.reason
+    assert isinstance(outcomes[2], Published)
+    assert not ran.exists()
+    assert not installed.exists()
