@@ -28,6 +28,7 @@ from assay.evaluator.predictors import (
     reset_peak_memory,
 )
 from assay.evaluator.predictors.entrypoint import add_import_paths
+from assay.evaluator.predictors.trust import check_entrypoints
 from assay.evaluator.probes.batch_size import probe
 from assay.evaluator.probes.latency import BatchTimer, time_in_turn
 from assay.evaluator.provenance import environment, lineage
@@ -102,7 +103,7 @@ class ArmScorer:
             checks_weights: Whether the weights must have the digest that the run recorded.
 
         Raises:
-            VariantError: The weights have changed since the run was opened.
+            VariantError: The weights have changed since the run was opened, or the experiment may not name the code.
         """
         if self._predictor is not None:
             self._predictor.release()
@@ -252,6 +253,8 @@ class ArmScorer:
 
     def _loaded(self, arm: str, weights: WeightsFiles | None) -> Predictor:
         variant = self._arms[arm].variant
+        # Again, because the run's record comes from where others may write.
+        check_entrypoints([self._arms[arm]], suite=self._suite, packages=self.run.experiment.packages)
         determinism.seed_all(self._suite.seed)
         inputs = variant.inputs or self._reader.dataset.names("feature")
         return kind_of(variant).load(variant, inputs=inputs, weights=weights, device=self.device)

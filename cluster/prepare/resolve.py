@@ -17,6 +17,7 @@ from assay.evaluator.metrics import custom
 from assay.evaluator.predictors import WeightsFiles, code_of, kind_of, weights_files
 from assay.evaluator.predictors.entrypoint import add_import_paths
 from assay.evaluator.predictors.inputs import check_inputs
+from assay.evaluator.predictors.trust import check_entrypoints
 from assay.evaluator.provenance.opened_files import opened_by, recording
 from assay.evaluator.storage import open_store
 from assay.evaluator.storage.file_errors import described, shown
@@ -77,6 +78,7 @@ def resolved(experiment: Experiment, paths: tuple[str, ...]) -> Resolved:
         )
     check_columns(experiment, dataset)
     add_import_paths(paths)
+    check_entrypoints(experiment.arms, suite=experiment.suite, packages=experiment.packages)
     # The arms of a sweep share code, weights and stores: each is read or opened only once.
     stores, code = cache(open_store), {}
 

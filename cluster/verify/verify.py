@@ -22,6 +22,7 @@ from assay.evaluator.ledger.committed_run import CommittedRun
 from assay.evaluator.ledger.receipt import UnitReceipt
 from assay.evaluator.ledger.scores_compared import NUM_SHOWN
 from assay.evaluator.predictors.entrypoint import add_import_paths
+from assay.evaluator.predictors.trust import check_entrypoints
 from assay.evaluator.provenance import lineage
 from assay.evaluator.provenance.dotted import flat
 from assay.evaluator.storage import Store
@@ -83,7 +84,7 @@ def verify(
 
     Raises:
         LedgerError: The run is unknown or not committed.
-        InvalidInput: The run has not scored the arm completely.
+        InvalidInput: The run has not scored the arm completely, or its experiment names code that it may not name.
         RunError: No arm could be scored again; nothing is logged.
         AssayError: The ledger or the dataset is damaged or cannot be reached.
     """
@@ -97,6 +98,7 @@ def verify(
     )
     paths = _import_paths(run, import_paths)
     add_import_paths(paths)
+    check_entrypoints(run.experiment.arms, suite=run.experiment.suite, packages=run.experiment.packages)
     dataset, _ = open_dataset(run.experiment.dataset)
     now = lineage.captured(run.experiment, import_paths=paths, executor=pipeline.executor_name(in_process=in_process))
     units = batches.units(dataset.num_rows, batch_size=run.experiment.suite.batch_size)
