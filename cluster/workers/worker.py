@@ -10,6 +10,7 @@ import signal
 import socket
 import sys
 import tempfile
+import traceback
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future
 from contextlib import contextmanager
@@ -29,6 +30,7 @@ from assay.manifests.plain_text import error_text
 
 _CONNECTION = 3
 _HIGHEST = 1 << 20  # more descriptors than a process may have open
+_exit = os._exit  # a variant's code may replace that of `os`
 
 
 def become_worker(connection: int, output: int, *, zygote: int) -> NoReturn:
@@ -59,8 +61,12 @@ def become_worker(connection: int, output: int, *, zygote: int) -> NoReturn:
         for stream in (sys.stdout, sys.stderr):
             with contextlib.suppress(Exception):
                 stream.flush()
+    except BaseException:  # noqa: BLE001  # also what a variant's code has raised in ours by replacing parts of Python
+        with contextlib.suppress(BaseException):
+            traceback.print_exc()
+        _exit(1)
     finally:
-        os._exit(0)  # threads and exit handlers of a variant's code could keep the process; only receipts end units
+        _exit(0)  # threads and exit handlers of a variant's code could keep the process; only receipts end units
 
 
 def _serve(channel: Channel) -> None:

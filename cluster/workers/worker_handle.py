@@ -16,14 +16,19 @@ from typing import Any, Literal
 from assay.cluster.drive.schedule import Task
 from assay.cluster.drive.task_result import Failure, Published
 from assay.cluster.drive.unit_work import UnitWork
+from assay.cluster.errors import RunError
 from assay.cluster.workers.messages import from_message
 from assay.cluster.workers.zygote_handle import Ending, WorkerProcess, ZygoteHandle
+from assay.evaluator.errors import StoreError
 from assay.evaluator.storage.file_errors import file_errors
+from assay.manifests.plain_text import error_text, text_of
 
 _ENDS_WITHIN_S = 1.0
 """How long a worker may live after it has closed its channel."""
-_CLOSES_WITHIN_S = 60.0
-"""How long a worker may take to end once it is asked to."""
+_PUBLISHES_WITHIN_S = 60.0
+"""How long a worker may take to publish its last unit once it is asked to end."""
+_CLOSES_WITHIN_S = 5.0
+"""How long it may live after that."""
 _SIGNALS = {
     signal.SIGSEGV: "a segmentation fault",
     signal.SIGBUS: "a bus error",
@@ -123,6 +128,7 @@ class WorkerHandle:
         """Ends the worker once its last unit is published, and waits until it is gone."""
         with suppress(OSError):
             self._process.channel.send({"do": "close"})
+        wait([each.end for each in list(self._unfinished)], _PUBLISHES_WITHIN_S)
         self._listener.join(_CLOSES_WITHIN_S)
         if self._listener.is_alive():
             self.interrupt(f"it did not end within {_CLOSES_WITHIN_S:g} s")
@@ -133,8 +139,11 @@ class WorkerHandle:
         while (message := self._process.channel.receive()) is not None:
             try:
                 self._take(message)
-            except (ValueError, LookupError, StopIteration) as error:
-                self._strange = f"its process has sent what is no message of a worker: {error}"
+            except (RunError, StoreError) as error:  # the control's process cannot be started
+                self._unusable = text_of(error)
+                break
+            except Exception as error:  # noqa: BLE001  # its variant's code may send anything
+                self._strange = f"its process has sent what is no message of a worker: {error_text(error)}"
                 break
         self._finish()
 
@@ -166,9 +175,10 @@ class WorkerHandle:
 
     def _answer_of_control(self, message: dict[str, Any]) -> dict[str, Any]:
         """Relays a request to time the control to a worker of its own."""
-        if message["do"] == "load":
+        if message["do"] == "load" and self._timer is None:
             self._timer = _Timer(self._zygote, self._setup)
-        assert self._timer is not None
+        if self._timer is None:
+            raise ValueError("the control is not loaded")
         if message["do"] == "close":
             self._timer.close()
             self._timer = None
@@ -181,7 +191,8 @@ class WorkerHandle:
             self.is_over = True
         if self._timer is not None:
             self._timer.close()
-        wait([self._process.ended], _ENDS_WITHIN_S)
+        if not wait([self._process.ended], _ENDS_WITHIN_S).done and not self._interrupted_for:
+            self._strange = self._strange or "its process has closed, or written to, the connection to its slot"
         self._zygote.end(self._process)
         reason, cause = self._reason(self._process.ended.result())
         left = list(self._unfinished)
@@ -205,9 +216,8 @@ class WorkerHandle:
         if self._strange:
             return self._strange, "worker_lost"
         if ending.signal is not None:
-            name = signal.Signals(ending.signal)
-            what = _SIGNALS.get(name, signal.strsignal(ending.signal) or "")
-            return f"its process was ended by {name.name} ({what})", "worker_lost"
+            what = _SIGNALS.get(ending.signal, signal.strsignal(ending.signal) or "")
+            return f"its process was ended by {_name_of_signal(ending.signal)} ({what})", "worker_lost"
         if ending.problem:
             return ending.problem, "worker_lost"
         return f"its process ended by itself, with exit code {ending.exit_code}", "worker_lost"
@@ -221,6 +231,11 @@ class WorkerHandle:
         """A traceback, followed by the last lines that the worker has printed."""
         output = self._process.last_output()
         return "\n".join(each for each in (trace, f"the end of its output:\n{output}" if output else "") if each)
+
+
+def _name_of_signal(number: int) -> str:
+    is_named = number in set(signal.Signals)
+    return signal.Signals(number).name if is_named else f"signal {number}"  # most real-time signals have no name
 
 
 class _Timer:

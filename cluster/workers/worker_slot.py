@@ -8,6 +8,7 @@ from concurrent.futures import Future
 from assay.cluster.drive.schedule import Task
 from assay.cluster.drive.task_result import Failure, Published
 from assay.cluster.drive.unit_work import UnitWork
+from assay.cluster.errors import RunError
 from assay.cluster.workers.worker_handle import WorkerHandle, WorkerSetup
 from assay.cluster.workers.zygote_handle import ZygoteHandle
 from assay.manifests.run import Run
@@ -37,6 +38,7 @@ class WorkerSlot:
         self._resources, self._devices = experiment.resources, devices
         self._zygote = self._new_zygote()
         self._worker: WorkerHandle | None = None
+        self._is_over = False
 
     def perform(self, task: Task, upcoming: int | None) -> Future[Published | Failure]:
         """Has a unit scored, and waits for that; it is published while the next one is scored.
@@ -49,8 +51,10 @@ class WorkerSlot:
             How the task ends. Failures are returned, not raised.
 
         Raises:
-            RunError: The zygote has ended, and no other could start.
+            RunError: The slot was killed, or the zygote has ended and no other could start.
         """
+        if self._is_over:
+            raise RunError("the slot was ended")
         worker = self._worker
         if worker is None or worker.is_over or worker.arm != task.arm:
             self._end_worker()
@@ -72,7 +76,8 @@ class WorkerSlot:
         self._zygote.close()
 
     def kill(self) -> None:
-        """Ends every process of the slot at once."""
+        """Ends every process of the slot at once, from another thread. Tasks that are left fail, and `close` is due."""
+        self._is_over = True
         self._zygote.close()
 
     def _end_worker(self) -> None:
