@@ -2,10 +2,11 @@
 
 import base64
 import pickle
-import shutil
 import signal
+import subprocess
 import tempfile
 import threading
+import time
 from collections import deque
 from collections.abc import Sequence
 from concurrent.futures import Future, wait
@@ -29,7 +30,7 @@ _PUBLISHES_WITHIN_S = 60.0
 """How long a worker may take to publish its last unit once it is asked to end."""
 _CLOSES_WITHIN_S = 5.0
 """How long it may live after that."""
-_SIGNALS = {
+_SIGNALS: dict[int, str] = {
     signal.SIGSEGV: "a segmentation fault",
     signal.SIGBUS: "a bus error",
     signal.SIGABRT: "abort",
@@ -91,6 +92,7 @@ class WorkerHandle:
         self._unfinished: deque[_Unfinished] = deque()
         self._lock = threading.Lock()
         self._timer: _Timer | None = None
+        self._since_s = time.monotonic()
         self._interrupted_for, self._unusable, self._strange = "", "", ""
         self._listener = threading.Thread(target=self._listen, name=f"worker of {arm}", daemon=True)
         self._listener.start()
@@ -110,11 +112,17 @@ class WorkerHandle:
             if self.is_over:
                 unfinished.end.set_result(self._failure("its process had ended before", counts=False))
                 return unfinished.end
+            if not self._unfinished:
+                self._since_s = time.monotonic()
             self._unfinished.append(unfinished)
         with suppress(OSError):  # it has ended: the listener finds out how
             self._process.channel.send({"do": "score", "task": list(task), "upcoming": upcoming})
         unfinished.scored.wait()
         return unfinished.end
+
+    def has_worked_s(self) -> float:
+        """For how many seconds it has worked on the oldest of its tasks."""
+        return time.monotonic() - self._since_s if self._unfinished else 0.0
 
     def interrupt(self, reason: str) -> None:
         """Kills the worker; its tasks fail for this reason."""
@@ -159,6 +167,7 @@ class WorkerHandle:
             elif (result.receipt.arm, result.receipt.unit) != (unfinished.task.arm, unfinished.task.unit):
                 raise ValueError("a receipt of another unit")
             self._unfinished.popleft()
+            self._since_s = time.monotonic()
             unfinished.scored.set()
             unfinished.end.set_result(result)
         elif kind == "control":
@@ -167,7 +176,7 @@ class WorkerHandle:
         elif kind == "unusable":
             self._unusable = str(message["reason"])
         else:
-            raise ValueError(f"{kind!r}")
+            raise ValueError(f"one of the kind {kind!r}")
 
     @property
     def _receipt_class(self) -> Any:
@@ -205,7 +214,7 @@ class WorkerHandle:
             each.end.set_result(result)
             each.scored.set()
         self._process.close()
-        shutil.rmtree(self._folder, ignore_errors=True)
+        _remove(self._folder)
 
     def _reason(self, ending: Ending) -> tuple[str, Literal["worker_lost", "out_of_memory", "hung"]]:
         if ending.used_bytes is not None:
@@ -231,6 +240,11 @@ class WorkerHandle:
         """A traceback, followed by the last lines that the worker has printed."""
         output = self._process.last_output()
         return "\n".join(each for each in (trace, f"the end of its output:\n{output}" if output else "") if each)
+
+
+def _remove(folder: str) -> None:
+    """Removes a worker's folder, however deep."""
+    subprocess.run(["rm", "-rf", "--", folder], check=False, stderr=subprocess.DEVNULL)  # noqa: S603, S607
 
 
 def _name_of_signal(number: int) -> str:
@@ -265,7 +279,7 @@ class _Timer:
         wait([self._process.ended], _ENDS_WITHIN_S)
         self.kill()
         self._process.close()
-        shutil.rmtree(self._folder, ignore_errors=True)
+        _remove(self._folder)
 
 
 def _started(zygote: ZygoteHandle, setup: WorkerSetup, *, times: str | None = None) -> tuple[WorkerProcess, str]:

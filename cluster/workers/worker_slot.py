@@ -65,9 +65,13 @@ class WorkerSlot:
         return worker.perform(task, upcoming)
 
     def interrupt(self, reason: str) -> None:
-        """Kills the present worker from another thread; its tasks fail for this reason."""
+        """Kills the present worker from another thread; its tasks fail for this reason.
+
+        Not if it has not worked for as long as a unit may take: what the slot has spent on ending the worker before, or
+        on another zygote because that worker has killed it, is not its fault. The driver will ask again.
+        """
         worker = self._worker
-        if worker is not None:
+        if worker is not None and worker.has_worked_s() >= (self._resources.unit_timeout_s or 0.0):
             worker.interrupt(reason)
 
     def close(self) -> None:
