@@ -1,5 +1,6 @@
 """A slot: has one variant loaded at a time and works on one unit after another. Knows nothing of Ray."""
 
+import errno
 import threading
 import time
 from collections.abc import Callable, Sequence
@@ -19,6 +20,8 @@ from assay.manifests.plain_text import text_of, trace_text
 from assay.manifests.run import Run
 
 Step = TypeVar("Step")
+
+_LIMITS_OF_A_PROCESS = (errno.EMFILE, errno.ENOMEM, errno.EFBIG)
 
 
 class Slot:
@@ -92,7 +95,9 @@ class Slot:
         try:
             return step()
         except (DamageError, StoreError) as error:
-            return self._failure("run", text_of(error))
+            # A process that has no descriptors or memory left may owe that to the variant: its run goes on without it.
+            is_of_process = getattr(error.__cause__, "errno", None) in _LIMITS_OF_A_PROCESS
+            return self._failure("unit" if is_of_process else "run", text_of(error))
         except PredictionError as error:
             # An exception of the variant's code may be transient (a busy device); output of the wrong form is not.
             is_transient = error.__cause__ is not None and not isinstance(error, InputWrittenError)

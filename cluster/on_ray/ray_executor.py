@@ -161,9 +161,9 @@ class RayExecutor:
         asked = self._slots[slot]
         if asked.interrupted_at_s is None:
             asked.interrupted_at_s = time.monotonic()
-            asked.actor.interrupt.remote(reason)
-        elif time.monotonic() - asked.interrupted_at_s > _ANSWERS_WITHIN_S:
+        if time.monotonic() - asked.interrupted_at_s > _ANSWERS_WITHIN_S:
             return self._lost(slot, reason, "hung")
+        asked.actor.interrupt.remote(reason)
         return []
 
     def give_back(self, slot: str) -> None:

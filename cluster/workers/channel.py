@@ -8,7 +8,7 @@ from contextlib import suppress
 from typing import Any
 
 _LENGTH = struct.Struct("<I")
-_MOST_BYTES = 1 << 28
+_MOST_BYTES = 1 << 25
 """A longer message is not from a worker of ours: a receipt has a few kilobytes."""
 
 
@@ -43,10 +43,14 @@ class Channel:
             return None
         return message if isinstance(message, dict) else None
 
-    def close(self) -> None:
-        """Closes this end; a `receive` in another thread returns."""
+    def hang_up(self) -> None:
+        """Ends the connection, also if other processes hold its other end. What was received can still be read."""
         with suppress(OSError):
             self._end.shutdown(socket.SHUT_RDWR)
+
+    def close(self) -> None:
+        """Closes this end; a `receive` in another thread returns."""
+        self.hang_up()
         self._end.close()
 
     def _read(self, num_bytes: int) -> bytes | None:

@@ -16,6 +16,8 @@ from assay.cluster.workers.worker_slot import WorkerSlot
 from assay.manifests import Arm, Resources
 from assay.manifests.run import Run
 
+_LOOKS_EVERY_S = 0.05
+
 
 @dataclass
 class _Slot:
@@ -46,6 +48,7 @@ class LocalExecutor:
         self._work = work
         self._slots: dict[str, _Slot] = {}
         self._updates: queue.SimpleQueue[Ready | TaskOutcome | BaseException] = queue.SimpleQueue()
+        self._is_closing = threading.Event()
         self._run_json, self._import_paths, self._resources = "", tuple[str, ...](), Resources()
 
     def start(self, run: Run, *, import_paths: tuple[str, ...]) -> None:
@@ -102,14 +105,21 @@ class LocalExecutor:
         """Does nothing: a slot that is idle costs nothing, and another arm may need it."""
 
     def close(self) -> list[TaskOutcome]:
-        """Ends every slot once the units that were scored are published."""
+        """Ends every slot at once; published units stay. Returns what was published since the last `wait`."""
+        self._is_closing.set()
         for slot in self._slots.values():
             slot.tasks.put(None)
         for slot in self._slots.values():
             assert slot.thread is not None
-            slot.thread.join()
+            while slot.thread.is_alive():
+                if slot.slot is not None:
+                    slot.slot.kill()
+                slot.thread.join(_LOOKS_EVERY_S)
         self._slots = {}
-        return [update for update in self.wait(0) if isinstance(update, TaskOutcome)]
+        self._is_closing.clear()
+        updates = [self._updates.get_nowait() for _ in range(self._updates.qsize())]
+        outcomes = [update for update in updates if isinstance(update, TaskOutcome)]
+        return [each for each in outcomes if isinstance(each.result, Published)]
 
     def _serve(self, name: str, slot: _Slot, number: int) -> None:
         """The thread of a slot."""
@@ -118,7 +128,7 @@ class LocalExecutor:
             slot.slot = WorkerSlot(name, self._run_json, self._import_paths, self._work, devices=devices)
             self._updates.put(Ready(name, ""))
             try:
-                while (item := slot.tasks.get()) is not None:
+                while (item := slot.tasks.get()) is not None and not self._is_closing.is_set():
                     task, upcoming = item
                     end = slot.slot.perform(task, upcoming)
                     end.add_done_callback(partial(self._ended, name, task))

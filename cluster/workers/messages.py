@@ -29,7 +29,10 @@ def from_message(message: dict[str, Any], receipt_class: type[UnitReceipt]) -> P
         ValueError: It describes none: the variant's code has written to the worker's channel.
     """
     if "failure" in message:
-        return _adapter(Failure).validate_python(message["failure"])
+        failure = _adapter(Failure).validate_python(message["failure"])
+        if failure.scope in ("worker", "slot"):
+            raise ValueError(f"a failure of its {failure.scope}")
+        return failure
     receipt = _adapter(receipt_class).validate_python(message.pop("receipt", None))
     return _adapter(Published).validate_python({**message, "receipt": receipt})
 

@@ -12,6 +12,7 @@ import sys
 import tempfile
 import threading
 import time
+import traceback
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future
 from contextlib import contextmanager
@@ -32,6 +33,7 @@ from assay.manifests.plain_text import error_text
 _CONNECTION = 3
 _LOOKS_EVERY_S = 1.0
 _HIGHEST = 1 << 20  # more descriptors than a process may have open
+_exit = os._exit  # a variant's code may replace that of `os`
 
 
 def main() -> NoReturn:
@@ -83,8 +85,12 @@ def _work(connection: int) -> NoReturn:
         for stream in (sys.stdout, sys.stderr):
             with contextlib.suppress(Exception):
                 stream.flush()
+    except BaseException:  # noqa: BLE001  # also what a variant's code has raised in ours by replacing parts of Python
+        with contextlib.suppress(BaseException):
+            traceback.print_exc()
+        _exit(1)
     finally:
-        os._exit(0)  # threads and exit handlers of a variant's code could keep the process; only receipts end units
+        _exit(0)  # threads and exit handlers of a variant's code could keep the process; only receipts end units
 
 
 def _serve(channel: Channel) -> None:

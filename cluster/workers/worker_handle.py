@@ -2,12 +2,13 @@
 
 import base64
 import pickle
-import shutil
 import signal
+import subprocess
 import tempfile
 import threading
+import time
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import Future, wait
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
@@ -16,15 +17,22 @@ from typing import Any, Literal
 from assay.cluster.drive.schedule import Task
 from assay.cluster.drive.task_result import Failure, Published
 from assay.cluster.drive.unit_work import UnitWork
+from assay.cluster.errors import RunError
 from assay.cluster.workers.messages import from_message
 from assay.cluster.workers.worker_process import Ending, WorkerProcess, WorkerSource
+from assay.evaluator.errors import StoreError
 from assay.evaluator.storage.file_errors import file_errors
+from assay.manifests import Variant
+from assay.manifests.plain_text import error_text, text_of
+from assay.manifests.read_only_inputs import hint_on_signal
 
 _ENDS_WITHIN_S = 1.0
 """How long a worker may live after it has closed its channel."""
-_CLOSES_WITHIN_S = 60.0
-"""How long a worker may take to end once it is asked to."""
-_SIGNALS = {
+_PUBLISHES_WITHIN_S = 60.0
+"""How long a worker may take to publish its last unit once it is asked to end."""
+_CLOSES_WITHIN_S = 5.0
+"""How long it may live after that."""
+_SIGNALS: dict[int, str] = {
     signal.SIGSEGV: "a segmentation fault",
     signal.SIGBUS: "a bus error",
     signal.SIGABRT: "abort",
@@ -44,6 +52,7 @@ class WorkerSetup:
         import_paths: Folders that entrypoints may be imported from.
         work: What it does with each unit.
         control: The run's control.
+        variants: The variant of each arm.
         where: The slot and its host, for messages.
     """
 
@@ -52,6 +61,7 @@ class WorkerSetup:
     import_paths: Sequence[str]
     work: UnitWork
     control: str
+    variants: Mapping[str, Variant]
     where: str
 
 
@@ -86,6 +96,7 @@ class WorkerHandle:
         self._unfinished: deque[_Unfinished] = deque()
         self._lock = threading.Lock()
         self._timer: _Timer | None = None
+        self._since_s = time.monotonic()
         self._interrupted_for, self._unusable, self._strange = "", "", ""
         self._listener = threading.Thread(target=self._listen, name=f"worker of {arm}", daemon=True)
         self._listener.start()
@@ -105,11 +116,17 @@ class WorkerHandle:
             if self.is_over:
                 unfinished.end.set_result(self._failure("its process had ended before", counts=False))
                 return unfinished.end
+            if not self._unfinished:
+                self._since_s = time.monotonic()
             self._unfinished.append(unfinished)
         with suppress(OSError):  # it has ended: the listener finds out how
             self._process.channel.send({"do": "score", "task": list(task), "upcoming": upcoming})
         unfinished.scored.wait()
         return unfinished.end
+
+    def has_worked_s(self) -> float:
+        """For how many seconds it has worked on the oldest of its tasks."""
+        return time.monotonic() - self._since_s if self._unfinished else 0.0
 
     def interrupt(self, reason: str) -> None:
         """Kills the worker; its tasks fail for this reason."""
@@ -123,6 +140,7 @@ class WorkerHandle:
         """Ends the worker once its last unit is published, and waits until it is gone."""
         with suppress(OSError):
             self._process.channel.send({"do": "close"})
+        wait([each.end for each in list(self._unfinished)], _PUBLISHES_WITHIN_S)
         self._listener.join(_CLOSES_WITHIN_S)
         if self._listener.is_alive():
             self.interrupt(f"it did not end within {_CLOSES_WITHIN_S:g} s")
@@ -133,8 +151,11 @@ class WorkerHandle:
         while (message := self._process.channel.receive()) is not None:
             try:
                 self._take(message)
-            except (ValueError, LookupError, StopIteration) as error:
-                self._strange = f"its process has sent what is no message of a worker: {error}"
+            except (RunError, StoreError) as error:  # the control's process cannot be started
+                self._unusable = text_of(error)
+                break
+            except Exception as error:  # noqa: BLE001  # its variant's code may send anything
+                self._strange = f"its process has sent what is no message of a worker: {error_text(error)}"
                 break
         self._finish()
 
@@ -150,6 +171,7 @@ class WorkerHandle:
             elif (result.receipt.arm, result.receipt.unit) != (unfinished.task.arm, unfinished.task.unit):
                 raise ValueError("a receipt of another unit")
             self._unfinished.popleft()
+            self._since_s = time.monotonic()
             unfinished.scored.set()
             unfinished.end.set_result(result)
         elif kind == "control":
@@ -158,7 +180,7 @@ class WorkerHandle:
         elif kind == "unusable":
             self._unusable = str(message["reason"])
         else:
-            raise ValueError(f"{kind!r}")
+            raise ValueError(f"one of the kind {kind!r}")
 
     @property
     def _receipt_class(self) -> Any:
@@ -166,9 +188,10 @@ class WorkerHandle:
 
     def _answer_of_control(self, message: dict[str, Any]) -> dict[str, Any]:
         """Relays a request to time the control to a worker of its own."""
-        if message["do"] == "load":
+        if message["do"] == "load" and self._timer is None:
             self._timer = _Timer(self._source, self._setup)
-        assert self._timer is not None
+        if self._timer is None:
+            raise ValueError("the control is not loaded")
         if message["do"] == "close":
             self._timer.close()
             self._timer = None
@@ -181,7 +204,8 @@ class WorkerHandle:
             self.is_over = True
         if self._timer is not None:
             self._timer.close()
-        wait([self._process.ended], _ENDS_WITHIN_S)
+        if not wait([self._process.ended], _ENDS_WITHIN_S).done and not self._interrupted_for:
+            self._strange = self._strange or "its process has closed, or written to, the connection to its slot"
         self._source.end(self._process)
         reason, cause = self._reason(self._process.ended.result())
         left = list(self._unfinished)
@@ -194,7 +218,7 @@ class WorkerHandle:
             each.end.set_result(result)
             each.scored.set()
         self._process.close()
-        shutil.rmtree(self._folder, ignore_errors=True)
+        _remove(self._folder)
 
     def _reason(self, ending: Ending) -> tuple[str, Literal["worker_lost", "out_of_memory", "hung"]]:
         if ending.used_bytes is not None:
@@ -205,9 +229,8 @@ class WorkerHandle:
         if self._strange:
             return self._strange, "worker_lost"
         if ending.signal is not None:
-            name = signal.Signals(ending.signal)
-            what = _SIGNALS.get(name, signal.strsignal(ending.signal) or "")
-            return f"its process was ended by {name.name} ({what})", "worker_lost"
+            what = _SIGNALS.get(ending.signal, signal.strsignal(ending.signal) or "")
+            return f"its process was ended by {_name_of_signal(ending.signal)} ({what})", "worker_lost"
         if ending.problem:
             return ending.problem, "worker_lost"
         return f"its process ended by itself, with exit code {ending.exit_code}", "worker_lost"
@@ -221,6 +244,16 @@ class WorkerHandle:
         """A traceback, followed by the last lines that the worker has printed."""
         output = self._process.last_output()
         return "\n".join(each for each in (trace, f"the end of its output:\n{output}" if output else "") if each)
+
+
+def _remove(folder: str) -> None:
+    """Removes a worker's folder, however deep."""
+    subprocess.run(["rm", "-rf", "--", folder], check=False, stderr=subprocess.DEVNULL)  # noqa: S603, S607
+
+
+def _name_of_signal(number: int) -> str:
+    is_named = number in set(signal.Signals)
+    return signal.Signals(number).name if is_named else f"signal {number}"  # most real-time signals have no name
 
 
 class _Timer:
@@ -250,7 +283,7 @@ class _Timer:
         wait([self._process.ended], _ENDS_WITHIN_S)
         self.kill()
         self._process.close()
-        shutil.rmtree(self._folder, ignore_errors=True)
+        _remove(self._folder)
 
 
 def _started(source: WorkerSource, setup: WorkerSetup, *, times: str | None = None) -> tuple[WorkerProcess, str]:

@@ -9,6 +9,7 @@ from concurrent.futures import Future
 from assay.cluster.drive.schedule import Task
 from assay.cluster.drive.task_result import Failure, Published
 from assay.cluster.drive.unit_work import UnitWork
+from assay.cluster.errors import RunError
 from assay.cluster.workers.spawner import Spawner
 from assay.cluster.workers.worker_handle import WorkerHandle, WorkerSetup
 from assay.cluster.workers.worker_process import WorkerSource
@@ -36,10 +37,12 @@ class WorkerSlot:
         """
         experiment = Run.model_validate_json(run_json).experiment
         where = f"{name} on {platform.node()}"
-        self._setup = WorkerSetup(name, run_json, import_paths, work, experiment.suite.plan.control, where)
+        variants = {arm.name: arm.variant for arm in experiment.arms}
+        self._setup = WorkerSetup(name, run_json, import_paths, work, experiment.suite.plan.control, variants, where)
         self._resources, self._devices = experiment.resources, devices
         self._source = self._new_source()
         self._worker: WorkerHandle | None = None
+        self._is_over = False
 
     def perform(self, task: Task, upcoming: int | None) -> Future[Published | Failure]:
         """Has a unit scored, and waits for that; it is published while the next one is scored.
@@ -52,8 +55,10 @@ class WorkerSlot:
             How the task ends. Failures are returned, not raised.
 
         Raises:
-            RunError: The zygote has ended, and no other could start.
+            RunError: The slot was killed, or the zygote has ended and no other could start.
         """
+        if self._is_over:
+            raise RunError("the slot was ended")
         worker = self._worker
         if worker is None or worker.is_over or worker.arm != task.arm:
             self._end_worker()
@@ -64,9 +69,13 @@ class WorkerSlot:
         return worker.perform(task, upcoming)
 
     def interrupt(self, reason: str) -> None:
-        """Kills the present worker from another thread; its tasks fail for this reason."""
+        """Kills the present worker from another thread; its tasks fail for this reason.
+
+        Not if it has not worked for as long as a unit may take: what the slot has spent on ending the worker before, or
+        on another zygote because that worker has killed it, is not its fault. The driver will ask again.
+        """
         worker = self._worker
-        if worker is not None:
+        if worker is not None and worker.has_worked_s() >= (self._resources.unit_timeout_s or 0.0):
             worker.interrupt(reason)
 
     def close(self) -> None:
@@ -75,7 +84,8 @@ class WorkerSlot:
         self._source.close()
 
     def kill(self) -> None:
-        """Ends every process of the slot at once."""
+        """Ends every process of the slot at once, from another thread. Tasks that are left fail, and `close` is due."""
+        self._is_over = True
         self._source.close()
 
     def _end_worker(self) -> None:

@@ -43,7 +43,7 @@ class ZygoteHandle:
             RunError: It could not start.
         """
         self._control, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-        self._output = os.memfd_create("assay-zygote")
+        self._output = os.fdopen(os.memfd_create("assay-zygote"), "rb")
         try:
             self._guard = subprocess.Popen(  # noqa: S603
                 [
@@ -69,8 +69,9 @@ class ZygoteHandle:
         self._pid = 0
         message = self._receive()
         if message is None:
-            shown = os.pread(self._output, SHOWN_BYTES, 0).decode(errors="replace").strip()
+            shown = os.pread(self._output.fileno(), SHOWN_BYTES, 0).decode(errors="replace").strip()
             self.close()
+            self._control.close()
             raise RunError(f"the process that starts workers ended while it imported torch and Assay:\n{shown}")
         self._pid = message["pid"]
         self._send(do="limit", memory_bytes=memory_bytes, share=share)
@@ -108,13 +109,13 @@ class ZygoteHandle:
                 wait([worker.ended])
 
     def kill(self) -> None:
-        """Kills the zygote, its guard and thereby all workers: for a zygote that does not answer."""
-        for pid in (self._pid, self._guard.pid):
+        """Kills the zygote and thereby all workers, for a zygote that does not answer; its guard ends what is left."""
+        for pid, number in ((self._guard.pid, signal.SIGCONT), (self._pid or self._guard.pid, signal.SIGKILL)):
             with suppress(ProcessLookupError):
-                os.kill(pid, signal.SIGKILL)
+                os.kill(pid, number)
 
     def close(self) -> None:
-        """Ends the zygote and everything that comes from it."""
+        """Ends the zygote and everything that comes from it. Does nothing more if it is called again."""
         with suppress(OSError):
             self._control.shutdown(socket.SHUT_RDWR)
         try:
@@ -122,7 +123,7 @@ class ZygoteHandle:
         except subprocess.TimeoutExpired:
             self.kill()
             self._guard.wait()
-        os.close(self._output)
+        self._output.close()
 
     def _listen(self) -> None:
         while (message := self._receive()) is not None:
@@ -138,6 +139,7 @@ class ZygoteHandle:
             worker = self._workers.pop(number, None)
         if worker is not None:
             worker.ended.set_result(ending)
+            worker.channel.hang_up()  # a process that it has left may hold the other end
 
     def _receive(self) -> dict[str, Any] | None:
         try:
