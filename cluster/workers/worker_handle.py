@@ -230,7 +230,9 @@ class WorkerHandle:
             return self._strange, "worker_lost"
         if ending.signal is not None:
             what = _SIGNALS.get(ending.signal, signal.strsignal(ending.signal) or "")
-            return f"its process was ended by {_name_of_signal(ending.signal)} ({what})", "worker_lost"
+            reason = f"its process was ended by {_name_of_signal(ending.signal)} ({what})"
+            hint = hint_on_signal(self._setup.variants[self.arm], ending.signal)
+            return f"{reason}; {hint}" if hint else reason, "worker_lost"
         if ending.problem:
             return ending.problem, "worker_lost"
         return f"its process ended by itself, with exit code {ending.exit_code}", "worker_lost"
