@@ -30,6 +30,7 @@ from assay.evaluator.predictors import (
 from assay.evaluator.predictors.entrypoint import add_import_paths
 from assay.evaluator.probes.batch_size import probe
 from assay.evaluator.probes.latency import time_in_turn
+from assay.evaluator.process_state.watch import ProcessWatch
 from assay.evaluator.provenance import environment, lineage
 from assay.evaluator.provenance.opened_files import OpenedFiles, digests, opened_by, recording
 from assay.evaluator.results import BatchSizeSensitivity, PairedTimes, UnitResult
@@ -54,12 +55,13 @@ class ArmScorer:
         paired_times: Times of the arm's and the control's batches, measured in turn; None if no guardrail needs them.
     """
 
-    def __init__(self, run: Run, import_paths: Sequence[str]) -> None:
+    def __init__(self, run: Run, import_paths: Sequence[str], *, watch: ProcessWatch | None = None) -> None:
         """Opens the dataset and applies the suite's determinism settings to the process; loads no arm yet.
 
         Args:
             run: The opened run.
             import_paths: Folders that entrypoints may be imported from, in addition to the installed packages.
+            watch: Finds what arms change in this process, if several share it; None: each has a process of its own.
         """
         add_import_paths(import_paths)
         self._import_paths = tuple(import_paths)
@@ -85,6 +87,9 @@ class ArmScorer:
         self._copies: Path | None = None
         self._opened_files: dict[str, str] | None = None
         self._preparation = Preparation()
+        self._watch, self._watched_arm = watch, ""
+        if watch is not None:
+            watch.restart()
 
     def prefetch(self, indices: Iterable[int]) -> None:
         """Starts fetching the shards of these units in the background."""
@@ -107,6 +112,7 @@ class ArmScorer:
         started, cpu_started = time.perf_counter(), time.process_time()
         self._remove_copies()
         self._weights = self._read_weights(arm, checks_weights=checks_weights)
+        self._look(next_arm=arm)
         self._opened_files = None
         with recording(self._opened_by(self._arms[arm].variant)):
             self._predictor = self._loaded(arm, self._weights)
@@ -218,6 +224,21 @@ class ArmScorer:
         """Releases files and locks that the process would otherwise keep."""
         self._reader.close()
         self._remove_copies()
+        self._look(next_arm="")
+
+    def altered_by(self, arm: str) -> str:
+        """What others have changed in this process before an arm is scored now; empty: nothing."""
+        if self._watch is None or not self._watch.changes:
+            return ""
+        digests = {self._arms[arm].variant.code_digest, *(metric.scorer_digest for metric in self._suite.metrics)}
+        modules = {name for code in self.run.code if code.digest() in digests for name in code.modules}
+        return self._watch.altered_by(arm, modules)
+
+    def _look(self, *, next_arm: str) -> None:
+        """Charges what has changed in this process to the arm whose code has run since the last look."""
+        if self._watch is not None and self._watched_arm:
+            self._watch.look(f"arm '{self._watched_arm}'", [self._watched_arm])
+        self._watched_arm = next_arm
 
     @property
     def weights_digest(self) -> str | None:
@@ -270,7 +291,10 @@ class ArmScorer:
         assert self._predictor is not None
         control = None
         try:
-            control = self._loaded(plan.control, self._read_weights(plan.control, checks_weights=True))
+            weights = self._read_weights(plan.control, checks_weights=True)
+            self._look(next_arm=plan.control)
+            control = self._loaded(plan.control, weights)
+            self._look(next_arm=self.arm)
             return time_in_turn(
                 self.first_batches,
                 arm=(self._predictor, self.variant),
@@ -288,6 +312,8 @@ class ArmScorer:
         finally:
             if control is not None:
                 control.release()
+            if self._watched_arm != self.arm:
+                self._look(next_arm=self.arm)
 
     def _add_preparation(self, name: str, started: float, cpu_started: float) -> None:
         before = self._preparation

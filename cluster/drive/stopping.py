@@ -1,11 +1,13 @@
 """Requests from outside to stop a run: SIGTERM, sent by Ray Jobs, a scheduler or a person."""
 
+import os
 import signal
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from types import FrameType
+from typing import Any
 
 
 @dataclass
@@ -31,7 +33,23 @@ def on_sigterm() -> Iterator[StopRequest]:
         request.reason = "SIGTERM"
 
     previous_handler = signal.signal(signal.SIGTERM, request_stop)
+    _previous_handlers.append(previous_handler or signal.SIG_DFL)
     try:
         yield request
     finally:
+        _previous_handlers.pop()
         signal.signal(signal.SIGTERM, previous_handler)
+
+
+_previous_handlers: list[Any] = []
+"""What SIGTERM did before each of the requests that are open."""
+
+
+def _restore_in_child() -> None:
+    """Lets SIGTERM end a process that user code has forked, such as a worker of a pool: it is not this run's driver."""
+    if _previous_handlers:
+        signal.signal(signal.SIGTERM, _previous_handlers[0])
+        _previous_handlers.clear()
+
+
+os.register_at_fork(after_in_child=_restore_in_child)
