@@ -18,7 +18,7 @@ from assay.cluster.drive.local_executor import LocalExecutor
 from assay.cluster.drive.progress import ProgressReporter
 from assay.cluster.drive.unit_check import UnitCheck
 from assay.cluster.drive.unit_work import PublishUnit, UnitWork
-from assay.cluster.errors import StoppedError
+from assay.cluster.errors import RunError, StoppedError
 from assay.cluster.on_ray import session
 from assay.cluster.prepare import dataset_findings, opened_files, resolve, reuse, throughput_history
 from assay.cluster.prepare.dataset_findings import DatasetFindings
@@ -37,9 +37,10 @@ from assay.evaluator.provenance import lineage, repository
 from assay.evaluator.storage import Store, open_store, split_uri
 from assay.manifests import Dataset, Experiment
 from assay.manifests.environment_variables import SUBMISSION_VARIABLE
-from assay.manifests.errors import InvalidInput
+from assay.manifests.errors import AssayError, InvalidInput
 from assay.manifests.event import Event
 from assay.manifests.ledger_layout import submission_key, unit_place
+from assay.manifests.plain_text import error_text
 from assay.manifests.run import Run
 from assay.manifests.spent import Spent
 
@@ -239,9 +240,26 @@ def _run_until_committed(
         outcome.events[:0] = [*found, *reused.events]
         if watch is not None:
             _note_changes(watch, outcome)
-        return _commit(
-            opened, outcome, driver, prepared=prepared, store=store, reporter=reporter, log_position=past.log_position
-        )
+        try:
+            return _commit(
+                opened,
+                outcome,
+                driver,
+                prepared=prepared,
+                store=store,
+                reporter=reporter,
+                log_position=past.log_position,
+            )
+        except AssayError:
+            raise
+        except Exception as error:
+            changed = "" if watch is None else watch.altered_analysis()
+            if not changed:
+                raise
+            raise RunError(
+                f"run '{opened.run_id}' cannot be analysed in this process ({error_text(error)}): {changed}; its units are "
+                "in the ledger: run the same command again, without --in-process"
+            ) from error
 
 
 def _reporter(prepared: Prepared, on_progress: ProgressCallback) -> progress.ProgressReporter:

@@ -43,6 +43,20 @@ def on_sigterm() -> Iterator[StopRequest]:
 
 _previous_handlers: list[Any] = []
 """What SIGTERM did before each of the requests that are open."""
+_forking = threading.local()
+"""`mask`: the signals that the thread that is forking had blocked before."""
+
+
+def _block_before_fork() -> None:
+    """Keeps a SIGTERM to a child back until the child has its own handler; Python discards those that come before."""
+    if _previous_handlers:
+        _forking.mask = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})
+
+
+def _restore_in_parent() -> None:
+    mask = vars(_forking).pop("mask", None)
+    if mask is not None:
+        signal.pthread_sigmask(signal.SIG_SETMASK, mask)
 
 
 def _restore_in_child() -> None:
@@ -50,6 +64,7 @@ def _restore_in_child() -> None:
     if _previous_handlers:
         signal.signal(signal.SIGTERM, _previous_handlers[0])
         _previous_handlers.clear()
+    _restore_in_parent()
 
 
-os.register_at_fork(after_in_child=_restore_in_child)
+os.register_at_fork(before=_block_before_fork, after_in_parent=_restore_in_parent, after_in_child=_restore_in_child)
