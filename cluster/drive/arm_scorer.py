@@ -31,6 +31,7 @@ from assay.evaluator.predictors.entrypoint import add_import_paths
 from assay.evaluator.predictors.trust import check_entrypoints
 from assay.evaluator.probes.batch_size import probe
 from assay.evaluator.probes.latency import BatchTimer, time_in_turn
+from assay.evaluator.process_state.watch import ProcessWatch
 from assay.evaluator.provenance import environment, lineage
 from assay.evaluator.provenance.opened_files import OpenedFiles, digests, opened_by, recording
 from assay.evaluator.results import BatchSizeSensitivity, PairedTimes, UnitResult
@@ -57,12 +58,13 @@ class ArmScorer:
             default it is loaded in this process, beside the arm.
     """
 
-    def __init__(self, run: Run, import_paths: Sequence[str]) -> None:
+    def __init__(self, run: Run, import_paths: Sequence[str], *, watch: ProcessWatch | None = None) -> None:
         """Opens the dataset and applies the suite's determinism settings to the process; loads no arm yet.
 
         Args:
             run: The opened run.
             import_paths: Folders that entrypoints may be imported from, in addition to the installed packages.
+            watch: Finds what arms change in this process, if several share it; None: each has a process of its own.
         """
         add_import_paths(import_paths)
         self._import_paths = tuple(import_paths)
@@ -89,6 +91,9 @@ class ArmScorer:
         self._copies: Path | None = None
         self._opened_files: dict[str, str] | None = None
         self._preparation = Preparation()
+        self._watch, self._watched_arm = watch, ""
+        if watch is not None:
+            watch.restart()
 
     def prefetch(self, indices: Iterable[int]) -> None:
         """Starts fetching the shards of these units in the background."""
@@ -111,6 +116,7 @@ class ArmScorer:
         started, cpu_started = time.perf_counter(), time.process_time()
         self._remove_copies()
         self._weights = self._read_weights(arm, checks_weights=checks_weights)
+        self._look(next_arm=arm)
         self._opened_files = None
         with recording(self._opened_by(self._arms[arm].variant)):
             self._predictor = self._loaded(arm, self._weights)
@@ -219,6 +225,21 @@ class ArmScorer:
         """Releases files and locks that the process would otherwise keep."""
         self._reader.close()
         self._remove_copies()
+        self._look(next_arm="")
+
+    def altered_by(self, arm: str) -> str:
+        """What others have changed in this process before an arm is scored now; empty: nothing."""
+        if self._watch is None or not self._watch.changes:
+            return ""
+        digests = {self._arms[arm].variant.code_digest, *(metric.scorer_digest for metric in self._suite.metrics)}
+        modules = {name for code in self.run.code if code.digest() in digests for name in code.modules}
+        return self._watch.altered_by(arm, modules)
+
+    def _look(self, *, next_arm: str) -> None:
+        """Charges what has changed in this process to the arm whose code has run since the last look."""
+        if self._watch is not None and self._watched_arm:
+            self._watch.look(f"arm '{self._watched_arm}'", [self._watched_arm])
+        self._watched_arm = next_arm
 
     @property
     def weights_digest(self) -> str | None:
@@ -291,11 +312,18 @@ class ArmScorer:
     @contextmanager
     def _control_here(self) -> Iterator[Callable[[], float]]:
         name = self._suite.plan.control
-        control = self._loaded(name, self._read_weights(name, checks_weights=True))
+        control = None
         try:
+            weights = self._read_weights(name, checks_weights=True)
+            self._look(next_arm=name)
+            control = self._loaded(name, weights)
+            self._look(next_arm=self.arm)
             yield self._timer(control, self._arms[name].variant).seconds
         finally:
-            control.release()
+            if control is not None:
+                control.release()
+            if self._watched_arm != self.arm:
+                self._look(next_arm=self.arm)
 
     def _timer(self, predictor: Predictor | None, variant: Variant) -> BatchTimer:
         assert predictor is not None

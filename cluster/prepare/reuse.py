@@ -3,6 +3,7 @@
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
+import pyarrow as pa
 import rfc8785
 from pydantic import JsonValue
 
@@ -147,8 +148,7 @@ def reuse_units(
         if not wanted:
             continue
         if not _is_clean_enough(source, run):
-            message = f"run '{source.run_id}' was not made from a clean repository; its units are not reused"
-            reused.events.append(event("reuse_refused", message))
+            reused.events.append(_refused(source, "it was not made from a clean repository"))
             continue
         for accelerator_type in {accelerator_types[arm] for arm in wanted} - set(devices):
             devices[accelerator_type] = device_class(accelerator_type)
@@ -167,14 +167,15 @@ def reuse_units(
                 if unit not in missing[arm]:
                     continue
                 try:
-                    with damage_of_one_object():
-                        receipt, rows = reader.read_unit(store, key, committed_sha256=committed.get(key))
-                    check_owner(receipt, lineage=_lineage(run, arm), unit=units[unit])
+                    receipt, rows = _read(store, key, committed, lineage=_lineage(run, arm), unit=units[unit])
                 except (DamageError, ValueError) as error:
                     reused.events.append(event("reuse_refused", f"'{key}' is not reused: {error}", arm=arm, unit=unit))
                     continue
                 if receipt.is_reused:
                     continue
+                if receipt.facts.altered_by:
+                    reused.events.append(_altered(source, their_arm, receipt))
+                    break
                 if not _is_alike(receipt.facts.conditions, run, devices[accelerator_types[arm]]):
                     break  # one unit's device and packages are almost always those of all units of the arm
                 published_unit = writer.republish_unit(store, rows, receipt, run=run, arm=arm, unit=units[unit])
@@ -183,8 +184,8 @@ def reuse_units(
                 num_reused += 1
                 on_reused(published_unit.receipt)
             if num_reused:
-                message = f"{num_reused} units of arm '{their_arm}' of run '{source.run_id}'{_changes(source, run)}"
-                reused.events.append(event("reused", message, arm=arm))
+                what = f"{num_reused} units of arm '{their_arm}' of run '{source.run_id}'"
+                reused.events.append(event("reused", f"{what}{_changes(source, run)}", arm=arm))
     return reused
 
 
@@ -238,6 +239,21 @@ def _stored(
     return {file.key: file.sha256 for file in files}, units
 
 
+def _read(
+    store: Store, key: str, committed: Mapping[str, str], *, lineage: dict[str, str], unit: Unit
+) -> tuple[UnitReceipt, pa.Table]:
+    """A unit of another run.
+
+    Raises:
+        DamageError: It cannot be read, or differs from what was committed.
+        ValueError: It is another unit than its key says.
+    """
+    with damage_of_one_object():
+        receipt, rows = reader.read_unit(store, key, committed_sha256=committed.get(key))
+    check_owner(receipt, lineage=lineage, unit=unit)
+    return receipt, rows
+
+
 def _skipped(problem: LedgerProblem) -> Event:
     """The event for something among the records of runs that this run goes on without."""
     message = f"'{problem.key}' {problem.problem}; it is skipped ('assay ledger verify' lists all problems)"
@@ -247,6 +263,12 @@ def _skipped(problem: LedgerProblem) -> Event:
 def _lineage(run: Run, arm: str) -> dict[str, str]:
     """What the lineage of a unit must have in common with this run, whichever run has scored it."""
     return {"dataset_digest": run.dataset_digest, "variant_digest": str(run.variant_digests[arm])}
+
+
+def _altered(source: OpenedRun, arm: str, receipt: UnitReceipt) -> Event:
+    """The event for an arm of another run whose scores may be wrong, from this unit on."""
+    reason = f"unit {receipt.unit} and later ones of arm '{arm}' were scored after {receipt.facts.altered_by}"
+    return event("reuse_refused", f"{reason}; those of run '{source.run_id}' are not reused", arm=arm)
 
 
 def _refused(source: OpenedRun, reason: str) -> Event:

@@ -1,6 +1,7 @@
 """Verification: scores units of a committed run again, as the run did, and compares them bit for bit."""
 
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Any
 
@@ -9,6 +10,7 @@ import numpy as np
 from assay.cluster import pipeline
 from assay.cluster.drive.drive_outcome import DriveOutcome
 from assay.cluster.drive.driver import Driver
+from assay.cluster.drive.executor import Executor
 from assay.cluster.drive.progress import ProgressReporter
 from assay.cluster.drive.waves import Waves
 from assay.cluster.errors import RunError
@@ -103,7 +105,8 @@ def verify(
     now = lineage.captured(run.experiment, import_paths=paths, executor=pipeline.executor_name(in_process=in_process))
     units = batches.units(dataset.num_rows, batch_size=run.experiment.suite.batch_size)
     drawn = _DrawnUnits(units, _drawn(units, num_rows, digest=recorded.digest()))
-    outcome = _rescored(run, arms, drawn, work=RescoreUnit(against), in_process=in_process, import_paths=paths)
+    executor = pipeline.open_executor(RescoreUnit(against), in_process=in_process)
+    outcome = _rescored(run, arms, drawn, executor=executor, import_paths=paths)
     complete = {name: outcome.receipts[name] for name in arms if len(outcome.receipts[name]) == len(drawn.units)}
     failed = {
         name: outcome.failed.get(name, "the control could not be scored") for name in arms if name not in complete
@@ -146,8 +149,7 @@ def _rescored(
     arms: Sequence[str],
     drawn: _DrawnUnits,
     *,
-    work: RescoreUnit,
-    in_process: bool,
+    executor: AbstractContextManager[Executor],
     import_paths: tuple[str, ...],
 ) -> DriveOutcome:
     """Scores the drawn units of some arms again in slots."""
@@ -159,8 +161,8 @@ def _rescored(
         store=MemoryStore(run.run_id),
         submission_id="",
     )
-    with pipeline.open_executor(work, in_process=in_process) as executor:
-        return Driver(run, executor=executor, reporter=reporter).drive(
+    with executor as slots:
+        return Driver(run, executor=slots, reporter=reporter).drive(
             drawn, published=(), import_paths=import_paths, arms=arms
         )
 
