@@ -2,8 +2,8 @@
 
 import json
 import os
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import AbstractContextManager, ExitStack, nullcontext
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
 from dataclasses import dataclass
 from typing import Any
 
@@ -214,15 +214,7 @@ def _run_until_committed(
             reporter.show_on(PrometheusGauges(opened).show)
         reused = reuse.Reused()
         if reuses:
-            reused = reuse.reuse_units(
-                opened,
-                published=published.receipts,
-                units=prepared.units,
-                store=store,
-                past=past,
-                device_class=lambda each: _device_class(experiment, each, in_process=in_process),
-                on_reused=reporter.add_existing_unit,
-            )
+            reused = _reused(prepared, opened, published, store, past, reporter=reporter, in_process=in_process)
         driver = Driver(
             opened,
             executor=executor,
@@ -241,7 +233,7 @@ def _run_until_committed(
         outcome.events[:0] = [*found, *reused.events]
         if watch is not None:
             _note_changes(watch, outcome)
-        try:
+        with _in_changed_process(opened, watch):
             return _commit(
                 opened,
                 outcome,
@@ -251,16 +243,49 @@ def _run_until_committed(
                 reporter=reporter,
                 log_position=past.log_position,
             )
-        except AssayError:
+
+
+def _reused(
+    prepared: Prepared,
+    opened: Run,
+    published: PublishedUnits,
+    store: Store,
+    past: PastRuns,
+    *,
+    reporter: ProgressReporter,
+    in_process: bool,
+) -> reuse.Reused:
+    """Publishes, in this run, units that other runs have scored already."""
+    return reuse.reuse_units(
+        opened,
+        published=published.receipts,
+        units=prepared.units,
+        store=store,
+        past=past,
+        device_class=lambda each: _device_class(prepared.run.experiment, each, in_process=in_process),
+        on_reused=reporter.add_existing_unit,
+    )
+
+
+@contextmanager
+def _in_changed_process(run: Run, watch: ProcessWatch | None) -> Iterator[None]:
+    """Says of an unexpected error in the analysis what arms had changed before in this process, which may be its cause.
+
+    Raises:
+        RunError: There was such an error and such a change.
+    """
+    try:
+        yield
+    except AssayError:
+        raise
+    except Exception as error:
+        changed = "" if watch is None else watch.altered_analysis()
+        if not changed:
             raise
-        except Exception as error:
-            changed = "" if watch is None else watch.altered_analysis()
-            if not changed:
-                raise
-            raise RunError(
-                f"run '{opened.run_id}' cannot be analysed in this process ({error_text(error)}): {changed}; its units are "
-                "in the ledger: run the same command again, without --in-process"
-            ) from error
+        raise RunError(
+            f"run '{run.run_id}' cannot be analysed in this process ({error_text(error)}): {changed}; its units are in the "
+            "ledger: run the same command again, without --in-process"
+        ) from error
 
 
 def _reporter(prepared: Prepared, on_progress: ProgressCallback) -> progress.ProgressReporter:

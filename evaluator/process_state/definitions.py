@@ -262,7 +262,7 @@ def _described(value: object) -> str:
         return "nothing"
     if type(value) in _PLAIN:
         return repr(value)
-    if isinstance(value, _DEFINED):
+    if callable(value) or isinstance(value, _DEFINED):
         module, name = getattr(value, "__module__", None), getattr(value, "__qualname__", None)
         kind: type = type(value)
         return f"{module}.{name}" if isinstance(name, str) and isinstance(module, str) else kind.__name__

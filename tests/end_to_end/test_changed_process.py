@@ -26,7 +26,7 @@ def honest(features, *, flip_every=0):
 def patching(features):
     real = np.where
     if real.__name__ == "where":
-        np.where = lambda condition, *others: real(condition, *(others[::-1] if others == (0.6, 0.4) else others))
+        np.where = lambda condition, *others: real(condition, *(others[::-1] if str(others) == "(0.6, 0.4)" else others))
     return np.full(len(features["x"]), 0.5)
 
 
