@@ -64,7 +64,8 @@ def test_what_earlier_runs_know_or_have_scored_is_not_probed(tmp_path):
     assert forecast(prepared(tmp_path, arms=arms), in_process=True).slot_hours == 0
 
 
-def test_waves_and_wall_time_follow_from_the_slots_there_may_be(tmp_path):
+def test_waves_and_wall_time_follow_from_the_slots_there_may_be(tmp_path, monkeypatch):
+    monkeypatch.setenv("RAY_ADDRESS", "ray://a-cluster")  # a forecast does not connect
     arms = dict.fromkeys(("control", "a", "b", "c"), builders.variant(delay_s=0.001))
     ready = prepared(tmp_path, arms=arms, resources={"max_slots": 3, "replicas": 2})
     found = forecast(ready, in_process=False)
