@@ -1,9 +1,11 @@
 """Experiments whose arms are the files in `variants`, and what is left of their processes."""
 
+import multiprocessing
 import os
 import shutil
 import tempfile
 import time
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -117,3 +119,12 @@ def gone(folder: Path, *, within_s: float = 10.0) -> dict[int, str]:
     while (left := processes_of(folder)) and time.monotonic() < until:
         time.sleep(0.05)
     return left
+
+
+def in_a_child(work: Callable[[], object]) -> int:
+    """The exit code of a forked process that does this work: whatever it sets is gone with it."""
+    child = multiprocessing.get_context("fork").Process(target=work)
+    child.start()
+    child.join()
+    assert child.exitcode is not None
+    return child.exitcode

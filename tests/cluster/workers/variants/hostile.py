@@ -279,7 +279,7 @@ def _scorer():
 
 def _audit():
     def hook(event, _arguments):
-        if event == "open":
+        if event == "subprocess.Popen":
             raise PermissionError("an audit hook refuses")
 
     sys.addaudithook(hook)
