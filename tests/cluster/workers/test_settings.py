@@ -8,7 +8,7 @@ from assay.cluster import pipeline
 from assay.cluster.report.record import document
 from tests.cluster.workers import arms
 
-SETTINGS = (
+SETTINGS = (  # noqa: SIM905
     "default_dtype default_device patched_gelu patched_linear autocast_entered inference_entered grad_off forward_hook "
     "function_mode mkldnn_off threads deterministic precision flush_denormal torch_seed patched_where numpy_seed seterr "
     "print_options random_seed warnings_as_errors stub_modules patched_len gc_off recursion_limit switch_interval profile "
