@@ -42,8 +42,7 @@ def digest(prepared) -> str:
 
 
 def started(folder: Path, **variables: str) -> AssayProcess:
-    (folder / "tmp").mkdir(exist_ok=True)
-    variables = {"TMPDIR": str(folder / "tmp"), **variables}
+    variables = {"TMPDIR": arms.temporary(folder), **variables}
     return AssayProcess("run", "experiment.yaml", "--json", folder=folder, variables=variables)
 
 
@@ -136,7 +135,8 @@ def check_end(folder: Path, number: signal.Signals, code: int, expected: dict[st
     assert ended.returncode == code, ended.stderr
     assert arms.gone(folder) == {}
     print(f"{number.name}: ended after {took_s:.2f} s, its processes after {time.monotonic() - at:.2f} s")
-    assert number == signal.SIGKILL or arms.left_folders(folder) == []
+    left = arms.left_folders(folder)
+    assert number == signal.SIGKILL or left == []
     (folder / "waits").unlink()
     again = started(folder, **variables).wait()
     assert again.returncode == 0, again.stderr
