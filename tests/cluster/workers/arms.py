@@ -16,7 +16,7 @@ from assay.cluster import pipeline
 from assay.cluster.report.record import document
 from tests import builders
 
-VARIANTS = Path(__file__).parent / "variants"
+VARIANTS = Path(__file__).parents[2] / "variants"
 INNOCENT = {
     "looks": {**builders.variant(), "entrypoint": "innocent:looks"},
     "computes": {**builders.variant(), "entrypoint": "innocent:computes"},

@@ -146,13 +146,14 @@ ENDS = pytest.mark.parametrize(
     ("number", "code"),
     [
         pytest.param(signal.SIGINT, 130, id="ctrl-c"),
-        pytest.param(signal.SIGKILL, -9, id="kill", marks=pytest.mark.extended),
-        pytest.param(signal.SIGTERM, 1, id="term", marks=pytest.mark.extended),
+        pytest.param(signal.SIGKILL, -9, id="kill"),
+        pytest.param(signal.SIGTERM, 1, id="term"),
     ],
 )
 
 
 @pytest.mark.forked
+@pytest.mark.extended
 @ENDS
 def test_a_driver_that_is_ended_leaves_no_process(tmp_path, alone, number, code):
     check_end(tmp_path, number, code, alone)
