@@ -9,10 +9,12 @@ from assay.cluster.cost.account import cost
 from assay.cluster.drive.arm_scorer import ArmScorer
 from assay.cluster.drive.task_result import one_line
 from assay.cluster.drive.trial import time_batches
+from assay.cluster.on_ray import session
 from assay.cluster.pipeline import Prepared
 from assay.cluster.prepare import reuse, throughput_history
 from assay.cluster.prepare.run_changes import ArmReasons
 from assay.cluster.prepare.throughput_history import Pace
+from assay.cluster.workers.local_executor import num_local_slots
 from assay.evaluator.ledger import reader
 from assay.evaluator.ledger.reader import OpenedRun
 from assay.manifests import Arm, Experiment
@@ -146,6 +148,8 @@ def _slots(experiment: Experiment, arms: Sequence[ArmForecast], *, in_process: b
     most = sum(_openings(experiment, arm) for arm in arms)
     if in_process:
         return min(most, 1), True
+    if not session.has_cluster():
+        return min(most, num_local_slots(experiment.resources)), True
     bound = experiment.resources.max_slots
     return (most, most == 0) if bound is None else (min(most, bound), True)
 

@@ -2,8 +2,8 @@
 
 import json
 import os
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import AbstractContextManager, ExitStack, nullcontext
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
 from dataclasses import dataclass
 from typing import Any
 
@@ -18,7 +18,7 @@ from assay.cluster.drive.in_process_executor import InProcessExecutor
 from assay.cluster.drive.progress import ProgressReporter
 from assay.cluster.drive.unit_check import UnitCheck
 from assay.cluster.drive.unit_work import PublishUnit, UnitWork
-from assay.cluster.errors import StoppedError
+from assay.cluster.errors import RunError, StoppedError
 from assay.cluster.on_ray import session
 from assay.cluster.prepare import dataset_findings, opened_files, resolve, reuse, throughput_history
 from assay.cluster.prepare.dataset_findings import DatasetFindings
@@ -33,13 +33,15 @@ from assay.evaluator.ledger.opening import create_ledger, open_ledger
 from assay.evaluator.ledger.past_runs import PastRuns
 from assay.evaluator.ledger.reader import OpenedRun, PublishedUnits
 from assay.evaluator.predictors import device_class, pick_device
+from assay.evaluator.process_state.watch import ProcessWatch
 from assay.evaluator.provenance import lineage, repository
 from assay.evaluator.storage import Store, open_store, split_uri
 from assay.manifests import Dataset, Experiment
 from assay.manifests.environment_variables import SUBMISSION_VARIABLE
-from assay.manifests.errors import InvalidInput
+from assay.manifests.errors import AssayError, InvalidInput
 from assay.manifests.event import Event
 from assay.manifests.ledger_layout import submission_key, unit_place
+from assay.manifests.plain_text import error_text
 from assay.manifests.run import Run
 from assay.manifests.spent import Spent
 
@@ -64,6 +66,7 @@ class Prepared:
         weights_bytes: Per arm, the size of its weights in bytes.
         named_by_digest: Whether the experiment names its dataset by digest rather than by version.
         findings: Findings about the dataset.
+        watch: What importing the entrypoints has changed in this process; None if that was not watched.
     """
 
     run: Run
@@ -76,6 +79,7 @@ class Prepared:
     weights_bytes: Mapping[str, int]
     named_by_digest: bool
     findings: DatasetFindings
+    watch: ProcessWatch | None = None
 
     @property
     def num_units(self) -> int:
@@ -83,12 +87,13 @@ class Prepared:
         return len(self.units)
 
 
-def prepare(experiment_file: str, *, ledger: str | None = None) -> Prepared:
+def prepare(experiment_file: str, *, ledger: str | None = None, watch: ProcessWatch | None = None) -> Prepared:
     """Reads, checks and resolves an experiment. Writes nothing, except the run's name in a submitted job.
 
     Args:
         experiment_file: The path of the experiment file.
         ledger: The ledger's location; None: as the experiment says.
+        watch: Finds what importing the entrypoints changes in this process; give it if arms will be scored in it.
 
     Raises:
         InvalidInput: Something in the experiment cannot be used.
@@ -97,14 +102,14 @@ def prepare(experiment_file: str, *, ledger: str | None = None) -> Prepared:
     as_written = resolve.read_experiment(experiment_file)
     if ledger is not None:
         as_written = as_written.model_copy(update={"ledger": ledger})
-    resolved = resolve.resolved(as_written, paths)
+    resolved = resolve.resolved(as_written, paths, watch=watch)
     experiment, dataset = resolved.experiment, resolved.dataset
     store = open_ledger(experiment.ledger)
     past = PastRuns(store)
     experiment = opened_files.with_opened_files(experiment, past, folders=paths)
     resolved = resolved._replace(experiment=experiment)
     run = _run(resolved, paths)
-    while reader.is_committed(store, run.run_id) and commit.unfinished_arms(store, run.run_id):
+    while reader.is_committed(store, run.run_id) and commit.leaves_work(store, run.run_id):
         run = _superseding(run)
     named_by_digest = split_uri(as_written.dataset)[1] != dataset.reference
     if not named_by_digest:
@@ -124,6 +129,7 @@ def prepare(experiment_file: str, *, ledger: str | None = None) -> Prepared:
         weights_bytes=resolved.weights_bytes,
         named_by_digest=named_by_digest,
         findings=dataset_findings.in_store(open_store(split_uri(experiment.dataset)[0]), dataset),
+        watch=watch,
     )
 
 
@@ -199,7 +205,8 @@ def _run_until_committed(
         cancelled = reporter.poll_cancelled()
         if cancelled:
             raise StoppedError(f"nothing was started: {cancelled}; submit it again to resume")
-        executor = until_committed.enter_context(open_executor(PublishUnit(), in_process=in_process))
+        watch = (prepared.watch or ProcessWatch()) if in_process else None
+        executor = until_committed.enter_context(open_executor(PublishUnit(), in_process=in_process, watch=watch))
         stop = until_committed.enter_context(stopping.on_sigterm())  # after Ray has set its own handler
         if executor_name(in_process=in_process) == "ray":
             from assay.cluster.on_ray.prometheus import PrometheusGauges
@@ -207,15 +214,7 @@ def _run_until_committed(
             reporter.show_on(PrometheusGauges(opened).show)
         reused = reuse.Reused()
         if reuses:
-            reused = reuse.reuse_units(
-                opened,
-                published=published.receipts,
-                units=prepared.units,
-                store=store,
-                past=past,
-                device_class=lambda each: _device_class(experiment, each, in_process=in_process),
-                on_reused=reporter.add_existing_unit,
-            )
+            reused = _reused(prepared, opened, published, store, past, reporter=reporter, in_process=in_process)
         driver = Driver(
             opened,
             executor=executor,
@@ -232,9 +231,61 @@ def _run_until_committed(
             import_paths=prepared.import_paths,
         )
         outcome.events[:0] = [*found, *reused.events]
-        return _commit(
-            opened, outcome, driver, prepared=prepared, store=store, reporter=reporter, log_position=past.log_position
-        )
+        if watch is not None:
+            _note_changes(watch, outcome)
+        with _in_changed_process(opened, watch):
+            return _commit(
+                opened,
+                outcome,
+                driver,
+                prepared=prepared,
+                store=store,
+                reporter=reporter,
+                log_position=past.log_position,
+            )
+
+
+def _reused(
+    prepared: Prepared,
+    opened: Run,
+    published: PublishedUnits,
+    store: Store,
+    past: PastRuns,
+    *,
+    reporter: ProgressReporter,
+    in_process: bool,
+) -> reuse.Reused:
+    """Publishes, in this run, units that other runs have scored already."""
+    return reuse.reuse_units(
+        opened,
+        published=published.receipts,
+        units=prepared.units,
+        store=store,
+        past=past,
+        device_class=lambda each: _device_class(prepared.run.experiment, each, in_process=in_process),
+        on_reused=reporter.add_existing_unit,
+    )
+
+
+@contextmanager
+def _in_changed_process(run: Run, watch: ProcessWatch | None) -> Iterator[None]:
+    """Says of an unexpected error in the analysis what arms had changed before in this process, which may be its cause.
+
+    Raises:
+        RunError: There was such an error and such a change.
+    """
+    try:
+        yield
+    except AssayError:
+        raise
+    except Exception as error:
+        changed = "" if watch is None else watch.altered_analysis()
+        if not changed:
+            raise
+        raise RunError(
+            f"run '{run.run_id}' cannot be analysed in this process ({error_text(error)}): {changed}; its units are in the "
+            "ledger: run the same command again, without --in-process"
+        ) from error
 
 
 def _reporter(prepared: Prepared, on_progress: ProgressCallback) -> progress.ProgressReporter:
@@ -263,6 +314,21 @@ def _events(published: PublishedUnits, check: UnitCheck) -> list[Event]:
             message += f"; so are {len(published.foreign) - 1} more files among its units"
         found.append(events.event("foreign_file", message))
     return found
+
+
+def _note_changes(watch: ProcessWatch, outcome: DriveOutcome) -> None:
+    """Adds an event for each change of this process that arms have made, and one if the analysis may be wrong for it."""
+    for change in dict.fromkeys(watch.changes):
+        altered = [
+            arm
+            for arm, receipts in outcome.receipts.items()
+            if any(str(change) in receipt.facts.altered_by for receipt in receipts.values())
+        ]
+        after = f"; scored after that: {', '.join(altered)}" if altered else "; no other arm was scored after that"
+        outcome.note("process_changed", f"{change}{after}", arm=min(change.arms, default=""))
+    altered_analysis = watch.altered_analysis()
+    if altered_analysis:
+        outcome.note("altered_analysis", altered_analysis)
 
 
 def _commit(
@@ -401,10 +467,18 @@ def _device_class(experiment: Experiment, accelerator_type: str, *, in_process: 
     return slot_device_class(experiment.resources, accelerator_type)
 
 
-def open_executor(work: UnitWork, *, in_process: bool) -> AbstractContextManager[Executor]:
-    """An executor whose slots do this work: in this process, in processes of this machine, or on a Ray cluster."""
+def open_executor(
+    work: UnitWork, *, in_process: bool, watch: ProcessWatch | None = None
+) -> AbstractContextManager[Executor]:
+    """An executor whose slots do this work: in this process, in processes of this machine, or on a Ray cluster.
+
+    Args:
+        work: What slots do with each unit.
+        in_process: Whether all arms share this process.
+        watch: Finds what they change in it.
+    """
     if in_process:
-        return nullcontext(InProcessExecutor(work))
+        return nullcontext(InProcessExecutor(work, watch or ProcessWatch()))
     if not session.has_cluster():
         return nullcontext(LocalExecutor(work))
     session.secure()

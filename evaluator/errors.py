@@ -23,6 +23,18 @@ class DamageError(AssayError):
     """Stored bytes are missing or differ from what was recorded."""
 
 
+class NoObjectError(DamageError):
+    """Something that cannot be read as a file, such as a folder or a pipe, is in an object's place.
+
+    Attributes:
+        kind: What it is: "a folder".
+    """
+
+    def __init__(self, message: str, *, kind: str = "no file") -> None:
+        self.kind = kind
+        super().__init__(message)
+
+
 class UnitDamageError(DamageError):
     """The file of a published unit is missing or damaged. The run that it belongs to can score the unit again.
 

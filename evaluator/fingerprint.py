@@ -3,6 +3,7 @@
 import hashlib
 import sys
 from functools import lru_cache
+from pathlib import Path
 from typing import Any
 
 import blake3
@@ -11,10 +12,25 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import rfc8785
 
+_BLOCK_BYTES = 1 << 20
+
 
 def blake3_digest(content: bytes | pa.Buffer | memoryview) -> str:
     """`blake3:<hex>` of some bytes; checked on every fetch."""
     return f"blake3:{blake3.blake3(memoryview(content)).hexdigest()}"
+
+
+def blake3_of_file(path: Path) -> str:
+    """`blake3:<hex>` of a file, which is read in blocks: a page of a mapped file that cannot be read kills the process.
+
+    Raises:
+        OSError: The file cannot be read.
+    """
+    digest, block = blake3.blake3(), bytearray(_BLOCK_BYTES)
+    with path.open("rb", buffering=0) as file:
+        while num_bytes := file.readinto(block):
+            digest.update(memoryview(block)[:num_bytes])
+    return f"blake3:{digest.hexdigest()}"
 
 
 def sha256_digest(content: bytes | pa.Buffer | memoryview) -> str:

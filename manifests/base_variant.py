@@ -23,8 +23,9 @@ class BaseVariant(Manifest):
     version: Literal[1]
     """The version of this schema: always 1."""
     entrypoint: str = Field(pattern=r"^[A-Za-z_][\w.]*:[A-Za-z_]\w*$")
-    """`module:function`, importable where slots run: next to the experiment's file, in the working directory, or
-    installed. The module is imported and executed with the rights of whoever runs the experiment."""
+    """`module:function`, importable where slots run: next to the experiment's file, in the working directory, or in a
+    distribution that the experiment's `packages` names. The module is imported and executed with the rights of whoever
+    runs the experiment."""
     code: tuple[str, ...] = ()
     """Further code and data that the variant depends on but does not import: names of modules, and files, folders or
     globs relative to the folder of the experiment's file. A change of any of them is a change of the variant. Default:

@@ -19,6 +19,9 @@ from assay.manifests.sweep import Sweep
 
 _NUM_SHOWN = 5
 
+DistributionName = Annotated[str, Field(pattern=r"^[A-Za-z0-9]([A-Za-z0-9._-]*[A-Za-z0-9])?$")]
+"""The name of a distribution, as `pip install` takes it, without a version."""
+
 
 class Experiment(Manifest):
     """What `assay run` and `assay submit` execute: a dataset, a suite, the arms, and the resources for them.
@@ -51,6 +54,10 @@ class Experiment(Manifest):
     difference from the control on the primary metric is noise: an arm is promoted only if its improvement is larger than
     this noise. Default: false; turn it on if scoring may not be deterministic. The run's record
     lists this arm under `arms`."""
+    packages: tuple[DistributionName, ...] = Field(default=(), json_schema_extra=CIRCUMSTANCE)
+    """Installed distributions whose functions may be an `entrypoint` or a `scorer`, such as `[scikit-learn]`. Default:
+    none; they then come from your own modules only. Packages that your modules import need not be named. The standard
+    library cannot be named."""
     resources: Resources = Field(default=Resources(), json_schema_extra=CIRCUMSTANCE)
     """Resources of a slot and limits on slots. They change time and cost but not scores, so they are not in the
     digest."""

@@ -96,8 +96,8 @@ INDEX_KEY = f"{LAYOUT}/index/runs.json.gz"
 
 CALIBRATIONS_PREFIX = f"{LAYOUT}/calibrations/"
 """The prefix of the keys of gate calibrations."""
-CALIBRATION_KEY = re.compile(rf"{CALIBRATIONS_PREFIX}[^/]+/seed[0-9]+-n[0-9]+\.json")
-"""The keys that `calibration_key` returns."""
+CALIBRATION_KEY = re.compile(rf"{CALIBRATIONS_PREFIX}(?P<calibrated>[^/]+)/seed[0-9]+-n[0-9]+\.json")
+"""The keys that `calibration_key` returns, with the run's id."""
 
 
 def calibration_key(run_id: str, seed: int, num_permutations: int) -> str:
@@ -169,6 +169,9 @@ def patch_key(digest: str) -> str:
 
 LOG_PREFIX = f"{LAYOUT}/log/"
 """The prefix of the keys of the version log: commits, decisions, overrides and verifications, in order."""
+
+LOG_KEY = re.compile(rf"{LOG_PREFIX}(?P<number>(?!000000)[0-9]{{6}}|[1-9][0-9]{{6,}})\.json")
+"""The keys that `log_key` returns."""
 
 LOG_HINT_KEY = f"{LAYOUT}/index/log.json"
 """The key of a hint at the newest entry of the version log, replaced after each: derived, not evidence."""

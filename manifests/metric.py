@@ -70,7 +70,7 @@ class Metric(Manifest):
     """`value_per_row`: the value of each outcome, as `{LABEL: {PREDICTION: VALUE}}` for all pairs of classes. Required
     for this measure."""
     scorer: str | None = Field(default=None, pattern=r"^[A-Za-z_][\w.]*:[A-Za-z_]\w*$")
-    """`custom`: `module:function`, importable where slots run. It is called for each batch as `function(predictions,
+    """`custom`: `module:function`, from where an `entrypoint` may come. It is called for each batch as `function(predictions,
     probabilities, labels)` with arrays and must return one finite number per row. If its fourth parameter is named
     `columns`, it is also given the row's other columns, as arrays by name. The module is imported and executed."""
     scorer_digest: Digest | None = None

@@ -21,7 +21,7 @@ class Resources(Manifest):
     max_attempts: int = Field(default=3, ge=1, le=100)
     """Number of attempts at a unit before its arm fails. Default: 3."""
     unit_timeout_s: float | None = Field(default=None, gt=0)
-    """Seconds after which a unit counts as hung: its slot is restarted and the unit is retried. Null (default): ten
+    """Seconds after which a unit counts as hung: its worker is killed and the unit is retried. Null (default): ten
     times the longest time that a unit of the arm has taken, at least 60 s; for the first unit, which loads the variant,
     one hour. Not enforced with `--in-process`."""
     memory_bytes: int | None = Field(default=None, ge=1 << 28)

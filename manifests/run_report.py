@@ -252,6 +252,8 @@ class RunReport(Computed):
     """The gate's decision about each variant."""
     confounded: Named[str]
     """Arms that were not scored under the same conditions as the control, and how they differ."""
+    altered: Named[str]
+    """Arms that were scored in a process that other arms had changed, and what they had changed."""
     events: tuple[Event, ...]
     """What happened during the run."""
 

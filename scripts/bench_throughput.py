@@ -4,10 +4,10 @@
 
 All contenders run in one call on the same generated rows and take turns, because the machine may be shared: compare CPU
 seconds, not wall time. Two processes that run only the module show how much slots on neighbouring cores slow each other
-down. One row scored by one arm is an arm-row. `warm` is the time that `Slot.perform` spends on it: fetching, verifying,
-computing, scoring, digests and writing the unit's file. It excludes loading an arm, probing its batch-size sensitivity,
-and the first unit of each process, which also pays for the first use of each library. The time before the first unit is
-reported separately, as start-up.
+down. One row scored by one arm is an arm-row. `warm` is the time of its process from one unit to the next: fetching,
+verifying, computing, scoring, digests and writing the unit's file. It excludes loading an arm, probing its batch-size
+sensitivity, and the first unit of each process, which also pays for the first use of each library. The time before the
+first unit is reported separately, as start-up.
 """
 
 import argparse
@@ -38,11 +38,10 @@ import pyarrow as pa
 import torch
 import yaml
 from counting_proxy import CountingProxy, counting_proxy
+from measured_work import MeasuredWork
 from process_watch import WorkerMonitor, resident_bytes
 
 from assay.cluster import pipeline
-from assay.cluster.drive.schedule import Task
-from assay.cluster.drive.slot import Slot
 from assay.cluster.on_ray import session
 from assay.evaluator import process
 from assay.evaluator.data.frozen.freeze import freeze
@@ -126,43 +125,23 @@ class Cost:
         return self.cpu_s / self.arm_rows * 1e9
 
 
-class MeasuredSlot(Slot):
-    """A slot that records the time and memory of each unit in a file."""
+def measured_units(prepared: pipeline.Prepared, folder: Path) -> list[dict[str, Any]]:
+    """The rows of a run's units table, with what was measured of each unit.
 
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
-        super().__init__(*args, **kwargs)
-        self._idle_bytes = resident_bytes()["VmRSS"]
-
-    def perform(self, *args: Any, **kwargs: Any) -> Any:
-        """Performs a task, reading the clocks before and after."""
-        began_at, started, cpu_started = time.time(), time.perf_counter(), time.process_time()
-        end = super().perform(*args, **kwargs)
-        measured = {
-            "bench_cpu_s": time.process_time() - cpu_started,  # publishing the unit before is in it
-            "bench_wall_s": time.perf_counter() - started,
-            "bench_began_at": began_at,
-            "bench_idle_bytes": self._idle_bytes,
-            "bench_peak_bytes": resident_bytes()["VmHWM"],
-            "bench_pid": os.getpid(),
-        }
-        task: Task = args[0]
-        file = measured_file(self.scorer.run.run_id, task.arm, task.unit)
-        file.parent.mkdir(parents=True, exist_ok=True)
-        file.write_text(json.dumps(measured))
-        return end
-
-
-def measured_file(run_id: str, arm: str, unit: int) -> Path:
-    """The file with what was measured of one unit."""
-    return Path(tempfile.gettempdir(), f"assay-bench-{os.getuid()}", run_id, f"{arm}-{unit}.json")
-
-
-def measured_units(prepared: pipeline.Prepared) -> list[dict[str, Any]]:
-    """The rows of a run's units table, with what the slots have measured of each unit."""
+    `bench_wall_s` and `bench_cpu_s` reach from its begin to that of the next unit of the same arm in the same process;
+    they are None if there is none, or if the unit is the first one of its process.
+    """
     run_id = prepared.run.run_id
-    units = CommittedRun(prepared.store, run_id).rows("units")
-    measured = [json.loads(measured_file(run_id, unit["arm"], unit["unit"]).read_text()) for unit in units]
-    return [{**unit, **each} for unit, each in zip(units, measured, strict=True)]
+    units = [
+        {**unit, **json.loads((folder / run_id / f"{unit['arm']}-{unit['unit']}.json").read_text())}
+        for unit in CommittedRun(prepared.store, run_id).rows("units")
+    ]
+    units.sort(key=lambda unit: (unit["bench_pid"], unit["bench_began_at"]))
+    for before, unit, after in zip([{"bench_pid": 0}, *units], units, [*units[1:], {"bench_pid": 0}], strict=False):
+        is_warm = before["bench_pid"] == unit["bench_pid"] == after["bench_pid"] and unit["arm"] == after["arm"]
+        unit["bench_wall_s"] = after["bench_clock_s"] - unit["bench_clock_s"] if is_warm else None
+        unit["bench_cpu_s"] = after["bench_clock_cpu_s"] - unit["bench_clock_cpu_s"] if is_warm else None
+    return units
 
 
 def frozen(work: Workload, folder: Path) -> Dataset:
@@ -216,6 +195,8 @@ class Bench:
     def __init__(self, folder: Path, proxy: CountingProxy, *, quick: bool, scale: float) -> None:
         self.folder, self.proxy, self.quick, self.scale = folder, proxy, quick, scale
         self._num_runs = 0
+        self.measured = folder / "measured"
+        pipeline.PublishUnit = lambda: MeasuredWork(self.measured)
         (folder / "bench_models.py").write_text(MODELS)
         sys.path.insert(0, str(folder))
 
@@ -272,25 +253,20 @@ class Bench:
                 copy.unlink()
         pipeline.run(prepared, in_process=in_process, on_progress=_ignore_progress)
         wall_s = time.perf_counter() - started
-        return measured_units(prepared), began_at, wall_s
+        return measured_units(prepared, self.measured), began_at, wall_s
 
     def assay(self, work: Workload, *, store: str, in_process: bool) -> Cost:
         """Runs the workload through Assay's pipeline."""
         units, began_at, total_s = self.run(self.experiment(work, store=store), in_process=in_process)
-        first = {unit["bench_pid"]: unit["bench_began_at"] for unit in sorted(units, key=_began_at, reverse=True)}
-        warm = [unit for unit in units if unit["bench_began_at"] > first[unit["bench_pid"]]]
+        warm = [unit for unit in units if unit["bench_wall_s"] is not None]
         return Cost(
             arm_rows=sum(unit["num_rows"] for unit in warm),
-            cpu_s=sum(unit["bench_cpu_s"] - unit["load_cpu_s"] for unit in warm),
-            wall_s=sum(unit["bench_wall_s"] - unit["load_s"] - unit["probe_s"] for unit in warm),
+            cpu_s=sum(unit["bench_cpu_s"] for unit in warm),
+            wall_s=sum(unit["bench_wall_s"] for unit in warm),
             startup_s=min(unit["bench_began_at"] for unit in units) - began_at,
             total_s=total_s,
             note=f"{sum(unit['shards_fetched'] for unit in units)} shards fetched",
         )
-
-
-def _began_at(unit: dict[str, Any]) -> float:
-    return unit["bench_began_at"]
 
 
 def rows_of(dataset: Dataset, folder: Path) -> torch.Tensor:
@@ -552,21 +528,18 @@ def memory(bench: Bench) -> None:
     file = bench.experiment(work, store=str(bench.folder))
     with WorkerMonitor(every_s=0.05) as monitor:
         output = subprocess.run(
-            [sys.executable, __file__, "--driver", str(file)],
+            [sys.executable, __file__, "--driver", str(file), str(bench.measured)],
             env={**os.environ, "RAY_ADDRESS": ray.get_runtime_context().gcs_address},
             check=True,
             capture_output=True,
             text=True,
         ).stdout.splitlines()[-1]
     driver = json.loads(output)
-    over = max(unit["bench_peak_bytes"] - unit["bench_idle_bytes"] for unit in driver["units"]) - model_bytes
     sizes = {
         "one shard": max(shard.size_bytes for shard in dataset.shards),
-        "idle slot": max(unit["bench_idle_bytes"] for unit in driver["units"]),
-        "slot at its peak, minus idle and its model, including mapped shards": over,
-        "private memory of a slot at its peak": max(
-            monitor.private_bytes[unit["bench_pid"]] for unit in driver["units"]
-        ),
+        "worker at its last unit, including mapped shards": max(unit["bench_bytes"] for unit in driver["units"]),
+        "model": model_bytes,
+        "slot at its peak with all its processes, without mapped files": max(monitor.anonymous_bytes.values()),
         "driver before the run": driver["before"],
         f"driver at its peak, {work.num_rows:,} rows x {work.num_arms} arms": driver["peak"],
     }
@@ -575,14 +548,15 @@ def memory(bench: Bench) -> None:
         print(f"| {name} | {size_bytes / (1 << 20):,.0f} |")
 
 
-def drive(file: str) -> None:
+def drive(file: str, measured: str) -> None:
     """Runs an experiment in this process; prints its units and its memory as JSON."""
+    pipeline.PublishUnit = lambda: MeasuredWork(Path(measured))
     with session.connected():
         prepared = pipeline.prepare(file)
         before = resident_bytes()["VmRSS"]
         pipeline.run(prepared, in_process=False, on_progress=_ignore_progress)
         peak = resident_bytes()["VmHWM"]
-    print(json.dumps({"before": before, "peak": peak, "units": measured_units(prepared)}, default=str))
+    print(json.dumps({"before": before, "peak": peak, "units": measured_units(prepared, Path(measured))}, default=str))
 
 
 def sweep(bench: Bench) -> None:
@@ -594,16 +568,15 @@ def sweep(bench: Bench) -> None:
     units, _, total_s = bench.run(file, in_process=False)
     per_unit = []
     for slot in {unit["slot"] for unit in units}:
-        own = sorted((unit for unit in units if unit["slot"] == slot), key=lambda unit: unit["bench_began_at"])
-        ends = [unit["bench_began_at"] + unit["bench_wall_s"] for unit in own]
-        per_unit += list(np.diff(ends))
+        per_unit += list(np.diff(sorted(unit["bench_began_at"] for unit in units if unit["slot"] == slot)))
     per_arm = len(units) / num_arms  # units
     print(f"\n### sweep: {num_arms} arms of {work.num_rows:,} rows over {NUM_SLOTS} slots, whole run {total_s:.1f} s\n")
     compute = per_arm * statistics.mean(unit["predict_s"] for unit in units)
-    performed = per_arm * statistics.mean(unit["bench_wall_s"] for unit in units)
-    cpu = per_arm * statistics.mean(unit["bench_cpu_s"] for unit in units)
+    warm = [unit for unit in units if unit["bench_wall_s"] is not None]
+    performed = per_arm * statistics.mean(unit["bench_wall_s"] for unit in warm)
+    cpu = per_arm * statistics.mean(unit["bench_cpu_s"] for unit in warm)
     print(
-        "| time per arm after the first, s | in perform, s | CPU, s | predicting, s | time / predicting | time / perform |"
+        "| time per arm after the first, s | its units, s | CPU, s | predicting, s | time / predicting | time / units |"
     )
     print("|---|---|---|---|---|---|")
     mean = per_arm * statistics.mean(per_unit)
@@ -636,11 +609,11 @@ def main() -> None:
     parser.add_argument(
         "--part", nargs="+", choices=PARTS, help="run only these parts; default: all, with --quick mlp and sweep"
     )
-    parser.add_argument("--driver", help=argparse.SUPPRESS)
+    parser.add_argument("--driver", nargs=2, help=argparse.SUPPRESS)
     options = parser.parse_args()
     warnings.filterwarnings("ignore", message="The given NumPy array is not writable")
     if options.driver:
-        drive(options.driver)
+        drive(*options.driver)
         return
     device = torch.cuda.get_device_name() if torch.cuda.is_available() else "the CPU"
     print(
@@ -659,19 +632,5 @@ def main() -> None:
             PARTS[name](bench)
 
 
-def _measure_slots() -> None:
-    """Makes the executors create `MeasuredSlot` instead of `Slot`."""
-    session.secure()
-    from assay.cluster.drive import local_executor
-    from assay.cluster.on_ray import actors, ray_executor
-
-    class MeasuredRemoteSlot(actors.RemoteSlot):
-        slot_class = MeasuredSlot
-
-    local_executor.Slot = MeasuredSlot
-    ray_executor.SlotActor = actors.slot_actor(MeasuredRemoteSlot)
-
-
 if __name__ == "__main__":
-    _measure_slots()
     main()

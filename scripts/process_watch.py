@@ -13,13 +13,14 @@ class WorkerMonitor:
     """Polls the worker processes of this process's Ray while its context lasts; processes that end early are kept.
 
     Attributes:
-        cpu_s: CPU seconds of each process since the context was entered, by process ID.
-        private_bytes: The peak private memory of each process, by process ID.
+        cpu_s: CPU seconds of each process since the context was entered, by process ID, with those that it has started.
+        anonymous_bytes: The peak memory of each worker process of Ray with all processes that it has started, without
+            mapped files, by its process ID. Pages that processes share count once.
         every_s: Seconds between two polls.
     """
 
     cpu_s: dict[int, float] = field(default_factory=dict)
-    private_bytes: dict[int, int] = field(default_factory=dict)
+    anonymous_bytes: dict[int, int] = field(default_factory=dict)
     _before: dict[int, float] = field(default_factory=dict)
     _stopping: threading.Event = field(default_factory=threading.Event)
     every_s: float = 0.25
@@ -44,12 +45,15 @@ class WorkerMonitor:
             last = self._stopping.wait(self.every_s)
             for pid, cpu, private in _workers():
                 self.cpu_s[pid] = cpu - self._before.get(pid, 0.0)
-                self.private_bytes[pid] = max(private, self.private_bytes.get(pid, 0))
+                self.anonymous_bytes[pid] = max(private, self.anonymous_bytes.get(pid, 0))
 
 
 def _workers() -> list[tuple[int, float, int]]:
-    """Process ID, CPU seconds and private bytes of every worker of the Ray that this process has started."""
-    tick, rows = os.sysconf("SC_CLK_TCK"), {}
+    """Process ID, CPU seconds and memory of every worker of the Ray that this process has started, and its processes.
+
+    The memory is that of a worker of Ray and all its processes; it is 0 for the latter.
+    """
+    tick, rows = os.sysconf("SC_CLK_TCK"), dict[int, tuple[str, int, float]]()
     for folder in Path("/proc").iterdir():
         if folder.name.isdigit():
             with contextlib.suppress(OSError, IndexError):
@@ -57,12 +61,25 @@ def _workers() -> list[tuple[int, float, int]]:
                 fields = rest.split()
                 rows[int(folder.name)] = (name, int(fields[1]), (int(fields[11]) + int(fields[12])) / tick)
     raylets = {pid for pid, (name, parent, _) in rows.items() if name == "raylet" and parent == os.getpid()}
-    workers = []
+    memory = dict[int, int]()
+    found = dict[int, float]()
     for pid, (_, parent, cpu) in rows.items():
-        if parent in raylets:
-            with contextlib.suppress(OSError):
-                workers.append((pid, cpu, resident_bytes(pid).get("RssAnon", 0)))
-    return workers
+        top, above = pid, parent
+        while above in rows and above not in raylets:
+            top, above = above, rows[above][1]
+        if above in raylets:
+            found[pid] = cpu
+            memory[top] = memory.get(top, 0) + _anonymous_bytes(pid)
+    return [(pid, cpu, memory.get(pid, 0)) for pid, cpu in found.items()]
+
+
+def _anonymous_bytes(pid: int) -> int:
+    """The anonymous memory of a process; a page that several processes share counts in proportion."""
+    with contextlib.suppress(OSError):
+        for line in Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines():
+            if line.startswith("Pss_Anon:"):
+                return int(line.split()[1]) * 1024
+    return 0
 
 
 def resident_bytes(pid: int | str = "self") -> dict[str, int]:

@@ -63,6 +63,12 @@ class CountingStore:
     def remove(self, key: str, content: pa.Buffer) -> None:
         self._store.remove(key, content)
 
+    def move_unread(self, key: str, to: str, *, size_bytes: int | None = None) -> bool:
+        return self._store.move_unread(key, to, size_bytes=size_bytes)
+
+    def strays(self, prefix: str) -> Iterator[tuple[str, str]]:
+        return self._store.strays(prefix)
+
     def listing(self, prefix: str) -> Iterator[StoredObject]:
         self.listed[prefix] += 1
         return self._store.listing(prefix)

@@ -36,10 +36,11 @@ _UNLOGGED = (
 def ls(ledger: LedgerAlone = None, as_json: AsJson = False) -> None:
     """List the runs of a ledger."""
     from assay.evaluator.ledger import reader
-    from assay.evaluator.ledger.opening import open_ledger
+    from assay.evaluator.ledger.opening import open_existing_ledger
 
     rows = [
-        {"run_id": each.run_id, "committed": each.committed} for each in reader.runs(open_ledger(ledger or "ledger"))
+        {"run_id": each.run_id, "committed": each.committed}
+        for each in reader.runs(open_existing_ledger(ledger or "ledger"))
     ]
     if as_json:
         print_json(rows)
@@ -60,11 +61,11 @@ def show(
 ) -> None:
     """Print a run's record and files as JSON, or its lineage."""
     from assay.evaluator.ledger import reader, trace
-    from assay.evaluator.ledger.opening import open_ledger
+    from assay.evaluator.ledger.opening import open_existing_ledger
     from assay.evaluator.provenance.dotted import flat
 
     run_id, uri = run_and_ledger(run, ledger)
-    store = open_ledger(uri)
+    store = open_existing_ledger(uri)
     if lineage:
         groups = trace.run_lineage(store, run_id)
         if as_json:
@@ -95,11 +96,11 @@ def trace(
     Every file of the ledger on the way is checked against its recorded digest.
     """
     from assay.evaluator.ledger import trace as tracing
-    from assay.evaluator.ledger.opening import open_ledger
+    from assay.evaluator.ledger.opening import open_existing_ledger
     from assay.evaluator.provenance.dotted import flat
 
     run_id, uri = run_and_ledger(run, ledger)
-    traced = tracing.number(open_ledger(uri), run_id, arm, metric)
+    traced = tracing.number(open_existing_ledger(uri), run_id, arm, metric)
     if as_json:
         print_json(traced)
         return
@@ -130,11 +131,11 @@ def diff(
 ) -> None:
     """Compare two runs: lineage, metrics, and which changes could explain the numbers."""
     from assay.evaluator.ledger import trace as tracing
-    from assay.evaluator.ledger.opening import open_ledger
+    from assay.evaluator.ledger.opening import open_existing_ledger
 
     for run in (first, second):
         checked_run_id(run)
-    comparison = tracing.differences(open_ledger(ledger or "ledger"), first, second)
+    comparison = tracing.differences(open_existing_ledger(ledger or "ledger"), first, second)
     if as_json:
         changes = [change.model_dump(mode="json") for change in comparison.lineage]
         print_json({"first": first, "second": second, "lineage": changes, "numbers": [*map(vars, comparison.numbers)]})
@@ -155,9 +156,9 @@ def diff(
 def log(ledger: LedgerAlone = None, as_json: AsJson = False) -> None:
     """List the log: commits, decisions of `assay gate --record`, overrides, and outcomes of `assay verify`."""
     from assay.evaluator.ledger import log_chain
-    from assay.evaluator.ledger.opening import open_ledger
+    from assay.evaluator.ledger.opening import open_existing_ledger
 
-    entries = log_chain.entries(open_ledger(ledger or "ledger"))
+    entries = log_chain.entries(open_existing_ledger(ledger or "ledger"))
     if as_json:
         print_json([entry.model_dump(mode="json") for entry in entries])
     elif not entries:
@@ -183,10 +184,10 @@ def override(
     The gate's decision stays in the log and in the run.
     """
     from assay.evaluator.ledger import version_log as ledger_log
-    from assay.evaluator.ledger.opening import open_ledger
+    from assay.evaluator.ledger.opening import open_existing_ledger
 
     run_id, uri = run_and_ledger(run, ledger)
-    entry = ledger_log.override(open_ledger(uri), run_id, arm, decision, reason=reason, by=by)
+    entry = ledger_log.override(open_existing_ledger(uri), run_id, arm, decision, reason=reason, by=by)
     if as_json:
         print_json(entry.model_dump(mode="json"))
     else:
@@ -201,9 +202,9 @@ def seal(ledger: LedgerAlone = None, as_json: AsJson = False) -> None:
     `assay ledger verify --seal SEAL` finding it.
     """
     from assay.evaluator.ledger import version_log as ledger_log
-    from assay.evaluator.ledger.opening import open_ledger
+    from assay.evaluator.ledger.opening import open_existing_ledger
 
-    sealed = ledger_log.seal(open_ledger(ledger or "ledger"))
+    sealed = ledger_log.seal(open_existing_ledger(ledger or "ledger"))
     if as_json:
         print_json(vars(sealed))
         return
@@ -232,7 +233,7 @@ def verify(
     """Check every file of a ledger and list what was changed, is missing, unexpected or out of order."""
     from assay.cluster.report.terminal import formatting
     from assay.evaluator.ledger.ledger_verification import verify_ledger
-    from assay.evaluator.ledger.opening import open_ledger
+    from assay.evaluator.ledger.opening import open_existing_ledger
     from assay.manifests.errors import InvalidInput
 
     if seal is not None and not re.fullmatch("sha256:[0-9a-f]{64}", seal):
@@ -241,7 +242,7 @@ def verify(
         )
     if deep:
         from assay.cluster.verify.contradictions import verify_deeply as verify_ledger
-    report = verify_ledger(open_ledger(ledger or "ledger"), seal=seal)
+    report = verify_ledger(open_existing_ledger(ledger or "ledger"), seal=seal)
     if as_json:
         print_json({**vars(report), "problems": [vars(problem) for problem in report.problems]})
         raise typer.Exit(1 if report.problems else 0)
@@ -271,9 +272,9 @@ def tidy(ledger: LedgerAlone = None, as_json: AsJson = False) -> None:
     """
     from assay.cluster.report.terminal import formatting
     from assay.evaluator.ledger import leftovers
-    from assay.evaluator.ledger.opening import open_ledger
+    from assay.evaluator.ledger.opening import open_existing_ledger
 
-    store = open_ledger(ledger or "ledger")
+    store = open_existing_ledger(ledger or "ledger")
     left = leftovers.tidy(store)
     if as_json:
         print_json({"removed": [*map(vars, left.removed)], "unfinished": [*map(vars, left.unfinished)]})

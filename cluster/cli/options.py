@@ -19,7 +19,7 @@ Kind = TypeVar("Kind", bound="Manifest")
 AsJson = Annotated[bool, typer.Option("--json", help="Print the result as JSON on standard output.")]
 RunOrExperiment = Annotated[str, typer.Argument(metavar="RUN", help="ID of a run, or path of its experiment file.")]
 InProcess = Annotated[
-    bool, typer.Option("--in-process", help="Run in this process without Ray, for example under a debugger.")
+    bool, typer.Option("--in-process", help="Run all variants in this process, for example under a debugger.")
 ]
 
 

@@ -45,8 +45,9 @@ def run(
     """
     from assay.cluster import pipeline
     from assay.cluster.cli import progress_bars
+    from assay.evaluator.process_state.watch import ProcessWatch
 
-    prepared = pipeline.prepare(str(experiment), ledger=ledger)
+    prepared = pipeline.prepare(str(experiment), ledger=ledger, watch=ProcessWatch() if in_process else None)
     if prepared.named_by_digest:
         standard_output.remark(f"dataset: {prepared.dataset.reference}, {prepared.dataset.digest()}")
     for warning in prepared.findings.warnings:

@@ -55,11 +55,22 @@ class Verb(TyperCommand):
     """A command. While its function works, `sys.stdout` is standard error; before, help is printed on standard output."""
 
     def invoke(self, ctx: Any) -> Any:
-        """Calls the command's function."""
+        """Calls the command's function.
+
+        Raises:
+            AssayError: Code of the user has called `sys.exit`, whose code would say that the command has succeeded.
+        """
         _answers.append(sys.stdout)
         try:
             with redirect_stdout(sys.stderr):
                 return super().invoke(ctx)
+        except SystemExit as end:
+            from assay.manifests.errors import AssayError
+
+            raise AssayError(
+                f"sys.exit({end.code!r}) was called by code of the experiment; published units are kept: remove the call, "
+                "then run the same command again"
+            ) from end
         finally:
             _answers.pop()
 

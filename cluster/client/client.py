@@ -72,7 +72,7 @@ class Client:
             ledger: Folder or URI of the ledger, which the cluster must be able to reach. Default: the experiment's.
             name: Name of the submission. Default: the experiment's name.
             working_dir: Folder with the code of the entrypoints. It is uploaded to the cluster, except a ledger or
-                dataset store inside it. None: the code is installed on the cluster.
+                dataset store inside it. None: the code is installed on the cluster, in distributions that the experiment names.
             runtime_env: More fields of Ray's runtime environment, such as `pip`. They are visible on the cluster's
                 dashboard: set secrets in the environment of the cluster instead.
             metadata: Your own key-value pairs for the dashboard.

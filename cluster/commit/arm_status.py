@@ -108,6 +108,20 @@ def left_out(arms: Sequence[Mapping[str, Any]]) -> tuple[dict[str, str], dict[st
     return failed, eliminated
 
 
+def messages(events: Sequence[Mapping[str, Any]], kind: str) -> dict[str, str]:
+    """The message of each arm's event of a kind, of which an arm has one at most."""
+    return {row["arm"]: row["message"] for row in events if row["kind"] == kind}
+
+
+def altered_summary(receipts: Iterable[UnitReceipt]) -> str:
+    """What other arms had changed in the process before units of an arm were scored in it; empty: nothing."""
+    reasons = [receipt.facts.altered_by for receipt in receipts]
+    altered = [reason for reason in reasons if reason]
+    if not altered:
+        return ""
+    return f"{len(altered)} of its {len(reasons)} units were scored after {'; '.join(dict.fromkeys(altered))}"
+
+
 def check_comparable(run: Run, outcome: DriveOutcome, statuses: ArmStatuses) -> None:
     """Checks that there is something to compare: the control and, in a stopped run, at least one variant.
 

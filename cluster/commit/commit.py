@@ -105,13 +105,23 @@ def unfinished_arms(store: Store, run_id: str) -> list[str]:
     return [row["arm"] for row in arms if row["status"] in arm_status.UNFINISHED]
 
 
+def leaves_work(store: Store, run_id: str) -> bool:
+    """Whether running the experiment of a committed run again would do something.
+
+    It does if arms failed or were stopped, and if arms were scored, or all of them analysed, in a process that other
+    arms had changed.
+    """
+    events = CommittedRun(store, run_id).rows("events")
+    return bool(unfinished_arms(store, run_id)) or any(row["kind"] in ("altered", "altered_analysis") for row in events)
+
+
 def tables_of_arms(
     run: Run, outcome: DriveOutcome, statuses: ArmStatuses, scores: RunScores, *, num_units: int
 ) -> dict[str, list[dict[str, Any]]]:
     """Rows of the tables that are about arms and units. Reads the scores of complete arms.
 
-    Adds the events to the outcome that follow from the scores: rows without an answer, batch-size sensitivity, and
-    arms that are confounded.
+    Adds the events to the outcome that follow from the scores and receipts: rows without an answer, units that were
+    scored in a changed process, batch-size sensitivity, and arms that are confounded.
     """
     suite = run.experiment.suite
     rows: dict[str, list[dict[str, Any]]] = {name: [] for name in _TABLES_OF_ARMS}
@@ -129,6 +139,9 @@ def tables_of_arms(
             **arm_cost.arm_cost(receipts.values(), run.experiment.prices),
         }
         rows["arms"].append(summary)
+        altered = arm_status.altered_summary(receipts[unit] for unit in sorted(receipts))
+        if altered:
+            outcome.note("altered", altered, arm=arm.name)
         if arm.name not in statuses.scored:
             continue
         in_order = [receipts[unit] for unit in range(num_units)]

@@ -28,8 +28,10 @@ from assay.evaluator.predictors import (
     reset_peak_memory,
 )
 from assay.evaluator.predictors.entrypoint import add_import_paths
+from assay.evaluator.predictors.trust import check_entrypoints
 from assay.evaluator.probes.batch_size import probe
 from assay.evaluator.probes.latency import BatchTimer, time_in_turn
+from assay.evaluator.process_state.watch import ProcessWatch
 from assay.evaluator.provenance import environment, lineage
 from assay.evaluator.provenance.opened_files import OpenedFiles, digests, opened_by, recording
 from assay.evaluator.results import BatchSizeSensitivity, PairedTimes, UnitResult
@@ -52,16 +54,17 @@ class ArmScorer:
         arm: The loaded arm; empty before the first load and after a failed one.
         cpu_clock: Says how many CPU seconds this process has used for scoring.
         paired_times: Times of the arm's and the control's batches, measured in turn; None if no guardrail needs them.
-        timer_of_control: Has the control loaded while its context is entered, and gives the seconds of its batch with a
-            number. By default it is loaded in this process, beside the arm.
+        timer_of_control: Has the control loaded while its context is entered, and gives the seconds of its next batch. By
+            default it is loaded in this process, beside the arm.
     """
 
-    def __init__(self, run: Run, import_paths: Sequence[str]) -> None:
+    def __init__(self, run: Run, import_paths: Sequence[str], *, watch: ProcessWatch | None = None) -> None:
         """Opens the dataset and applies the suite's determinism settings to the process; loads no arm yet.
 
         Args:
             run: The opened run.
             import_paths: Folders that entrypoints may be imported from, in addition to the installed packages.
+            watch: Finds what arms change in this process, if several share it; None: each has a process of its own.
         """
         add_import_paths(import_paths)
         self._import_paths = tuple(import_paths)
@@ -81,13 +84,16 @@ class ArmScorer:
         self.arm = ""
         self.cpu_clock: Callable[[], float] = time.process_time
         self.paired_times: PairedTimes | None = None
-        self.timer_of_control: Callable[[], AbstractContextManager[Callable[[int], float]]] = self._control_here
+        self.timer_of_control: Callable[[], AbstractContextManager[Callable[[], float]]] = self._control_here
         self._predictor: Predictor | None = None
         self._sensitivity: BatchSizeSensitivity | None = None
         self._weights: WeightsFiles | None = None
         self._copies: Path | None = None
         self._opened_files: dict[str, str] | None = None
         self._preparation = Preparation()
+        self._watch, self._watched_arm = watch, ""
+        if watch is not None:
+            watch.restart()
 
     def prefetch(self, indices: Iterable[int]) -> None:
         """Starts fetching the shards of these units in the background."""
@@ -102,7 +108,7 @@ class ArmScorer:
             checks_weights: Whether the weights must have the digest that the run recorded.
 
         Raises:
-            VariantError: The weights have changed since the run was opened.
+            VariantError: The weights have changed since the run was opened, or the experiment may not name the code.
         """
         if self._predictor is not None:
             self._predictor.release()
@@ -110,6 +116,7 @@ class ArmScorer:
         started, cpu_started = time.perf_counter(), time.process_time()
         self._remove_copies()
         self._weights = self._read_weights(arm, checks_weights=checks_weights)
+        self._look(next_arm=arm)
         self._opened_files = None
         with recording(self._opened_by(self._arms[arm].variant)):
             self._predictor = self._loaded(arm, self._weights)
@@ -218,6 +225,21 @@ class ArmScorer:
         """Releases files and locks that the process would otherwise keep."""
         self._reader.close()
         self._remove_copies()
+        self._look(next_arm="")
+
+    def altered_by(self, arm: str) -> str:
+        """What others have changed in this process before an arm is scored now; empty: nothing."""
+        if self._watch is None or not self._watch.changes:
+            return ""
+        digests = {self._arms[arm].variant.code_digest, *(metric.scorer_digest for metric in self._suite.metrics)}
+        modules = {name for code in self.run.code if code.digest() in digests for name in code.modules}
+        return self._watch.altered_by(arm, modules)
+
+    def _look(self, *, next_arm: str) -> None:
+        """Charges what has changed in this process to the arm whose code has run since the last look."""
+        if self._watch is not None and self._watched_arm:
+            self._watch.look(f"arm '{self._watched_arm}'", [self._watched_arm])
+        self._watched_arm = next_arm
 
     @property
     def weights_digest(self) -> str | None:
@@ -252,6 +274,8 @@ class ArmScorer:
 
     def _loaded(self, arm: str, weights: WeightsFiles | None) -> Predictor:
         variant = self._arms[arm].variant
+        # Again, because the run's record comes from where others may write.
+        check_entrypoints([self._arms[arm]], suite=self._suite, packages=self.run.experiment.packages)
         determinism.seed_all(self._suite.seed)
         inputs = variant.inputs or self._reader.dataset.names("feature")
         return kind_of(variant).load(variant, inputs=inputs, weights=weights, device=self.device)
@@ -286,13 +310,20 @@ class ArmScorer:
         return self._timer(self._predictor, self.variant)
 
     @contextmanager
-    def _control_here(self) -> Iterator[Callable[[int], float]]:
+    def _control_here(self) -> Iterator[Callable[[], float]]:
         name = self._suite.plan.control
-        control = self._loaded(name, self._read_weights(name, checks_weights=True))
+        control = None
         try:
+            weights = self._read_weights(name, checks_weights=True)
+            self._look(next_arm=name)
+            control = self._loaded(name, weights)
+            self._look(next_arm=self.arm)
             yield self._timer(control, self._arms[name].variant).seconds
         finally:
-            control.release()
+            if control is not None:
+                control.release()
+            if self._watched_arm != self.arm:
+                self._look(next_arm=self.arm)
 
     def _timer(self, predictor: Predictor | None, variant: Variant) -> BatchTimer:
         assert predictor is not None

@@ -9,6 +9,7 @@ from assay.cluster.drive.schedule import Task
 from assay.cluster.drive.slot import Slot
 from assay.cluster.drive.task_result import Failure, Published
 from assay.cluster.drive.unit_work import UnitWork
+from assay.evaluator.process_state.watch import ProcessWatch
 from assay.manifests import Arm
 from assay.manifests.run import Run
 
@@ -20,13 +21,14 @@ class InProcessExecutor:
 
     depth = 2
 
-    def __init__(self, work: UnitWork) -> None:
+    def __init__(self, work: UnitWork, watch: ProcessWatch) -> None:
         """Creates no slot yet.
 
         Args:
             work: What the slot does with each unit.
+            watch: Finds what arms change in this process, which they share.
         """
-        self._work = work
+        self._work, self._watch = work, watch
         self._slot: Slot | None = None
         self._is_ready_reported = False
         self._queue: deque[tuple[Task, int | None]] = deque()
@@ -35,7 +37,7 @@ class InProcessExecutor:
     def start(self, run: Run, *, import_paths: tuple[str, ...]) -> None:
         """Creates the slot."""
         self._is_ready_reported = False
-        self._slot = Slot(_NAME, run.model_dump_json(), import_paths, self._work)
+        self._slot = Slot(_NAME, run.model_dump_json(), import_paths, self._work, self._watch)
 
     def accelerator_type_of(self, arm: Arm) -> str:  # noqa: ARG002
         """Always empty: there is one machine, whatever the arm requests."""

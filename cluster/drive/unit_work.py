@@ -102,6 +102,7 @@ class PublishUnit:
             nonce=secrets.token_hex(16),
             latency=times,
             attempt=attempt,
+            altered_by=scorer.altered_by(task.arm),
         )
 
         def publish() -> Published:

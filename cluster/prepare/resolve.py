@@ -1,7 +1,8 @@
 """Turns an experiment file into an experiment with every digest filled in, checked before any slot is requested."""
 
 import posixpath
-from collections.abc import Callable, Iterator
+import sys
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
@@ -17,6 +18,8 @@ from assay.evaluator.metrics import custom
 from assay.evaluator.predictors import WeightsFiles, code_of, kind_of, weights_files
 from assay.evaluator.predictors.entrypoint import add_import_paths
 from assay.evaluator.predictors.inputs import check_inputs
+from assay.evaluator.predictors.trust import check_entrypoints
+from assay.evaluator.process_state.watch import ProcessWatch
 from assay.evaluator.provenance.opened_files import opened_by, recording
 from assay.evaluator.storage import open_store
 from assay.evaluator.storage.file_errors import described, shown
@@ -52,12 +55,13 @@ def import_paths(path: str) -> tuple[str, ...]:
     return tuple(dict.fromkeys((str(Path(path).absolute().parent), str(Path.cwd()))))
 
 
-def resolved(experiment: Experiment, paths: tuple[str, ...]) -> Resolved:
+def resolved(experiment: Experiment, paths: tuple[str, ...], *, watch: ProcessWatch | None = None) -> Resolved:
     """Expands the arms of a sweep, checks the experiment against its dataset, and fills in and checks every digest.
 
     Args:
         experiment: The experiment as read from its file.
         paths: Folders to import entrypoints from.
+        watch: Finds what modules change in this process as they are imported, if arms will be scored in it.
 
     Raises:
         InvalidInput: The dataset, an entrypoint, weights or a column is not what the experiment says, or a folder to
@@ -77,6 +81,7 @@ def resolved(experiment: Experiment, paths: tuple[str, ...]) -> Resolved:
         )
     check_columns(experiment, dataset)
     add_import_paths(paths)
+    check_entrypoints(experiment.arms, suite=experiment.suite, packages=experiment.packages)
     # The arms of a sweep share code, weights and stores: each is read or opened only once.
     stores, code = cache(open_store), {}
 
@@ -97,13 +102,20 @@ def resolved(experiment: Experiment, paths: tuple[str, ...]) -> Resolved:
     for arm in experiment.arms:
         with _within(f"arm '{arm.name}'"):
             arms.append(_resolved_arm(arm, dataset, code_digest_of=code_digest_of, weights_of=weights_of))
+    if watch is not None:
+        watch.restart()
     # Nothing is imported before every pinned digest was compared.
     for metric in metrics:
         if metric.scorer is not None:
-            with _within(f"metric '{metric.name}'", field="scorer", value=metric.scorer):
+            with (
+                _within(f"metric '{metric.name}'", field="scorer", value=metric.scorer),
+                _watching(watch, metric.scorer),
+            ):
                 custom.check(metric.scorer)
     for arm in arms:
-        with _within(f"arm '{arm.name}'"):
+        module = arm.variant.entrypoint.partition(":")[0]
+        importing = [each.name for each in arms if each.variant.entrypoint.partition(":")[0] == module]
+        with _within(f"arm '{arm.name}'"), _watching(watch, arm.variant.entrypoint, importing):
             _check_entrypoint(arm.variant, paths)
     update = {
         "suite": suite,
@@ -126,6 +138,16 @@ def _within(place: str, *, field: str = "", value: str = "") -> Iterator[None]:
         yield
     except VariantError as error:
         raise error.within(place, field=field, value=value) from error
+
+
+@contextmanager
+def _watching(watch: ProcessWatch | None, entrypoint: str, arms: Sequence[str] = ()) -> Iterator[None]:
+    """Charges what an entrypoint's module changes in this process to the arms that import it."""
+    module = entrypoint.partition(":")[0]
+    is_new = module not in sys.modules
+    yield
+    if watch is not None and is_new:
+        watch.look(f"importing '{module}'" + (f" for arm '{arms[0]}'" if arms else " for a metric"), arms)
 
 
 def _resolved_metric(metric: Metric, code_digest_of: Callable[[str], str]) -> Metric:

@@ -1,9 +1,9 @@
 """Reuse: units that another run of the ledger has scored under the same key are published again, not scored again."""
 
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass, field
 
+import pyarrow as pa
 import rfc8785
 from pydantic import JsonValue
 
@@ -11,13 +11,14 @@ from assay.cluster.drive.events import event
 from assay.evaluator import batches, fingerprint
 from assay.evaluator.batches import Unit
 from assay.evaluator.conditions import Conditions
-from assay.evaluator.errors import DamageError, OutageError, StoreError
+from assay.evaluator.errors import DamageError
 from assay.evaluator.ledger import reader, writer
 from assay.evaluator.ledger.ledger_problem import LedgerProblem
 from assay.evaluator.ledger.past_runs import FirstUnit, PastRuns
 from assay.evaluator.ledger.reader import OpenedRun
 from assay.evaluator.ledger.receipt import UnitReceipt
 from assay.evaluator.ledger.unit_file import check_owner
+from assay.evaluator.ledger.unreadable import damage_of_one_object
 from assay.evaluator.ledger.writer import StoredUnit
 from assay.evaluator.storage import Store
 from assay.manifests import Experiment
@@ -147,8 +148,7 @@ def reuse_units(
         if not wanted:
             continue
         if not _is_clean_enough(source, run):
-            message = f"run '{source.run_id}' was not made from a clean repository; its units are not reused"
-            reused.events.append(event("reuse_refused", message))
+            reused.events.append(_refused(source, "it was not made from a clean repository"))
             continue
         for accelerator_type in {accelerator_types[arm] for arm in wanted} - set(devices):
             devices[accelerator_type] = device_class(accelerator_type)
@@ -167,14 +167,15 @@ def reuse_units(
                 if unit not in missing[arm]:
                     continue
                 try:
-                    with _damage_of_others():
-                        receipt, rows = reader.read_unit(store, key, committed_sha256=committed.get(key))
-                    check_owner(receipt, lineage=_lineage(run, arm), unit=units[unit])
+                    receipt, rows = _read(store, key, committed, lineage=_lineage(run, arm), unit=units[unit])
                 except (DamageError, ValueError) as error:
                     reused.events.append(event("reuse_refused", f"'{key}' is not reused: {error}", arm=arm, unit=unit))
                     continue
                 if receipt.is_reused:
                     continue
+                if receipt.facts.altered_by:
+                    reused.events.append(_altered(source, their_arm, receipt))
+                    break
                 if not _is_alike(receipt.facts.conditions, run, devices[accelerator_types[arm]]):
                     break  # one unit's device and packages are almost always those of all units of the arm
                 published_unit = writer.republish_unit(store, rows, receipt, run=run, arm=arm, unit=units[unit])
@@ -183,8 +184,8 @@ def reuse_units(
                 num_reused += 1
                 on_reused(published_unit.receipt)
             if num_reused:
-                message = f"{num_reused} units of arm '{their_arm}' of run '{source.run_id}'{_changes(source, run)}"
-                reused.events.append(event("reused", message, arm=arm))
+                what = f"{num_reused} units of arm '{their_arm}' of run '{source.run_id}'"
+                reused.events.append(event("reused", f"{what}{_changes(source, run)}", arm=arm))
     return reused
 
 
@@ -229,7 +230,7 @@ def _stored(
     """
     if not arms:
         return {}, {}
-    with _damage_of_others():
+    with damage_of_one_object():
         if not past.is_as_recorded(source):
             raise DamageError("the index contradicts the record")
         is_committed = reader.is_committed(store, source.run_id)
@@ -238,20 +239,19 @@ def _stored(
     return {file.key: file.sha256 for file in files}, units
 
 
-@contextmanager
-def _damage_of_others() -> Iterator[None]:
-    """Takes what cannot be read for damage: it belongs to another run, so this one goes on without it.
+def _read(
+    store: Store, key: str, committed: Mapping[str, str], *, lineage: dict[str, str], unit: Unit
+) -> tuple[UnitReceipt, pa.Table]:
+    """A unit of another run.
 
     Raises:
-        DamageError: Something cannot be read.
-        OutageError: The store does not answer, which concerns this run as well.
+        DamageError: It cannot be read, or differs from what was committed.
+        ValueError: It is another unit than its key says.
     """
-    try:
-        yield
-    except OutageError:
-        raise
-    except StoreError as error:
-        raise DamageError(str(error)) from error
+    with damage_of_one_object():
+        receipt, rows = reader.read_unit(store, key, committed_sha256=committed.get(key))
+    check_owner(receipt, lineage=lineage, unit=unit)
+    return receipt, rows
 
 
 def _skipped(problem: LedgerProblem) -> Event:
@@ -265,6 +265,12 @@ def _lineage(run: Run, arm: str) -> dict[str, str]:
     return {"dataset_digest": run.dataset_digest, "variant_digest": str(run.variant_digests[arm])}
 
 
+def _altered(source: OpenedRun, arm: str, receipt: UnitReceipt) -> Event:
+    """The event for an arm of another run whose scores may be wrong, from this unit on."""
+    reason = f"unit {receipt.unit} and later ones of arm '{arm}' were scored after {receipt.facts.altered_by}"
+    return event("reuse_refused", f"{reason}; those of run '{source.run_id}' are not reused", arm=arm)
+
+
 def _refused(source: OpenedRun, reason: str) -> Event:
     return event("reuse_refused", f"{reason}; units of run '{source.run_id}' are not reused")
 
@@ -272,7 +278,7 @@ def _refused(source: OpenedRun, reason: str) -> Event:
 def _may_serve(past: PastRuns, source: OpenedRun, arm: str, run: Run, *, device: str | None = None) -> bool:
     """Whether an arm has units, of which the first was scored on this device class, if known, as this run would."""
     try:
-        with _damage_of_others():
+        with damage_of_one_object():
             first = past.first_unit(source.run_id, arm)
     except DamageError:  # the others may be intact
         return True

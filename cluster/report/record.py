@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from assay.cluster.commit import gate_answer, gate_review
+from assay.cluster.commit import arm_status, gate_answer, gate_review
 from assay.cluster.commit.scores_digest import run_scores_digest
 from assay.cluster.cost import arm_cost
 from assay.cluster.prepare.dataset_findings import DatasetFindings
@@ -59,7 +59,8 @@ def document(store: Store, run_id: str) -> RunReport:
         gate=gate_answer.run_decision(review.decisions),
         winner=gate_answer.winner(review.decisions),
         decisions=review.decisions,
-        confounded={row["arm"]: row["message"] for row in events if row["kind"] == "confounded"},
+        confounded=arm_status.messages(events, "confounded"),
+        altered=arm_status.messages(events, "altered"),
         events=tuple(Event.model_validate(row) for row in events),
     )
 

@@ -16,6 +16,7 @@ from assay.evaluator.ledger import calibrations, log_chain, reader, version_log
 from assay.evaluator.ledger.committed_run import CommittedRun
 from assay.evaluator.ledger.ledger_problem import LedgerProblem
 from assay.evaluator.ledger.ledger_verification import LedgerVerification, verify_ledger
+from assay.evaluator.ledger.readable_store import ReadableStore
 from assay.evaluator.ledger.run_check import RunCheck
 from assay.evaluator.storage import Store
 from assay.manifests.ledger_layout import LAYOUT, Table, commit_key, log_key, run_key, table_prefix, unit_place
@@ -34,6 +35,7 @@ def verify_deeply(store: Store, *, seal: str | None = None) -> LedgerVerificatio
     """
     verification = verify_ledger(store, seal=seal, deep=True)
     problems = list(verification.problems)
+    store = ReadableStore(store)  # what cannot be read is a problem already
     log: dict[str, list[BaseLogEntry]] = {}
     for link in log_chain.links(store):
         if isinstance(link.entry, BaseRunEntry):

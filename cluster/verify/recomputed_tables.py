@@ -43,7 +43,7 @@ _OF_UNFINISHED_ARMS = frozenset(
 )
 """Columns of the table `arms` that are checked for arms that were not scored completely: late slots may have published
 more of their units after the commit."""
-_RECOMPUTED_EVENTS = ("unanswered", "batch_sensitivity", "confounded")
+_RECOMPUTED_EVENTS = ("unanswered", "batch_sensitivity", "confounded", "altered")
 _NUM_SHOWN = 3
 
 

@@ -131,6 +131,8 @@ def _changes(scorer: "ArmScorer", arm: str, facts: UnitFacts) -> tuple[Change, .
     opened = {f"arms.{arm}.files": facts.opened_files}
     now_opened = {f"arms.{arm}.files": scorer.opened_files()}
     changes += [each for each in lineage.changes(flat(opened), flat(now_opened)) if each.recorded and each.now]
+    process = f"arms.{arm}.process"
+    changes += lineage.changes({process: facts.altered_by or None}, {process: scorer.altered_by(arm) or None})
     return (*changes, *lineage.changes(_flat(facts.conditions), _flat(now)))
 
 

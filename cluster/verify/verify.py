@@ -1,6 +1,7 @@
 """Verification: scores units of a committed run again, as the run did, and compares them bit for bit."""
 
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Any
 
@@ -9,6 +10,7 @@ import numpy as np
 from assay.cluster import pipeline
 from assay.cluster.drive.drive_outcome import DriveOutcome
 from assay.cluster.drive.driver import Driver
+from assay.cluster.drive.executor import Executor
 from assay.cluster.drive.progress import ProgressReporter
 from assay.cluster.drive.waves import Waves
 from assay.cluster.errors import RunError
@@ -22,6 +24,7 @@ from assay.evaluator.ledger.committed_run import CommittedRun
 from assay.evaluator.ledger.receipt import UnitReceipt
 from assay.evaluator.ledger.scores_compared import NUM_SHOWN
 from assay.evaluator.predictors.entrypoint import add_import_paths
+from assay.evaluator.predictors.trust import check_entrypoints
 from assay.evaluator.provenance import lineage
 from assay.evaluator.provenance.dotted import flat
 from assay.evaluator.storage import Store
@@ -83,7 +86,7 @@ def verify(
 
     Raises:
         LedgerError: The run is unknown or not committed.
-        InvalidInput: The run has not scored the arm completely.
+        InvalidInput: The run has not scored the arm completely, or its experiment names code that it may not name.
         RunError: No arm could be scored again; nothing is logged.
         AssayError: The ledger or the dataset is damaged or cannot be reached.
     """
@@ -97,11 +100,13 @@ def verify(
     )
     paths = _import_paths(run, import_paths)
     add_import_paths(paths)
+    check_entrypoints(run.experiment.arms, suite=run.experiment.suite, packages=run.experiment.packages)
     dataset, _ = open_dataset(run.experiment.dataset)
     now = lineage.captured(run.experiment, import_paths=paths, executor=pipeline.executor_name(in_process=in_process))
     units = batches.units(dataset.num_rows, batch_size=run.experiment.suite.batch_size)
     drawn = _DrawnUnits(units, _drawn(units, num_rows, digest=recorded.digest()))
-    outcome = _rescored(run, arms, drawn, work=RescoreUnit(against), in_process=in_process, import_paths=paths)
+    executor = pipeline.open_executor(RescoreUnit(against), in_process=in_process)
+    outcome = _rescored(run, arms, drawn, executor=executor, import_paths=paths)
     complete = {name: outcome.receipts[name] for name in arms if len(outcome.receipts[name]) == len(drawn.units)}
     failed = {
         name: outcome.failed.get(name, "the control could not be scored") for name in arms if name not in complete
@@ -144,8 +149,7 @@ def _rescored(
     arms: Sequence[str],
     drawn: _DrawnUnits,
     *,
-    work: RescoreUnit,
-    in_process: bool,
+    executor: AbstractContextManager[Executor],
     import_paths: tuple[str, ...],
 ) -> DriveOutcome:
     """Scores the drawn units of some arms again in slots."""
@@ -157,8 +161,8 @@ def _rescored(
         store=MemoryStore(run.run_id),
         submission_id="",
     )
-    with pipeline.open_executor(work, in_process=in_process) as executor:
-        return Driver(run, executor=executor, reporter=reporter).drive(
+    with executor as slots:
+        return Driver(run, executor=slots, reporter=reporter).drive(
             drawn, published=(), import_paths=import_paths, arms=arms
         )
 

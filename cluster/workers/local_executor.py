@@ -1,5 +1,6 @@
 """Runs slots on this machine, without Ray: each is a thread that keeps a zygote and its workers."""
 
+import itertools
 import os
 import queue
 import threading
@@ -24,11 +25,13 @@ class _Slot:
     """A slot and its thread.
 
     Attributes:
+        place: Its place among the slots that fit on this machine.
         tasks: Its tasks with the units that it will probably get after them; None ends the thread.
         slot: The slot, once it is ready.
         thread: The thread, which starts the slot, works and ends the slot.
     """
 
+    place: int
     tasks: queue.SimpleQueue[tuple[Task, int | None] | None] = field(default_factory=queue.SimpleQueue)
     slot: WorkerSlot | None = None
     thread: threading.Thread | None = None
@@ -47,6 +50,8 @@ class LocalExecutor:
         """
         self._work = work
         self._slots: dict[str, _Slot] = {}
+        self._given_back: list[_Slot] = []
+        self._numbers = itertools.count()
         self._updates: queue.SimpleQueue[Ready | TaskOutcome | BaseException] = queue.SimpleQueue()
         self._is_closing = threading.Event()
         self._run_json, self._import_paths, self._resources = "", tuple[str, ...](), Resources()
@@ -67,9 +72,10 @@ class LocalExecutor:
             RunError: Not even one fits.
         """
         most = num_local_slots(self._resources)
-        for number in range(len(self._slots), min(num_slots, most)):
-            name, slot = f"slot-{number}", _Slot()
-            slot.thread = threading.Thread(target=self._serve, args=(name, slot, number), name=name, daemon=True)
+        free = [place for place in range(most) if place not in {slot.place for slot in self._slots.values()}]
+        for place in free[: max(0, min(num_slots, most) - len(self._slots))]:
+            name, slot = f"slot-{next(self._numbers)}", _Slot(place)
+            slot.thread = threading.Thread(target=self._serve, args=(name, slot), name=name, daemon=True)
             self._slots[name] = slot
             slot.thread.start()
 
@@ -102,29 +108,33 @@ class LocalExecutor:
         return []
 
     def give_back(self, slot: str) -> None:
-        """Does nothing: a slot that is idle costs nothing, and another arm may need it."""
+        """Ends the slot, in its own thread."""
+        ended = self._slots.pop(slot)
+        ended.tasks.put(None)
+        self._given_back.append(ended)
 
     def close(self) -> list[TaskOutcome]:
         """Ends every slot at once; published units stay. Returns what was published since the last `wait`."""
         self._is_closing.set()
-        for slot in self._slots.values():
+        slots = [*self._slots.values(), *self._given_back]
+        for slot in slots:
             slot.tasks.put(None)
-        for slot in self._slots.values():
+        for slot in slots:
             assert slot.thread is not None
             while slot.thread.is_alive():
                 if slot.slot is not None:
                     slot.slot.kill()
                 slot.thread.join(_LOOKS_EVERY_S)
-        self._slots = {}
+        self._slots, self._given_back = {}, []
         self._is_closing.clear()
         updates = [self._updates.get_nowait() for _ in range(self._updates.qsize())]
         outcomes = [update for update in updates if isinstance(update, TaskOutcome)]
         return [each for each in outcomes if isinstance(each.result, Published)]
 
-    def _serve(self, name: str, slot: _Slot, number: int) -> None:
+    def _serve(self, name: str, slot: _Slot) -> None:
         """The thread of a slot."""
         try:
-            devices = _devices(self._resources, number)
+            devices = _devices(self._resources, slot.place)
             slot.slot = WorkerSlot(name, self._run_json, self._import_paths, self._work, devices=devices)
             self._updates.put(Ready(name, ""))
             try:
@@ -158,16 +168,16 @@ def num_local_slots(resources: Resources) -> int:
     return min(most, default=1)
 
 
-def _devices(resources: Resources, number: int) -> str | None:
+def _devices(resources: Resources, place: int) -> str | None:
     """The GPUs of a slot, as `CUDA_VISIBLE_DEVICES`; None: all that this process sees.
 
     Args:
         resources: What each slot reserves.
-        number: The slot's number.
+        place: The slot's place among those that fit on this machine.
     """
     if not resources.num_gpus:
         return None
-    first = int(number * resources.num_gpus)
+    first = int(place * resources.num_gpus)
     return ",".join(_visible_gpus()[first : first + max(1, int(resources.num_gpus))])
 
 

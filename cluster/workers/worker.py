@@ -10,6 +10,8 @@ import signal
 import socket
 import sys
 import tempfile
+import threading
+import time
 import traceback
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future
@@ -29,8 +31,22 @@ from assay.evaluator.probes.latency import BatchTimer
 from assay.manifests.plain_text import error_text
 
 _CONNECTION = 3
+_LOOKS_EVERY_S = 1.0
 _HIGHEST = 1 << 20  # more descriptors than a process may have open
 _exit = os._exit  # a variant's code may replace that of `os`
+
+
+def main() -> NoReturn:
+    """Turns a new interpreter into a worker: see `spawner`. Its standard output and error are set already."""
+    threading.Thread(target=_end_with, args=(os.getppid(),), daemon=True).start()
+    _work(int(sys.argv[1]))
+
+
+def _end_with(parent: int) -> NoReturn:
+    """Ends this process when its parent ends."""
+    while os.getppid() == parent:
+        time.sleep(_LOOKS_EVERY_S)
+    os._exit(1)
 
 
 def become_worker(connection: int, output: int, *, zygote: int) -> NoReturn:
@@ -52,12 +68,20 @@ def become_worker(connection: int, output: int, *, zygote: int) -> NoReturn:
         os.dup2(output, 2)
         os.dup2(connection, _CONNECTION, inheritable=False)
         os.closerange(_CONNECTION + 1, _HIGHEST)
+        _work(_CONNECTION)
+    finally:
+        os._exit(1)
+
+
+def _work(connection: int) -> NoReturn:
+    """Works until the slot closes the channel, and ends the process."""
+    try:
         for stream in (sys.stdout, sys.stderr):
             if isinstance(stream, io.TextIOWrapper):
                 stream.reconfigure(line_buffering=True)  # what was printed is known even if the process is killed
         faulthandler.enable()
         faulthandler.register(signal.SIGUSR2)
-        _serve(Channel(socket.socket(fileno=_CONNECTION)))
+        _serve(Channel(socket.socket(fileno=connection)))
         for stream in (sys.stdout, sys.stderr):
             with contextlib.suppress(Exception):
                 stream.flush()
@@ -109,15 +133,15 @@ def _time_batches(channel: Channel, scorer: ArmScorer, arm: str) -> None:
             if timer is None:
                 scorer.load(arm)
                 timer = scorer.timer()
-            answer = {"seconds": timer.seconds(message["number"])} if message["do"] == "time" else {}
+            answer = {"seconds": timer.seconds()} if message["do"] == "time" else {}
         except Exception as error:  # noqa: BLE001  # a variant's code may raise anything
             answer = {"problem": error_text(error)}
         channel.send({"is": "answer", **answer})
 
 
 @contextmanager
-def _control_elsewhere(channel: Channel) -> Iterator[Callable[[int], float]]:
-    """Times the control in a worker of its own: gives the seconds of the batch with a number."""
+def _control_elsewhere(channel: Channel) -> Iterator[Callable[[], float]]:
+    """Times the control in a worker of its own: gives the seconds of its next batch."""
 
     def request(message: dict[str, Any]) -> dict[str, Any]:
         channel.send({"is": "control", **message})
@@ -130,6 +154,6 @@ def _control_elsewhere(channel: Channel) -> Iterator[Callable[[int], float]]:
 
     request({"do": "load"})
     try:
-        yield lambda number: request({"do": "time", "number": number})["seconds"]
+        yield lambda: request({"do": "time"})["seconds"]
     finally:
         request({"do": "close"})

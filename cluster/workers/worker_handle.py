@@ -8,7 +8,7 @@ import tempfile
 import threading
 import time
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import Future, wait
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
@@ -19,10 +19,12 @@ from assay.cluster.drive.task_result import Failure, Published
 from assay.cluster.drive.unit_work import UnitWork
 from assay.cluster.errors import RunError
 from assay.cluster.workers.messages import from_message
-from assay.cluster.workers.zygote_handle import Ending, WorkerProcess, ZygoteHandle
+from assay.cluster.workers.worker_process import Ending, WorkerProcess, WorkerSource
 from assay.evaluator.errors import StoreError
 from assay.evaluator.storage.file_errors import file_errors
+from assay.manifests import Variant
 from assay.manifests.plain_text import error_text, text_of
+from assay.manifests.read_only_inputs import hint_on_signal
 
 _ENDS_WITHIN_S = 1.0
 """How long a worker may live after it has closed its channel."""
@@ -50,6 +52,7 @@ class WorkerSetup:
         import_paths: Folders that entrypoints may be imported from.
         work: What it does with each unit.
         control: The run's control.
+        variants: The variant of each arm.
         where: The slot and its host, for messages.
     """
 
@@ -58,6 +61,7 @@ class WorkerSetup:
     import_paths: Sequence[str]
     work: UnitWork
     control: str
+    variants: Mapping[str, Variant]
     where: str
 
 
@@ -84,11 +88,11 @@ class WorkerHandle:
         is_over: Whether it has ended, or is about to: it takes no more tasks.
     """
 
-    def __init__(self, zygote: ZygoteHandle, setup: WorkerSetup, arm: str) -> None:
+    def __init__(self, source: WorkerSource, setup: WorkerSetup, arm: str) -> None:
         """Has the worker forked."""
         self.arm, self.is_over = arm, False
-        self._zygote, self._setup = zygote, setup
-        self._process, self._folder = _started(zygote, setup)
+        self._source, self._setup = source, setup
+        self._process, self._folder = _started(source, setup)
         self._unfinished: deque[_Unfinished] = deque()
         self._lock = threading.Lock()
         self._timer: _Timer | None = None
@@ -127,7 +131,7 @@ class WorkerHandle:
     def interrupt(self, reason: str) -> None:
         """Kills the worker; its tasks fail for this reason."""
         self._interrupted_for = reason
-        self._zygote.end(self._process, stack=True)
+        self._source.end(self._process, stack=True)
         timer = self._timer
         if timer is not None:
             timer.kill()
@@ -185,7 +189,7 @@ class WorkerHandle:
     def _answer_of_control(self, message: dict[str, Any]) -> dict[str, Any]:
         """Relays a request to time the control to a worker of its own."""
         if message["do"] == "load" and self._timer is None:
-            self._timer = _Timer(self._zygote, self._setup)
+            self._timer = _Timer(self._source, self._setup)
         if self._timer is None:
             raise ValueError("the control is not loaded")
         if message["do"] == "close":
@@ -200,7 +204,7 @@ class WorkerHandle:
             self.is_over = True
         if not wait([self._process.ended], _ENDS_WITHIN_S).done and not self._interrupted_for:
             self._strange = self._strange or "its process has closed, or written to, the connection to its slot"
-        self._zygote.end(self._process)
+        self._source.end(self._process)
         reason, cause = self._reason(self._process.ended.result())
         left = list(self._unfinished)
         at_work_on = next((each for each in left if not each.scored.is_set()), left[0] if left else None)
@@ -221,7 +225,10 @@ class WorkerHandle:
             return _words_of(ending), "out_of_memory"
         if self._interrupted_for:
             return self._interrupted_for, "hung"
-        return self._strange or _words_of(ending), "worker_lost"
+        if self._strange:
+            return self._strange, "worker_lost"
+        hint = hint_on_signal(self._setup.variants[self.arm], ending.signal or 0)
+        return "; ".join(filter(None, (_words_of(ending), hint))), "worker_lost"
 
     def _failure(
         self, reason: str, *, cause: Literal["worker_lost", "out_of_memory", "hung"] = "worker_lost", counts: bool
@@ -255,9 +262,9 @@ def _words_of(ending: Ending) -> str:
 class _Timer:
     """A worker that times batches of the control for the worker of another arm."""
 
-    def __init__(self, zygote: ZygoteHandle, setup: WorkerSetup) -> None:
-        self._zygote = zygote
-        self._process, self._folder = _started(zygote, setup, times=setup.control)
+    def __init__(self, source: WorkerSource, setup: WorkerSetup) -> None:
+        self._source = source
+        self._process, self._folder = _started(source, setup, times=setup.control)
 
     def answer(self, message: dict[str, Any]) -> dict[str, Any]:
         """Its answer to a message."""
@@ -272,7 +279,7 @@ class _Timer:
 
     def kill(self) -> None:
         """Kills it."""
-        self._zygote.end(self._process)
+        self._source.end(self._process)
 
     def close(self) -> None:
         """Ends it, and waits until it is gone."""
@@ -284,17 +291,17 @@ class _Timer:
         _remove(self._folder)
 
 
-def _started(zygote: ZygoteHandle, setup: WorkerSetup, *, times: str | None = None) -> tuple[WorkerProcess, str]:
+def _started(source: WorkerSource, setup: WorkerSetup, *, times: str | None = None) -> tuple[WorkerProcess, str]:
     """A new worker that knows its run, and its folder for temporary files.
 
     Args:
-        zygote: Forks it.
+        source: Starts it.
         setup: What it is given.
         times: The arm that it only times batches of; None: it works on units.
     """
     with file_errors("written", tempfile.gettempdir()):
         folder = tempfile.mkdtemp(prefix="assay-worker-")
-    process = zygote.start()
+    process = source.start()
     message = {
         "slot": setup.slot,
         "run": setup.run_json,

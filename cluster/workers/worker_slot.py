@@ -2,6 +2,7 @@
 
 import os
 import platform
+import sys
 from collections.abc import Sequence
 from concurrent.futures import Future
 
@@ -9,7 +10,9 @@ from assay.cluster.drive.schedule import Task
 from assay.cluster.drive.task_result import Failure, Published
 from assay.cluster.drive.unit_work import UnitWork
 from assay.cluster.errors import RunError
+from assay.cluster.workers.spawner import Spawner
 from assay.cluster.workers.worker_handle import WorkerHandle, WorkerSetup
+from assay.cluster.workers.worker_process import WorkerSource
 from assay.cluster.workers.zygote_handle import ZygoteHandle
 from assay.manifests.run import Run
 
@@ -34,9 +37,10 @@ class WorkerSlot:
         """
         experiment = Run.model_validate_json(run_json).experiment
         where = f"{name} on {platform.node()}"
-        self._setup = WorkerSetup(name, run_json, import_paths, work, experiment.suite.plan.control, where)
+        variants = {arm.name: arm.variant for arm in experiment.arms}
+        self._setup = WorkerSetup(name, run_json, import_paths, work, experiment.suite.plan.control, variants, where)
         self._resources, self._devices = experiment.resources, devices
-        self._zygote = self._new_zygote()
+        self._source = self._new_source()
         self._worker: WorkerHandle | None = None
         self._is_over = False
 
@@ -58,10 +62,10 @@ class WorkerSlot:
         worker = self._worker
         if worker is None or worker.is_over or worker.arm != task.arm:
             self._end_worker()
-            if not self._zygote.is_alive:
-                self._zygote.close()
-                self._zygote = self._new_zygote()
-            self._worker = worker = WorkerHandle(self._zygote, self._setup, task.arm)
+            if not self._source.is_alive:
+                self._source.close()
+                self._source = self._new_source()
+            self._worker = worker = WorkerHandle(self._source, self._setup, task.arm)
         return worker.perform(task, upcoming)
 
     def interrupt(self, reason: str) -> None:
@@ -77,19 +81,21 @@ class WorkerSlot:
     def close(self) -> None:
         """Waits for the last unit to be published, and ends every process of the slot."""
         self._end_worker()
-        self._zygote.close()
+        self._source.close()
 
     def kill(self) -> None:
         """Ends every process of the slot at once, from another thread. Tasks that are left fail, and `close` is due."""
         self._is_over = True
-        self._zygote.close()
+        self._source.close()
 
     def _end_worker(self) -> None:
         worker, self._worker = self._worker, None
         if worker is not None:
             worker.close()
 
-    def _new_zygote(self) -> ZygoteHandle:
+    def _new_source(self) -> WorkerSource:
+        if sys.platform != "linux":
+            return Spawner(self._setup.import_paths, devices=self._devices)
         resources = self._resources
         share = min(1.0, resources.num_cpus / (os.cpu_count() or 1)) or 1.0
         return ZygoteHandle(

@@ -9,63 +9,20 @@ import subprocess
 import sys
 import threading
 from collections.abc import Sequence
-from concurrent.futures import Future, wait
+from concurrent.futures import wait
 from contextlib import suppress
-from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 from assay.cluster.errors import RunError
 from assay.cluster.workers.channel import Channel
+from assay.cluster.workers.environment import of_workers, search_path
+from assay.cluster.workers.worker_process import SHOWN_BYTES, Ending, WorkerProcess
 
 PROGRAM = (
     "import json, sys; sys.path[:] = json.loads(sys.argv[2]); from assay.cluster.workers import zygote; zygote.main()"
 )
 _MOST_BYTES = 1 << 16
-_SHOWN_BYTES = 4_000
 _ANSWERS_WITHIN_S = 5.0
-
-
-@dataclass(frozen=True)
-class Ending:
-    """How a worker's process ended. At most one of the first three attributes is set.
-
-    Attributes:
-        exit_code: Its exit code, if it ended by itself.
-        signal: The signal that ended it.
-        problem: Why it could not be started, or why nobody knows how it ended.
-        used_bytes: The memory for which it was killed; None if that was not the reason.
-    """
-
-    exit_code: int | None = None
-    signal: int | None = None
-    problem: str = ""
-    used_bytes: int | None = None
-
-
-class WorkerProcess:
-    """A worker's process, as its slot sees it.
-
-    Attributes:
-        channel: The slot's end of the channel.
-        ended: How the process ended, once it and everything that it started is gone.
-    """
-
-    def __init__(self, number: int, channel: Channel, output: int) -> None:
-        self.number, self.channel = number, channel
-        self.ended: Future[Ending] = Future()
-        self._output = output
-
-    def last_output(self) -> str:
-        """The end of what it has printed."""
-        size_bytes = os.fstat(self._output).st_size
-        content = os.pread(self._output, _SHOWN_BYTES, max(0, size_bytes - _SHOWN_BYTES))
-        return content.decode(errors="replace").strip()
-
-    def close(self) -> None:
-        """Closes the channel and the output. Call it once the process has ended."""
-        self.channel.close()
-        os.close(self._output)
 
 
 class ZygoteHandle:
@@ -86,7 +43,6 @@ class ZygoteHandle:
             RunError: It could not start.
         """
         self._control, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-        paths = [*import_paths, *(str(Path(path).absolute()) for path in sys.path if path not in import_paths)]
         self._output = os.fdopen(os.memfd_create("assay-zygote"), "rb")
         try:
             self._guard = subprocess.Popen(  # noqa: S603
@@ -95,13 +51,13 @@ class ZygoteHandle:
                     "-c",
                     PROGRAM,
                     str(theirs.fileno()),
-                    json.dumps(paths),
+                    json.dumps(search_path(import_paths)),
                 ],
                 stdin=subprocess.DEVNULL,
                 stdout=self._output,
                 stderr=self._output,
                 pass_fds=[theirs.fileno()],
-                env=_environment(devices),
+                env=of_workers(devices),
             )
         except OSError as error:
             raise RunError(f"the process that starts workers could not be started: {error}") from error
@@ -113,7 +69,7 @@ class ZygoteHandle:
         self._pid = 0
         message = self._receive()
         if message is None:
-            shown = os.pread(self._output.fileno(), _SHOWN_BYTES, 0).decode(errors="replace").strip()
+            shown = os.pread(self._output.fileno(), SHOWN_BYTES, 0).decode(errors="replace").strip()
             self.close()
             self._control.close()
             raise RunError(f"the process that starts workers ended while it imported torch and Assay:\n{shown}")
@@ -142,13 +98,9 @@ class ZygoteHandle:
         return worker
 
     def end(self, worker: WorkerProcess, *, stack: bool = False) -> None:
-        """Kills a worker and everything that it has started, unless it has ended already; waits until it is gone.
+        """Kills a worker and everything that it has started.
 
         If the zygote does not answer, because a variant's code has stopped it, it is killed with all its workers.
-
-        Args:
-            worker: The worker.
-            stack: Whether it writes the stacks of its threads to its output before, if it still can.
         """
         if not worker.ended.done():
             self._send(do="end", worker=worker.number, stack=stack)
@@ -186,8 +138,7 @@ class ZygoteHandle:
         with self._lock:
             worker = self._workers.pop(number, None)
         if worker is not None:
-            worker.ended.set_result(ending)
-            worker.channel.hang_up()  # a process that it has left may hold the other end
+            worker.note_end(ending)
 
     def _receive(self) -> dict[str, Any] | None:
         try:
@@ -199,14 +150,3 @@ class ZygoteHandle:
     def _send(self, **message: Any) -> None:
         with suppress(OSError):  # it has ended: so have its workers
             self._control.send(json.dumps(message).encode())
-
-
-def _environment(devices: str | None) -> dict[str, str]:
-    """The environment of the zygote and of all workers."""
-    inherited = {name: value for name, value in os.environ.items() if name != "PYTHONBREAKPOINT"}  # Ray's debugger
-    return {
-        "PYTHONHASHSEED": "0",  # otherwise sets of texts would have another order in each slot
-        **inherited,
-        "PYTORCH_NVML_BASED_CUDA_CHECK": "1",  # otherwise asking for GPUs would start CUDA in the zygote
-        **({} if devices is None else {"CUDA_VISIBLE_DEVICES": devices}),
-    }

@@ -42,7 +42,10 @@ def keys(store: Store, run_id: str = "") -> list[str]:
 
 def read(store: Store, key: str) -> tuple[Calibration | None, str]:
     """A stored calibration, or None and the problem with it."""
-    content = store.get(key).to_pybytes()
+    try:
+        content = store.get(key).to_pybytes()
+    except FileNotFoundError:
+        return None, "is missing"
     try:
         calibration = Calibration.model_validate_json(content)
     except (ValueError, RecursionError) as error:

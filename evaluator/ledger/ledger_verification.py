@@ -2,36 +2,46 @@
 
 import re
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import get_args
 
 from assay.evaluator import fingerprint
 from assay.evaluator.ledger import append_only_table, calibrations, past_runs, reader
 from assay.evaluator.ledger.ledger_problem import LedgerProblem
+from assay.evaluator.ledger.log_chain import Position
 from assay.evaluator.ledger.log_check import LogCheck
+from assay.evaluator.ledger.readable_store import ReadableStore, no_file
 from assay.evaluator.ledger.run_check import RunCheck
-from assay.evaluator.storage import Store
+from assay.evaluator.storage import A_FOLDER, Store
 from assay.evaluator.storage.file_errors import shown
 from assay.manifests.ledger_layout import (
+    CALIBRATION_KEY,
     FORMAT,
     FORMAT_KEY,
     LAYOUT,
+    LOG_KEY,
+    PART_KEY,
     PATCH_PREFIX,
     RECORD_KEY,
     RUN_ID,
+    SET_ASIDE_PREFIX,
     Table,
     commit_key,
     patch_key,
     run_key,
+    unit_place,
 )
 
 _PLACES = re.compile(
-    rf"{LAYOUT}/(FORMAT\.json|log/([0-9]{{6}}|[1-9][0-9]{{6,}})\.json|(progress|submissions|patches)/.+"
-    rf"|index/(runs\.json\.gz|log\.json)|runs/{RUN_ID}\.json"
-    rf"|set-aside/.+|tables/[^/]+/[^/]+\.parquet|calibrations/(?P<calibrated>[^/]+)/[^/]+\.json|commits/(?P<committed>[^/]+)\.parquet"
+    rf"{re.escape(FORMAT_KEY)}|{LOG_KEY.pattern}|{PART_KEY.pattern}|{PATCH_PREFIX}[0-9a-f]{{64}}\.patch"
+    rf"|{LAYOUT}/(index/(runs\.json\.gz|log\.json)|progress/{RUN_ID}\.json|submissions/[^/]+/(run|cancel)\.json"
+    rf"|runs/{RUN_ID}\.json|commits/(?P<committed>{RUN_ID})\.parquet"
     rf"|data/({'|'.join(get_args(Table))})/(?P<run>[^/]+)/.+\.parquet)"
+    rf"|{CALIBRATION_KEY.pattern}"
 )
-"""The keys under which Assay writes."""
+"""The keys under which Assay writes, other than those of files that were set aside."""
+_SCORES = f"{LAYOUT}/data/scores/"
 
 
 @dataclass(frozen=True)
@@ -69,20 +79,24 @@ def verify_ledger(store: Store, *, seal: str | None = None, deep: bool = False) 
         deep: Whether to read the rows of every file of committed runs, too, and to compare them with their receipts and
             with the run's record.
     """
+    store = readable = ReadableStore(store)
     problems = list(_format(store))
-    log = LogCheck(store, seal=seal)
-    problems += log.problems
+    log = LogCheck(store)
     objects = _Objects(store)
     states = reader.runs(store)
     orphans = {key for key in objects.commits if RECORD_KEY.fullmatch(key)} - {
         commit_key(each.run_id) for each in states
     }
     problems += [LedgerProblem(key, "is the commit record of a run that has no run record") for key in sorted(orphans)]
-    num_files = 0
+    num_files, positions, of_runs = 0, dict[str, Position](), list[LedgerProblem]()
     for state in states:
         check = RunCheck(store, state.run_id, keys=objects.of_tables.get(state.run_id, ()), deep=deep)
-        problems += check.problems()
+        of_runs += check.problems()
         num_files += check.num_files
+        if check.logged_before is not None:
+            positions[state.run_id] = check.logged_before
+    log.read(positions, seal=seal)
+    problems += [*log.problems, *of_runs]
     problems += _patches(store)
     problems += [
         LedgerProblem(key, problem) for key in calibrations.keys(store) if (problem := calibrations.read(store, key)[1])
@@ -90,6 +104,9 @@ def verify_ledger(store: Store, *, seal: str | None = None, deep: bool = False) 
     problems += [LedgerProblem(key, problem) for key, problem in append_only_table.changed_parts(store)]
     problems += past_runs.index_problems(store)
     problems += _unexpected_objects(store, objects, {state.run_id for state in states})
+    unreadable = {**readable.unreadable, **_strays(store)}
+    problems = [each for each in problems if each.key not in unreadable]  # such as "is missing"
+    problems += [LedgerProblem(key, problem) for key, problem in sorted(unreadable.items())]
     printable = tuple(LedgerProblem(shown(each.key), shown(each.problem)) for each in problems)  # keys may be any bytes
     return LedgerVerification(len(states), num_files, log.num_entries, log.unlogged, printable)
 
@@ -104,11 +121,27 @@ def _format(store: Store) -> Iterator[LedgerProblem]:
         yield LedgerProblem(FORMAT_KEY, f"was changed: {content[:80]!r}")
 
 
+def _strays(store: Store) -> dict[str, str]:
+    """What is no file, but is where one must be, or where nothing but folders and files may be, by key."""
+    return {
+        key: no_file(kind)
+        for key, kind in store.strays(f"{LAYOUT}/")
+        if not key.startswith(SET_ASIDE_PREFIX) and (kind != A_FOLDER or _is_place_of_a_file(key))
+    }
+
+
+def _is_place_of_a_file(key: str) -> bool:
+    """Whether Assay writes files under a key. A folder may have the name of an arm, which may end in ".parquet"."""
+    return unit_place(key) is not None if key.startswith(_SCORES) else _PLACES.fullmatch(key) is not None
+
+
 def _patches(store: Store) -> Iterator[LedgerProblem]:
     """Patches whose content does not match the digest in their names."""
     for patch in store.listing(PATCH_PREFIX):
-        if patch_key(fingerprint.sha256_digest(store.get(patch.key))) != patch.key:
-            yield LedgerProblem(patch.key, "was changed: its content does not match the digest in its name")
+        with suppress(FileNotFoundError):  # named as what cannot be read
+            is_intact = patch_key(fingerprint.sha256_digest(store.get(patch.key))) == patch.key
+            if not is_intact and _PLACES.fullmatch(patch.key):
+                yield LedgerProblem(patch.key, "was changed: its content does not match the digest in its name")
 
 
 class _Objects:
@@ -127,6 +160,8 @@ class _Objects:
         self.owners: dict[str, str] = {}
         self.others: list[str] = []
         for stored in store.listing(f"{LAYOUT}/"):
+            if stored.key.startswith(SET_ASIDE_PREFIX):
+                continue
             place = _PLACES.fullmatch(stored.key)
             if place is None:
                 self.others.append(stored.key)

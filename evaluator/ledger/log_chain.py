@@ -6,7 +6,6 @@ one succeeds, and the others read its entry and put the number after it: there i
 
 import datetime as dt
 import json
-import re
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
@@ -17,15 +16,14 @@ import rfc8785
 
 from assay.evaluator import fingerprint
 from assay.evaluator.errors import DamageError, StoreError
-from assay.evaluator.ledger.unreadable import first_line
+from assay.evaluator.ledger.unreadable import damage_of_one_object, first_line
 from assay.evaluator.storage import Store
-from assay.manifests.ledger_layout import LOG_HINT_KEY, LOG_PREFIX, log_key
+from assay.manifests.ledger_layout import LOG_HINT_KEY, LOG_KEY, LOG_PREFIX, log_key
 from assay.manifests.log_entry import BaseLogEntry, read_entry
 
 _Entry = TypeVar("_Entry", bound=BaseLogEntry)
 
 _UNSEALED = f"sha256:{'0' * 64}"
-_NAME = re.compile(r"([0-9]{6}|[1-9][0-9]{6,})\.json")
 _MAX_NUMBER = 10**12
 _NUM_READS_AT_ONCE = 16
 
@@ -182,15 +180,15 @@ def append(
 
 def hinted_number(store: Store) -> int:
     """The number of the newest entry according to the hint; 0 if there is no hint or it cannot be read."""
-    with suppress(FileNotFoundError, ValueError, KeyError, TypeError, RecursionError):
+    with suppress(FileNotFoundError, DamageError, StoreError, ValueError, KeyError, TypeError, RecursionError):
         number = json.loads(store.get(LOG_HINT_KEY).to_pybytes())["number"]
         return number if isinstance(number, int) and 0 < number < _MAX_NUMBER else 0
     return 0
 
 
 def _numbers(store: Store) -> list[int]:
-    names = (stored.key.removeprefix(LOG_PREFIX) for stored in store.listing(LOG_PREFIX))
-    return sorted(int(match[1]) for name in names if (match := _NAME.fullmatch(name)))
+    matches = (LOG_KEY.fullmatch(stored.key) for stored in store.listing(LOG_PREFIX))
+    return sorted(int(match["number"]) for match in matches if match)
 
 
 def _next(store: Store, after: Position) -> BaseLogEntry | None:
@@ -221,9 +219,12 @@ _MISSING = "is missing"
 def _link(store: Store, number: int) -> Link:
     """One entry, checked by itself. The plain JSON is hashed, because another release may have other fields."""
     try:
-        content = store.get(log_key(number)).to_pybytes()
+        with damage_of_one_object():
+            content = store.get(log_key(number)).to_pybytes()
     except FileNotFoundError:
         return Link(number, None, _MISSING)
+    except DamageError as error:
+        return Link(number, None, f"cannot be read: {error}")
     try:
         plain = json.loads(content)
         is_canonical = rfc8785.dumps(plain) == content

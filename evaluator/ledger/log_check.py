@@ -1,10 +1,9 @@
 """The check of a ledger's version log: the chain itself, and whether it and the runs say the same of each other."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping
 
 from assay.evaluator import fingerprint
-from assay.evaluator.errors import DamageError, LedgerError
-from assay.evaluator.ledger import log_chain, past_runs, reader
+from assay.evaluator.ledger import log_chain, past_runs
 from assay.evaluator.ledger.ledger_problem import LedgerProblem
 from assay.evaluator.ledger.log_chain import Position
 from assay.evaluator.storage import Store
@@ -23,17 +22,20 @@ class LogCheck:
         problems: Everything that is not as recorded.
     """
 
-    def __init__(self, store: Store, *, seal: str | None) -> None:
+    def __init__(self, store: Store) -> None:
+        """Reads the hint and the index, which refer to the log."""
+        self._store = store
+        self._hinted, self._indexed = log_chain.hinted_number(store), past_runs.logged_runs(store)
+        self.num_entries, self.unlogged, self.problems = 0, tuple[str, ...](), list[LedgerProblem]()
+
+    def read(self, positions: Mapping[str, Position], *, seal: str | None) -> None:
         """Reads the log.
 
         Args:
-            store: The ledger's store.
+            positions: For each committed run, a position that the log had before its commit.
             seal: A seal that was kept elsewhere, which the log must have.
         """
-        self._store = store
-        hinted, indexed = log_chain.hinted_number(store), past_runs.logged_runs(store)
-        committed = [state.run_id for state in reader.runs(store) if state.committed]
-        positions = {run_id: position for run_id in committed if (position := self._logged_before(run_id)) is not None}
+        store = self._store
         links = list(log_chain.links(store))
         self._entries = {link.entry.number: link.entry for link in links if link.entry is not None}
         self._newest = max((link.number for link in links), default=0)
@@ -55,7 +57,7 @@ class LogCheck:
         ]
         for run_id, position in positions.items():
             self.problems += self._contradictions(run_id, position)
-        self.problems += self._derived(hinted, indexed)
+        self.problems += self._derived()
 
     def _changed_records(self) -> Iterator[LedgerProblem]:
         """The records of runs whose digests are not those in the log's entries. Each is listed once."""
@@ -77,13 +79,6 @@ class LogCheck:
             if digest_now != digest:
                 yield LedgerProblem(key, f"was changed: entry {entry.number} of the log has {digest}, now {digest_now}")
 
-    def _logged_before(self, run_id: str) -> Position | None:
-        """A position that the log had before a run's commit; None if its commit record cannot be read."""
-        try:
-            return reader.read_commit_record(self._store, run_id).logged_before
-        except (DamageError, LedgerError):  # named by the run's check
-            return None
-
     def _contradictions(self, run_id: str, before: Position) -> Iterator[LedgerProblem]:
         """What a run's commit record says about the log that is not so."""
         key = commit_key(run_id)
@@ -99,11 +94,11 @@ class LogCheck:
                 key, f"refers to entry {before.number} of the log as an earlier one, but entry {logged.number} logs it"
             )
 
-    def _derived(self, hinted: int, indexed: Sequence[str]) -> Iterator[LedgerProblem]:
+    def _derived(self) -> Iterator[LedgerProblem]:
         """What the hint and the index say about the log that is not so."""
         remedy = "or this file is of another ledger: it is not evidence, and can be deleted"
-        if hinted > self._newest:
-            yield LedgerProblem(LOG_HINT_KEY, f"refers to entry {hinted} of the log: {_CUT_SHORT}, {remedy}")
-        for run_id in indexed:
+        if self._hinted > self._newest:
+            yield LedgerProblem(LOG_HINT_KEY, f"refers to entry {self._hinted} of the log: {_CUT_SHORT}, {remedy}")
+        for run_id in self._indexed:
             if run_id not in self._logged:
                 yield LedgerProblem(INDEX_KEY, f"says that the log has run '{run_id}': {_CUT_SHORT}, {remedy}")

@@ -249,7 +249,7 @@ def logged_runs(store: Store) -> tuple[str, ...]:
     return ()
 
 
-_UNREADABLE = (OSError, EOFError, zlib.error, ValueError)
+_UNREADABLE = (DamageError, StoreError, OSError, EOFError, zlib.error, ValueError)
 """What reading a damaged index, or that of another release, can raise."""
 
 

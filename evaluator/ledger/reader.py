@@ -12,12 +12,12 @@ from pydantic import TypeAdapter, ValidationError
 
 from assay.evaluator import fingerprint
 from assay.evaluator.batches import Unit
-from assay.evaluator.errors import DamageError, LedgerError, StoreError, UnitDamageError
+from assay.evaluator.errors import DamageError, LedgerError, NoObjectError, StoreError, UnitDamageError
 from assay.evaluator.ledger.checksum import footer_length
 from assay.evaluator.ledger.commit_record import CommitRecord, LedgerFile
 from assay.evaluator.ledger.receipt import Sharing, UnitReceipt
 from assay.evaluator.ledger.schema import SCHEMAS
-from assay.evaluator.ledger.unit_file import check_owner, lineage_of, receipt_in, verified_unit
+from assay.evaluator.ledger.unit_file import check_owner, has_impossible_size, lineage_of, receipt_in, verified_unit
 from assay.evaluator.ledger.unreadable import UNREADABLE, first_line
 from assay.evaluator.storage import Store, StoredObject
 from assay.manifests.errors import did_you_mean
@@ -184,7 +184,7 @@ def _opened_fields(content: Any) -> dict[str, Any]:
 
 def recorded_progress(store: Store, run_id: str) -> Progress | None:
     """The progress that a run's driver reported last; None if there is none or it cannot be read: it is no evidence."""
-    with suppress(FileNotFoundError, StoreError, OSError, ValueError):
+    with suppress(FileNotFoundError, DamageError, StoreError, OSError, ValueError):
         return Progress.model_validate_json(store.get(progress_key(run_id)).to_pybytes())
     return None
 
@@ -263,11 +263,18 @@ def published_units(store: Store, run: Run, units: Sequence[Unit]) -> PublishedU
             receipt = read_receipt(store, entry)
             _check_owner(store, receipt, run, units[place.unit])
         except UnitDamageError as error:
-            if store.exists(entry.key):  # otherwise another driver has set it aside since it was listed
+            if not _is_gone(store, entry.key):
                 damaged.append(error)
         else:
             receipts.append(share(receipt))
     return PublishedUnits(tuple(receipts), tuple(damaged), tuple(foreign))
+
+
+def _is_gone(store: Store, key: str) -> bool:
+    """Whether another driver has set a unit's file aside since it was listed."""
+    with suppress(NoObjectError):
+        return not store.exists(key)
+    return False
 
 
 def read_receipt(store: Store, stored: StoredObject) -> UnitReceipt:
@@ -283,6 +290,8 @@ def read_receipt(store: Store, stored: StoredObject) -> UnitReceipt:
         end = store.get_end(stored.key, FOOTER_BYTES)
     except FileNotFoundError:
         raise UnitDamageError(store.uri, stored.key, "is missing") from None
+    except NoObjectError as error:
+        raise UnitDamageError(store.uri, stored.key, _no_file(error)) from None
     try:
         length = footer_length(end)
         if end.size < length <= stored.size_bytes:
@@ -406,6 +415,10 @@ def _not_a_unit(error: Exception) -> str:
     return f"is not a unit file as Assay wrote it: {error}"
 
 
+def _no_file(error: NoObjectError) -> str:
+    return f"is {error.kind}, but must be a file"
+
+
 def _unit(store: Store, key: str, content: pa.Buffer, *, sha256: str) -> tuple[UnitReceipt, pa.Table]:
     """A unit's receipt and scored rows, verified."""
     try:
@@ -420,6 +433,11 @@ def _unit_content(store: Store, key: str, *, sha256: str | None) -> tuple[pa.Buf
         content = store.get(key)
     except FileNotFoundError:
         raise UnitDamageError(store.uri, key, "was recorded in the ledger but is not in the store") from None
+    except NoObjectError as error:
+        raise UnitDamageError(store.uri, key, _no_file(error)) from None
+    if has_impossible_size(content):
+        reason = f"has {content.size:,} bytes, which do not follow from the end of the file: it is not read further"
+        raise UnitDamageError(store.uri, key, reason)
     digest_now = fingerprint.sha256_digest(content)
     if sha256 not in (None, digest_now):
         raise UnitDamageError(store.uri, key, _changed(sha256, digest_now), digest=digest_now)
@@ -441,6 +459,9 @@ def _changed(recorded: str | None, now: str) -> str:
 
 def _verified(store: Store, file: LedgerFile, columns: list[str] | None) -> pa.Table:
     content = _content(store, file.key)
+    if content.size != file.size_bytes:  # without reading them: a sparse file may have any size
+        sizes = f"was changed: it has {content.size:,} bytes, but was committed with {file.size_bytes:,}"
+        raise DamageError(f"{store.uri}: '{file.key}' {sizes}; {REMEDY}")
     digest_now = fingerprint.sha256_digest(content)
     if digest_now != file.sha256:
         raise DamageError(f"{store.uri}: '{file.key}' {_changed(file.sha256, digest_now)}; {REMEDY}")

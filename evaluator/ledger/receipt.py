@@ -126,6 +126,8 @@ class UnitFacts:
             slot, or were not measured.
         attempt: The attempt that scored the unit in this run; None if the unit is reused.
         reuse: Where a reused unit comes from; None if this run has scored it.
+        altered_by: What other arms had changed in the process before it scored the unit; empty: nothing. Only a run in
+            one process has such units.
     """
 
     first_row: int
@@ -142,6 +144,7 @@ class UnitFacts:
     latency: PairedTimes | None = None
     attempt: Attempt | None = None
     reuse: ReuseSource | None = None
+    altered_by: str = ""
 
 
 @dataclass(frozen=True)
@@ -222,6 +225,7 @@ class Sharing:
             opened_files=self._one(facts.opened_files),
             unanswered=self._one(facts.unanswered),
             score_sums={sys.intern(metric): total for metric, total in facts.score_sums.items()},
+            altered_by=sys.intern(facts.altered_by),
             repeat_sums={sys.intern(metric): sums for metric, sums in facts.repeat_sums.items()} or self._one({}),
         )
         if facts.attempt is not None:

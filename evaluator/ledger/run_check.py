@@ -3,6 +3,7 @@
 import json
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,8 +17,10 @@ from assay.evaluator.ledger import reader
 from assay.evaluator.ledger.commit_record import CommitRecord, LedgerFile
 from assay.evaluator.ledger.committed_unit import checked_unit
 from assay.evaluator.ledger.ledger_problem import LedgerProblem
+from assay.evaluator.ledger.log_chain import Position
 from assay.evaluator.ledger.record_check import all_digest_problems, record_problems
 from assay.evaluator.ledger.schema import SCHEMAS
+from assay.evaluator.ledger.unit_file import has_impossible_size
 from assay.evaluator.ledger.unreadable import UNREADABLE, first_line
 from assay.evaluator.storage import Store
 from assay.manifests.ledger_layout import (
@@ -58,6 +61,7 @@ class RunCheck:
 
     Attributes:
         num_files: Number of the run's table files read so far.
+        logged_before: A position that the log had before the run's commit; None if its commit record was not read.
     """
 
     def __init__(self, store: Store, run_id: str, *, keys: Sequence[str], deep: bool = False) -> None:
@@ -71,6 +75,7 @@ class RunCheck:
         """
         self._store, self._run_id, self._keys, self._deep = store, run_id, keys, deep
         self.num_files = 0
+        self.logged_before: Position | None = None
 
     def problems(self) -> Iterator[LedgerProblem]:
         """Reads every file of the run and yields each problem."""
@@ -81,6 +86,7 @@ class RunCheck:
         if reader.is_committed(store, run_id):
             try:
                 commit = CommitRecord.parse(store.get(commit_key(run_id)))
+                self.logged_before = commit.logged_before
             except ValueError as error:
                 yield LedgerProblem(commit_key(run_id), str(error))
         elif reported_committed:
@@ -158,12 +164,10 @@ def _patch(store: Store, run: Run) -> Iterator[LedgerProblem]:
 
 def _bytes_problem(file: LedgerFile, content: pa.Buffer) -> str:
     """What contradicts a file's row in the commit record; empty if nothing does."""
+    if content.size != file.size_bytes:  # without reading them: a sparse file may have any size
+        return f"was changed: it has {content.size:,} bytes, but the commit record says {file.size_bytes:,}"
     digest_now = fingerprint.sha256_digest(content)
-    if digest_now != file.sha256:
-        return f"was changed: committed as {file.sha256}, now {digest_now}"
-    if content.size != file.size_bytes:
-        return f"has {content.size} bytes, but the commit record says {file.size_bytes}"
-    return ""
+    return "" if digest_now == file.sha256 else f"was changed: committed as {file.sha256}, now {digest_now}"
 
 
 def _rows_problems(
@@ -257,6 +261,8 @@ def _uncommitted(store: Store, key: str, run_id: str, arms: Mapping[str, _Arm] |
     try:
         receipt, _ = reader.read_unit(store, key, committed_sha256=None)
         owner_columns = pq.read_table(pa.BufferReader(store.get(key)), columns=["run_id", "arm"])
+    except FileNotFoundError:  # it was set aside since it was read
+        return
     except DamageError as error:
         yield LedgerProblem(key, f"is in no commit record, and does not match its receipt: {error}")
         return
@@ -269,7 +275,10 @@ def _uncommitted(store: Store, key: str, run_id: str, arms: Mapping[str, _Arm] |
 
 
 def _uncommitted_table(store: Store, key: str, table: Table, run_id: str) -> Iterator[LedgerProblem]:
-    if key != table_key(table, run_id, fingerprint.sha256_digest(store.get(key))):
+    with suppress(FileNotFoundError):  # named as what cannot be read, or removed since it was listed
+        content = store.get(key)
+        if not has_impossible_size(content) and key == table_key(table, run_id, fingerprint.sha256_digest(content)):
+            return
         yield LedgerProblem(key, "is in no commit record, and its content does not match the digest in its name")
 
 

@@ -16,6 +16,7 @@ from assay.evaluator.ledger.checksum import check_file, check_footer, footer_len
 from assay.evaluator.ledger.receipt import RECEIPT_METADATA, UnitReceipt
 from assay.evaluator.ledger.schema import SCHEMAS
 from assay.evaluator.ledger.stored_scores import from_stored, to_stored
+from assay.evaluator.ledger.unreadable import UNREADABLE
 from assay.evaluator.results import count_unanswered
 from assay.manifests.ledger_layout import LINEAGE_COLUMNS, UnitPlace, unit_place
 from assay.manifests.run import Run
@@ -48,6 +49,31 @@ def receipt_in(end: pa.Buffer, *, key: str, size_bytes: int, sha256: str | None)
     if lineage["environment_digest"] != receipt.facts.conditions.environment_digest:
         raise ValueError("its receipt contradicts itself about the environment")
     return receipt
+
+
+_LARGE_BYTES = 64 << 20
+
+
+def has_impossible_size(content: pa.Buffer) -> bool:
+    """Whether a large file cannot be one that Assay wrote, by its footer: its columns must end where the footer begins.
+
+    Nothing else of the file is touched, so a sparse file of any size costs nothing. Smaller files are simply read.
+    """
+    if content.size < _LARGE_BYTES:
+        return False
+    try:
+        length = footer_length(content)
+        metadata = pq.read_metadata(pa.BufferReader(content))
+        columns = [
+            metadata.row_group(group).column(column)
+            for group in range(metadata.num_row_groups)
+            for column in range(metadata.num_columns)
+        ]
+        # A dictionary comes before the pages that use it.
+        ends = [(each.dictionary_page_offset or each.data_page_offset) + each.total_compressed_size for each in columns]
+    except UNREADABLE:
+        return True
+    return max(ends, default=0) != content.size - length
 
 
 def check_owner(receipt: UnitReceipt, *, lineage: Mapping[str, str], unit: Unit) -> None:

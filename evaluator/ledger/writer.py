@@ -13,7 +13,7 @@ import pyarrow.parquet as pq
 
 from assay.evaluator import fingerprint
 from assay.evaluator.batches import Unit
-from assay.evaluator.errors import DamageError, LedgerError, UnitDamageError
+from assay.evaluator.errors import DamageError, LedgerError, NoObjectError, UnitDamageError
 from assay.evaluator.ledger import log_chain, version_log
 from assay.evaluator.ledger.checksum import CHECKSUM_METADATA, with_checksum
 from assay.evaluator.ledger.commit_record import LedgerFile
@@ -22,7 +22,7 @@ from assay.evaluator.ledger.reader import is_committed, read_run, verified
 from assay.evaluator.ledger.receipt import RECEIPT_METADATA, ReuseSource, UnitFacts, UnitReceipt
 from assay.evaluator.ledger.schema import COMMITS, SCHEMAS
 from assay.evaluator.ledger.stored_scores import to_stored
-from assay.evaluator.ledger.unit_file import lineage_of
+from assay.evaluator.ledger.unit_file import has_impossible_size, lineage_of
 from assay.evaluator.results import UnitResult
 from assay.evaluator.storage import Store
 from assay.manifests.ledger_layout import (
@@ -151,10 +151,13 @@ def _publish(
     metadata = {**stored.schema.metadata, RECEIPT_METADATA: receipt.to_json(), **CHECKSUM_METADATA}
     content = with_checksum(parquet_bytes(stored.replace_schema_metadata(metadata)))
     damage: list[str] = []
-    while not store.put_if_absent(key, content):  # stored by another slot, or by an attempt whose response was lost
+    while True:
         try:
+            if store.put_if_absent(key, content):
+                break
+            # Stored by another slot, or by an attempt whose response was lost.
             there = verified(store, key, run=run, unit=unit)
-        except UnitDamageError:
+        except (UnitDamageError, NoObjectError):
             if damage:
                 raise
             damage.append(set_aside(store, key, run=run, unit=unit))
@@ -197,9 +200,18 @@ def set_aside(store: Store, key: str, *, run: Run, unit: Unit, sha256: str | Non
 
 
 def _moved_aside(store: Store, key: str, digest: str | None) -> str | None:
-    """Moves an object to where it is kept for people; None if it is gone, or has another digest by now."""
+    """Moves an object to where it is kept for people; None if it is gone, or has another digest by now.
+
+    What cannot be read, or should not be because of its size, is moved without reading it.
+    """
     with suppress(FileNotFoundError):
-        content = store.get(key)
+        unread = set_aside_key(key, secrets.token_hex(8))
+        try:
+            content = store.get(key)
+        except NoObjectError:
+            return unread if store.move_unread(key, unread) else None
+        if has_impossible_size(content) and store.move_unread(key, unread, size_bytes=content.size):
+            return unread
         if digest is not None and fingerprint.sha256_digest(content) == digest:
             moved = set_aside_key(key, digest)
             store.put_if_absent(moved, content)
@@ -211,12 +223,21 @@ def _moved_aside(store: Store, key: str, digest: str | None) -> str | None:
 def _put_named_by_digest(store: Store, key: str, content: bytes | pa.Buffer) -> None:
     """Stores an object whose key follows from its content; a damaged one in its place is moved aside."""
     for _ in range(_MAX_PUTS):
-        if store.put_if_absent(key, content):
-            return
-        with suppress(FileNotFoundError):  # another driver has just moved it aside
-            there = store.get(key)
-            if there.equals(pa.py_buffer(content)):
+        try:
+            if store.put_if_absent(key, content):
                 return
+            there = store.get(key)
+        except FileNotFoundError:  # another driver has just moved it aside
+            continue
+        except NoObjectError:
+            store.move_unread(key, set_aside_key(key, secrets.token_hex(8)))
+            continue
+        if there.equals(pa.py_buffer(content)):
+            return
+        is_moved = there.size != len(content) and store.move_unread(
+            key, set_aside_key(key, secrets.token_hex(8)), size_bytes=there.size
+        )
+        if not is_moved:
             _moved_aside(store, key, fingerprint.sha256_digest(there))
     raise DamageError(
         f"{store.uri}: '{key}' was damaged {_MAX_PUTS} times after it was stored: the store is unreliable"

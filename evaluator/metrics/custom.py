@@ -46,7 +46,7 @@ def score(
 ) -> np.ndarray:
     """Calls `function(predictions, probabilities, labels)` with one batch after another.
 
-    The arguments are read-only views: `predictions` and `labels` have shape (rows,); `probabilities` has shape
+    The arguments are read-only: `predictions` and `labels` have shape (rows,); `probabilities` has shape
     (rows, classes), or is None. A function whose fourth parameter is `columns` is also given a dictionary of the rows'
     other columns, as a variant is given its inputs. The function returns an array-like object of shape (rows,) with
     finite numbers; if the metric's scale is binary, each is 0 or 1.
@@ -118,6 +118,7 @@ def _numbers(returned: Any, num_rows: int, place: str) -> np.ndarray:
 
 
 def _read_only(array: np.ndarray) -> np.ndarray:
-    view = array.view()
-    view.flags.writeable = False
-    return view
+    """A read-only copy: what a scorer writes in spite of the mark reaches no other scorer, and nothing that is stored."""
+    copy = array.copy()
+    copy.setflags(write=False)
+    return copy

@@ -3,11 +3,12 @@
 from assay.evaluator.predictors.code import code_of
 from assay.evaluator.predictors.device import device_class, peak_memory_bytes, pick_device, reset_peak_memory
 from assay.evaluator.predictors.kinds import kind_of
-from assay.evaluator.predictors.predictor import Batch, PredictionError, Predictor, RawOutput
+from assay.evaluator.predictors.predictor import Batch, InputWrittenError, PredictionError, Predictor, RawOutput
 from assay.evaluator.predictors.weights_files import WeightsFiles, weights_files
 
 __all__ = [
     "Batch",
+    "InputWrittenError",
     "PredictionError",
     "Predictor",
     "RawOutput",

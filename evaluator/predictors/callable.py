@@ -11,8 +11,9 @@ import torch
 
 from assay.evaluator.errors import VariantError
 from assay.evaluator.predictors.entrypoint import check_parameters, resolve_entrypoint
+from assay.evaluator.predictors.given_arrays import given, is_refused_write
 from assay.evaluator.predictors.output import BatchOutput, CollectedOutput, checked_output
-from assay.evaluator.predictors.predictor import Batch, PredictionError, RawOutput
+from assay.evaluator.predictors.predictor import Batch, InputWrittenError, PredictionError, RawOutput
 from assay.evaluator.predictors.weights_files import WeightsFiles, weights_files
 from assay.evaluator.storage import Store
 from assay.manifests.base_variant import Output
@@ -20,6 +21,7 @@ from assay.manifests.callable_variant import CallableVariant
 from assay.manifests.column import FrozenColumn
 from assay.manifests.contract_column import Column
 from assay.manifests.plain_text import error_text
+from assay.manifests.read_only_inputs import WRITE_HINT
 
 
 def check(variant: CallableVariant) -> None:
@@ -50,9 +52,9 @@ def load(
 class CallablePredictor:
     """Calls a function with each batch: `function(features, **parameters)`, or what a load step returns with `features`.
 
-    `features` is a dictionary of read-only arrays of shape (batch_size, *shape), in the order of the inputs. The
-    function returns an array-like object with one entry per row, or a mapping with it as `output` and, for rows that it
-    cannot answer, their `status` and `reason`.
+    `features` is a dictionary of arrays of shape (batch_size, *shape), in the order of the inputs: read-only ones, or,
+    if the variant writes to its inputs, copies that nobody else sees. The function returns an array-like object with one
+    entry per row, or a mapping with it as `output` and, for rows that it cannot answer, their `status` and `reason`.
     """
 
     num_parameters: int | None = None
@@ -90,6 +92,7 @@ class CallablePredictor:
                     remedy="return a function or an object with __call__, or remove 'load: true'",
                 )
         self._output: Output = variant.output
+        self._writes_inputs = variant.writes_inputs
 
     def predict(self, batches: Iterable[Batch]) -> RawOutput:
         """Calls the function with one batch after another; see `Predictor.predict`."""
@@ -112,16 +115,18 @@ class CallablePredictor:
 
     def _output_of(self, batch: Batch) -> BatchOutput:
         features = {
-            name: _read_only(column) for name, column in zip(self._inputs, batch.columns(self._inputs), strict=True)
+            name: given(column, writable=self._writes_inputs)
+            for name, column in zip(self._inputs, batch.columns(self._inputs), strict=True)
         }
         try:
             returned = self._function(features, **self._parameters)
         except Exception as error:  # the variant's own code may raise anything
+            failed = f"{self._entrypoint} failed on a batch of {batch.size} rows: {error_text(error)}"
+            if not self._writes_inputs and is_refused_write(error):
+                raise InputWrittenError(f"{failed}; {WRITE_HINT}") from error
             missing = error.args[0] if isinstance(error, KeyError) and error.args else None
             hint = "" if missing is None or missing in features else f"; {self._received()}"
-            raise PredictionError(
-                f"{self._entrypoint} failed on a batch of {batch.size} rows: {error_text(error)}{hint}"
-            ) from error
+            raise PredictionError(f"{failed}{hint}") from error
         return checked_output(returned, output=self._output, num_rows=batch.size, variant=self._entrypoint)
 
 
@@ -143,10 +148,3 @@ def _check_arguments(variant: CallableVariant, function: Callable[..., Any]) -> 
             remedy="let the entrypoint load them, and set 'load: true' (a class needs no 'load')",
         )
     check_parameters(function, variant.parameters, entrypoint=variant.entrypoint, num_leading=1)
-
-
-def _read_only(column: np.ndarray) -> np.ndarray:
-    """A read-only view, because other arms read the same memory."""
-    view = column.view()
-    view.flags.writeable = False
-    return view

@@ -6,21 +6,31 @@ import os
 import pkgutil
 import sys
 from collections.abc import Callable, Iterable, Mapping
-from importlib.machinery import PathFinder
+from importlib.machinery import ModuleSpec, PathFinder
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 from assay.evaluator.errors import VariantError
 from assay.evaluator.provenance.module_spec import module_file, module_spec
+from assay.evaluator.provenance.origin import origin_of
 from assay.manifests.errors import InvalidInput, did_you_mean
 from assay.manifests.plain_text import error_text
+
+MODULES_WITH_ENTRYPOINTS = frozenset({"assay.cluster.demo.models"})
+"""Assay's own modules whose functions are meant to be entrypoints."""
+
+MOVE_IT = "put the function into a module beside the experiment's file"
 
 
 def resolve_entrypoint(entrypoint: str) -> Callable[..., Any]:
     """Imports the module of `module:function` and returns the function.
 
+    Whether the experiment may name it is checked before, by `trust`. Here it is only made sure that what was imported is
+    what was checked: not another module of the same name that Python or a package had imported already.
+
     Raises:
-        VariantError: The module or function does not exist, or importing the module fails.
+        VariantError: The module or function does not exist, importing the module fails, or it is Python's or Assay's.
     """
     module_name, _, function_name = entrypoint.partition(":")
     _refuse_bare_name(entrypoint, module_name)
@@ -43,7 +53,9 @@ def resolve_entrypoint(entrypoint: str) -> Callable[..., Any]:
             field="entrypoint",
             value=entrypoint,
         ) from error
-    function = getattr(module, function_name, None)
+    _check_imported(module, entrypoint)
+    # A module's methods, such as `__setattr__`, are Python's.
+    function = None if hasattr(ModuleType, function_name) else getattr(module, function_name, None)
     if not callable(function):
         functions = [name for name, value in vars(module).items() if callable(value) and not name.startswith("_")]
         raise VariantError(
@@ -56,19 +68,21 @@ def resolve_entrypoint(entrypoint: str) -> Callable[..., Any]:
 
 
 def check_module(entrypoint: str) -> str:
-    """Checks, without importing anything, that an entrypoint's module exists and has a source file.
+    """Checks, without importing anything, that an entrypoint's module exists, has a source file and is not Python's.
 
     Returns:
         The dotted name of the module.
 
     Raises:
-        VariantError: The module does not exist, or it has no file.
+        VariantError: The module does not exist, it has no file, or it is part of Python.
     """
     module_name = entrypoint.partition(":")[0]
     _refuse_bare_name(entrypoint, module_name)
     spec = module_spec(module_name)
     if spec is None:
         raise _no_module(entrypoint, module_name)
+    if origin_of(spec) == "python":
+        raise _not_for_entrypoints(entrypoint, spec)
     if module_file(spec) is None:
         raise VariantError(
             f"module '{module_name}' has no source file, so its code has no digest",
@@ -77,6 +91,16 @@ def check_module(entrypoint: str) -> str:
             remedy="move the function into a .py file",
         )
     return module_name
+
+
+def check_not_assays(entrypoint: str, spec: ModuleSpec) -> None:
+    """Checks that a module is not one of Assay's, except those whose functions are meant to be entrypoints.
+
+    Raises:
+        VariantError: It is one of Assay's.
+    """
+    if origin_of(spec) == "assay" and spec.name not in MODULES_WITH_ENTRYPOINTS:
+        raise _not_for_entrypoints(entrypoint, spec)
 
 
 def check_parameters(
@@ -165,6 +189,39 @@ def _location(module_name: str) -> str | None:
         return None
     place = next(iter(spec.submodule_search_locations or ()), spec.origin)
     return place and os.path.realpath(place)
+
+
+def _check_imported(module: Any, entrypoint: str) -> None:
+    """Raises if the imported module is Python's or Assay's, or another one than is found under its name."""
+    spec = getattr(module, "__spec__", None)
+    if not isinstance(spec, ModuleSpec):  # a script, or an object that a module has put in its own place
+        return
+    origin = origin_of(spec)
+    if origin == "own":
+        return
+    name = entrypoint.partition(":")[0]
+    expected = module_spec(name)
+    if expected is None or os.path.realpath(str(expected.origin)) != os.path.realpath(str(spec.origin)):
+        raise VariantError(
+            f"module '{name}' was imported from {spec.origin}, but is found in "
+            f"{'no folder' if expected is None else expected.origin}",
+            field="entrypoint",
+            value=entrypoint,
+            remedy="give your module another name",
+        )
+    if origin == "python":
+        raise _not_for_entrypoints(entrypoint, spec)
+    check_not_assays(entrypoint, spec)
+
+
+def _not_for_entrypoints(entrypoint: str, spec: ModuleSpec) -> VariantError:
+    whose = "Assay itself" if origin_of(spec) == "assay" else "Python's standard library"
+    return VariantError(
+        f"module '{spec.name}' is part of {whose}, which no experiment can name",
+        field="entrypoint",
+        value=entrypoint,
+        remedy=MOVE_IT,
+    )
 
 
 def _no_module(entrypoint: str, module_name: str) -> VariantError:

@@ -14,12 +14,17 @@ class PredictionError(AssayError):
     """A variant failed on a batch, or returned something that its declared output does not allow."""
 
 
+class InputWrittenError(PredictionError):
+    """A variant tried to write to its read-only inputs. It would do so again: another attempt is useless."""
+
+
 class Batch(NamedTuple):
     """Rows that are scored together, padded to the suite's batch size.
 
     Attributes:
-        features: The feature columns by name, each of shape (batch_size, *shape); strings as object arrays. They may
-            be views of memory that other arms also read, so they must not be written to.
+        features: The feature columns by name, each of shape (batch_size, *shape); strings as object arrays. One
+            that NumPy marks read-only is a view of a shard, which other arms read too; nobody can write to its memory.
+            Others are parts of converted columns, or arrays of this batch alone.
         num_rows: The number of real rows. The rows after them are padding, so that all batches have the same size.
     """
 

@@ -12,7 +12,7 @@ from assay.evaluator.batches import Unit
 from assay.evaluator.data.frozen.shards import ShardReader, columns_as_numpy
 from assay.evaluator.evaluate import inputs_of, scored
 from assay.evaluator.predictors.batching import batches_of
-from assay.evaluator.predictors.predictor import PredictionError, Predictor, RawOutput
+from assay.evaluator.predictors.predictor import InputWrittenError, PredictionError, Predictor, RawOutput
 from assay.evaluator.results import BatchSizeSensitivity, is_answered
 from assay.manifests import Suite, Variant
 from assay.manifests.ledger_layout import SCORE_COLUMN_PREFIX
@@ -56,7 +56,11 @@ def probe(
                 seed = suite.seed + number
                 batched[number].append(_taken(_raw(batch_rows, batch, predictor, variant, reader, seed=seed), picked))
                 try:
-                    single[number].append(_raw(rows[-1], one_by_one, predictor, variant, reader, seed=seed))
+                    # Taken again for each repeat: unlike those of the shard, these rows are in memory that can be written to.
+                    picked_rows = batch_rows.take(picked)
+                    single[number].append(_raw(picked_rows, one_by_one, predictor, variant, reader, seed=seed))
+                except InputWrittenError:
+                    raise
                 except PredictionError as error:
                     return BatchSizeSensitivity(0, 0, None, None, f"rows cannot be scored with batch size 1: {error}")
     finally:

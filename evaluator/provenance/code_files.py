@@ -24,6 +24,12 @@ def is_in_library(file: Path) -> bool:
     return not is_installed(resolved) and any(resolved.is_relative_to(folder) for folder in _LIBRARY)
 
 
+def assays_folders() -> list[Path]:
+    """The folders of Assay's own packages, wherever they are."""
+    root = Path(__file__).resolve().parents[2]
+    return [root / name for name in ("cluster", "evaluator", "manifests", "stats")]
+
+
 def files_under(folder: Path) -> list[Path]:
     """Every file in a folder at any depth, sorted, without Python's caches. Links are followed, each folder once.
 

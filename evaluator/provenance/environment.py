@@ -17,6 +17,8 @@ import rfc8785
 import torch
 from torch.cuda import nccl
 
+from assay.evaluator.provenance.distributions import normalised
+
 Value = str | int | None
 
 _IDENTITY_PACKAGES = ("assay", "numpy", "pyarrow", "torch")
@@ -108,7 +110,7 @@ def _packages_in(folder: str, _changed_ns: int) -> Mapping[str, str]:
     for distribution in metadata.distributions(path=[folder]):
         fields = distribution.metadata
         if fields["Name"]:  # the remains of a broken uninstall have no name
-            packages.setdefault(fields["Name"].lower().replace("_", "-").replace(".", "-"), fields["Version"])
+            packages.setdefault(normalised(fields["Name"]), fields["Version"])
     return MappingProxyType(packages)
 
 

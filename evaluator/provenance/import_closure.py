@@ -12,6 +12,7 @@ from importlib import metadata
 from pathlib import Path
 
 from assay.evaluator.provenance.code_files import code_file_digest, is_in_library, is_installed
+from assay.evaluator.provenance.distributions import normalised
 from assay.evaluator.provenance.module_spec import module_file, module_spec
 from assay.manifests.code import Code
 
@@ -56,7 +57,7 @@ def import_closure(module_name: str, *others: str) -> Code:
             is_package = spec.submodule_search_locations is not None
             pending.extend(_imports(file.read_bytes(), package=name if is_package else parent))
         modules[name] = code_file_digest(file)
-    versions = {_normal(name): metadata.version(name) for name in sorted(distributions)}
+    versions = {normalised(name): metadata.version(name) for name in sorted(distributions)}
     return Code(modules=dict(sorted(modules.items())), distributions=versions, files={})
 
 
@@ -83,10 +84,6 @@ def _changed_ns(folder: str) -> int:
 @lru_cache(maxsize=4)  # reading what every distribution provides takes a fifth of a second
 def _providers(_path: tuple[tuple[str, int], ...]) -> Mapping[str, list[str]]:
     return metadata.packages_distributions()
-
-
-def _normal(distribution: str) -> str:
-    return distribution.lower().replace("_", "-").replace(".", "-")
 
 
 def _imports(source: bytes, package: str) -> Iterator[str]:

@@ -13,7 +13,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from assay.evaluator.provenance.code_files import code_file_digest, is_in_library, is_installed, name_under
+from assay.evaluator.provenance.code_files import (
+    assays_folders,
+    code_file_digest,
+    is_in_library,
+    is_installed,
+    name_under,
+)
 
 _SYSTEM_FOLDERS = ("/dev", "/etc", "/proc", "/run", "/sys", "/usr")
 _WRITE_FLAGS = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_APPEND
@@ -67,7 +73,7 @@ def digests(files: OpenedFiles, *, without: Iterable[str], relative_to: Iterable
     """The sha256 of each recorded file that may decide a variant's answers, by its name.
 
     Left out are files of the system, of Python and of installed packages, Assay's own, files that the process has written
-    itself, and files that are gone again.
+    itself, and files that are gone again. Assay's version is part of the environment that a run records.
 
     Args:
         files: What was recorded.
@@ -75,7 +81,7 @@ def digests(files: OpenedFiles, *, without: Iterable[str], relative_to: Iterable
         relative_to: Folders that names are relative to, so that another checkout has the same names: where entrypoints
             are imported from. Other files have their absolute path as name.
     """
-    excluded = [Path(folder).resolve() for folder in (*without, *_assays_folders())]
+    excluded = [Path(folder).resolve() for folder in (*without, *assays_folders())]
     roots = [Path(folder).resolve() for folder in relative_to]
     found = {}
     for path in files.read - files.written:
@@ -110,9 +116,3 @@ def _on_event(event: str, arguments: tuple[Any, ...]) -> None:
             return
     for files in _recordings:
         (files.written if is_written else files.read).add(absolute)
-
-
-def _assays_folders() -> list[Path]:
-    """Assay's packages, wherever they are: its version is part of the environment that a run records."""
-    root = Path(__file__).resolve().parents[2]
-    return [root / name for name in ("cluster", "evaluator", "manifests", "stats")]

@@ -10,20 +10,21 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import BinaryIO
 
 import pyarrow as pa
 
-from assay.evaluator.errors import DamageError, StoreError
-from assay.evaluator.storage.file_errors import file_errors, shown
-from assay.evaluator.storage.store import ABANDONED_S, StoredObject
+from assay.evaluator.errors import DamageError, NoObjectError, StoreError
+from assay.evaluator.storage.file_errors import described, file_errors, shown
+from assay.evaluator.storage.store import A_FOLDER, ABANDONED_S, StoredObject
 
 _ASIDE = ".tmp"
 _ASIDE_NAME = re.compile(r"[0-9a-f]{32}")
-_MAPPED_BYTES = 1 << 20
+MAPPED_BYTES = 1 << 20
 """Smaller parts are read, because a page of a mapped file that cannot be read kills the process."""
 _NO_LINKS = frozenset({errno.EPERM, errno.EOPNOTSUPP, errno.ENOSYS, errno.EXDEV, errno.EMLINK})
 _KINDS = {
-    stat.S_IFDIR: "a folder",
+    stat.S_IFDIR: A_FOLDER,
     stat.S_IFIFO: "a named pipe",
     stat.S_IFSOCK: "a socket",
     stat.S_IFCHR: "a device",
@@ -37,7 +38,8 @@ class LocalStore:
     """Objects are files below one folder. Incomplete files are in `.tmp` and are never listed.
 
     Links to folders and files are followed. Whatever the file system reports, other than that an object does not exist,
-    is a `StoreError`; anything but a file in the place of an object is a `DamageError`.
+    is a `StoreError`; anything but a file in the place of an object is a `NoObjectError`, except that `exists` takes a
+    folder for no object: in a bucket, too, a key may begin with another one and a slash.
     """
 
     def __init__(self, folder: str | Path) -> None:
@@ -74,7 +76,7 @@ class LocalStore:
     def put_if_absent(self, key: str, content: bytes | pa.Buffer) -> bool:
         """Links a complete, synced file to its final name. Linking fails if the name is taken."""
         final = self.path(key)
-        with self._written_aside(content) as aside, file_errors("written", final):
+        with self._written_aside(content, final) as aside, file_errors("written", final):
             final.parent.mkdir(parents=True, exist_ok=True)
             try:
                 os.link(aside, final)
@@ -95,24 +97,29 @@ class LocalStore:
     def replace(self, key: str, content: bytes) -> None:
         """Renames a complete file over the old one."""
         final = self.path(key)
-        with self._written_aside(content) as aside, file_errors("written", final):
+        with self._written_aside(content, final) as aside, file_errors("written", final):
             final.parent.mkdir(parents=True, exist_ok=True)
             aside.replace(final)
 
     def remove(self, key: str, content: pa.Buffer) -> None:
-        """Renames the file, which is atomic, and looks at what was renamed: it is linked back if it is another one."""
-        final, aside = self.path(key), secrets.token_hex(16)
-        taken = self._folder / _ASIDE / aside
+        """Renames the file, which is atomic, and looks at what was renamed: it is put back if it is another one."""
+        final, taken = self.path(key), self._folder / _ASIDE / secrets.token_hex(16)
         with file_errors("removed", final), suppress(FileNotFoundError):
+            before = final.lstat()
             if not self.get(key).equals(content):
                 return
-            taken.parent.mkdir(parents=True, exist_ok=True)
-            final.rename(taken)
-            if not self.get(f"{_ASIDE}/{aside}").equals(content):  # replaced since it was read
-                with suppress(FileExistsError):
-                    os.link(taken, final)
-            taken.unlink()
-            _sync_folder(final.parent)
+            if _renamed(final, taken, before):
+                taken.unlink()
+
+    def move_unread(self, key: str, to: str, *, size_bytes: int | None = None) -> bool:
+        """Renames a folder, pipe, socket, device or link that leads to no file, or a file of this size."""
+        final = self.path(key)
+        with file_errors("moved", final), suppress(FileNotFoundError):
+            before = final.lstat()
+            if final.is_file() and final.stat().st_size != size_bytes:
+                return False
+            return _renamed(final, self.path(to), before)
+        return False
 
     def listing(self, prefix: str) -> Iterator[StoredObject]:
         """Every file below the prefix's folder whose key starts with the prefix.
@@ -121,7 +128,30 @@ class LocalStore:
             StoreError: A folder or a file's size cannot be read: the listing would be incomplete.
             DamageError: A folder is a link to another folder of the store.
         """
-        top, objects = self.path(prefix.rpartition("/")[0]), list[StoredObject]()
+        objects = list[StoredObject]()
+        for start, _, files in self._walk(prefix):
+            for name in files:
+                size_bytes = _size_bytes(f"{self.uri}/{start}{name}") if f"{start}{name}".startswith(prefix) else None
+                if size_bytes is not None:
+                    objects.append(StoredObject(f"{start}{name}", size_bytes))
+        yield from sorted(objects, key=lambda entry: entry.key)
+
+    def strays(self, prefix: str) -> Iterator[tuple[str, str]]:
+        """Every folder, pipe, socket, device and link that leads nowhere."""
+        for start, folders, files in self._walk(prefix):
+            yield from ((f"{start}{name}", A_FOLDER) for name in folders)
+            for name in files:
+                path, kind = f"{self.uri}/{start}{name}", ""
+                # `os.path` is several times faster than `Path`.
+                if f"{start}{name}".startswith(prefix) and not os.path.isfile(path):  # noqa: PTH113
+                    with file_errors("listed", path), suppress(FileNotFoundError):
+                        kind = _kind(Path(path))
+                if kind:
+                    yield f"{start}{name}", kind
+
+    def _walk(self, prefix: str) -> Iterator[tuple[str, list[str], list[str]]]:
+        """Every folder that may have such keys: the start of its keys, the folders in it, and all other names in it."""
+        top = self.path(prefix.rpartition("/")[0])
         with file_errors("listed", top):
             self._refuse_links_inside(str(top))
             for folder, folders, files in os.walk(
@@ -130,16 +160,9 @@ class LocalStore:
                 start = f"{folder[len(self.uri) :].lstrip('/')}/".lstrip(
                     "/"
                 )  # texts: a ledger may have a million files
-                folders[:] = [
-                    name
-                    for name in folders
-                    if name != _ASIDE and f"{start}{name}/".startswith(prefix) and self._is_entered(f"{folder}/{name}")
-                ]
-                for name in files:
-                    size_bytes = _size_bytes(f"{folder}/{name}") if f"{start}{name}".startswith(prefix) else None
-                    if size_bytes is not None:
-                        objects.append(StoredObject(f"{start}{name}", size_bytes))
-        yield from sorted(objects, key=lambda entry: entry.key)
+                found = [name for name in folders if name != _ASIDE and f"{start}{name}/".startswith(prefix)]
+                folders[:] = [name for name in found if self._is_entered(f"{folder}/{name}")]
+                yield start, found, files
 
     def _is_entered(self, folder: str) -> bool:
         """Whether the files of a folder are listed: not if it is a link to one of the folders that it is in.
@@ -194,6 +217,10 @@ class LocalStore:
                     _require_folder(path.parent)
                     return None
                 status = path.lstat()
+            except OSError as error:
+                if error.errno != errno.ELOOP or not path.is_symlink():
+                    raise
+                status = path.lstat()
             if stat.S_ISDIR(status.st_mode):
                 return None
             if not stat.S_ISREG(status.st_mode):
@@ -205,13 +232,15 @@ class LocalStore:
         content = self._small_part(key, part)
         if content is not None:
             return content
-        status = self._status(key)
+        status, path = self._status(key), self.path(key)
+        with file_errors("read", path):
+            if status is None and path.is_dir():
+                _require_file(path)
         if status is None:
             raise FileNotFoundError(key)
         start, length = part(status.st_size)
-        path = self.path(key)
         with file_errors("read", path):
-            if length >= _MAPPED_BYTES:
+            if length >= MAPPED_BYTES:
                 return mapped(path).slice(start, length)
             with path.open("rb", buffering=0) as file:
                 return pa.py_buffer(os.pread(file.fileno(), length, start))
@@ -227,7 +256,7 @@ class LocalStore:
         try:
             status = os.fstat(descriptor)
             start, length = part(status.st_size)
-            if not stat.S_ISREG(status.st_mode) or length >= _MAPPED_BYTES:
+            if not stat.S_ISREG(status.st_mode) or length >= MAPPED_BYTES:
                 return None
             content = os.pread(descriptor, length, start)
             return pa.py_buffer(content) if len(content) == length else None
@@ -237,8 +266,11 @@ class LocalStore:
             os.close(descriptor)
 
     @contextmanager
-    def _written_aside(self, content: bytes | pa.Buffer) -> Iterator[Path]:
-        """A complete, synced and locked file in `.tmp`, which is gone afterwards, whether or not it was used."""
+    def _written_aside(self, content: bytes | pa.Buffer, final: Path) -> Iterator[Path]:
+        """A complete, synced and locked file in `.tmp`, which is gone afterwards, whether or not it was used.
+
+        Errors name the final path, which is the one that whoever reads them knows.
+        """
         folder = self._folder / _ASIDE
         path = folder / secrets.token_hex(16)
         if not self._is_tidied:
@@ -246,18 +278,29 @@ class LocalStore:
             with suppress(StoreError):  # what is left over harms nothing but the free space
                 self.remove_leftovers(older_than_s=ABANDONED_S)
         try:
-            with file_errors("written", path):
+            with file_errors("written", final):
                 folder.mkdir(parents=True, exist_ok=True)
-                with path.open("xb") as file:
-                    with suppress(OSError):  # a file system without locks: its age alone protects the file
-                        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                    file.write(memoryview(content))
-                    file.flush()
-                    os.fsync(file.fileno())
-                    yield path
+                file = _opened_new(path, final)
+            with file_errors("written", final), file:
+                with suppress(OSError):  # a file system without locks: its age alone protects the file
+                    fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                file.write(memoryview(content))
+                file.flush()
+                os.fsync(file.fileno())
+                yield path
         finally:
             with suppress(OSError):  # if even this fails, `remove_leftovers` removes it later
                 path.unlink()
+
+
+def _opened_new(path: Path, final: Path) -> BinaryIO:
+    try:
+        return path.open("xb")
+    except PermissionError as error:
+        raise StoreError(
+            f"{shown(final)}: cannot be written, because it is first written to the folder {shown(path.parent)}: "
+            f"{described(error)}"
+        ) from error
 
 
 def mapped(path: Path) -> pa.Buffer:
@@ -289,7 +332,25 @@ def _require_folder(path: Path) -> None:
 def _require_file(path: Path) -> None:
     """Refuses anything but a file in the place of an object."""
     if not path.is_file():
-        raise DamageError(f"{shown(path)}: this is {_kind(path)}, but must be a file; move it away, then run again")
+        kind = _kind(path)
+        raise NoObjectError(
+            f"{shown(path)}: this is {kind}, but must be a file; move it away, then run again", kind=kind
+        )
+
+
+def _renamed(path: Path, to: Path, before: os.stat_result) -> bool:
+    """Renames a file, unless another one has taken its place since it was looked at: that one is put back."""
+    to.parent.mkdir(parents=True, exist_ok=True)
+    path.rename(to)
+    now = to.lstat()
+    same = ("st_dev", "st_ino", "st_size", "st_mtime_ns")  # a new file may get the number of a removed one
+    if any(getattr(now, name) != getattr(before, name) for name in same):
+        with suppress(FileExistsError):
+            os.link(to, path, follow_symlinks=False)
+        to.unlink()
+        return False
+    _sync_folder(path.parent)
+    return True
 
 
 def _raise_unless_gone(error: OSError, top: Path) -> None:
@@ -306,11 +367,11 @@ def _size_bytes(path: str) -> int | None:
     try:
         return os.stat(path).st_size  # noqa: PTH116  # a `Path` would take longer to make than this takes
     except OSError as error:
-        if Path(path).is_symlink():
-            return 0
-        if isinstance(error, FileNotFoundError):
-            return None
         with file_errors("listed", path):
+            if Path(path).is_symlink():
+                return 0
+            if isinstance(error, FileNotFoundError):
+                return None
             raise
 
 

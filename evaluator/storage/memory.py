@@ -55,6 +55,14 @@ class MemoryStore:
             if self._objects.get(key) == content.to_pybytes():
                 del self._objects[key]
 
+    def move_unread(self, key: str, to: str, *, size_bytes: int | None = None) -> bool:  # noqa: ARG002
+        """Nothing: whatever has a key is an object, and is read without a cost."""
+        return False
+
+    def strays(self, prefix: str) -> Iterator[tuple[str, str]]:  # noqa: ARG002
+        """Nothing: whatever has a key is an object."""
+        return iter(())
+
     def listing(self, prefix: str) -> Iterator[StoredObject]:
         """A snapshot of the keys with that prefix."""
         for key in sorted(self._objects):

@@ -54,6 +54,14 @@ class RetryingStore:
         """Removes an object that still has this content."""
         self._retrying()(self._store.remove, key, content)
 
+    def move_unread(self, key: str, to: str, *, size_bytes: int | None = None) -> bool:
+        """Moves what is no object."""
+        return self._retrying()(lambda: self._store.move_unread(key, to, size_bytes=size_bytes))
+
+    def strays(self, prefix: str) -> Iterator[tuple[str, str]]:
+        """What is no object."""
+        return iter(self._retrying()(lambda: list(self._store.strays(prefix))))
+
     def listing(self, prefix: str) -> Iterator[StoredObject]:
         """The whole listing; it starts from the beginning again if it is interrupted."""
         return iter(self._retrying()(lambda: list(self._store.listing(prefix))))

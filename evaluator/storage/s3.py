@@ -113,6 +113,14 @@ class S3Store:
         with suppress(FileNotFoundError, TakenError, ConflictError), self._errors("removed", key, deadline):
             deadline.run(attempt)
 
+    def move_unread(self, key: str, to: str, *, size_bytes: int | None = None) -> bool:  # noqa: ARG002
+        """Nothing: in a bucket, whatever has a key is an object, and none can be moved without copying it."""
+        return False
+
+    def strays(self, prefix: str) -> Iterator[tuple[str, str]]:  # noqa: ARG002
+        """Nothing: in a bucket, whatever has a key is an object."""
+        return iter(())
+
     def listing(self, prefix: str) -> Iterator[StoredObject]:
         """Every page of the listing, which S3 returns in the order of the keys."""
         deadline, start, begun, num_listed = Deadline(self._limit_s), {}, set[str](), 0

@@ -12,6 +12,10 @@ ABANDONED_S = 86_400.0
 """What an interrupted writer left over is removed without being asked for after this many seconds."""
 
 
+A_FOLDER = "a folder"
+"""The kind of folders among what is no object."""
+
+
 @dataclass(frozen=True)
 class StoredObject:
     """One object of a listing.
@@ -75,8 +79,28 @@ class Store(Protocol):
         """Removes the object if it still has this content. Does nothing if it is gone or has another content by now."""
         ...
 
+    def move_unread(self, key: str, to: str, *, size_bytes: int | None = None) -> bool:
+        """Moves what is in an object's place, and is no object or one of an impossible size, without reading it.
+
+        Args:
+            key: The key.
+            to: A free key.
+            size_bytes: The impossible size in bytes; None: only what is no object is moved.
+
+        Returns:
+            Whether it was moved; False if it is gone, or an object of another size, or the store cannot move it.
+        """
+        ...
+
     def listing(self, prefix: str) -> Iterator[StoredObject]:
         """The objects whose keys start with the prefix, in the order of their keys."""
+        ...
+
+    def strays(self, prefix: str) -> Iterator[tuple[str, str]]:
+        """What is no object, but has a key that starts with the prefix: the key and the kind, such as "a folder".
+
+        Folders belong to it, because one may be in an object's place. A bucket has none of these.
+        """
         ...
 
     def exists(self, key: str) -> bool:

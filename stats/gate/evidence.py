@@ -65,6 +65,8 @@ class Evidence:
         verified: How many rows of each arm were scored again and matched; arms that were not are absent.
         differing: Arms whose scores differed when they were scored again.
         confounded: Arms that were scored in a different environment than the control, each with what differs.
+        altered: Arms that were scored after other arms had changed the process, each with what they had changed.
+        altered_analysis: What arms had changed in the process that has analysed them; empty: nothing that matters.
         dataset_location: Location of the dataset, for suggested commands.
         withdrawn: By whom and why the dataset was withdrawn; empty if it was not.
         leakage: Whether a search for leaks found none.
@@ -84,6 +86,8 @@ class Evidence:
     verified: Mapping[str, int] = field(default_factory=dict)
     differing: Sequence[str] = ()
     confounded: Mapping[str, str] = field(default_factory=dict)
+    altered: Mapping[str, str] = field(default_factory=dict)
+    altered_analysis: str = ""
     dataset_location: str = "STORE/NAME@VERSION"
     withdrawn: str = ""
     leakage: CheckOutcome = CheckOutcome()

@@ -111,13 +111,15 @@ def _decided(
         "benchmark": (
             _Part(_OF_BENCHMARK[benchmark.decision], shown, True, step, "reject"),
             *_like_with_like(benchmark.arm, evidence),
+            *_unaltered(benchmark.arm, analysis.control, evidence),
         ),
         "cost": _cost(benchmark, analysis, policy, evidence, is_equal=is_equal),
         "reproducibility": (_reproducibility(benchmark.arm, analysis.control, policy, evidence),),
     }
     open_parts = [part for group in parts.values() for part in group if part.counts and part.answer != "pass"]
     verdict: Verdict = "hold" if open_parts else "promote"
-    if any(part.answer == "fail" and part.if_fails == "reject" for part in open_parts):
+    is_altered = bool(_unaltered(benchmark.arm, analysis.control, evidence))  # then no harm is shown
+    if not is_altered and any(part.answer == "fail" and part.if_fails == "reject" for part in open_parts):
         verdict = "reject"
     reasons = (*benchmark.reasons, *(part.summary for part in open_parts if part.summary != shown))
     deciding = [
@@ -150,6 +152,19 @@ def _like_with_like(arm: str, evidence: Evidence) -> tuple[_Part, ...]:
             "unknown", f"not scored under the same conditions as the control: {evidence.confounded[arm]}", True, step
         ),
     )
+
+
+def _unaltered(arm: str, control: str, evidence: Evidence) -> tuple[_Part, ...]:
+    """What fails if other arms had changed the process before the arm or the control was scored, or before the analysis."""
+    step = "run it again without --in-process, so that each arm has a process of its own"
+    found = [
+        f"the scores of '{each}' may be wrong: {evidence.altered[each]}"
+        for each in (control, arm)
+        if each in evidence.altered
+    ]
+    if evidence.altered_analysis:
+        found.append(f"the analysis may be wrong: {evidence.altered_analysis}")
+    return tuple(_Part("fail", each, True, step) for each in dict.fromkeys(found))
 
 
 def _question(name: str, parts: Sequence[_Part]) -> GateQuestion:

@@ -3,11 +3,13 @@
 import contextlib
 import random
 import subprocess
-from collections.abc import Callable
+from collections import Counter
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 import pytest
 
+from assay.cluster.verify.contradictions import verify_deeply
 from assay.evaluator.ledger import reader, version_log
 from assay.evaluator.ledger.ledger_verification import verify_ledger
 from assay.manifests.errors import AssayError
@@ -22,18 +24,24 @@ OTHER_SUITE = {**builders.SUITE, "seed": 1}
 class DamagedLedger(Unfinished):
     """An unfinished run beside a committed one, with a log, a patch, an index, and the tables of the killed driver."""
 
-    def __init__(self, folder: Path, ledger: str) -> None:
-        self.folder = folder
+    def __init__(self, folder: Path, ledger: str, *, num_rows: int = NUM_ROWS) -> None:
+        self.folder, self.num_rows = folder, num_rows
         self.other = self.committed_beside(ledger)
         experiment = builders.write_experiment(
-            folder, arms=ARMS, num_rows=NUM_ROWS, ledger=ledger, store_patch=True, suite=builders.SUITE
+            folder, arms=ARMS, num_rows=num_rows, ledger=ledger, store_patch=True, suite=builders.SUITE
         )
         super().__init__(experiment, keeps_tables=True)
 
     def committed_beside(self, ledger: str) -> str:
         """Commits a run with other scores, has two decisions logged, and returns its id."""
         experiment = builders.write_experiment(
-            self.folder, arms=ARMS, num_rows=NUM_ROWS, ledger=ledger, store_patch=True, suite=OTHER_SUITE, name="beside"
+            self.folder,
+            arms=ARMS,
+            num_rows=self.num_rows,
+            ledger=ledger,
+            store_patch=True,
+            suite=OTHER_SUITE,
+            name="beside",
         )
         ready = prepare(experiment)
         run(ready)
@@ -105,10 +113,11 @@ def in_bucket(tmp_path_factory, s3: S3Server) -> DamagedLedger:
     return ledger_at(tmp_path_factory, f"s3://{BUCKET}/{{name}}")
 
 
-def ledger_at(tmp_path_factory, place: str) -> DamagedLedger:
+def ledger_at(tmp_path_factory, place: str, *, num_rows: int = NUM_ROWS) -> DamagedLedger:
     folder = repository(tmp_path_factory.mktemp("damaged-ledger"))
     with contextlib.chdir(folder):
-        return DamagedLedger(folder, place.format(name=folder.name, folder=folder.parent / f"{folder.name}-ledger"))
+        at = place.format(name=folder.name, folder=folder.parent / f"{folder.name}-ledger")
+        return DamagedLedger(folder, at, num_rows=num_rows)
 
 
 def error_of(action: Callable[[], None]) -> AssayError | None:
@@ -151,6 +160,68 @@ def test_a_damaged_file_changes_no_number_without_a_word(in_memory, kind, way):
 def test_no_kind_of_damage_changes_a_number_without_a_word(request, place, kind, way):
     for seed in range(REPEATED.get(way, 1)):
         check_resumed(request.getfixturevalue(place), kind, way, seed=seed)
+
+
+DERIVED = ("v2/progress/", "v2/index/")
+"""What cluster/README.md says is not evidence: it may be changed or deleted."""
+
+
+def alike(keys: Iterable[str], key: str) -> str:
+    """Another file of the same kind: of the same table or folder, else any other."""
+    others = [each for each in keys if each != key]
+    table = "/".join(key.split("/")[: 3 if key.startswith("v2/data/") else 2])
+    name = key.rpartition("/")[2]
+    return min(others, key=lambda each: (not each.startswith(f"{table}/"), each.rpartition("/")[2] != name))
+
+
+@pytest.mark.extended
+def test_each_file_of_a_committed_ledger_damaged_in_six_ways_is_named(tmp_path_factory):
+    ledger = ledger_at(tmp_path_factory, "{folder}", num_rows=64)
+    with contextlib.chdir(ledger.folder):
+        run(prepare(ledger.experiment))
+    store = ledger.store
+    kept = {entry.key: store.get(entry.key).to_pybytes() for entry in store.listing("v2/")}
+    committed = {run_key(ledger.run_id), run_key(ledger.other), *(key for key in kept if "/data/" not in key)}
+    committed |= {file.key for each in (ledger.run_id, ledger.other) for file in reader.committed_files(store, each)}
+    assert verify_deeply(store).problems == ()
+    unnamed, counts = [], Counter[bool]()
+    for key, content in kept.items():
+        for way in damage.WAYS:
+            generator = random.Random(f"{key} {way}")
+            damage.damage(store, key, way, generator=generator, other=alike(kept, key))
+            said = [f"{each.key}: {each.problem}" for each in verify_deeply(store).problems]
+            counts[bool(said)] += 1
+            # Nothing has recorded a table of the killed driver; the newest log entry is missed by what refers to it.
+            is_seen = any(key in each for each in said) or (way == "deleted" and (said or key not in committed))
+            if not is_seen and not key.startswith(DERIVED):
+                unnamed.append((key, way, said))
+            if store.exists(key):
+                damage.delete(store, key)
+            store.put_if_absent(key, content)
+    print(f"{len(kept)} files, {counts[True]} of {counts.total()} cases with problems")
+    assert unnamed == []
+    assert verify_deeply(store).problems == ()
+
+
+@pytest.mark.extended
+def test_each_file_of_an_unfinished_ledger_damaged_in_six_ways_changes_no_number(tmp_path_factory):
+    ledger = ledger_at(tmp_path_factory, "{folder}", num_rows=64)
+    outcomes = Counter[str]()
+    for key in ledger.kept:
+        for way in damage.WAYS:
+            ledger.restore()
+            generator = random.Random(f"{key} {way}")
+            damage.damage(ledger.store, key, way, generator=generator, other=alike(ledger.kept, key))
+            with contextlib.chdir(ledger.folder):
+                error = error_of(lambda: run(prepare(ledger.experiment)))
+            outcomes["committed" if error is None else type(error).__name__] += 1
+            if error is None:
+                assert ledger.tables() == ledger.expected, (key, way)
+            else:
+                assert key in str(error), (way, error)
+                assert not reader.is_committed(ledger.store, ledger.run_id)
+    print(f"{len(ledger.kept)} files: {dict(outcomes)}")
+    assert outcomes["committed"] > 0.9 * outcomes.total()
 
 
 def test_a_damaged_unit_in_a_bucket_is_scored_again(in_bucket):

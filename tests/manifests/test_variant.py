@@ -53,7 +53,7 @@ def test_a_number_in_place_of_a_variant_is_told_what_belongs_there():
 
 def test_each_kind_has_its_own_fields():
     assert set(TorchVariant.model_fields) - set(CallableVariant.model_fields) == {"input_type"}
-    assert set(CallableVariant.model_fields) - set(TorchVariant.model_fields) == {"load"}
+    assert set(CallableVariant.model_fields) - set(TorchVariant.model_fields) == {"load", "writes_inputs"}
 
 
 def test_an_error_in_an_arm_is_placed_without_the_name_of_the_kind():

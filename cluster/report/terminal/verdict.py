@@ -106,6 +106,7 @@ def _notes(report: RunReport) -> list[Text]:
         Text(f"confounded: {arm} against {report.control}: {reason}", style="yellow")
         for arm, reason in report.confounded.items()
     ]
+    notes += [Text(f"altered: {arm}: {reason}", style="yellow") for arm, reason in report.altered.items()]
     notes += [
         Text(f"{name}: every arm predicts the second class if its probability is at least {threshold:.6g}")
         for name, threshold in report.thresholds.items()

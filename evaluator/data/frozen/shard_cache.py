@@ -15,6 +15,7 @@ from typing import BinaryIO
 import pyarrow as pa
 
 from assay.evaluator import fingerprint
+from assay.evaluator.data.frozen.protected import protected
 from assay.evaluator.data.frozen.shards import Reads, ShardReader
 from assay.evaluator.storage import Store
 from assay.evaluator.storage.local import LocalStore, mapped
@@ -105,19 +106,18 @@ class ShardCache(ShardReader):
             place.close()
 
     def fetch(self, shard: Shard) -> pa.Buffer:
-        """The bytes of a shard, verified, from this host's copy if there is one.
+        """The bytes of a shard, verified, from this host's copy if there is one; in memory that cannot be written to.
 
         Raises:
             DamageError: The shard is missing from the store, or its bytes are not those that were frozen.
         """
-        if self._place is None:
-            return super().fetch(shard)
         try:
-            with _locked(self._lock(_digest(shard))):
-                return self._copy(shard) or self._fetched(shard)
+            if self._place is not None:
+                with _locked(self._lock(_digest(shard))):
+                    return self._copy(shard) or self._fetched(shard)
         except OSError as error:
             self.problem = str(error)
-            return super().fetch(shard)
+        return protected(_uncompressed(super().fetch(shard)))
 
     def _fetch_ahead(self, shard: Shard) -> None:
         if not self.problem:  # without a working cache the shard would be fetched twice
@@ -126,12 +126,13 @@ class ShardCache(ShardReader):
     def _copy(self, shard: Shard) -> pa.Buffer | None:
         """The bytes that this host already has, if they are correct."""
         started = time.perf_counter()
-        if self._is_verified(shard, self._object(shard)):
-            return self.store.get(shard.key)
+        path = self._object(shard)
+        if path is not None and self._is_verified(shard, path):
+            return mapped(path)
         for path in (self.folder / "shards").glob(f"{_digest(shard)}.*.arrow"):
             buffer = mapped(path)
             if not self._is_verified(shard, path):
-                digest = fingerprint.blake3_digest(buffer)
+                digest = fingerprint.blake3_of_file(path)
                 self.count(Reads(fetch_s=time.perf_counter() - started))
                 if digest.removeprefix("blake3:") != path.name.split(".")[1]:
                     path.unlink()
@@ -151,11 +152,12 @@ class ShardCache(ShardReader):
             if path is None or plain is not buffer:
                 content = shard.blake3 if plain is buffer else fingerprint.blake3_digest(plain)
                 path = self._keep(shard, plain, content.removeprefix("blake3:"))
-                plain = mapped(path)
             self._mark_verified(shard, path)
+            plain = mapped(path)
             self.problem = ""
         except OSError as error:
             self.problem = str(error)
+            plain = protected(plain)
         self.count(Reads(fetch_s=time.perf_counter() - started))
         return plain
 
@@ -243,8 +245,8 @@ class ShardCache(ShardReader):
         name = fingerprint.blake3_digest(state.encode()).removeprefix("blake3:")[:16]
         return self.folder / "verified" / self._run_id / f"{_digest(shard)}.{name}"
 
-    def _is_verified(self, shard: Shard, path: Path | None) -> bool:
-        return path is not None and path.exists() and self._marker(shard, path).exists()
+    def _is_verified(self, shard: Shard, path: Path) -> bool:
+        return path.exists() and self._marker(shard, path).exists()
 
     def _mark_verified(self, shard: Shard, path: Path) -> None:
         marker = self._marker(shard, path)

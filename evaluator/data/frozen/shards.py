@@ -15,6 +15,8 @@ from assay.evaluator.data.ingest import arrow_schema
 from assay.evaluator.data.ingest.chunk import one_array
 from assay.evaluator.errors import DamageError, DataError
 from assay.evaluator.storage import Store, open_store, split_uri
+from assay.evaluator.storage.file_errors import file_errors
+from assay.evaluator.storage.local import MAPPED_BYTES, LocalStore
 from assay.manifests.column import FrozenColumn
 from assay.manifests.dataset import Dataset, Shard
 from assay.manifests.errors import did_you_mean
@@ -108,6 +110,7 @@ class ShardReader:
 
         Raises:
             DamageError: They are missing, or are not the bytes that were frozen.
+            StoreError: They cannot be read.
         """
         started = time.perf_counter()
         place = f"{self.store.uri}/{shard.key}: shard {shard.index} of {self.dataset.reference}"
@@ -118,7 +121,7 @@ class ShardReader:
             raise DamageError(
                 f"{place} is missing; expected {shard.size_bytes:,} bytes, {shard.blake3}; {remedy}"
             ) from None
-        digest = fingerprint.blake3_digest(buffer)
+        digest = self._digest(shard, buffer)
         if (buffer.size, digest) != (shard.size_bytes, shard.blake3):
             raise DamageError(
                 f"{place} is damaged; expected {shard.size_bytes:,} bytes, {shard.blake3}; "
@@ -126,6 +129,14 @@ class ShardReader:
             )
         self.count(Reads(1, buffer.size, fetch_s=time.perf_counter() - started))
         return buffer
+
+    def _digest(self, shard: Shard, buffer: pa.Buffer) -> str:
+        """The digest of a shard's bytes. A file that is mapped is read for it, so that a fault of the disk is an error."""
+        if not isinstance(self.store, LocalStore) or buffer.size < MAPPED_BYTES:
+            return fingerprint.blake3_digest(buffer)
+        path = self.store.path(shard.key)
+        with file_errors("read", path):
+            return fingerprint.blake3_of_file(path)
 
     def count(self, reads: Reads) -> None:
         """Adds to the counts that `reads` returns."""

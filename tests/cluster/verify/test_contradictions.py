@@ -62,7 +62,10 @@ CIRCUMSTANCES = (
     "experiment.ledger",
     "experiment.arms.variant.weights",  # where they were; their digest is covered
     "experiment.arms.accelerator_type",
-    *(f"experiment.{name}" for name in ("resources", "prices", "budget", "project", "require_clean", "store_patch")),
+    *(
+        f"experiment.{name}"
+        for name in ("resources", "prices", "budget", "project", "packages", "require_clean", "store_patch")
+    ),
 )
 """Fields of a run's record that are not part of its digests, and `lineage.circumstance`. A kept seal covers them."""
 

@@ -9,6 +9,7 @@ from tests.evaluator.metrics import builders
 from tests.evaluator.metrics.builders import label
 
 CODE = """
+import ctypes
 import numpy as np
 
 calls = []
@@ -36,6 +37,11 @@ def infinite(predictions, probabilities, labels):
 def above_limit(predictions, probabilities, labels, columns):
     assert set(columns) == {"limit"} and not columns["limit"].flags.writeable
     return probabilities[:, 1] > columns["limit"]
+
+def overwriting(predictions, probabilities, labels, columns):
+    for array in (predictions, probabilities, labels, *columns.values()):
+        ctypes.memset(array.ctypes.data, 1, array.nbytes)
+    return labels / 2
 
 def halves(predictions, probabilities, labels):
     return labels / 2
@@ -103,3 +109,18 @@ def test_a_binary_scorer_returns_0_or_1(place):
     assert "scorer own_scorers:halves, row 43: the score is 0.5, which is neither 0 nor 1" in str(caught.value)
     assert "remove 'scale: binary'" in str(caught.value)
     assert scored("halves", scale="count").tolist() == [0, 0, 0, 0.5, 0]
+
+
+def test_what_a_scorer_writes_is_seen_by_nobody(place):
+    kept = np.array([0.2, 0.9, 0.6, 0.1, 0.5]), np.array([0, 0, 0, 1, 0]), np.arange(5.0)
+    given = [array.copy() for array in kept]
+    said = predictions_of(given[0], output="probabilities", label=label(), rows=RowNumbers(0))
+    predicted, probabilities = said.prediction.copy(), said.probabilities.copy()
+    metric = builders.metric("custom", scorer="own_scorers:overwriting", direction="higher")
+    row.score(metric, row.ScoredRows(said, given[1], label(), 2, {"limit": given[2]}))
+    for array, expected in [
+        *zip(given, kept, strict=True),
+        (said.prediction, predicted),
+        (said.probabilities, probabilities),
+    ]:
+        np.testing.assert_array_equal(array, expected)

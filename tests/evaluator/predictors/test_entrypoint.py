@@ -150,7 +150,7 @@ def test_a_module_is_checked_without_being_run(tmp_path, monkeypatch):
     [
         ("nosuchmodule:net", "module 'nosuchmodule' does not exist"),
         ("nosuchpackage.models:net", "module 'nosuchpackage' does not exist"),
-        ("sys:exit", "no source file"),
+        ("tests.golden:net", "no source file"),  # a folder
     ],
 )
 def test_a_module_without_a_file_is_refused(entrypoint, named):

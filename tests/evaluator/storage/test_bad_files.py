@@ -16,7 +16,7 @@ import pytest
 from assay.cluster.prepare.resolve import read_text
 from assay.evaluator.data.check.files import check_files
 from assay.evaluator.data.frozen.freeze import freeze
-from assay.evaluator.errors import DamageError, StoreError
+from assay.evaluator.errors import DamageError, NoObjectError, StoreError
 from assay.evaluator.predictors.weights_files import weights_files
 from assay.evaluator.storage.local import LocalStore
 from assay.manifests.contract_column import Column
@@ -100,7 +100,8 @@ def opened_to_others(tmp_path) -> Iterator[None]:
         ("get", "log", 0o000, "log/1: cannot be read: Permission denied; let this user have access"),
         ("exists", "log", 0o000, "log/1: cannot be read: Permission denied"),
         ("end", "log/1", 0o000, "log/1: cannot be read: Permission denied"),
-        ("put", ".tmp", 0o555, ": cannot be written: Permission denied; let this user have access"),
+        ("put", ".tmp", 0o555, "log/2: cannot be written, because it is first written to the folder /"),
+        ("put", "log", 0o555, "log/2: cannot be written: Permission denied; let this user have access"),
         ("replace", "log", 0o555, "log/1: cannot be written: Permission denied"),
         ("tidy", ".tmp", 0o000, ".tmp: cannot be listed: Permission denied"),
     ],
@@ -236,6 +237,7 @@ STRANGE_FILES: dict[str, tuple[Callable[[Path], object], str]] = {
     "folder": (lambda path: path.mkdir(), "a folder"),
     "pipe": (os.mkfifo, "a named pipe"),
     "dead link": (lambda path: path.symlink_to("gone"), "a symbolic link that leads nowhere"),
+    "link to itself": (lambda path: path.symlink_to("2"), "a symbolic link that leads nowhere"),
     "device": (lambda path: path.symlink_to("/dev/zero"), "a device"),
 }
 
@@ -244,13 +246,54 @@ STRANGE_FILES: dict[str, tuple[Callable[[Path], object], str]] = {
 def test_something_else_in_the_place_of_a_file_is_named_and_breaks_no_listing(store, kind):
     make, words = STRANGE_FILES[kind]
     make(Path(store.uri, "log/2"))
+    assert [entry.key for entry in store.listing("log/")] == ["log/1"] + ["log/2"] * (kind != "folder")
     with pytest.raises(DamageError, match=f"log/2: this is {words}, but must be a file; move it away"):
         store.put_if_absent("log/2", b"two")
-    if kind != "folder":  # in a bucket, too, an object may have a name that begins with another's and a slash
-        for read in (store.get, store.exists, lambda key: store.get_end(key, 1)):
-            with pytest.raises(DamageError, match=f"log/2: this is {words}"):
-                read("log/2")
-    assert [entry.key for entry in store.listing("log/")] == ["log/1"] + ["log/2"] * (kind != "folder")
+    for read in (store.get, store.exists, lambda key: store.get_end(key, 1)):
+        if kind == "folder" and read == store.exists:
+            assert not read("log/2")  # in a bucket, too, an object's name may begin with another's and a slash
+            continue
+        with pytest.raises(NoObjectError, match=f"log/2: this is {words}"):
+            read("log/2")
+    assert list(store.strays("log/")) == [("log/2", words)]
+    assert store.move_unread("log/2", "aside/log/2.0", size_bytes=None)
+    assert not store.move_unread("log/2", "aside/log/2.1")
+    assert os.path.lexists(Path(store.uri, "aside/log/2.0"))
+    assert store.put_if_absent("log/2", b"two")
+    assert list(store.strays("log/")) == []
+    assert not store.move_unread("log/2", "aside/log/2.1", size_bytes=2)
+    assert store.move_unread("log/2", "aside/log/2.1", size_bytes=3)
+
+
+@pytest.mark.parametrize("is_relative", [True, False])
+def test_a_link_to_a_file_is_removed_and_the_file_stays(store, tmp_path, is_relative):
+    target = tmp_path / "elsewhere"
+    target.write_bytes(b"damaged")
+    link = Path(store.uri, "log/2")
+    link.symlink_to("../../elsewhere" if is_relative else target)
+    store.remove("log/2", store.get("log/2"))
+    assert not link.is_symlink()
+    assert target.read_bytes() == b"damaged"
+    assert list(Path(store.uri, ".tmp").iterdir()) == []
+
+
+@pytest.mark.parametrize("call", ["remove", "move_unread"])
+def test_what_has_taken_the_place_since_it_was_looked_at_is_put_back(store, monkeypatch, call):
+    path, rename = Path(store.uri, "log/1"), Path.rename
+
+    def late(self: Path, to: Path) -> Path:
+        if self == path:
+            path.unlink()
+            path.write_bytes(b"new")
+        return rename(self, to)
+
+    monkeypatch.setattr(Path, "rename", late)
+    if call == "remove":
+        store.remove("log/1", store.get("log/1"))
+    else:
+        assert not store.move_unread("log/1", "aside", size_bytes=3)
+    assert path.read_bytes() == b"new"
+    assert [each.key for each in store.listing("")] == ["log/1"]
 
 
 def test_links_are_followed_and_those_that_lead_back_are_not(store):

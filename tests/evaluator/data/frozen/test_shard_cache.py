@@ -1,5 +1,6 @@
 """One host, many processes: each shard is fetched once, verified once per run, and never trusted if incomplete."""
 
+import ctypes
 import fcntl
 import multiprocessing
 import os
@@ -7,6 +8,7 @@ import resource
 import signal
 import time
 import uuid
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -21,6 +23,7 @@ from assay.evaluator.storage import open_store
 from assay.evaluator.storage.local import LocalStore
 from assay.manifests.contract_column import Column
 from assay.manifests.dataset import Dataset
+from tests.child import exit_code_of
 from tests.evaluator.data import tables
 from tests.seaweed import BUCKET
 
@@ -387,3 +390,23 @@ def test_a_closed_cache_still_reads(dataset, near, tmp_path):
     reader = cache(dataset, near, tmp_path)
     reader.close()
     assert len(read_all(reader)) == NUM_ROWS
+
+
+def shards_of(kind: str, dataset, near, far, tmp_path) -> ShardCache:
+    """A cache that gets its shards as `kind` says."""
+    if kind == "no folder":
+        (tmp_path / "cache").write_text("")  # not a folder
+    if kind == "copy that does not fit":
+        return cache(dataset, far, tmp_path, bound_bytes=1)
+    return cache(dataset, near if kind == "object" else far, tmp_path)
+
+
+@pytest.mark.parametrize("kind", ["object", "copy", "copy that does not fit", "no folder"])
+def test_nobody_can_write_to_the_memory_of_a_shard(dataset, near, far, tmp_path, kind):
+    reader = shards_of(kind, dataset, near, far, tmp_path)
+    for _ in range(2):  # the first read fetches it, the second one finds it
+        buffer = reader.fetch(dataset.shards[3])
+        place = buffer.address + buffer.size // 2
+        assert exit_code_of(partial(ctypes.memset, place, 1, 1)) == -signal.SIGSEGV
+        assert reader.table(buffer)["y"].to_pylist() == list(range(300, 400))
+    assert bool(reader.problem) is (kind in ("copy that does not fit", "no folder"))

@@ -1,5 +1,7 @@
 """Reading back: the right rows from the right shards, every byte verified, copies only where necessary."""
 
+import errno
+import os
 from pathlib import Path
 
 import numpy as np
@@ -8,7 +10,7 @@ import pytest
 
 from assay.evaluator.data.frozen.freeze import freeze
 from assay.evaluator.data.frozen.shards import ShardReader, columns_as_numpy, open_dataset, verify
-from assay.evaluator.errors import DamageError, DataError
+from assay.evaluator.errors import DamageError, DataError, StoreError
 from assay.evaluator.storage.local import LocalStore
 from assay.evaluator.storage.memory import MemoryStore
 from assay.manifests.contract_column import Column
@@ -44,6 +46,35 @@ def test_rows_are_found_in_one_shard_or_over_many(dataset, store, first_row, num
 def test_rows_that_are_not_there_are_refused(dataset, store, first_row, num_rows):
     with pytest.raises(DataError, match=r"t@v1: the dataset has no such rows.*rows 0 to 999"):
         ShardReader(dataset, store).rows(first_row, num_rows)
+
+
+@pytest.mark.parametrize("left_bytes", [0, 100])
+def test_a_mapped_shard_that_shrinks_before_it_is_verified_is_an_error_and_kills_nothing(
+    dataset, store, monkeypatch, left_bytes
+):
+    monkeypatch.setattr("assay.evaluator.storage.local.MAPPED_BYTES", 1)
+    monkeypatch.setattr("assay.evaluator.data.frozen.shards.MAPPED_BYTES", 1)
+    get = store.get
+
+    def shrinking(key: str) -> pa.Buffer:
+        buffer = get(key)
+        os.truncate(store.path(key), left_bytes)
+        return buffer
+
+    monkeypatch.setattr(store, "get", shrinking)
+    with pytest.raises(DamageError, match=r"shard 0 of t@v1 is damaged"):
+        ShardReader(dataset, store).fetch(dataset.shards[0])
+
+
+def test_a_fault_of_the_disk_under_a_mapped_shard_is_named(dataset, store, monkeypatch):
+    monkeypatch.setattr("assay.evaluator.data.frozen.shards.MAPPED_BYTES", 1)
+
+    def fails(path: Path) -> str:
+        raise OSError(errno.EIO, os.strerror(errno.EIO), str(path))
+
+    monkeypatch.setattr("assay.evaluator.fingerprint.blake3_of_file", fails)
+    with pytest.raises(StoreError, match=r"arrow: cannot be read: Input/output error; check the disk"):
+        ShardReader(dataset, store).fetch(dataset.shards[0])
 
 
 def test_a_shard_is_fetched_once_for_batches_in_order(dataset, store):
