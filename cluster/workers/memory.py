@@ -30,15 +30,24 @@ class Limit:
         return used > self.share * (1 - _LEFT_FREE) * total and available < _LEFT_FREE * total
 
 
+def most_bytes(pids: Iterable[int]) -> int:
+    """At most so much memory do processes use: what a process shares with those that it has forked counts for each."""
+    return sum(_read(f"/proc/{pid}/status", "RssAnon:", "RssShmem:") for pid in pids)
+
+
 def used_bytes(pids: Iterable[int]) -> int:
-    """The memory of processes, without pages of mapped files: these are shared, and can be dropped at any time."""
-    total = 0
-    for pid in pids:
-        with contextlib.suppress(OSError):
-            for line in Path(f"/proc/{pid}/status").read_text().splitlines():
-                if line.startswith(("RssAnon:", "RssShmem:")):
-                    total += int(line.split()[1]) << 10
-    return total
+    """The memory of processes, without pages of mapped files: these are shared, and can be dropped at any time.
+
+    What several processes share counts once. It is read in milliseconds, rather than in microseconds as `most_bytes`.
+    """
+    return sum(_read(f"/proc/{pid}/smaps_rollup", "Pss_Anon:", "Pss_Shmem:") for pid in pids)
+
+
+def _read(file: str, *names: str) -> int:
+    """The sum of some lines of a file, in bytes; 0 if the process has ended."""
+    with contextlib.suppress(OSError):
+        return sum(int(line.split()[1]) << 10 for line in Path(file).read_text().splitlines() if line.startswith(names))
+    return 0
 
 
 def _of_machine() -> tuple[int, int]:

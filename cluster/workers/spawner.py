@@ -85,4 +85,4 @@ class Spawner:
         with suppress(ProcessLookupError, PermissionError):
             os.killpg(process.pid, signal.SIGKILL)  # what it has started
         del self._running[worker.number]
-        worker.ended.set_result(Ending(exit_code=code) if code >= 0 else Ending(signal=-code))
+        worker.note_end(Ending(exit_code=code) if code >= 0 else Ending(signal=-code))

@@ -202,8 +202,6 @@ class WorkerHandle:
         """Fails the tasks that are left once the process is gone, and removes what it leaves."""
         with self._lock:
             self.is_over = True
-        if self._timer is not None:
-            self._timer.close()
         if not wait([self._process.ended], _ENDS_WITHIN_S).done and not self._interrupted_for:
             self._strange = self._strange or "its process has closed, or written to, the connection to its slot"
         self._source.end(self._process)
@@ -217,25 +215,20 @@ class WorkerHandle:
                 result = self._failure(reason, cause=cause, counts=each is at_work_on)
             each.end.set_result(result)
             each.scored.set()
+        if self._timer is not None:
+            self._timer.close()
         self._process.close()
         _remove(self._folder)
 
     def _reason(self, ending: Ending) -> tuple[str, Literal["worker_lost", "out_of_memory", "hung"]]:
         if ending.used_bytes is not None:
-            used = f"{ending.used_bytes / 1e9:.2f} GB"
-            return f"its processes used {used} of memory, more than they may (resources.memory_bytes)", "out_of_memory"
+            return _words_of(ending), "out_of_memory"
         if self._interrupted_for:
             return self._interrupted_for, "hung"
         if self._strange:
             return self._strange, "worker_lost"
-        if ending.signal is not None:
-            what = _SIGNALS.get(ending.signal, signal.strsignal(ending.signal) or "")
-            reason = f"its process was ended by {_name_of_signal(ending.signal)} ({what})"
-            hint = hint_on_signal(self._setup.variants[self.arm], ending.signal)
-            return f"{reason}; {hint}" if hint else reason, "worker_lost"
-        if ending.problem:
-            return ending.problem, "worker_lost"
-        return f"its process ended by itself, with exit code {ending.exit_code}", "worker_lost"
+        hint = hint_on_signal(self._setup.variants[self.arm], ending.signal or 0)
+        return "; ".join(filter(None, (_words_of(ending), hint))), "worker_lost"
 
     def _failure(
         self, reason: str, *, cause: Literal["worker_lost", "out_of_memory", "hung"] = "worker_lost", counts: bool
@@ -253,9 +246,17 @@ def _remove(folder: str) -> None:
     subprocess.run(["rm", "-rf", "--", folder], check=False, stderr=subprocess.DEVNULL)  # noqa: S603, S607
 
 
-def _name_of_signal(number: int) -> str:
-    is_named = number in set(signal.Signals)
-    return signal.Signals(number).name if is_named else f"signal {number}"  # most real-time signals have no name
+def _words_of(ending: Ending) -> str:
+    """How a process ended, in words."""
+    if ending.used_bytes is not None:
+        used = f"{ending.used_bytes / 1e9:.2f} GB"
+        return f"its processes used {used} of memory, more than they may (resources.memory_bytes)"
+    number = ending.signal
+    if number is not None:
+        # Most real-time signals have no name.
+        name = signal.Signals(number).name if number in set(signal.Signals) else f"signal {number}"
+        return f"its process was ended by {name} ({_SIGNALS.get(number, signal.strsignal(number) or '')})"
+    return ending.problem or f"its process ended by itself, with exit code {ending.exit_code}"
 
 
 class _Timer:
@@ -271,7 +272,9 @@ class _Timer:
             self._process.channel.send(message)
         answer = self._process.channel.receive()
         if answer is None:
-            return {"problem": f"the control's process ended: {self._process.last_output()}"}
+            self.kill()
+            how, output = _words_of(self._process.ended.result()), self._process.last_output()
+            return {"problem": f"the control could not be timed: {how}\n{output}".strip()}
         return answer
 
     def kill(self) -> None:

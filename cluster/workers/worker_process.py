@@ -47,6 +47,11 @@ class WorkerProcess:
         content = os.pread(self._output, SHOWN_BYTES, max(0, size_bytes - SHOWN_BYTES))
         return content.decode(errors="replace").strip()
 
+    def note_end(self, ending: Ending) -> None:
+        """Says how it has ended; nothing more is received then, even if a process that it has left holds its channel."""
+        self.ended.set_result(ending)
+        self.channel.hang_up()
+
     def close(self) -> None:
         """Closes the channel and the output. Call it once the process has ended."""
         self.channel.close()

@@ -204,10 +204,12 @@ class _Zygote:
         """Kills the largest worker if memory exceeds its limit, and cuts output that is too long."""
         if not self._workers:
             return
-        if self._limit.is_exceeded(memory.used_bytes(descendants(os.getpid()))):
+        pids = descendants(os.getpid())
+        if self._limit.is_exceeded(memory.most_bytes(pids)) and self._limit.is_exceeded(memory.used_bytes(pids)):
             used = {pid: memory.used_bytes([pid, *descendants(pid)]) for pid in self._workers}
             largest = max(used, key=used.__getitem__)
-            self._workers[largest].used_bytes = used[largest]
+            # What no worker's tree has belongs to processes that have left it: to the largest one's, most probably.
+            self._workers[largest].used_bytes = memory.used_bytes(pids) - sum(used.values()) + used[largest]
             kill_group(largest)
         for worker in self._workers.values():
             size_bytes = os.fstat(worker.output).st_size

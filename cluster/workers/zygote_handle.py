@@ -138,8 +138,7 @@ class ZygoteHandle:
         with self._lock:
             worker = self._workers.pop(number, None)
         if worker is not None:
-            worker.ended.set_result(ending)
-            worker.channel.hang_up()  # a process that it has left may hold the other end
+            worker.note_end(ending)
 
     def _receive(self) -> dict[str, Any] | None:
         try:

@@ -1,9 +1,11 @@
 """Experiments whose arms are the files in `variants`, and what is left of their processes."""
 
+import multiprocessing
 import os
 import shutil
 import tempfile
 import time
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,7 +16,7 @@ from assay.cluster import pipeline
 from assay.cluster.report.record import document
 from tests import builders
 
-VARIANTS = Path(__file__).parent / "variants"
+VARIANTS = Path(__file__).parents[2] / "variants"
 INNOCENT = {
     "looks": {**builders.variant(), "entrypoint": "innocent:looks"},
     "computes": {**builders.variant(), "entrypoint": "innocent:computes"},
@@ -84,29 +86,41 @@ def write(folder: Path, arms: dict[str, dict], *, num_rows: int = 64, **resource
 
 
 def ran(experiment: Path, monkeypatch: pytest.MonkeyPatch) -> Ended:
-    """Runs an experiment in workers that keep their temporary folders beside it."""
-    folder = experiment.parent / "tmp"
-    folder.mkdir(exist_ok=True)
-    monkeypatch.setattr(tempfile, "tempdir", str(folder))
+    """Runs an experiment in workers whose temporary folders `left_folders` finds."""
+    monkeypatch.setattr(tempfile, "tempdir", temporary(experiment.parent))
     started = time.monotonic()
     prepared = pipeline.prepare(str(experiment))
     pipeline.run(prepared, in_process=False, on_progress=lambda arm, units: None)
     return Ended(document(prepared.store, prepared.run.run_id).plain(), time.monotonic() - started)
 
 
+def temporary(folder: Path) -> str:
+    """The folder for temporary files of a run in this folder; its path is short, because those of sockets must be."""
+    link = folder / "tmp"
+    if not link.is_symlink():
+        link.symlink_to(tempfile.mkdtemp(prefix="aw-", dir="/tmp"))
+    return str(link.readlink())
+
+
 def left_folders(folder: Path) -> list[str]:
-    """The temporary folders of workers that a run in this folder has left."""
-    return [each.name for each in (folder / "tmp").glob("assay-worker-*")]
+    """The temporary folders of workers that a run in this folder has left. Removes the folder that they were in."""
+    place = Path(temporary(folder))
+    left = [each.name for each in place.glob("assay-worker-*")]
+    shutil.rmtree(place)
+    (folder / "tmp").unlink()
+    return left
 
 
 def processes_of(folder: Path) -> dict[int, str]:
     """The processes of a run in this folder: its path is in their command line or in their environment."""
     found: dict[int, str] = {}
+    places = [str(folder).encode(), *([temporary(folder).encode()] if (folder / "tmp").is_symlink() else [])]
     for entry in Path("/proc").iterdir():
         if entry.name.isdigit() and int(entry.name) != os.getpid():
             with suppress(OSError):
                 command = (entry / "cmdline").read_bytes()
-                if f"{folder}".encode() in command + (entry / "environ").read_bytes():
+                texts = command + (entry / "environ").read_bytes()
+                if any(place in texts for place in places):
                     found[int(entry.name)] = command.replace(b"\0", b" ").decode(errors="replace")[-200:]
     return found
 
@@ -117,3 +131,17 @@ def gone(folder: Path, *, within_s: float = 10.0) -> dict[int, str]:
     while (left := processes_of(folder)) and time.monotonic() < until:
         time.sleep(0.05)
     return left
+
+
+def in_a_child(work: Callable[[], object]) -> int:
+    """The exit code of a forked process that does this work: whatever it sets is gone with it."""
+    child = multiprocessing.get_context("fork").Process(target=work)
+    child.start()
+    child.join()
+    assert child.exitcode is not None
+    return child.exitcode
+
+
+def num_open() -> int:
+    """The number of descriptors that this process has open."""
+    return len(list(Path("/proc/self/fd").iterdir()))

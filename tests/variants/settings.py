@@ -28,12 +28,9 @@ def _gelu(x, *args, **kwargs):
 
 
 def _scorer():
-    """Replaces what rows are scored with, in whatever module of Assay."""
-    for name, module in list(sys.modules.items()):
-        if name.startswith("assay.evaluator.metrics"):
-            for each, value in list(vars(module).items()):
-                if isinstance(value, types.FunctionType) and value.__module__ == name:
-                    setattr(module, each, lambda *args, _was=value, **kwargs: _was(*args, **kwargs))
+    """Replaces what rows are scored with."""
+    scorer = sys.modules["assay.evaluator.metrics.row"]
+    scorer.score = lambda *_args, _was=scorer.score, **_options: _was(*_args, **_options) * 0
 
 
 def _stubs():
@@ -83,7 +80,7 @@ CHANGES = {
     "random_seed": lambda: random.seed(99),
     "warnings_as_errors": lambda: warnings.simplefilter("error"),
     "stub_modules": _stubs,
-    "patched_len": lambda: setattr(builtins, "len", lambda each: _LEN(each)),
+    "patched_len": lambda: setattr(builtins, "len", lambda each: _LEN(each) + 0),
     "gc_off": gc.disable,
     "recursion_limit": lambda: sys.setrecursionlimit(12_345),
     "switch_interval": lambda: sys.setswitchinterval(0.1),

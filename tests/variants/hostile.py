@@ -270,16 +270,13 @@ def _raiser(*_args, **_options):
 
 
 def _scorer():
-    for name, module in list(sys.modules.items()):
-        if name.startswith("assay.evaluator.metrics.row"):
-            for each, value in list(vars(module).items()):
-                if callable(value) and not isinstance(value, type) and getattr(value, "__module__", "") == name:
-                    setattr(module, each, lambda *args, _was=value, **kwargs: np.ones_like(_was(*args, **kwargs)))
+    scorer = sys.modules["assay.evaluator.metrics.row"]
+    scorer.score = lambda *_args, _was=scorer.score, **_options: np.ones_like(_was(*_args, **_options))
 
 
 def _audit():
     def hook(event, _arguments):
-        if event == "open":
+        if event == "subprocess.Popen":
             raise PermissionError("an audit hook refuses")
 
     sys.addaudithook(hook)
@@ -414,6 +411,21 @@ def acts(features, *, kind):
     if kind not in _done:
         _done.add(kind)
         KINDS[kind]()
+    return _answer(features)
+
+
+def slowly(features, *, delay_s, flip_every=0):
+    """Answers late, if it is asked about several rows: not in the probe of single rows."""
+    x = np.asarray(features["x"])
+    time.sleep(delay_s * (len(x) > 1))
+    flips = (np.round(x * 1e6).astype(np.int64) % flip_every == 0) if flip_every else False
+    return np.where((x > 0.5) != flips, 0.9, 0.1)
+
+
+def waits(features, *, file):
+    """Answers once a file is gone."""
+    while os.path.exists(file):
+        time.sleep(0.02)
     return _answer(features)
 
 

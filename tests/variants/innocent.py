@@ -84,7 +84,7 @@ def settings():
             os.getpriority(os.PRIO_PROCESS, 0),
             sorted(os.sched_getaffinity(0)),
             time.tzname,
-            sorted((name, value) for name, value in os.environ.items() if name != "TMPDIR"),
+            sorted(each for each in os.environ.items() if not each[0].startswith(("TMPDIR", "PYTEST", "RAY_"))),
             threading.active_count() < 20,
             os.listdir(os.environ["TMPDIR"]) if "assay-worker-" in os.environ.get("TMPDIR", "") else [],
         ),
