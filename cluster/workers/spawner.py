@@ -19,7 +19,7 @@ from concurrent.futures import wait
 from contextlib import suppress
 
 from assay.cluster.workers.channel import Channel
-from assay.cluster.workers.environment import of_workers, search_path
+from assay.cluster.workers.inherited import of_workers, search_path
 from assay.cluster.workers.worker_process import Ending, WorkerProcess
 
 _PROGRAM = (

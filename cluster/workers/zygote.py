@@ -23,7 +23,7 @@ import time
 from dataclasses import dataclass
 from typing import Any, NoReturn
 
-from assay.cluster.workers import memory
+from assay.cluster.workers import memory_limit
 from assay.cluster.workers.process_tree import be_subreaper, descendants, die_with, kill_children, kill_group
 
 _PRELOADED = (
@@ -92,7 +92,7 @@ class _Zygote:
     def __init__(self, control: socket.socket) -> None:
         self._control = control
         self._workers: dict[int, _Worker] = {}  # by process id
-        self._limit = memory.Limit()
+        self._limit = memory_limit.Limit()
         self._is_over = False
         self._looked_at_s = 0.0
 
@@ -145,7 +145,7 @@ class _Zygote:
             return
         message = json.loads(content)
         if message["do"] == "limit":
-            self._limit = memory.Limit(message["memory_bytes"], message["share"])
+            self._limit = memory_limit.Limit(message["memory_bytes"], message["share"])
         elif message["do"] == "fork":
             self._fork(message["worker"], *descriptors)
         elif message["do"] == "end":
@@ -205,11 +205,11 @@ class _Zygote:
         if not self._workers:
             return
         pids = descendants(os.getpid())
-        if self._limit.is_exceeded(memory.most_bytes(pids)) and self._limit.is_exceeded(memory.used_bytes(pids)):
-            used = {pid: memory.used_bytes([pid, *descendants(pid)]) for pid in self._workers}
+        if self._limit.is_exceeded(memory.most_bytes(pids)) and self._limit.is_exceeded(memory_limit.used_bytes(pids)):
+            used = {pid: memory_limit.used_bytes([pid, *descendants(pid)]) for pid in self._workers}
             largest = max(used, key=used.__getitem__)
             # What no worker's tree has belongs to processes that have left it: to the largest one's, most probably.
-            self._workers[largest].used_bytes = memory.used_bytes(pids) - sum(used.values()) + used[largest]
+            self._workers[largest].used_bytes = memory_limit.used_bytes(pids) - sum(used.values()) + used[largest]
             kill_group(largest)
         for worker in self._workers.values():
             size_bytes = os.fstat(worker.output).st_size

@@ -15,7 +15,7 @@ from typing import Any
 
 from assay.cluster.errors import RunError
 from assay.cluster.workers.channel import Channel
-from assay.cluster.workers.environment import of_workers, search_path
+from assay.cluster.workers.inherited import of_workers, search_path
 from assay.cluster.workers.worker_process import SHOWN_BYTES, Ending, WorkerProcess
 
 PROGRAM = (
@@ -35,7 +35,7 @@ class ZygoteHandle:
 
         Args:
             import_paths: Folders that come first on `sys.path` in it.
-            memory_bytes: How much memory its workers may use; None: see `memory.Limit`.
+            memory_bytes: How much memory its workers may use; None: see `memory_limit.Limit`.
             share: The slot's share of the machine, between 0 and 1.
             devices: The GPUs that its workers see, as `CUDA_VISIBLE_DEVICES`; None: those of this process.
 
