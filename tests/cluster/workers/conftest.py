@@ -9,6 +9,8 @@ from tests.cluster.workers import arms
 def alone(tmp_path_factory) -> dict[str, str]:
     """The status and the digest of the scores of each innocent arm, run alone in workers of this machine."""
     with pytest.MonkeyPatch.context() as patched:
-        ended = arms.ran(arms.write(tmp_path_factory.mktemp("alone"), arms.INNOCENT, max_slots=1), patched)
+        experiment = arms.write(tmp_path_factory.mktemp("alone"), arms.INNOCENT, max_slots=1)
+        ended = arms.ran(experiment, patched)
+    assert arms.left_folders(experiment.parent) == []
     assert {each.split()[0] for each in ended.innocent().values()} == {"complete"}
     return ended.innocent()
