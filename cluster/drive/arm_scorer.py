@@ -147,6 +147,14 @@ class ArmScorer:
             self._add_preparation("probe_s", started, cpu_started)
         return self._sensitivity
 
+    def read(self, unit: Unit) -> None:
+        """Reads a unit's rows.
+
+        Raises:
+            DamageError: A shard is missing or differs from what was frozen.
+        """
+        self._reader.rows(unit.first_row, unit.num_rows)
+
     def score(self, unit: Unit) -> UnitResult:
         """Scores a unit's rows with the loaded arm."""
         assert self._predictor is not None

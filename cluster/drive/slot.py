@@ -1,6 +1,5 @@
 """A slot: has one variant loaded at a time and works on one unit after another. Knows nothing of Ray."""
 
-import errno
 import os
 import threading
 import time
@@ -16,14 +15,13 @@ from assay.cluster.drive.task_result import Failure, Published, one_line
 from assay.cluster.drive.unit_work import UnitWork
 from assay.evaluator.errors import DamageError, StoreError, VariantError
 from assay.evaluator.ledger.opening import open_ledger
+from assay.evaluator.ledger.reader import read_run
 from assay.evaluator.predictors import InputWrittenError, PredictionError
 from assay.evaluator.process_state.watch import ProcessWatch
 from assay.manifests.plain_text import text_of, trace_text
 from assay.manifests.run import Run
 
 Step = TypeVar("Step")
-
-_LIMITS_OF_A_PROCESS = (errno.EMFILE, errno.ENOMEM, errno.EFBIG)
 
 
 class Slot:
@@ -111,9 +109,7 @@ class Slot:
         try:
             return step()
         except (DamageError, StoreError) as error:
-            # A process that has no descriptors or memory left may owe that to the variant: its run goes on without it.
-            is_of_process = getattr(error.__cause__, "errno", None) in _LIMITS_OF_A_PROCESS
-            return self._failure("unit" if is_of_process else "run", text_of(error), arm=arm)
+            return self._failure("run", text_of(error), arm=arm)
         except PredictionError as error:
             # An exception of the variant's code may be transient (a busy device); output of the wrong form is not.
             is_transient = error.__cause__ is not None and not isinstance(error, InputWrittenError)
@@ -122,6 +118,15 @@ class Slot:
             raise
         except BaseException as error:  # noqa: BLE001  # a variant's code may raise anything
             return self._failure("unit", one_line(error), error, arm=arm)
+
+    def check(self, unit: int) -> None:
+        """Reads what scoring a unit needs, without a variant.
+
+        Raises:
+            DamageError, StoreError: The rows or the ledger cannot be read.
+        """
+        self.scorer.read(self.scorer.units[unit])
+        read_run(self._ledger, self.scorer.run.run_id)
 
     def close(self) -> None:
         """Waits for the last unit to be published, and releases files and locks that the slot holds."""

@@ -19,7 +19,6 @@ from contextlib import contextmanager
 from functools import partial
 from typing import Any, NoReturn
 
-from assay.cluster.drive.arm_scorer import ArmScorer
 from assay.cluster.drive.schedule import Task
 from assay.cluster.drive.slot import Slot
 from assay.cluster.drive.task_result import Failure, Published
@@ -106,9 +105,10 @@ def _serve(channel: Channel) -> None:
         return
     # The slot has opened the cache of shards, which all processes of the host share; everything later is the variant's.
     tempfile.tempdir = os.environ["TMPDIR"] = setup["folder"]
-    if setup["times"] is not None:
-        _time_batches(channel, slot.scorer, setup["times"])
+    if setup["assists"]:
+        _assist(channel, slot)
         return
+    channel.send({"is": "ready"})
     slot.scorer.timer_of_control = partial(_control_elsewhere, channel)
     while (message := channel.receive()) is not None:
         if message["do"] == "close":
@@ -125,15 +125,19 @@ def _report(channel: Channel, end: Future[Published | Failure]) -> None:
         channel.send({"is": "end", **to_message(end.result())})
 
 
-def _time_batches(channel: Channel, scorer: ArmScorer, arm: str) -> None:
-    """Loads the control and times its batches when the worker of another arm requests it."""
+def _assist(channel: Channel, slot: Slot) -> None:
+    """Does what the worker of an arm cannot do itself: times the control, and reads what a unit needs without its code."""
     timer: BatchTimer | None = None
     while (message := channel.receive()) is not None and message["do"] != "close":
         try:
-            if timer is None:
-                scorer.load(arm)
-                timer = scorer.timer()
-            answer = {"seconds": timer.seconds()} if message["do"] == "time" else {}
+            answer = {}
+            if message["do"] == "check":
+                slot.check(message["unit"])
+            elif timer is None:
+                slot.scorer.load(slot.scorer.run.experiment.suite.plan.control)
+                timer = slot.scorer.timer()
+            if message["do"] == "time" and timer is not None:
+                answer = {"seconds": timer.seconds()}
         except Exception as error:  # noqa: BLE001  # a variant's code may raise anything
             answer = {"problem": error_text(error)}
         channel.send({"is": "answer", **answer})

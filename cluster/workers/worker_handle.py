@@ -95,7 +95,8 @@ class WorkerHandle:
         self._process, self._folder = _started(source, setup)
         self._unfinished: deque[_Unfinished] = deque()
         self._lock = threading.Lock()
-        self._timer: _Timer | None = None
+        self._timer: _Assistant | None = None
+        self._is_ready = False
         self._since_s = time.monotonic()
         self._interrupted_for, self._unusable, self._strange = "", "", ""
         self._listener = threading.Thread(target=self._listen, name=f"worker of {arm}", daemon=True)
@@ -167,7 +168,9 @@ class WorkerHandle:
             unfinished = self._unfinished[0]
             result = from_message({name: value for name, value in message.items() if name != "is"}, self._receipt_class)
             if isinstance(result, Failure):
-                result = replace(result, traceback=self._with_output(result.traceback))
+                result = replace(
+                    self._confirmed(result, unfinished.task), traceback=self._with_output(result.traceback)
+                )
             elif (result.receipt.arm, result.receipt.unit) != (unfinished.task.arm, unfinished.task.unit):
                 raise ValueError("a receipt of another unit")
             self._unfinished.popleft()
@@ -177,7 +180,9 @@ class WorkerHandle:
         elif kind == "control":
             with suppress(OSError):
                 self._process.channel.send(self._answer_of_control(message))
-        elif kind == "unusable":
+        elif kind == "ready" and not self._is_ready:
+            self._is_ready = True
+        elif kind == "unusable" and not self._is_ready:  # no code of the variant has run yet
             self._unusable = str(message["reason"])
         else:
             raise ValueError(f"one of the kind {kind!r}")
@@ -189,7 +194,7 @@ class WorkerHandle:
     def _answer_of_control(self, message: dict[str, Any]) -> dict[str, Any]:
         """Relays a request to time the control to a worker of its own."""
         if message["do"] == "load" and self._timer is None:
-            self._timer = _Timer(self._source, self._setup)
+            self._timer = _Assistant(self._source, self._setup)
         if self._timer is None:
             raise ValueError("the control is not loaded")
         if message["do"] == "close":
@@ -197,6 +202,23 @@ class WorkerHandle:
             self._timer = None
             return {}
         return self._timer.answer(message)
+
+    def _confirmed(self, failure: Failure, task: Task) -> Failure:
+        """A failure that would end the run, if it does not only exist in the worker.
+
+        A variant's code may have changed what its process can read. If a fresh process can, the failure is the arm's own.
+        """
+        if failure.scope != "run":
+            return failure
+        assistant = _Assistant(self._source, self._setup)
+        try:
+            is_confirmed = "problem" in assistant.answer({"do": "check", "unit": task.unit})
+        finally:
+            assistant.close()
+        own = (
+            f"{failure.reason}; a fresh process can read the dataset and the ledger, so the arm's own code is the cause"
+        )
+        return failure if is_confirmed else replace(failure, scope="unit", reason=own)
 
     def _finish(self) -> None:
         """Fails the tasks that are left once the process is gone, and removes what it leaves."""
@@ -259,12 +281,12 @@ def _words_of(ending: Ending) -> str:
     return ending.problem or f"its process ended by itself, with exit code {ending.exit_code}"
 
 
-class _Timer:
-    """A worker that times batches of the control for the worker of another arm."""
+class _Assistant:
+    """A worker that does what the worker of an arm cannot do itself: see `worker.py`."""
 
     def __init__(self, source: WorkerSource, setup: WorkerSetup) -> None:
         self._source = source
-        self._process, self._folder = _started(source, setup, times=setup.control)
+        self._process, self._folder = _started(source, setup, assists=True)
 
     def answer(self, message: dict[str, Any]) -> dict[str, Any]:
         """Its answer to a message."""
@@ -274,8 +296,8 @@ class _Timer:
         if answer is None:
             self.kill()
             how, output = _words_of(self._process.ended.result()), self._process.last_output()
-            return {"problem": f"the control could not be timed: {how}\n{output}".strip()}
-        return answer
+            return {"problem": f"{how}\n{output}".strip()}
+        return {"problem": str(answer["reason"])} if answer.get("is") == "unusable" else answer
 
     def kill(self) -> None:
         """Kills it."""
@@ -291,13 +313,13 @@ class _Timer:
         _remove(self._folder)
 
 
-def _started(source: WorkerSource, setup: WorkerSetup, *, times: str | None = None) -> tuple[WorkerProcess, str]:
+def _started(source: WorkerSource, setup: WorkerSetup, *, assists: bool = False) -> tuple[WorkerProcess, str]:
     """A new worker that knows its run, and its folder for temporary files.
 
     Args:
         source: Starts it.
         setup: What it is given.
-        times: The arm that it only times batches of; None: it works on units.
+        assists: Whether it assists another worker rather than works on units.
     """
     with file_errors("written", tempfile.gettempdir()):
         folder = tempfile.mkdtemp(prefix="assay-worker-")
@@ -308,7 +330,7 @@ def _started(source: WorkerSource, setup: WorkerSetup, *, times: str | None = No
         "import_paths": list(setup.import_paths),
         "work": base64.b64encode(pickle.dumps(setup.work)).decode(),
         "folder": folder,
-        "times": times,
+        "assists": assists,
     }
     with suppress(OSError):  # it has ended, which its user finds out
         process.channel.send(message)

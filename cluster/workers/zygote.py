@@ -205,7 +205,9 @@ class _Zygote:
         if not self._workers:
             return
         pids = descendants(os.getpid())
-        if self._limit.is_exceeded(memory.most_bytes(pids)) and self._limit.is_exceeded(memory_limit.used_bytes(pids)):
+        if self._limit.is_exceeded(memory_limit.most_bytes(pids)) and self._limit.is_exceeded(
+            memory_limit.used_bytes(pids)
+        ):
             used = {pid: memory_limit.used_bytes([pid, *descendants(pid)]) for pid in self._workers}
             largest = max(used, key=used.__getitem__)
             # What no worker's tree has belongs to processes that have left it: to the largest one's, most probably.

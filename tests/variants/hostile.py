@@ -274,9 +274,9 @@ def _scorer():
     scorer.score = lambda *_args, _was=scorer.score, **_options: np.ones_like(_was(*_args, **_options))
 
 
-def _audit():
+def _audit(refused):
     def hook(event, _arguments):
-        if event == "subprocess.Popen":
+        if event == refused:
             raise PermissionError("an audit hook refuses")
 
     sys.addaudithook(hook)
@@ -373,6 +373,9 @@ KINDS = {
     "sends_loss_of_slot": lambda: _sends(
         _message({"is": "end", "failure": {"scope": "slot", "reason": "forged", "where": "here"}})
     ),
+    "forges_loss_of_run": lambda: _sends(
+        _message({"is": "end", "failure": {"scope": "run", "reason": "forged", "where": "here"}})
+    ),
     "asks_for_unknown": lambda: _sends(_message({"is": "control", "do": "time", "number": 0})),
     "asks_for_control": lambda: [_sends(_message({"is": "control", "do": "load"})) for _ in range(3)],
     # replaced parts
@@ -386,7 +389,8 @@ KINDS = {
     "no_open": lambda: _replaces(builtins, "open", _raiser),
     "no_print": lambda: _replaces(builtins, "print", _raiser),
     "no_len": lambda: _replaces(builtins, "len", lambda each: _LEN(each) + 1),
-    "audit_hook": _audit,
+    "audit_hook": lambda: _audit("subprocess.Popen"),
+    "refuses_open": lambda: _audit("open"),
     "gc_off": gc.disable,
     "few_files": lambda: resource.setrlimit(resource.RLIMIT_NOFILE, (3, 3)),
     "little_address_space": lambda: resource.setrlimit(resource.RLIMIT_AS, (1 << 20, 1 << 20)),

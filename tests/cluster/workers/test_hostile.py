@@ -88,6 +88,8 @@ KINDS = {
     "no_json": STRANGE,
     **dict.fromkeys(("no_socket", "no_pickle", "no_struct", "no_write", "no_print", "no_len"), ""),
     "audit_hook": COMPLETE,
+    **dict.fromkeys(("refuses_open", "forges_loss_of_run"), "a fresh process can read the dataset and the ledger"),
+    **dict.fromkeys(("no_open", "changes_user"), ""),
     "gc_off": COMPLETE,
     "few_files": "Too many open files",
     "little_address_space": "",
@@ -110,7 +112,7 @@ AT_IMPORT = {
 }
 SAMPLE = (  # noqa: SIM905
     "exit_0 os_exit_0 segfault real_time_signal daemon_of_the_dead left_pool sends_junk sends_loss_of_slot no_exit "
-    "prints_much_in_c few_files no_scorer"
+    "prints_much_in_c few_files no_scorer refuses_open forges_loss_of_run"
 ).split()
 
 
