@@ -1,7 +1,7 @@
 """Definitions that all code of this process shares: what loaded modules and their classes define.
 
-Functions, classes and constants of every module are compared by identity, so that a replaced one is found wherever it is;
-so are the bodies of functions in some packages. Of the user's own modules, everything is compared, since two arms may
+Functions, classes and constants of modules that scores pass through are compared by identity, so that a replaced one is
+found; so are the bodies of functions in some packages. Of the user's own modules, everything is compared, since two arms may
 share one. What is added later, as by a module that is imported when it is first used, is no change.
 """
 
@@ -54,9 +54,28 @@ _PLAIN = (bool, int, float, complex, str, bytes, type(None))
 _MOST_ENTRIES, _MOST_BYTES = 10_000, 100_000
 """Of larger tables and arrays, only the size is compared."""
 
-_WATCHED_CLASSES = ("numpy", "torch", "pandas", "pyarrow", "assay")
-"""Packages whose classes are watched; so are the user's."""
-_WATCHED_BODIES = ("numpy", "torch.nn", "torch.functional", "torch._tensor", "assay")
+_WATCHED = (
+    *(
+        "builtins",
+        "cmath",
+        "collections",
+        "copy",
+        "datetime",
+        "functools",
+        "itertools",
+        "json",
+        "math",
+        "operator",
+        "os",
+    ),
+    *("pickle", "random", "re", "statistics", "string", "struct", "threading", "time"),
+    *("numpy", "torch", "pandas", "pyarrow", "scipy", "sklearn", "assay"),
+)
+"""Packages that scores pass through. Of those that were loaded before the first look, no others are watched: they serve
+Assay's command line, or a debugger. What the user's code loads later is watched, whatever it is."""
+_WATCHED_CLASSES = ("numpy", "torch.nn", "torch.autograd", "assay.evaluator")
+"""Packages whose classes are watched; so are those of the user, and of the modules `torch` and `pandas` themselves."""
+_WATCHED_BODIES = ("numpy", "torch.nn", "torch.functional", "torch._tensor", "assay.evaluator")
 """Packages whose functions are watched for another body; so are the user's."""
 _CHANGING = (
     *("torch._dynamo", "torch._inductor", "torch._functorch", "torch.fx", "torch._export", "torch.export"),
@@ -64,8 +83,11 @@ _CHANGING = (
     *("__main__", "__mp_main__", "bdb", "pdb", "cmd", "code", "readline", "rlcompleter", "linecache"),
     *("_pytest", "pytest", "pluggy", "coverage", "hypothesis", "IPython", "debugpy", "_pydevd_bundle", "pydevd"),
     *("rich", "sympy", "mpmath", "ray"),
+    *("numpy.f2py", "numpy.ma", "numpy.polynomial", "numpy.testing", "assay.cluster", "pandas.io"),
 )
-"""Modules that replace their own functions as they work, or that no score passes through."""
+"""Modules that replace their own functions as they work, or that hardly any score passes through."""
+_PUBLIC_PARTS = ("torch", "scipy", "sklearn")
+"""Packages of whose private parts only `torch._tensor` and `torch._C` are watched: they have thousands."""
 _FOLLOWING = {("torch", "Storage"), *(("sys", name) for name in ("last_type", "last_value", "last_traceback"))}
 """Definitions that only follow from settings or errors: the first one from torch's default dtype."""
 _INSTALLED = tuple({sys.prefix, sys.base_prefix, sys.exec_prefix})
@@ -119,6 +141,9 @@ class _Role(NamedTuple):
 class DefinitionReader:
     """Reads definitions, and remembers how each module is watched and which classes it has."""
 
+    _loaded_before: frozenset[str] = field(
+        default_factory=lambda: frozenset(name.partition(".")[0] for name in sys.modules)
+    )
     _roles: dict[str, _Role | None] = field(default_factory=dict)
     _classes: dict[str, tuple[ModuleType, dict[str, type]]] = field(default_factory=dict)
 
@@ -157,11 +182,19 @@ class DefinitionReader:
         if isinstance(module, ModuleType) and not _is_within(name, _CHANGING):
             file = getattr(module, "__file__", None)
             is_own = isinstance(file, str) and not file.startswith(_INSTALLED) and not _is_within(name, ("assay",))
-            role = _Role(
-                is_own, is_own or _is_within(name, _WATCHED_CLASSES), is_own or _is_within(name, _WATCHED_BODIES)
-            )
+            if is_own or self._is_watched(name):
+                has_classes = is_own or name in ("torch", "pandas") or _is_within(name, _WATCHED_CLASSES)
+                role = _Role(is_own, has_classes, is_own or _is_within(name, _WATCHED_BODIES))
         self._roles[name] = role
         return role
+
+    def _is_watched(self, name: str) -> bool:
+        """Whether an installed module is watched."""
+        top, _, part = name.partition(".")
+        if top not in _WATCHED:
+            return top not in self._loaded_before
+        is_private = part.startswith("_") or "._" in part
+        return top not in _PUBLIC_PARTS or not is_private or name in ("torch._tensor", "torch._C")
 
     def _classes_of(self, name: str, module: ModuleType) -> Mapping[str, type]:
         """The classes that a module defines itself and that can be changed, by dotted names."""
