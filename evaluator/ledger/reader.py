@@ -152,7 +152,8 @@ def opened_run(record: pa.Buffer) -> OpenedRun:
         DamageError: The record lacks something that this release writes, or is no record.
     """
     try:
-        return _OPENED.validate_python(_opened_fields(json.loads(record.to_pybytes())))
+        content = json.loads(record.to_pybytes())
+        opened, is_sealed = _OPENED.validate_python(_opened_fields(content)), content["seal"] == seal_of(content)
     except ValidationError as error:
         first = error.errors()[0]
         reason = f"{'.'.join(map(str, first['loc']))}: {first['msg']}"
@@ -160,6 +161,10 @@ def opened_run(record: pa.Buffer) -> OpenedRun:
         reason = f"it has no {error}"
     except (ValueError, TypeError, AttributeError, RecursionError) as error:
         reason = first_line(error)
+    else:
+        if is_sealed:
+            return opened
+        reason = "its content does not match its seal"
     raise DamageError(f"was changed, or was written by another release of Assay ({reason})")
 
 

@@ -17,7 +17,7 @@ from assay.evaluator.evaluate import evaluate
 from assay.evaluator.list_columns import matrix
 from assay.evaluator.predictors import InputWrittenError, kind_of
 from assay.evaluator.probes.batch_size import probe
-from assay.evaluator.probes.latency import time_in_turn
+from assay.evaluator.probes.latency import BatchTimer, time_in_turn
 from assay.evaluator.storage.local import LocalStore
 from assay.manifests import Contract, Suite, parse
 from assay.manifests.read_only_inputs import hint_on_signal
@@ -207,8 +207,11 @@ def test_a_refused_write_is_raised_from_the_probe_too(reader):
 
 def test_batches_that_are_timed_over_and_over_are_never_those_that_a_variant_wrote_to(reader):
     joined = Unit(index=0, first_row=0, num_rows=NUM_ROWS, batch_size=150)  # both batches are joined from two shards
-    arm = loaded(reader, "seeing")
-    time_in_turn(joined, arm=arm, control=loaded(reader, "seeing"), num_batches=5, suite=suite(), reader=reader)
+    timers = [
+        BatchTimer(joined, predictor=predictor, variant=variant, suite=suite(), reader=reader)
+        for predictor, variant in (loaded(reader, "seeing"), loaded(reader, "seeing"))
+    ]
+    time_in_turn(*(timer.seconds for timer in timers), num_batches=5)
     seen = sys.modules["overwriting"].SEEN
     assert len(seen) == 2 * (9 + 5)
     for x in seen:

@@ -12,6 +12,7 @@ from assay.evaluator.ledger import reader
 from assay.evaluator.ledger.checksum import with_checksum
 from assay.evaluator.storage import Store, open_store
 from assay.manifests.ledger_layout import INDEX_KEY, commit_key, progress_key, run_key, unit_key
+from assay.manifests.run import seal_of
 from tests import builders, damage
 from tests.counting_store import CountingStore
 
@@ -70,6 +71,7 @@ def copy_run(source: Store, store: Store) -> None:
         record["run_id"] = name
         record["unit_keys"]["better"] = digest(f"key {number}")
         record["variant_digests"]["better"] = digest(f"variant {number}")
+        record["seal"] = seal_of(record)
         store.put_if_absent(run_key(name), json.dumps(record).encode())
         store.put_if_absent(commit_key(name), commit)
         store.put_if_absent(progress_key(name), progress)
